@@ -125,7 +125,7 @@ def main() -> None:
         from pydantic import ValidationError
 
         from cards.rules.language.rule import RuleError
-        from cds_hooks.setting_checks import UnknownSetting
+        from cds_hooks.settings.checks import UnknownSetting
         from models_onnx.errors import ArtifactRefused, DeclarationError
 
         if isinstance(error, ValidationError):

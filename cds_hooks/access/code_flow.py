@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote_plus
 
-from cds_hooks.setting_checks import address_fault, plain_http_fault
+from cds_hooks.settings.checks import address_fault, plain_http_fault
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures of ID tokens that are accepted: none with a shared secret, and never `none`."""

@@ -27,9 +27,9 @@ ROLE_WORDS: Final = {
     Role.CLINICIAN: "the worklist, and why a decision was as it was",
     Role.CLINICIAN_LINK: "why a decision was as it was, for the one patient whose chart is open; only an EHR launch "
     "gives it",
-    Role.MODEL_OWNER: "the pages without patients, operations, trials of changes without their "
+    Role.MODEL_OWNER: "the pages without patients, operations, simulations of changes without their "
     "examples, and what releases and approvals of models need",
-    Role.APPROVER: "the pages without patients, trials of changes without their examples, and handing in signed "
+    Role.APPROVER: "the pages without patients, simulations of changes without their examples, and handing in signed "
     "approvals",
     Role.PHARMACIST: "the worklist, single decisions, and what a committee needs to judge rules",
     Role.OPERATOR: "everything but the worklist",
@@ -47,7 +47,7 @@ ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACI
 """Who may answer a card on the page of its decision: those who treat or check, not those who operate or audit."""
 
 DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
-"""Who may read single decisions, and the examples of a trial."""
+"""Who may read single decisions, and the examples of a simulation."""
 
 COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
 """Who works on rules and models: tries changes, hands in signed acts."""

@@ -22,8 +22,8 @@ from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.monitor.page import report_page, write_page
 from cds_hooks.outcomes.labels import site_labels
-from cds_hooks.setting_checks import address_fault, plain_http_fault
 from cds_hooks.settings import settings
+from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events

@@ -85,18 +85,28 @@ def features_page() -> str:
 
 
 def settings_page() -> str:
-    """All settings with their defaults, as Markdown."""
-    rows = [
-        f"| `CDS_{name.upper()}` | {_default(field.default)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+    """All settings with their defaults, as Markdown: a table for each part of `Settings`."""
+    parts = [(str(part.__doc__), part) for part in reversed(Settings.__bases__)]
+    inherited = {name for _, part in parts for name in _fields(part)}
+    rest = {name: row for name, row in _fields(Settings).items() if name not in inherited}
+    tables = [(title.rstrip("."), _fields(part)) for title, part in parts] + [("The process", rest)]
     return (
-        "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings.py`; a test compares. Every "
+        "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings/`; a test compares. Every "
         "setting is an environment variable, read when a server or command starts. Where a description names a page of "
-        "docs/, that page explains the setting.\n\n| variable | default | what it does |\n|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+        "docs/, that page explains the setting.\n\n"
+        + "\n".join(f"## {title}\n\n{_SETTINGS_HEAD}{''.join(rows.values())}" for title, rows in tables)
     )
+
+
+_SETTINGS_HEAD = "| variable | default | what it does |\n|---|---|---|\n"
+
+
+def _fields(part: Any) -> dict[str, str]:
+    """The row of each setting of one part, by its name."""
+    return {
+        name: f"| `CDS_{name.upper()}` | {_default(field.default)} | {field.description} |\n"
+        for name, field in part.model_fields.items()
+    }
 
 
 def _default(value: object) -> str:

@@ -172,7 +172,7 @@ def group_words(sex: str, age_years: float) -> str:
 
 
 @dataclass(slots=True)
-class Simulation:
+class SimulatedOrders:
     """The results for all orders: `spoken` counts findings by rule, `silent` counts reasons by rule."""
 
     orders: int = 0
@@ -193,7 +193,7 @@ class Simulation:
 
 
 def simulate(
-    simulation: Simulation,
+    simulation: SimulatedOrders,
     resources: Sequence[Resource],
     most_orders: int,
     suppress: SuppressionCheck = suppress_nothing,
@@ -233,7 +233,7 @@ def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
 
 
 def _add(
-    simulation: Simulation,
+    simulation: SimulatedOrders,
     resources: Sequence[Resource],
     order: Resource,
     instant: float,

@@ -36,7 +36,7 @@ class Event(Struct):
 def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
     """Sends one event for each incident that began or ended since the last telling, and remembers those that arrived.
 
-    `url` is https, or http on this machine (`setting_checks`).
+    `url` is https, or http on this machine (`cds_hooks/settings/checks.py`).
 
     Raises:
         NotTold: An event was not taken with 2xx.

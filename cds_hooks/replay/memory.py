@@ -165,7 +165,7 @@ class RecordedGovernance(Governance):
         def check(finding: Finding) -> Silence | None:
             if finding.rule not in tried:
                 return policy(finding) or remembered.answered(finding)
-            off = Silence(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this trial.")
+            off = Silence(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")
             return remembered.answered(finding) if tried[finding.rule] else off
 
         return check

@@ -1,4 +1,4 @@
-"""Computes a trial: the cards of charts or of recorded decisions, as the site is now and with the change.
+"""Computes a simulation: the cards of charts or of recorded decisions, as the site is now and with the change.
 
 A rule is tried switched on or off, on the charts of a folder (each order put back to the moment it was written, as
 `cds-hooks rules simulate` does) or on recorded decisions. A model is tried with another version of it, or with another
@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from cds_hooks.governance.rule_counts import SimulatedFinding, SimulatedOrder, Simulation, simulate
+from cds_hooks.governance.rule_counts import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.site import Site, open_site
-from cds_hooks.setting_checks import read_shares
 from cds_hooks.settings import Settings, with_settings
-from cds_hooks.simulations.trial import Example, Result, Trial
+from cds_hooks.settings.checks import read_shares
+from cds_hooks.simulations.simulation import Example, Result, Simulation
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.web.model_files import ModelFiles
@@ -31,38 +31,38 @@ Progress = Callable[[int, int], None]
 """Is told how many of how many charts or decisions are judged; raises to stop."""
 
 
-def run_trial(configured: Settings, trial: Trial, charts: Path | None, progress: Progress) -> Result:
+def run_simulation(configured: Settings, simulation: Simulation, charts: Path | None, progress: Progress) -> Result:
     """What the change does; minutes of processor time.
 
-    `charts` is the folder that `trial.folder` names.
+    `charts` is the folder that `simulation.folder` names.
 
     Raises:
         NoCandidate, ArtifactRefused, RulesFileError, RecordUnavailable, TrainingRefused: something cannot be used.
     """
-    now, changed = open_site(configured), _changed_site(configured, trial)
+    now, changed = open_site(configured), _changed_site(configured, simulation)
     if charts is not None:
-        return _on_charts(now, changed, trial, charts, progress)
-    return _on_record(now, changed, configured.database_url, trial, progress)
+        return _on_charts(now, changed, simulation, charts, progress)
+    return _on_record(now, changed, configured.database_url, simulation, progress)
 
 
-def _changed_site(configured: Settings, trial: Trial) -> Site:
-    if trial.kind == "rule":
-        return open_site(configured, tried={trial.name: trial.change == "speaks"})
-    if trial.change == "share":
-        shares = read_shares(configured.alert_shares) | {trial.name: int(trial.value) / 100}
+def _changed_site(configured: Settings, simulation: Simulation) -> Site:
+    if simulation.kind == "rule":
+        return open_site(configured, tried={simulation.name: simulation.change == "speaks"})
+    if simulation.change == "share":
+        shares = read_shares(configured.alert_shares) | {simulation.name: int(simulation.value) / 100}
         text = ",".join(f"{model}={share}" for model, share in shares.items())
         return open_site(with_settings(configured, {"alert_shares": text}))
-    folder = ModelFiles(configured.models_folder).folder(trial.value)
+    folder = ModelFiles(configured.models_folder).folder(simulation.value)
     return candidate_site(configured, [str(folder)])
 
 
 # Recorded decisions
 
 
-def _on_record(now: Site, changed: Site, url: str, trial: Trial, progress: Progress) -> Result:
+def _on_record(now: Site, changed: Site, url: str, simulation: Simulation, progress: Progress) -> Result:
     result = Result()
-    is_ours = _about(trial)
-    for change in changes(now, changed, url, _told(_decisions(now, url, trial), trial.most, progress)):
+    is_ours = _about(simulation)
+    for change in changes(now, changed, url, _told(_decisions(now, url, simulation), simulation.most, progress)):
         if isinstance(change, NotReplayed):
             result.leave_out(change.because)
             continue
@@ -78,26 +78,26 @@ def _what(change: Change, is_ours: Callable[[str], bool]) -> str:
     return ours[0] if ours else change.service
 
 
-def _about(trial: Trial) -> Callable[[str], bool]:
+def _about(simulation: Simulation) -> Callable[[str], bool]:
     """Whether a card that is about this is one of the rule or model."""
-    if trial.kind == "model":
-        return lambda what: what == trial.name
-    return lambda what: what.partition("/")[0] == trial.name
+    if simulation.kind == "model":
+        return lambda what: what == simulation.name
+    return lambda what: what.partition("/")[0] == simulation.name
 
 
-def _decisions(site: Site, url: str, trial: Trial) -> Iterator[Decision]:
+def _decisions(site: Site, url: str, simulation: Simulation) -> Iterator[Decision]:
     """The newest decisions of the window, of the services that can show what is tried."""
-    services = {name for name, each in site.services.items() if _can_show(each.models, trial)}
+    services = {name for name, each in site.services.items() if _can_show(each.models, simulation)}
     until = site.components.settings.as_of or datetime.now(UTC)
-    since = int((until - timedelta(days=trial.days)).timestamp() * 1e6)
-    found = find_decisions(url, DecisionFilter(since=since), min(500, trial.most))
-    return islice((each for each in found if each.service in services and each.outcome != "error"), trial.most)
+    since = int((until - timedelta(days=simulation.days)).timestamp() * 1e6)
+    found = find_decisions(url, DecisionFilter(since=since), min(500, simulation.most))
+    return islice((each for each in found if each.service in services and each.outcome != "error"), simulation.most)
 
 
-def _can_show(models: Iterable[object], trial: Trial) -> bool:
+def _can_show(models: Iterable[object], simulation: Simulation) -> bool:
     """Whether a service asks the model; of a rule, whether it asks no model, as all that judge orders."""
     ids = [getattr(getattr(each, "manifest", None), "id", "") for each in models]
-    return trial.name in ids if trial.kind == "model" else not ids
+    return simulation.name in ids if simulation.kind == "model" else not ids
 
 
 def _told(decisions: Iterable[Decision], most: int, progress: Progress) -> Iterator[Decision]:
@@ -109,12 +109,12 @@ def _told(decisions: Iterable[Decision], most: int, progress: Progress) -> Itera
 # Charts of a folder
 
 
-def _on_charts(now: Site, changed: Site, trial: Trial, folder: Path, progress: Progress) -> Result:
+def _on_charts(now: Site, changed: Site, simulation: Simulation, folder: Path, progress: Progress) -> Result:
     result = Result()
-    is_ours = _about(trial)
-    most = min(trial.most, len(files_of(folder)) if not any(folder.rglob("*.ndjson*")) else trial.most)
+    is_ours = _about(simulation)
+    most = min(simulation.most, len(files_of(folder)) if not any(folder.rglob("*.ndjson*")) else simulation.most)
     for number, chart in enumerate(
-        islice(read_charts(folder, lambda _: result.leave_out("the file cannot be read as FHIR")), trial.most)
+        islice(read_charts(folder, lambda _: result.leave_out("the file cannot be read as FHIR")), simulation.most)
     ):
         progress(number, most)
         orders = list(zip(_judged(now, chart), _judged(changed, chart), strict=True))
@@ -133,7 +133,7 @@ def _judged(site: Site, chart: Chart) -> list[SimulatedOrder]:
     """The orders of a chart, judged as the site would: as for a client and a care unit that no switch names."""
     policy = site.governance.suppression_policy("", chart.id, tuple, 0.0)
     suppress = site.components.releases.current.narrow(policy, "", chart.id)
-    simulation = Simulation(each=[])
+    simulation = SimulatedOrders(each=[])
     simulate(simulation, [chart.patient, *chart.resources], _ORDERS_OF_A_PATIENT, suppress)
     return simulation.each or []
 

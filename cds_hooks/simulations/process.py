@@ -1,4 +1,4 @@
-"""`python -m cds_hooks.simulations.process`: the process of one trial, started by a server that tells it what to do.
+"""`python -m cds_hooks.simulations.process`: the process of one simulation, told what to do by a server.
 
 On its standard input comes one line of JSON; when the input is closed, the server has ended and so does this process.
 """
@@ -16,7 +16,7 @@ from cds_hooks.approvals import PeopleFileError
 from cds_hooks.governance import RulesFileError
 from cds_hooks.replay.candidates import NoCandidate
 from cds_hooks.settings import Settings
-from cds_hooks.simulations.judging import run_trial
+from cds_hooks.simulations.judging import run_simulation
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
@@ -48,7 +48,7 @@ class _TooLong(Exception):
 
 
 def main() -> None:
-    """Runs the trial that the server tells."""
+    """Runs the simulation that the server tells."""
     told = orjson.loads(sys.stdin.buffer.readline())
     Thread(target=_end_with_the_server, daemon=True).start()
     os.nice(_LOWEST_PRIORITY)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def carry_out(configured: Settings, run_id: str, charts: Path | None) -> None:
-    """Computes a trial, and keeps how far it is and what came of it in its file."""
+    """Computes a simulation, and keeps how far it is and what came of it in its file."""
     runs = Runs(configured.simulations_folder)
     run = runs.get(run_id)
     if run is None:
@@ -68,7 +68,7 @@ def carry_out(configured: Settings, run_id: str, charts: Path | None) -> None:
         with runs.alone():
             _run(runs, run, configured, charts)
     except Busy:
-        run.state, run.problem = "failed", "another trial was started at the same moment"
+        run.state, run.problem = "failed", "another simulation was started at the same moment"
         runs.write(run)
 
 
@@ -87,7 +87,7 @@ def _run(runs: Runs, run: Run, configured: Settings, charts: Path | None) -> Non
             runs.write(run)
 
     try:
-        run.result = run_trial(configured, run.trial, charts, progress)
+        run.result = run_simulation(configured, run.simulation, charts, progress)
         run.state = "done"
     except _Stopped:
         run.state = "stopped"

@@ -1,4 +1,4 @@
-"""The addresses of trials: the list, the form that starts one, its page with progress and result, and its CSV."""
+"""The addresses of simulations: the list, the form that starts one, its page with progress and result, and its CSV."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.routes.page_answers import refused
 from cds_hooks.settings import Settings
 from cds_hooks.simulations.runs import Busy, Run, Runs
-from cds_hooks.simulations.trial import Trial
+from cds_hooks.simulations.simulation import Simulation
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.model_files import ModelFiles
@@ -28,7 +28,7 @@ from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, render, 
 from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.folder import VERSION_SIGN
 
-EVENT: Final = "trial-started"
+EVENT: Final = "simulation-started"
 """The kind of the entries of the record that say who tried which change."""
 
 DAYS: Final = (1, 7, 28, 90)
@@ -39,17 +39,17 @@ _CHARTS: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 _OPERATOR_ONLY: Final = Failure(
     "Not for this address",
     "Refused",
-    "Without CDS_LOGIN trials are started and read by the operator of this server only.",
+    "Without CDS_LOGIN simulations are started and read by the operator of this server only.",
     "Set CDS_LOGIN (docs/operations/access.md), or open the page at CDS_OPERATOR_LISTEN.",
 )
 _NO_TRIAL: Final = Failure(
-    "No such trial",
+    "No such simulation",
     "Not found",
-    "There is no trial of this id here. Results are kept for four weeks, on the machine that computed them.",
+    "There is no simulation of this id here. Results are kept for four weeks, on the machine that computed them.",
     "Open /simulations: it lists those there are.",
 )
 _NO_FOLDER: Final = Failure(
-    "The trial cannot be started",
+    "The simulation cannot be started",
     "Failed",
     "The folder in which results are kept cannot be written.",
     "CDS_SIMULATIONS_FOLDER names it; tell the operator of this server.",
@@ -57,7 +57,7 @@ _NO_FOLDER: Final = Failure(
 _AWAY: Final = Failure(
     "The record cannot be written",
     "Failed",
-    "Who starts a trial is recorded, and the record does not answer at the moment. Nothing was started.",
+    "Who starts a simulation is recorded, and the record does not answer at the moment. Nothing was started.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
 
@@ -86,7 +86,7 @@ class Simulations:
         ]
 
     async def all(self, request: Request) -> Response:
-        """The list with the form for a new trial; a posted form starts one."""
+        """The list with the form for a new simulation; a posted form starts one."""
         if not self._visitors.may_see_metrics(request):
             return refused(self._site, request, _OPERATOR_ONLY, 403)
         if request.method != "POST":
@@ -100,7 +100,7 @@ class Simulations:
             return await to_thread.run_sync(self._list, fields, fault.text, fault.status, limiter=self._limiter)
 
     async def one(self, request: Request) -> Response:
-        """One trial; a posted form stops it."""
+        """One simulation; a posted form stops it."""
         if not self._visitors.may_see_metrics(request):
             return refused(self._site, request, _OPERATOR_ONLY, 403)
         if request.method == "POST":
@@ -114,13 +114,13 @@ class Simulations:
         return await to_thread.run_sync(self._one, request, limiter=self._limiter)
 
     async def csv(self, request: Request) -> Response:
-        """The counts of one trial as a file."""
+        """The counts of one simulation as a file."""
         if not self._visitors.may_see_metrics(request):
             return refused(self._site, request, _OPERATOR_ONLY, 403)
         run = await to_thread.run_sync(self._runs.get, request.path_params["run_id"])
         if run is None or run.result is None:
             return refused(self._site, request, _NO_TRIAL, 404)
-        name = {"content-disposition": f'attachment; filename="trial-{run.id[:8]}.csv"'}
+        name = {"content-disposition": f'attachment; filename="simulation-{run.id[:8]}.csv"'}
         return Response(as_csv(run), headers=HEADERS | name, media_type="text/csv; charset=utf-8")
 
     def _list(self, fields: Mapping[str, str], problem: str, status: int) -> Response:
@@ -169,29 +169,33 @@ class Simulations:
             return {}
 
     def _start(self, request: Request, fields: Mapping[str, str]) -> Response:
-        trial = self._trial(fields)
-        charts = self._folders().get(trial.folder)
+        simulation = self._simulation(fields)
+        charts = self._folders().get(simulation.folder)
         visitor = visiting().visitor
         by = visitor.actor if visitor is not None else "operator"
-        detail = {"what": f"{trial.kind} {trial.name}", "change": trial.change_words, "on": trial.source_words}
+        detail = {
+            "what": f"{simulation.kind} {simulation.name}",
+            "change": simulation.change_words,
+            "on": simulation.source_words,
+        }
         try:
             if self._runs.is_busy():
                 raise Busy
             add_event(self._configured.database_url, EVENT, by, detail)
-            run = self._runs.start(self._configured, trial, by, charts)
+            run = self._runs.start(self._configured, simulation, by, charts)
         except Busy:
-            text = "another trial is running; wait until it has ended, or stop it on its page"
+            text = "another simulation is running; wait until it has ended, or stop it on its page"
             return self._list(fields, text, 409)
         except RecordUnavailable:
             log().error("record away", status=503)
             return refused(self._site, request, _AWAY, 503)
         except OSError as fault:
-            log().error("trial not started", status=503, error_type=type(fault).__name__)
+            log().error("simulation not started", status=503, error_type=type(fault).__name__)
             return refused(self._site, request, _NO_FOLDER, 503)
-        log().info("trial started", reason=trial.change)
+        log().info("simulation started", reason=simulation.change)
         return RedirectResponse(f"simulations/{run.id}", 303, HEADERS)
 
-    def _trial(self, fields: Mapping[str, str]) -> Trial:
+    def _simulation(self, fields: Mapping[str, str]) -> Simulation:
         """What the form asks for.
 
         Raises:
@@ -215,15 +219,15 @@ class Simulations:
         most = fields.get("most", "")
         if most not in map(str, MOST):
             raise BadRequest("this number is not offered; choose one of those of the list")
-        trial = Trial(*chosen, change, int(most), value)  # type: ignore[arg-type]
+        simulation = Simulation(*chosen, change, int(most), value)  # type: ignore[arg-type]
         if source == "record" and what in map(str, DAYS):
-            return Trial(*chosen, change, int(most), value, days=int(what))  # type: ignore[arg-type]
-        folder = self._folders().get(what) if source == "charts" and trial.kind == "rule" else None
+            return Simulation(*chosen, change, int(most), value, days=int(what))  # type: ignore[arg-type]
+        folder = self._folders().get(what) if source == "charts" and simulation.kind == "rule" else None
         if folder is None:
             raise BadRequest("these decisions or charts are not offered; choose some of the list")
         if not any(path.name.endswith(_CHARTS) for path in folder.rglob("*")):
             raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
-        return Trial(*chosen, change, int(most), value, folder=what)  # type: ignore[arg-type]
+        return Simulation(*chosen, change, int(most), value, folder=what)  # type: ignore[arg-type]
 
     def _one(self, request: Request) -> Response:
         run = self._runs.get(request.path_params["run_id"])
@@ -246,7 +250,7 @@ def _page(body: str, status: int = 200, headers: Mapping[str, str] = HEADERS) ->
 
 
 def as_csv(run: Run) -> bytes:
-    """The counts of a trial; what a spreadsheet would take for a formula is text."""
+    """The counts of a simulation; what a spreadsheet would take for a formula is text."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["by", "name", "judged", "with a card now", "with a card after the change"])

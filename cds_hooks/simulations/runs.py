@@ -1,8 +1,8 @@
-"""The trials of one machine: each is a process of its own with a file, which every worker of the server reads.
+"""The simulations of one machine: each is a process of its own with a file, which every worker of the server reads.
 
-One trial runs at a time, with the lowest priority, so that no call waits for it. It ends with the worker that started
-it, when somebody stops it, or after two hours. Its file holds counts and a few examples; it is encrypted where the
-record is, only its owner can read it, and it is deleted after four weeks.
+One simulation runs at a time, with the lowest priority, so that no call waits for it. It ends with the worker that
+started it, when somebody stops it, or after two hours. Its file holds counts and a few examples; it is encrypted where
+the record is, only its owner can read it, and it is deleted after four weeks.
 """
 
 import fcntl
@@ -25,26 +25,26 @@ from pydantic import SecretStr
 
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
-from cds_hooks.simulations.trial import Result, Trial
+from cds_hooks.simulations.simulation import Result, Simulation
 from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
 
 _KEPT_SECONDS: Final = 28 * 86_400.0
 _MOST_KEPT: Final = 100
 _START_SECONDS: Final = 120.0
-_SUFFIX: Final = ".trial"
+_SUFFIX: Final = ".simulation"
 
 
 class Busy(Exception):
-    """Another trial is running."""
+    """Another simulation is running."""
 
 
 class Run(Struct):
-    """One trial: who started it when (ISO time, UTC), how far it is, and what came of it."""
+    """One simulation: who started it when (ISO time, UTC), how far it is, and what came of it."""
 
     id: str
     at: str
     by: str
-    trial: Trial
+    simulation: Simulation
     state: Literal["waiting", "running", "done", "failed", "stopped"] = "waiting"
     judged: int = 0
     most: int = 0
@@ -53,18 +53,18 @@ class Run(Struct):
 
 
 class Runs:
-    """The trials in a folder."""
+    """The simulations in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def all(self) -> list[Run]:
-        """Every trial that can be read, the newest first."""
+        """Every simulation that can be read, the newest first."""
         found = (self.get(path.stem) for path in self._folder.glob(f"*{_SUFFIX}"))
         return sorted((each for each in found if each is not None), key=lambda run: run.at, reverse=True)
 
     def get(self, run_id: str) -> Run | None:
-        """The trial of this id; None where there is none, or its file cannot be read (any more)."""
+        """The simulation of this id; None where there is none, or its file cannot be read (any more)."""
         path = self._path(run_id)
         run = _read(path) if path is not None else None
         if run is None or run.state not in ("waiting", "running") or self.is_busy():
@@ -76,7 +76,7 @@ class Runs:
         return again
 
     def write(self, run: Run) -> None:
-        """Keeps the trial as it is now."""
+        """Keeps the simulation as it is now."""
         path = self._folder / f"{run.id}{_SUFFIX}"
         beside = path.with_suffix(f".{os.getpid()}")
         descriptor = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -85,17 +85,17 @@ class Runs:
         beside.replace(path)
 
     def ask_to_stop(self, run_id: str) -> None:
-        """Has the trial end at the next chart or decision."""
+        """Has the simulation end at the next chart or decision."""
         path = self._path(run_id)
         if path is not None and path.exists():
             path.with_suffix(".stop").touch(0o600)
 
     def is_asked_to_stop(self, run_id: str) -> bool:
-        """Whether somebody asked the trial to end."""
+        """Whether somebody asked the simulation to end."""
         return (self._folder / f"{run_id}.stop").exists()
 
     def is_busy(self) -> bool:
-        """Whether a trial is running."""
+        """Whether a simulation is running."""
         try:
             with self.alone():
                 return False
@@ -104,7 +104,7 @@ class Runs:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While this lasts no other trial of this machine runs; Busy where one does."""
+        """While this lasts no other simulation of this machine runs; Busy where one does."""
         if not self._folder.is_dir():
             yield
             return
@@ -115,8 +115,8 @@ class Runs:
                 raise Busy from error
             yield
 
-    def start(self, configured: Settings, trial: Trial, by: str, charts: Path | None) -> Run:
-        """Starts a trial.
+    def start(self, configured: Settings, simulation: Simulation, by: str, charts: Path | None) -> Run:
+        """Starts a simulation.
 
         Raises:
             Busy: Another one is running.
@@ -126,7 +126,7 @@ class Runs:
             raise Busy
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._forget()
-        run = Run(str(uuid4()), datetime.now(UTC).isoformat(timespec="seconds"), by, trial)
+        run = Run(str(uuid4()), datetime.now(UTC).isoformat(timespec="seconds"), by, simulation)
         self.write(run)
         told = {"settings": _plain(configured), "run": run.id, "charts": str(charts) if charts is not None else None}
         _in_a_process(orjson.dumps(told, default=str))
@@ -152,7 +152,7 @@ def _read(path: Path) -> Run | None:
     except FileNotFoundError:
         return None
     except (OSError, ContentUnreadable, msgspec.MsgspecError) as error:
-        log().error("result of a trial cannot be read", error_type=type(error).__name__)
+        log().error("result of a simulation cannot be read", error_type=type(error).__name__)
         return None
 
 
@@ -167,7 +167,7 @@ def _plain(configured: Settings) -> dict[str, Any]:
 
 
 def _in_a_process(told: bytes) -> None:
-    """Runs the trial beside the server. It ends when its standard input is closed, as it is when this process ends."""
+    """Runs the simulation beside the server, until it ends or this process does and with it the standard input."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
     child = subprocess.Popen(
         [sys.executable, "-m", "cds_hooks.simulations.process"],
@@ -186,4 +186,4 @@ def _in_a_process(told: bytes) -> None:
         with suppress(BrokenPipeError):
             child.stdin.close()
 
-    Thread(target=watch, daemon=True, name="trial").start()
+    Thread(target=watch, daemon=True, name="simulation").start()

@@ -67,7 +67,7 @@ _CHANGES_EACH_TIME = (
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with charts for a trial."""
+    """A server with charts for a simulation."""
     folder = tmp_path_factory.mktemp("pictures")
     with running(folder, simulation_charts=charts_in(folder), simulations_folder=folder / "kept") as url:
         yield url
@@ -87,16 +87,16 @@ def _why(page: Page, _: str, pages: dict[str, str]) -> None:
     page.goto(pages["estimate"])
 
 
-def _trial(page: Page, base_url: str, _: dict[str, str]) -> None:
+def _simulation(page: Page, base_url: str, _: dict[str, str]) -> None:
     page.goto(f"{base_url}/simulations?kind=rule&name=renal-metformin")
-    page.get_by_role("button", name="Start the trial").click()
+    page.get_by_role("button", name="Start the simulation").click()
     expect(page.get_by_text("Now: a card in 1 of 2 orders")).to_be_visible(timeout=60_000)
 
 
 SCENES: Final[dict[str, Callable[[Page, str, dict[str, str]], None]]] = {
     "try": _try,
     "why": _why,
-    "trial": _trial,
+    "simulation": _simulation,
 }
 
 

@@ -34,7 +34,7 @@ def test_a_rule_is_tried_on_charts_and_the_page_shows_the_result_by_itself(opene
     page.get_by_role("link", name="Try a change").click()
     assert serious_faults(page) == []
     page.get_by_label("On", exact=True).select_option(label="charts: <b>ward<b>")
-    page.get_by_role("button", name="Start the trial").click()
+    page.get_by_role("button", name="Start the simulation").click()
     expect(page.get_by_text("Now: a card in 1 of 2 orders of 2 patients.")).to_be_visible(timeout=_MINUTE)
     expect(page.get_by_text("No card any more")).to_be_visible()
     for scheme in ("light", "dark"):
@@ -52,7 +52,7 @@ def test_a_recorded_decision_is_tried_without_scripts_and_with_the_keyboard_alon
     _follow(page)
     tab_to(page, "On")
     page.keyboard.type("decisions of the last day")
-    tab_to(page, "Start the trial")
+    tab_to(page, "Start the simulation")
     _follow(page)
     for _ in range(600):
         expect(page.get_by_role("heading", name=re.compile("How far is it|What does it change"))).to_be_visible()

@@ -136,13 +136,13 @@ def test_a_card_is_withheld_by_the_settings_that_the_app_was_given(
 def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
     """`settings()` and the environment are read where the process starts; everyone else is handed what they need."""
     allowed = {
-        "cds_hooks/settings.py",
+        "cds_hooks/settings/__init__.py",
         "cds_hooks/app.py",
         "cds_hooks/cli.py",
         "cds_hooks/__main__.py",
         "cds_hooks/server.py",
         "cds_hooks/panel/engines.py",  # a worker of Spark or Ray starts there
-        "cds_hooks/simulations/process.py",  # a trial's process starts there, with the settings that it is handed
+        "cds_hooks/simulations/process.py",  # a simulation's process starts there, with the settings that it is handed
         "cds_hooks/simulations/runs.py",  # hands the environment on to it, without any setting
     }
     readers = {

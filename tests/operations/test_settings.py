@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cds_hooks.setting_checks import UnknownSetting, refuse_unknown
 from cds_hooks.settings import Settings
+from cds_hooks.settings.checks import UnknownSetting, refuse_unknown
 from tests.program import run_program
 
 

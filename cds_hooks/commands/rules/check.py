@@ -26,7 +26,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, SuppressionPolicy, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.governance.rule_counts import Simulation, simulate
+from cds_hooks.governance.rule_counts import SimulatedOrders, simulate
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.training.data.charts import read_charts
@@ -231,7 +231,7 @@ def simulate_folder(
     except RulesFileError as error:
         typer.echo(f"{error}.", err=True)
         raise typer.Exit(1) from error
-    simulation = Simulation()
+    simulation = SimulatedOrders()
     console = Console(stderr=True)
     hearing = SuppressionPolicy(
         site, all_rule_versions(), needs_approval=False, client="", units=tuple, answers={}, as_of=0.0
@@ -252,7 +252,7 @@ def simulate_folder(
         _draw(simulation, examples)
 
 
-def _draw(simulation: Simulation, examples: int) -> None:
+def _draw(simulation: SimulatedOrders, examples: int) -> None:
     console = Console()
     console.print(_sentence(simulation), highlight=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -266,7 +266,7 @@ def _draw(simulation: Simulation, examples: int) -> None:
     console.print(table)
 
 
-def _sentence(simulation: Simulation) -> str:
+def _sentence(simulation: SimulatedOrders) -> str:
     loud = ", ".join(f"{number} {indicator}" for indicator, number in sorted(simulation.indicators.items()))
     return (
         f"{simulation.orders:,} orders of {simulation.charts} patients: {simulation.with_card} with a card "
@@ -276,7 +276,7 @@ def _sentence(simulation: Simulation) -> str:
     )
 
 
-def _as_json(simulation: Simulation, examples: int) -> dict[str, Any]:
+def _as_json(simulation: SimulatedOrders, examples: int) -> dict[str, Any]:
     rules = {
         rule: {
             "times": len(spoken),

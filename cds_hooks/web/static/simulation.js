@@ -1,16 +1,16 @@
-// The page works without this script: a link shows how far the trial is. With it, the page looks every two seconds, for
+// The page works without this script: a link shows how far the simulation is. With it, the page looks every two seconds, for
 // ten minutes: a page that asks for ever would keep a login alive at which nobody is sitting.
 "use strict";
 (() => {
   const until = Date.now() + 600_000;
   const look = async () => {
     if (Date.now() > until) return;
-    const shown = document.getElementById("trial");
+    const shown = document.getElementById("simulation");
     if (!["waiting", "running"].includes(shown.dataset.state)) return;
     try {
       const answer = await fetch(location.pathname, { headers: { accept: "text/html" }, redirect: "error" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("trial");
+      const fresh = page.getElementById("simulation");
       if (!answer.ok || !fresh) return;
       const far = shown.querySelector("progress");
       const now = fresh.querySelector("progress");

@@ -8,8 +8,8 @@ from starlette.routing import Mount, Route
 
 from cds_hooks.access.roles import ASSIGNABLE, DOORS, ROLE_WORDS, Role, door_of
 from cds_hooks.app import create_app
-from cds_hooks.login_settings import LOGIN_ROLES
 from cds_hooks.settings import Settings
+from cds_hooks.settings.login import LOGIN_ROLES
 from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
 from tests.live import record_in
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.governance.rule_counts import Simulation, simulate
+from cds_hooks.governance.rule_counts import SimulatedOrders, simulate
 from models_onnx.training.data.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
@@ -40,8 +40,8 @@ def resources_of(*more: Json) -> list[Json]:
     return [patient, {"resourceType": "Condition", "id": "c", "subject": WHOSE, "code": {"text": "gout"}}, *more]
 
 
-def run(*more: Json, orders: int = 10) -> Simulation:
-    simulation = Simulation()
+def run(*more: Json, orders: int = 10) -> SimulatedOrders:
+    simulation = SimulatedOrders()
     simulate(simulation, resources_of(*more), orders)
     return simulation
 
@@ -62,8 +62,8 @@ def test_what_was_known_then_counts() -> None:
 
 
 def test_orders_that_were_never_given_and_charts_without_orders_are_left_out() -> None:
-    assert run(metformin("2020-02-01", "cancelled")) == Simulation()
-    assert run() == Simulation()
+    assert run(metformin("2020-02-01", "cancelled")) == SimulatedOrders()
+    assert run() == SimulatedOrders()
 
 
 def test_many_orders_are_chosen_evenly_over_time() -> None:
@@ -72,7 +72,7 @@ def test_many_orders_are_chosen_evenly_over_time() -> None:
 
 
 def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
-    simulation = Simulation()
+    simulation = SimulatedOrders()
     for path in files_of(data_folder / "fhir" / "mimic-iv-demo")[:6]:
         for chart in by_patient(list(read_bundle(path))):
             simulate(simulation, [chart.patient, *chart.resources], 5)

@@ -13,10 +13,10 @@ import pytest
 
 from cds_hooks.settings import Settings
 from cds_hooks.simulations import process
-from cds_hooks.simulations.judging import run_trial
+from cds_hooks.simulations.judging import run_simulation
 from cds_hooks.simulations.routes import as_csv
 from cds_hooks.simulations.runs import Busy, Run, Runs
-from cds_hooks.simulations.trial import Counts, Example, Result, Trial
+from cds_hooks.simulations.simulation import Counts, Example, Result, Simulation
 from cds_hooks.storage.content import read_content_keys, use_content_keys
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
@@ -49,9 +49,9 @@ def charts_in(folder: Path, name: str = "ward") -> Path:
     return folder / "charts"
 
 
-def _trial(change: str = "off", **named: object) -> Trial:
+def _simulation(change: str = "off", **named: object) -> Simulation:
     given = {"folder": "ward", **named}
-    return Trial("rule", RULE, "Metformin", change, 100, **given)  # type: ignore[arg-type]
+    return Simulation("rule", RULE, "Metformin", change, 100, **given)  # type: ignore[arg-type]
 
 
 def _nobody(_judged: int, _most: int) -> None:
@@ -61,7 +61,7 @@ def _nobody(_judged: int, _most: int) -> None:
 def test_on_charts_the_rule_speaks_now_and_not_when_it_is_switched_off(tmp_path: Path) -> None:
     charts = charts_in(tmp_path)
     configured = Settings(database_url=record_in(tmp_path), simulation_charts=charts)
-    result = run_trial(configured, _trial(), charts / "ward", _nobody)
+    result = run_simulation(configured, _simulation(), charts / "ward", _nobody)
     assert result.total == Counts(judged=2, before=1, after=0)
     assert result.by_band == {f"{RULE}/lt30": Counts(1, 1, 0)}
     assert result.by_group == {"male, 65 to 74": Counts(2, 1, 0)}
@@ -74,7 +74,7 @@ def test_a_rule_that_the_site_has_switched_off_is_tried_speaking(tmp_path: Path)
     rules = tmp_path / "rules.toml"
     rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "a trial"\n')
     configured = Settings(database_url=record_in(tmp_path), rules_file=rules)
-    result = run_trial(configured, _trial("speaks"), charts_in(tmp_path) / "ward", _nobody)
+    result = run_simulation(configured, _simulation("speaks"), charts_in(tmp_path) / "ward", _nobody)
     assert result.total == Counts(judged=2, before=0, after=1)
     assert result.examples[0].how == "more"
 
@@ -84,12 +84,16 @@ def test_behind_a_trust_file_a_rule_that_nobody_has_approved_is_tried_speaking(t
     behind: dict[str, Any] = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file}
     configured = Settings(database_url=record_in(tmp_path), **behind)
     charts = charts_in(tmp_path) / "ward"
-    shadow = run_trial(configured, _trial("speaks"), charts, _nobody)
+    shadow = run_simulation(configured, _simulation("speaks"), charts, _nobody)
     assert shadow.total == Counts(judged=2, before=0, after=1)
     desk.hand_in(desk.approval(), desk.approval("Ben Ray"))
-    assert run_trial(configured, _trial("speaks"), charts, _nobody).total == Counts(judged=2, before=1, after=1)
+    assert run_simulation(configured, _simulation("speaks"), charts, _nobody).total == Counts(
+        judged=2, before=1, after=1
+    )
     desk.hand_in(desk.act("off"))
-    assert run_trial(configured, _trial("speaks"), charts, _nobody).total == Counts(judged=2, before=0, after=1)
+    assert run_simulation(configured, _simulation("speaks"), charts, _nobody).total == Counts(
+        judged=2, before=0, after=1
+    )
 
 
 @pytest.mark.anyio
@@ -105,9 +109,9 @@ async def test_on_recorded_decisions_a_rule_and_a_share_are_tried(
     configured = Settings(database_url=record_in(tmp_path))
 
     def tried() -> tuple[Result, Result]:
-        rule = run_trial(configured, _trial(folder="", days=1), None, _nobody)
-        share = Trial("model", "mortality_5y", "Five years", "share", 100, "1", days=1)
-        return rule, run_trial(configured, share, None, _nobody)
+        rule = run_simulation(configured, _simulation(folder="", days=1), None, _nobody)
+        share = Simulation("model", "mortality_5y", "Five years", "share", 100, "1", days=1)
+        return rule, run_simulation(configured, share, None, _nobody)
 
     rule, model = await asyncio.to_thread(tried)
     assert rule.total == Counts(judged=1, before=1, after=0)
@@ -129,10 +133,10 @@ async def test_a_version_beside_a_model_is_tried_and_one_that_was_changed_says_w
         assert (await calls.post(f"/cds-services/{PLANNING}", json=view)).json()["cards"]
         page = (await calls.get(f"/simulations?kind=model&name={NAME}")).text
         assert f'<option value="version:{NAME}@3.0.0">version 3.0.0</option>' in page
-    trial = Trial("model", NAME, "Five years", "version", 100, f"{NAME}@3.0.0", days=1)
+    simulation = Simulation("model", NAME, "Five years", "version", 100, f"{NAME}@3.0.0", days=1)
 
     def tried() -> Result:
-        return run_trial(Settings(database_url=record_in(tmp_path), **given), trial, None, _nobody)
+        return run_simulation(Settings(database_url=record_in(tmp_path), **given), simulation, None, _nobody)
 
     result = await asyncio.to_thread(tried)
     assert (result.total, result.by_band) == (Counts(1, 1, 1), {NAME: Counts(1, 1, 1)})
@@ -162,7 +166,7 @@ def _form(page: httpx.Response, **named: str) -> dict[str, str]:
 
 
 async def _ended(person: Person, address: str) -> str:
-    """The page of a trial when it has ended; the process of the trial has all the time that it needs."""
+    """The page of a simulation when it has ended; the process of the simulation has all the time that it needs."""
     for _ in range(1200):
         page = (await person.open(address)).text
         if 'data-state="waiting"' not in page and 'data-state="running"' not in page:
@@ -177,7 +181,7 @@ async def _wait() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.slow
-async def test_a_pharmacist_starts_a_trial_on_the_page_of_a_rule_and_reads_its_result(tmp_path: Path) -> None:
+async def test_a_pharmacist_starts_a_simulation_on_the_page_of_a_rule_and_reads_its_result(tmp_path: Path) -> None:
     with_account(tmp_path, "pia", "pharmacist")
     with_account(tmp_path, "moe", "model-owner")
     with_account(tmp_path, "vic", "viewer")
@@ -208,7 +212,7 @@ async def test_a_pharmacist_starts_a_trial_on_the_page_of_a_rule_and_reads_its_r
         assert "simulations" not in (await person.open("/models/mortality_5y")).text
         for path in (address, "/simulations", f"{address}.csv"):
             assert (await person.open(path)).status_code == 403
-    started = entries(tmp_path, "trial-started")
+    started = entries(tmp_path, "simulation-started")
     assert [(actor, detail["what"]) for actor, detail in started] == [("account pia", f"rule {RULE}")]
     assert "account pia" in {actor for actor, _ in entries(tmp_path, "page-view")}
 
@@ -242,13 +246,13 @@ async def test_what_is_not_offered_is_refused_in_a_sentence_and_nothing_starts(t
         assert other.status_code == 403
         assert (await person.open("/simulations/00000000-0000-4000-8000-000000000000")).status_code == 404
         assert (await person.open("/simulations/..%2f..%2fetc")).status_code == 404
-    assert entries(tmp_path, "trial-started") == []
+    assert entries(tmp_path, "simulation-started") == []
     assert not (tmp_path / "kept").exists()
 
 
-def test_a_trial_whose_process_is_gone_is_shown_as_stopped_and_an_old_one_is_deleted(tmp_path: Path) -> None:
+def test_a_simulation_whose_process_is_gone_is_shown_as_stopped_and_an_old_one_is_deleted(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
-    before = Run("0b8f7a4e-0000-4000-8000-000000000001", "2026-01-01T00:00:00+00:00", "x", _trial(), "running")
+    before = Run("0b8f7a4e-0000-4000-8000-000000000001", "2026-01-01T00:00:00+00:00", "x", _simulation(), "running")
     runs.write(before)
     found = runs.get(before.id)
     assert found is not None
@@ -258,20 +262,20 @@ def test_a_trial_whose_process_is_gone_is_shown_as_stopped_and_an_old_one_is_del
         assert still is not None
         assert still.state == "running"
         with pytest.raises(Busy):
-            Runs(tmp_path).start(Settings(), _trial(), "x", None)
-    assert (tmp_path / f"{before.id}.trial").stat().st_mode & 0o077 == 0
+            Runs(tmp_path).start(Settings(), _simulation(), "x", None)
+    assert (tmp_path / f"{before.id}.simulation").stat().st_mode & 0o077 == 0
     assert runs.get("../../etc/passwd") is None
 
 
 def test_a_name_in_the_csv_is_no_formula() -> None:
     result = Result(by_service={"=1+1": Counts(1, 1, 1)})
-    run = Run("x", "2026-01-01T00:00:00+00:00", "x", _trial(), "done", result=result)
+    run = Run("x", "2026-01-01T00:00:00+00:00", "x", _simulation(), "done", result=result)
     assert b"service,'=1+1,1,1,1" in as_csv(run)
 
 
 @pytest.mark.anyio
 @pytest.mark.slow
-async def test_a_trial_is_stopped_at_the_press_of_a_button_and_another_can_be_started_then(tmp_path: Path) -> None:
+async def test_a_simulation_is_stopped_at_the_press_of_a_button_and_another_can_be_started_then(tmp_path: Path) -> None:
     with_account(tmp_path, "pia", "pharmacist")
     async with visit(tmp_path, **_settings(tmp_path)) as person:
         await person.log_in("pia")
@@ -289,7 +293,7 @@ async def test_a_trial_is_stopped_at_the_press_of_a_button_and_another_can_be_st
 
 
 @pytest.mark.anyio
-async def test_while_a_trial_runs_another_one_is_not_started(tmp_path: Path) -> None:
+async def test_while_a_simulation_runs_another_one_is_not_started(tmp_path: Path) -> None:
     with_account(tmp_path, "pia", "pharmacist")
     (tmp_path / "kept").mkdir()
     async with visit(tmp_path, **_settings(tmp_path)) as person:
@@ -298,14 +302,16 @@ async def test_while_a_trial_runs_another_one_is_not_started(tmp_path: Path) -> 
         with Runs(tmp_path / "kept").alone():
             answer = await person.send("/simulations", **_form(page))
         assert (answer.status_code, faults(answer.text)) == (409, [])
-        assert "Another trial is running" in answer.text
-    assert entries(tmp_path, "trial-started") == []
+        assert "Another simulation is running" in answer.text
+    assert entries(tmp_path, "simulation-started") == []
 
 
 def test_a_process_that_is_asked_to_stop_ends_without_a_result(tmp_path: Path) -> None:
     runs = Runs(tmp_path / "kept")
     (tmp_path / "kept").mkdir()
-    run = Run("0b8f7a4e-0000-4000-8000-000000000002", "2026-01-01T00:00:00+00:00", "x", _trial(), "waiting", most=2)
+    run = Run(
+        "0b8f7a4e-0000-4000-8000-000000000002", "2026-01-01T00:00:00+00:00", "x", _simulation(), "waiting", most=2
+    )
     runs.write(run)
     runs.ask_to_stop(run.id)
     configured = Settings(database_url=record_in(tmp_path), simulations_folder=tmp_path / "kept")
@@ -313,7 +319,7 @@ def test_a_process_that_is_asked_to_stop_ends_without_a_result(tmp_path: Path) -
     found = runs.get(run.id)
     assert found is not None
     assert (found.state, found.result) == ("stopped", None)
-    runs.write(Run(run.id, run.at, "x", _trial()))
+    runs.write(Run(run.id, run.at, "x", _simulation()))
     (tmp_path / "kept" / f"{run.id}.stop").unlink()
     process.carry_out(configured, run.id, tmp_path / "nothing")
     failed = runs.get(run.id)
@@ -323,12 +329,14 @@ def test_a_process_that_is_asked_to_stop_ends_without_a_result(tmp_path: Path) -
 
 def test_where_the_record_is_encrypted_the_result_is_too(tmp_path: Path) -> None:
     result = Result(examples=[Example("fewer", RULE, "male, 65 to 74", text="eGFR 9.4")])
-    run = Run("0b8f7a4e-0000-4000-8000-000000000003", "2026-01-01T00:00:00+00:00", "x", _trial(), "done", result=result)
+    run = Run(
+        "0b8f7a4e-0000-4000-8000-000000000003", "2026-01-01T00:00:00+00:00", "x", _simulation(), "done", result=result
+    )
     use_content_keys(read_content_keys("6b" * 32))
     try:
         Runs(tmp_path).write(run)
         assert Runs(tmp_path).get(run.id) == run
     finally:
         use_content_keys(read_content_keys(""))
-    assert b"eGFR" not in (tmp_path / f"{run.id}.trial").read_bytes()
+    assert b"eGFR" not in (tmp_path / f"{run.id}.simulation").read_bytes()
     assert Runs(tmp_path).get(run.id) is None

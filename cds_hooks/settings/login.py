@@ -1,11 +1,11 @@
-"""The settings of the login to the pages; a part of `Settings` (settings.py), which alone reads the environment."""
+"""The settings of the login to the pages; a part of `Settings`, which alone reads the environment."""
 
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from cds_hooks.setting_checks import address_fault, plain_http_fault
+from cds_hooks.settings.checks import SafeAddress, parts_of
 
 LOGIN_ROLES = ("viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor")
 """The roles that people who log in can have; cds_hooks/access/roles.py says what each opens."""
@@ -37,7 +37,7 @@ class LoginSettings(BaseSettings):
         description="The secret by which those links are signed: 32 or more random characters, the same for all "
         "workers and machines of a record. A new one ends all links.",
     )
-    oidc_issuer: str | None = Field(
+    oidc_issuer: SafeAddress = Field(
         default=None,
         description="The site's OpenID provider by its issuer, such as https://login.example.org/realms/site; https, "
         "or http on loopback.",
@@ -54,17 +54,10 @@ class LoginSettings(BaseSettings):
         description="Which groups have which role, as `cds-operators=operator, pharmacy=pharmacist`.",
     )
 
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _is_provider(cls, value: str | None) -> str | None:
-        if value is not None and (fault := address_fault(value) or plain_http_fault(value)):
-            raise ValueError(f"{fault}; write it as https://login.example.org/realms/site")
-        return value
-
     @field_validator("oidc_roles")
     @classmethod
     def _are_roles(cls, value: str) -> str:
-        for part in filter(None, map(str.strip, value.split(","))):
+        for part in parts_of(value):
             group, equals, role = map(str.strip, part.rpartition("="))
             if not (group and equals and role in LOGIN_ROLES):
                 raise ValueError(f"write GROUP=ROLE with one of the roles {', '.join(LOGIN_ROLES)}")
@@ -87,5 +80,5 @@ class LoginSettings(BaseSettings):
     @property
     def oidc_role_map(self) -> dict[str, str]:
         """The role of each group of the site's provider."""
-        parts = (part.rpartition("=") for part in self.oidc_roles.split(",") if part.strip())
+        parts = (part.rpartition("=") for part in parts_of(self.oidc_roles))
         return {group.strip(): role.strip() for group, _, role in parts}

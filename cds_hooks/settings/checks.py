@@ -1,11 +1,13 @@
-"""Checks of settings: names that are none, addresses, hosts."""
+"""Checks of settings: names that are none, addresses, hosts, lists in one text."""
 
 import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
 
 PREFIX: Final = "CDS_"
 HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
@@ -52,6 +54,21 @@ def plain_http_fault(text: str) -> str | None:
     if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
         return None
     return "http is for this machine only, another one is reached by https"
+
+
+def _safe_address(value: str | None) -> str | None:
+    if value is not None and (fault := address_fault(value) or plain_http_fault(value)):
+        raise ValueError(f"{fault}; write it as https://host.example.org/path")
+    return value
+
+
+SafeAddress = Annotated[str | None, AfterValidator(_safe_address)]
+"""An address to which something is sent: https, or http on this machine; or none."""
+
+
+def parts_of(text: str) -> list[str]:
+    """The parts of a text that are separated by commas, without spaces around them and without empty ones."""
+    return [part for part in map(str.strip, text.split(",")) if part]
 
 
 def _is_loopback(host: str) -> bool:
@@ -101,7 +118,7 @@ def read_shares(text: str) -> dict[str, float]:
         ValueError: A part is no model and share, a share is not over 0 and at most 0.5, or a model comes twice.
     """
     shares: dict[str, float] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
+    for part in parts_of(text):
         found = _SHARE.fullmatch(part)
         share = float(found["share"]) if found is not None else 0.0
         if found is None or not 0 < share <= _LARGEST_SHARE:
@@ -121,7 +138,7 @@ def read_codes(text: str) -> frozenset[tuple[str, str]]:
     Raises:
         ValueError: A part is no system and code.
     """
-    found = [(part, _CODE.fullmatch(part)) for part in map(str.strip, text.split(",")) if part]
+    found = [(part, _CODE.fullmatch(part)) for part in parts_of(text)]
     for part, match in found:
         if match is None:
             raise ValueError(f"{part[:80]} is no system with a code; write it as https://example.org/flags|no-cds")

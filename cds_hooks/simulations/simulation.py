@@ -12,8 +12,8 @@ How = Literal["more", "fewer", "same", "other"]
 """More or fewer cards of what is tried, the same, or the same kind with other words or another estimate."""
 
 
-class Trial(Struct, frozen=True):
-    """What is tried. `value` is the version (name of its folder) or the share in per cent of a model's trial.
+class Simulation(Struct, frozen=True):
+    """What is tried. `value` is the version (name of its folder) or the share in per cent of a model's simulation.
 
     `folder` is the name of a folder of charts, else the recorded decisions of the last `days` are taken; `most` charts
     or decisions are judged.
@@ -73,7 +73,7 @@ class Example(Struct, frozen=True):
 
 
 class Result(Struct):
-    """Counts of one trial.
+    """Counts of one simulation.
 
     `total` is about the rule or model that is tried; `others` are cards of others that change.
     """

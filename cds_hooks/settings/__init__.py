@@ -1,0 +1,93 @@
+"""Settings: the only reader of the environment. Every setting is `CDS_` + its name in capitals (docs/settings.md)."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from cds_hooks.settings.cards import CardSettings, ModelState
+from cds_hooks.settings.checks import SafeAddress, refuse_unknown
+from cds_hooks.settings.clients import ClientSettings
+from cds_hooks.settings.limits import LimitSettings
+from cds_hooks.settings.login import LoginSettings
+from cds_hooks.settings.record import RecordSettings
+
+__all__ = ["ModelState", "Settings", "settings", "with_settings"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, RecordSettings):
+    """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
+
+    model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged: debug, info, warning or error."
+    )
+    otlp_endpoint: SafeAddress = Field(
+        default=None,
+        description="Address of an OpenTelemetry collector, such as http://127.0.0.1:4318, to which spans of calls and "
+        "their stages are sent (OTLP over HTTP); https, or http on loopback. Needs the extra otlp "
+        "(docs/operations/traces.md).",
+    )
+    metrics_dir: Path | None = Field(
+        default=None,
+        description="Folder in which several workers share what they counted; `cds-hooks serve --workers` makes one.",
+    )
+    as_of: datetime | None = Field(
+        default=None,
+        description="An ISO instant that replaces the clock. For tests and replays in the development profile only.",
+    )
+    data_dir: Path = Field(
+        default=ROOT.parent / "shared" / "data",
+        description="Folder of other people's data (patients, training tables, published cases): training and tests.",
+    )
+    spec_dir: Path = Field(
+        default=ROOT.parent / "shared" / "spec",
+        description="Folder of the official examples and the FHIR R4 schema, for tests.",
+    )
+
+    @field_validator("as_of")
+    @classmethod
+    def _with_zone(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    @model_validator(mode="after")
+    def _asks_all_or_nobody(self) -> "Settings":
+        if self.login != "none" and self.explain_pages == "everyone":
+            raise ValueError("CDS_LOGIN asks everybody to log in, and CDS_EXPLAIN_PAGES=everyone nobody: choose one")
+        if self.explain_link_minutes and self.explain_pages == "everyone":
+            raise ValueError("With CDS_EXPLAIN_PAGES=everyone no link ends: choose it or CDS_EXPLAIN_LINK_MINUTES")
+        return self
+
+    @property
+    def links_to_pages(self) -> bool:
+        """Whether cards link to the pages of decisions: whoever sees a card can open them, or can log in."""
+        return self.shows_pages or self.login != "none"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        UnknownSetting: The environment has a CDS_ variable that is none.
+        pydantic.ValidationError: A value makes no sense.
+    """
+    refuse_unknown(os.environ, Settings.model_fields)
+    return Settings()
+
+
+def with_settings(configured: Settings, changed: Mapping[str, Any]) -> Settings:
+    """The same settings with others in their place, checked.
+
+    Raises:
+        pydantic.ValidationError: A value makes no sense.
+    """
+    return Settings(**{**configured.model_dump(), **changed})

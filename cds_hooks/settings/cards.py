@@ -1,0 +1,149 @@
+"""The settings of what is shown: rules and models of the site, thresholds, rests and pauses of cards."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings
+
+from cds_hooks.settings.checks import SafeAddress, read_codes, read_shares
+
+ModelState = Literal["validated", "approved", "active"]
+"""The release states from which a model may show cards, from the lowest to the highest."""
+
+
+def _shares(value: str) -> str:
+    read_shares(value)
+    return value
+
+
+def _codes(value: str) -> str:
+    read_codes(value)
+    return value
+
+
+class CardSettings(BaseSettings):
+    """Rules, models and which cards are shown."""
+
+    rules_file: Path | None = Field(
+        default=None,
+        description="TOML file of what this site says of the medication rules: which versions are approved, which are "
+        "switched off (docs/rules/governance.md).",
+    )
+    models_folder: Path | None = Field(
+        default=None,
+        description="A folder of the hospital's own: its models, and the services that show them or a published "
+        "equation as files NAME.service.toml (docs/adding/hospital-model.md).",
+    )
+    model_keys: Path | None = Field(
+        default=None,
+        description="File of public keys whose signed models are trusted beside the maintainers' "
+        "(docs/models/registry.md); whoever trains models names the .pub.json file of the own key here.",
+    )
+    model_signing_key: Path | None = Field(
+        default=None,
+        description="The private key that signs models trained here; default var/model-signing-key.pem, made at the "
+        "first training.",
+    )
+    model_state: ModelState = Field(
+        default="validated",
+        description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
+        "approved (by two people) or active.",
+    )
+    label_lag_days: float = Field(
+        default=3,
+        ge=0,
+        le=730,
+        description="How many days after a model's horizon every outcome is known here, where the model's manifest "
+        "says nothing: about 3 for an EHR, 60 to 90 for claims. Before that a prediction is in no figure of "
+        "calibration or discrimination (docs/operations/outcomes.md).",
+    )
+    alert_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=0.5,
+        description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
+        "same for every model. Not set: each model has its own, which is on its page. A service of the site's own may "
+        "name another in its file.",
+    )
+    alert_shares: Annotated[str, AfterValidator(_shares)] = Field(
+        default="",
+        description="The same for single models, separated by commas, such as mortality_5y=0.05,readmission_30d=0.1; a "
+        "model that takes over for it follows. `cds-hooks model capacity` finds the share for so many cards a day.",
+    )
+    within_age_band: bool = Field(
+        default=False,
+        description="Models that have thresholds by age show cards for the highest of the people of the same age "
+        "(their page has them), in place of one threshold for all ages; a model that CDS_ALERT_SHARES names, or a "
+        "service whose file says share or within_age_band, keeps what is said there (docs/operations/restraint.md).",
+    )
+    kfre_region: Literal["north_america", "non_north_america"] = Field(
+        default="north_america",
+        description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",
+    )
+    referral_risk: float = Field(
+        default=0.03,
+        ge=0.03,
+        le=0.05,
+        description="5-year risk of kidney failure from which a referral to nephrology is discussed: KDIGO 2024 gives "
+        "0.03 to 0.05 and lets the site choose.",
+    )
+    opt_out_flags: Annotated[str, AfterValidator(_codes)] = Field(
+        default="",
+        description="Codes of a FHIR Flag by which a patient has opted out of estimates and reminders at this site, "
+        "each as system|code, separated by commas: HL7 has no such code. A Consent that denies decision support "
+        "(TREATDS) and the security label OPTOUT are read without a setting (docs/operations/restraint.md).",
+    )
+    ask_opt_outs: bool = Field(
+        default=False,
+        description="Whether the services that an opt-out silences ask for the patient's active Consents, and for "
+        "Flags where CDS_OPT_OUT_FLAGS names codes, in their prefetch templates. Where they cannot be had, the cards "
+        "say so.",
+    )
+    shown_rest_days: float = Field(
+        default=14,
+        ge=0,
+        le=90,
+        description="How long a finding at patient-view that was shown and that nobody answered rests, in days from "
+        "its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
+    )
+    pause_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="A rule or service of whose cards a smaller share is accepted is paused until a person ends it; "
+        "critical cards are shown all the same (docs/operations/restraint.md). 0: nothing is paused.",
+    )
+    pause_cards: int = Field(
+        default=200,
+        ge=20,
+        description="So many cards of a rule or service, of different patients or days, must have been shown in the "
+        "last 90 days before it can be paused.",
+    )
+    notice_url: SafeAddress = Field(
+        default=None,
+        description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
+        "loopback. It has counts of cards and nothing of a patient.",
+    )
+    simulation_charts: Path | None = Field(
+        default=None,
+        description="Folder whose subfolders hold charts (FHIR Bundles or NDJSON) on which a committee may try rules "
+        "at /simulations (docs/rules/governance.md).",
+    )
+    simulations_folder: Path = Field(
+        default=Path("var/simulations"),
+        description="Where the results of the simulations at /simulations are kept for four weeks, encrypted where the "
+        "record is.",
+    )
+
+    @cached_property
+    def opt_out_codes(self) -> frozenset[tuple[str, str]]:
+        """The codes of a Flag by which a patient has opted out, each with its system."""
+        return read_codes(self.opt_out_flags)
+
+    @cached_property
+    def shares_by_model(self) -> Mapping[str, float]:
+        """The shares of single models, by id."""
+        return read_shares(self.alert_shares)

@@ -1,0 +1,161 @@
+"""The settings of whoever calls: clients and what they speak, pages and who may read them, addresses to listen on."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from cds_hooks.settings.checks import HOST, address_fault, listen_address, parts_of
+
+LOOPBACK_ORIGINS = "loopback"
+_LOOPBACK_PATTERN = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
+
+
+def _address(value: str) -> str:
+    if fault := address_fault(value):
+        raise ValueError(f"{fault}; write it as https://cds.example.org")
+    return value.rstrip("/")
+
+
+def _origins(value: str) -> str:
+    for origin in parts_of(value):
+        if origin not in ("*", LOOPBACK_ORIGINS) and (fault := address_fault(origin, origin=True)):
+            raise ValueError(f"{fault}; write an origin as https://ehr.example.org, without a path")
+    return value
+
+
+def _servers(value: str) -> str:
+    for server in parts_of(value):
+        if fault := address_fault(server):
+            raise ValueError(f"{fault}; write a server as https://cds.example.org")
+    return value
+
+
+def _hosts(value: str | None) -> str | None:
+    for host in parts_of(value or ""):
+        if not HOST.fullmatch(host):
+            raise ValueError("a host is written as www.example.org, without scheme, port and path")
+    return value
+
+
+def _listen(value: str | None) -> str | None:
+    if value is not None and listen_address(value) is None:
+        raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
+    return value
+
+
+class ClientSettings(BaseSettings):
+    """Clients, pages and addresses."""
+
+    trust_file: Path | None = Field(
+        default=None,
+        description="The file that says which clients may call and which FHIR servers may be read "
+        "(docs/operations/trust.md). Without it: the development profile.",
+    )
+    dialect: str = Field(
+        default="standard",
+        description="The dialect of callers in the development profile: standard, epic, oracle, sandbox, or another of "
+        "`cds_hooks/dialects` (docs/dialects.md).",
+    )
+    protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
+        default=None,
+        description="Version of CDS Hooks that callers in the development profile use: 1.0, 1.1, 2.0, 3.0-ballot or "
+        "3.0; else that of their dialect (2.0, and 1.0 for oracle).",
+    )
+    hooks_file: Path | None = Field(
+        default=None,
+        description="TOML or JSON file of hooks that the site defines itself (docs/hooks.md).",
+    )
+    link_hosts: Annotated[str | None, AfterValidator(_hosts)] = Field(
+        default=None,
+        description="Hosts that cards may link to in the development profile, separated by commas; else any.",
+    )
+    action_selection_behavior: bool = Field(
+        default=False,
+        description="Whether callers of the development profile support actionSelectionBehavior (CDS Hooks 3.0).",
+    )
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        default=LOOPBACK_ORIGINS,
+        description=(
+            "Origins whose pages may call, separated by commas (development profile): loopback for pages of this "
+            "machine, an origin such as https://sandbox.cds-hooks.org, or * for any page that a browser here opens."
+        ),
+    )
+    try_servers: Annotated[str, AfterValidator(_servers)] = Field(
+        default="",
+        description="Base addresses of other CDS Hooks servers that the tester's page /try may call, separated by "
+        "commas, such as http://127.0.0.1:8086; else it calls this server only.",
+    )
+    public_url: Annotated[str, AfterValidator(_address)] = Field(
+        default="http://127.0.0.1:8085",
+        description="The address under which clinicians' browsers reach this server; links on cards start with it.",
+    )
+    explain_pages: Literal["operator", "everyone"] = Field(
+        default="operator",
+        description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "
+        "who reaches this address, because the site has its own access control in front of it. Cards link to these "
+        "pages only where everyone can open them.",
+    )
+    api_docs: bool = Field(
+        default=False,
+        description="Show the OpenAPI document (/openapi.json) and its page (/api) where there is a trust file, too; "
+        "in the development profile they are always shown.",
+    )
+    operator_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token with which other machines read /metrics and the pages of decisions, where there is "
+        "a trust file.",
+    )
+    operator_listen: Annotated[str | None, AfterValidator(_listen)] = Field(
+        default=None,
+        description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
+        "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file; on "
+        "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name.",
+    )
+    allow_any_host: bool = Field(
+        default=False,
+        description="Listen on other than loopback addresses in the development profile: only in a container whose "
+        "port is published to this machine alone.",
+    )
+    people_file: Path | None = Field(
+        default=None,
+        description="TOML file of the people who may approve rules, models and waivers, each with a public key "
+        "(docs/operations/approvals.md). Behind a trust file an approval takes the keys of two of them.",
+    )
+
+    @property
+    def operator_address(self) -> tuple[str, int | None] | None:
+        """Host and port of the operator's listener, or the path of its Unix socket and None."""
+        return listen_address(self.operator_listen) if self.operator_listen is not None else None
+
+    @property
+    def shows_pages(self) -> bool:
+        """Whether whoever reaches this address may read the pages of decisions."""
+        return self.trust_file is None or self.explain_pages == "everyone"
+
+    @property
+    def shows_api_docs(self) -> bool:
+        """Whether the OpenAPI document and its page are served."""
+        return self.trust_file is None or self.api_docs
+
+    @property
+    def tester_servers(self) -> tuple[str, ...]:
+        """The other servers that the tester's page may call, one by one."""
+        return tuple(server.rstrip("/") for server in parts_of(self.try_servers))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of links one by one."""
+        return tuple(parts_of(self.link_hosts or ""))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The CORS origins one by one, without the word for those of this machine."""
+        return tuple(origin for origin in parts_of(self.cors_origins) if origin != LOOPBACK_ORIGINS)
+
+    @property
+    def origin_pattern(self) -> str | None:
+        """What the origins of this machine's own pages look like, where these may call."""
+        return _LOOPBACK_PATTERN if LOOPBACK_ORIGINS in parts_of(self.cors_origins) else None

@@ -1,0 +1,93 @@
+"""The settings of limits: sizes of calls, times, and how many at once; beyond them a call is answered, never cut."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class LimitSettings(BaseSettings):
+    """Limits of calls and connections."""
+
+    max_body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body that is read, in bytes; larger ones are answered 413.",
+    )
+    max_entries_per_key: int = Field(
+        default=10_000,
+        ge=100,
+        le=100_000,
+        description="Most Bundle entries that one prefetch key of a call may hold; more are answered 413. The longest "
+        "charts that were measured have 2,274 (docs/decisions/0009-large-calls.md).",
+    )
+    max_entries: int = Field(
+        default=30_000,
+        ge=100,
+        le=300_000,
+        description="Most Bundle entries that all prefetch keys of a call may hold together, and most keys; more are "
+        "answered 413. The longest charts that were measured have 6,150.",
+    )
+    max_drafts: int = Field(
+        default=200,
+        ge=1,
+        le=1000,
+        description="Most entries of draftOrders, and most active orders at discharge, that one call may have judged; "
+        "more are answered 413.",
+    )
+    call_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=600,
+        description="Longest time from a call's body to its answer, in seconds; then it is answered 503 with "
+        "Retry-After and recorded as a failure.",
+    )
+    body_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Longest time in which a request body arrives, in seconds; slower ones are answered 408.",
+    )
+    head_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Longest time in which the head of a request arrives, in seconds, counted from when the connection "
+        "was opened or the last answer given; slower ones are answered 408.",
+    )
+    answer_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Longest time in which a client takes an answer, in seconds; then the connection is cut.",
+    )
+    fetch_milliseconds: int = Field(
+        default=400,
+        ge=1,
+        le=60_000,
+        description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
+        "milliseconds, where no trust file says how long.",
+    )
+    concurrent_calls: int = Field(
+        default=256,
+        ge=1,
+        description="Calls of one client under way at the same time in one server process, where no trust file "
+        "says how many; more are answered 429.",
+    )
+    calls_per_second: int = Field(
+        default=10_000,
+        ge=1,
+        description="Calls of one client that begin in a second in one server process; more are answered 429 with "
+        "Retry-After. A trust file can say less for a client.",
+    )
+    connections: int = Field(
+        default=10_000,
+        ge=16,
+        description="Connections that are open at the same time in one server process, at most three quarters of the "
+        "file descriptors it may have; beyond it those that have waited the longest without a request are closed.",
+    )
+    drain_seconds: float = Field(
+        default=3,
+        ge=0,
+        le=300,
+        description="How long a server that got SIGTERM goes on answering, with 503 at /readyz and closing "
+        "connections, before it ends, in seconds: as long as the load balancer needs to notice. Ctrl-C does not wait.",
+    )

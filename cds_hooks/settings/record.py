@@ -1,0 +1,79 @@
+"""The settings of the record: where decisions are kept, what of them, and how it is protected."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from cds_hooks.settings.checks import SafeAddress
+
+
+class RecordSettings(BaseSettings):
+    """The record of decisions."""
+
+    database_url: str = Field(
+        default="sqlite:///var/decisions.sqlite3",
+        description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
+    )
+    record_user: Literal["hashed", "clear", "none"] = Field(
+        default="hashed",
+        description="How the user to whom cards are shown stands in the record: as a keyed hash, in the clear, or not "
+        "at all (docs/operations/evidence.md).",
+    )
+    user_keys: Path = Field(
+        default=Path("var/user-keys.txt"),
+        description="File of the keys for the hash of users, the newest first; made at the first start. Several "
+        "machines that share a record share this file.",
+    )
+    content_key: SecretStr | None = Field(
+        default=None,
+        description="Key that encrypts the content of the record with AES-256-GCM, 64 hexadecimal digits; older keys "
+        "after it, separated by spaces. Without it or CDS_CONTENT_KEYS nothing is encrypted.",
+    )
+    content_keys: Path | None = Field(
+        default=None,
+        description="File of the keys that encrypt the content of the record, one a line, the newest first.",
+    )
+    seal_key: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
+        "nothing is sealed (docs/operations/evidence.md).",
+    )
+    seal_file: Path = Field(
+        default=Path("var/seals.ndjson"),
+        description="File to which each seal is added, one line each.",
+    )
+    seal_seconds: float = Field(
+        default=60, ge=1, le=86_400, description="Time between two seals, in seconds; nothing new, no seal."
+    )
+    seal_command: str | None = Field(
+        default=None,
+        description="Command that gets each seal on its standard input, to send it off the machine.",
+    )
+    seal_url: SafeAddress = Field(
+        default=None, description="Address to which each seal is sent by POST; https, or http on loopback."
+    )
+    counts_file: Path = Field(
+        default=Path("var/monitor.sqlite3"),
+        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
+        "made again where it is not there (docs/operations/monitoring.md).",
+    )
+    keep_requests: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Share of the calls whose whole request is kept in the record, encrypted and without its token, so "
+        "that a replay gives the same card bit for bit (docs/operations/replay.md); needs CDS_CONTENT_KEYS.",
+    )
+    keep_facts: bool = Field(
+        default=True,
+        description="Whether each decision keeps the facts that its answer read, so that a replay gives the same card "
+        "bit for bit without the request (docs/operations/replay.md, and sizing.md for the room that it takes).",
+    )
+
+    @model_validator(mode="after")
+    def _keeps_requests_encrypted(self) -> "RecordSettings":
+        if self.keep_requests and self.content_keys is None and self.content_key is None:
+            raise ValueError("CDS_KEEP_REQUESTS keeps whole requests, encrypted only: set CDS_CONTENT_KEYS as well")
+        return self
