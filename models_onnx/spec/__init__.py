@@ -4,285 +4,50 @@ One module in `models_onnx/models/` with one `SPEC` is one model; nothing else h
 also declare its `TWIN`: the model that takes over where too much is missing for the first. Declarations outside the
 package are found in the folder that the commands are given with `--specs`.
 
-The families of models that can be declared, simplest first (`training/fitting/families.py` fits them):
-
-AdditiveLogistic   broken lines, logistic                  logit      exact contributions
-AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
-AdditiveTrees      boosted step functions, one per input   logit      exact contributions
-ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
-OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
-Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
+`spec/estimators.py` holds the families of models that can be declared, `spec/cohort.py` what outcome, cohort and inputs
+are declared with.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.declared import FeatureFault, add_declared_features
 from fhir.terminology.conditions import CONDITION_KEYS
-from models_onnx.artifact.manifest import DAYS_PER_YEAR as DAYS_PER_YEAR
-from models_onnx.artifact.manifest import MissingKind
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
 from models_onnx.discovery import declarations
 from models_onnx.errors import DeclarationError, UnknownModel
+from models_onnx.spec.cohort import (
+    CohortExclusion,
+    ColumnOf,
+    Floors,
+    FollowUp,
+    FromCharts,
+    InputSpec,
+    OutcomeSpec,
+    Period,
+    PopulationSpec,
+    Recalibration,
+    RequiredGroup,
+)
+from models_onnx.spec.estimators import (
+    AdditiveCox,
+    AdditiveLogistic,
+    AdditiveTrees,
+    Estimator,
+    Fitted,
+    OwnEstimator,
+    ShallowTrees,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class AdditiveLogistic:
-    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn."""
-
-    knots: int
-    C: float
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "additive logistic regression (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveCox:
-    """Cox regression on the same basis, Breslow's ties, followed to the horizon; L2 penalty on scaled coefficients."""
-
-    knots: int
-    penalty: float
-    horizons_years: tuple[float, ...]
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "Cox regression (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveTrees:
-    """Boosted step functions of one input each (scikit-learn's HistGradientBoosting without interactions)."""
-
-    rounds: int
-    rate: float
-    leaf: int
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "additive boosted trees (a step function of every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class ShallowTrees:
-    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting); 4 is the limit of cards."""
-
-    depth: int
-    rounds: int
-    rate: float
-    leaf: int
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return f"boosted trees of depth {self.depth}"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnEstimator:
-    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM, an EBM.
-
-    A declaration writes `estimator=Pipeline(...)`; this is put around it.
-    """
-
-    estimator: Any
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader: the classes of its steps."""
-        return f"an estimator of its own ({_classes(self.estimator)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
-
-    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`, whose
-    function returns the fitted object. `trained_on` says for readers whom it was trained on. `trusted`: types of a
-    skops file that may be loaded besides those that skops trusts. `columns`: the model's own names of the inputs, in
-    their order, where they are others. `per_year`: for a Cox model, how many units of its time a year has.
-    `approximate`: trees too deep for exact contributions get shares along their paths, which the file, the card and the
-    page mark as an approximation; gate G6 refuses such a model for cards, and lists may use it.
-    """
-
-    source: str
-    trained_on: str
-    trusted: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    per_year: float | None = None
-    approximate: bool = False
-    inputs: tuple[str, ...] = ()
-    """The names of the inputs; the ModelSpec puts them in."""
-    folder: Path | None = None
-    """The folder of the declaration; whoever reads the declaration puts it in."""
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return f"a model that was fitted elsewhere (on {self.trained_on})"
-
-
-def _classes(estimator: Any) -> str:
-    steps = getattr(estimator, "steps", None)
-    own = type(estimator).__name__
-    return f"{own} of {', '.join(_classes(step) for _, step in steps)}" if steps else own
-
-
-Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
-
-
-# Of every training that is not told otherwise: parity rows and bootstrap samples.
 SEED = 20260101
 REPLICATES = 1000
 # A card about more than half of the people says nothing about anyone; this limit is ours.
 MOST_ALERTED = 0.5
 # responsible-ai.md 1.3, attribute 8: a model may inform or augment a decision, never replace it.
 DECISION_ROLES = ("informs", "augments")
-
-# A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
-Column = Any
-ColumnOf = Callable[[Any], Column]
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUp:
-    """How long each row was followed and whether the event ended it; in units of which a year has `per_year`.
-
-    With it, who was followed for less than the horizon counts through the time there was. `strata` names the rows that
-    left the study alike, such as a survey cycle: each stratum is weighted by its own censoring. Without it the
-    strata are the latest period and the time before.
-    """
-
-    time: ColumnOf
-    event: ColumnOf
-    per_year: float
-    strata: ColumnOf | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeSpec:
-    """What is predicted: the table's 0/1 column (or how it is told from the table), the horizon, a card's words.
-
-    `event` and `label_lag_days`: as in the manifest (docs/operations/outcomes.md).
-    """
-
-    column: str
-    words: str
-    horizon_days: float
-    of: ColumnOf | None = None
-    follow_up: FollowUp | None = None
-    event: str | None = None
-    label_lag_days: float | None = None
-
-    @property
-    def horizon_years(self) -> float:
-        """The horizon in years of 365.25 days."""
-        return self.horizon_days / DAYS_PER_YEAR
-
-
-@dataclass(frozen=True, slots=True)
-class FromCharts:
-    """How rows come from charts: from which instant one predicts, and what may happen after it.
-
-    `visit`: the first outpatient visit a year or more after the chart begins; `discharge`: the end of each stay in
-    hospital; `third-day`: of the first stay.
-    """
-
-    index: Literal["visit", "discharge", "third-day"]
-    event: Literal["death", "readmission"]
-
-
-@dataclass(frozen=True, slots=True)
-class CohortExclusion:
-    """One step of the cohort: `leaves_out` marks the rows that go; counted in the order declared.
-
-    `at_score` is the reason code with which `model score` leaves such a row without a score; None where the step is
-    only about training (not followed up, say).
-    """
-
-    reason: str
-    words: str
-    leaves_out: ColumnOf
-    at_score: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """One input by its feature name; everything else about it stands in `fhir.mapping.features.catalog`.
-
-    `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range. `knots`: where
-    its line bends, instead of at quantiles; for a code each value is a knot. `rises`: +1 where the risk may only rise
-    with it, -1 where it may only fall; kept by the tree models.
-    """
-
-    name: str
-    clip_high: float | None = None
-    knots: tuple[float, ...] | None = None
-    rises: int = 0
-
-    def described(self) -> dict[str, Any]:
-        """Name, words, unit, LOINC codes and FHIR element, as the manifest's feature dictionary has them."""
-        feature = FEATURES[self.name]
-        return {
-            "name": self.name,
-            "words": feature.words,
-            "unit": feature.unit,
-            "loinc": list(feature.codes) if feature.measured else [],
-            "fhir": "Observation.value" if feature.measured else feature.codes[0],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class RequiredGroup:
-    """At least so many of these inputs must be there, or there is no score."""
-
-    name: str
-    words: str
-    members: tuple[str, ...]
-    at_least: int
-
-
-@dataclass(frozen=True, slots=True)
-class PopulationSpec:
-    """Who may be scored, in words and as far as the record can be asked; `age_low` 0 where there is no limit."""
-
-    words: str
-    age_low: int
-    exclude_conditions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The rows whose `column` lies between `since` and `until`, both included."""
-
-    column: str
-    since: float
-    until: float
-    words: str
-
-    def rows(self, table: Any) -> Any:
-        """A mask of the rows of the table in this period."""
-        return (table[self.column] >= self.since) & (table[self.column] <= self.until)
-
-
-Recalibration: TypeAlias = Period
-"""Intercept and slope are re-estimated, out of fold, on the rows of this period: the reference cohort."""
-
-
-@dataclass(frozen=True, slots=True)
-class Floors:
-    """What the evaluation on patients not trained on must reach."""
-
-    auroc: float
-    slope: tuple[float, float]
-    observed_expected: tuple[float, float]
-    c_index: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -500,10 +265,14 @@ def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
 
 
 __all__ = [
+    "DAYS_PER_YEAR",
     "REPLICATES",
     "SEED",
+    "AdditiveCox",
     "AdditiveLogistic",
+    "AdditiveTrees",
     "CohortExclusion",
+    "ColumnOf",
     "Estimator",
     "Fitted",
     "Floors",
@@ -517,6 +286,7 @@ __all__ = [
     "PopulationSpec",
     "Recalibration",
     "RequiredGroup",
+    "ShallowTrees",
     "add_features",
     "find_specs",
     "get_spec",

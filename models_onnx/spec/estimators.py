@@ -1,0 +1,122 @@
+"""The families of models that can be declared, simplest first (`training/fitting/families.py` fits them).
+
+AdditiveLogistic   broken lines, logistic                  logit      exact contributions
+AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
+AdditiveTrees      boosted step functions, one per input   logit      exact contributions
+ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
+OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
+Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveLogistic:
+    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn."""
+
+    knots: int
+    C: float
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "additive logistic regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveCox:
+    """Cox regression on the same basis, Breslow's ties, followed to the horizon; L2 penalty on scaled coefficients."""
+
+    knots: int
+    penalty: float
+    horizons_years: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "Cox regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveTrees:
+    """Boosted step functions of one input each (scikit-learn's HistGradientBoosting without interactions)."""
+
+    rounds: int
+    rate: float
+    leaf: int
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "additive boosted trees (a step function of every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class ShallowTrees:
+    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting); 4 is the limit of cards."""
+
+    depth: int
+    rounds: int
+    rate: float
+    leaf: int
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return f"boosted trees of depth {self.depth}"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEstimator:
+    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM, an EBM.
+
+    A declaration writes `estimator=Pipeline(...)`; this is put around it.
+    """
+
+    estimator: Any
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader: the classes of its steps."""
+        return f"an estimator of its own ({_classes(self.estimator)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
+
+    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`, whose
+    function returns the fitted object. `trained_on` says for readers whom it was trained on. `trusted`: types of a
+    skops file that may be loaded besides those that skops trusts. `columns`: the model's own names of the inputs, in
+    their order, where they are others. `per_year`: for a Cox model, how many units of its time a year has.
+    `approximate`: trees too deep for exact contributions get shares along their paths, which the file, the card and the
+    page mark as an approximation; gate G6 refuses such a model for cards, and lists may use it.
+    """
+
+    source: str
+    trained_on: str
+    trusted: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    per_year: float | None = None
+    approximate: bool = False
+    inputs: tuple[str, ...] = ()
+    """The names of the inputs; the ModelSpec puts them in."""
+    folder: Path | None = None
+    """The folder of the declaration; whoever reads the declaration puts it in."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return f"a model that was fitted elsewhere (on {self.trained_on})"
+
+
+def _classes(estimator: Any) -> str:
+    steps = getattr(estimator, "steps", None)
+    own = type(estimator).__name__
+    return f"{own} of {', '.join(_classes(step) for _, step in steps)}" if steps else own
+
+
+Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
