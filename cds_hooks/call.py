@@ -108,6 +108,13 @@ class Answer(NamedTuple):
     silences: Sequence[Silence]
 
 
+class AnsweredAgain(NamedTuple):
+    """What a call is answered now: the body of the response, and what a decision would record as its scores."""
+
+    response: bytes
+    scores: Mapping[str, Any] | None
+
+
 class Call:
     """One call: what came, and what is known of it so far."""
 

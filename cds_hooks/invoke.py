@@ -11,7 +11,7 @@ from time import time_ns
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.access.links import link_cards
-from cds_hooks.call import Again, Answer, Call, Decided, ServerComponents
+from cds_hooks.call import Again, Answer, AnsweredAgain, Call, Decided, ServerComponents
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import (
     BadRequest,
@@ -30,7 +30,7 @@ from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
 from cds_hooks.prefetch.state import with_prefetch_note
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.repair import Sent
-from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
+from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request, request_of_context
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advice, Service, ServiceInput
 from cds_hooks.services._model import Predict, site_thresholds
@@ -104,29 +104,34 @@ async def invoke(
 
 async def answer_again(
     again: Again, service: Service, client: TrustedClient, components: ServerComponents, predict: Predict
-) -> Decision:
-    """The decision of a call, computed again as of that instant; nothing is recorded or remembered.
+) -> AnsweredAgain:
+    """What a call is answered, computed again as of that instant; nothing is recorded or remembered.
 
     Raises:
         HookError: The call is not answered any more; its text says why.
         NotKept: Something is read now that was in the chart and is not among the facts.
     """
     kept, then = again.kept, again.decision
-    body = bytes(kept.body) if isinstance(kept, KeptRequest) else kept.body(then.hook, then.hook_instance)
+    body = bytes(kept.body) if isinstance(kept, KeptRequest) else b""
     call = Call(body, service, client, components, then.id, None)
     call.as_of, call.again = again.as_of, again
-    await _read(call, predict)
     if isinstance(kept, KeptRequest):
+        await _read(call, predict)
         templates = service.templates_for_version(client.profile.version)
         call.filled = kept.filled(call.request.prefetch, templates) or call.filled
     else:
+        call.request = request_of_context(
+            then.hook, then.hook_instance, kept.context, service.answers, wants_timings=kept.wants_timings
+        )
+        _require(call)
         call.filled = kept.filled(service.templates_read_for(client.profile.version))
     call.prefetch = call.filled.state
     decided = await _decide(call, predict)
     caller = Caller(client.name, decided.patient_id, service.id, call.request.hook)
     chosen = await components.governance.said_once.choose(caller, decided.advice.cards)
     await components.governance.restraint.withhold(caller, chosen, decided.audience)
-    return (await _encode(call, decided, caller, chosen, predict)).decision
+    response, _ = _response(call, decided, chosen)
+    return AnsweredAgain(response, decided.advice.scores)
 
 
 async def _answer(call: Call) -> Answer:
@@ -171,14 +176,19 @@ async def _read(call: Call, _: Predict) -> None:
         EntryLimits(limits.max_entries_per_key, limits.max_entries),
     )
     call.request = request
-    client.require(service.id, request.hook)
-    if call.off is None:
-        service.require_model()
+    _require(call)
     call.stages.end("decode")
     templates = service.templates_read_for(client.profile.version)
     state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
     call.filled = FilledPrefetch(request.prefetch, state)
     call.is_complete = call.off is not None or not (state.gaps or has_missing_medications(request, templates))
+
+
+def _require(call: Call) -> None:
+    """That this client may make this call, and that what answers it is served."""
+    call.client.require(call.service.id, call.request.hook)
+    if call.off is None:
+        call.service.require_model()
 
 
 async def _decide(call: Call, predict: Predict) -> Decided:
@@ -192,7 +202,7 @@ async def _decide(call: Call, predict: Predict) -> Decided:
         call.prefetch.require("patient")
     record = _record_of(call)
     call.stages.end("facts")
-    if is_kept(call.decision_id, call.components.settings.keep_requests):
+    if call.again is None and is_kept(call.decision_id, call.components.settings.keep_requests):
         call.kept = keep_request(call.body, request.prefetch, call.filled, is_complete=call.is_complete)
 
     # Large objects are not kept while this call waits for the database or for a model: the record holds the
@@ -229,22 +239,22 @@ def _audience(call: Call, units: tuple[str, ...]) -> Audience:
     return Audience(call.components.users.recorded(call.client.name, user) or user, units)
 
 
-async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, _: Predict) -> Answer:
-    """The response with the cards that are shown now, and the decision to be recorded."""
-    service, components, request, prefetch, stages = (
-        call.service,
-        call.components,
-        call.request,
-        call.prefetch,
-        call.stages,
-    )
-    advice = decided.advice
+def _response(call: Call, decided: Decided, chosen: Chosen) -> tuple[bytes, list[Silence]]:
+    """The response with the cards that are shown now, and every reason for silence."""
+    advice, client, prefetch = decided.advice, call.client, call.prefetch
     silences = advice.silences + chosen.silences + decided.unread
-    timings = stages.milliseconds if request.wants_timings else None
-    cards = link_cards(chosen.cards, decided.explain_url, call.client, call.decision_id, components.settings)
-    shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), call.client.profile)
+    timings = call.stages.milliseconds if call.request.wants_timings else None
+    cards = link_cards(chosen.cards, decided.explain_url, client, call.decision_id, call.components.settings)
+    shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), client.profile)
     worklist = advice.worklist + chosen.worklist
-    response = encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist)
+    return encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist), silences
+
+
+async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, _: Predict) -> Answer:
+    """The response, and the decision to be recorded."""
+    service, components, request, advice = call.service, call.components, call.request, decided.advice
+    response, silences = _response(call, decided, chosen)
+    stages = call.stages
     inputs = inputs_of(call.as_of, advice.features, advice.orders, advice.vaccinations)
     decision = Decision(
         id=call.decision_id,
@@ -263,7 +273,7 @@ async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, 
             advice.scores,
             silences,
             stages.milliseconds,
-            prefetch.basis,
+            call.prefetch.basis,
             stages.trace_recorded,
             call.config,
             call.kept,
@@ -271,7 +281,7 @@ async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, 
             {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
-        facts=_facts(call, advice, response) if components.settings.keep_facts and call.again is None else None,
+        facts=_facts(call, advice, response) if components.settings.keep_facts else None,
     )
     return Answer(decision, caller, chosen.cards, silences)
 

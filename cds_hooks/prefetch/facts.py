@@ -13,10 +13,10 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
-from cds_hooks.prefetch.state import KeyState, PrefetchState, Templates
+from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, Templates
 from cds_hooks.protocol.request import CDSRequest
 from fhir.record.datatypes import write_decimal
-from fhir.record.kept_facts import KeptFacts, read_facts
+from fhir.record.kept_facts import KeptFacts
 from fhir.record.measurement import Refusal
 
 _DRAFTS: Final = "draftOrders"
@@ -41,10 +41,16 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     has_timings: bool = False
 
 
+class _ReadFacts(CallFacts, frozen=True):
+    """The same, with the chart read in the same pass."""
+
+    record: KeptFacts | UnsetType = UNSET  # type: ignore[assignment]  # written as JSON that is there already
+
+
 class _Basis(Struct, frozen=True):
     """What of a decision's basis the facts leave to it."""
 
-    prefetch: dict[str, Any] = {}
+    prefetch: Raw = _EMPTY
     orders: dict[str, Raw] | None = None
 
 
@@ -61,7 +67,8 @@ class _Bundle(Struct, frozen=True):
     entry: tuple[_Entry, ...] = ()
 
 
-_decoder: Final = msgspec.json.Decoder(CallFacts)
+_decoder: Final = msgspec.json.Decoder(_ReadFacts)
+_states: Final = msgspec.json.Decoder(dict[str, Any])
 _basis: Final = msgspec.json.Decoder(_Basis)
 _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
@@ -144,28 +151,35 @@ class FactsOfCall:
         self._facts = _decoder.decode(facts)
         self._basis = _basis.decode(basis)
         self._patient_id = patient_id
-        record = self._facts.record
-        self.record: KeptFacts | None = read_facts(bytes(record)) if isinstance(record, Raw) else None
+        self.record: KeptFacts | None = self._facts.record or None
+        self.wants_timings: bool = self._facts.has_timings
 
-    def body(self, hook: str, hook_instance: str) -> bytes:
-        """A request with this context and no prefetch."""
+    @property
+    def context(self) -> Raw:
+        """The context of the request, with what the decision recorded of it."""
         members = {**self._facts.context, "patientId": Raw(_encode(self._patient_id))}
         orders = self._basis.orders
         if orders is not None and members.get(_DRAFTS) == _EMPTY:
             members[_DRAFTS] = orders.get("drafts", _EMPTY)
-        request: dict[str, Any] = {"hook": hook, "hookInstance": hook_instance, "context": members}
-        if self._facts.has_timings:
-            request["extension"] = {"timings": True}
-        return _encode(request)
+        return Raw(_encode(members))
 
     def filled(self, templates: Templates) -> FilledPrefetch:
-        """The prefetch as it was known then, without its resources: those are in `record`."""
-        states = tuple(
-            self._state(KeyState(each, "given"), self._basis.prefetch[each.key])
-            for each in templates
-            if each.key in self._basis.prefetch
-        )
-        return FilledPrefetch({}, PrefetchState(states, self._facts.other))
+        """The prefetch as it was known then, without its resources: those are in `record`.
+
+        What follows from the same states is remembered with the templates, as it is of a call that came in.
+        """
+        recorded = bytes(self._basis.prefetch).decode()
+        is_plain = not self._facts.texts and not self._facts.other
+        known = templates.whole.get(recorded) if is_plain else None
+        if known is None:
+            known = PrefetchState(self._key_states(templates, _states.decode(recorded)), self._facts.other)
+            if is_plain and len(templates.whole) < MOST_WHOLE:
+                templates.whole[recorded] = known
+        return FilledPrefetch({}, known)
+
+    def _key_states(self, templates: Templates, recorded: Mapping[str, Any]) -> tuple[KeyState, ...]:
+        known = (each for each in templates if each.key in recorded)
+        return tuple(self._state(KeyState(each, "given"), recorded[each.key]) for each in known)
 
     def _state(self, known: KeyState, recorded: Any) -> KeyState:
         said = recorded if isinstance(recorded, dict) else {"state": recorded}

@@ -203,6 +203,16 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
     )
 
 
+def request_of_context(
+    name: str, hook_instance: str, context: Raw, hooks: Mapping[str, Hook], *, wants_timings: bool
+) -> CDSRequest:
+    """The request of a call that was answered before, without its prefetch; BadRequest where it would not be taken."""
+    hook = hooks.get(name)
+    if hook is None:
+        raise _other_hook(name, hooks)
+    return CDSRequest(hook.name, hook_instance, hook.read(context), {}, [], wants_timings)
+
+
 def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     if len(prefetch) > limits.of_all:
         raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys; at most {limits.of_all} are read.", "prefetch")

@@ -123,23 +123,26 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
     """What the candidate changes about each decision, or why it cannot be replayed."""
     first, second = tee(decisions)
     for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
-        if not old.by or not new.by or (old.response is None and old.speaks is None and old.scores is None):
+        if not old.by or not new.by or (old.answer is None and old.speaks is None and old.scores is None):
             yield NotReplayed(old.because or new.because or "neither its cards nor its scores can be computed again")
             continue
-        before, after = Counter(_said(old)), Counter(_said(new))
+        before = Counter(_said(old))
+        is_same = old.answer is not None and old.answer == new.answer
+        after = before if is_same else Counter(_said(new))
         more, fewer = tuple((after - before).elements()), tuple((before - after).elements())
-        is_other = not (more or fewer) and (old.scores != new.scores or old.response != new.response)
+        is_other = not (more or fewer) and (old.scores != new.scores or (not is_same and old.response != new.response))
         cards = tuple(before.elements()), tuple(after.elements())
         yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other, *cards)
 
 
 def _said(row: Replayed) -> Iterator[str]:
     """What each card is about: its rules, its model, or its kind."""
-    if row.response is None:
+    response = row.response
+    if response is None:
         if row.speaks:
             yield row.basis.score_id
         return
-    for card in row.response.get("cards") or []:
+    for card in response.get("cards") or []:
         said = card.get("extension", {}).get(EXTENSION_KEY, {})
         rules = [f"{one['rule']}/{one['band']}" for one in said.get("findings", [])]
         model = (said.get("model") or {}).get("id")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from math import nan
 from typing import Any, Final
 
@@ -23,19 +24,26 @@ from models_onnx.equations.record_inputs import inputs_from_record
 from models_onnx.errors import EquationRefused
 from models_onnx.serving.runtime import Model
 
+_NULL: Final = Raw(b"null")
 
-class Basis(Struct, frozen=True):
-    """What a decision recorded of itself."""
+
+class Basis(Struct, frozen=True, dict=True):
+    """What a decision recorded of itself; the scores are read from their JSON when they are first asked for."""
 
     as_of: datetime
     features: dict[str, tuple[float, str, str]] = {}
     missing: dict[str, str] = {}
     vaccinations: dict[str, Any] | None = None
-    scores: dict[str, Any] | None = None
+    scores_as_recorded: Raw = msgspec.field(default=_NULL, name="scores")
     silence: list[tuple[str, str, str]] = []
     config: str = ""
     request: Raw | UnsetType = UNSET
     withheld: dict[str, int] = {}
+
+    @cached_property
+    def scores(self) -> dict[str, Any] | None:
+        """The scores; None where there are none."""
+        return _scores.decode(self.scores_as_recorded)
 
     @property
     def score_id(self) -> str:
@@ -59,6 +67,7 @@ class Basis(Struct, frozen=True):
         return self.is_of_model or "parts" in scores or (self.vaccinations is not None and "vaccines" in scores)
 
 
+_scores: Final = msgspec.json.Decoder(dict[str, Any] | None)
 read_basis: Final = msgspec.json.Decoder(Basis).decode
 
 

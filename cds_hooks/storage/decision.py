@@ -256,6 +256,11 @@ def encode_models(models: Sequence[dict[str, str]]) -> bytes:
     return _encoder.encode(models)
 
 
+def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
+    """The scores as they stand in the JSON of a basis; `null` where there are none."""
+    return _encoder.encode(scores)
+
+
 def encode_basis(
     inputs: dict[str, Any],
     scores: dict[str, Any] | None,
