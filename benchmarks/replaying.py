@@ -1,78 +1,96 @@
-"""How many decisions a core computes again in a second: their scores alone, and whole calls from the facts kept.
+"""How many decisions a core computes again in a second: whole calls from the facts kept, and model scores alone.
 
-    python -m benchmarks.replaying [CALLS]
+    python -m benchmarks.replaying [ROUNDS]
 
-The record is made first: so many calls (2,000) of each service below about the sample patients that it has a card for,
-each about another patient at another time. Reading the record is part of the time; the start of Python is not.
+The record is made first: an afternoon of mixed traffic. Each of the sample charts is opened ROUNDS times (6), and each
+time every service that discovery lists is called about it, with the orders of its story; each time it is another
+patient at another time. Reading the record is part of the time; the start of Python is not.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from benchmarks.bodies import build_body
 from benchmarks.charts import load_patients
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess
-from benchmarks.subject import discover, find_subjects
+from benchmarks.subject import discover
 from cds_hooks.app import create_app
-from cds_hooks.replay import Replayer, open_site
+from cds_hooks.replay import Replayer, Site, Verdict, open_site
 from cds_hooks.settings import Settings
+from cds_hooks.simulator.chart import ChartError
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 
-SERVICES: Final = ("planning-conversation", "order-safety-sign", "medication-review")
-_RECORDED: Final = {"order-safety-sign": "order-safety"}
-"""A service with several hooks is called by another id than it is recorded under."""
-_CALLS, _TOGETHER, _ROUNDS = 2_000, 8, 3
+_OF_A_MODEL: Final = "planning-conversation"
+_OPENED, _TOGETHER, _ROUNDS = 6, 8, 3
 
 
-def main(calls: int) -> None:
-    """Prints the decisions a second of processor time, by service and way, and whether all came out the same."""
-    table = Table("service", "way", "decisions", "the same", "a second of processor time")
+def main(opened: int) -> None:
+    """Prints the decisions a second of processor time, by service and by outcome, and whether all came out the same."""
+    table = Table("decisions of", "number", "with a card", "the same", "a second of processor time")
     with TemporaryDirectory(prefix="cds-replaying-") as folder:
         configured = Settings(database_url=f"sqlite:///{Path(folder) / 'decisions.sqlite3'}", log_level="error")
-        for name in SERVICES:
-            _answer(configured, name, calls)
+        url = configured.database_url
+        _answer(configured, opened)
         site = open_site(configured)
-        for name, whole in ((SERVICES[0], False), *((name, True) for name in SERVICES)):
-            rows = [_replayed(configured.database_url, site, name, whole=whole) for _ in range(_ROUNDS)]
-            number, same, _ = rows[0]
-            way = "whole call" if whole else "--scores"
-            table.add_row(name, way, f"{number:,}", f"{same:,}", f"{number / min(took for *_, took in rows):,.0f}")
+        services = sorted({each.service for each in find_decisions(url, DecisionFilter())})
+        wanted = {name: DecisionFilter(service=name) for name in services}
+        wanted |= {"silent": DecisionFilter(outcome="silent"), "with a card": DecisionFilter(outcome="cards")}
+        for name, which in wanted.items():
+            table.add_row(*_row(url, site, name, which))
+        table.add_section()
+        table.add_row(*_row(url, site, "all", DecisionFilter()))
+        table.add_row(*_row(url, site, f"{_OF_A_MODEL}, --scores", wanted[_OF_A_MODEL], whole=False))
     Console().print(table)
 
 
-def _answer(configured: Settings, name: str, calls: int) -> None:
+def _answer(configured: Settings, opened: int) -> None:
     service = InProcess(create_app(configured))
-    (entry, *_) = discover(service.call_json, [name])
-    samples = [each for each in load_patients(datetime.now(UTC)) if each.is_sample]
-    subject = next(each for each in find_subjects(entry, service.call_json, samples) if each.outcome == "card")
-    bodies = [ChangingRequest(build_body(entry, patient, (), 0)) for patient in subject.patients]
-    turn = count()
-    for _ in range(calls // _TOGETHER):
-        service.many(subject.path, [bodies[next(turn) % len(bodies)] for _ in range(_TOGETHER)])
+    calls = list(_calls(service))
+    for _ in track(range(opened), description="Recording", transient=True):
+        for path, requests in calls:
+            for start in range(0, len(requests), _TOGETHER):
+                service.many(path, requests[start : start + _TOGETHER])
     service.close()
 
 
-def _replayed(url: str, site: Any, name: str, *, whole: bool) -> tuple[int, int, float]:
-    """How many decisions were computed again, how many of them the same, and in how many seconds of the processor."""
-    timed: Callable[[], float] = process_time
-    before = timed()
-    wanted = DecisionFilter(service=_RECORDED.get(name, name))
-    found = list(Replayer(site, url, whole=whole).verdicts(find_decisions(url, wanted)))
-    took = timed() - before
-    return len(found), sum(each.outcome == "same" for each in found), took
+def _calls(service: InProcess) -> Iterator[tuple[str, list[ChangingRequest]]]:
+    """Of each service that discovery lists the calls about every sample chart that has what it is about."""
+    samples = [each for each in load_patients(datetime.now(UTC)) if each.is_sample]
+    for entry in discover(service.call_json):
+        requests = []
+        for patient in samples:
+            try:
+                requests.append(ChangingRequest(build_body(entry, patient, (), 0)))
+            except ChartError:
+                continue
+        yield f"/cds-services/{entry['id']}", requests
+
+
+def _row(url: str, site: Site, name: str, which: DecisionFilter, *, whole: bool = True) -> tuple[str, ...]:
+    took, found = min((_replayed(url, site, which, whole=whole) for _ in range(_ROUNDS)), key=lambda one: one[0])
+    cards = sum(each.outcome == "cards" for each in find_decisions(url, which))
+    same = sum(each.outcome == "same" for each in found)
+    return name, f"{len(found):,}", f"{cards:,}", f"{same:,}", f"{len(found) / took:,.0f}"
+
+
+def _replayed(url: str, site: Site, which: DecisionFilter, *, whole: bool) -> tuple[float, list[Verdict]]:
+    """In how many seconds of the processor which decisions were computed again, and what came of it."""
+    before = process_time()
+    found = list(Replayer(site, url, whole=whole).verdicts(find_decisions(url, which)))
+    return process_time() - before, found
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else _CALLS)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else _OPENED)

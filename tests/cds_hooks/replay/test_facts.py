@@ -1,7 +1,10 @@
 """Every decision is computed again from the facts that its answer read: the same scores, cards and silences."""
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +217,62 @@ def test_the_hash_of_a_row_covers_its_facts(tmp_path: Path) -> None:
         for each in (decision, with_facts, structs.replace(decision, facts=b"[]"), structs.replace(decision, facts=b""))
     }
     assert len(hashes) == 4
+
+
+def _numbers(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every number in a JSON value, as what holds it and its place there."""
+    for place, each in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(each, dict | list):
+            yield from _numbers(each)
+        elif isinstance(each, float):
+            yield value, place
+
+
+def _scored(tmp_path: Path, **changed: Any) -> tuple[str, Any]:
+    """The record with one call of a model about a sample who gets its card, and its decision."""
+    url = record_at(tmp_path)
+    request = next(
+        each
+        for _, each in sample_calls("planning-conversation", NOW)
+        if "planning-talk" in each["context"]["patientId"]
+    )
+    (decision,) = answered(url, [("planning-conversation", request | changed)], NOW)
+    return url, decision
+
+
+def test_every_planted_difference_of_the_last_bit_of_a_score_is_found(tmp_path: Path) -> None:
+    url, decision = _scored(tmp_path)
+    basis = json.loads(decision.basis)
+    found = list(_numbers(basis["scores"]))
+    planted = []
+    for inside, place in found:
+        was = inside[place]
+        inside[place] = nextafter(was, inf)
+        planted.append(structs.replace(decision, basis=json.dumps(basis).encode()))
+        inside[place] = was
+    assert len(planted) > 12
+    assert [each.outcome for each in verdicts(url, planted)] == ["differs"] * len(planted)
+
+
+def test_every_planted_difference_of_a_word_in_an_answer_is_found(tmp_path: Path) -> None:
+    url, decision = _one(tmp_path)
+    texts = [one.start() for one in re.finditer(rb'(?<=: ")[a-z]|(?<=:")[A-Za-z](?=[a-z]{3})', decision.response)]
+    changed = [decision.response[:at] + b"#" + decision.response[at + 1 :] for at in texts]
+    found = verdicts(url, [structs.replace(decision, response=each) for each in changed])
+    assert len(found) > 20
+    assert {each.outcome for each in found} == {"differs"}
+
+
+def test_timings_and_the_order_of_members_are_no_difference(tmp_path: Path) -> None:
+    url, decision = _scored(tmp_path, extension={"timings": True})
+    assert b'"timings"' in decision.response
+    other = {
+        "response": json.dumps(json.loads(decision.response), sort_keys=True).encode(),
+        "basis": json.dumps(json.loads(decision.basis), sort_keys=True).encode(),
+    }
+    assert other["response"] != decision.response
+    assert other["basis"] != decision.basis
+    assert not_the_same(verdicts(url, [decision, structs.replace(decision, **other)])) == []
 
 
 def test_site_has_every_service_that_discovery_lists() -> None:
