@@ -43,7 +43,8 @@ class Basis(Struct, frozen=True, dict=True):
     @cached_property
     def scores(self) -> dict[str, Any] | None:
         """The scores; None where there are none."""
-        return _scores.decode(self.scores_as_recorded)
+        scores: dict[str, Any] | None = _scores.decode(self.scores_as_recorded)
+        return scores
 
     @property
     def score_id(self) -> str:
