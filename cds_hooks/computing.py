@@ -11,11 +11,11 @@ docs/decisions/0009-large-calls.md has the measurements.
 import asyncio
 import sys
 import threading
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from time import monotonic
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -54,27 +54,30 @@ class Computing:
         self._newest = ""
         self._neighbours_until = 0.0
         self._deadlines = Deadlines(seconds)
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[str, int] = {}
+        """How many calls each client has under way; of a client without one nothing is kept."""
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
         sys.setswitchinterval(_SWITCH_SECONDS)
 
-    @contextmanager
-    def call_of(self, client: str) -> Iterator[Deadline]:
-        """Counts a call of this client as under way and gives it its time; TimeoutError when that is over."""
+    def call_of(self, client: str) -> "CallUnderWay":
+        """Counts a call of this client as under way and gives it its time; the `with` raises TimeoutError after it."""
+        return CallUnderWay(self._deadlines, self, client)
+
+    def begin_call(self, client: str) -> None:
+        """Counts a call that begins; `end_call` must follow."""
         if client != self._newest:
             if self._newest:
                 self._neighbours_until = self._clock() + _NEIGHBOUR_SECONDS
             self._newest = client
-        self._under_way[client] += 1
-        try:
-            with self._deadlines.start() as deadline:
-                yield deadline
-        finally:
-            self._under_way[client] -= 1
-            if not self._under_way[client]:
-                del self._under_way[client]
+        self._under_way[client] = self._under_way.get(client, 0) + 1
+
+    def end_call(self, client: str) -> None:
+        """Counts a call that has ended."""
+        left = self._under_way.pop(client) - 1
+        if left:
+            self._under_way[client] = left
 
     def is_large(self, size: int, order_size: int = 0) -> bool:
         """Whether a call of so many bytes, of which `order_size` are drafted orders, is computed beside the loop."""
@@ -109,6 +112,27 @@ class Computing:
     def close(self) -> None:
         """Begins nothing more; what is being computed goes on to its end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class CallUnderWay(Deadline):
+    """The time of a call, which counts as under way meanwhile."""
+
+    __slots__ = ("_client", "_computing")
+
+    def __init__(self, among: Deadlines, computing: Computing, client: str) -> None:
+        super().__init__(among)
+        self._computing, self._client = computing, client
+
+    def __enter__(self) -> "CallUnderWay":
+        super().__enter__()
+        self._computing.begin_call(self._client)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._computing.end_call(self._client)
+        super().__exit__(kind, error, trace)
 
 
 class _OwnLoop:

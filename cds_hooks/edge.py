@@ -154,6 +154,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._parts: list[bytes] = []
         self._small_parts = 0
         self._reads_head = True
+        self._head_bytes = 0
         self._refusal = "malformed"
 
     @property
@@ -191,7 +192,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._reads_head = True
-        self._small_parts = 0
+        self._head_bytes = self._small_parts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -203,13 +204,13 @@ class BoundedHttp(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head; those of a trailer are not kept."""
         if self._reads_head:
+            self._head_bytes += len(name) + len(value)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is complete: from here on the application answers, and bounds the body."""
         self._reads_head = False
-        fields = self.headers
-        if len(fields) > MOST_FIELDS or sum(len(name) + len(value) for name, value in fields) > MOST_HEAD_BYTES:
+        if len(self.headers) > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             self._stop("head")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")

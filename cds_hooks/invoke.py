@@ -39,9 +39,9 @@ from cds_hooks.storage.decision import (
     Decision,
     RecordUnavailable,
     encode_basis,
+    encode_inputs,
     encode_models,
     input_digest_of,
-    inputs_of,
     new_decision_id,
     numbered_uuid,
 )
@@ -255,7 +255,7 @@ async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, 
     service, components, request, advice = call.service, call.components, call.request, decided.advice
     response, silences = _response(call, decided, chosen)
     stages = call.stages
-    inputs = inputs_of(call.as_of, advice.features, advice.orders, advice.vaccinations)
+    inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
     decision = Decision(
         id=call.decision_id,
         decided_at=time_ns() // 1000,
@@ -303,7 +303,7 @@ def _refusal(call: Call, error: HookError, reason: Silence) -> Decision:
     `cds-hooks prefetch stats` shows from it what a client never sends.
     """
     request: CDSRequest | None = getattr(call, "request", None)  # None: its time was over before it was read
-    inputs = inputs_of(call.as_of, None, None)
+    inputs = encode_inputs(call.as_of, None, None)
     return Decision(
         id=call.decision_id,
         decided_at=time_ns() // 1000,
@@ -387,8 +387,12 @@ def _service_input(call: Call, record: PatientRecord, predict: Predict, sent: tu
         choose=components.versions.chooser(
             call.released, client.name, record.patient_id, components.models.why_withheld
         ),
-        validation_cache=components.sessions.cache_of(
-            client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
+        validations=partial(
+            components.sessions.cache_of,
+            client.name,
+            record.patient_id,
+            request.context.user_id or "",
+            record.as_of_epoch,
         ),
         suppress=call.released.narrow(
             components.governance.suppression_policy(
@@ -407,5 +411,8 @@ _LONGEST_REFUSAL = 400
 
 
 def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
-    refusals = shorten_refusals(record.refusals)
-    return [Silence(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL)) for refusal in refusals]
+    refusals = record.refusals
+    if not refusals:
+        return []
+    named = shorten_refusals(refusals)
+    return [Silence(each.subject, each.reason, plain(each.text, _LONGEST_REFUSAL)) for each in named]

@@ -7,6 +7,7 @@ out but for its type, unless the answer names it. `CDS_KEEP_FACTS` switches it o
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, Templates
+from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
 from fhir.record.datatypes import write_decimal
 from fhir.record.kept_facts import KeptFacts
@@ -90,9 +92,9 @@ def write_facts(
     in_orders, others = _split(given, orders)
     return _encode(
         CallFacts(
-            _context(request, orders, response),
+            _context(request.context, orders, response),
             Raw(record) if record is not None else UNSET,
-            {each.template.key: each.text for each in prefetch.states if each.text},
+            prefetch.texts,
             prefetch.other,
             others,
             in_orders,
@@ -101,25 +103,30 @@ def write_facts(
     )
 
 
-def _context(request: CDSRequest, orders: Mapping[str, Any] | None, response: bytes) -> dict[str, Raw]:
-    context: Any = request.context
-    names, defaults = context.__struct_fields__, context.__struct_defaults__
-    told = zip(
-        names, context.__struct_encode_fields__, (NODEFAULT,) * (len(names) - len(defaults)) + defaults, strict=True
-    )
+def _context(context: Context, orders: Mapping[str, Any] | None, response: bytes) -> dict[str, Any]:
     members = {
-        written: value if isinstance(value, Raw) else Raw(_encode(value))
-        for name, written, default in told
-        if (value := getattr(context, name)) != default and name != "patient_id"
+        written: value
+        for name, written, default in _members_of(type(context))
+        if (value := getattr(context, name)) != default
     }
     user = context.user_id
     if user and user.encode() not in response:
         kind, slash, _ = user.partition("/")
-        members["userId"] = Raw(_encode(f"{kind}/{_NOBODY}" if slash else _NOBODY))
+        members["userId"] = f"{kind}/{_NOBODY}" if slash else _NOBODY
     drafts = getattr(context, "draft_orders", None)
     if orders is not None and drafts is not None and orders.get("drafts") == drafts:
         members[_DRAFTS] = _EMPTY
     return members
+
+
+@cache
+def _members_of(kind: type[Context]) -> tuple[tuple[str, str, Any], ...]:
+    """Of each member that is kept its name here, its name in JSON and its default."""
+    names, defaults = kind.__struct_fields__, kind.__struct_defaults__
+    told = zip(
+        names, kind.__struct_encode_fields__, (NODEFAULT,) * (len(names) - len(defaults)) + defaults, strict=True
+    )
+    return tuple(each for each in told if each[0] != "patient_id")
 
 
 def _split(given: Mapping[str, Any], orders: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[Raw, ...]]:

@@ -121,6 +121,11 @@ class PrefetchState:
         """The keys and their states, for the counters: `patient=given labs=null`."""
         return " ".join(f"{each.template.key}={each.state}" for each in self.states)
 
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """By key why it is not known, or not wholly, in words; for the facts that are kept of a call."""
+        return {each.template.key: each.text for each in self.states if each.text}
+
     def require(self, key: str) -> None:
         """Require that this key is known.
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
+
 from cards.card import Card, Link
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
@@ -67,8 +69,7 @@ class ValidationSessions:
         return fresh
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceInput:
+class ServiceInput(Struct, frozen=True):
     """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
 
     `card_uuid` makes the uuid of the next card. `predict` runs a model.
@@ -92,8 +93,8 @@ class ServiceInput:
     """The 5-year risk of kidney failure from which this site discusses a referral."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
-    validation_cache: ValidationCache = field(default_factory=ValidationCache)
-    """Which orders of this user for this patient were found to be valid FHIR in the last ten minutes."""
+    validations: Callable[[], ValidationCache] = ValidationCache
+    """Gives which orders of this user for this patient were found to be valid FHIR in the last ten minutes."""
     suppress: SuppressionCheck = suppress_nothing
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH
@@ -120,7 +121,7 @@ class ServiceInput:
             self.card_uuid,
             original=OriginalOrders(self.sent).original,
             suppress=self.suppress,
-            validation_cache=self.validation_cache,
+            validation_cache=self.validations(),
             signing=signing,
             active_orders=active_orders,
         )

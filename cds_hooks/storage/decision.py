@@ -218,13 +218,13 @@ def _write_decimal(value: object) -> msgspec.Raw:
 _encoder = msgspec.json.Encoder(enc_hook=_write_decimal)
 
 
-def inputs_of(
+def encode_inputs(
     as_of: datetime,
     vector: "FeatureVector | None",
     orders: dict[str, Any] | None,
     vaccinations: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """All inputs of a decision: clock, features with their evidence, drafted orders, vaccinations.
+) -> bytes:
+    """JSON object of all inputs of a decision: clock, features with their evidence, drafted orders, vaccinations.
 
     A feature is recorded as value, time and resource; its name and unit are in the model's feature dictionary.
     """
@@ -240,15 +240,15 @@ def inputs_of(
         inputs["orders"] = orders
     if vaccinations is not None:
         inputs["vaccinations"] = vaccinations
-    return inputs
+    return _encoder.encode(inputs)
 
 
-def input_digest_of(inputs: dict[str, Any]) -> str:
+def input_digest_of(inputs: bytes) -> str:
     """SHA-256 of the inputs, hexadecimal; equal inputs have equal digests.
 
     Most of the body is not an input: it is neither read nor hashed.
     """
-    return hashlib.sha256(_encoder.encode(inputs)).hexdigest()
+    return hashlib.sha256(inputs).hexdigest()
 
 
 def encode_models(models: Sequence[dict[str, str]]) -> bytes:
@@ -262,7 +262,7 @@ def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
 
 
 def encode_basis(
-    inputs: dict[str, Any],
+    inputs: bytes,
     scores: dict[str, Any] | None,
     silences: "Sequence[Silence]",
     timings: dict[str, float],
@@ -275,11 +275,12 @@ def encode_basis(
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
-    `prefetch` is JSON already: the state of each prefetch key. `trace` is the call's position in a trace, `config` the
-    digest of what was in force (cds_hooks/in_force.py), `request` the call itself where the site keeps it. `units` are
-    the care units with a budget, `withheld` the place of the reason in `silences` by the uuid of a card or suggestion.
+    `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
+    call's position in a trace, `config` the digest of what was in force (cds_hooks/in_force.py), `request` the call
+    itself where the site keeps it. `units` are the care units with a budget, `withheld` the place of the reason in
+    `silences` by the uuid of a card or suggestion.
     """
-    basis = {**inputs, "timings": timings}
+    basis: dict[str, Any] = {"timings": timings}
     if config:
         basis["config"] = config
     if request is not None:
@@ -296,7 +297,7 @@ def encode_basis(
         basis["scores"] = scores
     if silences:
         basis["silence"] = [(silence.subject, silence.reason, silence.text) for silence in silences]
-    return _encoder.encode(basis)
+    return b"".join((inputs[:-1], b",", memoryview(_encoder.encode(basis))[1:]))  # the members of both in one object
 
 
 WaitingDecisions = list[tuple[Decision, "asyncio.Future[None]"]]
