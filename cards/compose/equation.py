@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import structs
-
 from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
 from cards.compose.model import factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
@@ -71,7 +69,7 @@ def equation_card(
     """
     lines = [said.opening, *_reasons(charted, result), "", *said.beside]
     lines += [line for line in (_not_found(charted), _closing(result, said, naming)) if line]
-    extension = structs.replace(extension_of(charted, result), beside=said.other_results)
+    extension = extension_of(charted, result, said.other_results)
     return _card(result.equation, said, naming, "\n".join(lines), extension)
 
 
@@ -92,11 +90,16 @@ def worklist_entry(card: Card, because: str) -> WorklistEntry:
     return WorklistEntry(test=coding["display"], code=coding["code"], purpose=model.get("id", ""), because=because)
 
 
-def extension_of(charted: RecordInputs, result: EquationResult) -> CardExtension:
-    """What the card says beyond the protocol: model, value, link, base, contributions with their evidence."""
-    working = result.working
+def extension_of(
+    charted: RecordInputs, result: EquationResult, beside: tuple[CardExtension, ...] = ()
+) -> CardExtension:
+    """What the card says beyond the protocol: model, value, link, base, contributions with their evidence.
+
+    `beside` are the results of other equations that the card names.
+    """
+    working, evidence, absent = result.working, charted.evidence, _absent(charted)
     # What is of the site and not of the patient belongs to the base.
-    of_site = sum(part.contribution for part in working.contributions if _is_of_site(charted, part))
+    of_site = [part for part in working.contributions if part.input not in evidence and part.input not in absent]
     band = None
     if result.band is not None and result.table is not None:
         band = {"id": result.band.id, "source": result.table.source}
@@ -106,11 +109,12 @@ def extension_of(charted: RecordInputs, result: EquationResult) -> CardExtension
         probability=result.number if result.output.kind == "probability" else None,
         value=result.value if result.output.kind != "probability" else None,
         link=working.link,
-        base=working.base + of_site,
-        contributions=tuple(_contribution(charted, part) for part in working.contributions if _is_known(charted, part)),
+        base=working.base + sum([part.contribution for part in of_site]),
+        contributions=tuple([_contribution(charted, part) for part in _known(charted, result)]),
         reference=result.equation.reference,
         band=band,
-        not_found=tuple(item.name for item in charted.not_found),
+        not_found=tuple([item.name for item in charted.not_found]),
+        beside=beside,
     )
 
 
@@ -159,7 +163,7 @@ def suggestion_of(offer: OrderSuggestion, number: int, identity: str) -> Suggest
 
 
 def _reasons(charted: RecordInputs, result: EquationResult) -> list[str]:
-    told = [part for part in result.working.contributions if part.contribution and _is_known(charted, part)]
+    told = [part for part in _known(charted, result) if part.contribution]
     if result.output.kind == "integer":
         return _point_lines(charted, told)
     return factor_lines(
@@ -176,13 +180,14 @@ def _points(points: float) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 
-def _is_known(charted: RecordInputs, part: Contribution) -> bool:
-    """Not what was looked for and not found: it is named on a line of its own and contributes nothing."""
-    return not _is_of_site(charted, part) and all(item.name != part.input for item in charted.not_found)
+def _known(charted: RecordInputs, result: EquationResult) -> list[Contribution]:
+    """The parts of what is on record: not of the site, and not looked for and not found, which has its own line."""
+    evidence, absent = charted.evidence, _absent(charted)
+    return [part for part in result.working.contributions if part.input in evidence and part.input not in absent]
 
 
-def _is_of_site(charted: RecordInputs, part: Contribution) -> bool:
-    return part.input not in charted.evidence and all(item.name != part.input for item in charted.not_found)
+def _absent(charted: RecordInputs) -> set[str]:
+    return {item.name for item in charted.not_found}
 
 
 def _contribution(charted: RecordInputs, part: Contribution) -> Factor:
@@ -216,7 +221,7 @@ def _from(found: FeatureValue) -> str:
 def _not_found(charted: RecordInputs) -> str:
     if not charted.not_found:
         return ""
-    words = ", ".join(_inside_a_sentence(item.words) for item in charted.not_found)
+    words = ", ".join([_inside_a_sentence(item.words) for item in charted.not_found])
     return f"**Not found in the chart, so counted as no:** {words}."
 
 

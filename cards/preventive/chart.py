@@ -14,10 +14,11 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from cards.preventive.knowledge import tests_named
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Procedure, ServiceRequest
+from fhir.terminology.caching import remembered
 
 DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
@@ -89,53 +90,32 @@ def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     return None
 
 
-class _Naming:
-    """Which tests the concepts of one chart mean; a chart repeats few of them, and each is judged once."""
-
-    def __init__(self) -> None:
-        self._known: dict[CodeableConcept, frozenset[str]] = {}
-
-    def tests(self, concept: CodeableConcept | None) -> frozenset[str]:
-        """Their names; none for an absent concept."""
-        if concept is None:
-            return frozenset()
-        known = self._known.get(concept)
-        if known is None:
-            known = self._known[concept] = tests_named(concept)
-        return known
-
-
-def _naming(_: PatientRecord) -> _Naming:
-    return _Naming()
-
-
 _Thing = TypeVar("_Thing")
 
 
 def _that_name_one(
-    record: PatientRecord, things: Iterable[tuple[_Thing, CodeableConcept | None]]
+    things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
 ) -> list[tuple[_Thing, frozenset[str]]]:
     """Those whose concept means tests, with the names of these."""
-    naming = record.derive(_naming)
-    return [(thing, names) for thing, concept in things if (names := naming.tests(concept))]
+    return [(thing, names) for thing, concept in things if concept is not None and (names := tests_named(concept))]
 
 
 def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_name_one(record, ((each, each.code) for each in record.procedures if each.status == "completed"))
+    return _that_name_one((each, each.code) for each in record.procedures if each.status == "completed")
 
 
 def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
     reports = record.diagnostic_reports
-    return _that_name_one(record, ((each, each.code) for each in reports if each.status in _FINAL_REPORT))
+    return _that_name_one((each, each.code) for each in reports if each.status in _FINAL_REPORT)
 
 
 def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]]:
     parts = (part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part))
-    return _that_name_one(record, ((part, _concept(part[1])) for part in parts))
+    return _that_name_one((part, part[1].code) for part in parts)
 
 
 def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
-    return _that_name_one(record, ((each, each.code) for each in record.service_requests if _is_open(each, record)))
+    return _that_name_one((each, each.code) for each in record.service_requests if _is_open(each, record))
 
 
 def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
@@ -146,7 +126,7 @@ def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
 
 
 def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | None]]:
-    found = _that_name_one(record, (((source, when), concept) for source, concept, when in _refusals(record)))
+    found = _that_name_one(((source, when), concept) for source, concept, when in _refusals(record))
     return [(source, names, when) for (source, when), names in found]
 
 
@@ -221,7 +201,7 @@ def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | No
         if request.doNotPerform is True and request.status not in ("revoked", "entered-in-error"):
             yield f"ServiceRequest/{request.id}", request.code, request.authoredOn
     for condition in record.conditions:
-        if condition.code is not None and _REFUSED.search(" ".join(_all_words([condition.code]))):
+        if condition.code is not None and _says_refused(" ".join(_all_words([condition.code]))):
             yield f"Condition/{condition.id}", condition.code, condition.onsetDateTime or condition.recordedDate
     for part in record.screening_parts():
         reason = part[1].dataAbsentReason
@@ -235,7 +215,12 @@ def _is_refusal(reason: CodeableConcept | None) -> bool:
         return False
     if any(coding.code in _REFUSALS for coding in reason.coding):
         return True
-    return any(_REFUSED.search(words) for words in _all_words([reason]))
+    return any(_says_refused(words) for words in _all_words([reason]))
+
+
+@remembered("words of refusal", entries=2048, longest=200)
+def _says_refused(words: str) -> bool:
+    return _REFUSED.search(words) is not None
 
 
 def _all_words(concepts: Iterable[CodeableConcept]) -> Iterator[str]:

@@ -5,16 +5,17 @@ known by codes and by words; what of it is the project's own choice stands in `n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.record.datatypes import CodeableConcept, ObservationCode
 from fhir.terminology.analytes import LOINC
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import SYSTEMS
 
 _ICD9_PROCEDURES = frozenset(
@@ -34,6 +35,9 @@ _ICD10_PROCEDURES = frozenset(
 )
 _PROCEDURE_SYSTEMS = _ICD9_PROCEDURES | _ICD10_PROCEDURES
 _NONE: Final[frozenset[str]] = frozenset()
+
+Code: TypeAlias = tuple[str | None, str]
+"""The system, None where none is named, and the code."""
 
 
 class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
@@ -56,17 +60,16 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
     def _named_otherwise(self) -> re.Pattern[str] | None:
         return re.compile(self.unless, re.IGNORECASE) if self.unless else None
 
-    def is_meant_by(self, concept: CodeableConcept) -> bool:
+    def is_meant_by(self, words: str, codes: Iterable[Code]) -> bool:
         """Whether a concept names this test, by one of its codes or by its words."""
-        if any(self._is_code(coding) for coding in concept.coding):
-            return True
-        words = _all_words(concept)
+        for system, code in codes:
+            if self._is_code(system, code):
+                return True
         if not words or self._named.search(words) is None:
             return False
         return self._named_otherwise is None or self._named_otherwise.search(words) is None
 
-    def _is_code(self, coding: Coding) -> bool:
-        code, system = coding.code or "", coding.system
+    def _is_code(self, system: str | None, code: str) -> bool:
         if system == LOINC or (system is None and "-" in code):
             return code in self.loinc
         if SYSTEMS.get(system or "") == "snomed":
@@ -148,16 +151,18 @@ _ANY_NAMED: Final = re.compile("|".join(f"(?:{test.pattern})" for test in PREVEN
 _CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENTIVE.tests.values()))
 
 
-def tests_named(concept: CodeableConcept) -> frozenset[str]:
+def tests_named(concept: CodeableConcept | ObservationCode) -> frozenset[str]:
     """The names of the tests that a concept means, by its codes or by its words; most concepts mean none."""
-    is_coded = any(coding.code in _CODES or coding.system in _PROCEDURE_SYSTEMS for coding in concept.coding)
-    if not is_coded and _ANY_NAMED.search(_all_words(concept)) is None:
+    codes = tuple([(coding.system, coding.code or "") for coding in concept.coding])
+    return _tests_named(" ".join(filter(None, (concept.text, *[coding.display for coding in concept.coding]))), codes)
+
+
+@remembered("screening tests of a concept", entries=2048, longest=400)
+def _tests_named(words: str, codes: tuple[Code, ...]) -> frozenset[str]:
+    is_coded = any(code in _CODES or system in _PROCEDURE_SYSTEMS for system, code in codes)
+    if not is_coded and _ANY_NAMED.search(words) is None:
         return _NONE
-    return frozenset(name for name, test in PREVENTIVE.tests.items() if test.is_meant_by(concept))
-
-
-def _all_words(concept: CodeableConcept) -> str:
-    return " ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
+    return frozenset(name for name, test in PREVENTIVE.tests.items() if test.is_meant_by(words, codes))
 
 
 def order_resource(order: Order, patient_id: str, day: str) -> dict[str, Any]:

@@ -37,6 +37,10 @@ class DosesByDay:
         days = self._days_of(cvx)
         return max(0, bisect_left(days, end) - bisect_left(days, begin))
 
+    def has_any(self, cvx: frozenset[str]) -> bool:
+        """Whether one of these vaccines (none named: any) was given on any day."""
+        return bool(self._doses) and bool(self._days_of(cvx))
+
     def latest(self, cvx: frozenset[str]) -> date | None:
         """The last day on which one of these vaccines was given."""
         days = self._days_of(cvx)

@@ -347,6 +347,13 @@ def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[
 def _to_check(
     found: Iterable[str], charted: ChartedPerson, knowledge: VaccineKnowledge
 ) -> tuple[tuple[PatientObservation, str], ...]:
+    unsure = [(item, item.code) for item in charted.to_check]
+    codes = charted.person.codes
+    if not codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
+        # How far the immune system is suppressed, a code of HIV infection does not say.
+        unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
+    if not unsure:
+        return ()
     texts = {
         item.observation: item.text
         for group in found
@@ -354,11 +361,6 @@ def _to_check(
         for known in [knowledge.antigens[antigen]]
         for item in (*known.contraindications, *known.vaccine_contraindications)
     }
-    unsure = [(item, item.code) for item in charted.to_check]
-    codes = charted.person.codes
-    if not codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
-        # How far the immune system is suppressed, a code of HIV infection does not say.
-        unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
     return tuple((item, texts[code]) for item, code in unsure if code in texts)
 
 

@@ -42,17 +42,20 @@ from cards.vaccines.patient import GivenDose, Person
 
 def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:
     """Whether a target dose is not needed (section 6.2), in the evaluation of `dose` or, without one, in a forecast."""
-    skips = rule.forecast_skips if dose is None else rule.evaluation_skips
-    return bool(skips) and any(_skip_is_met(course, skip, reference, dose) for skip in skips)
+    for skip in rule.forecast_skips if dose is None else rule.evaluation_skips:
+        if _skip_is_met(course, skip, reference, dose):
+            return True
+    return False
 
 
 def _skip_is_met(course: Course, skip: Skip, reference: date, dose: GivenDose | None) -> bool:
-    sets = [item for item in skip.sets if item.holds_on(reference)]
-    one_is_enough = skip.logic == "OR"
-    for item in sets:
-        if _set_is_met(course, item, reference, dose) is one_is_enough:
-            return one_is_enough
-    return bool(sets) and not one_is_enough
+    one_is_enough, is_any_in_force = skip.logic == "OR", False
+    for item in skip.sets:
+        if item.holds_on(reference):
+            if _set_is_met(course, item, reference, dose) is one_is_enough:
+                return one_is_enough
+            is_any_in_force = True
+    return is_any_in_force and not one_is_enough
 
 
 def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
@@ -82,24 +85,27 @@ def _is_interval_over(course: Course, condition: SkipCondition, reference: date)
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
+    if condition.valid_only:
+        pool = course.valid_by_day
+    else:
+        pool = person.by_day if condition.cvx else course.given_by_day
+    if not pool.has_any(condition.cvx):
+        return 0
     begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))
     end = _first(course.in_season_of(condition.end), person.at_age(condition.end_age))
-    if condition.valid_only:
-        return course.valid_by_day.count(condition.cvx, begin, end)
-    pool = person.by_day if condition.cvx else course.given_by_day
-    if dose is None:
+    if condition.valid_only or dose is None:
         return pool.count(condition.cvx, begin, end)
     end = min(end, dose.given + DAY)
     is_itself = begin <= dose.given < end and (not condition.cvx or dose.cvx in condition.cvx)
     return pool.count(condition.cvx, begin, end) - is_itself
 
 
-def _last(*days: date | None) -> date:
-    return max((day for day in days if day is not None), default=date.min)
+def _last(one: date | None, other: date | None) -> date:
+    return max(one or date.min, other or date.min)
 
 
-def _first(*days: date | None) -> date:
-    return min((day for day in days if day is not None), default=date.max)
+def _first(one: date | None, other: date | None) -> date:
+    return min(one or date.max, other or date.max)
 
 
 def _compare(count: int, condition: SkipCondition) -> bool:

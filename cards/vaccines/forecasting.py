@@ -145,7 +145,11 @@ def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of
 
 
 def _latest_of(*days: date | None) -> date | None:
-    return max([day for day in days if day is not None], default=None)
+    latest: date | None = None
+    for day in days:
+        if day is not None and (latest is None or day > latest):
+            latest = day
+    return latest
 
 
 def _earliest(

@@ -53,7 +53,7 @@ def assess(
         best: list[Candidate] = []
         for antigen in group.antigens:
             best += _best(knowledge.antigens[antigen], person, given.get(antigen, ()), conflicts, as_of)
-        latest = max((dose.given for antigen in group.antigens for dose in given.get(antigen, ())), default=None)
+        latest = max([given[antigen][-1].given for antigen in group.antigens if antigen in given], default=None)
         forecasts.extend(_by_type(name, best, latest, group))
     return forecasts
 

@@ -25,14 +25,19 @@ class Period:
     A plain class, not a dataclass: the knowledge files write it as text, and msgspec reads a dataclass as an object.
     """
 
-    __slots__ = ("days", "months", "years")
+    __slots__ = ("_beyond", "days", "months", "years")
 
     def __init__(self, years: int = 0, months: int = 0, days: int = 0) -> None:
         self.years, self.months, self.days = years, months, days
+        self._beyond = timedelta(days=days)
 
     def after(self, start: date) -> date:
         """The date that lies this period after `start`."""
-        return _add_months(_add_months(start, self.years * 12), self.months) + timedelta(days=self.days)
+        if self.years:
+            start = _add_months(start, self.years * 12)
+        if self.months:
+            start = _add_months(start, self.months)
+        return start + self._beyond if self.days else start
 
 
 def parse_period(text: str) -> Period:
@@ -59,8 +64,6 @@ def parse_period(text: str) -> Period:
 
 def _add_months(start: date, months: int) -> date:
     """Add months; a day that the month does not have becomes the first of the next month (CALCDT-5)."""
-    if not months:
-        return start
     count = start.year * 12 + start.month - 1 + months
     try:
         return date(count // 12, count % 12 + 1, start.day)

@@ -215,11 +215,11 @@ def _is_severe(allergy: AllergyIntolerance) -> bool:
 
 def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
+    # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
+    systemic = [(one, one.identity.keys) for one in active_medications(record) if one.identity.systemic]
     for observation, kind, key in _CHART_TERMS:
         if kind in ("class", "ingredient"):
-            # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
-            systemic = (one for one in active_medications(record) if one.identity.systemic)
-            taken = next((one for one in systemic if key in one.identity.keys), None)
+            taken = next((one for one, keys in systemic if key in keys), None) if systemic else None
             if taken is not None:
                 yield PatientObservation(observation, _day(taken.authored), taken.source, taken.name)
         else:

@@ -119,16 +119,22 @@ def reason_not_to_advise(
 def find_named_in_chart(record: PatientRecord, words: tuple[str, ...], within_days: float) -> str | None:
     """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None."""
     things = record.derive(_things_done)
-    if not any(word in things.all_words for word in words):
+    everything = things.all_words
+    looked_for = [word for word in words if word in everything]
+    if not looked_for:
         return None
+    naming = {line for line in set(things.lines) if _holds(_searchable(line), looked_for)}
     for thing, line in zip(things.things, things.lines, strict=True):
-        text = _searchable(line)
-        if any(word in text for word in words):
+        if line in naming:
             source, when = _source_and_time(thing)
             time = parse_time(when or "")
             if time is None or (not time.is_after(record.as_of_epoch) and _age(time, record) <= within_days):
                 return source
     return None
+
+
+def _holds(text: str, words: list[str]) -> bool:
+    return any(word in text for word in words)
 
 
 def advise_by_guideline(call: ServiceInput, said: GuidelineCardContent) -> Advice:

@@ -109,10 +109,12 @@ def advise_by_scores(call: ServiceInput) -> Advice:
     charts = [
         (each, _of_this_stay(call, inputs_from_record(each.equation, call.record, vector=vector))) for each in ESTIMATES
     ]
-    advices = [advise_by_equation(call, charted, _question(call, each, charts)) for each, charted in charts]
-    speaking = next((advice for advice in advices if advice.cards), None)
-    if speaking is not None:
-        return speaking
+    advices: list[Advice] = []
+    for each, charted in charts:
+        advice = advise_by_equation(call, charted, _question(call, each, charts))
+        if advice.cards:
+            return advice
+        advices.append(advice)
     first = advices[0]
     first.silences = [silence for advice in advices for silence in advice.silences]
     first.models = tuple(model for advice in advices for model in advice.models)

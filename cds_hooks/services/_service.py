@@ -201,13 +201,14 @@ async def advise_by_model(
     found = await estimate(call.predict, vector, chosen.model, asked.twin, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
     subject, age = found.manifest.id, age_in(found.vector)
-    if found.is_recorded:
-        advice.scores = found.scores
+    scores = found.scores if found.is_recorded else None
+    if scores is not None:
+        advice.scores = scores
         if chosen.beside and found.model is chosen.model:
             await _add_versions(advice, call, asked, found, chosen.beside)
     if found.refused is not None:
         advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
-    elif not asked.is_due(found.model, found.scores, age, call.thresholds):
+    elif not asked.is_due(found.model, scores or found.scores, age, call.thresholds):
         advice.silences.append(Silence(subject, "below-threshold", _below(call, asked, found.manifest, age)))
     else:
         advice.cards.append(card(found))

@@ -140,6 +140,8 @@ def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector
         (stay.start.instant - DAY_SECONDS, stay.until(record.as_of_epoch) + STAY_DAYS * DAY_SECONDS)
         for stay in stays_in_hospital(record)
     ]
+    if not spans:
+        return vector
     values, evidence, missing = vector.values.copy(), list(vector.evidence), list(vector.missing)
     for position, found in enumerate(vector.evidence):
         if found is None or not found.is_measured:

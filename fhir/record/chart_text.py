@@ -33,7 +33,7 @@ def plain(text: str, limit: int = LIMIT) -> str:
     >>> plain("Metformin\\u202e\\n <b>500</b> mg")
     'Metformin ‹b›500‹/b› mg'
     """
-    if text.isascii() and text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
+    if text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
         return " ".join(text.split())
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank
         text = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))

@@ -191,26 +191,24 @@ def newest_part(parts: Sequence[CodedPart]) -> CodedPart:
     """The newest of them, of equal ones the first; one without a date goes before all others."""
     if len(parts) == 1:
         return parts[0]
-    parts = _of_the_last_days(parts)
-    newest = parts[0]
-    for part in parts[1:]:
-        if _is_newer(part[0], newest[0]):
-            newest = part
+    places = _of_the_last_days(parts)
+    newest = parts[places[0]]
+    for place in places[1:]:
+        if _is_newer(parts[place][0], newest[0]):
+            newest = parts[place]
     return newest
 
 
-def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[CodedPart]:
-    """Those that can be the newest by their texts, so that few dates are parsed; all where the texts do not say.
+def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[int]:
+    """Which of them can be the newest by their texts, so that few dates are parsed; all where the texts do not say.
 
     Offsets lie between -12 and +14 hours: what is written more than two days before the last text is not the newest.
     """
     texts = [part[0].effectiveDateTime for part in parts]
-    if None in texts:
-        return parts
-    earliest = two_days_before(max(texts)[:10])  # type: ignore[type-var,index]  # none is None
+    earliest = None if None in texts else two_days_before(max(texts)[:10])  # type: ignore[type-var,index]  # none is None
     if earliest is None:
-        return parts
-    return [part for part, text in zip(parts, texts, strict=True) if text >= earliest]  # type: ignore[operator]
+        return range(len(parts))
+    return [place for place, text in enumerate(texts) if text >= earliest]  # type: ignore[operator]
 
 
 def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float]]:

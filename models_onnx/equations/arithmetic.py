@@ -83,8 +83,11 @@ class ScoreItem:
     def points(self, value: Value) -> int:
         """The points for a value of the input."""
         number = float(self.choices.index(value)) if isinstance(value, str) else float(value)
-        reached = [given for edge, given in self.edges if (number > edge if self.strictly else number >= edge)]
-        return reached[-1] if reached else self.start
+        reached = self.start
+        for edge, given in self.edges:
+            if number > edge if self.strictly else number >= edge:
+                reached = given
+        return reached
 
 
 def present(name: str, points: int) -> ScoreItem:
@@ -108,10 +111,14 @@ def over(name: str, start: int, *edges: tuple[float, int]) -> ScoreItem:
 
 def work_points(items: Iterable[ScoreItem], values: Mapping[str, Value]) -> Working:
     """The score: the sum of the points, which are the contributions; nothing is 0 points."""
-    parts = tuple(
-        Contribution(item.input, values[item.input], float(item.points(values[item.input]))) for item in items
-    )
-    return Working(int(sum(part.contribution for part in parts)), "identity", 0.0, parts)
+    parts: list[Contribution] = []
+    total = 0
+    for item in items:
+        value = values[item.input]
+        points = item.points(value)
+        total += points
+        parts.append(Contribution(item.input, value, float(points)))
+    return Working(total, "identity", 0.0, tuple(parts))
 
 
 def work_product(

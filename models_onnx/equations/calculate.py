@@ -31,7 +31,8 @@ def read_inputs(equation: Equation, given: Mapping[str, Any], output: EquationOu
     What is given and not needed for this output must be in range all the same: it says that this is somebody whom the
     equation was not made for. A `given` name that is no input is refused.
     """
-    if strange := sorted(set(given) - {each.name for each in equation.inputs}):
+    if not given.keys() <= equation.inputs_by_name.keys():
+        strange = sorted(given.keys() - equation.inputs_by_name.keys())
         raise EquationRefused("input-unusable", f"{equation.id} has no input {', '.join(strange)}.", tuple(strange))
     values: dict[str, Value] = {}
     for item in equation.inputs:

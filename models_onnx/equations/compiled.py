@@ -7,7 +7,6 @@ The files lie beside the modules of the equations and have the same outputs as t
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import isnan
@@ -73,6 +72,8 @@ class CompiledEquation:
         self.link: Link = self.metadata["link"]
         first = "probability" if self.metadata["output_kind"] == "probability" else "value"
         self._outputs = [first, "margin", "contributions", "missing", "out_of_range"]
+        self._names = [each.name for each in self.inputs]
+        self._is_whole = self.metadata["output_kind"] == "integer"
 
     def rows(self, values: NDArray[np.float64]) -> EquationRows:
         """The results of rows [N, inputs], NaN where missing.
@@ -82,36 +83,30 @@ class CompiledEquation:
         if values.ndim != 2 or values.shape[1] != len(self.inputs):
             raise WrongShape(f"{self.metadata['model_id']} takes rows of {len(self.inputs)} values, got {values.shape}")
         found = EquationRows(*self._session.run(self._outputs, {"features": values.astype(np.float64)}))
-        if len(values) == 1:
-            self._check_one(found)
-            return found
         gap = np.abs(found.margin - self.base - found.contributions.sum(axis=1))
         valued = ~np.isnan(found.value)
         if not (gap[valued] <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin[valued]))).all():
             raise ExplanationMismatch(f"{self.metadata['model_id']}: the contributions do not add up to the margin")
         return found
 
-    def _check_one(self, found: EquationRows) -> None:
-        """The same check for one row, without the 40 µs that numpy takes for it."""
-        margin = float(found.margin[0])
-        gap = abs(margin - self.base - sum(found.contributions[0].tolist()))
-        if not isnan(found.value[0]) and not gap <= ADDITIVITY * max(1.0, abs(margin)):
-            raise ExplanationMismatch(f"{self.metadata['model_id']}: the contributions do not add up to the margin")
-
     def work(self, values: Mapping[str, Value]) -> Working | None:
-        """The value of one person with its working, as the equation's own; None where the file refuses."""
-        found = self.rows(self.row_of(values))
-        value = float(found.value[0])
-        if np.isnan(value):
+        """The value of one person with its working, as the equation's own; None where the file refuses.
+
+        The same check as of `rows`, without the 40 µs that numpy takes for it; only what is used is fetched.
+        """
+        found = self._session.run(self._outputs[:3], {"features": self.row_of(values)})
+        value, margin, (parts,) = found[0].item(), found[1].item(), found[2].tolist()
+        if isnan(value):
             return None
-        pairs = zip(self.inputs, found.contributions[0].tolist(), strict=True)
-        parts = tuple(Contribution(each.name, values[each.name], part) for each, part in pairs if each.name in values)
-        whole = int(value) if self.metadata["output_kind"] == "integer" else value
-        return Working(whole, self.link, self.base, parts)
+        if not abs(margin - self.base - sum(parts)) <= ADDITIVITY * max(1.0, abs(margin)):
+            raise ExplanationMismatch(f"{self.metadata['model_id']}: the contributions do not add up to the margin")
+        pairs = zip(self._names, parts, strict=True)
+        working = tuple([Contribution(name, values[name], part) for name, part in pairs if name in values])
+        return Working(int(value) if self._is_whole else value, self.link, self.base, working)
 
     def row_of(self, values: Mapping[str, Value]) -> NDArray[np.float64]:
         """Inputs by name as one row; what is not given is NaN."""
-        return np.array([[_number(each, values.get(each.name)) for each in self.inputs]])
+        return np.array([[_number(each, values.get(each.name)) for each in self.inputs]], dtype=np.float64)
 
     def named(self, row: Sequence[float]) -> dict[str, Value]:
         """One row as inputs by name."""
@@ -132,8 +127,9 @@ def confirm_with_onnx(result: EquationResult) -> EquationResult:
         name = f"{result.equation.id} {result.output.id}"
         raise ExplanationMismatch(f"{name}: the file does not say what the equation says")
     used = {part.input for part in result.working.contributions}
-    parts = tuple(part for part in worked.contributions if part.input in used)
-    return replace(result, working=replace(worked, contributions=parts))
+    parts = tuple([part for part in worked.contributions if part.input in used])
+    working = Working(worked.value, worked.link, worked.base, parts)
+    return EquationResult(result.equation, result.output, result.values, working, result.band, result.table)
 
 
 def _agree(worked: Working, result: EquationResult) -> bool:

@@ -173,8 +173,13 @@ class Equation:
     """Test vectors (`inputs`, `expected`, `source`), unless they stand in `<id>.vectors.json` beside the module."""
     not_on_cards: str | None = None
     """Why it is never shown on a card; None where it may be."""
+    inputs_by_name: Mapping[str, EquationInput] = field(init=False, repr=False, compare=False)
+    """The same as `inputs`, by name."""
+    _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs_by_name", {each.name: each for each in self.inputs})
+        object.__setattr__(self, "_outputs_by_id", {each.id: each for each in self.outputs})
         self._refuse_wrong_names()
         self._refuse_unknown_features()
         if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
@@ -207,11 +212,11 @@ class Equation:
 
     def input(self, name: str) -> EquationInput:
         """The input of that name; KeyError where there is none."""
-        return {each.name: each for each in self.inputs}[name]
+        return self.inputs_by_name[name]
 
     def output(self, name: str | None = None) -> EquationOutput:
         """The output of that id, the first one for None; KeyError where there is none."""
-        return self.outputs[0] if name is None else {each.id: each for each in self.outputs}[name]
+        return self.outputs[0] if name is None else self._outputs_by_id[name]
 
     def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
         """The band of a value and the table it is in; None where the output has no bands or none is for this person."""

@@ -28,6 +28,7 @@ from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 
 # Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
@@ -202,12 +203,17 @@ def _has_new_cells(record: PatientRecord) -> bool:
 
 
 def _is_of_new_cells(concept: CodeableConcept) -> bool:
-    if _NOT_YET.search(concept.words):
+    return _names_new_cells(concept.words, tuple([coding.code or "" for coding in concept.coding]))
+
+
+@remembered("transplants of new cells", entries=2048, longest=300)
+def _names_new_cells(words: str, codes: tuple[str, ...]) -> bool:
+    if _NOT_YET.search(words):
         return False
-    if any((coding.code or "").replace(".", "").upper().startswith(_NEW_CELLS) for coding in concept.coding):
+    if any(code.replace(".", "").upper().startswith(_NEW_CELLS) for code in codes):
         return True
-    said = _NEW_CELLS_IN_WORDS.search(concept.words)
-    return said is not None and is_of_patient(concept.words, said.start())
+    said = _NEW_CELLS_IN_WORDS.search(words)
+    return said is not None and is_of_patient(words, said.start())
 
 
 def is_quiet(action: str) -> bool:
