@@ -85,10 +85,9 @@ def _is_interval_over(course: Course, condition: SkipCondition, reference: date)
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
+    pool = person.by_day if condition.cvx else course.given_by_day
     if condition.valid_only:
         pool = course.valid_by_day
-    else:
-        pool = person.by_day if condition.cvx else course.given_by_day
     if not pool.has_any(condition.cvx):
         return 0
     begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))

@@ -186,6 +186,10 @@ def _find_current_stay(record: PatientRecord) -> Stay | None:
 
 def discharge_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
     """Where the current stay ends, as far as that is charted; None where it is not."""
+    return record.derive(_find_destination)
+
+
+def _find_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
     stay = current_stay(record)
     hospitalization = stay.encounter.hospitalization if stay is not None else None
     if stay is None or hospitalization is None:
@@ -194,8 +198,11 @@ def discharge_destination(record: PatientRecord) -> tuple[Destination, Stay] | N
     codings = concept.coding if concept is not None else ()
     words = [concept.text or "" if concept is not None else "", *(coding.display or "" for coding in codings)]
     words.append((place.display or "") if place is not None else "")
-    for found in (*(destination_of(each.code) for each in codings), *map(destination_in_words, words)):
-        if found is not None:
+    for each in codings:
+        if (found := destination_of(each.code)) is not None:
+            return found, stay
+    for text in words:
+        if text and (found := destination_in_words(text)) is not None:
             return found, stay
     return None
 

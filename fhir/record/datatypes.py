@@ -10,7 +10,7 @@ decimal) asks for it: the precision of a decimal is part of its value, trailing 
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import isinf
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -29,6 +29,7 @@ DAY_SECONDS = 86_400.0
 _ZONE_SLACK_SECONDS = 14 * 3600.0
 _CLOCK_SLACK_SECONDS = 300.0
 _DAY_CHARACTERS = len("2026-11-20")
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class FhirTime(Struct, frozen=True, gc=False):
@@ -117,8 +118,8 @@ def _parse_date(text: str) -> FhirTime | None:
 def _day(day: str, text: str, precision: Precision) -> FhirTime | None:
     if day[4] != "-" or day[7] != "-":
         return None
-    first = date.fromisoformat(day)
-    return FhirTime(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp(), text, precision)
+    epoch = (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * DAY_SECONDS
+    return FhirTime(epoch, text, precision)
 
 
 class ExactDecimal(float):

@@ -139,6 +139,8 @@ class OneSidedResult(Struct, frozen=True, gc=False):
 def effective_time(observation: Observation) -> FhirTime | None:
     """When it was measured: effective[x], a period by its end or else its start; never `issued`, which is later."""
     text = observation.effectiveDateTime
+    if text:
+        return parse_time(text)
     if text is None:
         text = observation.effectiveInstant
         if text is None and observation.effectivePeriod is not None:
@@ -216,7 +218,8 @@ def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[floa
 
     What has no date (`UNDATED`) stands before all others.
     """
-    recencies = [_recency(part[0]) for part in parts]
+    times = [effective_time(part[0]) for part in parts]
+    recencies = [UNDATED if time is None else time.instant for time in times]
     order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
     return [parts[place] for place in order], [recencies[place] for place in order]
 
@@ -252,14 +255,15 @@ def _part(
 
 def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:
     """The usable number of a part, or why it is refused; None when there is no value to speak of."""
-    observation, part, _ = coded
-    if observation.status in STATUS_NEVER_USED:
+    observation, part, code = coded
+    status = observation.status
+    if status in STATUS_NEVER_USED:
         return None
     quantity = part.valueQuantity
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
-    if observation.status not in USABLE_STATUS:
-        return _refuse(analyte, coded, "not-final", f"has status {plain(observation.status, 20)}, not final")
+    if status not in USABLE_STATUS:
+        return _refuse(analyte, coded, "not-final", f"has status {plain(status, 20)}, not final")
     time = effective_time(observation)
     if time is None:
         return _refuse(analyte, coded, "no-date", "has no readable date")
@@ -267,7 +271,15 @@ def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measureme
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
         return _refuse(analyte, coded, "haemolysed", "is from a haemolysed sample")
-    return _converted(analyte, coded, quantity, quantity.value, time)
+    charted, unit = quantity.value, quantity.code or ""
+    conversion = analyte.units.get(unit) if unit else None
+    # Nearly every result has a code that is known and says nothing else beside it: the rest is `_converted`'s.
+    if conversion is None or quantity.comparator or not (quantity.unit is None or quantity.unit == unit):
+        return _converted(analyte, coded, quantity, charted, time)
+    value = charted * conversion.factor + conversion.offset
+    if not analyte.plausible_low <= value <= analyte.plausible_high:
+        return _converted(analyte, coded, quantity, charted, time)
+    return Measurement(analyte.key, value, analyte.unit, time, _source(observation), code or "", charted, unit)
 
 
 def _converted(

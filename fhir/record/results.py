@@ -232,16 +232,18 @@ class AnalyteResults:
         return self._ordered
 
     def _measured(self, parts: Iterable[CodedPart]) -> list[Measurement]:
-        outcomes = (self._outcome(part) for part in parts)
-        return [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
+        outcomes = [self._outcome(part) for part in parts]
+        return [outcome for outcome in outcomes if type(outcome) is Measurement]
 
     def _outcome(self, part: CodedPart) -> Measurement | Refusal | None:
         # The parts live as long as this object, so an id means one part.
-        key = id(part)
-        if key not in self._outcomes:
-            outcome = self._outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
-            self._refuses = self._refuses or type(outcome) is Refusal
-        return self._outcomes[key]
+        outcomes, key = self._outcomes, id(part)
+        if key in outcomes:
+            return outcomes[key]
+        outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+        if type(outcome) is Refusal:
+            self._refuses = True
+        return outcome
 
 
 NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)

@@ -13,7 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.discovery import discover
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working
@@ -175,13 +176,15 @@ class Equation:
     """Why it is never shown on a card; None where it may be."""
     inputs_by_name: Mapping[str, EquationInput] = field(init=False, repr=False, compare=False)
     """The same as `inputs`, by name."""
+    features: tuple[Feature, ...] = field(init=False, repr=False, compare=False)
+    """Every feature that it reads from a record, each once: inputs, exclusions and whom it is for."""
     _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs_by_name", {each.name: each for each in self.inputs})
         object.__setattr__(self, "_outputs_by_id", {each.id: each for each in self.outputs})
         self._refuse_wrong_names()
-        self._refuse_unknown_features()
+        object.__setattr__(self, "features", self._read_features())
         if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
             text = f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only"
             raise DeclarationError(text, wrong[0])
@@ -202,13 +205,14 @@ class Equation:
         if strange := sorted(named - set(outputs)):
             raise DeclarationError(f"{self.id}: {', '.join(strange)} is named but is no output", strange[0])
 
-    def _refuse_unknown_features(self) -> None:
+    def _read_features(self) -> tuple[Feature, ...]:
         named = [each.feature for each in self.inputs if each.feature is not None]
         named += [name for each in self.exclusions for name in each.features] + list(self.only_with)
         for name in named:
             if name not in FEATURES:
                 text = f"{self.id}: there is no feature {name!r} (fhir/mapping/features){_nearest(name, FEATURES)}"
                 raise DeclarationError(text, name)
+        return features_named(tuple(dict.fromkeys(named)))
 
     def input(self, name: str) -> EquationInput:
         """The input of that name; KeyError where there is none."""

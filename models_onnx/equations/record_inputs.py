@@ -94,7 +94,7 @@ def inputs_from_record(
 
     `vector` holds at least the features of this equation, where they were read already.
     """
-    vector = vector if vector is not None else map_features(record, features_of(equation))
+    vector = vector if vector is not None else map_features(record, equation.features)
     return inputs_from_features(equation, FeaturesByName.of(vector), site)
 
 
