@@ -7,6 +7,7 @@ and is left out is named, so that a question about it is refused (`NotKept`) and
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import compress
 from typing import Any, Final
 
 import msgspec
@@ -89,16 +90,16 @@ def _observations(resources: ReadResources) -> tuple[list[Observation], list[str
     every = resources.by_type[Observation]
     if ALL in resources.scans:
         return every, []
-    read = dict(resources.used)
+    read = set(resources.used)
     partial: list[str] = []
     for key, results in resources.results.items():
         parts, is_whole = results.parts_read()
-        read.update((id(part[0]), part[0]) for part in parts)
+        read.update([id(part[0]) for part in parts])
         if not is_whole:
             partial.append(key)
     if SMOKING_STATUS in resources.scans:
-        read.update((id(part[0]), part[0]) for part in resources.parts_of(SMOKING_STATUS))
-    return [each for each in every if id(each) in read] if read else [], partial
+        read.update([id(part[0]) for part in resources.parts_of(SMOKING_STATUS)])
+    return list(compress(every, map(read.__contains__, map(id, every)))) if read else [], partial
 
 
 def _left_out(resources: ReadResources) -> Iterator[str]:

@@ -4,6 +4,7 @@ The resources are held until they are released; of a chart of which only facts w
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -204,7 +205,7 @@ class AnalyteResults:
         """The parts that the questions so far have looked at, and whether these are all that there are."""
         if self._was_read_through or len(self._outcomes) == len(self._parts):
             return self._parts, True
-        return [part for part in self._parts if id(part) in self._outcomes], False
+        return list(compress(self._parts, map(self._outcomes.__contains__, map(id, self._parts)))), False
 
     def _read_through(self) -> None:
         if self._is_partial:
