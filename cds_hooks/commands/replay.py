@@ -1,9 +1,11 @@
 """`cds-hooks decisions replay`: computes decisions of the record again and says what differs and why."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -18,10 +20,18 @@ from rich.text import Text
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
-from cds_hooks.storage.queries import DecisionFilter, count_decisions, find_decisions, get_decision
+from cds_hooks.storage.queries import (
+    DecisionFilter,
+    count_decisions,
+    find_decisions,
+    find_ids,
+    get_decision,
+    get_decisions,
+)
 
 _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
 _LISTED = 20
+_AT_ONCE = 256
 _HOW = {
     "request": ", whole call",
     "facts": ", whole call from the facts kept",
@@ -55,6 +65,9 @@ def replay(
         bool,
         typer.Option("--scores", help="Of models, equations and vaccines the scores only, from the recorded values."),
     ] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="So many processes beside each other; each takes a core and 170 MB.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
@@ -69,13 +82,13 @@ def replay(
     try:
         url = record_url(database)
         chosen = _one(url, decision) if decision is not None else _sampled(url, wanted, share)
+        total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
-            raise typer.Exit(_try_candidate(url, chosen, against, as_json))
-        one = decision is not None
-        raise typer.Exit(_replay(url, chosen, wanted, share, as_of, as_json, one=one, whole=not scores))
+            raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
+        how = _How(as_of, whole=not scores, processes=processes)
+        raise typer.Exit(_replay(url, chosen, total, how, as_json=as_json))
     except RecordUnavailable as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(_UNUSABLE) from error
+        raise typer.Exit(_unusable(error)) from error
 
 
 def _share(sample: str | None) -> float:
@@ -101,40 +114,48 @@ def _one(url: str, named: str) -> Iterator[Decision]:
 
 
 def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
-    """A share of the decisions, always the same ones: chosen by their ids."""
-    for each in find_decisions(url, wanted, 500):
-        if crc32(each.id.encode()) < share * (1 << 32):
-            yield each
+    """A share of the decisions, always the same ones: chosen by their ids, so that only those are read."""
+    if share == 1:
+        yield from find_decisions(url, wanted)
+        return
+    chosen = (each for each in find_ids(url, wanted) if crc32(each.encode()) < share * (1 << 32))
+    while ids := list(islice(chosen, _AT_ONCE)):
+        found = get_decisions(url, ids)
+        yield from (found[each] for each in ids if each in found)
 
 
-def _replay(
-    url: str,
-    chosen: Iterator[Decision],
-    wanted: DecisionFilter,
-    share: float,
-    as_of: datetime | None,
-    as_json: bool,
-    *,
-    one: bool,
-    whole: bool,
-) -> int:
-    from cds_hooks.replay import Replayer, open_site  # models and rules take a second to load
+class _How(NamedTuple):
+    as_of: datetime | None
+    whole: bool
+    processes: int
+
+
+@contextmanager
+def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
+    """A bar on the terminal, and what moves it on by one decision."""
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json or total == 1) as progress:
+        task = progress.add_task("Decisions", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _replay(url: str, chosen: Iterator[Decision], total: int, how: _How, *, as_json: bool) -> int:
+    from cds_hooks.replay.processes import ProcessEnded, verdicts  # models and rules take a second to load
 
     counts: Counter[tuple[str, str, str]] = Counter()
     listed: list[Any] = []
     reasons: Counter[str] = Counter()
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=one or as_json) as progress:
-        total = None if one else round(count_decisions(url, wanted) * share)
-        task = progress.add_task("Decisions", total=total)
-        configured = settings().model_copy(update={"database_url": url})
-        for verdict in Replayer(open_site(configured), url, as_of, whole=whole).verdicts(chosen):
-            progress.advance(task)
-            counts[verdict.service, verdict.outcome, verdict.by] += 1
-            if verdict.because:
-                reasons[verdict.because] += 1
-            if verdict.outcome == "differs" and len(listed) < _LISTED:
-                listed.append(verdict)
+    configured = settings().model_copy(update={"database_url": url})
+    with _progress(total, as_json=as_json) as advance:
+        try:
+            for verdict in verdicts(configured, chosen, how.as_of, whole=how.whole, processes=how.processes):
+                advance()
+                counts[verdict.service, verdict.outcome, verdict.by] += 1
+                if verdict.because:
+                    reasons[verdict.because] += 1
+                if verdict.outcome == "differs" and len(listed) < _LISTED:
+                    listed.append(verdict)
+        except ProcessEnded as error:
+            return _unusable(error)
     if as_json:
         _print_json(counts, listed, reasons)
     else:
@@ -142,23 +163,22 @@ def _replay(
     return _exit_code(counts)
 
 
-def _try_candidate(url: str, chosen: Iterator[Decision], against: list[str], as_json: bool) -> int:
+def _try_candidate(
+    url: str, chosen: Iterator[Decision], total: int, against: list[str], processes: int, *, as_json: bool
+) -> int:
     """Prints what the candidate changes; 1 where a card is more, fewer or another."""
-    from cds_hooks.replay import open_site
-    from cds_hooks.replay.candidates import NoCandidate, Report, candidate_site, changes
+    from cds_hooks.replay.candidates import NoCandidate, Report
+    from cds_hooks.replay.processes import ProcessEnded, changes_by
 
     configured = settings().model_copy(update={"database_url": url})
-    try:
-        candidate = candidate_site(configured, against)
-    except NoCandidate as error:
-        typer.echo(f"{error}.", err=True)
-        return _UNUSABLE
     report = Report()
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
-        task = progress.add_task("Decisions", total=None)
-        for change in changes(open_site(configured), candidate, url, chosen):
-            report.take(change)
-            progress.advance(task)
+    with _progress(total, as_json=as_json) as advance:
+        try:
+            for change in changes_by(configured, against, chosen, processes):
+                report.take(change)
+                advance()
+        except (NoCandidate, ProcessEnded) as error:
+            return _unusable(error)
     if as_json:
         typer.echo(orjson.dumps(msgspec.to_builtins(report), option=orjson.OPT_INDENT_2))
     else:
@@ -166,6 +186,11 @@ def _try_candidate(url: str, chosen: Iterator[Decision], against: list[str], as_
     if not report.decisions:
         return _NOTHING if report.not_replayed else _SAME
     return _DIFFERS if report.examples else _SAME
+
+
+def _unusable(error: Exception) -> int:
+    typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+    return _UNUSABLE
 
 
 def _draw_report(console: Console, report: Any) -> None:
@@ -210,13 +235,7 @@ def _draw(console: Console, counts: Counter[tuple[str, str, str]], listed: list[
         for cause in verdict.causes:
             console.print(Text(f"  cause: {cause}", style="bold"), soft_wrap=True)
     for (service, outcome, by), count in sorted(counts.items()):
-        how = {
-            "request": ", whole call",
-            "facts": ", whole call from the facts kept",
-            "values": ", scores from the recorded values",
-            "": "",
-        }[by]
-        console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}{how}"), soft_wrap=True)
+        console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}{_HOW[by]}"), soft_wrap=True)
     for reason, count in reasons.most_common():
         console.print(Text(f"{count} not replayed: {reason}.", style="dim"), soft_wrap=True)
     if not counts:

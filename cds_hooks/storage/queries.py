@@ -244,6 +244,22 @@ def find_places(
         rows = read_rows(url, _from_place(query, found.place).limit(500))
 
 
+def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
+    """The ids of the decisions that the filter describes but for its rule and reasons, in the order of find_decisions.
+
+    What a decision says is not read, so that a share of them is chosen in a fiftieth of the time.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    query = wanted.narrow(select(decisions.c.sequence, decisions.c.decided_at, decisions.c.id))
+    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc()).limit(at_once)
+    place: Place | None = None
+    while rows := read_rows(url, _from_place(query, place)):
+        yield from (row.id for row in rows)
+        place = rows[-1].decided_at, rows[-1].sequence
+
+
 def _from_place(query: Select[Any], before: Place | None) -> Select[Any]:
     if before is None:
         return query

@@ -7,7 +7,14 @@ import pytest
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id, open_decision_log
-from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, list_decisions
+from cds_hooks.storage.queries import (
+    DecisionFilter,
+    feedback_on,
+    find_decisions,
+    find_ids,
+    get_decision,
+    list_decisions,
+)
 from tests.cds_hooks.storage.samples import a_decision
 
 
@@ -40,6 +47,14 @@ def test_a_service_and_an_outcome_can_be_chosen(url: str, stored: list[Decision]
     assert list_decisions(url, service="planning") == [stored[4], stored[2], stored[0]]
     assert list_decisions(url, service="planning", outcome="cards") == [stored[2], stored[0]]
     assert list_decisions(url, outcome="error") == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_ids_are_found_in_the_order_of_the_decisions(url: str, stored: list[Decision], at_once: int) -> None:
+    every = DecisionFilter()
+    assert list(find_ids(url, every, at_once)) == [each.id for each in find_decisions(url, every)]
+    planning = DecisionFilter(service="planning", since=stored[2].decided_at)
+    assert list(find_ids(url, planning, at_once)) == [stored[4].id, stored[2].id]
 
 
 def test_an_id_finds_its_decision_and_no_other(url: str, stored: list[Decision]) -> None:
