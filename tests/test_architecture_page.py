@@ -38,14 +38,15 @@ STEPS = {
     "_answer": ("_read,", ".fill(", "_decide,", ".choose(", "_encode,"),
     "_read": ("read_request(", "inspect_prefetch("),
     "_decide": ("_record_of(", ".decide("),
-    "_encode": ("shape_cards(", "encode_response(", "Decision("),
+    "_encode": ("_response(", "Decision("),
+    "_response": ("shape_cards(", "encode_response("),
 }
 
 
 @pytest.mark.parametrize("function", STEPS)
 def test_the_steps_come_in_the_order_of_the_code(function: str) -> None:
     invoke = (ROOT / "cds_hooks" / "invoke.py").read_text(encoding="utf-8")
-    body = invoke.partition(f"async def {function}(")[2].partition("\n\n\n")[0]
+    body = invoke.partition(f"def {function}(")[2].partition("\n\n\n")[0]
     positions = [body.index(call) for call in STEPS[function]]
     assert positions == sorted(positions)
 
