@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from cds_hooks.replay import processes
+from cds_hooks.replay.candidates import Change
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
@@ -49,7 +50,7 @@ def test_two_processes_find_the_changes_of_one(record: str, decisions: list[Deci
     configured, named = Settings(database_url=record), ["CDS_ALERT_SHARE=0.001"]
     one, two = (list(processes.changes_by(configured, named, decisions, by)) for by in (1, 2))
     assert two == one
-    assert any(isinstance(each, processes.Change) and each.fewer for each in two)
+    assert any(isinstance(each, Change) and each.fewer for each in two)
 
 
 def test_a_process_that_is_ended_is_said(record: str, decisions: list[Decision]) -> None:
