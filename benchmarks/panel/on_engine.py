@@ -72,7 +72,7 @@ def _on_ray(kind: str, rows: Path, out: Path, cores: int, partitions: int) -> di
     began = perf_counter()
     _start_ray(ray, cores)
     started = perf_counter()
-    actors: dict[str, Any] = {"batch_format": "pyarrow", "compute": ray.data.ActorPoolStrategy(size=max(1, cores - 1))}
+    actors: dict[str, Any] = {"batch_format": "pyarrow", "compute": ray.data.ActorPoolStrategy(size=cores)}
     # Through pyarrow, one block for each partition: Ray would read one file as one block.
     table = pyarrow.parquet.read_table(rows)
     if kind == "charts":
@@ -93,7 +93,14 @@ def _start_ray(ray: Any, cores: int) -> None:
     """Ray gives its own processes 30 seconds to start and no setting changes that; a busy machine needs more."""
     for attempt in range(_RAY_ATTEMPTS):
         try:
-            ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, object_store_memory=2_000_000_000)
+            # Its processors are a count that actors and tasks claim. One more than there are actors is for the tasks
+            # that read and write: without it a run with one actor never ends.
+            ray.init(
+                num_cpus=cores + 1,
+                include_dashboard=False,
+                log_to_driver=False,
+                object_store_memory=2_000_000_000,
+            )
             return
         except Exception:  # Ray raises a plain Exception for it
             ray.shutdown()

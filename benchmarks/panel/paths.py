@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +45,7 @@ class _Watch:
 
     def __init__(self, pid: int) -> None:
         self._known = {pid: 0}
+        self._ended: set[int] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -52,7 +55,7 @@ class _Watch:
             self._sample()
 
     def _sample(self) -> None:
-        for pid in list(self._known):
+        for pid in list(self._known.keys() - self._ended):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 self._known[pid] = int(fields[11]) + int(fields[12])  # utime, stime: proc(5)
@@ -60,7 +63,14 @@ class _Watch:
                     for child in map(int, (task / "children").read_text().split()):
                         self._known.setdefault(child, 0)
             except OSError:
-                continue  # it ended: what it had used stays
+                self._ended.add(pid)  # what it had used stays
+
+    def end_all(self) -> None:
+        """Ends the process and what it started, as far as it was there a moment ago."""
+        self.seconds()
+        for pid in self._known.keys() - self._ended:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     def seconds(self) -> float:
         self._sample()
@@ -69,14 +79,24 @@ class _Watch:
         return sum(self._known.values()) / _TICKS
 
 
-def run_command(words: list[str], log: Path) -> Cost:
-    """Runs the command to its end; WrongAnswer with the end of what it printed where it failed."""
+def run_command(words: list[str], log: Path, cores: int | None = None) -> Cost:
+    """Runs the command to its end; WrongAnswer with the end of what it printed where it failed.
+
+    `cores` is on how many cores it and all that it starts may run; all of them where it is None.
+    """
     began = perf_counter()
     environment = {**os.environ, **_CLOCK, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    with log.open("wb") as errors:
-        process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=errors)
+    command = [*_pinned(cores), *words]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
         watch = _Watch(process.pid)
-        printed, _ = process.communicate()
+        try:
+            printed, _ = process.communicate()
+        except BaseException:  # the run is over: nothing of the command goes on
+            watch.end_all()
+            raise
     cpu = watch.seconds()
     if process.returncode:
         raise WrongAnswer(f"{' '.join(words[:4])} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
@@ -84,10 +104,18 @@ def run_command(words: list[str], log: Path) -> Cost:
     return Cost(perf_counter() - began, cpu, json.loads(last) if last.startswith("{") else {})
 
 
-def score_charts(folder: Path, out: Path, workers: int = 1) -> Cost:
+def _pinned(cores: int | None) -> list[str]:
+    """The words before a command that keep it on so many cores (taskset of util-linux)."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if cores is None or cores >= len(allowed):
+        return []
+    return ["taskset", "--cpu-list", ",".join(map(str, allowed[-cores:]))]
+
+
+def score_charts(folder: Path, out: Path, workers: int = 1, cores: int | None = None) -> Cost:
     """The command line over the export."""
     words = [program(), "score", "--fhir", str(folder / "export"), "--out", str(out), "--workers", str(workers)]
-    return run_command([*words, "--restart"], out.with_suffix(".log"))
+    return run_command([*words, "--restart"], out.with_suffix(".log"), cores)
 
 
 def write_features(folder: Path, out: Path) -> Cost:
@@ -102,11 +130,13 @@ def score_table(rows: Path, out: Path) -> Cost:
     return run_command([*words, "--restart"], out.with_suffix(".log"))
 
 
-def score_on(engine: str, kind: str, rows: Path, out: Path, cores: int, partitions: int) -> Cost:
-    """Spark or Ray over the resources or over the table."""
+def score_on(
+    engine: str, kind: str, rows: Path, out: Path, cores: int, partitions: int, *, pinned: bool = False
+) -> Cost:
+    """Spark or Ray over the resources or over the table; `pinned`: nothing of it runs on more cores than it is told."""
     words = [sys.executable, "-m", "benchmarks.panel.on_engine", engine, kind, "--rows", str(rows), "--out", str(out)]
     words += ["--cores", str(cores), "--partitions", str(partitions)]
-    return run_command(words, out.with_suffix(".log"))
+    return run_command(words, out.with_suffix(".log"), cores if pinned else None)
 
 
 def call_server(folder: Path, count: int) -> Cost:
