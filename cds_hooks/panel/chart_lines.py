@@ -2,9 +2,10 @@
 
 import gzip
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,6 +14,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.record.reading import id_of_reference
+from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
@@ -79,6 +81,17 @@ class Wanted:
         is_by_code = codes and not needs.analytes & _FOUND_WITHOUT_CODE
         return Wanted(frozenset(types), frozenset(codes) if is_by_code else frozenset())
 
+    def of_read(self, observations: list[Observation]) -> list[Observation]:
+        """Those of these Observations that can matter: nothing finds another one in a record by any code."""
+        codes = self.codes
+        if not codes:
+            return observations
+        return [
+            each
+            for each in observations
+            if ((coding := each.code.coding) and coding[0].code in codes) or _has_code(each, codes)
+        ]
+
     def takes(self, kind: str, line: bytes) -> bool:
         """Whether this resource can matter: no only where the record of the chart would not find it by any code.
 
@@ -119,6 +132,17 @@ class Wanted:
         return kept
 
 
+def _has_code(observation: Observation, codes: frozenset[str]) -> bool:
+    for coding in observation.code.coding:
+        if coding.code in codes:
+            return True
+    for part in observation.component:
+        for coding in part.code.coding:
+            if coding.code in codes:
+                return True
+    return False
+
+
 @dataclass(slots=True)
 class ChartLines:
     """One patient's resources as the JSON they came as.
@@ -143,6 +167,14 @@ class ChartLines:
 
 
 @dataclass(slots=True)
+class ChartResources:
+    """One patient's resources as they were read, where every line could be and no Medication belongs to them."""
+
+    patient_id: str
+    resources: list[Any]
+
+
+@dataclass(slots=True)
 class GroupingTally:
     """What was read, and what was not: lines without a patient, lines and files that are no FHIR."""
 
@@ -150,6 +182,13 @@ class GroupingTally:
     used: int = 0
     without_patient: int = 0
     unreadable: int = 0
+
+    def add(self, other: "GroupingTally") -> None:
+        """Counts what was read elsewhere."""
+        self.resources += other.resources
+        self.used += other.used
+        self.without_patient += other.without_patient
+        self.unreadable += other.unreadable
 
 
 def head_of(line: bytes) -> Head | None:
@@ -168,6 +207,22 @@ def patient_of(head: Head, names: dict[str, str]) -> str | None:
         if subject is not None and subject.reference:
             return id_of_reference(names.get(subject.reference, subject.reference))
     return None
+
+
+def medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[bytes, ...]:
+    """Those of the Medications, by id, that these lines name."""
+    named = {
+        found for block in blocks if b"Medication/" in block for found in re.findall(rb'Medication/([^"/]+)', block)
+    }
+    return tuple(shared[name] for name in sorted(named) if name in shared)
+
+
+def broken_off(path: Path) -> str:
+    """What is said of a packed file that cannot be read to its end."""
+    return (
+        f"{path.name} cannot be unpacked to its end: with a part of it charts would be scored without "
+        "some of their resources. Export or copy it again."
+    )
 
 
 def opened(path: Path) -> IO[bytes]:

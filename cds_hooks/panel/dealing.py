@@ -11,9 +11,18 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted, head_of, opened, patient_of
+from cds_hooks.panel.chart_lines import (
+    ChartLines,
+    GroupingTally,
+    Wanted,
+    broken_off,
+    head_of,
+    medications_of,
+    opened,
+    patient_of,
+)
 from cds_hooks.panel.spill import Block, Spill
 from models_onnx.errors import PanelRefused
 
@@ -39,25 +48,29 @@ def charts_of_ndjson(
     """
     size = sum(path.stat().st_size * (_PACKED if path.name.endswith(".gz") else 1) for path in files)
     with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
-        dealer = _Dealer(spill, wanted, tally)
+        dealer = Dealer(spill, wanted, tally)
         for path in files:
             try:
                 with opened(path) as file:
                     dealer.deal(file)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise PanelRefused(
-                    f"{path.name} cannot be unpacked to its end: with a part of it charts would be scored without "
-                    "some of their resources. Export or copy it again."
-                ) from error
+                raise PanelRefused(broken_off(path)) from error
             progress(tally.resources)
         for part in spill.parts():
             yield from _grouped(part, dealer.shared, tally)
 
 
-class _Dealer:
+class Sink(Protocol):
+    """Where lines go that can matter."""
+
+    def put(self, patient: bytes, lines: list[bytes], /, *, has_patient: bool = False) -> None:
+        """Takes in lines, each with its line break, of one patient; `has_patient`: one is the Patient itself."""
+
+
+class Dealer:
     """Puts the lines that can matter with their patient; keeps the Medications by id."""
 
-    def __init__(self, spill: Spill, wanted: Wanted, tally: GroupingTally) -> None:
+    def __init__(self, spill: Sink, wanted: Wanted, tally: GroupingTally) -> None:
         self.shared: dict[bytes, bytes] = {}
         self._spill, self._wanted, self._tally = spill, wanted, tally
 
@@ -67,16 +80,16 @@ class _Dealer:
             if not lines[-1].endswith(b"\n"):  # the last one of the file
                 lines[-1] += b"\n"
             self._tally.resources += len(lines)
-            self._deal_lines(lines)
+            self.deal_lines(lines)
 
-    def _deal_lines(self, lines: list[bytes]) -> None:
+    def deal_lines(self, lines: list[bytes]) -> None:
         """Lines in their order: of equal results of one instant the first one counts."""
-        kind = _kind_of(lines[0])
+        kind = kind_of(lines[0])
         begins = b'{"resourceType":"' + kind.encode() + b'"'
         if kind and len([line for line in lines if line.startswith(begins)]) == len(lines):
             self._deal_kind(kind, lines)
             return
-        for kind, run in groupby(lines, _kind_of):
+        for kind, run in groupby(lines, kind_of):
             self._deal_kind(kind, list(run))
 
     def _deal_kind(self, kind: str, lines: list[bytes]) -> None:
@@ -131,7 +144,7 @@ class _Dealer:
         self._spill.put(patient, [line], has_patient=head.resourceType == "Patient")
 
 
-def _kind_of(line: bytes) -> str:
+def kind_of(line: bytes) -> str:
     """The type by the first member that says it, which is the first of all in what servers write; else empty."""
     start = line.find(_KIND, 0, 40)
     if start != 1:
@@ -155,12 +168,5 @@ def _grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingT
             tally.without_patient += sum(block.count(b"\n") for block in of_patient)
             continue
         yield ChartLines(
-            patient.decode(), blocks=of_patient, shared=_medications_of(of_patient, shared) if shared else ()
+            patient.decode(), blocks=of_patient, shared=medications_of(of_patient, shared) if shared else ()
         )
-
-
-def _medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[bytes, ...]:
-    named = {
-        found for block in blocks if b"Medication/" in block for found in re.findall(rb'Medication/([^"/]+)', block)
-    }
-    return tuple(shared[name] for name in sorted(named) if name in shared)

@@ -41,17 +41,27 @@ def charts_of(
     Raises:
         PanelRefused: the folder is not there or holds no FHIR.
     """
-    if not folder.is_dir():
-        raise PanelRefused(f"{folder} is not a folder.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
-    if not files:
-        raise PanelRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not.")
+    files = files_of(folder)
     by_type = [path for path in files if ".ndjson" in path.name]
     for path in files:
         if ".ndjson" not in path.name:
             yield from _of_bundle(path, wanted, tally)
     if by_type:
         yield from charts_of_ndjson(by_type, wanted, tally, progress)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The bundles and the NDJSON of a folder, sorted by name.
+
+    Raises:
+        PanelRefused: the folder is not there or holds no FHIR.
+    """
+    if not folder.is_dir():
+        raise PanelRefused(f"{folder} is not a folder.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
+    if not files:
+        raise PanelRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not.")
+    return files
 
 
 def _of_bundle(path: Path, wanted: Wanted, tally: GroupingTally) -> Iterator[ChartLines]:

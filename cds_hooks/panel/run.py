@@ -4,27 +4,32 @@ import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import orjson
 
-from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted
-from cds_hooks.panel.grouping import charts_of
+from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of, files_of
+from cds_hooks.panel.order import Order, OutOfOrder, order_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
+from cds_hooks.panel.side_by_side import charts_side_by_side
 from cds_hooks.settings import Settings
 from models_onnx.errors import PanelRefused
-from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_of, write_fields
+from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
 
 PATIENTS_AT_ONCE = 200
 Content: TypeAlias = Literal["scores", "features"]
 # The order of the patients in the output: a run that was begun in another order cannot go on in this one.
-_ORDER = "by hash, 256 files at most"
+_BY_HASH, _AS_IN_FILES = "by hash, 256 files at most", "as in the files"
+_BATCHES_A_TURN = 10
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _COLUMNS = tuple(each.name for each in fields(Score))
 
 
@@ -67,14 +72,36 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
         forms = ".csv or .parquet" if job.content == "features" else ".csv, .parquet or .ndjson (FHIR RiskAssessment)"
         raise PanelRefused(f"{job.out.name}: write to a name that ends in {forms}.")
     asked = questions_about(job.names, job.settings)
-    out = ResumableOutput(job.out, _signature(job, asked), restart=job.restart)
+    order = _order_of(job, asked)
+    if order is not None:
+        try:
+            return _scored(job, asked, order, progress)
+        except OutOfOrder:  # found while the lines were read: what was written may be of half a chart
+            job = replace(job, restart=True)
+    return _scored(job, asked, None, progress)
+
+
+def _order_of(job: FhirJob, asked: PanelQuestions) -> Order | None:
+    """The order of the files where they can be read side by side; None where their lines have to be dealt out."""
+    files = files_of(job.folder)
+    if any(".ndjson" not in path.name for path in files):
+        return None
+    order = order_of(files, Wanted.of(asked.needs))
+    if order is None or (job.workers > 1 and not order.can_begin_anywhere):
+        return None
+    is_begun_otherwise = not job.restart and signature_begun(job.out) == _signature(job, asked, None)
+    return None if is_begun_otherwise else order
+
+
+def _scored(job: FhirJob, asked: PanelQuestions, order: Order | None, progress: Callable[[int], None]) -> FhirResult:
+    form = job.out.suffix.lower()
+    out = ResumableOutput(job.out, _signature(job, asked, order), restart=job.restart)
     resumed_at = out.rows
     if form != ".ndjson" and not out.rows:
         out.begin((",".join(_columns(job, asked)) + "\n").encode())
     tally = GroupingTally()
-    charts = islice(charts_of(job.folder, Wanted.of(asked.needs), tally), out.rows, None)
-    with _scorer(job) as score:
-        for content, count, counted in score(_batches(charts)):
+    with _scorer(job, asked, order) as scores:
+        for content, count, counted in scores(out.rows, tally):
             for name, times in counted.items():
                 out.tally[name] = out.tally.get(name, 0) + times
             out.add(content, count)
@@ -83,50 +110,111 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     return FhirResult(out.rows, resumed_at, dict(sorted(out.tally.items())), tally)
 
 
-Batch: TypeAlias = list[ChartLines]
+Batch: TypeAlias = list[ChartLines | ChartResources]
 Done: TypeAlias = tuple[bytes, int, dict[str, int]]
+Scores: TypeAlias = Callable[[int, GroupingTally], Iterator[Done]]
 
 
-def _batches(charts: Iterator[ChartLines]) -> Iterator[Batch]:
-    while batch := list(islice(charts, PATIENTS_AT_ONCE)):
+def _batches(charts: Iterator[ChartLines | ChartResources]) -> Iterator[Batch]:
+    while True:
+        with _without_cycles():
+            batch = list(islice(charts, PATIENTS_AT_ONCE))
+        if not batch:
+            return
         yield batch
 
 
 @contextmanager
-def _scorer(job: FhirJob) -> Iterator[Callable[[Iterator[Batch]], Iterator[Done]]]:
-    """What scores batches, in their order: in this process, or in as many as the job says."""
+def _without_cycles() -> Iterator[None]:
+    """Charts and records hold no cycles; looking for some costs a third of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def _scorer(job: FhirJob, asked: PanelQuestions, order: Order | None) -> Iterator[Scores]:
+    """What scores the patients from one on, in batches: in this process, or in as many as the job says."""
     if job.workers == 1:
-        worker = _Worker(job)
-        yield lambda batches: map(worker, batches)
+        worker = _Worker(job, order)
+        yield lambda first, tally: map(worker, _batches(_charts(job, asked, order, first, tally)))
         return
     # spawn: onnxruntime's threads do not live through a fork.
-    with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job,)) as pool:
-        yield lambda batches: _in_order(pool, batches, 2 * job.workers)
+    with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job, order)) as pool:
+        most = 2 * job.workers
+        if order is None:
+            yield lambda first, tally: _in_order(pool, _score, _batches(_charts(job, asked, None, first, tally)), most)
+        else:
+            known = order
+            yield lambda first, tally: _of_ranges(
+                tally, _in_order(pool, _score_range, _ranges(first, known.patients, job.workers), most)
+            )
 
 
-def _in_order(pool: ProcessPoolExecutor, batches: Iterator[Batch], most: int) -> Iterator[Done]:
-    waiting: list[Future[Done]] = []
-    for batch in batches:
-        waiting.append(pool.submit(_score, batch))
-        if len(waiting) >= most:
+def _charts(
+    job: FhirJob, asked: PanelQuestions, order: Order | None, first: int, tally: GroupingTally
+) -> Iterator[ChartLines | ChartResources]:
+    """The charts from the patient with this number on."""
+    wanted = Wanted.of(asked.needs)
+    if order is None:
+        return islice(charts_of(job.folder, wanted, tally), first, None)
+    if order.can_begin_anywhere:
+        return charts_side_by_side(order, wanted, tally, _day(job), first)
+    return islice(charts_side_by_side(order, wanted, tally, _day(job)), first, None)
+
+
+def _day(job: FhirJob) -> str:
+    """The day after which nothing was known; empty where that is now."""
+    return "" if job.as_it_stood is None else job.as_of.date().isoformat()
+
+
+def _ranges(first: int, last: int, workers: int) -> Iterator[tuple[int, int]]:
+    """Numbers of patients, from and to before, such that each process gets several turns."""
+    turns = min(_BATCHES_A_TURN, -(-(last - first) // (PATIENTS_AT_ONCE * workers * 4)))
+    length = PATIENTS_AT_ONCE * max(1, turns)
+    for start in range(first, last, length):
+        yield start, min(start + length, last)
+
+
+def _of_ranges(tally: GroupingTally, ranges: Iterator[tuple[list[Done], GroupingTally]]) -> Iterator[Done]:
+    for done, read in ranges:
+        tally.add(read)
+        yield from done
+
+
+def _in_order(pool: ProcessPoolExecutor, function: Callable[[_T], _R], tasks: Iterator[_T], most: int) -> Iterator[_R]:
+    waiting: list[Future[_R]] = []
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) >= most:
+                yield waiting.pop(0).result()
+        while waiting:
             yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 class _Worker:
     """Scores batches of one job in one process."""
 
-    def __init__(self, job: FhirJob) -> None:
-        self.job, self.asked = job, questions_about(job.names, job.settings)
+    def __init__(self, job: FhirJob, order: Order | None) -> None:
+        self.job, self.order, self.asked = job, order, questions_about(job.names, job.settings)
 
     def __call__(self, charts: Batch) -> Done:
-        # The records of a batch hold no cycles; looking for some costs a third of the time.
-        gc.disable()
-        try:
+        with _without_cycles():
             return self._score(charts)
-        finally:
-            gc.enable()
+
+    def between(self, first: int, last: int) -> tuple[list[Done], GroupingTally]:
+        """The batches of the patients with these numbers, which this process reads itself."""
+        tally = GroupingTally()
+        if self.order is None:
+            raise ValueError("the files are in no order")
+        charts = charts_side_by_side(self.order, Wanted.of(self.asked.needs), tally, _day(self.job), first, last)
+        return [self(batch) for batch in _batches(charts)], tally
 
     def _score(self, charts: Batch) -> Done:
         job, flags = self.job, self.asked.opt_out_flags
@@ -169,12 +257,16 @@ class _Worker:
 _worker: list[_Worker] = []
 
 
-def _begin(job: FhirJob) -> None:
-    _worker.append(_Worker(job))
+def _begin(job: FhirJob, order: Order | None) -> None:
+    _worker.append(_Worker(job, order))
 
 
 def _score(charts: Batch) -> Done:
     return _worker[0](charts)
+
+
+def _score_range(between: tuple[int, int]) -> tuple[list[Done], GroupingTally]:
+    return _worker[0].between(*between)
 
 
 def _columns(job: FhirJob, asked: PanelQuestions) -> list[str]:
@@ -188,14 +280,14 @@ def _types(job: FhirJob, asked: PanelQuestions) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
 
-def _signature(job: FhirJob, asked: PanelQuestions) -> str:
+def _signature(job: FhirJob, asked: PanelQuestions, order: Order | None) -> str:
     files = sorted(
         (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in job.folder.rglob("*") if path.is_file()
     )
     models = [m.manifest.file.sha256 for each in asked.models for m in each.loaded]
     equations = [f"{each.id} {each.version}" for each in asked.equations]
     return signature_of(
-        _ORDER,
+        _BY_HASH if order is None else _AS_IN_FILES,
         files,
         models,
         equations,

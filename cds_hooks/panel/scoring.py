@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.panel.chart_lines import ChartLines
+from cds_hooks.panel.chart_lines import ChartLines, ChartResources
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
@@ -75,20 +75,25 @@ class PanelQuestions:
 
 
 def read_chart(
-    chart: ChartLines,
+    chart: ChartLines | ChartResources,
     as_of: datetime,
     as_it_stood: AsItStood | None = None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
-    """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other."""
-    if as_it_stood is not None:
-        chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
+    """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
+
+    `as_it_stood` is asked about lines only: a chart that comes as resources has nothing that is dated later.
+    """
     refusals: list[Refusal] = []
-    try:
-        resources = decoder.decode_lines(chart.together())
-        entries = [BundleEntry(resource=resource) for resource in resources]
-    except msgspec.DecodeError:
-        entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
+    if isinstance(chart, ChartResources):
+        entries = [BundleEntry(resource=resource) for resource in chart.resources]
+    else:
+        if as_it_stood is not None:
+            chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
+        try:
+            entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
+        except msgspec.DecodeError:
+            entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
     return read_record(
         {"chart": bundle},
