@@ -12,7 +12,6 @@ a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -99,7 +98,7 @@ class ChartStep:
     """
 
     spark_schema: ClassVar[str] = ", ".join(
-        f"{each.name} {'double' if each.name == 'percentile' else 'string'}" for each in fields(Score)
+        f"{name} {'double' if name == 'percentile' else 'string'}" for name in Score.__struct_fields__
     )
 
     def __init__(self, as_of: datetime, names: tuple[str, ...] = ()) -> None:
@@ -167,7 +166,7 @@ def _rows(table: Any) -> Iterator[tuple[str, bytes]]:
 def _as_arrow(scores: list[Score]) -> Any:
     import pyarrow
 
-    names = [each.name for each in fields(Score)]
+    names = Score.__struct_fields__
     texts = {name: [_text(getattr(score, name)) for score in scores] for name in names if name != "percentile"}
     arrays = {name: pyarrow.array(values, pyarrow.string()) for name, values in texts.items()}
     arrays["percentile"] = pyarrow.array([score.percentile for score in scores], pyarrow.float64())

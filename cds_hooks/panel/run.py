@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from multiprocessing import get_context
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 import orjson
+from msgspec.structs import astuple
 
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of, files_of
@@ -30,7 +31,7 @@ _BY_HASH, _AS_IN_FILES = "by hash, 256 files at most", "as in the files"
 _BATCHES_A_TURN = 10
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_COLUMNS = tuple(each.name for each in fields(Score))
+_COLUMNS = Score.__struct_fields__
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ class _Worker:
 
     def _written(self, scores: list[Score]) -> bytes:
         if self.job.out.suffix.lower() != ".ndjson":
-            return write_fields([[getattr(score, name) for name in _COLUMNS] for score in scores])
+            return write_fields([astuple(score) for score in scores])
         manifests = {m.manifest.id: m.manifest for each in self.asked.models for m in each.loaded}
         moment = self.job.as_of.isoformat(timespec="seconds")
         found = [

@@ -24,6 +24,7 @@ from fhir.record.opting_out import SystemAndCode
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Bundle, BundleEntry, decoder
+from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import FeaturesByName, features_of, inputs_from_features
 from models_onnx.errors import EquationRefused
@@ -34,8 +35,7 @@ AsItStood = Callable[[list[bytes], datetime], list[bytes]]
 """The resources of a chart as they stood at an instant in the past."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True, gc=False):
     """One number about one patient, or the reason for none: the estimate of a model, or an output of an equation.
 
     `value` is a model's probability (0 to 1) or the equation's value in `unit`; `by` is the model that scored, which
@@ -66,6 +66,14 @@ class PanelQuestions:
     needs: Needs
     region: str = "north_america"
     opt_out_flags: frozenset[SystemAndCode] = frozenset()
+
+    @property
+    def of_place(self) -> tuple[dict[str, Value] | None, ...]:
+        """For each equation the inputs that are of the place, not of the patient."""
+        regional: dict[str, Value] = {"calibration": self.region}
+        return tuple(
+            regional if any(item.name == "calibration" for item in each.inputs) else None for each in self.equations
+        )
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -119,10 +127,11 @@ def score_records(asked: PanelQuestions, records: Sequence[PatientRecord]) -> li
     """The scores of these patients, each patient's together: the models, then the equations."""
     by_model = [_scores_of(each, records) for each in asked.models]
     features = features_of(*asked.equations)
+    of_place = asked.of_place
     found: list[Score] = []
     for place, record in enumerate(records):
         found += [scores[place] for scores in by_model]
-        found += _equations(asked, record, features) if features else ()
+        found += _equations(asked, record, features, of_place) if features else ()
     return found
 
 
@@ -203,7 +212,12 @@ def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector)
     )
 
 
-def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Feature, ...]) -> Iterator[Score]:
+def _equations(
+    asked: PanelQuestions,
+    record: PatientRecord,
+    features: tuple[Feature, ...],
+    sites: Sequence[dict[str, Value] | None],
+) -> Iterator[Score]:
     if record.opted_out:
         for equation in asked.equations:
             for output in equation.outputs:
@@ -212,9 +226,8 @@ def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Fea
                 )
         return
     found = FeaturesByName.of(map_features(record, features))
-    for equation in asked.equations:
-        is_regional = any(item.name == "calibration" for item in equation.inputs)
-        charted = inputs_from_features(equation, found, {"calibration": asked.region} if is_regional else None)
+    for equation, of_place in zip(asked.equations, sites, strict=True):
+        charted = inputs_from_features(equation, found, of_place)
         for output in equation.outputs:
             try:
                 result = charted.calculate(output.id)

@@ -8,7 +8,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -76,18 +75,19 @@ def charts_side_by_side(
 
 
 class _Chunk:
-    """Whole lines of a file: as resources of one type, or as lines alone."""
+    """Whole lines of a file: as resources of one type with the bytes they came as, or as lines alone."""
 
-    __slots__ = ("__dict__", "is_changed", "is_observations", "raw", "resources")
+    __slots__ = ("_lines", "_raw", "is_changed", "is_observations", "resources")
 
-    def __init__(self, raw: bytes, resources: list[Any] | None, is_changed: bool) -> None:
-        self.raw, self.resources, self.is_changed = raw, resources, is_changed
+    def __init__(self, raw: bytes, resources: list[Any] | None, is_changed: bool, lines: list[bytes] | None = None):
+        self._raw, self._lines, self.resources, self.is_changed = raw, lines, resources, is_changed
         self.is_observations = bool(resources) and type(resources[0]) is Observation  # type: ignore[index]
 
-    @cached_property
     def lines(self) -> list[bytes]:
         """One for each resource."""
-        return [line for line in self.raw.split(b"\n") if line.strip()]
+        if self._lines is None:
+            self._lines = [line for line in self._raw.split(b"\n") if line.strip()]
+        return self._lines
 
 
 class _Chart:
@@ -125,7 +125,7 @@ def _part_of(run: tuple[_Chunk, int, int], wanted: Wanted) -> list[Any]:
 
 def _lines_of(run: tuple[_Chunk, int, int], wanted: Wanted, tally: GroupingTally) -> list[bytes]:
     chunk, start, end = run
-    lines = chunk.lines[start:end]
+    lines = chunk.lines()[start:end]
     if chunk.resources is None:  # judged and counted by the dealer
         return lines
     taken = set(map(id, _part_of(run, wanted)))
@@ -250,10 +250,9 @@ class _Stream:
         return found
 
     def _read_chunk(self, raw: bytes) -> list[str]:
-        left_out = _left_out(raw, self._wanted)
-        if left_out:
-            self._tally.resources += left_out
-            return []
+        kind_first = kind_of(raw)
+        if kind_first and kind_first not in self._wanted.types:
+            return self._line_by_line(raw)
         try:
             resources = decoder.decode_lines(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -285,8 +284,7 @@ class _Stream:
         if dealer.shared or (kept.patients and kept.patients != len(kept.lines)):
             raise OutOfOrder
         self._keys_are_patients = kept.patients > 0
-        self._chunk = _Chunk(b"", None, False)
-        self._chunk.__dict__["lines"] = kept.lines
+        self._chunk = _Chunk(b"", None, False, kept.lines)
         return kept.keys
 
 
@@ -308,14 +306,12 @@ def _pass_over(path: Path, wanted: Wanted, tally: GroupingTally) -> None:
     """Counts the lines of a file that nothing asks for; OutOfOrder where another line stands in it."""
     with opened(path) as file:
         try:
-            while raw := _whole_lines(file, _CHUNK_BYTES):
-                count = _left_out(raw, wanted)
-                if not count:
-                    lines = [line for line in raw.split(b"\n") if line.strip()]
-                    count = len(lines)
+            while lines := file.readlines(_CHUNK_BYTES):
+                if not _are_left_out(lines, wanted):
+                    lines = [line for line in lines if line.strip()]
                     if not all(_is_of_no_use(line, wanted) for line in lines):
                         raise OutOfOrder
-                tally.resources += count
+                tally.resources += len(lines)
         except _BROKEN_OFF as error:
             raise PanelRefused(broken_off(path)) from error
 
@@ -330,13 +326,13 @@ def _whole_lines(file: IO[bytes], size: int) -> bytes:
     return found
 
 
-def _left_out(raw: bytes, wanted: Wanted) -> int:
-    """How many lines these are, if each of them begins with one type, which nothing asks for; else 0."""
-    kind = kind_of(raw)
+def _are_left_out(lines: list[bytes], wanted: Wanted) -> bool:
+    """Whether each of these lines begins with one type, which nothing asks for."""
+    kind = kind_of(lines[0])
     if not kind or kind in wanted.types:
-        return 0
-    count = raw.count(b'\n{"resourceType":"' + kind.encode() + b'"') + 1
-    return count if count == raw.count(b"\n") else 0
+        return False
+    begin = b'{"resourceType":"' + kind.encode() + b'"'
+    return len([line for line in lines if line.startswith(begin)]) == len(lines)
 
 
 def _is_of_no_use(line: bytes, wanted: Wanted) -> bool:

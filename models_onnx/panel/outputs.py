@@ -23,6 +23,7 @@ OutputForm: TypeAlias = Literal["csv", "fhir", "parquet"]
 
 _FORMS: dict[str, OutputForm] = {".csv": "csv", ".ndjson": "fhir", ".parquet": "parquet"}
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_needs_quotes = re.compile(r'[,"\n\r]').search
 _TEXTS = ("model", "reason", "reason_text", "not_used")
 
 
@@ -171,7 +172,7 @@ def write_fields(rows: Sequence[Sequence[Any]]) -> bytes:
 
 def _field(value: Any) -> str:
     text = "" if value is None else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n\r') else text
+    return '"' + text.replace('"', '""') + '"' if _needs_quotes(text) else text
 
 
 def risk_assessments(ids: Sequence[Any], answers: dict[str, Any], manifests: dict[str, Manifest], moment: str) -> bytes:
