@@ -7,6 +7,7 @@ import typer
 
 from cds_hooks.commands.reference_pages import cli_page, extension_page, hooks_page
 from cds_hooks.settings import Settings
+from cds_hooks.storage.opening import SQLITE_SCRIPT, sqlite_script
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 
 app = typer.Typer(no_args_is_help=True, help="Print the pages of docs/ that are made from declarations.")
@@ -61,7 +62,7 @@ def extension() -> None:
 def write(
     context: typer.Context, docs: Annotated[Path, typer.Option(help="The folder of the documentation.")] = Path("docs")
 ) -> None:
-    """Write every page that is made from the code into the folder of the documentation.
+    """Write every page that is made from the code into the folder of the documentation, and the schema of a new record.
 
     Exit code 2 where the folder is not that of the documentation.
 
@@ -73,6 +74,7 @@ def write(
     for name, page in made_pages(context.find_root().command).items():
         (docs / name).parent.mkdir(parents=True, exist_ok=True)
         (docs / name).write_text(page, encoding="utf-8")
+    SQLITE_SCRIPT.write_text(sqlite_script(), encoding="utf-8")
 
 
 def features_page() -> str:

@@ -1,5 +1,7 @@
 """The schema: up from nothing, once, and as `tables.py` says."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,20 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
     with engine_for(parse_url(url)).begin() as connection:
         found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
     assert found == []
+
+
+def test_a_new_sqlite_file_gets_what_the_migrations_make(sqlite_url: str) -> None:
+    assert opening.SQLITE_SCRIPT.read_text() == opening.sqlite_script(), "run: .venv/bin/cds-hooks reference write"
+    opening.upgrade_schema(parse_url(sqlite_url))
+    with reading_engine(parse_url(sqlite_url)).connect() as connection:
+        made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        assert list(made.scalars()) == opening.sqlite_script().strip().split("\n\n")[1:]
+
+
+def test_alembic_is_not_loaded_for_a_new_sqlite_file(sqlite_url: str) -> None:
+    opened = f"from cds_hooks.storage.opening import open_decision_log as o; o({sqlite_url!r}); import sys; "
+    shown = subprocess.run([sys.executable, "-c", opened + "print('alembic' in sys.modules)"], capture_output=True)
+    assert shown.stdout.strip() == b"False", shown.stderr
 
 
 def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:
