@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import Algorithm, get_default_algorithms
-from jwt.exceptions import PyJWTError
+
+if TYPE_CHECKING:
+    from jwt.algorithms import Algorithm
 
 
 class NotAnObject(ValueError):
@@ -55,11 +57,16 @@ _CURVES: Final = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1":
 ALGORITHMS: Final = (*_RSA, "ES256", "ES384", "ES512", "EdDSA")
 """The supported signature algorithms, all asymmetric; no other can be configured."""
 
-_VERIFIERS: Final[Mapping[str, Algorithm]] = {
-    name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS
-}
 _READERS: Final = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
+
+
+@cache
+def _verifiers() -> Mapping[str, "Algorithm"]:
+    # imported here: PyJWT is 50 ms of a start, and without a trust file there is no key
+    from jwt.algorithms import get_default_algorithms
+
+    return {name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS}
 
 
 class UnusableKey(ValueError):
@@ -78,7 +85,7 @@ class VerificationKey:
         """Whether the signature is this key's over these bytes; False for an algorithm that is not the key's."""
         if algorithm not in self.algorithms:
             return False
-        return _VERIFIERS[algorithm].verify(signed, self.key, signature)
+        return _verifiers()[algorithm].verify(signed, self.key, signature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +114,10 @@ def read_key(jwk: object) -> VerificationKey:
     reader = _READERS.get(str(jwk.get("kty")))
     if reader is None:
         raise UnusableKey("its kty is not RSA, EC or OKP")
+    from jwt.exceptions import PyJWTError
+
     try:
-        key = _VERIFIERS[reader].from_jwk(jwk)
+        key = _verifiers()[reader].from_jwk(jwk)
     # the library reports malformed values with many exceptions, among them KeyError and TypeError
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnusableKey("its numbers are not those of a key of its kty") from error
