@@ -4,7 +4,6 @@ The resources are held until they are released; of a chart of which only facts w
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -125,6 +124,7 @@ class AnalyteResults:
         "_analyte",
         "_as_of_epoch",
         "_is_partial",
+        "_looked_at",
         "_newest",
         "_ordered",
         "_outcomes",
@@ -145,6 +145,7 @@ class AnalyteResults:
         self._was_read_through = False
         self._as_of_epoch = as_of_epoch
         self._outcomes: dict[int, Measurement | Refusal | None] = {}
+        self._looked_at: list[CodedPart] = []
         self._ordered: list[CodedPart] | None = None
         self._recencies: list[float] = []
         self._newest: Lookup | None = None
@@ -205,7 +206,7 @@ class AnalyteResults:
         """The parts that the questions so far have looked at, and whether these are all that there are."""
         if self._was_read_through or len(self._outcomes) == len(self._parts):
             return self._parts, True
-        return list(compress(self._parts, map(self._outcomes.__contains__, map(id, self._parts)))), False
+        return self._looked_at, False
 
     def _read_through(self) -> None:
         if self._is_partial:
@@ -242,6 +243,7 @@ class AnalyteResults:
         if key in outcomes:
             return outcomes[key]
         outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+        self._looked_at.append(part)
         if type(outcome) is Refusal:
             self._refuses = True
         return outcome
