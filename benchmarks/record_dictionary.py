@@ -16,10 +16,9 @@ from cds_hooks.storage import content
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 
-_BYTES = 110 * 1024
-_FACTS_BYTES = 60 * 1024
+_BYTES = 60 * 1024
 _SEGMENT, _DMER = 1000, 8
-"""For facts, which are long runs of codes: half the size of what the trainer chooses by itself."""
+"""Long pieces: values come out up to a fifth smaller than with what the trainer chooses by itself, facts half as long."""
 
 
 def main(record: str) -> None:
@@ -31,10 +30,7 @@ def main(record: str) -> None:
     ):
         rows = read_rows(url, select(*wanted).where(columns.facts.is_not(None)))
         samples: list[bytes | bytearray | memoryview[int]] = [bytes(value) for row in rows for value in row]
-        if number == content.FACTS_DICTIONARY:
-            trained = zstandard.train_dictionary(_FACTS_BYTES, samples, dict_id=number, k=_SEGMENT, d=_DMER)
-        else:
-            trained = zstandard.train_dictionary(_BYTES, samples, dict_id=number)
+        trained = zstandard.train_dictionary(_BYTES, samples, dict_id=number, k=_SEGMENT, d=_DMER)
         file = Path(content.__file__).with_name(f"content-{number}.zdict")
         file.write_bytes(trained.as_bytes())
         print(f"{file}: {len(trained.as_bytes())} bytes from {len(samples)} values")

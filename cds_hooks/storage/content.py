@@ -33,14 +33,13 @@ from sqlalchemy.types import TypeDecorator
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 
-DICTIONARY_ID: Final = 2
+DICTIONARY_ID: Final = 4
 """The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
 FACTS_DICTIONARY: Final = 3
 """The dictionary for the facts of new rows."""
 
-_LEVELS: Final = {FACTS_DICTIONARY: 1}
-"""Facts are long: level 1 takes half the time of level 3 for 36 KB and makes them no larger."""
-_LEVEL: Final = 3
+_LEVEL: Final = 1
+"""Level 3 takes twice the time: its tables do not stay in the processor's cache beside a call. It saves 7 % of answers."""
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ENCRYPTED: Final = 0x01
 _EMPTY: Final = (b"[]", b"{}")
@@ -168,10 +167,9 @@ def _compressor(number: int) -> Callable[[bytes], bytes] | None:
         import zstandard
     except ImportError:  # the library may be missing in an older environment; the stored form says how it is read
         return None
-    level = _LEVELS.get(number, _LEVEL)
     dictionary = zstandard.ZstdCompressionDict(_dictionary(number))
-    dictionary.precompute_compress(level=level)
-    compressor = zstandard.ZstdCompressor(level=level, dict_data=dictionary)
+    dictionary.precompute_compress(level=_LEVEL)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary)
     compress: Callable[[bytes], bytes] = compressor.compress
     return compress
 

@@ -90,7 +90,16 @@ def test_a_dictionary_never_changes_because_stored_rows_need_it() -> None:
         1: "5c83c93c9ad1dfaaaa321cbb3d7caf33968953df2e688d373af07d720f28509c",
         2: "84e421de381a6aaa27fc2c457ef164de9b78d475050d53d26da77f0295d67fdf",
         3: "dfe0553661197e93a6c73c3cfcf826f410f3271c6278d713a956e9571f82589e",
+        4: "cc953a4b5ef9c620608b59da3d08f7ceb6886221767974ce68754b2c74c65398",
     }
     assert set(digests) >= {content.DICTIONARY_ID, content.FACTS_DICTIONARY}
     for number, digest in digests.items():
         assert hashlib.sha256(content._dictionary(number)).hexdigest() == digest
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_what_was_stored_with_an_older_dictionary_is_read(number: int) -> None:
+    value = b'{"cards":[],"extension":{"org.cds-hooks-onnx":{"silence":[{"subject":"renal-metformin"}]}}}'
+    stored = content.store_content(value, number)
+    assert len(stored) < len(value)
+    assert content.load_content(stored) == value
