@@ -18,7 +18,7 @@ from cds_hooks.storage.tables import decisions
 
 _BYTES = 60 * 1024
 _SEGMENT, _DMER = 1000, 8
-"""Long pieces: facts come out half as long as with what the trainer chooses by itself, answers a few per cent smaller."""
+"""Long pieces: facts come out half as long as with what the trainer chooses by itself, answers somewhat smaller."""
 
 
 def main(record: str) -> None:
