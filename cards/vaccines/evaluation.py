@@ -59,19 +59,23 @@ def _skip_is_met(course: Course, skip: Skip, reference: date, dose: GivenDose | 
 
 
 def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
+    conditions = skip_set.conditions
+    if len(conditions) == 1:
+        return _condition_is_met(course, conditions[0], reference, dose)
     one_is_enough = skip_set.logic == "OR"
-    for condition in skip_set.conditions:
+    for condition in conditions:
         if _condition_is_met(course, condition, reference, dose) is one_is_enough:
             return one_is_enough
     return not one_is_enough
 
 
 def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: GivenDose | None) -> bool:
-    if condition.kind == "age":
+    kind = condition.kind
+    if kind == "age":
         return course.person.within_ages(reference, condition.begin_age, condition.end_age)
-    if condition.kind == "completed series":
-        return any(course.group_is_complete(group) for group in condition.series_groups)
-    if condition.kind == "interval":
+    if kind == "completed series":
+        return any(map(course.group_is_complete, condition.series_groups))
+    if kind == "interval":
         return _is_interval_over(course, condition, reference)
     return _compare(_conditional_doses(course, condition, dose), condition)
 
@@ -85,6 +89,8 @@ def _is_interval_over(course: Course, condition: SkipCondition, reference: date)
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
+    if not (person.doses if condition.cvx else course.given):
+        return 0  # nor is there one that counts
     pool = person.by_day if condition.cvx else course.given_by_day
     if condition.valid_only:
         pool = course.valid_by_day

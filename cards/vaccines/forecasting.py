@@ -173,15 +173,15 @@ def _earliest(
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
     """The latest day that any interval of the dose gives."""
-    if not rule.intervals:
-        return None
-    days: list[date] = []
+    latest: date | None = None
     for interval in rule.intervals:
         period: Period | None = getattr(interval, which)
-        start = reference_date(course, interval, None)
+        start = reference_date(course, interval, None) if period is not None else None
         if period is not None and start is not None and interval.holds_on(as_of):
-            days.append(period.after(start))
-    return max(days, default=None)
+            day = period.after(start)
+            if latest is None or day > latest:
+                latest = day
+    return latest
 
 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:

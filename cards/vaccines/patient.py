@@ -72,9 +72,8 @@ class Person:
 
     def at_age(self, age: Period | None) -> date | None:
         """The day on which the person reaches an age; the rules ask for the same ages over and over."""
-        return None if age is None else self._reaches(age)
-
-    def _reaches(self, age: Period) -> date:
+        if age is None:
+            return None
         day = self._reached.get(age)
         if day is None:
             day = self._reached[age] = age.after(self.birth_date)
@@ -82,9 +81,8 @@ class Person:
 
     def within_ages(self, day: date, begin: Period | None, end: Period | None) -> bool:
         """Whether the person is at least `begin` and not yet `end` old on that day."""
-        if begin is not None and day < self._reaches(begin):
-            return False
-        return end is None or day < self._reaches(end)
+        first, last = self.at_age(begin), self.at_age(end)
+        return (first is None or day >= first) and (last is None or day < last)
 
     def observed(self, code: str) -> date | None:
         """The latest day on which an observation with this code began."""

@@ -127,17 +127,13 @@ def _key_hit(record: PatientRecord, key: str, entries: list[tuple[Condition, str
     record.derive_checked(_impossible_pregnancies)
     known = record.derive(_entries_by_meaning).key_hits
     if key not in known:
-        hits = (condition_hit(key, condition, code, record) for condition, code in entries)
-        known[key] = _best(hit for hit in hits if not _is_impossible(hit, record) and _counts(hit, record))
+        best: ConditionHit | None = None
+        for condition, code in entries:
+            hit = condition_hit(key, condition, code, record)
+            if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
+                best = hit
+        known[key] = best
     return known[key]
-
-
-def _best(hits: Iterable[ConditionHit]) -> ConditionHit | None:
-    best: ConditionHit | None = None
-    for hit in hits:
-        if is_better_hit(hit, best):
-            best = hit
-    return best
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
@@ -186,7 +182,11 @@ def condition_hit(key: str, condition: Condition, code: str, record: PatientReco
 def doubt_of(condition: Condition) -> str:
     """The verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
     stated = condition.verificationStatus
-    return next((one for one in _DOUBTS if stated is not None and stated.has(one)), "")
+    if stated is not None:
+        for one in _DOUBTS:
+            if stated.has(one):
+                return one
+    return ""
 
 
 def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
@@ -210,12 +210,16 @@ def condition_status(condition: Condition, as_of_epoch: float) -> ConditionStatu
     stated = condition.clinicalStatus
     if stated is None or not (stated.coding or stated.text):
         return "unstated"
-    return "active" if any(stated.has(code) or (stated.text or "").lower() == code for code in _ILL) else "past"
+    for coding in stated.coding:
+        if coding.code in _ILL:
+            return "active"
+    return "active" if (stated.text or "").lower() in _ILL else "past"
 
 
 def _is_abated(condition: Condition, as_of_epoch: float) -> bool:
-    period = condition.abatementPeriod
-    text = condition.abatementDateTime or (period.end or period.start if period is not None else None)
+    period, text = condition.abatementPeriod, condition.abatementDateTime
+    if not text and period is not None:
+        text = period.end or period.start
     ended = parse_time(text) if text else None
     if ended is not None:
         return not ended.is_after(as_of_epoch)
@@ -282,7 +286,11 @@ def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | 
 def _group_hit(record: PatientRecord, entries: _EntriesByMeaning, group: str) -> ConditionHit | None:
     if group not in entries.group_hits:
         keeps, as_of_epoch = CONDITION_GROUPS[group].keeps, record.as_of_epoch
-        hits = (condition_hit(group, condition, code, record) for condition, code in entries.of_groups[group])
-        begun = (hit for hit in hits if hit.time is None or not hit.time.is_after(as_of_epoch))
-        entries.group_hits[group] = _best(hit for hit in begun if hit.status != "past" or keeps)
+        best: ConditionHit | None = None
+        for condition, code in entries.of_groups[group]:
+            hit = condition_hit(group, condition, code, record)
+            begins_later = hit.time is not None and hit.time.is_after(as_of_epoch)
+            if not begins_later and (hit.status != "past" or keeps) and is_better_hit(hit, best):
+                best = hit
+        entries.group_hits[group] = best
     return entries.group_hits[group]

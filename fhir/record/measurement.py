@@ -9,14 +9,14 @@ RecordError
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 from fhir.record.chart_text import plain, quoted
-from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time, two_days_before
+from fhir.record.datatypes import FhirTime, Quantity, parse_time, two_days_before
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 
@@ -160,7 +160,8 @@ SCREENING = "screening"
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
-KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()} | {"72166-2": SMOKING_STATUS}
+_NUMBER_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()}
+KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
@@ -170,7 +171,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     """
     others: list[CodedPart] = []
     parts: dict[str, list[CodedPart]] = {OTHER: others}
-    key_of, known = KEY_BY_LOINC.get, parts.get
+    key_of, key_of_number, known = KEY_BY_LOINC.get, _NUMBER_BY_LOINC.get, parts.get
     for observation in observations:
         for coding in observation.code.coding:
             code = coding.code
@@ -183,9 +184,13 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 break
         else:
             others.append((observation, observation, None))
-        if observation.component:
-            for key, inner in _component_parts(observation):
-                parts.setdefault(key, []).append(inner)
+        for component in observation.component:
+            for coding in component.code.coding:
+                code = coding.code
+                key = key_of_number(code)  # type: ignore[arg-type]  # None is simply not in the table
+                if key is not None and (coding.system == LOINC or coding.system is None):
+                    parts.setdefault(key, []).append((observation, component, code))
+                    break
     return parts
 
 
@@ -234,23 +239,6 @@ def _is_newer(one: Observation, other: Observation) -> bool:
 def _recency(observation: Observation) -> float:
     time = effective_time(observation)
     return UNDATED if time is None else time.instant
-
-
-def _component_parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
-    for component in observation.component:
-        found = _part(observation, component, component.code)
-        if found is not None:
-            yield found
-
-
-def _part(
-    observation: Observation, part: Observation | ObservationComponent, code: ObservationCode
-) -> tuple[str, CodedPart] | None:
-    for coding in code.coding:
-        analyte = ANALYTE_BY_LOINC.get(coding.code or "")
-        if analyte is not None and coding.system in (LOINC, None):
-            return analyte.key, (observation, part, coding.code)
-    return None
 
 
 def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:

@@ -250,12 +250,7 @@ class PatientRecord:
 
         A year-only birth date gives no age: it would be off by up to a year on either side of a threshold.
         """
-        born = self.birth_date
-        if born is None or born.precision == "year":
-            return None
-        today = self.as_of.date()
-        year, month, day = int(born.text[:4]), int(born.text[5:7]), int(born.text[8:10] or 1)
-        return today.year - year - ((today.month, today.day) < (month, day))
+        return self.derive(_completed_years)
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
@@ -368,6 +363,15 @@ def record_of_resources(
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, Holder(resources))
+
+
+def _completed_years(record: PatientRecord) -> int | None:
+    born = record.birth_date
+    if born is None or born.precision == "year":
+        return None
+    today = record.as_of.date()
+    year, month, day = int(born.text[:4]), int(born.text[5:7]), int(born.text[8:10] or 1)
+    return today.year - year - ((today.month, today.day) < (month, day))
 
 
 def _distinct_facts(resources: list[Any]) -> Iterable[Any]:

@@ -162,7 +162,7 @@ class AnalyteResults:
             newest = self._newest = self._find_newest() if self._parts else _NOTHING
         if max_age_days is None or type(newest) is not Found:
             return newest
-        if int(newest.measurement.age_days(self._as_of_epoch)) > max_age_days:
+        if int(newest.measurement.time.age_days(self._as_of_epoch)) > max_age_days:
             return Absent(newest.measurement, newest.refused)
         return newest
 
@@ -214,8 +214,9 @@ class AnalyteResults:
         self._was_read_through = True
 
     def _find_newest(self) -> Lookup:
-        outcome = self._outcome(newest_part(self._parts))
-        if isinstance(outcome, Measurement):
+        parts = self._parts
+        outcome = self._outcome(parts[0] if len(parts) == 1 else newest_part(parts))
+        if type(outcome) is Measurement:
             return Found(outcome)
         refused: list[Refusal] = []
         for part in self._newest_first():
