@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cards.card import Card
 from cards.compose.equation import (
     CardIdentity,
     EquationCardContent,
@@ -13,9 +12,8 @@ from cards.compose.equation import (
     equation_card,
     guideline_card,
     missing_card,
-    worklist_entry,
 )
-from cards.extension import Fact
+from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.rules.engine.finding import Silence
 from cards.text import plain
@@ -76,16 +74,18 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
     try:
         result = confirm_with_onnx(charted.calculate(question.output))
     except EquationRefused as refused:
-        card = _asking(call, charted, question) if refused.reason == "input-missing" else None
-        if card is not None and is_visit(call):
-            advice.cards.append(card)
-        elif card is not None:
-            entry = worklist_entry(card, "no-visit")
+        lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
+        test = _test_that_settles(call, charted, question, lacking)
+        if test is None:
+            advice.silences.append(Silence(equation.id, refused.reason, refused.text))
+        elif question.content_for_missing is not None and is_visit(call):
+            content = question.content_for_missing(charted, test)
+            advice.cards.append(missing_card(equation, question.output, content, _naming(call, equation), lacking))
+        else:
+            entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
             text = f"{entry.test}: kept for the worklist, because this call is not of an ambulatory visit that goes on."
             advice.worklist.append(entry)
             advice.silences.append(Silence(equation.id, "worklist", text))
-        else:
-            advice.silences.append(Silence(equation.id, refused.reason, refused.text))
         return advice
     advice.scores = scores_of_equation(result)
     if question.reaches(result):
@@ -281,9 +281,10 @@ def _age(time: FhirTime, record: PatientRecord) -> float:
     return time.age_days(record.as_of_epoch)
 
 
-def _asking(call: ServiceInput, charted: RecordInputs, question: EquationQuestion) -> Card | None:
-    """The card that offers the one test that would settle it; None where more is missing, or it is ordered."""
-    lacking = charted.missing_inputs(question.output)
+def _test_that_settles(
+    call: ServiceInput, charted: RecordInputs, question: EquationQuestion, lacking: tuple[str, ...]
+) -> OrderableTest | None:
+    """The one test that would settle it; None where more is missing, or it is ordered, or nobody asks for it."""
     test = orderable_test_for(lacking)
     if (
         test is None
@@ -292,8 +293,7 @@ def _asking(call: ServiceInput, charted: RecordInputs, question: EquationQuestio
         or not charted.could_reach(question.output, question.reaches)
     ):
         return None
-    content = question.content_for_missing(charted, test)
-    return missing_card(charted.equation, question.output, content, _naming(call, charted.equation), lacking)
+    return test
 
 
 def _naming(call: ServiceInput, equation: Equation) -> CardIdentity:

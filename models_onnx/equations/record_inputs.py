@@ -5,7 +5,7 @@ be searched, and who is excluded, gives no value.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from fhir.mapping.features.catalog import FEATURES, features_named
@@ -59,10 +59,11 @@ class RecordInputs:
         known = [(low, high) for low, high in limits if low is not None and high is not None]
         if len(known) < len(names):
             return True
+        if self.excluded is not None:
+            return False
         for ends in product(*known):
-            tried = replace(self, given={**self.given, **dict(zip(names, ends, strict=True))}, missing={})
             try:
-                if reaches(tried.calculate(output)):
+                if reaches(calculate(self.equation, {**self.given, **dict(zip(names, ends, strict=True))}, output)):
                     return True
             except EquationRefused:
                 continue
