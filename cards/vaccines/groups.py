@@ -186,7 +186,9 @@ def _blend(
     name: str, series_type: str, items: tuple[Candidate, ...], latest_dose: date | None, group: VaccineGroup
 ) -> GroupForecast:
     """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
-    status = items[0].forecast.status if len(items) == 1 else _status([item.forecast for item in items])
+    if len(items) == 1 and not (items[0].forecast.priority and len(group.antigens) > 1):
+        return _alone(name, series_type, items, items[0].forecast)
+    status = _status([item.forecast for item in items])
     if status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, status, items)
     made = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
@@ -204,6 +206,23 @@ def _blend(
         recommended=_not_before(earliest, recommended) or earliest,
         past_due=_not_before(earliest, past_due),
         vaccines=tuple(dict.fromkeys(code for item in made for code in item.vaccines)),
+    )
+
+
+def _alone(name: str, series_type: str, items: tuple[Candidate, ...], own: Forecast) -> GroupForecast:
+    """The same where there is nothing to put together, as for most groups."""
+    if own.status is not SeriesStatus.NOT_COMPLETE:
+        return GroupForecast(name, series_type, own.status, items)
+    return GroupForecast(
+        name,
+        series_type,
+        own.status,
+        items,
+        dose_number=own.dose_number,
+        earliest=own.earliest,
+        recommended=_not_before(own.earliest, own.recommended) or own.earliest,
+        past_due=_not_before(own.earliest, own.past_due),
+        vaccines=tuple(dict.fromkeys(own.vaccines)),
     )
 
 

@@ -165,7 +165,7 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
     """Problems by CDC's codes; one that is over counts as evidence of immunity, or where CDC asks for a history."""
     for condition in record.conditions:
-        meanings = tuple(_meanings(condition.code))
+        meanings = _meanings(condition.code)
         if not meanings:
             continue
         time = condition_time(condition, record)
@@ -180,7 +180,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
 
 def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
     for procedure in record.procedures:
-        meanings = tuple(_meanings(procedure.code)) if procedure.status == "completed" else ()
+        meanings = _meanings(procedure.code) if procedure.status == "completed" else ()
         if not meanings:
             continue
         time = _performed(procedure)
@@ -215,9 +215,9 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
     # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
     systemic = [(one, one.identity.keys) for one in active_medications(record) if one.identity.systemic]
-    for observation, kind, key in _CHART_TERMS:
-        if kind in ("class", "ingredient"):
-            taken = next((one for one, keys in systemic if key in keys), None) if systemic else None
+    for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
+        if kind in _OF_MEDICATIONS:
+            taken = next((one for one, keys in systemic if key in keys), None)
             if taken is not None:
                 yield PatientObservation(observation, _day(taken.authored), taken.source, taken.name)
         else:
@@ -239,13 +239,15 @@ def _day(time: FhirTime | None) -> date | None:
     return date.fromisoformat(time.date) if time is not None and time.precision in _TO_THE_DAY else None
 
 
-def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -> Iterator[str]:
+def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -> tuple[str, ...]:
     """The observations that CDC gives these codes for."""
+    found: tuple[str, ...] = ()
     for coding in concept.coding if concept is not None else ():
         if SYSTEMS.get(coding.system or "") == "snomed":
-            yield from _OF_SNOMED.get(coding.code or "", ())
+            found += _OF_SNOMED.get(coding.code or "", ())
         elif with_vaccines and coding.system in CVX_SYSTEMS:
-            yield from _OF_CVX.get((coding.code or "").zfill(2), ())
+            found += _OF_CVX.get((coding.code or "").zfill(2), ())
+    return found
 
 
 def _coded(system: str) -> dict[str, tuple[str, ...]]:
@@ -271,4 +273,6 @@ def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
     return tuple((row["observation"], row["kind"], row["key"]) for row in rows)
 
 
+_OF_MEDICATIONS: Final = ("class", "ingredient")
 _CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()
+_CONDITION_TERMS: Final = tuple(term for term in _CHART_TERMS if term[1] not in _OF_MEDICATIONS)

@@ -155,14 +155,17 @@ def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
 
 
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
+    if record.sex != "male":
+        return None, ()
     entries = record.derive(_entries_by_meaning).of_keys.get("pregnancy", ())
     hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
     return None, tuple(dict.fromkeys(_impossible(hit) for hit in hits if _is_impossible(hit, record)))
 
 
 def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
-    is_ahead = hit.time is not None and hit.time.is_after(record.as_of_epoch)
-    return hit.key == "pregnancy" and record.sex == "male" and not is_ahead
+    if hit.key != "pregnancy" or record.sex != "male":
+        return False
+    return hit.time is None or not hit.time.is_after(record.as_of_epoch)
 
 
 def _impossible(hit: ConditionHit) -> Refusal:

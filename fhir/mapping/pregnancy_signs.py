@@ -62,7 +62,8 @@ def _signs(record: PatientRecord) -> PregnancySigns:
                 _sort_in(found, use, observation, coding.code or "", record)
                 break
     for visit in record.encounters:
-        found["visits"] += _visit(visit, record)
+        if visit.reasonCode:
+            found["visits"] += _visit(visit, record)
     newest = {name: tuple(sorted(all_, key=lambda one: one.time.instant, reverse=True)) for name, all_ in found.items()}
     return PregnancySigns(**newest)
 
