@@ -33,10 +33,8 @@ class Period:
 
     def after(self, start: date) -> date:
         """The date that lies this period after `start`."""
-        if self.years:
-            start = _add_months(start, self.years * 12)
-        if self.months:
-            start = _add_months(start, self.months)
+        start = _add_months(start, self.years * 12) if self.years else start
+        start = _add_months(start, self.months) if self.months else start
         return start + self._beyond if self.days else start
 
 

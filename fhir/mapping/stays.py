@@ -94,21 +94,27 @@ _GOING_ON = frozenset({"in-progress", "onleave"})
 
 def is_inpatient(record: PatientRecord) -> bool:
     """Whether a stay in hospital covers `as_of`: one whose period does, or one in progress without an end."""
-    return any(_covers(encounter, record.as_of_epoch) for encounter in record.encounters)
+    return record.derive(_is_in_hospital)
+
+
+def _is_in_hospital(record: PatientRecord) -> bool:
+    stays = (each for each in record.encounters if each.class_ is not None and each.class_.code in _INPATIENT)
+    return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
 def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
-    if encounter.class_ is None or encounter.class_.code not in _INPATIENT:
-        return False
-    period = encounter.period
-    start = parse_time(period.start) if period is not None and period.start else None
-    end = parse_time(period.end) if period is not None and period.end else None
+    start, end = _begin_and_end(encounter)
     if start is not None and start.is_after(as_of_epoch):
         return False
     if end is None:
         return encounter.status in _GOING_ON
     # An end given as a day lasts until that day is over.
     return start is not None and end.instant + (0.0 if end.precision == "instant" else 86_400.0) >= as_of_epoch
+
+
+def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | None]:
+    period = encounter.period
+    return (parse_time(period.start or ""), parse_time(period.end or "")) if period is not None else (None, None)
 
 
 def care_units(record: PatientRecord) -> frozenset[str]:
@@ -198,13 +204,8 @@ def _find_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
     codings = concept.coding if concept is not None else ()
     words = [concept.text or "" if concept is not None else "", *(coding.display or "" for coding in codings)]
     words.append((place.display or "") if place is not None else "")
-    for each in codings:
-        if (found := destination_of(each.code)) is not None:
-            return found, stay
-    for text in words:
-        if text and (found := destination_in_words(text)) is not None:
-            return found, stay
-    return None
+    named = (*(destination_of(each.code) for each in codings), *map(destination_in_words, filter(None, words)))
+    return next(((found, stay) for found in named if found is not None), None)
 
 
 def current_stay_source(record: PatientRecord) -> str:
@@ -252,11 +253,8 @@ def _visits_of(word: str, found: Sequence[object]) -> str:
 def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, without the one that led to it."""
     led = _emergency_that_led(record, stay)
-    visits = [
-        visit
-        for visit in _visits(record, _EMERGENCY)
-        if (led is None or visit.encounter is not led.encounter) and _is_within(visit, stay, days)
-    ]
+    others = [each for each in _visits(record, _EMERGENCY) if led is None or each.encounter is not led.encounter]
+    visits = [each for each in others if _is_within(each, stay, days)]
     return float(len(visits)), _visits_of("emergency visit", visits), visits[0].source if visits else stay.source
 
 
@@ -268,11 +266,8 @@ def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
 
 def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
     """Other stays in hospital that began in the year before this one."""
-    before = [
-        each
-        for each in stays_in_hospital(record)
-        if each.encounter is not stay.encounter and _is_within(each, stay, YEAR_DAYS)
-    ]
+    others = [each for each in stays_in_hospital(record) if each.encounter is not stay.encounter]
+    before = [each for each in others if _is_within(each, stay, YEAR_DAYS)]
     return float(len(before)), _visits_of("stay", before), before[0].source if before else stay.source
 
 
@@ -326,8 +321,7 @@ def _starts(record: PatientRecord) -> Iterator[Stay]:
     for encounter in record.encounters:
         if encounter.class_ is None or encounter.status in _NEVER_TOOK_PLACE:
             continue
-        start = parse_time(encounter.period.start or "") if encounter.period is not None else None
-        end = parse_time(encounter.period.end or "") if encounter.period is not None else None
+        start, end = _begin_and_end(encounter)
         if start is not None and not start.is_after(record.as_of_epoch):
             yield Stay(encounter, start, end)
 

@@ -383,12 +383,8 @@ def _distinct_facts(resources: list[Any]) -> Iterable[Any]:
 
 
 def _is_verified(resource: Any) -> bool:
-    verification = resource.verificationStatus
-    if verification is not None:
-        for coding in verification.coding:
-            if coding.code in _NEVER_VERIFICATION:
-                return False
-    return True
+    stated = resource.verificationStatus
+    return stated is None or _NEVER_VERIFICATION.isdisjoint([coding.code for coding in stated.coding])
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
