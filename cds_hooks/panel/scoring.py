@@ -5,7 +5,7 @@ run over many charts at once, which gives the same bits.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +26,12 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
-from models_onnx.equations.record_inputs import FeaturesByName, features_of, inputs_from_features
+from models_onnx.equations.record_inputs import (
+    FeaturesWhenAsked,
+    features_of,
+    inputs_from_features,
+    refused_at_once,
+)
 from models_onnx.errors import EquationRefused
 from models_onnx.panel.scoring import Rows, score_rows
 from models_onnx.serving.runtime import Model, Prediction
@@ -126,7 +131,7 @@ def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]
 def score_records(asked: PanelQuestions, records: Sequence[PatientRecord]) -> list[Score]:
     """The scores of these patients, each patient's together: the models, then the equations."""
     by_model = [_scores_of(each, records) for each in asked.models]
-    features = features_of(*asked.equations)
+    features = {each.name: each for each in features_of(*asked.equations)}
     of_place = asked.of_place
     found: list[Score] = []
     for place, record in enumerate(records):
@@ -215,7 +220,7 @@ def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector)
 def _equations(
     asked: PanelQuestions,
     record: PatientRecord,
-    features: tuple[Feature, ...],
+    features: Mapping[str, Feature],
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
     if record.opted_out:
@@ -225,14 +230,25 @@ def _equations(
                     record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
                 )
         return
-    found = FeaturesByName.of(map_features(record, features))
+    found = FeaturesWhenAsked(record, features)
     for equation, of_place in zip(asked.equations, sites, strict=True):
-        charted = inputs_from_features(equation, found, of_place)
+        refused = refused_at_once(equation, found, of_place)
+        charted = (
+            inputs_from_features(equation, found.of(equation), of_place)
+            if len(refused) < len(equation.outputs)
+            else None
+        )
         for output in equation.outputs:
-            try:
-                result = charted.calculate(output.id)
-            except EquationRefused as refused:
-                yield Score(record.patient_id, equation.id, output.id, reason=refused.reason, reason_text=refused.text)
-                continue
-            band = result.band.id if result.band is not None else ""
-            yield Score(record.patient_id, equation.id, output.id, equation.id, result.value, output.unit, band=band)
+            no = refused.get(output.id)
+            if no is None and charted is not None:
+                try:
+                    result = charted.calculate(output.id)
+                except EquationRefused as error:
+                    no = error
+                else:
+                    band = result.band.id if result.band is not None else ""
+                    yield Score(
+                        record.patient_id, equation.id, output.id, equation.id, result.value, output.unit, band=band
+                    )
+            if no is not None:
+                yield Score(record.patient_id, equation.id, output.id, reason=no.reason, reason_text=no.text)

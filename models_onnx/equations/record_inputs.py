@@ -105,13 +105,64 @@ class FeaturesByName:
 
     found: Mapping[str, FeatureValue | None]
     gaps: Mapping[str, Missing]
-    vector: FeatureVector
+    vector: FeatureVector | None = None
+
+    def read(self, name: str) -> FeatureValue | Missing | None:
+        """What was found of a feature, or why it is missing."""
+        return self.found.get(name) or self.gaps.get(name)
 
     @staticmethod
     def of(vector: FeatureVector) -> "FeaturesByName":
         """The features of this vector."""
         found = {feature.name: each for feature, each in zip(vector.features, vector.evidence, strict=True)}
         return FeaturesByName(found, {each.feature.name: each for each in vector.missing}, vector)
+
+
+class FeaturesWhenAsked:
+    """The same of a record whose features are read when an equation first asks for them: most refuse before the last.
+
+    What a feature reads depends on the record alone, so the answers are those of reading all of them.
+    """
+
+    def __init__(self, record: PatientRecord, features: Mapping[str, Feature]) -> None:
+        self._record, self._features = record, features
+        self._read: dict[str, FeatureValue | Missing | None] = {"": None}
+
+    def read(self, name: str) -> FeatureValue | Missing | None:
+        """What was found of a feature or why it is missing; None for one that nobody declared."""
+        known = self._read
+        if name not in known:
+            feature = self._features.get(name)
+            known[name] = feature.read(self._record) if feature is not None else None
+        return known[name]
+
+    def of(self, equation: Equation) -> FeaturesByName:
+        """All features of an equation."""
+        read = {feature.name: self.read(feature.name) for feature in equation.features}
+        found = {name: None if isinstance(each, Missing) else each for name, each in read.items()}
+        return FeaturesByName(found, {name: each for name, each in read.items() if isinstance(each, Missing)})
+
+
+def refused_at_once(
+    equation: Equation, features: FeaturesWhenAsked, site: Mapping[str, Value] | None = None
+) -> dict[str, EquationRefused]:
+    """The outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, with its refusal.
+
+    Nothing more is read than what decides it.
+    """
+    excluded = _excluded(equation, features.read)
+    if excluded is not None:
+        return {output.id: excluded for output in equation.outputs}
+    refused: dict[str, EquationRefused] = {}
+    for output in equation.outputs:
+        for item in equation.inputs:
+            if item.feature is None or (site is not None and item.name in site) or not item.is_needed_for(output.id):
+                continue
+            known = features.read(item.feature)
+            if isinstance(known, Missing):
+                refused[output.id] = EquationRefused("input-missing", f"{equation.title}: {known.text}", (item.name,))
+                break
+    return refused
 
 
 def inputs_from_features(
@@ -136,7 +187,7 @@ def inputs_from_features(
             given[item.name] = False
             not_found.append(item)
     return RecordInputs(
-        equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps), features.vector
+        equation, given, evidence, missing, tuple(not_found), _excluded(equation, features.read), features.vector
     )
 
 
@@ -146,24 +197,26 @@ def _value(item: EquationInput, known: FeatureValue) -> Value:
     return bool(known.value) if item.kind == "yes-no" else known.value
 
 
-def _excluded(
-    equation: Equation, found: Mapping[str, FeatureValue | None], gaps: Mapping[str, Missing]
-) -> EquationRefused | None:
+def _excluded(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> EquationRefused | None:
     for exclusion in equation.exclusions:
         for name in exclusion.features:
-            known = found.get(name)
+            known = read(name)
+            if isinstance(known, Missing):
+                text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {known.text}"
+                return EquationRefused("excluded", text, (name,))
             if known is not None and known.value:
                 text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
                 return EquationRefused("excluded", text, (name,))
-            if name in gaps:
-                text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {gaps[name].text}"
-                return EquationRefused("excluded", text, (name,))
-    return _not_for(equation, found)
+    return _not_for(equation, read)
 
 
-def _not_for(equation: Equation, found: Mapping[str, FeatureValue | None]) -> EquationRefused | None:
-    if not equation.only_with or any(known is not None and known.value for known in map(found.get, equation.only_with)):
+def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> EquationRefused | None:
+    if not equation.only_with:
         return None
+    for name in equation.only_with:
+        known = read(name)
+        if isinstance(known, FeatureValue) and known.value:
+            return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
     return EquationRefused("outside-population", text, equation.only_with)

@@ -23,7 +23,7 @@ from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings, settings
 from cds_hooks.simulator.chart import resources_of
 from fhir.record.reading import read_record, read_value
-from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import EquationRefused, PanelRefused
 from tests.cds_hooks.samples.reading import AS_OF
@@ -103,8 +103,7 @@ def test_an_equation_says_of_each_chart_what_it_says_of_the_whole_record(by_type
     for sample in SAMPLES:
         bundle, _ = read_value("chart", json.dumps(load_patient(sample.id, AS_OF)).encode())
         record = read_record({"chart": bundle}, sample.id, AS_OF)
-        for name in ("prevent_base", "kfre_4", "fib4", "cha2ds2_vasc"):
-            equation = get_equation(name)
+        for name, equation in find_equations().items():
             charted = inputs_from_record(equation, record, site if name == "kfre_4" else {})
             for output in equation.outputs:
                 row = found[sample.id, name, output.id]
