@@ -22,10 +22,6 @@ from fhir.record.resources import AnyResource, Bundle
 Json = dict[str, Any]
 
 
-class _Body(msgspec.Struct):
-    prefetch: dict[str, Raw] | None = None
-
-
 class _Entry(msgspec.Struct):
     resource: Raw = Raw(b"null")
 
@@ -35,13 +31,30 @@ class _Bundle(msgspec.Struct):
     entry: tuple[_Entry, ...] = ()
 
 
+class _Value(msgspec.Struct):
+    """A Bundle, or a resource that stands for itself."""
+
+    resourceType: str
+    entry: tuple[_Entry, ...] = ()
+
+
+class _Body(msgspec.Struct):
+    prefetch: dict[str, _Value | None] | None = None
+
+
+class _BodyUnread(msgspec.Struct):
+    prefetch: dict[str, Raw] | None = None
+
+
 class _Head(msgspec.Struct):
     resourceType: str
     id: str | None = None
 
 
+_body: Final = msgspec.json.Decoder(_Body)
 _bundle: Final = msgspec.json.Decoder(_Bundle)
 _head: Final = msgspec.json.Decoder(_Head)
+_TYPE_FIRST: Final = b'{"resourceType":"'
 
 
 class Sent(tuple[bytes, ...]):
@@ -70,13 +83,28 @@ class OriginalOrders:
 
     @cached_property
     def _values(self) -> list["_SentValue"]:
-        """The values of prefetch and the pages in which the type is named, the later first."""
+        """The values of prefetch and the pages in which the type may be, the later first."""
         if not self._sent:
             return []
         body, *pages = self._sent
-        values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
         kind = f'"{self._kind}"'.encode()
-        return [_SentValue(raw, self._kind) for raw in (*reversed(pages), *map(bytes, reversed(values))) if kind in raw]
+        named = [_SentValue(page, self._kind) for page in reversed(pages) if kind in page]
+        return [*named, *(self._of_bundles(body) or self._of_anything(body, kind))]
+
+    def _of_bundles(self, body: bytes) -> list["_SentValue"] | None:
+        """The values of prefetch, found with their entries in one pass; None where one is no resource or Bundle."""
+        try:
+            values = (_body.decode(body).prefetch or {}).values()
+        except msgspec.DecodeError:
+            return None
+        if any(value is not None and value.resourceType == self._kind for value in values):
+            return None
+        bundles = (value.entry for value in reversed(values) if value is not None and value.resourceType == "Bundle")
+        return [_SentValue(b"", self._kind, _of_type(entries, self._kind)) for entries in bundles]
+
+    def _of_anything(self, body: bytes, kind: bytes) -> list["_SentValue"]:
+        values = (msgspec.json.decode(body, type=_BodyUnread).prefetch or {}).values()
+        return [_SentValue(raw, self._kind) for raw in map(bytes, reversed(values)) if kind in raw]
 
     def by_id(self, identity: str) -> Json | None:
         """The order of this id, None when it did not come along; of two the later."""
@@ -98,9 +126,10 @@ class OriginalOrders:
 class _SentValue:
     """A value of prefetch or a page: mostly a Bundle, of which only the resources that may have an id are read."""
 
-    def __init__(self, raw: bytes, kind: str) -> None:
+    def __init__(self, raw: bytes, kind: str, resources: list[bytes] | None = None) -> None:
         self._raw = raw
         self._kind = kind
+        self._entries = resources
 
     def find(self, identity: str) -> Json | Raw | None:
         """The resource of this id, decoded or not; of two the later."""
@@ -117,14 +146,22 @@ class _SentValue:
 
     @cached_property
     def _resources(self) -> list[bytes]:
-        """The JSON of each resource of a Bundle; DecodeError where it is none."""
-        return [bytes(entry.resource) for entry in _bundle.decode(self._raw).entry]
+        """The JSON of each resource of a Bundle that may be of the type; DecodeError where it is none."""
+        return _of_type(_bundle.decode(self._raw).entry, self._kind) if self._entries is None else self._entries
 
     @cached_property
     def _decoded(self) -> dict[str, Json]:
         """The resources by their ids, whatever is around them."""
-        found = (each for each in _resources(_decoded(self._raw)) if each.get("resourceType") == self._kind)
+        values = (_decoded(raw) for raw in ((self._raw,) if self._entries is None else self._entries))
+        found = (each for value in values for each in _resources(value) if each.get("resourceType") == self._kind)
         return {each["id"]: each for each in found if isinstance(each.get("id"), str)}
+
+
+def _of_type(entries: Iterable[_Entry], kind: str) -> list[bytes]:
+    """The JSON of the resources but for those that begin with another type, as most do."""
+    own = _TYPE_FIRST + kind.encode() + b'"'
+    each = (bytes(entry.resource) for entry in entries)
+    return [one for one in each if one.startswith(own) or not one.startswith(_TYPE_FIRST)]
 
 
 def _decoded(raw: bytes | Raw) -> Any:

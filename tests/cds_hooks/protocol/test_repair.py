@@ -148,3 +148,14 @@ def test_an_original_order_is_found_in_the_wrapper_of_the_time_before_1_0() -> N
 
 def test_a_resource_of_another_type_with_the_same_id_is_not_the_order() -> None:
     assert _sent({"resourceType": "Medication", "id": "7"}, _order("8")).by_id("7") is None
+
+
+def test_an_original_order_is_found_in_json_without_blanks() -> None:
+    resources = [{"resourceType": "Observation", "id": "7"}, _order("7"), _order("8"), {"id": "7"}, None]
+    values = {"orders": {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}, "none": None}
+    values["patient"] = {"resourceType": "Patient", "id": "7"}
+    sent = OriginalOrders((msgspec.json.encode({"prefetch": values}),))
+    assert sent.by_id("7") == _order("7")
+    assert sent.by_id("9") is None
+    alone = OriginalOrders((msgspec.json.encode({"prefetch": values | {"one": _order("7", status="stopped")}}),))
+    assert alone.by_id("7") == _order("7", status="stopped")
