@@ -6,7 +6,7 @@ it already. What is sent is validated as FHIR R4B: a fault that the client's dra
 does.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
-from cards.rules.engine.rule_book import RuleBook
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
@@ -63,24 +63,36 @@ class NamingBudget:
 class SuggestionContext(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
-    `found` gives the rule and band of everything that is found about a draft as the drafts are now; `original` the
+    `evaluated` gives the evaluation of a draft as the drafts are now; `original` the
     client's own JSON of an active order ('MedicationRequest/7'), None where it is not at hand; `proofs` what was
     proven in this session; `allowance` bounds the work of the whole call.
     """
 
     session: PatientSession
     drafted: DraftMedication
-    found: Callable[[DraftMedication], FoundBands]
+    evaluated: Callable[[DraftMedication], DraftEvaluation]
     original: FindOriginal
     book: RuleBook
     new_uuid: NewUuid
     validation_cache: ValidationCache
     allowance: EvaluationBudget
 
-    def evaluate(self, after: PatientSession, drafted: DraftMedication) -> FoundBands:
-        """What would be found about a draft after acceptance."""
+    def found(self, drafted: DraftMedication) -> FoundBands:
+        """The rule and band of everything that is found about a draft as the drafts are now."""
+        return self.evaluated(drafted).found
+
+    def check_nothing_new(
+        self, after: PatientSession, drafted: DraftMedication, known: FoundBands, before: DraftEvaluation | None = None
+    ) -> None:
+        """Withheld where a finding beside the known ones would be shown of a draft after acceptance.
+
+        `before` is the evaluation of the same draft as the drafts are now.
+        """
         self.allowance.take()
-        return self.book.evaluate(after, drafted).found
+        found = self.book.first_new(after, drafted, known, before)
+        if found is not None:
+            rule, band = found
+            raise SuggestionWithheld(f"{rule} would speak about it ({band})")
 
 
 class SuggestionWithheld(Exception):
@@ -222,10 +234,10 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
     _check_valid(changed, original, context)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
-    before = {one for one in context.found(context.drafted) if one[0] != plan.finding.rule}
+    before = frozenset(one for one in context.found(context.drafted) if one[0] != plan.finding.rule)
     for study in after.studies:
         if study.draft is accepted:
-            _check_nothing_new(context.evaluate(after, study), before)
+            context.check_nothing_new(after, study, before)
     named = change.test.name if change.test is not None else context.drafted.medication.words
     description = f"{label}: {plain(named)}"
     if draft.reference == f"ServiceRequest/{original.get('id')}":
@@ -331,8 +343,9 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedi
     if drafted is None or not drafted.medication.recognised:
         raise SuggestionWithheld("it cannot be judged")
     replaces = in_place or plan.is_removed
-    before = {one for one in context.found(context.drafted) if one[0] != plan.finding.rule} if replaces else set()
-    _check_nothing_new(context.evaluate(after, drafted), before)
+    before = context.found(context.drafted) if replaces else frozenset()
+    known = frozenset(one for one in before if one[0] != plan.finding.rule)
+    context.check_nothing_new(after, drafted, known)
     if drafted.medication.rxcuis != context.drafted.medication.rxcuis:
         _check_beside(after, drafted, context)
     return drafted
@@ -344,20 +357,18 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = context.session.with_drafts(plan.drafts)
     drafted = next((one for one in after.drafted if one.draft is context.drafted.draft), None)
     if drafted is not None:
-        _check_nothing_new(context.evaluate(after, drafted), context.found(context.drafted))
+        now = context.evaluated(context.drafted)
+        context.check_nothing_new(after, drafted, now.found, now)
 
 
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
     """No other draft may be worse off with another drug beside it."""
-    before = {id(one.draft): context.found(one) for one in context.session.drafted}
+    before = {id(one.draft): one for one in context.session.drafted}
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
-            _check_nothing_new(context.evaluate(after, other), before.get(id(other.draft), frozenset()))
-
-
-def _check_nothing_new(found: FoundBands, before: Set[tuple[str, str]]) -> None:
-    for rule, band in sorted(found - before):
-        raise SuggestionWithheld(f"{rule} would speak about it ({band})")
+            one = before.get(id(other.draft))
+            now = context.evaluated(one) if one is not None else None
+            context.check_nothing_new(after, other, now.found if now is not None else frozenset(), now)
 
 
 def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:

@@ -16,7 +16,6 @@ from cards.rules.patient.session import PatientSession
 from cards.suggest import (
     EvaluationBudget,
     FindOriginal,
-    FoundBands,
     NamingBudget,
     SuggestionContext,
     suggestions_for,
@@ -84,8 +83,9 @@ def check_orders(
     by_draft = {id(one.draft): one for one in (*check.session.drafted, *check.session.studies)}
     asked = []
     unnamed: list[UncoveredDrug] = []
+    named = frozenset(judged or ())
     for draft in check.session.drafts:
-        if judged is not None and not draft.is_named(judged):
+        if judged is not None and draft.name not in named and not draft.is_named(judged):
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
@@ -192,9 +192,6 @@ class _Check:
             known = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
         return known
 
-    def found(self, drafted: DraftMedication) -> FoundBands:
-        return self.evaluate(drafted).found
-
     def without_rule(self, asked: Iterable[DraftMedication], told: Collection[str]) -> Iterator[UncoveredDrug]:
         """The high-alert drugs that no rule is about, but for those with a card (`told` are the names of drafts)."""
         for drafted in asked:
@@ -220,7 +217,7 @@ class _Check:
         context = SuggestionContext(
             self.session,
             drafted,
-            self.found,
+            self.evaluate,
             self.original,
             self.book,
             self.name_offered,

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from cards.extension import Fact
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
+from fhir.mapping.medications.identity import MedicationIdentity
 
 Truth: TypeAlias = bool | None
 Test: TypeAlias = Callable[[RuleContext], Truth]
@@ -48,13 +49,30 @@ def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
 
 NO_NEEDS = DataNeeds()
 
+IsPossible: TypeAlias = Callable[[MedicationIdentity, bool], bool]
+"""Whether a condition can be true or unknown for a drafted medication, with a partner or (False) without one.
+
+It is asked once for a medication and not for each patient: a band that is not possible is not evaluated at all.
+"""
+
+
+def always_possible(_medication: MedicationIdentity, _has_partner: bool) -> bool:
+    """For conditions that depend on the patient."""
+    return True
+
+
+def with_partner(_medication: MedicationIdentity, has_partner: bool) -> bool:
+    """For conditions that are false where no partner is looked at."""
+    return has_partner
+
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
     """A compiled condition.
 
     `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
-    what made it true, for a context in which it is true.
+    what made it true, for a context in which it is true; `is_possible` is False only where it is false for every
+    patient.
     """
 
     test: Test
@@ -62,16 +80,28 @@ class Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needs: DataNeeds = NO_NEEDS
+    is_possible: IsPossible = always_possible
 
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when every part is."""
-    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
+    possible = _possible_where(all, parts)
+    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts, possible)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when one part is."""
-    return _together(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    possible = _possible_where(any, parts)
+    return _together(
+        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, possible
+    )
+
+
+def _possible_where(combine: Callable[[Iterable[bool]], bool], parts: tuple[Predicate, ...]) -> IsPossible:
+    asked = tuple(one.is_possible for one in parts)
+    if all(one is always_possible for one in asked):
+        return always_possible
+    return lambda medication, has_partner: combine(one(medication, has_partner) for one in asked)
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
@@ -136,13 +166,15 @@ def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
     return answers.count(True), answers.count(None)
 
 
-def _together(test: Test, facts: Facts, parts: tuple[Predicate, ...]) -> Predicate:
+def _together(
+    test: Test, facts: Facts, parts: tuple[Predicate, ...], is_possible: IsPossible = always_possible
+) -> Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needed = NO_NEEDS
     for part in parts:
         uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
-    return Predicate(test, facts, uses, limits, needed)
+    return Predicate(test, facts, uses, limits, needed, is_possible)
 
 
 def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:

@@ -20,6 +20,7 @@ from cards.rules.engine.compile import CompiledBand, CompiledMissingData, Compil
 from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
+from fhir.mapping.medications.identity import MedicationIdentity
 
 
 class OfferedSuggestion(Struct, frozen=True):
@@ -212,14 +213,29 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | Silence
 
 
-def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
+PossibleBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
+"""The bands of a rule that can be true for a medication, each with its position."""
+
+
+def possible_bands(rule: CompiledRule, medication: MedicationIdentity, *, has_partner: bool) -> PossibleBands:
+    """The bands that can be true or unknown for the drafted medication, whoever the patient is."""
+    return tuple(
+        (position, band) for position, band in enumerate(rule.bands) if band.when.is_possible(medication, has_partner)
+    )
+
+
+def evaluate_rule(rule: CompiledRule, bands: PossibleBands, context: RuleContext) -> Evaluation:
     """The match of the rule in this context, or why it has none."""
-    return _unless_answered(_decide(rule, context))
+    return _unless_answered(_decide(rule, bands, context))
 
 
-def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
+def evaluate_partners(
+    rule: CompiledRule, bands: PossibleBands, alone: RuleContext, partners: Iterable[CurrentMedication]
+) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
-    evaluation = [_decide(rule, alone.before((one,), rule.trigger)) for one in partners]
+    evaluation = [_decide(rule, bands, alone.before((one,), rule.trigger)) for one in partners]
+    if len(evaluation) == 1:
+        return _unless_answered(evaluation[0])
     matches = [one for one in evaluation if isinstance(one, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
@@ -238,9 +254,9 @@ def _rank(match: Match) -> tuple[int, int]:
     return match.rank
 
 
-def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
+def _decide(rule: CompiledRule, bands: PossibleBands, context: RuleContext) -> Evaluation:
     undecided = []
-    for position, band in enumerate(rule.bands):
+    for position, band in bands:
         truth = band.when.test(context)
         if truth is True:
             quiet = _quiet(rule, band, context)
@@ -249,7 +265,7 @@ def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
             undecided.append(band)
     if rule.estimates and context.has_old_estimate(rule.estimates):
         context = context.with_fresh_values_only()
-        undecided = [band for band in rule.bands if band.when.test(context) is None]
+        undecided = [band for _, band in bands if band.when.test(context) is None]
     return _undecided(rule, undecided, context) if undecided else NoMatch(rule, context)
 
 

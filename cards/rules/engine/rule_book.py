@@ -5,16 +5,26 @@ taken or drafted; it is then evaluated before each partner, and the worst findin
 drafted drug, and what of it is not known, is said too: silence about it means no more.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from functools import cache, cached_property, reduce
 from operator import or_
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import (
+    Evaluation,
+    Finding,
+    Match,
+    NoMatch,
+    PossibleBands,
+    Silence,
+    evaluate_partners,
+    evaluate_rule,
+    possible_bands,
+)
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
@@ -41,16 +51,29 @@ _LONGEST_REMEMBERED = 300
 _MOST_PARTNERS = 24
 
 
+_Evaluated: TypeAlias = tuple["ActivatedRule", Evaluation | None, Sequence[Collection[str]]]
+"""A rule, its evaluation (None: it is about a pair, no partner is there), and what was read of the session."""
+
+
 class DraftEvaluation:
     """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
 
-    def __init__(
-        self, drafted: DraftMedication, evaluations: Sequence[Evaluation], alone: int, *, knows_medications: bool = True
-    ) -> None:
+    def __init__(self, session: PatientSession, drafted: DraftMedication, evaluated: Sequence[_Evaluated]) -> None:
         self._drafted = drafted
-        self._knows_medications = knows_medications
-        self._decided = evaluations
-        self._alone = alone
+        self._knows_medications = knows_medications(session.record)
+        self._evaluated = evaluated
+        self._decided = [evaluation for _, evaluation, _ in evaluated if evaluation is not None]
+        self._alone = len(evaluated) - len(self._decided)
+
+    def is_of(self, drafted: DraftMedication) -> bool:
+        """Whether this draft was evaluated, and not one like it."""
+        return self._drafted is drafted
+
+    def rules_that_read(self, changed: Set[str]) -> list["ActivatedRule"]:
+        """The rules that read something of these ingredients, classes and tests (`PatientSession.changed`)."""
+        return [
+            activated for activated, _, read in self._evaluated if not all(changed.isdisjoint(keys) for keys in read)
+        ]
 
     @cached_property
     def found(self) -> frozenset[tuple[str, str]]:
@@ -80,10 +103,31 @@ class DraftEvaluation:
 
 
 class ActivatedRule(NamedTuple):
-    """A rule that a draft activates, and how."""
+    """A rule that a draft activates, how, and what of it depends on the medication alone."""
 
     rule: CompiledRule
     activation: Activation
+    alone: PossibleBands
+    """The bands that can be true without a partner, and those beside one."""
+    beside: PossibleBands
+    has_partners: bool
+    """Whether partners are looked for, and which ingredients and classes they have where they are those of a pair."""
+    partner_keys: frozenset[str]
+    washes_out: bool
+    """Whether a partner counts for some time after its end."""
+
+    @classmethod
+    def of(cls, rule: CompiledRule, activation: Activation, medication: MedicationIdentity) -> "ActivatedRule":
+        """The rule as this medication activates it."""
+        return cls(
+            rule,
+            activation,
+            possible_bands(rule, medication, has_partner=False),
+            possible_bands(rule, medication, has_partner=True),
+            bool(activation.partners or activation.same_ingredient or activation.same_class),
+            frozenset().union(*(one.keyed for one in activation.partners)),
+            any(one.washout_days for one in activation.partners),
+        )
 
 
 class RuleBook:
@@ -119,7 +163,9 @@ class RuleBook:
         known = self._remembered.get(key)
         if known is None:
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
-            activated = tuple(ActivatedRule(rule, activation) for rule, activation in of_drug if activation is not None)
+            activated = tuple(
+                ActivatedRule.of(rule, activation, medication) for rule, activation in of_drug if activation is not None
+            )
             known = _RulesOfDrug(activated, _asks_of(activated, signing=True), _asks_of(activated, signing=False))
             if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
@@ -140,17 +186,41 @@ class RuleBook:
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluates every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.
-        alone: dict[Ingredient, RuleContext] = {}
-        answers = []
+        contexts: dict[Ingredient, RuleContext] = {}
+        evaluated: list[_Evaluated] = []
         for activated in self.rules_for(drafted.medication):
-            ingredient = activated.activation.ingredient
-            context = alone.get(ingredient)
-            if context is None:
-                context = alone[ingredient] = RuleContext(session, drafted, ingredient)
-            answers.append(_evaluate(activated, context))
-        evaluations = [answer for answer in answers if answer is not None]
-        known = knows_medications(session.record)
-        return DraftEvaluation(drafted, evaluations, len(answers) - len(evaluations), knows_medications=known)
+            session.reads = []
+            evaluated.append((activated, _evaluate(activated, session, drafted, contexts), session.reads))
+        return DraftEvaluation(session, drafted, evaluated)
+
+    def first_new(
+        self,
+        session: PatientSession,
+        drafted: DraftMedication,
+        known: Set[tuple[str, str]],
+        before: DraftEvaluation | None = None,
+    ) -> tuple[str, str] | None:
+        """The first finding, by rule and band, of this draft in the session that is not among the `known`.
+
+        `before` is its evaluation in the session that this one was made of. Then only the rules are evaluated that
+        read there what is changed here: the others find what they found, and that is among the known.
+        """
+        contexts: dict[Ingredient, RuleContext] = {}
+        if before is not None and before.is_of(drafted) and session.changed is not None:
+            rules = before.rules_that_read(session.changed)
+        else:
+            rules = list(self.rules_for(drafted.medication))
+        for activated in sorted(rules, key=_id_of_rule):
+            evaluation = _evaluate(activated, session, drafted, contexts)
+            if isinstance(evaluation, Match):
+                found = (activated.rule.id, matched_band(evaluation))
+                if found not in known:
+                    return found
+        return None
+
+
+def _id_of_rule(activated: ActivatedRule) -> str:
+    return activated.rule.id
 
 
 def _capital(drafted: DraftMedication) -> str:
@@ -171,25 +241,41 @@ def rule_book() -> RuleBook:
     return RuleBook(rule for rule in whole_book().rules if rule.family.name not in reviews)
 
 
-def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None:
+def _evaluate(
+    activated: ActivatedRule,
+    session: PatientSession,
+    drafted: DraftMedication,
+    contexts: dict[Ingredient, RuleContext],
+) -> Evaluation | None:
     """The evaluation of one rule; None where it is about a pair and no partner is there."""
-    rule, activation = activated
+    rule, activation = activated.rule, activated.activation
     if activation.is_local:
         return Silence(
             rule.id, "local-form", f"{rule.declared.title}: not checked for a form that acts only where it is put."
         )
-    partners = _partners(activation, alone.session, alone.drafted)
+    partners = _partners(activated, session, drafted) if activated.has_partners else ()
+    if not partners and not activation.alone:
+        return None
+    ingredient = activation.ingredient
+    context = contexts.get(ingredient)
+    if context is None:
+        context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
     if partners:
-        return evaluate_partners(rule, alone, partners)
-    return evaluate_rule(rule, alone) if activation.alone else None
+        return evaluate_partners(rule, activated.beside, context, partners)
+    return evaluate_rule(rule, activated.alone, context)
 
 
-def _partners(activation: Activation, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
+def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
+    activation = activated.activation
+    if activation.partners:
+        if not (activated.washes_out or session.has_any(activated.partner_keys)):
+            return []
+        return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
     if activation.same_class:
         return session.medications_beside(drafted, sorted(activation.same_class), _MOST_PARTNERS)
-    return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS] if activation.partners else []
+    return []
 
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})

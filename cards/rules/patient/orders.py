@@ -243,6 +243,11 @@ class CurrentMedication:
         since = one.authored.text if one.authored is not None else None
         return cls(one.identity, one.source, since, one.order, ended=one.ended)
 
+    @classmethod
+    def of_draft(cls, one: DraftMedication) -> "CurrentMedication":
+        """What is drafted."""
+        return cls(one.medication, one.draft.name, one.order.authoredOn, one.order, drafted=one)
+
     @property
     def draft(self) -> DraftOrder | None:
         """The draft that it is, None for what is on the record."""
@@ -269,15 +274,14 @@ def medications_by_key(medications: Iterable[CurrentMedication]) -> dict[str, li
 def with_other_drafts(
     by_key: Mapping[str, list[CurrentMedication]],
     ended: Iterable[CurrentMedication],
-    drafted: Iterable[DraftMedication],
+    drafted: Iterable[CurrentMedication],
 ) -> dict[str, list[CurrentMedication]]:
     """The same medications by their keys without those that `ended`, and behind them the drafted ones."""
     found = dict(by_key)
     for one in ended:
         for key in one.medication.keys:
             found[key] = [each for each in found[key] if each is not one]
-    for each in drafted:
-        one = CurrentMedication(each.medication, each.draft.name, each.order.authoredOn, each.order, drafted=each)
+    for one in drafted:
         for key in one.medication.keys:
             found[key] = [*found.get(key, ()), one]
     return found

@@ -105,7 +105,7 @@ def _false_absences(text: str, session: PatientSession) -> Iterator[str]:
 def _contexts(session: PatientSession, drafted: DraftMedication, rule_id: str, book: RuleBook) -> Iterator[RuleContext]:
     """The contexts in which this rule was asked about this draft."""
     for activated in book.rules_for(drafted.medication):
-        rule, activation = activated
+        rule, activation = activated.rule, activated.activation
         if rule.id != rule_id or activation.is_local:
             continue
         alone = RuleContext(session, drafted, activation.ingredient)

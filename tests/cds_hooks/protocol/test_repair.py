@@ -150,12 +150,34 @@ def test_a_resource_of_another_type_with_the_same_id_is_not_the_order() -> None:
     assert _sent({"resourceType": "Medication", "id": "7"}, _order("8")).by_id("7") is None
 
 
+def _as_clients_write(*resources: Any, context: Any = None, **values: Any) -> OriginalOrders:
+    """A call without a blank in its JSON: context, then prefetch with these resources in one Bundle."""
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}
+    body = {"hook": "order-sign", "context": {"patientId": "p"} | (context or {}), "prefetch": {"a": bundle} | values}
+    return OriginalOrders((msgspec.json.encode(body),))
+
+
 def test_an_original_order_is_found_in_json_without_blanks() -> None:
-    resources = [{"resourceType": "Observation", "id": "7"}, _order("7"), _order("8"), {"id": "7"}, None]
-    values = {"orders": {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}, "none": None}
-    values["patient"] = {"resourceType": "Patient", "id": "7"}
-    sent = OriginalOrders((msgspec.json.encode({"prefetch": values}),))
-    assert sent.by_id("7") == _order("7")
+    texts = _order("7", note=[{"text": 'braces }{ and \\" quotes "{"'}], contained=[_order("c"), {"a": {"b": {}}}])
+    sent = _as_clients_write({"resourceType": "Observation", "id": "7"}, texts, _order("8"), {"id": "7"}, None)
+    assert sent.by_id("7") == texts
+    assert sent.by_id("8") == _order("8")
     assert sent.by_id("9") is None
-    alone = OriginalOrders((msgspec.json.encode({"prefetch": values | {"one": _order("7", status="stopped")}}),))
-    assert alone.by_id("7") == _order("7", status="stopped")
+    assert sent.by_id("c") is None
+
+
+def test_a_draft_of_the_same_id_is_not_the_original_order() -> None:
+    drafts = {"resourceType": "Bundle", "entry": [{"resource": _order("7", status="draft")}]}
+    assert _as_clients_write(_order("7"), context={"draftOrders": drafts}).by_id("7") == _order("7")
+    assert _as_clients_write(_order("8"), context={"draftOrders": drafts}).by_id("7") is None
+    body = {"prefetch": {"one": _order("7")}, "context": {"patientId": "p", "draftOrders": drafts}}
+    assert OriginalOrders((msgspec.json.encode(body),)).by_id("7") == _order("7")
+
+
+def test_of_two_orders_without_blanks_the_later_one_counts() -> None:
+    sent = _as_clients_write(_order("7"), _order("7", status="stopped"))
+    assert sent.by_id("7") == _order("7", status="stopped")
+    later = {"resourceType": "Bundle", "entry": [{"resource": _order("7", status="on-hold")}]}
+    assert _as_clients_write(_order("7"), b=later).by_id("7") == _order("7", status="on-hold")
+    page = msgspec.json.encode(later)
+    assert OriginalOrders((*_as_clients_write(_order("7"))._sent, page)).by_id("7") == _order("7", status="on-hold")

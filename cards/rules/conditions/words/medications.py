@@ -4,6 +4,7 @@ Of the drafted order: at which step it is evaluated, and how it is to be taken.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -16,6 +17,7 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    always_possible,
     comparison,
     flag,
     members,
@@ -28,6 +30,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.record.reading import id_of_reference
 
@@ -44,13 +47,15 @@ def _of_drugs(
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
     uses: frozenset[str] = frozenset({"active"}),
     needed: DataNeeds = MEDICATIONS,
+    is_possible: Callable[[Selector, MedicationIdentity, bool], bool] | None = None,
 ) -> Condition:
     """A word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(only(spec, word)[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
-        return Predicate(lambda context: test(context, selector), listed, uses)
+        possible = always_possible if is_possible is None else partial(is_possible, selector)
+        return Predicate(lambda context: test(context, selector), listed, uses, is_possible=possible)
 
     return Condition(word, meaning, read, SELECTED, lambda spec: said.format(selected(spec[word])), needed)
 
@@ -62,6 +67,7 @@ _DRAFT = _of_drugs(
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
     uses=frozenset(),
     needed=NO_NEEDS,
+    is_possible=lambda selector, medication, _has_partner: selector.matches(medication),
 )
 _ACTIVE = _of_drugs(
     "active",
@@ -143,6 +149,7 @@ _PARTNER_ON = _of_drugs(
     RuleContext.pair_has,
     "{} is one of the two",
     "in a pair: the draft or the partner is such a drug",
+    is_possible=lambda selector, medication, has_partner: has_partner or selector.matches(medication),
 )
 _PARTNER_NEW = flag(
     "partner_new",

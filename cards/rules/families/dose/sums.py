@@ -120,11 +120,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
 
 def judged(context: RuleContext) -> Judged:
     """The worst excess over a maximum dose, worked out once for each draft."""
-    key = ("dose", id(context.drafted))
-    known = context.session.derived.get(key)
-    if not isinstance(known, Judged):
-        known = context.session.derived[key] = _judge(context)
-    return known
+    return context.session.derive(("dose", id(context.drafted)), lambda: _judge(context))
 
 
 def _judge(context: RuleContext) -> Judged:

@@ -17,6 +17,7 @@ from cards.text import format_dose, format_number
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.caching import remembered
 
 _SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
 
@@ -25,7 +26,12 @@ _FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
 
 def is_slow(medication: MedicationIdentity) -> bool:
     """Whether its form or its words say that it releases slowly."""
-    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
+    return _says_slow(f"{medication.dose_form or ''} {medication.words}")
+
+
+@remembered("words of slow release", entries=1024, longest=200)
+def _says_slow(words: str) -> bool:
+    return _SLOW.search(words) is not None
 
 
 def is_other_release(one: MedicationIdentity, other: MedicationIdentity) -> bool:
@@ -107,7 +113,10 @@ def _daily_total_mg(spec: Spec) -> Predicate:
         own = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
         return [*own, *(_dose_fact(one, rxcui) for one in counted(context, rxcui))]
 
-    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
+    def holds_it(medication: MedicationIdentity, _has_partner: bool) -> bool:
+        return medication.has(rxcui)
+
+    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits, is_possible=holds_it)
 
 
 def _dose_fact(one: CurrentMedication, rxcui: str) -> Fact:

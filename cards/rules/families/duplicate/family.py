@@ -2,7 +2,17 @@
 
 from collections.abc import Callable
 
-from cards.rules.conditions.condition import BOOLEAN, Condition, Predicate, Spec, Truth, members, no_facts, only
+from cards.rules.conditions.condition import (
+    BOOLEAN,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    members,
+    no_facts,
+    only,
+    with_partner,
+)
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
 from cards.rules.families.duplicate.conditions import (
@@ -68,15 +78,20 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
     An ingredient that both hold is no second drug of its class.
     """
     partner = context.partners[0].medication
-    if partner.systemic is False or _CHECKED.isdisjoint(context.medication.classes & partner.classes):
+    both = context.medication.classes & partner.classes
+    if partner.systemic is False or _CHECKED.isdisjoint(both):
         return None
     mine = [one for one in context.medication.ingredients if not partner.has(one.rxcui)]
     theirs = [one for one in partner.ingredients if not context.medication.has(one.rxcui)]
+    if not mine or not theirs:
+        return None
     for name, words in CLASSES.items():
+        if name not in both:
+            continue
         other = next((one.name for one in theirs if name in classes_of((one,))), None)
         if other is not None and any(name in classes_of((one,)) for one in mine):
             return words, other
-    if _LONG_ACTING_OPIOID.matches(context.medication) and _LONG_ACTING_OPIOID.matches(partner) and mine and theirs:
+    if _LONG_ACTING_OPIOID.matches(context.medication) and _LONG_ACTING_OPIOID.matches(partner):
         return "long-acting opioids", theirs[0].name
     return None
 
@@ -98,7 +113,7 @@ def _duplicate(spec: Spec) -> Predicate:
             return shared_class(context) is not None
         return _shares_ingredient(context) and overlap_days(context) >= least
 
-    return Predicate(test, no_facts, frozenset({"active"}))
+    return Predicate(test, no_facts, frozenset({"active"}), is_possible=with_partner)
 
 
 def _duplicate_wording(spec: Spec) -> str:
@@ -116,7 +131,7 @@ def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext], bool]) -
         def test(context: RuleContext) -> Truth:
             return bool(context.partners) and holds(context) is wanted
 
-        return Predicate(test, no_facts, frozenset({"active"}))
+        return Predicate(test, no_facts, frozenset({"active"}), is_possible=with_partner)
 
     return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), MEDICATIONS)
 

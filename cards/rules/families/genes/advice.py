@@ -76,13 +76,8 @@ def knows_results(record: PatientRecord) -> bool:
 
 def advice_of(context: RuleContext) -> Advice | None:
     """The advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
-    known = context.session.derived
     key = ("genes", context.drafted.draft.name, context.ingredient.rxcui)
-    if key not in known:
-        known[key] = _advise(context, GENE_DRUGS[context.ingredient.rxcui])
-    found = known[key]
-    assert found is None or isinstance(found, Advice)  # noqa: S101 - the line above made it
-    return found
+    return context.session.derive(key, lambda: _advise(context, GENE_DRUGS[context.ingredient.rxcui]))
 
 
 def is_untested(context: RuleContext) -> bool | None:
