@@ -1,7 +1,6 @@
 """What a card says about the patient as a whole: the finding that is compared with what was said before."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -9,7 +8,7 @@ from msgspec import Struct
 from cards.compose.genes import GENES_AND_MEDICATIONS
 from cards.compose.high_alert import NOT_COVERED
 from cards.compose.review import MEDICATION_REVIEW
-from cards.extension import CardExtension, VaccineForecasts
+from cards.extension import CardExtension, Factor, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 
 WORSE_SHARE: Final = 0.20
@@ -24,12 +23,12 @@ KNOWN_SHARE: Final = 0.05
 FOLLOW_UP: Final = "follow-up after discharge"
 """The finding of every card that estimates who comes back after discharge, whichever score it names."""
 
+_NO_INPUTS: Final = (frozenset[str](), frozenset[str]())
 _FALLING_IS_WORSE: Final = frozenset({"egfr"})
 _OPEN: Final = "Not Complete"  # cards/vaccines/forecasting.py: a series that goes on
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True, gc=False):
     """Who is shown cards about whom, by which service at which hook."""
 
     client: str
@@ -127,25 +126,30 @@ def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
 
 def _of_model(model: str, said: CardExtension) -> PatientFinding:
     number = said.probability if said.probability is not None else said.value
-    contributions = {one.feature: one.contribution for one in said.contributions or ()}
     # A model's card has no band of its own: the bin of the reference cohort is what its range is of.
     is_risk = said.probability is not None and said.observed is not None
+    drivers, raising = _raising(said.contributions or ()) if is_risk else _NO_INPUTS
     return PatientFinding(
         about=f"{model.removesuffix('_small').removesuffix('_early')} {said.output or ''}",
         subject=model,
         band=said.band["id"] if said.band else repr(said.observed.rate) if said.observed else "",
         number=float(number) if isinstance(number, float | int) else None,
         is_risk=is_risk,
-        drivers=_raising(contributions, DRIVER_SHARE) if is_risk else frozenset(),
-        raising=_raising(contributions, KNOWN_SHARE) if is_risk else frozenset(),
+        drivers=drivers,
+        raising=raising,
         missing=frozenset(said.missing),
     )
 
 
-def _raising(contributions: Mapping[str, float], least: float) -> frozenset[str]:
-    """The inputs that raise the estimate and make up at least this share of the sizes of all contributions."""
-    total = sum(map(abs, contributions.values()))
-    return frozenset(name for name, each in contributions.items() if each > 0 and each >= least * total)
+def _raising(factors: Sequence[Factor]) -> tuple[frozenset[str], frozenset[str]]:
+    """The inputs that raise the estimate, of the sizes of all contributions at least the share of a driver.
+
+    Beside them those that have at least the share of what is visible.
+    """
+    total = sum(abs(one.contribution) for one in factors)
+    visible = [one for one in factors if one.contribution > 0 and one.contribution >= KNOWN_SHARE * total]
+    drivers = frozenset(one.feature for one in visible if one.contribution >= DRIVER_SHARE * total)
+    return drivers, frozenset(one.feature for one in visible)
 
 
 def _of_guideline(said: CardExtension) -> PatientFinding | None:

@@ -17,7 +17,6 @@ decisions with cards are read (some 7 s, beside the calls); what was shown befor
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from time import time
@@ -75,19 +74,18 @@ _LONGEST_ID: Final = 200
 _Key = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class Chosen:
+class Chosen(Struct):
     """The cards to show, and what became of the others.
 
     `withheld` has, by the uuid of a card or suggestion, the place in `silences` of the reason why it is not shown; of
     what `Restraint` withholds, so that a replay withholds the same.
     """
 
-    cards: list[Card] = field(default_factory=list)
-    silences: list[Silence] = field(default_factory=list)
-    resting: list[RestingFinding] = field(default_factory=list)
-    worklist: list[WorklistEntry] = field(default_factory=list)
-    withheld: dict[str, int] = field(default_factory=dict)
+    cards: list[Card] = []
+    silences: list[Silence] = []
+    resting: list[RestingFinding] = []
+    worklist: list[WorklistEntry] = []
+    withheld: dict[str, int] = {}
 
     def withhold(self, uuid: str, silence: Silence) -> None:
         """Notes why the card or suggestion of this uuid is not shown."""

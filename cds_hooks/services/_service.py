@@ -156,8 +156,7 @@ class ServiceInput(Struct, frozen=True):
         return f"{self.public_url}/equations/{equation_id}"
 
 
-@dataclass(slots=True)
-class Advice:
+class Advice(Struct):
     """The result of a service: cards, a reason for each card that is not shown, and what the decision was based on.
 
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
@@ -168,11 +167,11 @@ class Advice:
     everything that the service asks for can.
     """
 
-    cards: list[Card] = field(default_factory=list)
-    silences: list[Silence] = field(default_factory=list)
-    worklist: list[WorklistEntry] = field(default_factory=list)
-    reminders: dict[str, WorklistEntry] = field(default_factory=dict)
-    reads: dict[str, frozenset[str]] = field(default_factory=dict)
+    cards: list[Card] = []
+    silences: list[Silence] = []
+    worklist: list[WorklistEntry] = []
+    reminders: dict[str, WorklistEntry] = {}
+    reads: dict[str, frozenset[str]] = {}
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
     vaccinations: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from benchmarks.attacks import observe
 from cds_hooks.app import _in_parts
-from cds_hooks.edge import BoundedHttp
+from cds_hooks.edge import BoundedHttp, HeadWithBody
 from tests.hardening.raw import Connection
 from tests.live import serving
 
@@ -353,3 +353,53 @@ def test_a_request_that_came_while_nothing_was_read_is_answered_although_its_con
 
 def test_a_connection_that_was_idle_too_long_is_closed() -> None:
     assert _kept_alive(lambda connection, _: connection.timeout_keep_alive_handler()) == b""
+
+
+class _Noting(asyncio.Transport):
+    """A transport that notes what is written to it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.written.append(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return self.written[-1:] == [b"closed"]
+
+    def close(self) -> None:
+        self.written.append(b"closed")
+
+
+def test_the_head_of_an_answer_is_sent_with_the_first_part_of_its_body() -> None:
+    sent = _Noting()
+    answer = HeadWithBody(sent)
+    for each in (b"HTTP/1.1 100 Continue\r\n\r\n", b"head", b"first", b"second"):
+        answer.write(each)
+    assert sent.written == [b"HTTP/1.1 100 Continue\r\n\r\n", b"headfirst", b"second"]
+
+
+def test_a_head_without_a_body_is_sent_before_the_connection_closes() -> None:
+    sent = _Noting()
+    answer = HeadWithBody(sent)
+    answer.write(b"head")
+    assert not answer.is_closing()
+    answer.close()
+    assert sent.written == [b"head", b"closed"]
+    assert answer.is_closing()
+
+
+def test_a_request_for_the_head_alone_has_an_answer_and_so_has_the_next_one(edge: tuple[str, Path]) -> None:
+    with Connection(edge[0]) as connection:
+        connection.send(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += (more := connection._socket.recv(65536))
+            assert more
+        assert head.startswith(b"HTTP/1.1 ")
+        connection.send(START + b"\r\n")
+        assert connection.answer().status == 200
