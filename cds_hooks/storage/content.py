@@ -32,6 +32,7 @@ from sqlalchemy.types import TypeDecorator
 
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
+from fhir.terminology.caching import remembered
 
 DICTIONARY_ID: Final = 4
 """The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
@@ -281,17 +282,15 @@ class UserNames:
         return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
+@remembered("recorded forms of users", entries=1024, longest=300)
 def _hashed(key: bytes, client: str, user: str) -> str:
-    key_id, begun = _keyed(key)
-    keyed = begun.copy()
-    keyed.update(f"{client}\0{user}".encode(errors="surrogatepass"))
-    return f"{key_id}:{keyed.digest()[:_HASH_BYTES].hex()}"
+    message = f"{client}\0{user}".encode(errors="surrogatepass")
+    digest = hmac.digest(key, message, "sha256")[:_HASH_BYTES]
+    return f"{_key_id(key)}:{digest.hex()}"
 
 
-@cache
-def _keyed(key: bytes) -> tuple[str, hmac.HMAC]:
-    """The key's id, and an HMAC that has read the key: a copy of it takes half the time of a new one."""
-    return hashlib.sha256(key).hexdigest()[:_ID_DIGITS], hmac.new(key, digestmod="sha256")
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()[:_ID_DIGITS]
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:
