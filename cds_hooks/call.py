@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from msgspec import Raw
 
-from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
-from cds_hooks.governance import Audience, Caller, Governance
+from cds_hooks.governance import Audience, Caller, Chosen, Governance
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
@@ -104,7 +103,7 @@ class Answer(NamedTuple):
 
     decision: Decision
     caller: Caller
-    cards: Sequence[Card]
+    chosen: Chosen
     silences: Sequence[Silence]
 
 

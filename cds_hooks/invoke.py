@@ -91,10 +91,10 @@ async def invoke(
     call.stages.end("encode")
 
     await _commit(answer.decision, components)
-    components.governance.note_shown(answer.caller, call.decision_id, answer.cards, call.as_of.timestamp())
+    components.governance.note_shown(answer.caller, call.decision_id, answer.chosen, call.as_of.timestamp())
     call.stages.end("record")
 
-    hook, cards, silences = answer.decision.hook, answer.cards, answer.silences
+    hook, cards, silences = answer.decision.hook, answer.chosen.cards, answer.silences
     components.metrics.answered(service.id, hook, cards, silences, call.stages.seconds)
     if trace is not None:
         trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
@@ -283,7 +283,7 @@ async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, 
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=_facts(call, advice, response) if components.settings.keep_facts else None,
     )
-    return Answer(decision, caller, chosen.cards, silences)
+    return Answer(decision, caller, chosen, silences)
 
 
 def _facts(call: Call, advice: Advice, response: bytes) -> bytes:

@@ -9,7 +9,7 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Select, select
 
-from cards.card import SEVERITY, Card
+from cards.card import SEVERITY
 from cards.rules.engine.governance import (
     Override,
     Overrides,
@@ -38,7 +38,7 @@ from cds_hooks.governance.patient_finding import Caller
 from cds_hooks.governance.releases import Key
 from cds_hooks.governance.restraint import Restraint
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
-from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
+from cds_hooks.governance.said_once import REST_DAYS, Chosen, SaidOnce
 from cds_hooks.governance.said_rows import SentCard, ShownDecision, sent_by, sent_cards
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem, RecordUnavailable
@@ -253,11 +253,11 @@ class Governance:
             self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
 
-    def note_shown(self, caller: Caller, decision_id: str, cards: Sequence[Card], as_of: float) -> None:
+    def note_shown(self, caller: Caller, decision_id: str, chosen: Chosen, as_of: float) -> None:
         """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
-        if cards:
-            self.said_once.note_shown(caller, decision_id, cards, as_of)
-            told = [(card.indicator, card.own_extension) for card in cards]
+        if chosen.cards:
+            self.said_once.note_shown(caller, decision_id, chosen, as_of)
+            told = [(card.indicator, card.own_extension) for card in chosen.cards]
             self.acceptance.note_shown(caller.client, caller.patient, caller.service, told, as_of)
 
     def _take_shown(self, each: ShownDecision) -> None:

@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.compose.equation import worklist_entry
-from cards.extension import CardExtension, RestingFinding, WorklistEntry
+from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.governance.one_card import SHOWN_AGAIN_DAYS, TEST_DAYS, Claims, Turn, Turns, kinds_of
 from cds_hooks.governance.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
@@ -86,6 +86,8 @@ class Chosen(Struct):
     resting: list[RestingFinding] = []
     worklist: list[WorklistEntry] = []
     withheld: dict[str, int] = {}
+    findings: dict[str, PatientFinding] = {}
+    """What the cards say about the patient as a whole, by the uuid of those that do."""
 
     def withhold(self, uuid: str, silence: Silence) -> None:
         """Notes why the card or suggestion of this uuid is not shown."""
@@ -142,7 +144,9 @@ class SaidOnce:
             finding = patient_finding(card.own_extension, caller.hook)
             if finding is None:
                 chosen.cards.append(card)
-            elif (rest := self._rest_of(caller, card, finding)) is not None:
+                continue
+            chosen.findings[card.uuid] = finding
+            if (rest := self._rest_of(caller, card, finding)) is not None:
                 chosen.resting.append(rest)
                 chosen.silences.append(Silence(finding.subject, "said-once", _rest_words(rest)))
             elif (turn := await self._turns.of_another(caller, finding)) is None:
@@ -157,10 +161,11 @@ class SaidOnce:
                 chosen.silences.append(Silence(finding.subject, "said-once", text))
         return chosen
 
-    def note_shown(self, caller: Caller, decision_id: str, cards: Sequence[Card], as_of: float) -> None:
+    def note_shown(self, caller: Caller, decision_id: str, chosen: Chosen, as_of: float) -> None:
         """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
-        if cards:
-            self._take_shown(caller, [card.own_extension for card in cards], as_of)
+        if chosen.cards:
+            found = chosen.findings
+            self._take_shown(caller, [found[card.uuid] for card in chosen.cards if card.uuid in found], as_of)
             self._shown_rows.is_own(decision_id)
 
     def remember(self, client: str, patient: str, hook: str, sent: SentCard, how: str, at: float) -> None:
@@ -194,7 +199,8 @@ class SaidOnce:
         for each in self._shown_rows.read(url):
             also(each)
             caller = Caller(each.client, each.patient, each.service, each.hook)
-            self._take_shown(caller, [card.said for card in each.cards], each.as_of)
+            found = [patient_finding(card.said, caller.hook) for card in each.cards]
+            self._take_shown(caller, [finding for finding in found if finding is not None], each.as_of)
 
     # What rests
 
@@ -225,10 +231,9 @@ class SaidOnce:
             return float("-inf"), ONCE_DAYS
         return SHOWN_AGAIN_DAYS, self._rest_days
 
-    def _take_shown(self, caller: Caller, told: Sequence[CardExtension], at: float) -> None:
+    def _take_shown(self, caller: Caller, findings: Sequence[PatientFinding], at: float) -> None:
         if len(caller.patient) > _LONGEST_ID:
             return
-        findings = [found for each in told if (found := patient_finding(each, caller.hook)) is not None]
         for finding in findings:
             if kinds_of(finding):
                 self._turns.take(caller, finding, at)

@@ -153,7 +153,7 @@ def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
 def _shown(memory: SaidOnce, card: Card, caller: Caller = CALLER) -> bool:
     """Whether the card is shown; what is shown is taken note of, as a call does it."""
     chosen = asyncio.run(memory.choose(caller, [card]))
-    memory.note_shown(caller, "decision", chosen.cards, memory._now())
+    memory.note_shown(caller, "decision", chosen, memory._now())
     assert len(chosen.cards) + len(chosen.resting) == 1
     return bool(chosen.cards)
 
