@@ -48,24 +48,27 @@ class Forecast(Struct, frozen=True):
 def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
     """The forecast of one evaluated series on a day."""
     person = course.person
-    _skip_while_possible(course, as_of)
-    if course.current is None and course.valid_doses:
+    target = _first_needed(course, as_of)
+    if target is None and course.valid_doses:
         return Forecast(SeriesStatus.COMPLETE)
     if _is_immune(person, antigen):
         return Forecast(SeriesStatus.IMMUNE)
-    if against := _contraindications(course, antigen, as_of):
+    if person.codes and (against := _contraindications(target, person, antigen, as_of)):
         return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
-    while (target := course.current) is not None:
+    while target is not None:
         made = _forecast_target(course, antigen, target, as_of)
         if made.earliest is None or not can_skip(course, target.rule, made.earliest):
             return made
         course.skip_current()
+        target = course.current
     return Forecast(SeriesStatus.COMPLETE if course.valid_doses else SeriesStatus.NOT_RECOMMENDED)
 
 
-def _skip_while_possible(course: Course, as_of: date) -> None:
+def _first_needed(course: Course, as_of: date) -> TargetDose | None:
+    """The next target dose that cannot be skipped; those before it are skipped."""
     while (target := course.current) is not None and can_skip(course, target.rule, as_of):
         course.skip_current()
+    return target
 
 
 def _is_immune(person: Person, antigen: Antigen) -> bool:
@@ -82,16 +85,15 @@ def _is_immune(person: Person, antigen: Antigen) -> bool:
     return False
 
 
-def _contraindications(course: Course, antigen: Antigen, as_of: date) -> tuple[Contraindication, ...]:
+def _contraindications(
+    target: TargetDose | None, person: Person, antigen: Antigen, as_of: date
+) -> tuple[Contraindication, ...]:
     """What forbids the series: a contraindication of the antigen, or one for each vaccine that could be given."""
-    person = course.person
-    if not person.codes:
-        return ()
     if not person.codes.isdisjoint(antigen.contraindicated_by):
         found = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
         if found:
             return found
-    target, against = course.current, _forbidden(antigen, person, as_of)
+    against = _forbidden(antigen, person, as_of)
     wanted = target.rule.preferable_cvx if target is not None else frozenset()
     if wanted and against and wanted <= against.keys():
         return tuple({id(against[code]): against[code] for code in sorted(wanted)}.values())
@@ -118,14 +120,16 @@ def _applies(item: Contraindication, person: Person, as_of: date) -> bool:
 
 def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of: date) -> Forecast:
     rule, person = target.rule, course.person
-    ages, forbidden = ages_on(rule, as_of), _forbidden(antigen, person, as_of)
+    ages = ages_on(rule, as_of)
+    forbidden = _forbidden(antigen, person, as_of) if person.codes else {}
     earliest = _earliest(course, rule, ages, forbidden, as_of)
     maximum = person.at_age(ages.maximum) if ages is not None else None
     if maximum is not None and (as_of >= maximum or (earliest is not None and earliest >= maximum)):
         return Forecast(SeriesStatus.AGED_OUT)
-    season_end = course.in_season_of(rule.season_end)
-    if season_end is not None and as_of > season_end:
-        return Forecast(SeriesStatus.NOT_RECOMMENDED)
+    if rule.season_end is not None:
+        season_end = course.in_season_of(rule.season_end)
+        if season_end is not None and as_of > season_end:
+            return Forecast(SeriesStatus.NOT_RECOMMENDED)
     unadjusted = person.at_age(ages.earliest_recommended) if ages is not None else None
     unadjusted = unadjusted or _latest_interval(course, rule, as_of, "earliest_recommended") or earliest
     overdue = person.at_age(ages.latest_recommended) if ages is not None else None

@@ -72,17 +72,18 @@ class Person:
 
     def at_age(self, age: Period | None) -> date | None:
         """The day on which the person reaches an age; the rules ask for the same ages over and over."""
-        if age is None:
-            return None
-        day = self._reached.get(age)
-        if day is None:
-            day = self._reached[age] = age.after(self.birth_date)
+        return None if age is None else self._reached.get(age) or self._reaches(age)
+
+    def _reaches(self, age: Period) -> date:
+        day = self._reached[age] = age.after(self.birth_date)
         return day
 
     def within_ages(self, day: date, begin: Period | None, end: Period | None) -> bool:
         """Whether the person is at least `begin` and not yet `end` old on that day."""
-        first, last = self.at_age(begin), self.at_age(end)
-        return (first is None or day >= first) and (last is None or day < last)
+        reached = self._reached
+        if begin is not None and day < (reached.get(begin) or self._reaches(begin)):
+            return False
+        return end is None or day < (reached.get(end) or self._reaches(end))
 
     def observed(self, code: str) -> date | None:
         """The latest day on which an observation with this code began."""

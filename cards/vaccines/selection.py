@@ -188,7 +188,8 @@ def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
     fewest = min(other.open_doses for other in items)
     closest = [other for other in items if other.open_doses == fewest]
     finishes = {id(other): other.finish for other in items if other.is_completable and other.finish is not None}
-    first = [key for key, day in finishes.items() if day == min(finishes.values())]
+    earliest = min(finishes.values(), default=None)
+    first = [key for key, day in finishes.items() if day == earliest]
     return (
         _points(item.series.product and item.has_only_valid_doses, False, 2)
         + _points(item.is_completable, False, 3)
@@ -201,7 +202,8 @@ def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
 def _score_without_doses(item: Candidate, items: list[Candidate]) -> int:
     """Table 8-11."""
     starts = {id(other): other.forecast.earliest for other in items if other.forecast.earliest is not None}
-    first = [key for key, day in starts.items() if day == min(filter(None, starts.values()))]
+    earliest = min(starts.values(), default=None)
+    first = [key for key, day in starts.items() if day == earliest]
     return (
         _points(id(item) in first, len(first) > 1, 1)
         + _points(item.is_completable, False, 1)
