@@ -8,7 +8,7 @@ RecordError
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -169,18 +169,15 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
 
     The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
-    others: list[CodedPart] = []
-    parts: dict[str, list[CodedPart]] = {OTHER: others}
-    key_of, key_of_number, known = KEY_BY_LOINC.get, _NUMBER_BY_LOINC.get, parts.get
+    parts: defaultdict[str, list[CodedPart]] = defaultdict(list)
+    others = parts[OTHER]
+    key_of, key_of_number = KEY_BY_LOINC.get, _NUMBER_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
             code = coding.code
             key = key_of(code)  # type: ignore[arg-type]  # None is simply not in the table
             if key is not None and (coding.system == LOINC or coding.system is None):
-                there = known(key)
-                if there is None:
-                    there = parts[key] = []
-                there.append((observation, observation, code))
+                parts[key].append((observation, observation, code))
                 break
         else:
             others.append((observation, observation, None))
@@ -189,7 +186,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 code = coding.code
                 key = key_of_number(code)  # type: ignore[arg-type]  # None is simply not in the table
                 if key is not None and (coding.system == LOINC or coding.system is None):
-                    parts.setdefault(key, []).append((observation, component, code))
+                    parts[key].append((observation, component, code))
                     break
     return parts
 
@@ -218,15 +215,15 @@ def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[int]:
     return [place for place, text in enumerate(texts) if text >= earliest]  # type: ignore[operator]
 
 
-def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float]]:
-    """The parts sorted from the newest to the oldest, and the epoch second of each; equal times keep their order.
+def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float], list[FhirTime | None]]:
+    """The parts from the newest to the oldest, with the epoch second and the time of each; equal ones keep their order.
 
     What has no date (`UNDATED`) stands before all others.
     """
     times = [effective_time(part[0]) for part in parts]
     recencies = [UNDATED if time is None else time.instant for time in times]
     order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
-    return [parts[place] for place in order], [recencies[place] for place in order]
+    return [parts[place] for place in order], [recencies[place] for place in order], [times[place] for place in order]
 
 
 def _is_newer(one: Observation, other: Observation) -> bool:
@@ -241,8 +238,13 @@ def _recency(observation: Observation) -> float:
     return UNDATED if time is None else time.instant
 
 
-def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:
-    """The usable number of a part, or why it is refused; None when there is no value to speak of."""
+def measure(
+    analyte: Analyte, coded: CodedPart, as_of_epoch: float, known: FhirTime | None = None
+) -> Measurement | Refusal | None:
+    """The usable number of a part, or why it is refused; None when there is no value to speak of.
+
+    `known` is its time, where that was read already.
+    """
     observation, part, code = coded
     status = observation.status
     if status in STATUS_NEVER_USED:
@@ -252,7 +254,7 @@ def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measureme
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
         return _refuse(analyte, coded, "not-final", f"has status {plain(status, 20)}, not final")
-    time = effective_time(observation)
+    time = known or effective_time(observation)
     if time is None:
         return _refuse(analyte, coded, "no-date", "has no readable date")
     if time.is_after(as_of_epoch):
@@ -267,7 +269,8 @@ def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measureme
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _converted(analyte, coded, quantity, charted, time)
-    return Measurement(analyte.key, value, analyte.unit, time, _source(observation), code or "", charted, unit)
+    source = f"Observation/{observation.id}" if observation.id else _source(observation)
+    return Measurement(analyte.key, value, analyte.unit, time, source, code or "", charted, unit)
 
 
 def _converted(

@@ -131,6 +131,7 @@ class AnalyteResults:
         "_parts",
         "_recencies",
         "_refuses",
+        "_times",
         "_usable",
         "_was_read_through",
     )
@@ -148,6 +149,7 @@ class AnalyteResults:
         self._looked_at: list[CodedPart] = []
         self._ordered: list[CodedPart] | None = None
         self._recencies: list[float] = []
+        self._times: list[FhirTime | None] = []
         self._newest: Lookup | None = None
         self._usable: tuple[Measurement, ...] | None = None
         self._refuses = False
@@ -170,7 +172,9 @@ class AnalyteResults:
         """Every usable value, newest first."""
         if self._usable is None:
             self._read_through()
-            self._usable = tuple(self._measured(self._newest_first()))
+            ordered = self._newest_first()
+            outcomes = map(self._outcome, ordered, self._times)
+            self._usable = tuple([outcome for outcome in outcomes if type(outcome) is Measurement])
         return self._usable
 
     def usable_since(self, instant: float) -> list[Measurement]:
@@ -231,19 +235,19 @@ class AnalyteResults:
 
     def _newest_first(self) -> list[CodedPart]:
         if self._ordered is None:
-            self._ordered, self._recencies = newest_first(self._parts)
+            self._ordered, self._recencies, self._times = newest_first(self._parts)
         return self._ordered
 
     def _measured(self, parts: Iterable[CodedPart]) -> list[Measurement]:
         outcomes = [self._outcome(part) for part in parts]
         return [outcome for outcome in outcomes if type(outcome) is Measurement]
 
-    def _outcome(self, part: CodedPart) -> Measurement | Refusal | None:
+    def _outcome(self, part: CodedPart, time: FhirTime | None = None) -> Measurement | Refusal | None:
         # The parts live as long as this object, so an id means one part.
         outcomes, key = self._outcomes, id(part)
         if key in outcomes:
             return outcomes[key]
-        outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+        outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch, time)
         self._looked_at.append(part)
         if type(outcome) is Refusal:
             self._refuses = True
