@@ -7,9 +7,9 @@ year is the period that the answer "Does not fit this patient" has, too (cds_hoo
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -66,7 +66,10 @@ def years_after(day: date, years: int) -> date:
 
 def done(record: PatientRecord, name: str) -> list[Done]:
     """Every time that the chart says the test was done, newest first; what has no date stands last."""
-    found = [*_procedures(record, name), *_reports(record, name), *_observations(record, name)]
+    named = record.derive(_that_name_tests).get(name)
+    if named is None:
+        return []
+    found = [read(record, name, thing) for read, thing in named]
     past = [one for one in found if one.time is None or not one.time.is_after(record.as_of_epoch)]
     return sorted(past, key=lambda one: one.day.toordinal() if one.day is not None else 0, reverse=True)
 
@@ -91,6 +94,7 @@ def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
 
 
 _Thing = TypeVar("_Thing")
+_Read: TypeAlias = Callable[[PatientRecord, str, Any], Done]
 
 
 def _that_name_one(
@@ -130,11 +134,24 @@ def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | Non
     return [(source, names, when) for (source, when), names in found]
 
 
-def _procedures(record: PatientRecord, name: str) -> Iterator[Done]:
-    for procedure, names in record.derive(_completed):
-        if name in names:
-            words = procedure.code.words if procedure.code is not None else ""
-            yield Done(name, _performed(procedure), f"Procedure/{procedure.id}", words)
+def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]]:
+    """Procedures, then reports, then results by the tests that they name, each with what reads it; most name none."""
+    kinds: tuple[tuple[_Read, list[tuple[Any, frozenset[str]]]], ...] = (
+        (_of_procedure, record.derive(_completed)),
+        (_of_report, record.derive(_final_reports)),
+        (_of_result, record.derive(_final_parts)),
+    )
+    found: dict[str, list[tuple[_Read, Any]]] = {}
+    for read, things in kinds:
+        for thing, names in things:
+            for name in names:
+                found.setdefault(name, []).append((read, thing))
+    return found
+
+
+def _of_procedure(_: PatientRecord, name: str, procedure: Procedure) -> Done:
+    words = procedure.code.words if procedure.code is not None else ""
+    return Done(name, _performed(procedure), f"Procedure/{procedure.id}", words)
 
 
 def _performed(procedure: Procedure) -> FhirTime | None:
@@ -142,11 +159,9 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     return parse_time(procedure.performedDateTime or (period.end or period.start if period is not None else None) or "")
 
 
-def _reports(record: PatientRecord, name: str) -> Iterator[Done]:
-    for report, names in record.derive(_final_reports):
-        if name in names:
-            words = report.code.words if report.code is not None else ""
-            yield Done(name, _reported(report), f"DiagnosticReport/{report.id}", words)
+def _of_report(_: PatientRecord, name: str, report: DiagnosticReport) -> Done:
+    words = report.code.words if report.code is not None else ""
+    return Done(name, _reported(report), f"DiagnosticReport/{report.id}", words)
 
 
 def _reported(report: DiagnosticReport) -> FhirTime | None:
@@ -155,13 +170,11 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
     return parse_time(text or "")
 
 
-def _observations(record: PatientRecord, name: str) -> Iterator[Done]:
-    for part, names in record.derive(_final_parts):
-        if name in names:
-            observation, value, _ = part
-            record.note_use(observation)
-            source = f"Observation/{observation.id}" if observation.id else "Observation without id"
-            yield Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))
+def _of_result(record: PatientRecord, name: str, part: CodedPart) -> Done:
+    observation, value, _ = part
+    record.note_use(observation)
+    source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+    return Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))
 
 
 def _concept(value: object) -> CodeableConcept:

@@ -37,13 +37,18 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
 
 class Chart(Struct, frozen=True):
-    """What every recommendation is judged from: the record, its day, the smoking history, the inputs of PREVENT."""
+    """What every recommendation is judged from: the record, its day, the smoking history, the inputs of PREVENT.
+
+    `age` and `sex` are those of the record, which all recommendations ask first.
+    """
 
     record: PatientRecord
     today: date
     smoking: SmokingHistory
     risk: RecordInputs
     knowledge: PreventiveKnowledge
+    age: int | None
+    sex: Literal["male", "female"] | None
 
     def test(self, name: str) -> ScreeningTest:
         """The test of this name."""

@@ -32,7 +32,8 @@ _NEED_WORDS: Final = {
 
 def judge_services(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> tuple[Judgement, ...]:
     """The answer for each recommendation, in the order of the knowledge; `risk` are the inputs of PREVENT."""
-    chart = Chart(record, record.as_of.date(), smoking_history(record), risk, knowledge)
+    smoking = smoking_history(record)
+    chart = Chart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
     return tuple(_judge(service, chart) for service in knowledge.services)
 
 
@@ -48,7 +49,7 @@ def _judge(service: PreventiveService, chart: Chart) -> Judgement:
 
 def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
     """Whom the recommendation is not for: by age, sex, or a condition of the list."""
-    age, sex = chart.record.age_years(), chart.record.sex
+    age, sex = chart.age, chart.sex
     if age is None:
         return judged_unknown(service, "not-charted", "the age is not known")
     if age < service.from_age or (service.to_age is not None and age > service.to_age):

@@ -124,7 +124,7 @@ def _parts(record: PatientRecord, codes: frozenset[str]) -> list[CodedPart]:
         part
         for part in record.screening_parts()
         if part[0].status in USABLE_STATUS
-        and any(coding.code in codes for coding in part[1].code.coding)
+        and not codes.isdisjoint([coding.code for coding in part[1].code.coding])
         and not _is_ahead(part[0], record)
     ]
     for part in found:

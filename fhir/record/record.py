@@ -287,20 +287,18 @@ class PatientRecord:
     # Measured values
 
     def _results(self, analyte: str) -> AnalyteResults:
-        resources = self._open
-        known = resources.results.get(analyte)
-        return known if known is not None else resources.results_of(analyte, self.as_of_epoch)
+        content = self._holder.content
+        if type(content) is not ReadResources:
+            raise RecordReleased
+        known = content.results.get(analyte)
+        return known if known is not None else content.results_of(analyte, self.as_of_epoch)
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """The newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
 
         `Found`, `Refused` where values came and none can be used, or `Absent`. Raises KeyError for an unknown key.
         """
-        resources = self._open
-        known = resources.results.get(analyte)
-        if known is None:
-            known = resources.results_of(analyte, self.as_of_epoch)
-        return known.lookup(max_age_days)
+        return self._results(analyte).lookup(max_age_days)
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """The measurement of `lookup` alone; None where there is none."""

@@ -92,6 +92,8 @@ def _yes_no(title: str, item: EquationInput, given: Any) -> bool:
 
 
 def _number(title: str, item: EquationInput, given: Any) -> float:
+    if type(given) is float and isfinite(given):  # as every feature gives it
+        return given
     unit = item.unit
     if isinstance(given, Quantity):
         given, unit = given.value, given.unit
