@@ -51,7 +51,6 @@ class KeptFacts(Struct, frozen=True, omit_defaults=True):
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decoder: Final = msgspec.json.Decoder(KeptFacts)
 
 
 def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
@@ -61,11 +60,6 @@ def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
         # It was read to find out whose the resource is, and the call has ended: a copy of each would take 0.1 ms.
         structs.force_setattr(each, _WHOSE[type(each)], None)
     return _encode(kept)
-
-
-def read_facts(written: bytes) -> KeptFacts:
-    """The facts that `keep_facts` wrote; msgspec.MsgspecError where they are none."""
-    return _decoder.decode(written)
 
 
 def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:

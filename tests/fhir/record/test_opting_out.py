@@ -4,9 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
-from fhir.record.kept_facts import keep_facts, read_facts, record_of_facts
+from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
 from fhir.record.measurement import WrongPatient
 from fhir.record.reading import OnOtherPatient, read_record, read_value
 from fhir.record.record import PatientRecord
@@ -145,7 +146,7 @@ def test_what_said_so_is_kept_with_the_facts_of_the_decision_and_says_it_again()
     found = record_with(consent(denied()), flag())
     found.keep_facts(keep_facts)
     assert found.opted_out
-    facts = read_facts(found.kept_facts())
+    facts = msgspec.json.decode(found.kept_facts(), type=KeptFacts)
     assert [type(each).__name__ for each in facts.chart] == ["Consent"]
     assert facts.left_out == ("Flag",)
     assert record_of_facts(facts, "p", AS_OF, None, None).opted_out == "Consent/c denies decision support"
