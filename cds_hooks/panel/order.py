@@ -8,6 +8,7 @@ at every line while it is read.
 import gzip
 import re
 import zlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -136,7 +137,7 @@ def order_of(files: list[Path], wanted: Wanted) -> Order | None:
     """
     if len(files) > _MOST_FILES:
         return None
-    digests: list[int] = []
+    digests = array("Q")
     in_order: list[Path] = []
     left_out: list[Path] = []
     tally = GroupingTally()
@@ -153,7 +154,7 @@ def order_of(files: list[Path], wanted: Wanted) -> Order | None:
                 continue
             (left_out if kind and kind not in wanted.types else in_order).append(path)
             if kind == "Patient":
-                digests += _patients(path)
+                digests.extend(_patients(path))
         order = Order(tuple(in_order), tuple(left_out), dealer.shared, tally, *_numbered(digests))
         return order if order.tried() else None
     except OutOfOrder:
@@ -169,9 +170,9 @@ class _Nowhere:
         raise OutOfOrder(has_patient)
 
 
-def _numbered(digests: list[int]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+def _numbered(digests: "array[int]") -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     """The digests in their own order, and the number of each patient."""
-    found = np.array(digests, dtype=np.uint64)
+    found = np.frombuffer(digests, dtype=np.uint64)
     numbers = np.argsort(found, kind="stable").astype(np.uint32)
     found = found[numbers]
     if not len(found) or bool((found[1:] == found[:-1]).any()):
