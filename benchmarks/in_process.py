@@ -23,9 +23,9 @@ class InProcess:
         self._app = app
         self._loop = asyncio.new_event_loop()
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of the answer; WrongAnswer when its status is not 200."""
-        return self._loop.run_until_complete(self._one(method, path, body or b""))
+    def call(self, method: str, path: str, body: bytes | None = None, status: int = 200) -> bytes:
+        """The body of the answer; WrongAnswer when it has another status."""
+        return self._loop.run_until_complete(self._one(method, path, body or b"", status))
 
     def close(self) -> None:
         """No calls after this."""
@@ -43,7 +43,7 @@ class InProcess:
 
         self._loop.run_until_complete(together())
 
-    async def _one(self, method: str, path: str, body: bytes) -> bytes:
+    async def _one(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
         sent: list[Any] = []
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}
@@ -56,7 +56,7 @@ class InProcess:
 
         await self._app(scope, receive, send)
         answer = b"".join(message.get("body", b"") for message in sent)
-        if sent[0]["status"] != 200:
+        if sent[0]["status"] != status:
             raise WrongAnswer(f"{method} {path} was answered {sent[0]['status']}: {answer[:500].decode()}")
         return answer
 

@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -47,15 +47,33 @@ def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Pa
                 assert not left, f"{entry['id']} about {patient.origin} leaves {left}"
 
 
-def _left_by(service: InProcess, path: str, request: ChangingRequest) -> Counter[str]:
+@pytest.mark.parametrize(
+    ("status", "broken"),
+    [
+        pytest.param(400, lambda body: body[:-1], id="no JSON"),
+        pytest.param(400, lambda body: body.replace(b'"hook"', b'"crook"'), id="no hook"),
+        pytest.param(400, lambda body: body.replace(b'"patientId"', b'"personId"'), id="no patient named"),
+        pytest.param(400, lambda body: body + b"\xff", id="no UTF-8"),
+        pytest.param(412, lambda body: body.replace(b'"prefetch"', b'"postfetch"'), id="no prefetch"),
+    ],
+)
+def test_no_refused_call_leaves_garbage(samples: list[Patient], status: int, broken: Callable[[bytes], bytes]) -> None:
+    """The collector looks seldom (`settle_memory`): what a refused call left would keep its body for long."""
+    with service_in_process() as service:
+        entry = next(each for each in discover(service.call_json) if each["id"] == "liver-assessment")
+        request = ChangingRequest(broken(build_body(entry, samples[0])))
+        assert not _left_by(service, f"/cds-services/{entry['id']}", request, status)
+
+
+def _left_by(service: InProcess, path: str, request: ChangingRequest, status: int = 200) -> Counter[str]:
     """The names of what a second call leaves in circles."""
-    service.call("POST", path, request.next())
+    service.call("POST", path, request.next(), status)
     gc.collect()
     gc.freeze()  # what is there already is not walked again
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
-        service.call("POST", path, request.next())
+        service.call("POST", path, request.next(), status)
         gc.collect()
         return Counter(getattr(one, "__qualname__", type(one).__name__) for one in gc.garbage)
     finally:
