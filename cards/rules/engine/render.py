@@ -212,9 +212,11 @@ def _speak(match: Match, band: CompiledBand) -> Finding:
     indicator = "info" if milder else "warning" if lower else indicator
     text = _Text(declared.id, indicator, band.when, summary, band.detail, not unsure, declared.cites)
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
+    if not match.less:
+        return _finding(rule, text, offers, context, (*milder, *lower))
     also = context.with_partners(match.less)
-    named = (f"The same rule, milder: {', '.join(also.partner_names())}.",) if match.less else ()
-    return _finding(rule, text, offers, context, (*milder, *lower, *named), also.partner_facts())
+    named = f"The same rule, milder: {', '.join(also.partner_names())}."
+    return _finding(rule, text, offers, context, (*milder, *lower, named), also.partner_facts())
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:

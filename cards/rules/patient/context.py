@@ -8,7 +8,7 @@ from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside, knows_medications
-from cards.rules.patient.pair_context import PairContext, medication_fact
+from cards.rules.patient.pair_context import PairContext, meant_name, medication_fact
 from cards.rules.patient.session import PatientSession
 from cards.text import format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions
@@ -16,6 +16,7 @@ from fhir.mapping.kidney import KidneyEstimate
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
 
+_ESTIMATES = frozenset(ESTIMATES)
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
 _UNKNOWN = {
     "each_dose": ("dose_mg", "dose-not-entered", "the dose is {not_entered}."),
@@ -188,7 +189,7 @@ class RuleContext(PairContext):
 
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [medication_fact(one, _meant(selector, one)) for one in self.taken(selector)]
+        return [medication_fact(one, meant_name(selector, one)) for one in self.taken(selector)]
 
     def taken(self, selector: Selector) -> list[CurrentMedication]:
         """Such drugs that are active or in another draft."""
@@ -340,7 +341,7 @@ class RuleContext(PairContext):
         """Sentences about how sure the facts are."""
         used = frozenset(uses)
         said = [note for estimate in self._estimates(used) for note in measurements.notes(estimate)]
-        if used & {*ESTIMATES, "lab:creatinine"}:
+        if "lab:creatinine" in used or not _ESTIMATES.isdisjoint(used):
             said += self.session.unstable_notes
         if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
             said.append(f"A pregnancy test on {self.session.pregnancy_doubt.time.date} was negative.")
@@ -393,8 +394,6 @@ class RuleContext(PairContext):
         return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
 
     def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:
+        if _ESTIMATES.isdisjoint(uses):
+            return []
         return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
-
-
-def _meant(selector: Selector, one: CurrentMedication) -> str:
-    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name

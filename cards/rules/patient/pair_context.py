@@ -126,6 +126,11 @@ def medication_fact(one: CurrentMedication, name: str, more: str = "") -> Fact:
     return Fact("medication", f"{words}{more}{ended}", name, effective=one.since, source=one.source)
 
 
+def meant_name(selector: Selector, one: CurrentMedication) -> str:
+    """The ingredients of the medication that the selector means."""
+    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name
+
+
 def _has_dosage(taken: CurrentMedication) -> bool:
     order = taken.order
     return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)

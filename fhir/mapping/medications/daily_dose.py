@@ -19,11 +19,15 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.mapping.medications.plain_order import PlainOrder, order_of, plain_order, supply_of
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.datatypes import Dosage, Quantity
-from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.resources import DispenseRequest, MedicationStatement
+from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import dose_unit
+from fhir.terminology.medication_strength import Strength
+from fhir.terminology.medications import Ingredient
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
 
@@ -74,6 +78,12 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     """
     if not identity.recognised:
         return DailyDose(problem=DoseProblem("the medication is not recognised"))
+    if weight_kg is None and (plain := plain_order(order)) is not None:
+        return _plain_dose(identity.ingredients, identity.strengths, identity.millilitres, plain)
+    return _computed(order, identity, weight_kg)
+
+
+def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | None) -> DailyDose:
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
@@ -83,7 +93,7 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     dose = _together([_dose(one, what) for one, what in zip(instructions, said, strict=True)], sequential)
     if not dosages and dose.certainty == "unknown":
         dose = DailyDose(problem=NO_DOSAGE)
-    dispense = _supply(order)
+    dispense = supply_of(order)
     if dose.duration_days is None and (days := _days(dispense, instructions, sequential)) is not None:
         dose = replace(dose, duration_days=days)
     # What is left open may be filled by a quantity and the days it is to last; a contradiction may not.
@@ -93,13 +103,15 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     return dose
 
 
-def _supply(order: Order) -> DispenseRequest | None:
-    """What the pharmacy is asked for, or gave out."""
-    if isinstance(order, MedicationRequest):
-        return order.dispenseRequest
-    if isinstance(order, MedicationDispense):
-        return DispenseRequest(quantity=order.quantity, expectedSupplyDuration=order.daysSupply)
-    return None
+@remembered("plain doses", entries=4096, longest=300)
+def _plain_dose(
+    ingredients: tuple[Ingredient, ...],
+    strengths: tuple[Strength | None, ...],
+    millilitres: float | None,
+    plain: PlainOrder,
+) -> DailyDose:
+    """The dose of an order that says no more than this: the same for whoever takes a product of these strengths."""
+    return _computed(order_of(plain), MedicationIdentity("", ingredients, strengths, millilitres=millilitres), None)
 
 
 def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationIdentity) -> DailyDose | None:
