@@ -20,7 +20,7 @@ from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
-from cards.validation_cache import ValidationCache, ValidationFault, ValidShapes
+from cards.validation_cache import ValidationCache
 from fhir.terminology.analytes import LOINC
 
 Json: TypeAlias = dict[str, Any]
@@ -383,39 +383,7 @@ def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None
 # Is it valid
 
 
-def load_fhir_models() -> None:
-    """Load the FHIR models now (a third of a second) instead of with the first suggestion."""
-    _model("MedicationRequest")
-    _faults({})
-
-
 def _check_valid(resource: Json, original: Json, context: SuggestionContext) -> None:
-    faults = context.validation_cache.faults(resource, _known_faults)
-    new = faults - context.validation_cache.faults(original, _known_faults) if faults and original else faults
+    new = context.validation_cache.new_faults(resource, original)
     if new:
         raise SuggestionWithheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
-
-
-_shapes: Final = ValidShapes()
-
-
-def _known_faults(resource: Json) -> set[ValidationFault]:
-    return set(_shapes.faults(resource, _faults))
-
-
-def _faults(resource: Json) -> set[tuple[str, str]]:
-    """Where the resource breaks FHIR R4B, and how; without the values."""
-    from pydantic import ValidationError  # the library takes a while to load and most answers need no suggestion
-
-    try:
-        _model(str(resource.get("resourceType", "MedicationRequest"))).model_validate(resource)
-    except ValidationError as error:
-        return {(".".join(map(str, one["loc"])), one["type"]) for one in error.errors(include_url=False)}
-    return set()
-
-
-def _model(kind: str) -> Any:
-    from fhir.resources.R4B.medicationrequest import MedicationRequest
-    from fhir.resources.R4B.servicerequest import ServiceRequest
-
-    return {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest}[kind]

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cards.suggest import load_fhir_models
+from cards.validation_cache import load_fhir_models
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.store import AccessStore

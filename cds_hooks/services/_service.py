@@ -109,17 +109,18 @@ class ServiceInput(Struct, frozen=True):
         *,
         signing: bool,
         active_orders: bool = False,
+        originals: OriginalOrders | None = None,
     ) -> OrderOutcome:
         """The cards for the drafts named in `judged` (None: for all) with everything of this call.
 
-        `signing` and `active_orders` as in cards/compose/orders.py.
+        `signing` and `active_orders` as in cards/compose/orders.py; `originals` where the service looked there already.
         """
         return check_orders(
             self.record,
             drafts,
             judged,
             self.card_uuid,
-            original=OriginalOrders(self.sent).original,
+            original=(originals or OriginalOrders(self.sent)).original,
             suppress=self.suppress,
             validation_cache=self.validations(),
             signing=signing,

@@ -45,7 +45,8 @@ async def decide(call: ServiceInput) -> Advice:
     if record.deceased:
         return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
     call.prefetch.require("medications")
-    active = list(_active_orders(call))
+    charted = OriginalOrders(call.sent)
+    active = list(_active_orders(call, charted))
     if len(active) > call.max_drafts:
         raise PayloadTooLarge(
             f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call "
@@ -55,7 +56,7 @@ async def decide(call: ServiceInput) -> Advice:
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     names = [each.draft.name for each in judged]
-    outcome = call.check_orders(drafts, names, signing=True, active_orders=True)
+    outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     advice = Advice(silences=list(outcome.silences))
     advice.reads = call.reads_of(outcome.cards, outcome.medications)
     advice.cards = [_at_discharge(card, call) for card in outcome.cards]
@@ -70,8 +71,7 @@ async def decide(call: ServiceInput) -> Advice:
 # The active orders
 
 
-def _active_orders(call: ServiceInput) -> Iterator[_Active]:
-    charted = OriginalOrders(call.sent)
+def _active_orders(call: ServiceInput, charted: OriginalOrders) -> Iterator[_Active]:
     for position, medication in enumerate(active_medications(call.record)):
         order = medication.order
         if isinstance(order, MedicationRequest):
