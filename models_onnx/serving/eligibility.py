@@ -1,6 +1,7 @@
 """Whether to score a person: population, enough inputs, values inside the trained range. Reads the manifest only."""
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ WHAT_IS_MISSING = (INPUT_MISSING, TOO_FEW_INPUTS)
 
 def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
     """Whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
-    if age_years is None or np.isnan(age_years):
+    if age_years is None or isnan(age_years):
         text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
         return NotScored(UNKNOWN_AGE, text)
     if age_years < manifest.population.age_low:
@@ -50,7 +51,8 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
 
 def lacks_inputs(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
     """What `not_scored` has against this vector for what is missing; it needs no run of the model."""
-    absent = {item.name for item, gone in zip(manifest.features, np.isnan(values).tolist(), strict=True) if gone}
+    pairs = zip(manifest.features, values.tolist(), strict=True)
+    absent = {item.name for item, value in pairs if isnan(value)}
     return (_missing(manifest, absent) or _too_few(manifest, absent)) if absent else None
 
 
@@ -61,7 +63,7 @@ def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
 
 def may_be_scored(manifest: Manifest, prediction: Prediction) -> bool:
     """Whether `not_scored` has nothing against this prediction, by the masks that the model file gives with it."""
-    if prediction.out_of_range.any():
+    if True in prediction.out_of_range.tolist():
         return False
     missing = prediction.missing.tolist()
     if not any(missing):
