@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, TypeAlias
 
 from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
@@ -85,6 +85,10 @@ class CompiledMissingData:
     suggestions: tuple[CompiledSuggestion, ...]
 
 
+NumberedBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
+"""Bands of a rule, each with its position."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
     """A rule ready to judge an order; `id` is that of the declared rule."""
@@ -94,6 +98,7 @@ class CompiledRule:
     family: Family
     trigger: CompiledTrigger
     bands: tuple[CompiledBand, ...]
+    numbered_bands: NumberedBands
     quiet: tuple[CompiledSilentWhen, ...]
     missing: tuple[CompiledMissingData, ...]
     questions: tuple[tuple[str, Predicate], ...]
@@ -151,6 +156,7 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         family=family,
         trigger=trigger,
         bands=bands,
+        numbered_bands=tuple(enumerate(bands)),
         quiet=quiet,
         missing=missing,
         questions=questions,

@@ -16,7 +16,13 @@ from msgspec.structs import replace
 
 from cards.card import SEVERITY, Coding, Indicator
 from cards.extension import Fact
-from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule, CompiledSuggestion
+from cards.rules.engine.compile import (
+    CompiledBand,
+    CompiledMissingData,
+    CompiledRule,
+    CompiledSuggestion,
+    NumberedBands,
+)
 from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
@@ -213,24 +219,20 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | Silence
 
 
-PossibleBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
-"""The bands of a rule that can be true for a medication, each with its position."""
-
-
-def possible_bands(rule: CompiledRule, medication: MedicationIdentity, *, has_partner: bool) -> PossibleBands:
+def possible_bands(rule: CompiledRule, medication: MedicationIdentity, *, has_partner: bool) -> NumberedBands:
     """The bands that can be true or unknown for the drafted medication, whoever the patient is."""
-    return tuple(
-        (position, band) for position, band in enumerate(rule.bands) if band.when.is_possible(medication, has_partner)
-    )
+    found = tuple(one for one in rule.numbered_bands if one[1].when.is_possible(medication, has_partner))
+    # Mostly all of them: these are remembered with thousands of medications.
+    return rule.numbered_bands if len(found) == len(rule.numbered_bands) else found
 
 
-def evaluate_rule(rule: CompiledRule, bands: PossibleBands, context: RuleContext) -> Evaluation:
+def evaluate_rule(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> Evaluation:
     """The match of the rule in this context, or why it has none."""
     return _unless_answered(_decide(rule, bands, context))
 
 
 def evaluate_partners(
-    rule: CompiledRule, bands: PossibleBands, alone: RuleContext, partners: Iterable[CurrentMedication]
+    rule: CompiledRule, bands: NumberedBands, alone: RuleContext, partners: Iterable[CurrentMedication]
 ) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
     evaluation = [_decide(rule, bands, alone.before((one,), rule.trigger)) for one in partners]
@@ -254,7 +256,7 @@ def _rank(match: Match) -> tuple[int, int]:
     return match.rank
 
 
-def _decide(rule: CompiledRule, bands: PossibleBands, context: RuleContext) -> Evaluation:
+def _decide(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> Evaluation:
     undecided = []
     for position, band in bands:
         truth = band.when.test(context)

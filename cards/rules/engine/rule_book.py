@@ -12,14 +12,13 @@ from typing import NamedTuple, TypeAlias
 
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.conditions.words.medications import SIGNING
-from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
+from cards.rules.engine.compile import CompiledRule, NumberedBands, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (
     Evaluation,
     Finding,
     Match,
     NoMatch,
-    PossibleBands,
     Silence,
     evaluate_partners,
     evaluate_rule,
@@ -27,7 +26,7 @@ from cards.rules.engine.finding import (
 )
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.language.table import read_table
-from cards.rules.language.trigger import Activation, is_test
+from cards.rules.language.trigger import Activation, Selector, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, knows_medications
@@ -107,9 +106,9 @@ class ActivatedRule(NamedTuple):
 
     rule: CompiledRule
     activation: Activation
-    alone: PossibleBands
+    alone: NumberedBands
     """The bands that can be true without a partner, and those beside one."""
-    beside: PossibleBands
+    beside: NumberedBands
     has_partners: bool
     """Whether partners are looked for, and which ingredients and classes they have where they are those of a pair."""
     partner_keys: frozenset[str]
@@ -119,15 +118,20 @@ class ActivatedRule(NamedTuple):
     @classmethod
     def of(cls, rule: CompiledRule, activation: Activation, medication: MedicationIdentity) -> "ActivatedRule":
         """The rule as this medication activates it."""
+        has_partners = bool(activation.partners or activation.same_ingredient or activation.same_class)
         return cls(
             rule,
             activation,
-            possible_bands(rule, medication, has_partner=False),
-            possible_bands(rule, medication, has_partner=True),
-            bool(activation.partners or activation.same_ingredient or activation.same_class),
-            frozenset().union(*(one.keyed for one in activation.partners)),
+            possible_bands(rule, medication, has_partner=False) if activation.alone else (),
+            possible_bands(rule, medication, has_partner=True) if has_partners else (),
+            has_partners,
+            _keys_of(activation.partners),
             any(one.washout_days for one in activation.partners),
         )
+
+
+def _keys_of(partners: Sequence[Selector]) -> frozenset[str]:
+    return partners[0].keyed if len(partners) == 1 else frozenset().union(*(one.keyed for one in partners))
 
 
 class RuleBook:
