@@ -61,7 +61,7 @@ class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
     They are found when the first one is asked for, and only what is asked for is decoded: most answers stop or change
-    none. What is written as nearly every client writes it is found by its first bytes (1.6 of 34 million instructions
+    none. What is written as nearly every client writes it is found by its first bytes (1.4 of 34 million instructions
     of an order-sign call less than splitting all values into their resources); the values are split for the rest.
     """
 
