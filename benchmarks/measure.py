@@ -138,7 +138,7 @@ def _measure_servers(wanted: Wanted, measured: Measured, progress: Progress) -> 
                 _compare_all(wanted, measured, service, subjects, folder, progress)
             calls = [(subject.path, bodies[size]) for subject, bodies in subjects for size in (_middle(bodies),)]
             if "rate" in wanted.parts:
-                measured.rate = _latencies(measure_rate(service, calls, folder, wanted.plan.cores, wanted.rate_seconds))
+                measured.rate = _rates(wanted, service, calls, folder)
         if "memory" in wanted.parts:
             task = progress.add_task(f"memory over {wanted.memory_calls:,} distinct calls", total=5)
             with _service(wanted, folder) as service:
@@ -150,6 +150,16 @@ def _measure_servers(wanted: Wanted, measured: Measured, progress: Progress) -> 
             measured.start = measure_starting(body, path, wanted.plan.cores, wanted.starts)
         if "kills" in wanted.parts and wanted.kills:
             measured.kills = _kill(wanted, path, body, folder, progress)
+
+
+def _rates(wanted: Wanted, service: Server, calls: list[tuple[str, bytes]], folder: Path) -> dict[str, Any]:
+    """The latencies of the service at the steady rate, and those of the bare handler on the same bodies after it."""
+    plan = wanted.plan
+    ours = _latencies(measure_rate(service, calls, folder, plan.cores, wanted.rate_seconds))
+    with running("bare", bare_command(wanted.workers), folder, plan.cores.server) as bare_server:
+        same = [(bare.PATH, body) for _, body in calls]
+        tally = measure_rate(bare_server, same, folder, plan.cores, wanted.rate_seconds)
+    return {**ours, "bare": _latencies(tally)}
 
 
 @contextmanager

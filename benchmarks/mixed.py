@@ -59,11 +59,13 @@ def _write(calls: list[tuple[str, bytes]], folder: Path, name: str) -> list[str]
 
 
 def rate_sentence(tally: dict[str, Any]) -> str:
-    """The latencies at the steady rate."""
+    """The latencies at the steady rate, beside those that this machine gives a handler that does nothing."""
+    bare = tally["bare"]
     return (
         f"{RATE:.0f} calls a second, all services in turn: p50 {tally['p50_ms']:.1f} ms, p90 {tally['p90_ms']:.1f}, "
         f"p99 {tally['p99_ms']:.1f} (goal ≤ {P99_GOAL_MS:.0f}), worst {tally['max_ms']:.1f}; "
-        f"errors: {tally['errors'] or 'none'}"
+        f"errors: {tally['errors'] or 'none'}. The bare handler on the same bodies: p50 {bare['p50_ms']:.1f} ms, "
+        f"p90 {bare['p90_ms']:.1f}, p99 {bare['p99_ms']:.1f}, worst {bare['max_ms']:.1f}"
     )
 
 
