@@ -33,6 +33,8 @@ _DURATION_WORDS = re.compile(
     r"\b(?P<lead>for|x|×|during)\s*\d+\s*-?\s*(?:days?|d|weeks?|wks?|months?)\b", re.IGNORECASE
 )
 _CLOSE = 1e-9
+# No pharmacy gives out more tablets or millilitres for one order; what comes out beyond it came from a wrong number.
+_MOST_UNITS = 1_000_000
 _NOTHING_SAID = read_sig("")
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|half|double|dose)\b", re.IGNORECASE)
 
@@ -147,7 +149,7 @@ def _is_slow(drafted: DraftMedication) -> bool:
 
 
 def _is_whole(count: float) -> bool:
-    return count >= 1 and abs(count - round(count)) <= _CLOSE
+    return 1 <= count <= _MOST_UNITS and abs(count - round(count)) <= _CLOSE
 
 
 def _set_product(order: Json, product: Product) -> None:
@@ -292,11 +294,12 @@ def _times_per_day(sig: Sig) -> float:
 def _scale_quantity(order: Json, ratio: float | None) -> None:
     dispense = _there(order, "dispenseRequest")
     value = _there(dispense, "quantity").get("value")
-    if ratio is None or not isinstance(value, int | float):
+    scaled = value * ratio if ratio is not None and isinstance(value, int | float) else math.nan
+    if ratio is None or not 0 <= scaled <= _MOST_UNITS:
         # A number of tablets for the old dose is worse than none.
         dispense.pop("quantity", None)
     elif abs(ratio - 1.0) > _CLOSE:
-        dispense["quantity"]["value"] = math.ceil(value * ratio - _CLOSE)
+        dispense["quantity"]["value"] = math.ceil(scaled - _CLOSE)
 
 
 def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
@@ -334,7 +337,7 @@ def _fill_days(drafted: DraftMedication, fills: int) -> float | None:
     if dispense is not None and dispense.expectedSupplyDuration is not None:
         return quantity_days(dispense.expectedSupplyDuration)
     days_in_all = drafted.dose.duration_days
-    return days_in_all / fills if days_in_all else None
+    return days_in_all / fills if days_in_all and fills > 0 else None
 
 
 def _bound(dosage: Json, new_days: int) -> bool:

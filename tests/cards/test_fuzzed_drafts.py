@@ -1,9 +1,12 @@
 """Drafts broken in every way: each is judged, or passed over with a reason; none takes the call down."""
 
 import copy
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +56,7 @@ JUNK: st.SearchStrategy[Any] = st.sampled_from(
         0,
         -1,
         1e308,
+        5e-324,
         True,
         [],
         {},
@@ -99,3 +103,35 @@ def test_a_spoilt_draft_is_judged_or_passed_over_with_a_reason(draft: Json, pati
     for _, after in accepted(outcome, [draft]):
         again = check(record, after)
         assert len(again.cards) <= len(outcome.cards)
+
+
+EXTREMES = (0, -3, 1e308, 5e-324, 1e-300, 1e15, 2**63 - 1)
+UNITS_OF_TIME = ("s", "min", "h", "d", "wk", "mo", "a")
+
+
+def _with_extremes(draft: Json) -> Iterator[Json]:
+    """The draft with each of its numbers replaced by each extreme; a period in each unit of time, with a count."""
+    for *path, last in _places(draft):
+        changed = copy.deepcopy(draft)
+        parent: Any = changed
+        for step in path:
+            parent = parent[step]
+        if isinstance(parent[last], int | float):
+            for value, unit in product(EXTREMES, UNITS_OF_TIME if last == "period" else ("",)):
+                parent[last] = value
+                if unit:
+                    parent |= {"periodUnit": unit, "count": 3}
+                yield copy.deepcopy(changed)
+
+
+@pytest.mark.parametrize("whole", WHOLE, ids=lambda draft: draft["medicationCodeableConcept"]["text"])
+@pytest.mark.parametrize("patient", [PATIENTS[0], PATIENTS[2]], ids=("eGFR 38", "86 years"))
+def test_a_number_that_cannot_be_right_takes_no_call_down_and_makes_no_amount(whole: Json, patient: Json) -> None:
+    drafts = list(_with_extremes(whole))
+    assert len(drafts) > 5 * len(EXTREMES)
+    for draft in drafts:
+        outcome = check(record_of(patient, AS_OF), drafts_of(draft))
+        for card in outcome.cards:
+            for action in (action for suggestion in card.suggestions for action in suggestion.actions):
+                supply = (action.resource or {}).get("dispenseRequest", {}).get("quantity", {})
+                assert supply.get("value", 0) <= 1e6 or supply["value"] in EXTREMES

@@ -63,11 +63,17 @@ def _ordered(given: tuple[DoseAndRate, ...]) -> DoseAndRate | None:
     return given[0] if given else None
 
 
+# Beyond them no unit of a dose is meant, and sums and shares are no numbers any more.
+_LEAST, _MOST = 1e-9, 1e12
+
+
 def _of_quantities(low: Quantity, high: Quantity, identity: MedicationIdentity) -> tuple[DoseAmount | None, Problem]:
     if low.value is None or high.value is None or high.value < 0 or low.value < 0:
         return None, None
     if low.comparator or high.comparator:
         return None, DoseProblem("the dose is not an exact number")
+    if high.value > _MOST or 0.0 < low.value < _LEAST:
+        return None, DoseProblem("the dose cannot be right")
     unit, problem = _unit(high, identity)
     if unit is None:
         return None, problem

@@ -30,6 +30,8 @@ TIMES_PER_DAY = {
 # EventTiming codes that say "a meal" without saying which: how many meals a person takes is not in the order.
 _ANY_MEAL = frozenset({"C", "AC", "PC"})
 _CLOSE = 1e-9
+# A second and a century: what is beyond them was never meant, and dividing by it gives no number.
+_LEAST_PERIOD_DAYS, _MOST_PERIOD_DAYS = 1 / 86_400, 36_525.0
 
 
 class Schedule(Struct, frozen=True, gc=False):
@@ -125,10 +127,13 @@ def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, DoseProblem
         return None, None, DoseProblem(f"the unit of the period is {named}")
     if repeat.period <= 0:
         return None, None, DoseProblem("the period is 0 or less")
+    shortest, longest = repeat.period * unit, max(repeat.period, repeat.periodMax or 0.0) * unit
+    if shortest < _LEAST_PERIOD_DAYS or longest > _MOST_PERIOD_DAYS:
+        return None, None, DoseProblem("the period cannot be right")
     times = repeat.frequency or 1
-    high = max(times, repeat.frequencyMax or times) / (repeat.period * unit)
-    low = times / (max(repeat.period, repeat.periodMax or 0.0) * unit)
-    if repeat.dayOfWeek and repeat.period * unit <= 1.0:
+    high = max(times, repeat.frequencyMax or times) / shortest
+    low = times / longest
+    if repeat.dayOfWeek and shortest <= 1.0:
         share = len(set(repeat.dayOfWeek)) / 7.0
         low, high = low * share, high * share
     if by_clock is not None and by_clock > high + _CLOSE:

@@ -57,6 +57,9 @@ class TestUnits:
             (amount(5, "mg/kg"), "for each kilogram and no weight"),
             (amount(5, "mL"), "strength"),
             (amount(10, "units"), "units of activity"),
+            (amount(1e308, "mg"), "the dose cannot be right"),
+            (amount(1e13), "the dose cannot be right"),
+            (amount(5e-324, "tablet"), "the dose cannot be right"),
             (amount(1, "tablet", "mg"), "unit says tablet, its code says mg"),
             (
                 amount(1) | {"doseAndRate": [{"doseQuantity": {"value": 1, "unit": "tablet", "comparator": "<"}}]},

@@ -157,3 +157,13 @@ def test_code_and_repeat_may_agree_but_not_contradict() -> None:
         False,
         "timing code and repeat contradict each other",
     )
+
+
+@pytest.mark.parametrize(
+    ("period", "unit"), [(1e308, "d"), (1e308, "a"), (5e-324, "h"), (5e-324, "a"), (1e-9, "d"), (101, "a")]
+)
+def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(period: float, unit: str) -> None:
+    schedule = _schedule(repeat={"frequency": 2, "period": period, "periodUnit": unit, "count": 3})
+    assert (schedule.is_known, str(schedule.problem)) == (False, "the period cannot be right")
+    longest = _schedule(repeat={"frequency": 2, "period": 1, "periodMax": 1e308, "periodUnit": "d"})
+    assert str(longest.problem) == "the period cannot be right"
