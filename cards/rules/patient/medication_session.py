@@ -88,8 +88,6 @@ class MedicationSession:
         other._found_ended = self._found_ended
         # The same objects in both: by them it is seen what is taken in both (`changed`).
         other._on_record, other._record_by_key = self._active_on_record, self._record_by_key
-        if {one.reference for one in self._drafts} == {one.reference for one in other._drafts}:
-            other._found_active = self._found_active
         return other
 
     @cached_property
@@ -207,7 +205,9 @@ class MedicationSession:
     def _find_active(self) -> tuple[CurrentMedication, ...]:
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
         again = {draft.reference for draft in self._drafts if draft.order is not None}
-        return tuple(one for one in self._active_on_record if not (one.source in again and self._is_drafted_again(one)))
+        on_record = self._active_on_record
+        found = tuple([one for one in on_record if not (one.source in again and self._is_drafted_again(one))])
+        return on_record if len(found) == len(on_record) else found
 
     @property
     def _active_on_record(self) -> tuple[CurrentMedication, ...]:

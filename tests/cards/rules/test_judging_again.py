@@ -84,6 +84,17 @@ def test_the_same_for_ten_drafts_that_meet_one_another() -> None:
     assert _compare(record, drafts, stopped[:6], read_draft(draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "o"))) > 100
 
 
+def test_another_drug_under_the_id_of_an_order_does_not_take_the_place_of_that_order(as_of: datetime) -> None:
+    patient = {"active": ["861007"]}  # metformin
+    (order,) = _orders(bundle_of(patient, as_of)["entry"])
+    again = read_draft({**draft_of({"drug": "metformin 500 MG Oral Tablet"}), "id": order["id"]})
+    other = read_draft({**draft_of({"drug": "warfarin 5 MG Oral Tablet"}), "id": order["id"]})
+    session = PatientSession(record_of(patient, as_of), [again])
+    assert session.active == ()
+    assert [one.medication.name for one in session.with_drafts([other]).active] == ["metformin"]
+    session.release()
+
+
 def test_a_rule_that_reads_nothing_of_a_change_is_not_evaluated_again() -> None:
     call = build_call()
     drafts = read_drafts(orjson.loads(call.drafts)["entry"])
