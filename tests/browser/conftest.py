@@ -18,6 +18,7 @@ from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
+from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 
@@ -117,6 +118,7 @@ def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
         )
         answer = page.goto(url)
         assert answer is not None
+        wait_for_autofocus(page)
         return page
 
     yield open_

@@ -7,9 +7,10 @@ from playwright.sync_api import Page
 
 from tests.browser.accessible import serious_faults
 
-__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "cut_off", "serious_faults", "tab_to"]
+__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "cut_off", "serious_faults", "tab_to", "wait_for_autofocus"]
 
 WIDTHS = (360, 700, 701, 1100, 1480, 1600)
+_WAITS_FOR_FOCUS = "document.querySelector('[autofocus]') !== null && document.activeElement === document.body"
 _CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.vh, svg, pre, textarea, select')
     && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
@@ -29,6 +30,18 @@ def cut_off(page: Page) -> list[str]:
     """The elements of the page that reach beyond the right edge of its window."""
     found: list[str] = page.evaluate(_CUT_OFF)
     return found
+
+
+def wait_for_autofocus(page: Page) -> None:
+    """Waits until the field that takes the focus by itself has it.
+
+    Chromium gives it the focus with the first frame; a Tab before that is noted on the console, which fails a test.
+    """
+    for _ in range(200):
+        if not page.evaluate(_WAITS_FOR_FOCUS):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the field with autofocus has not taken the focus within 10 s")
 
 
 def tab_to(page: Page, name: str, most: int = 80) -> None:
