@@ -73,7 +73,7 @@ def refuse_newer(found: str | None) -> None:
 
 
 def _made_at_once(connection: Connection) -> bool:
-    """Whether the script of this version made the tables of an empty SQLite file: 10 ms in place of alembic's 150."""
+    """Whether the script of this version made the tables of an empty SQLite file: without alembic, whose import alone takes 0.13 s."""
     version, *statements = SQLITE_SCRIPT.read_text(encoding="utf-8").strip().split("\n\n")
     if version != f"-- {SCHEMA_VERSION}" or connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first():
         return False

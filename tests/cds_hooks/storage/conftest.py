@@ -29,7 +29,7 @@ def postgres_server() -> Iterator[str]:
 
     server = get_server(folder / "data", cleanup_mode="stop")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # Its files do not outlive the run. With fsync the end alone took 95 s after 200 databases.
+        # Its files do not outlive the run. With fsync the end alone took 95 s on a busy machine.
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
