@@ -64,17 +64,27 @@ def write(
 ) -> None:
     """Write every page that is made from the code into the folder of the documentation, and the schema of a new record.
 
-    Exit code 2 where the folder is not that of the documentation.
+    Exit code 2 where the folder is not that of the documentation, or where a file cannot be written: the schema is
+    beside the code of this program, in cds_hooks/storage/migrations.
 
     Example: cds-hooks reference write
     """
     if not (docs / "contents.toml").is_file():
         typer.echo(f"{docs} is not the folder of the documentation: it has no contents.toml.", err=True)
         raise typer.Exit(2)
-    for name, page in made_pages(context.find_root().command).items():
-        (docs / name).parent.mkdir(parents=True, exist_ok=True)
-        (docs / name).write_text(page, encoding="utf-8")
-    SQLITE_SCRIPT.write_text(sqlite_script(), encoding="utf-8")
+    made = {docs / name: page for name, page in made_pages(context.find_root().command).items()}
+    for path, text in {**made, SQLITE_SCRIPT: sqlite_script()}.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            what = "the schema of a new record" if path == SQLITE_SCRIPT else "a page of the documentation"
+            typer.echo(
+                f"{path} ({what}) cannot be written: {error.strerror}. Run this command in a checkout of the project "
+                "that you may write to.",
+                err=True,
+            )
+            raise typer.Exit(2) from error
 
 
 def features_page() -> str:

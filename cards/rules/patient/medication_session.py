@@ -133,12 +133,6 @@ class MedicationSession:
         return found
 
     @property
-    def derived(self) -> dict[object, object]:
-        """What families derive once of this patient with these drafts."""
-        self.reads.append(EVERYTHING)
-        return self._derived
-
-    @property
     def drafts(self) -> tuple[DraftOrder, ...]:
         """Everything that is drafted."""
         self.reads.append(EVERYTHING)

@@ -75,6 +75,8 @@ class OpioidView:
     def __init__(self, session: PatientSession, drafted: DraftMedication) -> None:
         self._session = session
         self._drafted = drafted
+        # Asked here, though used later: so each rule that asks for this view is noted to have read what is taken.
+        self._active = session.active
         own = tuple(self._of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
         beside = tuple(self._beside())
         replaced = {_key(part) for part in own} | {_key(part) for part in beside if part.is_draft}
@@ -141,7 +143,7 @@ class OpioidView:
         """The orders that the draft says it renews: they are no part of the new total."""
         prior = self._drafted.order.priorPrescription
         named = {prior.reference if prior is not None else None, *_based_on(self._drafted)}
-        for one in self._session.active:
+        for one in self._active:
             if one.source in named:
                 yield from self._of_taken(one)
 
@@ -161,20 +163,12 @@ class OpioidView:
 
 def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
     """The opioids of the draft, derived once: a draft belongs to one chart."""
-    key = ("opioids", drafted.draft.name)
-    known = session.derived.get(key)
-    if not isinstance(known, OpioidView):
-        known = session.derived[key] = OpioidView(session, drafted)
-    return known
+    return session.derive(("opioids", drafted.draft.name), lambda: OpioidView(session, drafted))
 
 
 def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
     """Whether naloxone or nalmefene by itself was ordered, given out, stated or drafted in that time."""
-    key = ("rescue naloxone", within_days)
-    known = session.derived.get(key)
-    if not isinstance(known, bool):
-        known = session.derived[key] = _has_rescue(session, within_days)
-    return known
+    return session.derive(("rescue naloxone", within_days), lambda: _has_rescue(session, within_days))
 
 
 def _has_rescue(session: PatientSession, within_days: float) -> bool:

@@ -5,7 +5,7 @@ Several conditions and texts of one finding rest on the same search in the chart
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, needs, only
 from cards.rules.language.rule import LabOrder, OrderChange
@@ -46,11 +46,7 @@ def study_of(context: RuleContext) -> Study:
 
 def worked_out_once(context: RuleContext, name: str, work: Callable[[RuleContext], _T]) -> _T:
     """What `work` finds about this draft, the same for every condition and text of the session that asks for it."""
-    known = context.session.derived
-    key = ("orders", name, id(context.drafted))
-    if key not in known:
-        known[key] = work(context)
-    return cast(_T, known[key])
+    return context.session.derive(("orders", name, id(context.drafted)), lambda: work(context))
 
 
 def listed_problems(context: RuleContext) -> Iterator[tuple[CodeableConcept, str | None]]:
