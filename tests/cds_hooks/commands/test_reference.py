@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.commands import reference
+from cds_hooks.storage.opening import sqlite_script
 from tests.program import run_program
 
 
@@ -40,4 +41,4 @@ def test_the_pages_and_the_schema_are_written(docs: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(reference, "SQLITE_SCRIPT", docs / "sqlite.sql")
     assert run_program("reference", "write", "--docs", str(docs)).returncode == 0
     assert (docs / "reference" / "cli.md").read_text().startswith("# Commands")
-    assert (docs / "sqlite.sql").read_text() == reference.sqlite_script()
+    assert (docs / "sqlite.sql").read_text() == sqlite_script()
