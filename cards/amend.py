@@ -11,14 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cards.new_orders import concept, days, exact, milligrams, repeat
 from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
 from cards.rules.patient.orders import DraftMedication
 from cards.text import format_number
 from fhir.mapping.medications.sig import read_sig
 from fhir.mapping.medications.timing import quantity_days
-from fhir.terminology.analytes import UCUM
 from fhir.terminology.dosing import dose_unit
-from fhir.terminology.medications import RXNORM
 
 Json = dict[str, Any]
 
@@ -68,25 +67,6 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
 
 def _says_a_dose(sig: Sig) -> bool:
     return sig.dose_mg is not None or sig.dose_share is not None
-
-
-def concept(product: Product) -> Json:
-    """The product as a CodeableConcept."""
-    return {"coding": [{"system": RXNORM, "code": product.rxcui, "display": product.name}], "text": product.name}
-
-
-def milligrams(value: float) -> Json:
-    """A mass as a Quantity."""
-    return {"value": _number(value), "unit": "mg", "system": UCUM, "code": "mg"}
-
-
-def days(value: int) -> Json:
-    """A duration as a Quantity."""
-    return {"value": value, "unit": "days", "system": UCUM, "code": "d"}
-
-
-def _number(value: float) -> float | int:
-    return int(value) if float(value).is_integer() else value
 
 
 def _there(parent: Json, name: str) -> Json:
@@ -228,21 +208,6 @@ def _set_frequency(dosage: Json, sig: Sig) -> None:
     timing["repeat"] = {**kept, **repeat(sig)}
 
 
-def repeat(sig: Sig) -> Json:
-    """How often, as a Timing.repeat."""
-    if sig.once:
-        return {"count": 1}
-    if sig.every_hours is not None:
-        return {"frequency": 1, "period": sig.every_hours, "periodUnit": "h"}
-    if sig.times_per_week is not None:
-        weekly: Json = {"frequency": sig.times_per_week, "period": 1, "periodUnit": "wk"}
-        return weekly if sig.weekday is None else {**weekly, "dayOfWeek": [sig.weekday]}
-    often: Json = {"frequency": sig.times_per_day, "period": 1, "periodUnit": "d"}
-    if sig.when is not None:
-        often["when"] = [sig.when]
-    return often
-
-
 def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     given = dosage.get("doseAndRate") or [{}]
     rate = given[0]
@@ -253,7 +218,7 @@ def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     if sig.dose_share is not None and not isinstance(value, int | float):
         raise NotChangeable("the drafted dose stands in words only")
     if sig.dose_share is not None and isinstance(value, int | float):
-        rate["doseQuantity"] = {**old, "value": _number(round(value * sig.dose_share, 6))}
+        rate["doseQuantity"] = {**old, "value": exact(round(value * sig.dose_share, 6))}
     else:
         rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
     dosage["doseAndRate"] = [rate]

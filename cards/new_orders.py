@@ -1,4 +1,4 @@
-"""Builds the new orders that a suggestion creates: a medication, a laboratory test, a service.
+"""Builds the new orders that a suggestion creates: a medication, a laboratory test, a service, and their parts.
 
 LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-2), 24325-3 from HL7's value set of
 diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv."""
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from cards.amend import concept, milligrams, repeat
-from cards.rules.language.rule import LabOrder, NewOrder, Sig
+from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
 from cards.rules.patient.orders import DraftOrder
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import LOINC, UCUM
+from fhir.terminology.medications import RXNORM
 
 Json = dict[str, Any]
 
@@ -78,6 +78,44 @@ def _dosage(sig: Sig) -> Json:
             "denominator": {"value": 1, "unit": "day", "system": UCUM, "code": "d"},
         }
     return dosage
+
+
+# The parts of an order, also of one that is amended (cards/amend.py)
+
+
+def concept(product: Product) -> Json:
+    """The product as a CodeableConcept."""
+    return {"coding": [{"system": RXNORM, "code": product.rxcui, "display": product.name}], "text": product.name}
+
+
+def milligrams(value: float) -> Json:
+    """A mass as a Quantity."""
+    return {"value": exact(value), "unit": "mg", "system": UCUM, "code": "mg"}
+
+
+def days(value: int) -> Json:
+    """A duration as a Quantity."""
+    return {"value": value, "unit": "days", "system": UCUM, "code": "d"}
+
+
+def exact(value: float) -> float | int:
+    """The number, without a decimal point where it has no decimals."""
+    return int(value) if float(value).is_integer() else value
+
+
+def repeat(sig: Sig) -> Json:
+    """How often, as a Timing.repeat."""
+    if sig.once:
+        return {"count": 1}
+    if sig.every_hours is not None:
+        return {"frequency": 1, "period": sig.every_hours, "periodUnit": "h"}
+    if sig.times_per_week is not None:
+        weekly: Json = {"frequency": sig.times_per_week, "period": 1, "periodUnit": "wk"}
+        return weekly if sig.weekday is None else {**weekly, "dayOfWeek": [sig.weekday]}
+    often: Json = {"frequency": sig.times_per_day, "period": 1, "periodUnit": "d"}
+    if sig.when is not None:
+        often["when"] = [sig.when]
+    return often
 
 
 # FHIR R4 request-status: these orders are still to be done.

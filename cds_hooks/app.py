@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from time import time
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from cards.validation_cache import load_fhir_models
 from cds_hooks.access.sessions import Lifetimes, Sessions
@@ -40,9 +39,9 @@ from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.approvals import approval_routes
-from cds_hooks.routes.browsers import HostCheck, RelativeRedirects, refuse_host
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.documentation import documentation_routes, site_routes
+from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
 from cds_hooks.routes.failures import answer_hook_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.gate import Gate
@@ -144,7 +143,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         governance,
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
-        InForce(lambda: content_in_force(configured, services, versions, governance.site), lambda: governance.site),
+        InForce(lambda: content_in_force(configured, services, versions, governance.site), governance),
         releases,
         versions,
         open_user_names(configured.record_user, configured.user_keys),
@@ -246,7 +245,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         max_age=600,
     )
     pages = Gate(others, configured, sessions, visitors, site)
-    whole = _Split(hooks, protocol, pages, edge, HostCheck(configured.public_url) if trust.development else None)
+    whole = Entrance(hooks, protocol, pages, edge, HostCheck(configured.public_url) if trust.development else None)
     return whole
 
 
@@ -298,54 +297,3 @@ def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
     loaded = (model for one in services.values() for model in one.models if not isinstance(model, AbsentModel))
     outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
     return {name: each.horizon_days or each.horizon_years * _YEAR_DAYS for name, each in outcomes.items()}
-
-
-class _Split:
-    """Calls of the protocol apart from everything else, and those from browsers through CORS.
-
-    Other origins have no business on the pages, and a call without an origin needs no headers for one.
-    """
-
-    def __init__(
-        self, hooks: ASGIApp, browsers: ASGIApp, rest: ASGIApp, edge: EdgeLimits, hosts: HostCheck | None
-    ) -> None:
-        """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
-        self.edge = edge
-        self.known_hosts = hosts
-        self.hooks = hooks
-        self.browsers = browsers
-        self.rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.rest
-        if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            if self.known_hosts is not None and not self.known_hosts.allows(headers.get(b"host", b"localhost")):
-                await refuse_host(send)
-                return
-            if scope["path"].startswith("/cds-services"):
-                app = self.browsers if b"origin" in headers else self.hooks
-            else:
-                send = _in_parts(send)
-        await app(scope, receive, send)
-
-
-_PART_BYTES: Final = 64 * 1024
-
-
-def _in_parts(send: Send) -> Send:
-    """Sends a large page in parts, each when the one before was taken.
-
-    A hundred connections that asked for the largest file and did not read it kept 300 MB.
-    """
-
-    async def send_parts(message: Message) -> None:
-        body = message.get("body", b"")
-        for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
-            part = body[start : start + _PART_BYTES]
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        if len(body) > _PART_BYTES:
-            message = {**message, "body": body[(len(body) - 1) // _PART_BYTES * _PART_BYTES :]}
-        await send(message)
-
-    return send_parts

@@ -1,9 +1,9 @@
-"""One hook call and what is known of it so far; `invoke.py` has the steps that find it out."""
+"""One hook call, what is known of it so far, and what is recorded of it; `invoke.py` has the steps that find it out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -11,21 +11,30 @@ from msgspec import Raw
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
+from cds_hooks.errors import HookError, operation_outcome
 from cds_hooks.governance import Audience, Caller, Chosen, Governance
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
-from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.prefetch.facts import FactsOfCall, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
 from cds_hooks.prefetch.kept import KeptRequest
 from cds_hooks.prefetch.state import NO_PREFETCH
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advice, Service, ValidationSessions
+from cds_hooks.services._model import SiteThresholds, site_thresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
-from cds_hooks.storage.decision import Decision, DecisionLog
+from cds_hooks.storage.decision import (
+    Decision,
+    DecisionLog,
+    encode_basis,
+    encode_inputs,
+    encode_models,
+    input_digest_of,
+)
 from cds_hooks.tracing import CallTrace, Tracing
 
 
@@ -46,6 +55,17 @@ class ServerComponents:
     versions: ModelVersions
     users: UserNames = field(default_factory=lambda: UserNames("none"))
     tracing: Tracing = field(default_factory=Tracing)
+    thresholds: SiteThresholds = field(init=False)
+    """How high an estimate has to be for a card at this site."""
+    changes_links: bool = field(init=False)
+    """Whether the links of cards to their decision are not sent as they are (cds_hooks/access/links.py)."""
+
+    def __post_init__(self) -> None:
+        configured = self.settings
+        object.__setattr__(self, "thresholds", site_thresholds(configured))
+        object.__setattr__(
+            self, "changes_links", bool(configured.explain_link_minutes) or not configured.links_to_pages
+        )
 
 
 class Again(NamedTuple):
@@ -147,7 +167,71 @@ class Call:
         """What is answered again; None for a call that came in."""
         self.released = components.releases.current
         """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
-        self.off = self.released.why_off(service.id, client.name)
+        self.off = self.released.why_off(service.id, client.name) if self.released.states else None
         self.config = ""
         self.trace = trace
         self.stages = Stages(trace)
+
+
+def decision_of(call: Call, decided: Decided, chosen: Chosen, response: bytes, silences: Sequence[Silence]) -> Decision:
+    """What is recorded of an answered call; `silences` are all reasons why something is not said."""
+    components, request, advice = call.components, call.request, decided.advice
+    inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
+    keeps_facts = components.settings.keep_facts
+    return Decision(
+        id=call.decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook,
+        service=call.service.id,
+        hook_instance=request.hook_instance,
+        client=call.client.name,
+        patient=decided.patient_id,
+        outcome="cards" if chosen.cards else "silent",
+        input_digest=input_digest_of(inputs),
+        models=encode_models(advice.models),
+        response=response,
+        basis=encode_basis(
+            inputs,
+            advice.scores,
+            silences,
+            call.stages.milliseconds,
+            call.prefetch.basis,
+            call.stages.trace_recorded,
+            call.config,
+            call.kept,
+            decided.audience.units,
+            {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
+        ),
+        user_id=components.users.recorded(call.client.name, request.context.user_id),
+        facts=write_facts(request, call.facts, call.prefetch, call.given, advice.orders, response)
+        if keeps_facts
+        else None,
+    )
+
+
+def refused(call: Call, error: HookError, reason: Silence) -> Decision:
+    """What is recorded of a call that is answered with an error: as much as is known of it.
+
+    `cds-hooks prefetch stats` shows from it what a client never sends.
+    """
+    request: CDSRequest | None = getattr(call, "request", None)  # None: its time was over before it was read
+    inputs = encode_inputs(call.as_of, None, None)
+    return Decision(
+        id=call.decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook if request is not None else "",
+        service=call.service.id,
+        hook_instance=request.hook_instance if request is not None else "",
+        client=call.client.name,
+        patient=request.context.patient_id if request is not None else "",
+        outcome="error",
+        input_digest=input_digest_of(inputs),
+        models=encode_models(()),
+        response=operation_outcome(error, call.decision_id),
+        basis=encode_basis(
+            inputs, None, [reason], call.stages.milliseconds, call.prefetch.basis, call.stages.trace_recorded
+        ),
+        user_id=call.components.users.recorded(
+            call.client.name, request.context.user_id if request is not None else None
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Where a call is computed, so that the calls of one client do not make those of another wait.
+"""Where a call is computed and for how long, so that the calls of one client do not make those of another wait.
 
 A short call is computed on the event loop. Where several clients have calls under way they take turns: one call each,
 however many each has sent. A large call would stop the loop for too long, so it is computed on a thread beside it, one
@@ -6,6 +6,10 @@ call of each client at a time. Where several clients call, middling ones are com
 to the loop four times (body, token, turn, record), and each time it would wait for one of the other client's. Threads
 of Python share one interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
 docs/decisions/0009-large-calls.md has the measurements.
+
+The time that a call, or the arrival of its body, may take is watched by one timer for all that is under way:
+`asyncio.timeout` does the same with a timer for each, which takes 6.4 instead of 1.5 µs, twice a call
+(docs/decisions/0006-hot-path.md).
 """
 
 import asyncio
@@ -21,7 +25,6 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.deadlines import Deadline, Deadlines
 from cds_hooks.services._model import Predict
 from models_onnx.serving.runtime import Model, Prediction
 
@@ -42,6 +45,82 @@ _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
 
 _Answer = TypeVar("_Answer")
+
+
+class Deadlines:
+    """Gives each of many the same time, in one event loop at a time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._under_way: dict[Deadline, None] = {}
+        """In the order in which they began, which is that in which they end."""
+
+    def start(self) -> "Deadline":
+        """Begins with `with` and ends with it.
+
+        Raises:
+            TimeoutError: by the `with`, when its time is over; what it waited for is cancelled.
+        """
+        return Deadline(self)
+
+    def begin(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> float:
+        """Watches it; the end of its time by the clock of the loop."""
+        if loop is not self._loop:
+            self._loop, self._timer = loop, None
+            self._under_way.clear()
+        ends = loop.time() + self._seconds
+        self._under_way[deadline] = None
+        if self._timer is None:
+            self._timer = loop.call_at(ends, self._look, loop)
+        return ends
+
+    def end(self, deadline: "Deadline") -> None:
+        """Watches it no more."""
+        self._under_way.pop(deadline, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        for deadline in list(self._under_way):
+            if deadline.ends > loop.time():
+                self._timer = loop.call_at(deadline.ends, self._look, loop)
+                return
+            self.end(deadline)
+            deadline.expire()
+
+
+class Deadline:
+    """The time of one task."""
+
+    __slots__ = ("_among", "_cancelling", "_task", "ends", "expired")
+
+    def __init__(self, among: Deadlines) -> None:
+        self._among = among
+        self.expired = False
+
+    def __enter__(self) -> "Deadline":
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline is for a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self.ends = self._among.begin(self, task.get_loop())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.expired:
+            self._among.end(self)
+        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            # cancelled by this deadline and by nobody else
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """Cancels the task."""
+        self.expired = True
+        self._task.cancel()
 
 
 class Computing:

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cds_hooks.governance import Governance
 from cds_hooks.governance.releases import Key, Released
 from cds_hooks.governance.rule_texts import record_rule_texts
 from cds_hooks.model_versions import ModelVersions
@@ -160,10 +161,10 @@ def _files() -> Iterator[tuple[Path, Path]]:
 class InForce:
     """What is in force in one server process. Every call asks for its digest, which only compares two objects."""
 
-    def __init__(self, content: Callable[[], Content], site: Callable[[], SiteRules]) -> None:
-        """`content` makes the whole once, off the event loop; `site` gives what the rules file says now."""
+    def __init__(self, content: Callable[[], Content], governance: Governance) -> None:
+        """`content` makes the whole once, off the event loop; `governance` says what the rules file says now."""
         self._make = content
-        self._site = site
+        self._governance = governance
         self._said: SiteRules | None = None
         self._released = Released()
         self._content: Content = {}
@@ -172,7 +173,7 @@ class InForce:
 
     def digest_with(self, released: Released) -> str:
         """The digest of what is in force now with this state of releases; empty until `start` has read it."""
-        site = self._site()
+        site = self._governance.site
         if (site is not self._said or released is not self._released) and self._content:
             self._take(site, released)
         return self._digest
@@ -184,7 +185,7 @@ class InForce:
 
     def start(self) -> None:
         """Reads everything; called once, on a thread."""
-        site = self._site()
+        site = self._governance.site
         self._content = self._make()
         self._take(site, self._released)
 

@@ -3,27 +3,23 @@
 docs/architecture.md draws the same steps with the files behind them.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from itertools import count
-from time import time_ns
+from typing import Any
 
+from cards.card import Card
 from cards.rules.engine.finding import Silence
-from cards.rules.engine.governance import SWITCHED_OFF
+from cards.rules.engine.governance import SWITCHED_OFF, SuppressionCheck
 from cds_hooks.access.links import link_cards
-from cds_hooks.call import Again, Answer, AnsweredAgain, Call, Decided, ServerComponents
+from cds_hooks.call import Again, Answer, AnsweredAgain, Call, Decided, ServerComponents, decision_of, refused
 from cds_hooks.dialects import shape_cards
-from cds_hooks.errors import (
-    BadRequest,
-    CallTimedOut,
-    HookError,
-    PreconditionFailed,
-    RecordFailed,
-    operation_outcome,
-)
+from cds_hooks.errors import BadRequest, CallTimedOut, PreconditionFailed, RecordFailed
 from cds_hooks.governance import NOBODY, Audience, Caller, Chosen
 from cds_hooks.governance.releases import SILENT_MODE
-from cds_hooks.prefetch.facts import FactsOfCall, write_facts
+from cds_hooks.model_versions import Choose, in_use
+from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
 from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
@@ -32,19 +28,10 @@ from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request, request_of_context
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Advice, Service, ServiceInput
-from cds_hooks.services._model import Predict, site_thresholds
+from cds_hooks.services import Service, ServiceInput
+from cds_hooks.services._model import Predict
 from cds_hooks.services._service import no_card
-from cds_hooks.storage.decision import (
-    Decision,
-    RecordUnavailable,
-    encode_basis,
-    encode_inputs,
-    encode_models,
-    input_digest_of,
-    new_decision_id,
-    numbered_uuid,
-)
+from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id, numbered_uuid
 from cds_hooks.tracing import CallTrace
 from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
@@ -80,13 +67,13 @@ async def invoke(
             answer = await _answer(call)
     except PreconditionFailed as error:
         missing = Silence(error.expression or "prefetch", "required-data-missing", error.text)
-        await _commit(_refusal(call, error, missing), components)
+        await _commit(refused(call, error, missing), components)
         raise
     except TimeoutError as error:
         if not deadline.expired:
             raise
         late = CallTimedOut(f"No answer within {components.settings.call_seconds:g} seconds: no advice is given.")
-        await _commit(_refusal(call, late, Silence("call", "timed-out", late.text)), components)
+        await _commit(refused(call, late, Silence("call", "timed-out", late.text)), components)
         raise late from error
     call.stages.end("encode")
 
@@ -128,8 +115,7 @@ async def answer_again(
     call.prefetch = call.filled.state
     decided = await _decide(call, predict)
     caller = Caller(client.name, decided.patient_id, service.id, call.request.hook)
-    chosen = await components.governance.said_once.choose(caller, decided.advice.cards)
-    await components.governance.restraint.withhold(caller, chosen, decided.audience)
+    chosen = await components.governance.choose(caller, decided.advice.cards, audience=decided.audience)
     response, _ = _response(call, decided, chosen)
     return AnsweredAgain(response, decided.advice.scores)
 
@@ -159,9 +145,8 @@ async def _answer(call: Call) -> Answer:
     decided = await compute(client.name, partial(_decide, call), is_large=is_large, goes_on=call.is_complete)
 
     caller = Caller(client.name, decided.patient_id, call.service.id, call.request.hook)
-    governance = call.components.governance
-    chosen = await governance.said_once.choose(caller, decided.advice.cards, decided.advice.reminders)
-    await governance.restraint.withhold(caller, chosen, decided.audience)
+    advice = decided.advice
+    chosen = await call.components.governance.choose(caller, advice.cards, advice.reminders, decided.audience)
     call.stages.end("decide")
     return await compute(client.name, partial(_encode, call, decided, caller, chosen), is_large=is_large, goes_on=True)
 
@@ -202,7 +187,8 @@ async def _decide(call: Call, predict: Predict) -> Decided:
         call.prefetch.require("patient")
     record = _record_of(call)
     call.stages.end("facts")
-    if call.again is None and is_kept(call.decision_id, call.components.settings.keep_requests):
+    share = call.components.settings.keep_requests
+    if share and call.again is None and is_kept(call.decision_id, share):
         call.kept = keep_request(call.body, request.prefetch, call.filled, is_complete=call.is_complete)
 
     # Large objects are not kept while this call waits for the database or for a model: the record holds the
@@ -213,9 +199,10 @@ async def _decide(call: Call, predict: Predict) -> Decided:
     del call.filled
     service_input = _service_input(call, record, predict, sent)
     # Asked now, because a service may release the record.
-    silent = call.released.silent_mode(call.client.name, partial(care_units, record), request.context.user_id)
-    silent = silent or (call.again.silent if call.again is not None else None)
-    units = call.components.governance.restraint.units_of(partial(care_units, record))
+    silent = _silent_mode(call, record)
+    governance = call.components.governance
+    budgets = governance.site.budgets
+    units = governance.restraint.units_of(partial(care_units, record)) if budgets else ()
     advice = await service.decide(service_input)
     if call.released.states:
         advice.cards, withheld = call.released.without_withheld(advice.cards, call.client.name, record.patient_id)
@@ -226,9 +213,19 @@ async def _decide(call: Call, predict: Predict) -> Decided:
     if call.released.paused:
         advice.cards, withheld = call.released.without_paused(advice.cards, service.id)
         advice.silences += withheld
-    audience = _audience(call, units) if advice.cards else NOBODY
+    audience = _audience(call, units) if advice.cards and budgets else NOBODY
     call.facts, call.given = record.kept_facts() or None, sent.given
     return Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
+
+
+def _silent_mode(call: Call, record: PatientRecord) -> str | None:
+    """Why this caller is shown nothing; None where cards are shown."""
+    if call.released.states:
+        units = partial(care_units, record)
+        silent = call.released.silent_mode(call.client.name, units, call.request.context.user_id)
+        if silent is not None:
+            return silent
+    return call.again.silent if call.again is not None else None
 
 
 def _audience(call: Call, units: tuple[str, ...]) -> Audience:
@@ -241,53 +238,28 @@ def _audience(call: Call, units: tuple[str, ...]) -> Audience:
 
 def _response(call: Call, decided: Decided, chosen: Chosen) -> tuple[bytes, list[Silence]]:
     """The response with the cards that are shown now, and every reason for silence."""
-    advice, client, prefetch = decided.advice, call.client, call.prefetch
+    advice = decided.advice
     silences = advice.silences + chosen.silences + decided.unread
     timings = call.stages.milliseconds if call.request.wants_timings else None
-    cards = link_cards(chosen.cards, decided.explain_url, client, call.decision_id, call.components.settings)
-    shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), client.profile)
+    cards = _shown(call, decided, chosen.cards)
     worklist = advice.worklist + chosen.worklist
-    return encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist), silences
+    return encode_response(cards, call.decision_id, silences, timings, chosen.resting, worklist), silences
+
+
+def _shown(call: Call, decided: Decided, cards: Sequence[Card]) -> Sequence[Card | dict[str, Any]]:
+    """The cards with the links, the note on what could not be had, and the shape that this client gets."""
+    client, components = call.client, call.components
+    if components.changes_links or client.smart_client_id is not None:
+        cards = link_cards(cards, decided.explain_url, client, call.decision_id, components.settings)
+    if call.prefetch.note is not None:
+        cards = with_prefetch_note(cards, call.prefetch, decided.advice.reads)
+    return cards if client.profile.needs_no_shaping else shape_cards(cards, client.profile)
 
 
 async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, _: Predict) -> Answer:
     """The response, and the decision to be recorded."""
-    service, components, request, advice = call.service, call.components, call.request, decided.advice
     response, silences = _response(call, decided, chosen)
-    stages = call.stages
-    inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
-    decision = Decision(
-        id=call.decision_id,
-        decided_at=time_ns() // 1000,
-        hook=request.hook,
-        service=service.id,
-        hook_instance=request.hook_instance,
-        client=call.client.name,
-        patient=decided.patient_id,
-        outcome="cards" if chosen.cards else "silent",
-        input_digest=input_digest_of(inputs),
-        models=encode_models(advice.models),
-        response=response,
-        basis=encode_basis(
-            inputs,
-            advice.scores,
-            silences,
-            stages.milliseconds,
-            call.prefetch.basis,
-            stages.trace_recorded,
-            call.config,
-            call.kept,
-            decided.audience.units,
-            {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
-        ),
-        user_id=components.users.recorded(call.client.name, request.context.user_id),
-        facts=_facts(call, advice, response) if components.settings.keep_facts else None,
-    )
-    return Answer(decision, caller, chosen, silences)
-
-
-def _facts(call: Call, advice: Advice, response: bytes) -> bytes:
-    return write_facts(call.request, call.facts, call.prefetch, call.given, advice.orders, response)
+    return Answer(decision_of(call, decided, chosen, response, silences), caller, chosen, silences)
 
 
 async def _commit(decision: Decision, components: ServerComponents) -> None:
@@ -295,34 +267,6 @@ async def _commit(decision: Decision, components: ServerComponents) -> None:
         await components.decisions.append(decision)
     except RecordUnavailable as error:
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
-
-
-def _refusal(call: Call, error: HookError, reason: Silence) -> Decision:
-    """The decision record of a call that is answered with an error, with what is known of it.
-
-    `cds-hooks prefetch stats` shows from it what a client never sends.
-    """
-    request: CDSRequest | None = getattr(call, "request", None)  # None: its time was over before it was read
-    inputs = encode_inputs(call.as_of, None, None)
-    return Decision(
-        id=call.decision_id,
-        decided_at=time_ns() // 1000,
-        hook=request.hook if request is not None else "",
-        service=call.service.id,
-        hook_instance=request.hook_instance if request is not None else "",
-        client=call.client.name,
-        patient=request.context.patient_id if request is not None else "",
-        outcome="error",
-        input_digest=input_digest_of(inputs),
-        models=encode_models(()),
-        response=operation_outcome(error, call.decision_id),
-        basis=encode_basis(
-            inputs, None, [reason], call.stages.milliseconds, call.prefetch.basis, call.stages.trace_recorded
-        ),
-        user_id=call.components.users.recorded(
-            call.client.name, request.context.user_id if request is not None else None
-        ),
-    )
 
 
 def _record_of(call: Call) -> PatientRecord:
@@ -376,7 +320,7 @@ def _service_input(call: Call, record: PatientRecord, predict: Predict, sent: tu
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
-        thresholds=site_thresholds(components.settings),
+        thresholds=components.thresholds,
         kfre_region=components.settings.kfre_region,
         referral_risk=components.settings.referral_risk,
         max_drafts=components.settings.max_drafts,
@@ -384,9 +328,7 @@ def _service_input(call: Call, record: PatientRecord, predict: Predict, sent: tu
         decision_id=decision_id,
         predict=predict if call.trace is None else call.trace.timed("model", predict),
         why_withheld=components.models.why_withheld,
-        choose=components.versions.chooser(
-            call.released, client.name, record.patient_id, components.models.why_withheld
-        ),
+        choose=_chooser(call, record.patient_id),
         validations=partial(
             components.sessions.cache_of,
             client.name,
@@ -394,16 +336,27 @@ def _service_input(call: Call, record: PatientRecord, predict: Predict, sent: tu
             request.context.user_id or "",
             record.as_of_epoch,
         ),
-        suppress=call.released.narrow(
-            components.governance.suppression_policy(
-                client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch
-            ),
-            client.name,
-            record.patient_id,
-        ),
+        suppress=_policy(call, record),
         prefetch=call.prefetch,
         sent=sent,
     )
+
+
+def _chooser(call: Call, patient_id: str) -> Choose:
+    """What chooses among the versions of a model; without acts of release the one in use answers."""
+    if not call.released.states:
+        return in_use
+    components = call.components
+    return components.versions.chooser(call.released, call.client.name, patient_id, components.models.why_withheld)
+
+
+def _policy(call: Call, record: PatientRecord) -> SuppressionCheck:
+    """Which findings are shown about this patient: by the site's rules, then by the acts of release and the pauses."""
+    client, patient_id, governance = call.client.name, record.patient_id, call.components.governance
+    policy = governance.suppression_policy(client, patient_id, partial(care_units, record), record.as_of_epoch)
+    if call.released.states or call.released.paused:
+        return call.released.narrow(policy, client, patient_id)
+    return policy
 
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.

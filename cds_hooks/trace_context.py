@@ -11,6 +11,8 @@ from typing import Final
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+TRACE_HEADER: Final = b"traceparent"
+
 _PARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _MEMBER: Final = re.compile(
     r"([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
@@ -49,7 +51,7 @@ def read_trace_context(headers: Headers) -> TraceContext | None:
     """The trace that a request belongs to; None where it names none, or none that can be read."""
     parent, states = None, []
     for name, value in headers:
-        if name == b"traceparent":
+        if name == TRACE_HEADER:
             if parent is not None:  # two of them: nobody can say which is meant
                 return None
             parent = value

@@ -144,6 +144,8 @@ class Tracing:
     def __init__(self, spans: SpanSource | None = None) -> None:
         """Without `spans` the traces that calls bring are handed on, and nothing is sent."""
         self._spans = spans
+        self.sends: Final = spans is not None
+        """Whether every call gets a trace, also one that names none."""
 
     def begin(self, headers: Headers) -> CallTrace | None:
         """The trace of a call with these headers; None where there is nothing to hand on and nothing to send."""

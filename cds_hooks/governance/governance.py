@@ -9,7 +9,7 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Select, select
 
-from cards.card import SEVERITY
+from cards.card import SEVERITY, Card
+from cards.extension import WorklistEntry
 from cards.rules.engine.governance import (
     Override,
     Overrides,
@@ -36,7 +37,7 @@ from cds_hooks.governance.acceptance import AcceptanceCounts
 from cds_hooks.governance.one_card import Claims
 from cds_hooks.governance.patient_finding import Caller
 from cds_hooks.governance.releases import Key
-from cds_hooks.governance.restraint import Restraint
+from cds_hooks.governance.restraint import NOBODY, Audience, Restraint
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import REST_DAYS, Chosen, SaidOnce
 from cds_hooks.governance.said_rows import SentCard, ShownDecision, sent_by, sent_cards
@@ -252,6 +253,22 @@ class Governance:
                 await asyncio.to_thread(self.said_once.read_shown, url, self._take_shown)
             self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
+
+    async def choose(
+        self,
+        caller: Caller,
+        cards: Sequence[Card],
+        reminders: Mapping[str, WorklistEntry] | None = None,
+        audience: Audience = NOBODY,
+    ) -> Chosen:
+        """The cards to show now, without what was said or accepted lately and what is beyond a budget, with reasons.
+
+        `reminders` as in `SaidOnce.choose`; `audience` says who has a budget.
+        """
+        chosen = await self.said_once.choose(caller, cards, reminders)
+        if chosen.cards and (self.site.budgets or self.restraint.loops.accepted):
+            await self.restraint.withhold(caller, chosen, audience)
+        return chosen
 
     def note_shown(self, caller: Caller, decision_id: str, chosen: Chosen, as_of: float) -> None:
         """Takes what was shown just now and is on record; `as_of` in epoch seconds."""

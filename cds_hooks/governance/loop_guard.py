@@ -61,7 +61,8 @@ class LoopGuard:
     def __init__(self, now: Callable[[], float] = time) -> None:
         """`now` gives epoch seconds by the clock of the calls."""
         self._now = now
-        self._accepted: dict[_Patient, tuple[Accepted, ...]] = {}
+        self.accepted: dict[_Patient, tuple[Accepted, ...]] = {}
+        """By client and patient; read only."""
         self._writing = Lock()
 
     def remember(self, client: str, patient: str, sent: SentCard, accepted: Sequence[str], at: float) -> None:
@@ -71,15 +72,15 @@ class LoopGuard:
         chosen = [each for each in sent.suggestions if each.uuid in accepted]
         new = [_accepted(sent, each, at) for each in chosen]
         with self._writing:
-            known = self._accepted.pop((client, patient), ())
+            known = self.accepted.pop((client, patient), ())
             more = tuple(each for each in new if each not in known)
-            self._accepted[client, patient] = (*known, *more)[-_OF_ONE:]
-            while len(self._accepted) > _MOST:
-                self._accepted.pop(next(iter(self._accepted)))
+            self.accepted[client, patient] = (*known, *more)[-_OF_ONE:]
+            while len(self.accepted) > _MOST:
+                self.accepted.pop(next(iter(self.accepted)))
 
     def withhold(self, caller: Caller, chosen: Chosen) -> None:
         """Takes out of `chosen` what an acceptance of the last hour holds back, each with its reason."""
-        known = self._accepted.get((caller.client, caller.patient))
+        known = self.accepted.get((caller.client, caller.patient))
         if not known:
             return
         now = self._now()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
@@ -141,6 +141,8 @@ _USER_BESIDE_HOOK: Final = Refusal(
     "The user stood beside hook and was taken from there: since 1.0 it is context.userId.",
 )
 
+_BRACE: Final = ord("{")
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
 _quick: Final = msgspec.json.Decoder(_Wire)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[MemberName, AnyResource | None] | None, dec_hook=member_name)
 _careful: Final = msgspec.json.Decoder(_WireUnread)
@@ -187,7 +189,7 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
         hook = hooks.get(actual_hook(wire.hook, wire.extension))
     if hook is None:
         raise _other_hook(wire.hook, hooks)
-    context = hook.read(wire.context)
+    context = read_context(hook, wire.context)
     authorization = wire.fhirAuthorization or None
     check_server(wire.fhirServer)
     check_authorization(authorization, wire.fhirServer, context.patient_id)
@@ -210,7 +212,42 @@ def request_of_context(
     hook = hooks.get(name)
     if hook is None:
         raise _other_hook(name, hooks)
-    return CDSRequest(hook.name, hook_instance, hook.read(context), {}, [], wants_timings)
+    return CDSRequest(hook.name, hook_instance, read_context(hook, context), {}, [], wants_timings)
+
+
+def read_context(hook: Hook, members: Raw) -> Context:
+    """The typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
+    if hook.modernise is not None:
+        members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
+    try:
+        context = hook.decoder.decode(members)
+    except msgspec.ValidationError as error:
+        text = f"context does not fit {hook.name}: {describe_decoder_error(error)} (in context)."
+        raise BadRequest(text, error_path(error, "context")) from error
+    for attribute, name in hook.texts:
+        if not getattr(context, attribute).strip():
+            raise BadRequest(f"context.{name} is blank; it is required for {hook.name}.", f"context.{name}")
+    for attribute, name, required in hook.objects:
+        value = memoryview(getattr(context, attribute))
+        if value[0] != _BRACE and (required or bytes(value) != _NULL):
+            raise BadRequest(f"context.{name} is not a JSON object, as {hook.name} has it.", f"context.{name}")
+    if "/" in context.patient_id or (context.encounter_id is not None and "/" in context.encounter_id):
+        return _with_bare_ids(context)
+    return context
+
+
+def _with_bare_ids(context: Context) -> Context:
+    """`Patient/1` and `Encounter/1` as the bare ids they should be: clients mix the two forms up (TRAP-35)."""
+    changed: dict[str, Any] = {}
+    for attribute, name, kind in (("patient_id", "patientId", "Patient"), ("encounter_id", "encounterId", "Encounter")):
+        value: str | None = getattr(context, attribute)
+        if value is None or "/" not in value:
+            continue
+        *_, owner, identity = value.split("/_history/", 1)[0].split("/")
+        if owner != kind or not identity:
+            raise BadRequest(f"context.{name} is no id of a {kind}; send the bare id.", f"context.{name}")
+        changed[attribute] = identity
+    return structs.replace(context, **changed)
 
 
 def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:

@@ -19,8 +19,6 @@ from cards.rules.engine.governance import ACKNOWLEDGED, SWITCHED_OFF, Suppressio
 from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.loop_guard import with_suggestions
 from cds_hooks.governance.patient_finding import patient_finding
-from cds_hooks.governance.restraint import Restraint
-from cds_hooks.governance.said_once import SaidOnce
 
 _REMEMBERED: Final = frozenset({"said-once", "worklist"})
 
@@ -81,7 +79,7 @@ class Remembered:
         return next((each for each in self._answered if each.subject == finding.rule), None)
 
     def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
-        """The cards without those that the decision recorded as shown before, or as kept for the worklist."""
+        """The cards without those that the decision recorded as shown before, kept for the worklist or withheld."""
         left = Counter(each.subject for each in self._silences if each.reason in _REMEMBERED)
         chosen = Chosen(resting=list(self.resting))
         for card in cards:
@@ -95,41 +93,20 @@ class Remembered:
             chosen.silences.append(silence)
             if silence.reason == "worklist":
                 chosen.worklist += [each for each in self.worklist if each.because == "offered-before"]
+        self._withhold(chosen)
         return chosen
+
+    def _withhold(self, chosen: Chosen) -> None:
+        """Takes out what a budget or the loop guard withheld then, with the reasons of then."""
+        again = {uuid for card in chosen.cards for uuid in (card.uuid, *(each.uuid for each in card.suggestions))}
+        for uuid, silence in self.withheld.items():  # in the order of the record
+            if uuid in again:
+                chosen.withhold(uuid, silence)
+        kept = [card for card in chosen.cards if card.uuid not in self.withheld]
+        chosen.cards = [_without(card, self.withheld) for card in kept]
 
 
 _NOTHING: Final = Remembered(b"{}", ())
-
-
-class _RecordedChoice(SaidOnce):
-    """Chooses as the decision recorded it."""
-
-    remembered = _NOTHING
-
-    async def choose(
-        self,
-        caller: Caller,
-        cards: Sequence[Card],
-        reminders: Mapping[str, WorklistEntry] | None = None,  # noqa: ARG002 - it overrides one that takes it
-    ) -> Chosen:
-        """See `Remembered.choose`; what stands in the worklist is taken from the record, not from `reminders`."""
-        return self.remembered.choose(caller, cards)
-
-
-class _RecordedRestraint(Restraint):
-    """Withholds what the decision recorded as withheld, whatever was shown on that day."""
-
-    remembered = _NOTHING
-
-    async def withhold(self, caller: Caller, chosen: Chosen, audience: Audience = NOBODY) -> None:  # noqa: ARG002 - it overrides
-        """Takes out of `chosen` the cards that were withheld then, with the reasons of then."""
-        withheld = self.remembered.withheld
-        again = {uuid for card in chosen.cards for uuid in (card.uuid, *(each.uuid for each in card.suggestions))}
-        for uuid, silence in withheld.items():  # in the order of the record
-            if uuid in again:
-                chosen.withhold(uuid, silence)
-        kept = [card for card in chosen.cards if card.uuid not in withheld]
-        chosen.cards = [_without(card, withheld) for card in kept]
 
 
 def _without(card: Card, withheld: Mapping[str, Silence]) -> Card:
@@ -143,9 +120,7 @@ class RecordedGovernance(Governance):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """As `Governance`; `recall` says whose memory it is."""
         super().__init__(*arguments, **named)
-        self.said_once: _RecordedChoice = _RecordedChoice()
-        self.restraint: _RecordedRestraint = _RecordedRestraint(lambda: self.site.budgets)
-
+        self._remembered = _NOTHING
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
         self.tried: Mapping[str, bool] = {}
@@ -153,14 +128,24 @@ class RecordedGovernance(Governance):
 
     def recall(self, remembered: Remembered, day: date) -> None:
         """From now on memory and day are those of another decision."""
-        self.said_once.remembered, self.restraint.remembered, self.day = remembered, remembered, day
+        self._remembered, self.day = remembered, day
+
+    async def choose(
+        self,
+        caller: Caller,
+        cards: Sequence[Card],
+        reminders: Mapping[str, WorklistEntry] | None = None,  # noqa: ARG002 - it overrides
+        audience: Audience = NOBODY,  # noqa: ARG002 - see above
+    ) -> Chosen:
+        """As the decision recorded it, whatever was shown on that day."""
+        return self._remembered.choose(caller, cards)
 
     def suppression_policy(
         self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
     ) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""
         policy = super().suppression_policy(client, patient, units, as_of)
-        remembered, tried = self.said_once.remembered, self.tried
+        remembered, tried = self._remembered, self.tried
 
         def check(finding: Finding) -> Silence | None:
             if finding.rule not in tried:

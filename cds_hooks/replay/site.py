@@ -20,7 +20,7 @@ from cds_hooks.security.development import development_client
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
-from cds_hooks.services._model import Predictor, SiteThresholds, site_thresholds
+from cds_hooks.services._model import Predictor, SiteThresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordHealth, RecordUnavailable
@@ -65,7 +65,7 @@ class Site:
     @property
     def thresholds(self) -> SiteThresholds:
         """How high an estimate has to be for a card here."""
-        return site_thresholds(self.components.settings)
+        return self.components.thresholds
 
     def client_of(self, name: str) -> TrustedClient | None:
         """The client of this name; None where the site has none of it any more."""
@@ -115,9 +115,7 @@ def open_site(
     if approvals is not None:
         approvals.read()
     governance = RecordedGovernance(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
-    in_force = InForce(
-        lambda: content_in_force(configured, services, versions, governance.site), lambda: governance.site
-    )
+    in_force = InForce(lambda: content_in_force(configured, services, versions, governance.site), governance)
     in_force.start()
     releases = Releases(
         (lambda: approvals.people) if approvals is not None else None, served_versions(services, versions)

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from cds_hooks.call import ServerComponents
-from cds_hooks.deadlines import Deadlines
+from cds_hooks.computing import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,
@@ -27,6 +27,7 @@ from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.services import Service, by_address
 from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -156,7 +157,7 @@ class HookRoute:
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         known = self.services[name].id if name in self.services else ""  # what else stands in a URL may be anything
         decision_id = new_decision_id()
-        trace = self.components.tracing.begin(scope["headers"])
+        trace = self._trace(scope["headers"])
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"])  # before anything is said of services
             if trace is not None:
@@ -183,6 +184,11 @@ class HookRoute:
         else:
             await send_json(send, 200, response)
             _end(trace, known, 200)
+
+    def _trace(self, headers: Iterable[tuple[bytes, bytes]]) -> CallTrace | None:
+        """The trace of the call; None where it names none and no spans are sent."""
+        tracing = self.components.tracing
+        return tracing.begin(headers) if tracing.sends or TRACE_HEADER in dict(headers) else None
 
     async def _invoke(
         self,

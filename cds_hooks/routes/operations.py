@@ -14,7 +14,7 @@ from cds_hooks.call import ServerComponents
 from cds_hooks.errors import Forbidden
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
-from cds_hooks.routes.browsers import HostCheck
+from cds_hooks.routes.entrance import HostCheck
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, plain
@@ -71,7 +71,7 @@ class OperatorAccess:
     def _came_to_operator(self, request: HTTPConnection) -> bool:
         """Whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.
 
-        On loopback a browser could have been brought there by the name of another site (routes/browsers.py).
+        On loopback a browser could have been brought there by the name of another site (routes/entrance.py).
         """
         own = request.scope.get("server")
         if self._listen is None or own is None:

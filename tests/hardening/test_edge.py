@@ -19,8 +19,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from benchmarks.attacks import observe
-from cds_hooks.app import _in_parts
 from cds_hooks.edge import BoundedHttp, HeadWithBody
+from cds_hooks.routes.entrance import in_parts
 from tests.hardening.raw import Connection
 from tests.live import serving
 
@@ -288,7 +288,7 @@ def test_the_parts_of_a_page_are_the_page(size: int) -> None:
         sent.append(message)
 
     async def send() -> None:
-        await _in_parts(keep)({"type": "http.response.body", "body": page})
+        await in_parts(keep)({"type": "http.response.body", "body": page})
 
     asyncio.run(send())
     assert b"".join(each["body"] for each in sent) == page

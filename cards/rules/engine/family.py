@@ -25,8 +25,8 @@ Gap = Callable[[RuleContext], tuple[str, str] | None]
 """Why a fact is not known: reason code and sentence, None when it is known."""
 Correction = Callable[[RuleContext], OrderChange | None]
 """Works out a change for this draft; None where none can be offered."""
-NothingFound = Callable[[str, RuleContext], tuple[str, str] | None]
-"""What is said where no band of a rule (its id) matches: reason and sentence; None where the usual one is right."""
+NothingFound = Callable[[str, RuleContext], tuple[str, str]]
+"""What is said where no band of a rule (its id) matches: reason and sentence."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
@@ -49,7 +49,7 @@ class Family:
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
-    nothing_found: NothingFound = lambda _rule, _context: None
+    nothing_found: NothingFound | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -238,9 +238,9 @@ def render_silence(no_match: NoMatch) -> Silence:
     if waits and not no_match.unknown and not context.is_signing:
         return _before_signing(rule, is_all=len(waits) == len(rule.bands))
     if not no_match.unknown:
-        own = rule.family.nothing_found(rule.id, context)
-        if own is not None:
-            return Silence(rule.id, own[0], f"{rule.declared.title}: {own[1]}")
+        if rule.family.nothing_found is not None:
+            reason, text = rule.family.nothing_found(rule.id, context)
+            return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
         seen = ", ".join(context.estimate_phrases(rule.band_uses))
         return Silence(
             rule.id,

@@ -78,7 +78,7 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     age = context.age_years
     if age is None:
         return "age-missing", "no birth date on record."
-    rows = [row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()) if row.is_for_age(age)]
+    rows = [row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()) if age in row.ages]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):

@@ -25,8 +25,8 @@ class Limit(Struct, frozen=True):
     drug: str
     rxcui: str
     form: str
-    age_from: int
-    age_to: int
+    ages: range
+    """Completed years."""
     condition: str
     without_condition: str
     setting: str
@@ -38,10 +38,6 @@ class Limit(Struct, frozen=True):
     labelled_from: int | None
     note: str
     source: str
-
-    def is_for_age(self, age_years: int) -> bool:
-        """Whether it holds at this age in completed years."""
-        return self.age_from <= age_years <= self.age_to
 
 
 class PlausibleDose(Struct, frozen=True):
@@ -73,8 +69,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         row["drug"],
         row["rxcui"],
         row["form"],
-        int(row["age_from"] or 0),
-        int(row["age_to"] or _OLDEST),
+        range(int(row["age_from"] or 0), int(row["age_to"] or _OLDEST) + 1),
         row["condition"],
         row["without_condition"],
         row["setting"],

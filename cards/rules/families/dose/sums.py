@@ -132,7 +132,7 @@ def _judge(context: RuleContext) -> Judged:
         if rows and age is None:
             is_unknown = True
             continue
-        fitting = [row for row in rows if age is not None and row.is_for_age(age)]
+        fitting = [row for row in rows if age is not None and age in row.ages]
         for row in _of_this_form(fitting, medication):
             excess = _excess(row, context)
             is_unknown = is_unknown or excess is None

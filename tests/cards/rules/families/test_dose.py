@@ -39,7 +39,7 @@ def test_every_row_names_a_known_drug_a_known_condition_and_a_document() -> None
             assert row.source in EVIDENCE
             assert {row.condition, row.without_condition} <= {"", *CONDITION_KEYS}
             assert row.most > 0
-            assert row.age_from <= row.age_to
+            assert row.ages
     used = {row.source for rows in LIMITS.values() for row in rows}
     assert used == set(EVIDENCE) - {"fda_mrdd"}
     assert all(INGREDIENTS[rxcui].name == row.drug for rxcui, row in PLAUSIBLE_DOSES.items())
@@ -66,7 +66,7 @@ FIRM = [
     for row in rows
     if row.is_firm and not (row.per_kg or row.per_dose or row.form or row.condition or row.setting)
     # The lowest of several rows of one drug and age is the one that speaks.
-    if row.age_from == 18 and row.most == min(one.most for one in rows if one.age_from == 18)
+    if row.ages.start == 18 and row.most == min(one.most for one in rows if one.ages.start == 18)
 ]
 
 

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
+from cds_hooks.protocol.request import read_context
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
 
@@ -65,7 +66,9 @@ def test_a_declared_hook_has_the_fields_of_the_one_it_extends_and_its_own(tmp_pa
         "urgent": False,
     }
     assert found.hook.tokens == {"userId", "patientId", "encounterId", "wardId"}
-    context: Any = found.hook.read(Raw(json.dumps(CONTEXT | {"plan": {"a": 1}, "round": 2, "beds": [1]}).encode()))
+    context: Any = read_context(
+        found.hook, Raw(json.dumps(CONTEXT | {"plan": {"a": 1}, "round": 2, "beds": [1]}).encode())
+    )
     assert (context.wardId, context.patient_id, bytes(context.plan)) == ("w1", "p1", b'{"a": 1}')
 
 
@@ -76,7 +79,7 @@ def test_a_call_that_does_not_fit_the_declaration_is_refused(tmp_path: Path, cha
     (found,) = declared(tmp_path, GOOD)
     (name,) = change
     with pytest.raises(BadRequest, match=name):
-        found.hook.read(Raw(json.dumps(CONTEXT | change).encode()))
+        read_context(found.hook, Raw(json.dumps(CONTEXT | change).encode()))
 
 
 def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of: datetime) -> None:

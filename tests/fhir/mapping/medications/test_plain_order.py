@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from fhir.mapping.medications import daily_dose as computing
-from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, plain_order
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.plain_order import plain_order
 from fhir.terminology.caching import CACHES
 from tests.fhir.mapping.charts import order
 from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount
