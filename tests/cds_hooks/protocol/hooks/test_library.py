@@ -9,6 +9,7 @@ from msgspec import Raw
 from cds_hooks.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context
+from cds_hooks.protocol.request import read_context
 
 # The names of issue 3, point 2; medication-verify is in the library's main branch beside them.
 NAMED = {
@@ -44,7 +45,7 @@ def context_of(hook: str) -> dict[str, Any]:
 
 def read(hook: str, context: dict[str, Any]) -> Context:
     """The context through the hook's own reader."""
-    return LIBRARY[hook].read(Raw(json.dumps(context).encode()))
+    return read_context(LIBRARY[hook], Raw(json.dumps(context).encode()))
 
 
 def test_every_hook_is_there_with_its_published_version() -> None:
