@@ -4,9 +4,10 @@ LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-
 diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
 from cards.rules.patient.orders import DraftOrder
@@ -123,8 +124,7 @@ _OPEN = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS = 90.0
 
 
-@dataclass(frozen=True, slots=True)
-class OrderableTest:
+class OrderableTest(Struct, frozen=True):
     """One order and the inputs of equations that it answers."""
 
     loinc: str

@@ -1,12 +1,11 @@
 """One hook call, what is known of it so far, and what is recorded of it; `invoke.py` has the steps that find it out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter, time_ns
 from typing import Any, NamedTuple
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
@@ -38,8 +37,7 @@ from cds_hooks.storage.decision import (
 from cds_hooks.tracing import CallTrace, Tracing
 
 
-@dataclass(frozen=True, slots=True)
-class ServerComponents:
+class ServerComponents(Struct, frozen=True):
     """The parts of the server that every call uses; `app.py` puts them together once."""
 
     settings: Settings

@@ -7,10 +7,11 @@ count at its beginning.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from cds_hooks.governance.releases import CANARY, Key, Released, State, in_canary
 from cds_hooks.logs import log
@@ -21,8 +22,7 @@ from models_onnx.serving.registry import ARTIFACTS, Version, versions
 from models_onnx.serving.runtime import Model
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Struct, frozen=True):
     """A version that is not in use; `name` is that of its folder, by which acts of release name it."""
 
     name: str

@@ -6,8 +6,9 @@ What is malformed is ignored, as the Recommendation asks: no call is refused for
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -24,8 +25,7 @@ _MOST_CHARACTERS: Final = 512
 _SAMPLED: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(Struct, frozen=True):
     """A place in a trace: all of it comes from outside, and is of a form that can hold no words but in `state`."""
 
     trace_id: str

@@ -17,13 +17,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from models_onnx.errors import ArtifactRefused, DeclarationError
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaringFile:
+class DeclaringFile(Struct, frozen=True):
     """A file that declares: its module's name, where it lies, and the path that messages show."""
 
     name: str

@@ -5,8 +5,9 @@ facts that make it, and the guideline.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
 from cards.compose.model import factor_lines, in_100
@@ -22,8 +23,7 @@ from models_onnx.equations.record_inputs import RecordInputs
 _NOT_CAUSES = "These are associations, not causes."
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSuggestion:
+class OrderSuggestion(Struct, frozen=True):
     """One option: its words and the order behind it."""
 
     label: str
@@ -31,8 +31,7 @@ class OrderSuggestion:
     order: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquationCardContent:
+class EquationCardContent(Struct, frozen=True, kw_only=True):
     """What is particular about one card: its summary, the lines before and after the reasons, what it offers."""
 
     summary: str
@@ -45,8 +44,7 @@ class EquationCardContent:
     """The results of other equations that the card names."""
 
 
-@dataclass(frozen=True, slots=True)
-class CardIdentity:
+class CardIdentity(Struct, frozen=True):
     """How a card, its suggestions and its page are called."""
 
     uuid: str
@@ -244,8 +242,7 @@ def people_in_100(result: EquationResult) -> int:
     return people - 1 if crossed else people
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuidelineCardContent:
+class GuidelineCardContent(Struct, frozen=True, kw_only=True):
     """What one card of a guideline says: summary, opening, facts, offers; `guideline` has its year in it."""
 
     id: str

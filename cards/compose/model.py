@@ -4,8 +4,9 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Coding, Link, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
@@ -95,8 +96,7 @@ Known: TypeAlias = tuple[FeatureValue, float]
 """An input that has a value, and what it contributes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCardContent:
+class ModelCardContent(Struct, frozen=True):
     """What a model's card offers: the words of the offer and the order behind it."""
 
     summary: str

@@ -1,8 +1,9 @@
 """The one card of preventive services at a visit: what is due and from what, what is not known, what was not seen."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, Link, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
@@ -22,8 +23,7 @@ _OVERRIDE_REASONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PreventiveCardIdentity:
+class PreventiveCardIdentity(Struct, frozen=True):
     """How the card, its suggestions and its page are called, whom it is about, and the day (ISO) of its orders."""
 
     uuid: str

@@ -4,9 +4,10 @@ A suggestion is a draft order for a dose; the whole forecast goes with it as a F
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Link, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
@@ -106,8 +107,7 @@ _SUMMARY_NAMES = 4
 _SHOWN_DOSES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class VaccineCardIdentity:
+class VaccineCardIdentity(Struct, frozen=True):
     """How the card, its suggestions and its page are called."""
 
     uuid: str

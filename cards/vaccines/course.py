@@ -4,7 +4,6 @@ Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.4 and 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -35,8 +34,7 @@ ALREADY_COMPLETE = "Series Already Complete"
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """A given dose, its status in a series and the reason where it does not count."""
 
     dose: GivenDose

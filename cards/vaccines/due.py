@@ -5,10 +5,11 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.forecasting import SeriesStatus
@@ -72,8 +73,7 @@ _HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
 _LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
 
 
-@dataclass(frozen=True, slots=True)
-class DueVaccine:
+class DueVaccine(Struct, frozen=True):
     """One vaccine group whose next dose is recommended today or was before.
 
     `label` is what clinicians call the group at this age; `vaccines` are those that CDC prefers, if it names any.
@@ -137,16 +137,14 @@ class DueVaccine:
         return past_due < as_of
 
 
-@dataclass(frozen=True, slots=True)
-class ForbiddenVaccine:
+class ForbiddenVaccine(Struct, frozen=True):
     """A vaccine group that the person would need, with the observations that forbid it."""
 
     group: str
     against: tuple[PatientObservation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VaccinesDue:
+class VaccinesDue(Struct, frozen=True):
     """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due, and CDC's words.
 
     `seasons_over` are the groups of which the release knows no dose of this season, and the last day that it covers.

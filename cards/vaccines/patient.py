@@ -16,6 +16,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Final
 
+from msgspec import Struct
+
 from cards.vaccines.doses_by_day import DosesByDay
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
@@ -28,8 +30,7 @@ from fhir.record.resources import AllergyIntolerance, Procedure
 from fhir.terminology.conditions import SYSTEMS
 
 
-@dataclass(frozen=True, slots=True)
-class GivenDose:
+class GivenDose(Struct, frozen=True):
     """A vaccine dose that was given: the day, the vaccine (CVX code) and where the record says so."""
 
     given: date
@@ -39,8 +40,7 @@ class GivenDose:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PatientObservation:
+class PatientObservation(Struct, frozen=True):
     """A CDC observation code that holds for the person: since when, the words of the chart, and where they stand."""
 
     code: str
@@ -120,8 +120,7 @@ _US_SPELLINGS = frozenset({"US", "USA", "U.S.", "U.S.A.", "UNITED STATES", "UNIT
 _TO_THE_DAY = frozenset({"day", "instant"})
 
 
-@dataclass(frozen=True, slots=True)
-class ChartedPerson:
+class ChartedPerson(Struct, frozen=True):
     """The person as read from the chart, and the vaccine entries used.
 
     `to_check` are observations whose code does not settle whether they hold: they decide nothing and are said.

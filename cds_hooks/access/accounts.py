@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from time import time
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy import delete, insert, select, update
 
 from cds_hooks.access.passwords import hash_password, password_fault, verifies
@@ -23,8 +23,7 @@ class AccountRefused(Exception):
     """The account cannot be made or changed so; the message is a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A local account, without its password."""
 
     name: str

@@ -6,9 +6,10 @@ signature is checked by joserfc. What is fetched and how is the caller's busines
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote_plus
+
+from msgspec import Struct
 
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 
@@ -25,8 +26,7 @@ class FlowFailed(Exception):
     """The login cannot be completed; the message is a sentence without anything of a token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """An authorization server as it describes itself, and what we are called there."""
 
     issuer: str

@@ -4,9 +4,10 @@ A page that is not in `DOORS` is open to nobody while pages need a login; `tests
 compares the table with the routes of the server.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -53,8 +54,7 @@ COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, 
 """Who works on rules and models: tries changes, hands in signed acts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(Struct, frozen=True):
     """The pages at and below a path, and who may open them.
 
     `roles` None: everybody, without a login. `changes` are the roles that may send a form there; None: as `roles`.

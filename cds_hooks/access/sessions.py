@@ -3,11 +3,11 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from time import time
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
 
 from cds_hooks.access.store import AccessStore, accounts, sessions
@@ -17,16 +17,14 @@ _TOUCH_SECONDS: Final = 30.0
 """A session notes at most so often that it was used; a page costs no write otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
+class Lifetimes(Struct, frozen=True):
     """After how many seconds without a page, and after how many in all, a session ends."""
 
     idle: float
     longest: float
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Who has shown who they are: by a local account (`account` is its name), at the site's provider or in an EHR."""
 
     actor: str

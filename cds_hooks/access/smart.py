@@ -6,11 +6,11 @@ it. The session that follows is bound to the one patient whose chart is open.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import time
 from typing import Any, Final
 
 import httpx
+from msgspec import Struct
 
 from cds_hooks.access.code_flow import (
     Fetch,
@@ -39,8 +39,7 @@ _BUDGETS: Final = Budgets(fetch_milliseconds=4000, max_response_bytes=256 * 1024
 _NOT_KNOWN: Final = "This FHIR server is registered for no client of this server that may launch it as an app."
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """Whom the EHR vouches for, and what its token answer carries for the app (`appContext` of a card's link)."""
 
     person: Person

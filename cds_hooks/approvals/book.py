@@ -5,11 +5,12 @@ A model may show cards by its release and, behind a trust file, by the signature
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
@@ -46,8 +47,7 @@ NEEDED: Final = 2
 """How many people sign."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """One verified approval in the record, and whose it is."""
 
     statement: Statement
@@ -56,8 +56,7 @@ class Signed:
     """Its number among the events of the record."""
 
 
-@dataclass
-class _Read:
+class _Read(Struct):
     """What was read of the record so far, judged by the people of one moment."""
 
     people: People

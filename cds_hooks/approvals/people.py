@@ -16,9 +16,10 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from models_onnx.artifact.keys import PublicKey, public_key
 from models_onnx.errors import SignatureRefused
@@ -31,8 +32,7 @@ class PeopleFileError(Exception):
     """The file of people cannot be used; one sentence with the place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Somebody who may approve, with one of their keys."""
 
     name: str
@@ -48,8 +48,7 @@ class Person:
         return _folded(self.name) in _folded(text)
 
 
-@dataclass(frozen=True, slots=True)
-class People:
+class People(Struct, frozen=True):
     """The people of a file by the ids of their keys."""
 
     by_key: Mapping[str, Person] = field(default_factory=dict)

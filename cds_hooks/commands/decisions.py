@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -169,7 +168,7 @@ def verify(database: Database = None, as_json: AsJson = False) -> None:
         found = verify_chain(url, lambda done, total: progress.update(task, completed=done, total=total))
     note_verification(url, settings().counts_file, found.decisions, found.broken.reason if found.broken else "")
     if as_json:
-        _print_json({**asdict(found), "chains": [asdict(end) for end in found.chains.values()]})
+        _print_json({**msgspec.to_builtins(found), "chains": msgspec.to_builtins([*found.chains.values()])})
     else:
         _draw_verification(Console(), found)
     raise typer.Exit(1 if found.broken else 0)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from msgspec import Struct
+
 from cards.card import Card
 from cds_hooks.protocol.request import ActualHook
 from models_onnx.errors import DeclarationError
@@ -20,8 +22,7 @@ VERSIONS: tuple[Version, ...] = get_args(Version)
 ShapeCard: TypeAlias = Callable[[Card, Markdown], Card]
 
 
-@dataclass(frozen=True, slots=True)
-class IntegrationSheet:
+class IntegrationSheet(Struct, frozen=True):
     """What the analyst's sheet says of this vendor: facts with their sources, all in Markdown."""
 
     reads_discovery: str

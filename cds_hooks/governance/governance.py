@@ -11,13 +11,13 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic, time
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Select, select
 
 from cards.card import SEVERITY, Card

@@ -6,13 +6,13 @@ or not at all. The private keys stay where they are.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.approvals import ApprovalBook, ApprovalRefused, Person
@@ -41,8 +41,7 @@ _AHEAD: Final = timedelta(minutes=5)
 _OF_SITE: Final = ("client", "unit", "user")
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """One act that was recorded: what it is, who signed it, and what is still missing; "" where nothing is."""
 
     what: str
@@ -50,8 +49,7 @@ class Taken:
     missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServedHere:
+class ServedHere(Struct, frozen=True):
     """What acts can be about: versions of rules, models and equations, names of services, releases and waivers."""
 
     versions: Mapping[Key, str]

@@ -11,11 +11,10 @@ import asyncio
 import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import select
 
 from cards.card import Card
@@ -115,8 +114,7 @@ class Rollback(Struct, frozen=True):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """What may speak, at one moment; never changed afterwards."""
 
     states: Mapping[Key, State] = field(default_factory=dict)

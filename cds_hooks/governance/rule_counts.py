@@ -8,14 +8,13 @@ counts as active where it had not ended by then. The order itself becomes the dr
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, Final
 
 import msgspec
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import select
 
 from cards.card import Card
@@ -47,8 +46,7 @@ class _Basis(Struct):
 _basis: Final = msgspec.json.Decoder(_Basis)
 
 
-@dataclass(slots=True)
-class RuleCounts:
+class RuleCounts(Struct):
     """One rule: how often it spoke or why it did not, and the answers to the cards that it stood on."""
 
     rule: str
@@ -129,8 +127,7 @@ _KEPT = frozenset({*_DATES, *_PERIODS, *_WITHOUT_DATE})
 _NEVER_GIVEN = frozenset({"entered-in-error", "cancelled", "draft"})
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedFinding:
+class SimulatedFinding(Struct, frozen=True):
     """One finding about one order: rule, band, indicator of its card, and what the card says first."""
 
     rule: str
@@ -140,8 +137,7 @@ class SimulatedFinding:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedOrder:
+class SimulatedOrder(Struct, frozen=True):
     """One order: when it was written (epoch seconds), the patient's group by sex and age then, and the findings."""
 
     instant: float
@@ -171,8 +167,7 @@ def group_words(sex: str, age_years: float) -> str:
     return f"{sex}, {least} to {under - 1}"
 
 
-@dataclass(slots=True)
-class SimulatedOrders:
+class SimulatedOrders(Struct):
     """The results for all orders: `spoken` counts findings by rule, `silent` counts reasons by rule."""
 
     orders: int = 0

@@ -7,7 +7,6 @@ one event. Each is checked against the version by which it is called, because th
 import base64
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,8 +30,7 @@ class _Kept(Struct):
     texts: str
 
 
-@dataclass(frozen=True, slots=True)
-class RuleText:
+class RuleText(Struct, frozen=True):
     """One version of a rule: since when the record has it ("" for one that it does not have), and what it declared.
 
     `declared` is the rule, the reasons for an override, the advice where a value is unsure, and its text.

@@ -6,11 +6,12 @@ a book that lags behind never hides a decision.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.postings import Budget, groups_of, places

@@ -4,11 +4,10 @@ A client can report for its own decisions only: of another client's it learns no
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import select
 
 from cds_hooks.outcomes.labels import DEATH, Label, Labels
@@ -35,24 +34,21 @@ REFUSALS: Final = {
 """Why a report is not stored, in words for whoever sent it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """`index` counts the reports from 0; `reason` is one of `REFUSALS`."""
 
     index: int
     reason: str
 
 
-@dataclass(slots=True)
-class Joined:
+class Joined(Struct):
     """What is to be stored, and which reports are not."""
 
     items: list[Outcome] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(Struct, frozen=True):
     """Who reports, in which form, and when (microseconds since 1970-01-01 UTC)."""
 
     client: str

@@ -6,13 +6,12 @@ not yet reported. The horizon is in the model's manifest. So are the event and t
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError, Struct, field
 
 from cds_hooks.outcomes.thresholds import InForce, thresholds_in_force
 from cds_hooks.settings import Settings
@@ -28,8 +27,7 @@ _EVENT_OF_COLUMN: Final = {"death_5y": DEATH, "death_180d": DEATH, "readmitted":
 """The outcome columns of the models of this package, whose manifests were signed before they could name an event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """What one model predicts. `event` is None where only reports by prediction id can say that it happened."""
 
     model: str

@@ -8,12 +8,11 @@ are shown by thresholds for each age, a model has no single threshold, and none 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError, Struct, field
 
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import Thresholds, Twin
@@ -50,8 +49,7 @@ class _Said(Struct, frozen=True):
     within_age_band: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(Struct, frozen=True):
     """The thresholds of one model: `of_services` has those of the services of the site's folder, by their id."""
 
     usual: Deployed | None = None

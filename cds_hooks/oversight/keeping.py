@@ -2,10 +2,11 @@
 
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
 from typing import Final
+
+from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.storage.decision import RecordUnavailable
@@ -18,8 +19,7 @@ _BATCH: Final = 50
 _PAUSE_SECONDS: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """The book, None where it cannot be used, and what the page says where not everything is in it."""
 
     book: CountBook | None

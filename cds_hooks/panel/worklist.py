@@ -7,11 +7,10 @@ for the order, and equal rows stand in an order that depends on no attribute of 
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.governance.patient_finding import patient_finding
@@ -51,8 +50,7 @@ _said = msgspec.json.Decoder(_Said)
 _basis = msgspec.json.Decoder(_Basis)
 
 
-@dataclass(frozen=True, slots=True)
-class WorklistRow:
+class WorklistRow(Struct, frozen=True):
     """One patient: what can be ordered, why it is asked, and what decides the place in the list.
 
     `risk` is the share (0 to 1) of the reference cohort of `risk_of` with a lower estimate; None where no model has
@@ -87,8 +85,7 @@ class WorklistRow:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Worklist:
+class Worklist(Struct, frozen=True):
     """The rows that fit the capacity, in their order, and how many others there are."""
 
     rows: tuple[WorklistRow, ...]
@@ -97,8 +94,7 @@ class Worklist:
     """How many entries are left out because their card was answered and rests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """What the list needs to know of a decision: small, so that those of many patients can be kept.
 
     `ends` says that there is nothing to order any more; `risk` is the share below the estimate and the model's name.
@@ -126,8 +122,7 @@ def note(decision: Decision) -> Noted:
     return Noted(decision.id, decision.decided_at / 1e6, said.worklist, ends, risk, said.resting)
 
 
-@dataclass(slots=True)
-class PatientNotes:
+class PatientNotes(Struct):
     """The newest decision of each service about a patient."""
 
     services: dict[str, Noted] = field(default_factory=dict)
@@ -220,8 +215,7 @@ def _said_in(response: bytes) -> _Said:
     return _said.decode(ours) if ours is not None else _Said()
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """A finding of a patient whose card was answered and rests; `subject` is the equation or service it is of."""
 
     client: str

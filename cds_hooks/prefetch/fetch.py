@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date
 from time import perf_counter
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cds_hooks.prefetch.gaps import (
     NO_SERVER,
@@ -43,8 +45,7 @@ from fhir.record.resources import Bundle
 _DEEPEST_MIXTURE: Final = 3
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(Struct):
     """One query, for all the keys that ask for the same; or a given Bundle of which the next pages are wanted."""
 
     what: Query | Bundle
@@ -187,8 +188,7 @@ def _count(value: Any) -> int:
     return len(value.entry) if isinstance(value, Bundle) else int(value is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class FilledPrefetch:
+class FilledPrefetch(Struct, frozen=True):
     """The prefetch with what was fetched, the state of every key, and what of it could not be read.
 
     `bodies` are pages of the FHIR server as they came, of the types that were to be kept; `fetched_bytes` is the size

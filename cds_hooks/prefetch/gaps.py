@@ -1,9 +1,11 @@
 """What to do about a missing prefetch key: the query that would bring it, or the reason why it stays missing."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_hooks.prefetch.state import KeyState, PrefetchState
 from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
@@ -13,8 +15,7 @@ from fhir.client.errors import FetchError, InvalidQuery
 from fhir.client.query import Query
 
 
-@dataclass(frozen=True, slots=True)
-class GapReason:
+class GapReason(Struct, frozen=True):
     """What stood in the way.
 
     The codes are no-server, no-token, not-found, not-allowed, no-value, needs-another, and those of

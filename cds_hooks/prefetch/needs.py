@@ -1,9 +1,11 @@
 """Derives the prefetch templates of a service from the data that it needs."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from math import ceil
+
+from msgspec import Struct
 
 from cds_hooks.prefetch.state import Templates
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, KeyPolicy, Template
@@ -110,8 +112,7 @@ _DISPATCHED = Template(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What a service reads: analytes (keys of ANALYTES) and resource types, beyond the Patient.
 
     `required` are the prefetch keys without which it gives no advice; it asks for them with `Brought.require` at the

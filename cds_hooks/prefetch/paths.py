@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -33,30 +32,26 @@ class WrongToken(ValueError):
     """The token is not of the grammar; the message says what is wrong, with the row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """`.name`: an element, of every item of a list; of a choice (`medication[x]`) whichever is there."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class OfType:
+class OfType(Struct, frozen=True):
     """`.ofType(Type)`: only resources of this type, and references to such."""
 
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolve:
+class Resolve(Struct, frozen=True):
     """`.resolve()`: what a reference refers to."""
 
 
 Step = Member | OfType | Resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """Steps from the context, or from the answer to another key of the same service."""
 
     root: str
@@ -73,22 +68,19 @@ class Path:
         return step.name if isinstance(step, Member) else None
 
 
-@dataclass(frozen=True, slots=True)
-class TodayToken:
+class TodayToken(Struct, frozen=True):
     """The day of the call, or so many days after it (before it where negative)."""
 
     days: int
 
 
-@dataclass(frozen=True, slots=True)
-class UserToken:
+class UserToken(Struct, frozen=True):
     """The bare id of the user, where the user is a resource of this type."""
 
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class PathUnion:
+class PathUnion(Struct, frozen=True):
     """What any of the paths finds (TOK-17); one path is a union of one."""
 
     paths: tuple[Path, ...]
@@ -163,8 +155,7 @@ _CHOICES: Final = ("Reference", "CodeableConcept", "String", "Code", "Boolean", 
 # There are as many as there are types in our readers.
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What a reference names. The resource itself is looked for only where a path goes on into it."""
 
     type: str

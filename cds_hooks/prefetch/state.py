@@ -1,12 +1,11 @@
 """The state of every prefetch key in one call, and what follows from it: gaps, reasons, the note on cards."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from cards.card import Card
 from cds_hooks.errors import PreconditionFailed
@@ -21,8 +20,7 @@ _KNOWN: Final = frozenset({"given", "null", "fetched"})
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class FetchCost:
+class FetchCost(Struct, frozen=True):
     """What reading one key from the FHIR server took; `resources` is how many came."""
 
     milliseconds: float
@@ -31,8 +29,7 @@ class FetchCost:
     resources: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyState(Struct, frozen=True):
     """One key of one call.
 
     `reason` is why it is not known; where it is known, why not wholly so: "partial" or "old". `cause` is the code of
@@ -63,8 +60,7 @@ class KeyState:
         return bool(self.reason) and self.template.policy.if_missing != "omit"
 
 
-@dataclass(frozen=True)
-class PrefetchState:
+class PrefetchState(Struct, frozen=True, dict=True):
     """The state of every prefetch key of a service in one call.
 
     `other` are failures that came under keys of the client's own. `milliseconds` is the time from the first query to

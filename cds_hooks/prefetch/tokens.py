@@ -1,10 +1,11 @@
 """Prefetch tokens: a template and the values of one call give a query; no value can become part of its syntax."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from cds_hooks.prefetch.paths import TOKEN, PathEvaluator, PathUnion, TodayToken, UserToken, WrongToken, read_token
 from fhir.client.errors import InvalidQuery
@@ -27,8 +28,7 @@ class NoValue(Exception):
         self.unknown = unknown
 
 
-@dataclass(frozen=True, slots=True)
-class TokenValues:
+class TokenValues(Struct, frozen=True):
     """What tokens stand for in one call: its context, a struct or JSON, and what earlier keys were answered with.
 
     A key that is not in `answers` is not known; null is an answer.

@@ -8,12 +8,11 @@ strings and leave out the time zone.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
@@ -182,8 +181,7 @@ class _Response(Struct):
 _response: Final = msgspec.json.Decoder(_Response)
 
 
-@dataclass(slots=True)
-class MatchedFeedback:
+class MatchedFeedback(Struct):
     """The items that belong to a card of ours, and for each that does not the reason."""
 
     items: list[FeedbackItem] = field(default_factory=list)

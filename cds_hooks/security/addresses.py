@@ -9,9 +9,11 @@ The ranges are those of the IANA special-purpose address registries (RFC 6890 an
 """
 
 import re
-from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 MOST_CHARACTERS: Final = 8192
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -36,8 +38,7 @@ class BadUrl(ValueError):
     """The text is not an address that the server calls; the message is a sentence without the text itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """An http or https address: lower-case scheme and host, explicit port, path from `/`, query without `?`."""
 
     scheme: str
@@ -181,8 +182,7 @@ _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
 _COMPATIBLE: Final = IPv6Network("::/96")
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRule:
+class AddressRule(Struct, frozen=True):
     """The addresses that connections to one host may use. Without networks: public addresses."""
 
     networks: tuple[Network, ...] = ()
@@ -233,8 +233,7 @@ def _within(number: Address, networks: tuple[Network, ...]) -> bool:
     return any(number in network for network in networks)
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How one host is reached: which networks are allowed and which certificates are trusted."""
 
     rule: AddressRule = field(default_factory=AddressRule)

@@ -1,7 +1,8 @@
 """A client as the trust file registers it: its identity, its keys, its rights and its FHIR servers."""
 
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile
 from cds_hooks.errors import NotAllowed
@@ -15,8 +16,7 @@ DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
 """What CDS Hooks recommends (checklist row SEC-22)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budgets:
+class Budgets(Struct, frozen=True):
     """The limits that apply to one client."""
 
     max_lifetime_seconds: int = 3600
@@ -37,8 +37,7 @@ class Budgets:
     """Most calls that begin within a second, per server process."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredBase:
+class RegisteredBase(Struct, frozen=True):
     """A FHIR base URL of the trust file."""
 
     url: Url
@@ -47,23 +46,20 @@ class RegisteredBase:
     """Whether it is read without an access token, as a test server without authorization is."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeySetUrl:
+class KeySetUrl(Struct, frozen=True):
     """Where a client publishes its keys."""
 
     url: Url
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedKeys:
+class PinnedKeys(Struct, frozen=True):
     """Keys that were exchanged out of band."""
 
     keys: Keys = field(default_factory=Keys)
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedClient:
+class TrustedClient(Struct, frozen=True):
     """One `[[client]]` of the trust file. A set that is empty does not restrict."""
 
     name: str

@@ -1,6 +1,6 @@
 """The one client of the development profile, as the settings describe it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.security.client import ANONYMOUS, TrustedClient

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from jwt.algorithms import Algorithm
@@ -73,8 +73,7 @@ class UnusableKey(ValueError):
     """A key of a set cannot verify signatures here; the message says why, without the key."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VerificationKey:
+class VerificationKey(Struct, frozen=True, eq=False):
     """A public key; `algorithms` are those its type, its size and its own `alg` allow."""
 
     kid: str
@@ -88,8 +87,7 @@ class VerificationKey:
         return _verifiers()[algorithm].verify(signed, self.key, signature)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Keys:
+class Keys(Struct, frozen=True, eq=False):
     """The keys of a set by `kid`."""
 
     by_kid: Mapping[str, VerificationKey] = field(default_factory=dict)

@@ -8,11 +8,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import httpcore
 import httpx
+from msgspec import Struct, field
 
 from cds_hooks.security.addresses import BadUrl, Reach, Url, parse_url
 from cds_hooks.security.client import Budgets, KeySetUrl
@@ -26,8 +26,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _OURS: Final = frozenset({b"authorization", b"host", b"accept-encoding", b"cookie", b"proxy-authorization"})
 
 
-@dataclass(frozen=True, slots=True)
-class FhirBase:
+class FhirBase(Struct, frozen=True):
     """A FHIR server that may be called."""
 
     url: Url

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Final
+
+from msgspec import Struct
 
 from cds_hooks.logs import log
 from cds_hooks.security.client import KeySetUrl
@@ -25,8 +26,7 @@ _MOST_WAITING: Final = 256
 _LEFT_BEHIND: Final = 2.0  # times refresh_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class KeySetLifetimes:
+class KeySetLifetimes(Struct, frozen=True):
     """How long a key set is kept."""
 
     refresh_seconds: float = 900.0

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
+from msgspec import Struct
+
 from cds_hooks.errors import Untrusted
 from cds_hooks.security.addresses import BadUrl, parse_url
 from cds_hooks.security.client import TrustedClient
@@ -26,8 +28,7 @@ _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _NEVER_IN_HEADER: Final = ("jwk", "x5c", "x5u", "crit", "b64", "zip", "enc")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """The header of a token: what it says about its signature."""
 
     alg: str
@@ -35,8 +36,7 @@ class Header:
     jku: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True):
     """The claims of a token: what it says about its sender. Times are seconds since the epoch."""
 
     iss: str
@@ -49,8 +49,7 @@ class Claims:
     tenant: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token in its parts; `signed` are the bytes that the signature covers."""
 
     header: Header

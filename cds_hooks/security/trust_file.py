@@ -4,11 +4,12 @@ import json
 import ssl
 import tomllib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 from cards.card import Coding
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, UnknownDialect, profile_for
@@ -30,8 +31,7 @@ from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_se
 from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
 
 
-@dataclass(slots=True)
-class ClientEntry:
+class ClientEntry(Struct):
     """One client entry of the file, with its mistakes as pairs of place and sentence."""
 
     document: dict[str, Any]
@@ -185,8 +185,7 @@ class TrustFileError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrableNames:
+class RegistrableNames(Struct, frozen=True):
     """The hooks and services that a client can be registered for; an empty collection is not checked."""
 
     services: Collection[str] = ()
@@ -196,8 +195,7 @@ class RegistrableNames:
 ANY_NAME: Final = RegistrableNames()
 
 
-@dataclass(frozen=True, slots=True)
-class TrustFile:
+class TrustFile(Struct, frozen=True):
     """The content of the file. `files` are the file and those that it names: a change of one reads all again."""
 
     clients: tuple[TrustedClient, ...]

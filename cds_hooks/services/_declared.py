@@ -5,11 +5,13 @@ the services of this package: nothing for whom it is not meant, a reason for eac
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import TOPIC_SYSTEM, Card, Coding
 from cards.compose.equation import EquationCardContent, OrderSuggestion
@@ -109,8 +111,7 @@ async def _never(call: ServiceInput) -> Advice:
     raise AssertionError(f"{call.request.hook} reached a service whose model cannot be served")
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelAdvisor:
+class _ModelAdvisor(Struct, frozen=True):
     """Advises by a model; `twin` is the model itself where it has none."""
 
     said: ServiceFile
@@ -197,8 +198,7 @@ def _of_equation(said: ServiceFile, file: DeclaringFile) -> Service:
     return _service(said, features_of(equation), decide=_EquationAdvisor(said, equation).decide)
 
 
-@dataclass(frozen=True, slots=True)
-class _EquationAdvisor:
+class _EquationAdvisor(Struct, frozen=True):
     """Advises by a published equation."""
 
     said: ServiceFile

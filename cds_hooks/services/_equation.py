@@ -1,8 +1,9 @@
 """What the services of published equations share: who gets no advice, one card, or the reason for none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from cards.compose.equation import (
     CardIdentity,
@@ -49,8 +50,7 @@ _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
 
 
-@dataclass(frozen=True, slots=True)
-class EquationQuestion:
+class EquationQuestion(Struct, frozen=True):
     """What a service wants to know from an equation: which output, from which result on it shows a card, and its texts.
 
     `below` is the reason where the result does not reach it.
@@ -222,8 +222,7 @@ def reason_already_planned(record: PatientRecord, subject: str, talk: str) -> Ad
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _ThingsDone:
+class _ThingsDone(Struct, frozen=True):
     """Orders, procedures and visits, the words of each, and all different words as one text.
 
     Most of what is looked for is not there, and one search in that text says so: visits of a kind have the same words.

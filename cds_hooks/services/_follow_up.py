@@ -5,8 +5,10 @@ Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, OrderSuggestion
@@ -38,8 +40,7 @@ HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
 FEATURES = features_of(HOSPITAL, LACE)
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUpScore:
+class FollowUpScore(Struct, frozen=True):
     """One way to tell who comes back: the equation, the words of its opening line, and from when on it speaks."""
 
     equation: Equation

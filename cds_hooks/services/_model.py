@@ -6,10 +6,11 @@ than a run of one. A single call does not wait.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cards.rules.engine.finding import Silence
@@ -31,8 +32,7 @@ from models_onnx.serving.runtime import Model, Prediction
 Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
 
 
-@dataclass(frozen=True, slots=True)
-class SiteThresholds:
+class SiteThresholds(Struct, frozen=True):
     """What a site sets of how high an estimate has to be for a card.
 
     `share` (0 to 1) is the share of the reference cohort with a card, of all models, `shares` that of single models by
@@ -54,8 +54,7 @@ def site_thresholds(configured: Settings) -> SiteThresholds:
     return SiteThresholds(configured.alert_share, configured.shares_by_model, configured.within_age_band)
 
 
-@dataclass(frozen=True, slots=True)
-class ChartModel:
+class ChartModel(Struct, frozen=True):
     """How a model is asked about a chart, apart from a call: whom it is not for, and its inputs.
 
     `outside` gives the reason why this patient gets no estimate, None where there is none; `inputs` has the model's
@@ -168,8 +167,7 @@ NOT_RELEASED = "model-not-released"
 """The reason code of a model whose release state or gates allow no card (docs/models/gates.md)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEstimate:
+class ModelEstimate(Struct, frozen=True):
     """Whose estimate it is, what it says, of which inputs; `refused` says why it must not be shown.
 
     `computed` is None where the model did not run, because too many of its inputs are missing.

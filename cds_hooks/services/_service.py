@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cards.card import Card, Link
 from cards.compose.orders import OrderOutcome, check_orders
@@ -293,7 +293,7 @@ class Service:
 
     def asking_for(self, resources: Collection[str]) -> "Service":
         """The same service, whose clients are asked for these resource types too."""
-        needs = replace(self.needs, resources=self.needs.resources | frozenset(resources))
+        needs = structs.replace(self.needs, resources=self.needs.resources | frozenset(resources))
         return replace(self, needs=needs)
 
     @property

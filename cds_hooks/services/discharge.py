@@ -5,10 +5,9 @@ decided at discharge with sources at hand is the dose of what goes home, by the 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from cards.card import TOPICS, Action, Card
 from cards.rules.engine.finding import Silence
@@ -31,8 +30,7 @@ CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-cat
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Active:
+class _Active(Struct, frozen=True):
     """An active order: what it is, and the client's own JSON of it where that came with the call."""
 
     medication: ActiveMedication

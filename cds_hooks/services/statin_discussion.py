@@ -4,7 +4,7 @@ Bands: 2026 ACC/AHA multisociety dyslipidemia guideline, intermediate from 5 %, 
 to 79). It speaks from intermediate on.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
@@ -97,8 +97,7 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-@dataclass(frozen=True, slots=True)
-class Indication:
+class Indication(Struct, frozen=True):
     """Why a guideline names a statin without a score: in words, the fact, the guideline with its year."""
 
     id: str

@@ -15,10 +15,10 @@ after it.
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 from sqlalchemy import LargeBinary, Select, func, select, type_coerce
 
 from cds_hooks.storage.content import FACTS_DICTIONARY, store_content
@@ -138,8 +138,7 @@ _LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previ
 _ROWS_AT_ONCE = 500
 
 
-@dataclass
-class ChainEnd:
+class ChainEnd(Struct):
     """The newest row of one writer's chain; kept elsewhere, it shows later whether rows were removed from the end."""
 
     chain: str
@@ -148,8 +147,7 @@ class ChainEnd:
     """The hash of its newest row, hexadecimal."""
 
 
-@dataclass(frozen=True)
-class ChainBreak:
+class ChainBreak(Struct, frozen=True):
     """The first row that does not fit its chain."""
 
     decision: str
@@ -158,8 +156,7 @@ class ChainBreak:
     reason: str
 
 
-@dataclass
-class Verification:
+class Verification(Struct):
     """The result of verifying the whole record; `broken` is None where every row is as it was written."""
 
     decisions: int = 0

@@ -1,7 +1,6 @@
 """Reads decisions and feedback from the record, and stores feedback."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -118,8 +117,7 @@ LISTED: Final = [decisions.c[each.name] for each in msgspec.structs.fields(Decis
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
 
-@dataclass(frozen=True)
-class DecisionFilter:
+class DecisionFilter(Struct, frozen=True):
     """The decisions to find; a field that is None does not restrict them."""
 
     service: str | None = None

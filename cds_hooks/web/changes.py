@@ -1,10 +1,10 @@
 """What differs between two versions of a rule or of a model, laid out as rows: where, before, after."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from cds_hooks.web.pages import Site, render
 
@@ -15,8 +15,7 @@ _NAMES: Final = ("id", "name", "code", "gate", "capacity", "label", "age_low", "
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedRow:
+class ChangedRow(Struct, frozen=True):
     """One place that differs; "" where there was or is nothing."""
 
     where: str
@@ -24,16 +23,14 @@ class ChangedRow:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedPart:
+class ChangedPart(Struct, frozen=True):
     """The differences of one kind."""
 
     title: str
     rows: tuple[ChangedRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionChoice:
+class VersionChoice(Struct, frozen=True):
     """A version that can be compared: its key in the address, and in words."""
 
     key: str

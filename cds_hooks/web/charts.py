@@ -1,7 +1,8 @@
 """Row charts: their scale with its ticks, and the waterfall from the average person of the group to this patient."""
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from cards.compose.model import in_100, strength
 from cds_hooks.web.model_inputs import Input
@@ -13,8 +14,7 @@ _PEOPLE = (1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99)
 _APART = 9.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """One label of the axis and where it stands, in percent."""
 
     at: float
@@ -26,8 +26,7 @@ class Tick:
         return "start" if self.at < 3 else "end" if self.at > 97 else "middle"
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """`low` stands at the left edge of the drawn column, `high` at the right."""
 
     low: float
@@ -73,8 +72,7 @@ def log_odds_scale(margins: list[float]) -> Scale:
 ROWS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One row: an input (or the rest together), how it moves the estimate, its bar, and the count after it."""
 
     title: str
@@ -91,8 +89,7 @@ class Step:
     people: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waterfall:
+class Waterfall(Struct, frozen=True):
     """The chart: `start` and `end` in people in 100 and in percent of the scale, the steps between them."""
 
     scale: Scale

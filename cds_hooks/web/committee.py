@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from cards.compose.model import in_100
 from cds_hooks.web.pages import Site, render
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureRow:
+class SignatureRow(Struct, frozen=True):
     """One signature in the record: whose, in which role, when, and what was checked."""
 
     by: str
@@ -20,8 +20,7 @@ class SignatureRow:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingRow:
+class WaitingRow(Struct, frozen=True):
     """Something that was signed and does not count yet: by whom, and what is missing."""
 
     what: str
@@ -29,8 +28,7 @@ class WaitingRow:
     missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class GateRow:
+class GateRow(Struct, frozen=True):
     """One gate of the report; `status` is passed, waived, failed or the like."""
 
     gate: str
@@ -39,8 +37,7 @@ class GateRow:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepRow:
+class StepRow(Struct, frozen=True):
     """Something that changed: a step of the release, or an act that switched or released."""
 
     at: str
@@ -49,8 +46,7 @@ class StepRow:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverRow:
+class WaiverRow(Struct, frozen=True):
     """A waiver of a gate, and whether it is in force here."""
 
     gate: str
@@ -59,8 +55,7 @@ class WaiverRow:
     fault: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStanding:
+class ModelStanding(Struct, frozen=True):
     """How a model stands at this site. `missing` says why it is not approved by two people; None where it is.
 
     `commands` are what is typed to sign or switch: a browser never has a private key.
@@ -89,8 +84,7 @@ class ModelStanding:
         return f"{passed}; {', '.join(others)}" if others else passed
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """How often a rule spoke among the newest calls, and how it was answered; None of it where it never came up."""
 
     spoke: int
@@ -121,8 +115,7 @@ LEAST_ANSWERS = 20
 NEVER = Counted(0, 0, 0, 0, (), ())
 
 
-@dataclass(frozen=True, slots=True)
-class RuleRow:
+class RuleRow(Struct, frozen=True):
     """A rule in the list."""
 
     id: str
@@ -134,8 +127,7 @@ class RuleRow:
     counted: Counted
 
 
-@dataclass(frozen=True, slots=True)
-class RuleStanding:
+class RuleStanding(Struct, frozen=True):
     """What the page of one rule adds for a committee."""
 
     counted: Counted

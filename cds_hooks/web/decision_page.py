@@ -1,8 +1,9 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
@@ -43,16 +44,14 @@ _WHEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One answer that a card offers."""
 
     value: str
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
+class AnswerForm(Struct, frozen=True):
     """What is offered for one card, or, in `given`, the answer that it has."""
 
     card: str
@@ -62,8 +61,7 @@ class AnswerForm:
     given: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(Struct, frozen=True):
     """The forms of a page by the uuid of the card, whether who asks may send them, and what was wrong with one."""
 
     forms: Mapping[str, AnswerForm] = field(default_factory=dict)
@@ -75,8 +73,7 @@ class Answering:
 NO_ANSWERS = Answering()
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """One row of the comparison: how many in 100, with its range in words and, for the drawing, in numbers."""
 
     who: str
@@ -87,8 +84,7 @@ class Band:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A model's estimate for this patient: the risk in 100, its percentile, its contributions, and their exact sum."""
 
     scores: Scores
@@ -115,8 +111,7 @@ class Estimate:
         return "below" if self.people < in_100(self.scores.observed_low) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """One page. `model` is the file that was asked, `manifest` None where this server no longer has that file."""
 
     decision: str

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from cds_hooks.web.numbers import date_of, format_age, format_quantity, format_unit, format_value
 from cds_hooks.web.recorded_decision import Basis, Scores
@@ -21,8 +22,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """One input: `value` is its `figure` with the unit, or "" and `gap` says why.
 
     `used` is what the model counted where that differs, `compared` sets the value beside the group's average.

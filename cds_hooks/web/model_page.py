@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from cards.compose.model import in_100
 from cds_hooks.web.model_inputs import SEX, average_of, words_of
@@ -21,8 +22,7 @@ LEAST_EVENTS = 50
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A figure with its 95 % interval."""
 
     value: float
@@ -30,8 +30,7 @@ class Estimate:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
+class Tested(Struct, frozen=True):
     """How the estimates held among these people; None where there was not enough data.
 
     `ranking` is the AUROC, `happened` what happened for each one foretold, `slope` the calibration slope.
@@ -44,8 +43,7 @@ class Tested:
     slope: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """One group of people it was tested in, over all years and in those it was last set to."""
 
     axis: str
@@ -54,8 +52,7 @@ class Group:
     latest: Tested
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """How the estimates hold when some inputs are left out of everyone's record."""
 
     words: str
@@ -63,8 +60,7 @@ class Panel:
     happened: Estimate | None
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
+class Performance(Struct, frozen=True):
     """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
 
     how: str
@@ -144,8 +140,7 @@ def _holds(name: str, age: float) -> bool:
     return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationRow:
+class CalibrationRow(Struct, frozen=True):
     """People whose estimate lay between `start` and `end`, on average `foretold`, and what happened to them; in 100."""
 
     words: str
@@ -160,8 +155,7 @@ class CalibrationRow:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class InputRow:
+class InputRow(Struct, frozen=True):
     """One input: the range the model knows, the group's average, and where it is read from."""
 
     words: str
@@ -211,8 +205,7 @@ def _range(feature: ModelInput) -> str:
     return f"{low} to {high} {format_unit(feature.unit)}{above}"
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeRow:
+class AttributeRow(Struct, frozen=True):
     """One attribute: its number and title, and what the card says; `available` is false where it says it cannot."""
 
     number: str
@@ -221,16 +214,14 @@ class AttributeRow:
     available: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeSection:
+class AttributeSection(Struct, frozen=True):
     """Attributes that belong together, under one heading."""
 
     heading: str
     rows: tuple[AttributeRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseStatus:
+class ReleaseStatus(Struct, frozen=True):
     """The release in words: its state, and which gates are green, waived or red."""
 
     state: str

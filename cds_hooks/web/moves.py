@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from cards.compose.model import in_100
 from cds_hooks.web.model_inputs import words_of
@@ -19,8 +19,7 @@ from models_onnx.serving.runtime import Model
 _SAME = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """One missing input: the lowest and the highest estimate, in 100, with any value of it that the model knows."""
 
     words: str
@@ -29,8 +28,7 @@ class Move:
     over: str
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierEstimate:
+class EarlierEstimate(Struct, frozen=True):
     """An estimate of the same service for the same patient: when, how many in 100, and by which version."""
 
     decision: str

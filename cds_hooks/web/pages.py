@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from cards.compose.model import in_100
 from cds_hooks.web.charts import HAPPENED, PEOPLE
@@ -46,8 +47,7 @@ from models_onnx.release.plots import BAR, bins_of, curves, net_benefit_of_every
 from models_onnx.serving.effects import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class InputRow:
+class InputRow(Struct, frozen=True):
     """One input in words: its unit, its limits or choices, and the codes it is found by."""
 
     words: str
@@ -99,8 +99,7 @@ STATIC_TYPES = {
 """The files under /static/ and what they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """What a page says instead of an answer: what happened and what to do."""
 
     title: str
@@ -109,8 +108,7 @@ class Failure:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoginForm:
+class LoginForm(Struct, frozen=True):
     """What the login page shows: its two ways in, where the person goes afterwards, and what was wrong before.
 
     `token` is what the form carries against forms of other sites.
@@ -124,8 +122,7 @@ class LoginForm:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """What every page of this server knows."""
 
     development: bool

@@ -6,7 +6,6 @@ Cards as they were sent, laid out for reading: what was said, which facts and do
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -204,8 +203,7 @@ EvidenceOf = Callable[[str], tuple[Evidence, ...]]
 """The documents that a rule of this id rests on; none for a rule that is not here any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class FactRow:
+class FactRow(Struct, frozen=True):
     """One fact in the table of a card: what a clinician reads, the day it is from, where it stands in the record."""
 
     words: str
@@ -213,8 +211,7 @@ class FactRow:
     source: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SentCard:
+class SentCard(Struct, frozen=True):
     """One card; `by_model` where it is a model's and the rest of the page explains the estimate behind it."""
 
     uuid: str

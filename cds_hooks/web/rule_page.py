@@ -1,15 +1,15 @@
 """One medication rule laid out for reading: what it says when, what it rests on, who has approved it here."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from cards.rules.engine.family import family_named
 from cards.rules.engine.governance import RuleVersion, SiteRules, all_rule_versions
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 
-@dataclass(frozen=True, slots=True)
-class BandRow:
+class BandRow(Struct, frozen=True):
     """One band: when, how loud, what it says and offers, in words."""
 
     id: str
@@ -19,8 +19,7 @@ class BandRow:
     offers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RulePage:
+class RulePage(Struct, frozen=True):
     """Everything the page of a rule shows."""
 
     id: str
@@ -37,8 +36,7 @@ class RulePage:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEntry:
+class RuleEntry(Struct, frozen=True):
     """A rule in a list of rules."""
 
     id: str

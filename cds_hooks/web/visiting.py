@@ -1,11 +1,11 @@
 """Who looks at a page: set for each request by the gate (cds_hooks/access), read by the frame of every page."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class PatientBound:
+class PatientBound(Struct, frozen=True):
     """The one patient, of one client, whose pages a session may open; with a decision, the page of that one alone."""
 
     client: str
@@ -13,8 +13,7 @@ class PatientBound:
     decision: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """A person who has logged in, or whom an EHR or a link has sent.
 
     `actor` is what the record names for what they see and do. `roles` are names of `cds_hooks.access.roles.Role`;
@@ -34,16 +33,14 @@ class Visitor:
         return known is None or known == PatientBound(client, patient, decision if known.decision else "")
 
 
-@dataclass(frozen=True, slots=True)
-class PageLink:
+class PageLink(Struct, frozen=True):
     """One entry of the navigation; `path` without its first slash."""
 
     path: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Visiting:
+class Visiting(Struct, frozen=True):
     """One request for a page: its path, who asks, whether pages need a login here, and where the navigation leads."""
 
     path: str = ""

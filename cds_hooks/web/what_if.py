@@ -7,11 +7,11 @@ values, not what a treatment does for this person.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cards.compose.equation import people_in_100
 from cds_hooks.web.numbers import date_of, format_quantity, format_unit, format_value
@@ -39,8 +39,7 @@ class _Scores(Struct, frozen=True):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Movable:
+class Movable(Struct, frozen=True):
     """One input that can be changed: its value as it was recorded, and the source that names it."""
 
     item: EquationInput
@@ -79,8 +78,7 @@ class Movable:
         return "no" if self.is_answer else f"{format_value(self.source.low or 0.0)} to {self.now}"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One input that was changed, before and after."""
 
     words: str
@@ -88,8 +86,7 @@ class Change:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The estimate with the changed values: in 100, unrounded in percent, and what was changed."""
 
     people: int
@@ -97,8 +94,7 @@ class Answer:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIf:
+class WhatIf(Struct, frozen=True):
     """The question and, where it was asked, its answer; `problems` are sentences by field, "" for the whole form."""
 
     equation: Equation

@@ -6,7 +6,6 @@ finding, because entries of the record are not encrypted. Acts on decisions that
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -37,8 +36,7 @@ class _Detail(Struct):
     until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """The newest act on a finding of a patient; `until` in epoch seconds."""
 
     act: str

@@ -6,12 +6,12 @@ The first reading goes on beside the calls, in a thread of its own; the page say
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import func, select
 
 from cds_hooks.logs import log
@@ -43,8 +43,7 @@ _FORGET_SECONDS: Final = 3_600.0
 _CAPACITY: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How much of the record was read: decisions done and in all, and whether older ones are left out."""
 
     done: int

@@ -1,10 +1,12 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.compose.model import in_100
 from cds_hooks.panel.worklist import WorklistRow
@@ -23,8 +25,7 @@ _BECAUSE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """What the list is narrowed to; `kind` is "all", "missing" or "said"."""
 
     client: str = ""
@@ -50,8 +51,7 @@ class Filter:
         return urlencode({name: value for name, value in fields.items() if value not in ("", "0", "all")})
 
 
-@dataclass(frozen=True, slots=True)
-class FindingLine:
+class FindingLine(Struct, frozen=True):
     """One finding of a patient: what it is, why it is on the list, and the act that took it off, if any."""
 
     text: str
@@ -75,8 +75,7 @@ class FindingLine:
         return _day(self.act.at) if self.act is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
-class PatientLine:
+class PatientLine(Struct, frozen=True):
     """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
 
     place: int
@@ -100,8 +99,7 @@ class PatientLine:
         return "today" if days < 1 else "1 day ago" if days == 1 else f"{days} days ago"
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
+class Lists(Struct, frozen=True):
     """The list and what was taken off it."""
 
     waiting: tuple[PatientLine, ...]

@@ -4,12 +4,12 @@ There is no clock here: how much time is left is asked of whoever set the deadli
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import msgspec
+from msgspec import Struct
 
 from fhir.client.errors import (
     Busy,
@@ -84,8 +84,7 @@ _LARGE_BYTES = 1024 * 1024
 _Body = bytes  # by another name inside Found, which has a member `bytes`
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
+class FetchResult(Struct, frozen=True):
     """The result of a query: a lean resource, a Bundle of all its pages, or None where a read finds nothing.
 
     `ended` says why it is not all of it, where it is not; `refusals` name what in it could not be read; `bodies` are

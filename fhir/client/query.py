@@ -4,14 +4,15 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from msgspec import Struct
+
 from fhir.client.errors import InvalidQuery
 
 # What a GET may hold is not written anywhere; proxies and servers cut between 2,000 and 8,000 characters.
 LONGEST_URL = 1800
 
 
-@dataclass(frozen=True, slots=True)
-class FetchLimits:
+class FetchLimits(Struct, frozen=True):
     """The limits of one query: pages of a search, and bytes of all pages together."""
 
     pages: int = 20

@@ -7,9 +7,10 @@ they are not reference ranges.
 
 import csv
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from msgspec import Struct
 
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
@@ -17,16 +18,14 @@ UCUM = "http://unitsofmeasure.org"
 _FACTOR = re.compile(r"^(?P<factor>[0-9.e]+)(?P<offset>[+-][0-9.]+)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(Struct, frozen=True):
     """value in the canonical unit = value * factor + offset."""
 
     factor: float
     offset: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Analyte:
+class Analyte(Struct, frozen=True, eq=False):
     """One measured quantity; `units` maps every accepted spelling to its conversion into `unit` (UCUM)."""
 
     key: str

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from models_onnx.artifact.keys import Keys, default_keys
 from models_onnx.artifact.manifest import Manifest, encode_manifest
@@ -24,8 +24,7 @@ LARGEST_BYTES = 64 * 1024 * 1024
 VERSION_SIGN = "@"
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """A checked model file, what its manifest says about it, and the release it was signed in (None: a draft)."""
 
     manifest: Manifest

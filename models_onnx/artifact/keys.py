@@ -11,10 +11,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from models_onnx.errors import SignatureRefused
 
@@ -25,8 +26,7 @@ ID_LENGTH = 16
 _PUBLIC_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(Struct, frozen=True):
     """A key whose signatures are trusted, and whose it is."""
 
     id: str

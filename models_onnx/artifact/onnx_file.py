@@ -5,7 +5,8 @@ Only as much of the protobuf wire format as is needed to visit every graph, subg
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from models_onnx.errors import UnsafeModel
 
@@ -32,8 +33,7 @@ _DOMAIN_FIELD = {"OperatorSet": 1, "Node": 7, "Function": 10}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
-@dataclass(slots=True)
-class OnnxFileFacts:
+class OnnxFileFacts(Struct):
     """Domains of all operators, whether a tensor lies in another file, and how many nodes there are."""
 
     domains: set[str] = field(default_factory=set)

@@ -16,13 +16,14 @@ from itertools import combinations
 from math import exp, factorial, log, prod
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 Value: TypeAlias = float | bool | str
 
 Link = Literal["logit", "cloglog", "log", "identity"]
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """One input's part, on the scale of the link; the reference person's own value contributes 0."""
 
     input: str
@@ -30,8 +31,7 @@ class Contribution:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True)
-class Working:
+class Working(Struct, frozen=True):
     """base + sum of contributions = link(value before rounding and limits); `value` is what is published."""
 
     value: float | str
@@ -67,8 +67,7 @@ def invert_link(link: Link, margin: float) -> float:
     return exp(margin) if link == "log" else margin
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreItem:
+class ScoreItem(Struct, frozen=True):
     """The points of one input: `start`, and from each edge on (rising; above it where `strictly`) those beside it.
 
     Yes is 1 and no is 0; of a choice the first of `choices` is 0.
@@ -139,8 +138,7 @@ def work_product(
     return Working(formula(values), "log", log(base), parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(Struct, frozen=True):
     """A function of one input: limited, then its natural logarithm if `ln`, then (· − centre) / scale, then squared.
 
     Yes counts as 1. The limits are part of the formula (a broken line, the caps of MELD), never a repair of the input.
@@ -165,8 +163,7 @@ class Factor:
         return scaled * scaled if self.squared else scaled
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """coefficient × product of its factors, each of another input."""
 
     coefficient: float
@@ -212,8 +209,7 @@ def contributions(
     return tuple(Contribution(name, values[name], part) for name, part in parts.items())
 
 
-@dataclass(frozen=True, slots=True)
-class CoefficientSet:
+class CoefficientSet(Struct, frozen=True):
     """The constant and the terms for one choice, for example {"sex": "female"}."""
 
     choice: Mapping[str, str]

@@ -4,9 +4,10 @@ Inputs are converted to the units of the equation and must be inside its limits;
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
+
+from msgspec import Struct
 
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.arithmetic import Value, Working
@@ -17,8 +18,7 @@ _ROUNDING = 1e-9  # a converted value at a limit need not be the limit in binary
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """A number with its unit, where that is not the equation's own."""
 
     value: Any
@@ -115,8 +115,7 @@ def _converted(title: str, item: EquationInput, value: float, unit: str) -> floa
     return value * conversion.factor + conversion.offset
 
 
-@dataclass(frozen=True, slots=True)
-class EquationResult:
+class EquationResult(Struct, frozen=True):
     """One output of one equation for one person."""
 
     equation: Equation

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
@@ -28,8 +30,7 @@ SEXES = ("female", "male")
 _SEX_NOTE = "SNOMED CT 248152002 female, 248153007 male; anything else gives no score"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquationInput:
+class EquationInput(Struct, frozen=True, kw_only=True):
     """One input: what it is called, in which unit, between which limits, and which feature of the record fills it.
 
     `analyte` is a key of fhir.terminology.analytes, which knows its LOINC codes and the units that convert. Limits are
@@ -59,8 +60,7 @@ class EquationInput:
         return not self.for_outputs or output in self.for_outputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquationOutput:
+class EquationOutput(Struct, frozen=True, kw_only=True):
     """One result: `kind` says how it reads, `words` end the sentence 'About 12 in 100 people like this …'."""
 
     id: str
@@ -73,8 +73,7 @@ class EquationOutput:
     high: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """One band of an output: from `low` on (or above it, where `strictly`), up to the next band."""
 
     id: str
@@ -89,8 +88,7 @@ class Band:
         return value > self.low if self.strictly else value >= self.low
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandTable:
+class BandTable(Struct, frozen=True, kw_only=True):
     """The bands of one output, rising, with the guideline that gives them and what of it was read."""
 
     output: str
@@ -102,8 +100,7 @@ class BandTable:
     """For whom these bands are; None for everybody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedRates:
+class ObservedRates(Struct, frozen=True, kw_only=True):
     """What was observed by score in a published cohort: `of` score → rate, in the words of `unit`."""
 
     of: Mapping[int, float]
@@ -113,8 +110,7 @@ class ObservedRates:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NarrowerPopulation:
+class NarrowerPopulation(Struct, frozen=True):
     """Outputs that are for fewer people than the limits of an input allow: up to `limit`, or `under` it."""
 
     outputs: tuple[str, ...]
@@ -128,8 +124,7 @@ class NarrowerPopulation:
         return output in self.outputs and (value >= self.limit if self.under else value > self.limit)
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(Struct, frozen=True):
     """Whom it is not for: in words, and the feature of the record that says so where one does."""
 
     words: str

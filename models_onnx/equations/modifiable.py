@@ -6,11 +6,12 @@ An input without a row cannot be changed; age and sex never can.
 """
 
 import csv
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import DeclarationError
@@ -22,8 +23,7 @@ Direction = Literal["lower", "to-no"]
 """`lower`: to a smaller number; `to-no`: from yes to no."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModifiableInput:
+class ModifiableInput(Struct, frozen=True):
     """One row of the table; `low` and `high`, in the unit of the equation, are None for a yes or no."""
 
     equation: str

@@ -5,8 +5,9 @@ be searched, and who is excluded, gives no value.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import product
+
+from msgspec import Struct
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
@@ -17,8 +18,7 @@ from models_onnx.equations.declaration import Equation, EquationInput
 from models_onnx.errors import EquationRefused
 
 
-@dataclass(frozen=True, slots=True)
-class RecordInputs:
+class RecordInputs(Struct, frozen=True):
     """The inputs of one equation as one record has them.
 
     `given` are the values by name; `evidence` where each was found; `missing` why an input has none; `not_found` the
@@ -99,8 +99,7 @@ def inputs_from_record(
     return inputs_from_features(equation, FeaturesByName.of(vector), site)
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturesByName:
+class FeaturesByName(Struct, frozen=True):
     """What was found of each feature of a vector, and why others are missing, by name; many equations share it."""
 
     found: Mapping[str, FeatureValue | None]

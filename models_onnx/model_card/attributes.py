@@ -7,14 +7,14 @@ belongs). For a model this is worked out from where its inputs are read.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 Kind = Literal["predictive", "evidence-based"]
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(Struct, frozen=True):
     """One attribute: `section.key` is its place in the card (a key may have two steps, `uses.race`)."""
 
     number: str

@@ -5,11 +5,11 @@ calibration and discrimination can be computed from the counts alone.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.monitoring.sketch import WIDTH, log_odds_bucket
@@ -97,8 +97,7 @@ _UNLABELLED_ARE_NO[6] = [0, 0, 0, 0, 0, 1, 0]
 Numbers = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
+class Labelled(Struct, frozen=True):
     """The counts of one model and group as arrays over its buckets, in the order of their log-odds."""
 
     log_odds: Numbers

@@ -5,11 +5,11 @@ slope, fitted by maximum likelihood; DeLong, DeLong and Clarke-Pearson 1988 for 
 curve. The tests compare each with scikit-learn or statsmodels.
 """
 
-from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
+from msgspec import Struct
 
 from models_onnx.monitoring.labelled import Labelled, Numbers
 
@@ -17,8 +17,7 @@ _STEPS = 50
 _CLOSE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
+class Deployed(Struct, frozen=True):
     """The threshold in force: from which estimate (0 to 1) on there is a card, and what a false card weighs.
 
     `odds` is the weight of a false card against a true one; `released` the net benefit of this threshold in the report
@@ -30,8 +29,7 @@ class Deployed:
     released: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """A value with both ends of its interval."""
 
     value: float

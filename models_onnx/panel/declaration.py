@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec import Struct
+
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import Conversion
@@ -69,8 +71,7 @@ class TableDeclaration:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class InputColumn:
+class InputColumn(Struct, frozen=True):
     """Where one input stands in a table: its column (None: declared as not there), its unit, its coding.
 
     `unit_column` names the unit of each row's value, with `unit_coding` for what its texts mean; else `conversion` is
@@ -85,8 +86,7 @@ class InputColumn:
     unit_coding: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class YesColumn:
+class YesColumn(Struct, frozen=True):
     """A column whose yes leaves a person out: for the condition `key`, in `words` for the reader."""
 
     key: str
@@ -95,8 +95,7 @@ class YesColumn:
     coding: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TablePlan:
+class TablePlan(Struct, frozen=True):
     """How the columns of one table are read for one model and its twin."""
 
     inputs: tuple[InputColumn, ...]

@@ -5,9 +5,9 @@ what is missing (there the twin takes over), what is out of range.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.panel.values import Array, Mask
@@ -25,8 +25,7 @@ Texts = NDArray[np.object_]
 _AGE = "age_years"
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows to score: the inputs [N, F] (NaN missing), which of them are implausible, and whom a condition leaves out.
 
     `left_out` has a mask of the rows by the condition in words, in the order in which they are asked.
@@ -37,8 +36,7 @@ class Rows:
     left_out: Mapping[str, Mask]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRows:
+class ScoredRows(Struct, frozen=True):
     """One answer per row: probability and percentile NaN and a reason where there is no score.
 
     `model` names who scored; `contributions` [N, F] are in the order of the model's features, NaN where the model that

@@ -10,12 +10,12 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, cast
 
 import orjson
+from msgspec import Struct
 
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.frames import AT_ONCE
@@ -43,8 +43,7 @@ def form_of(path: Path) -> Form:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class TableReader:
+class TableReader(Struct, frozen=True):
     """A table that was opened: the names of its columns, and its rows in parts, of which each column is a list."""
 
     columns: tuple[str, ...]

@@ -6,9 +6,10 @@ estimates: the bins of a manifest, or finer ones made of rows. Net benefit: Vick
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
+
+from msgspec import Struct
 
 from models_onnx.artifact.manifest import Manifest
 
@@ -20,8 +21,7 @@ BAR = 5.0
 _TABLE_ROWS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(Struct, frozen=True):
     """People with an estimate of `low` or more and below the next bin's: their weight, events and mean estimate.
 
     `rate_low` and `rate_high` are the 95 % interval of the share with the event.
@@ -40,8 +40,7 @@ class Bin:
         return self.events / self.count if self.count else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Operating:
+class Operating(Struct, frozen=True):
     """What alerting from an estimate of `threshold` on finds: all shares of 0 to 1; net benefit per person."""
 
     threshold: float
@@ -55,16 +54,14 @@ class Operating:
         return self.alerted * (self.ppv - odds * (1.0 - self.ppv))
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """A label of an axis and its place in the drawing."""
 
     at: float
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """Points in the form of SVG, and what they are: `kind` is curve, other, even (chance, nobody alerted) or band."""
 
     kind: str
@@ -72,8 +69,7 @@ class Line:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Dot:
+class Dot(Struct, frozen=True):
     """One point, with the ends of its interval where it has one."""
 
     x: float
@@ -82,8 +78,7 @@ class Dot:
     bottom: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(Struct, frozen=True):
     """One drawing: axes, lines and dots by place, its sentence, and the same numbers as a table."""
 
     id: str
@@ -99,8 +94,7 @@ class Plot:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Axes:
+class Axes(Struct, frozen=True):
     """From values to places."""
 
     x_low: float

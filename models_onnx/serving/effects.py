@@ -1,8 +1,7 @@
 """How each input moves a model's estimate over its range: asked of the file itself, not of what trained it."""
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import ModelInput
@@ -15,8 +14,7 @@ _SEED = 20260101
 _ALIKE = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """The contribution of one input over its values, on the scale of the margin.
 
     `middle` is with every other input at its reference value; `low` and `high` are the ends over other people, the same

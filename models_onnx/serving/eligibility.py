@@ -1,17 +1,16 @@
 """Whether to score a person: population, enough inputs, values inside the trained range. Reads the manifest only."""
 
-from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup
 from models_onnx.serving.runtime import Prediction
 
 
-@dataclass(frozen=True, slots=True)
-class NotScored:
+class NotScored(Struct, frozen=True):
     """Why there is no score: a reason code, a sentence for the reader, and the inputs it is about."""
 
     reason: str

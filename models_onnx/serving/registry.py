@@ -7,7 +7,6 @@ beside it as `<id>@<version>`. A reference is `id`, `id@version`, `id@` and the 
 Which models are declared, and in which state their artifacts are.
 """
 
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,8 +27,7 @@ ARTIFACTS = Path(str(files("models_onnx") / "artifacts"))
 _SHORTEST_DIGEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """One version of a model: where it lies, its content address and state; a draft has neither."""
 
     id: str
@@ -168,8 +166,7 @@ def _is_digest(wanted: str, version: Version) -> bool:
 READY, IMPORTED = "ready", "imported"
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """One model and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
 
     `release` is where its release stands: draft, validated, approved, shadow, active or retired.

@@ -7,7 +7,6 @@ from 5 % one. Shown factors + rest = margin - base, exactly what separates this 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -210,8 +209,7 @@ FACTORS_SHOWN = 5
 _MARKS = ((0.30, 3), (0.15, 2), (0.05, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class RankedFactor:
+class RankedFactor(Struct, frozen=True):
     """One input's part: contribution on the link scale, `marks` 0-3; raises the estimate if positive."""
 
     feature: str
@@ -224,8 +222,7 @@ class RankedFactor:
         return self.contribution > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The strongest factors first, then how many others there are and what they come to together."""
 
     factors: tuple[RankedFactor, ...]

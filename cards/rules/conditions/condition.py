@@ -10,8 +10,11 @@ pharmacists, its row in the guide, and the data from which a service derives its
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.language.rule import RuleError
@@ -28,8 +31,7 @@ def no_facts(_context: RuleContext) -> list[Fact]:
     return []
 
 
-@dataclass(frozen=True, slots=True)
-class DataNeeds:
+class DataNeeds(Struct, frozen=True):
     """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient."""
 
     analytes: frozenset[str] = frozenset()
@@ -66,8 +68,7 @@ def with_partner(_medication: MedicationIdentity, has_partner: bool) -> bool:
     return has_partner
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(Struct, frozen=True):
     """A compiled condition.
 
     `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists

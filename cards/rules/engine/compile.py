@@ -1,10 +1,11 @@
 """Compiles rules once at the start: every condition becomes a closure, every text a template."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
@@ -29,8 +30,7 @@ from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from fhir.terminology.medications import classes_of
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledOrder:
+class CompiledOrder(Struct, frozen=True):
     """A test to order with its condition."""
 
     declared: LabOrder
@@ -39,8 +39,7 @@ class CompiledOrder:
     """Its own code, the other codes of the same analyte, the panels that hold it: any of them answers it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledSuggestion:
+class CompiledSuggestion(Struct, frozen=True):
     """A suggestion with its conditions."""
 
     declared: SuggestionTemplate
@@ -49,16 +48,14 @@ class CompiledSuggestion:
     orders: tuple[CompiledOrder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledSilentWhen:
+class CompiledSilentWhen(Struct, frozen=True):
     """A reason to stay silent that has a condition."""
 
     declared: SilentWhen
     when: Predicate
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledBand:
+class CompiledBand(Struct, frozen=True):
     """One band with its texts."""
 
     declared: Band
@@ -73,8 +70,7 @@ class CompiledBand:
     """The reasons of its rule to stay silent, or to say less, that are meant for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledMissingData:
+class CompiledMissingData(Struct, frozen=True):
     """The finding that asks for missing data."""
 
     declared: MissingData
@@ -89,8 +85,7 @@ NumberedBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
 """Bands of a rule, each with its position."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
+class CompiledRule(Struct, frozen=True):
     """A rule ready to judge an order; `id` is that of the declared rule."""
 
     id: str

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from cards.card import SEVERITY, Indicator
 from cards.rules.engine.family import rule_families
@@ -59,8 +60,7 @@ def digest_of_text(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """A site has reviewed a version of a rule and shows its findings."""
 
     rule: str
@@ -71,8 +71,7 @@ class Approval:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """What a site takes away from a rule, for some clients and units or for all.
 
     `off` silences the whole rule, `speak_from` what is quieter, `bands_off` these bands unless they are critical.
@@ -100,8 +99,7 @@ class Switch:
         return quieter or finding.band in self.bands_off
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """The most cards that each client, a care unit or each user is shown in a day (UTC) or in one call.
 
     Critical cards are neither counted nor withheld. `names` are the clients that it is for (empty: each one), or the
@@ -125,8 +123,7 @@ class Budget:
         return f"{said} for {whom}"
 
 
-@dataclass(frozen=True, slots=True)
-class SiteRules:
+class SiteRules(Struct, frozen=True):
     """What a site says of the rules: approvals and switches by rule, for how many days an answer counts, budgets."""
 
     approvals: Mapping[str, Approval] = field(default_factory=dict)
@@ -149,8 +146,7 @@ class SiteRules:
         return usual if rule is None or rule.quiet_days is None else min(usual, rule.quiet_days)
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """A clinician overrode a finding: when (epoch seconds), the indicator of its card, and the reason in words.
 
     `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another. `numbers` are
@@ -241,8 +237,7 @@ class SuppressionPolicy:
         return Silence(finding.rule, reason, f"{title}: {text}")
 
 
-@dataclass(frozen=True, slots=True)
-class RuleVersion:
+class RuleVersion(Struct, frozen=True):
     """A rule with its digest and its family's table."""
 
     rule: Rule

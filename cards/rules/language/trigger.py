@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import count
 from typing import Any
 
-from msgspec import to_builtins
+from msgspec import Struct, to_builtins
 
 from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -184,8 +184,7 @@ class Template:
 Side = tuple[Selector, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(Struct, frozen=True):
     """How a draft activates a rule.
 
     `ingredient` is the first that does; `partners` select the other side of the pair, none where no partner is
@@ -202,8 +201,7 @@ class Activation:
     same_class: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledTrigger:
+class CompiledTrigger(Struct, frozen=True):
     """A trigger ready to meet drafts."""
 
     singles: Side

@@ -3,12 +3,11 @@
 import json
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from cds_hooks.protocol.hooks.library import LIBRARY, Context, Hook
 
@@ -32,8 +31,7 @@ class WrongDeclaration(ValueError):
     """A declaration that cannot be used; the message is a sentence with its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredHook:
+class DeclaredHook(Struct, frozen=True):
     """A hook of the site's own, the hook of the library it extends, and the ids of the services that answer it."""
 
     hook: Hook
@@ -41,8 +39,7 @@ class DeclaredHook:
     services: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     name: str
     type: str
     required: bool

@@ -1,10 +1,10 @@
 """The threshold that monitoring judges a model by is the one by which its cards are shown."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.services import find_services

@@ -3,13 +3,13 @@
 import asyncio
 import csv
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from msgspec.structs import replace
 from msgspec.structs import replace as replace_fields
 from typer.testing import CliRunner
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from cds_hooks.protocol.request import read_request
 from cds_hooks.samples import Sample, list_samples, load_patient

@@ -1,9 +1,9 @@
 """The page of a model: everything of its manifest that a reader needs, and gaps said as gaps."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.model_page import Performance, performance

@@ -1,10 +1,10 @@
 """Published equations as ONNX: the file says what the equation says, refuses what it refuses, and is committed."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from models_onnx.compiler.equation import compile_equation, verify_equation
 from models_onnx.equations.calculate import calculate
