@@ -1,10 +1,10 @@
 """What the module of one EHR vendor declares: how its requests are read and its cards are written."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cards.card import Card
 from cds_hooks.protocol.request import ActualHook

@@ -14,10 +14,11 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance
 from fhir.terminology.conditions import SNOMED
 from fhir.terminology.contrast_media import contrast_classes
+from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, Ingredient, table_rows
 
-_NEGATED = re.compile(
+_NEGATED = late_pattern(
     r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?)\b", re.IGNORECASE
 )
 
@@ -82,7 +83,7 @@ _BY_SNOMED: Final[Mapping[str, Allergen]] = _read_snomed_codes()
 
 
 _CLASS_WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
+    (late_pattern(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
     for row in table_rows("allergens.csv")
     if row["kind"] == "word"
 )
@@ -93,7 +94,7 @@ Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 
 # shared/data/medications/rules/allergy.json, table matching, row severity: anaphylaxis, angioedema, SJS/TEN/DRESS and
 # haemolysis are critical; swelling of face, tongue or throat is angioedema in other words (rule allergy-class-nsaid).
-_CRITICAL = re.compile(
+_CRITICAL = late_pattern(
     r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bten\b|\bdress\b|drug reaction with eosin"
     r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?larynx"
     r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W+(?:swell|o?edema|clos|tight)"
@@ -101,13 +102,13 @@ _CRITICAL = re.compile(
     re.IGNORECASE,
 )
 # "nausea, headache": what is no allergy.
-_NO_ALLERGY = re.compile(
+_NO_ALLERGY = late_pattern(
     r"nausea|vomit|emesis|diarrh|constipat|stomach|gastr|\bgi\b|dyspeps|indigest|abdom|heartburn|headache|dizz|drows"
     r"|fatigue|dry mouth",
     re.IGNORECASE,
 )
-_MILD = re.compile(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
-_UNSURE = re.compile(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
+_MILD = late_pattern(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
+_UNSURE = late_pattern(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
 _LOWER: dict[Severity, Severity] = {"critical": "warning", "warning": "info", "info": "info"}
 
 

@@ -10,90 +10,91 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
-_CT: Final = re.compile(r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog", re.IGNORECASE)
-_MR: Final = re.compile(r"\bmr[aiv]?\b|\bmrcp\b|magnetic resonance", re.IGNORECASE)
-_XR: Final = re.compile(
+_CT: Final = late_pattern(r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog", re.IGNORECASE)
+_MR: Final = late_pattern(r"\bmr[aiv]?\b|\bmrcp\b|magnetic resonance", re.IGNORECASE)
+_XR: Final = late_pattern(
     r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium (?:enema|swallow|meal)\b|hysterosalping|\bhsg\b"
     r"|small bowel (?:series|follow)|\bupper gi series",
     re.IGNORECASE,
 )
 # Contrast into a vessel without CT or MR. Carbon dioxide, fluorescein and a tracer are no iodine.
-_VESSELS: Final = re.compile(
+_VESSELS: Final = late_pattern(
     r"\b(?:arterio|aorto|veno|angio)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|intravenous (?:pyelo|uro)gra"
     r"|\bivp\b|excretory urogra",
     re.IGNORECASE,
 )
-_INTO_ARTERY: Final = re.compile(
+_INTO_ARTERY: Final = late_pattern(
     r"\b(?:arterio|aorto)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|\bcoronary angio", re.IGNORECASE
 )
-_NO_IODINE: Final = re.compile(
+_NO_IODINE: Final = late_pattern(
     r"carbon dioxide|\bco2\b|fluorescein|indocyanine|\bicg\b|retina|radionuclide|\bmuga\b|nuclear|ultraso|\bus\b"
     r"|optical coherence|\boct\b",
     re.IGNORECASE,
 )
-_CT_OF_VESSELS: Final = re.compile(
+_CT_OF_VESSELS: Final = late_pattern(
     r"\bc?cta\b|\bctpa\b|\bctv\b|\b(?:ct|computed tomogra\w+)[ -](?:[\w-]+ ){0,2}?(?:angio|veno|uro)gra|\bct[ -]?angio"
     r"|\bct ivp\b",
     re.IGNORECASE,
 )
 
 # Contrast that is swallowed reaches no vessel: it is taken out before the words are read.
-_SWALLOWED: Final = re.compile(
+_SWALLOWED: Final = late_pattern(
     r"(?:\b(?:with|without|w/?o?|no|and|only)\b[ ,]*)?\b(?:oral|po|rectal|enteric|enteral)\b"
     r"(?!\s*(?:and|&|/|\+)\s*(?:iv\b|intra))(?: (?:and|&) (?:rectal|oral))? contrast(?: only)?",
     re.IGNORECASE,
 )
 # A reaction of the past is no contrast of today.
-_ALLERGY: Final = re.compile(
+_ALLERGY: Final = late_pattern(
     r"\ballerg\w*(?: reaction)?(?: to)?(?: iv| intravenous)? (?:contrast|gado\w+|dye)|(?:iv )?contrast allerg\w*",
     re.IGNORECASE,
 )
-_ORAL_AND: Final = re.compile(
+_ORAL_AND: Final = late_pattern(
     r"\b(?:oral|po|rectal)\s*(?:and|&|/|\+)\s*(?=iv\b|intra)|(?<=\biv)\s*(?:and|&|/|\+)\s*(?:oral|po|rectal)\b",
     re.IGNORECASE,
 )
-_WITHOUT: Final = re.compile(
+_WITHOUT: Final = late_pattern(
     r"\bw/?o\b|\bwithout\b|\bnon-? ?contrast|\bno (?:iv |intravenous )?contrast|\bunenhanced|\bnon-?enhanced|\bncct\b",
     re.IGNORECASE,
 )
 _APART: Final = r"\s*(?:and|&|\+|/|,)?\s*"
-_BOTH: Final = re.compile(
+_BOTH: Final = late_pattern(
     rf"(?:\bw/?o|\bwithout){_APART}(?:with\b|w/(?!o)|w\b(?!/?o))|(?:\bwith\b|\bw/|\bw\b){_APART}(?:w/?o\b|without\b)"
     r"|\bpre[- ]?(?:and|&|/)[- ]?post[- ]contrast",
     re.IGNORECASE,
 )
-_WITH: Final = re.compile(
+_WITH: Final = late_pattern(
     r"\b(?:with|w)\b/?\s*(?:the )?(?:iv |intravenous )?(?:contrast|con\b|cont\b|gad\w*|dye)|\biv contrast"
     r"|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+|\bpost[- ]contrast"
     r"|\bgado\w+|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque"
     r"|iohexol|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol)\b",
     re.IGNORECASE,
 )
-_ENDS_WITH: Final = re.compile(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
+_ENDS_WITH: Final = late_pattern(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
 
-_LUMBAR: Final = re.compile(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
+_LUMBAR: Final = late_pattern(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
 # As in studies.csv: abdomen, pelvis, hip, sacrum, lumbar spine, bowel, kidneys and bladder.
-_TRUNK: Final = re.compile(
+_TRUNK: Final = late_pattern(
     r"\babdom\w*|\bpelvi\w*|\babd\b|\bpel\b|\bkub\b|\b(?:c/)?a/p\b|\bctap\b|\bhips?\b|\bsacr\w+|\bcoccyx|\bsi joints?\b"
     r"|barium enema|small bowel|upper gi|hysterosalping|\bhsg\b|pyelogra|urogra|\bivp\b|cystogra|renal|kidney"
     r"|whole body|skull(?: base)? to (?:mid-?)?thigh",
     re.IGNORECASE,
 )
-_SCREENING_WORDS: Final = re.compile(r"screen", re.IGNORECASE)
-_BREAST: Final = re.compile(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
-_BONE: Final = re.compile(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
-_LOW_DOSE: Final = re.compile(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
+_SCREENING_WORDS: Final = late_pattern(r"screen", re.IGNORECASE)
+_BREAST: Final = late_pattern(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
+_BONE: Final = late_pattern(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
+_LOW_DOSE: Final = late_pattern(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
 
 # What stands beside the name of a test and adds nothing to it.
-_ADDS_NOTHING: Final = re.compile(
+_ADDS_NOTHING: Final = late_pattern(
     r"\b(?:level|levels|test|tests|testing|lab|serum|plasma|blood|whole blood|venous|routine|screen|screening|fasting"
     r"|annual|repeat|measurement|procedure|assay|quantitative|quant|point of care|poc|in|of|with reflex"
     r"|reflex|diagnostic)\b|[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
     re.IGNORECASE,
 )
-_BETWEEN: Final = re.compile(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
+_BETWEEN: Final = late_pattern(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
 
 
 def _plain(words: str) -> str:

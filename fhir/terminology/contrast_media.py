@@ -3,25 +3,27 @@
 import re
 from typing import Final
 
+from fhir.terminology.late_pattern import late_pattern
+
 IODINATED: Final = "iodinated_contrast"
 """The class of iodinated contrast media (tables/medication_classes.csv)."""
 GADOLINIUM: Final = "gadolinium_contrast"
 """The class of gadolinium-based contrast media."""
 
-_GADOLINIUM: Final = re.compile(
+_GADOLINIUM: Final = late_pattern(
     r"\bgado\w+|\bgadavist|\bmagnevist|\bomniscan|\bdotarem|\bclariscan|\bprohance|\bmultihance|\beovist|\bprimovist"
     r"|\boptimark|\belucirem|\bvueway|\bmri? (?:contrast|dye)",
     re.IGNORECASE,
 )
-_IODINATED: Final = re.compile(
+_IODINATED: Final = late_pattern(
     r"iodin\w*\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
     r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w*|radiogra\w+)[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
     r"|\blipiodol|\brenografin|\bhypaque",
     re.IGNORECASE,
 )
-_EITHER: Final = re.compile(r"\bcontrast\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye", re.IGNORECASE)
-_NEITHER: Final = re.compile(
+_EITHER: Final = late_pattern(r"\bcontrast\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye", re.IGNORECASE)
+_NEITHER: Final = late_pattern(
     r"\bbarium|ultraso|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison", re.IGNORECASE
 )
 

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import MILLIGRAMS
 from fhir.terminology.medications import table_rows
 
@@ -103,7 +104,7 @@ def _span(text: str) -> float | None:
     return days * float(match["count"] or 1) if match is not None and days is not None else None
 
 
-_COUNTED_TIME = re.compile(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
+_COUNTED_TIME = late_pattern(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
 
 
 def days_per_unit(unit: str | None) -> float | None:
@@ -135,7 +136,7 @@ _LOCAL_CODES = frozenset(
         "BOTH EYES", "LEFT EYE", "RIGHT EYE", "BOTH EARS", "LEFT EAR", "RIGHT EAR",
     }
 )  # fmt: skip
-_LOCAL_WORDS = re.compile(
+_LOCAL_WORDS = late_pattern(
     r"\b(topical\w*|ophthalmic\w*|eyes?|otic\w*|ears?|nasal\w*|nostrils?|intranasal\w*|inhal\w*|nebuli[sz]\w*"
     r"|respiratory|vaginal\w*|intravaginal\w*|intrathecal\w*|epidural\w*|intra-?articular\w*|intravitreal\w*"
     r"|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
@@ -160,7 +161,7 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
 
 # The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.
 _SAID_ROUTES = tuple(
-    (name, re.compile(pattern, re.IGNORECASE))
+    (name, late_pattern(pattern, re.IGNORECASE))
     for name, pattern in (
         (
             "intravenous",

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, number, read_strengths
 from fhir.terminology.medications import (
     INGREDIENT_BY_NAME,
@@ -37,11 +38,11 @@ _MOST_INGREDIENTS = 5
 # A strength that is no longer sold (hydrocodone 7.5 mg with 500 mg of acetaminophen) lies near those that are.
 _WIDTH = 2.0
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,5})(?:\.\d{1,4})?"
-_LIST = re.compile(
+_LIST = late_pattern(
     rf"(?<![\w.,/-]){_NUMBER}(?: ?mg)?(?: ?[-/] ?{_NUMBER}(?: ?mg)?){{1,4}}(?![\w%]|[.,/-]\d| ?(?:mcg|ml|%|units?))",
     re.IGNORECASE,
 )
-_EACH = re.compile(_NUMBER)
+_EACH = late_pattern(_NUMBER)
 
 
 def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
@@ -112,37 +113,37 @@ COMBINATION_PRODUCTS: Final[Mapping[tuple[str, ...], frozenset[_Assigned]]] = _r
 """The strengths of every combination that is sold, by the RxNorm codes of its ingredients in ascending order."""
 
 
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = late_pattern(r"[a-z0-9]+")
 # The longest name of a product in the sample charts has 163 characters; a longer text is no name and is not read.
 LONGEST_NAME = 1000
 # "allopurinol300mg": the strength is stuck to the name.
-_GLUED = re.compile(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
+_GLUED = late_pattern(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
 _SHORTEST_IN_TWO = 8
-_VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
+_VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
-_SUPPLY = re.compile(
+_SUPPLY = late_pattern(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|blood[- ](?:glucose|sugar)"
     r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
 # Fluids, feeds and dialysates that carry no drug of the tables: what is in them is not ordered as a drug.
-_FLUID = re.compile(
+_FLUID = late_pattern(
     r"^\s*(?:lactated ringer'?s?|lr|plasma-?lyte|normosol|prismasate|iv therapy|tpn|sterile water|sw|nepro|ensure)\b"
     r"|^\s*nut\.tx\.",
     re.IGNORECASE,
 )
 # Words about a drug that are no order of it: "no aspirin", "warfarin clinic visit", "vancomycin level".
-_ABOUT_IT = re.compile(
+_ABOUT_IT = late_pattern(
     r"^\s*(?:no(?! doz)|not|avoid|never|without|declin\w+|refus\w+|allergic)\b|\ballerg(?:y|ic) to\b"
     r"|\bintoleran(?:t|ce)\b|\badverse (?:reaction|effect)|\w-free\s*$|\b(?:clinic|visit|appointment|education"
     r"|teaching|counsel\w*|consult\w*|follow[- ]?up|levels?|troughs?)\s*$",
     re.IGNORECASE,
 )
-_ALLERGY = re.compile(r"\ballerg(?:y|ies)\b", re.IGNORECASE)
+_ALLERGY = late_pattern(r"\ballerg(?:y|ies)\b", re.IGNORECASE)
 # "Zyrtec Allergy" is a name: antihistamines and drugs for the nose and the eyes (ATC R06, R01, S01G).
 _FOR_ALLERGY = ("R06", "R01", "S01G")
 # RxNorm dose forms first, then the short ones of hospital systems.
-_FORM = re.compile(
+_FORM = late_pattern(
     r"\b((?:(?:abuse-deterrent|delayed release|extended release|sustained release|immediate release|12 hr|24 hr"
     r"|orally disintegrating|disintegrating|chewable|sublingual|buccal|vaginal|rectal|topical|ophthalmic|otic|nasal"
     r"|inhalation|metered dose|dry powder|mucosal|injectable|prefilled|transdermal|medicated|oral|drug|intrauterine"
@@ -153,7 +154,7 @@ _FORM = re.compile(
     r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi)\b",
     re.IGNORECASE,
 )
-_LOCAL = re.compile(
+_LOCAL = late_pattern(
     r"\b(creams?|ointments?|oint|(?<!glucose )gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal"
     r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
@@ -161,17 +162,17 @@ _LOCAL = re.compile(
     re.IGNORECASE,
 )
 # Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
-_SWALLOWED = re.compile(r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b", re.IGNORECASE)
-_POWDER = re.compile(r"\bpowder\b", re.IGNORECASE)
-_PATCH = re.compile(r"\b(patch|medicated patch)\b", re.IGNORECASE)
+_SWALLOWED = late_pattern(r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b", re.IGNORECASE)
+_POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
+_PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Given through the nose, the skin or the mouth's lining for an effect on the whole body (FDA labels of Narcan,
 # Imitrex, Sprix, AndroGel and others): their local-looking form does not make them local.
 _SYSTEMIC_BY_NOSE = frozenset(
     {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac", "midazolam",
      "diazepam", "nicotine"}
 )  # fmt: skip
-_IN_NOSE = re.compile(r"nasal|nostril|actuat\w*")
-_ON_SKIN = re.compile(r"creams?|ointments?|oint|gels?|lotions?|foam|topical|actuat\w*")
+_IN_NOSE = late_pattern(r"nasal|nostril|actuat\w*")
+_ON_SKIN = late_pattern(r"creams?|ointments?|oint|gels?|lotions?|foam|topical|actuat\w*")
 _SYSTEMIC_BY_SKIN = frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"})
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
@@ -361,8 +362,8 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
 
 # The USP names of the tablets of sulfamethoxazole with trimethoprim (label of Bactrim: "Bactrim DS (double strength)").
 _NAMED = (
-    (("10180", "10829"), re.compile(r"\b(?:ds|double strength)\b", re.IGNORECASE), ("800 mg", "160 mg")),
-    (("10180", "10829"), re.compile(r"\b(?:ss|single strength)\b", re.IGNORECASE), ("400 mg", "80 mg")),
+    (("10180", "10829"), late_pattern(r"\b(?:ds|double strength)\b", re.IGNORECASE), ("800 mg", "160 mg")),
+    (("10180", "10829"), late_pattern(r"\b(?:ss|single strength)\b", re.IGNORECASE), ("400 mg", "80 mg")),
 )
 
 

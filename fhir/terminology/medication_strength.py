@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from fhir.terminology.late_pattern import late_pattern
+
 # Milligrams in one of each unit of mass; the signs are those that UCUM and RxNorm write, and those that people write.
 MILLIGRAMS = {
     "mg": 1.0,
@@ -56,7 +58,7 @@ _PER = {
     "suppository": "unit",
 }
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_STRENGTH = re.compile(
+_STRENGTH = late_pattern(
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
@@ -64,7 +66,7 @@ _STRENGTH = re.compile(
     r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
-_LISTED = re.compile(_NUMBER)
+_LISTED = late_pattern(_NUMBER)
 
 
 class Strength(Struct, frozen=True, gc=False):

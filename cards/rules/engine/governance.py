@@ -6,13 +6,13 @@ rule; its critical bands are silenced only with the whole rule, and only with a 
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
 from cards.rules.engine.family import rule_families

@@ -8,79 +8,82 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from fhir.terminology.late_pattern import late_pattern
+
 _SIGNS: Final = (
-    (re.compile("＊"), "*"),
-    (re.compile(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
-    (re.compile(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
-    (re.compile(r"\s*[\r\n]+\s*"), "; "),
+    (late_pattern("＊"), "*"),
+    (late_pattern(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
+    (late_pattern(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
+    (late_pattern(r"\s*[\r\n]+\s*"), "; "),
     # "AS=0" keeps its sign, and so do ">=" and the "[=]" of HGVS.
-    (re.compile(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
-    (re.compile(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
-    (re.compile(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
+    (late_pattern(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
+    (late_pattern(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
+    (late_pattern(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
 )
 _ALLELE: Final = r"\*\d+(?:[A-Z]|\.\d{3})?(?:x(?:n|\d))?"
 _PAIR: Final = rf"{_ALLELE}\s*[/|]\s*{_ALLELE}"
 _ORDERS: Final = (
     # "homozygous *2/*2", "heterozygous for *1/*2"
-    (re.compile(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
+    (late_pattern(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
      r"\g<pair> \g<zygosity>"),
-    (re.compile(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
+    (late_pattern(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
                 re.IGNORECASE), r"\g<pair>"),
     # "poor metabolizer *2/*2"; not "*1/*4 or *4/*9"
-    (re.compile(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})", re.IGNORECASE),
+    (late_pattern(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})",
+                  re.IGNORECASE),
      "; "),
 )  # fmt: skip
-_TWO_STARS: Final = re.compile(rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE)
+_TWO_STARS: Final = late_pattern(rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE)
 _WILD: Final = r"(?:wild[- ]?type|wt)"
-_WILD_ALLELE: Final = re.compile(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
-_WILD_WHOLE: Final = re.compile(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
-_WILD_LABEL: Final = re.compile(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
+_WILD_ALLELE: Final = late_pattern(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
+_WILD_WHOLE: Final = late_pattern(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
+_WILD_LABEL: Final = late_pattern(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
 
 # PharmVar: a star number is defined by its core variants, a letter or ".001" only names a sub-allele of it. Not for
 # TPMT (*3A, *3B and *3C are alleles of their own), DPYD (*2A, *9A) and SLCO1B1 (*1b is *37 today).
 _WITH_SUB_ALLELES: Final = frozenset({"CYP2B6", "CYP2C9", "CYP2C19", "CYP2D6", "CYP3A5", "NAT2"})
-_SUB_ALLELE: Final = re.compile(r"(?P<core>\*\d+)(?:[A-Z](?![a-z])|\.\d{3})")
+_SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:[A-Z](?![a-z])|\.\d{3})")
 
 # Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
 # (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
-_SLOW: Final = (re.compile(r"\bslow(?= metaboli)"), "poor")
+_SLOW: Final = (late_pattern(r"\bslow(?= metaboli)"), "poor")
 _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     "SLCO1B1": (
-        (re.compile(r"\btransporter function\b|\bfunction transporter\b"), "function"),
-        (re.compile(r"\blow(?= function)"), "poor"),
-        (re.compile(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
+        (late_pattern(r"\btransporter function\b|\bfunction transporter\b"), "function"),
+        (late_pattern(r"\blow(?= function)"), "poor"),
+        (late_pattern(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
     ),
     **dict.fromkeys(
         ("TPMT", "NUDT15"),
         (
-            (re.compile(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
-            (re.compile(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
-            (re.compile(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
+            (late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
+            (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
+            (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
             _SLOW,
         ),
     ),
     "DPYD": (
-        (re.compile(r"\bpartial (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "intermediate metabolizer"),
-        (re.compile(r"\bcomplete (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "poor metabolizer"),
+        (late_pattern(r"\bpartial (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "intermediate metabolizer"),
+        (late_pattern(r"\bcomplete (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "poor metabolizer"),
     ),
     "G6PD": (
-        (re.compile(r"\b(?:hemizygous|homozygous|mediterranean|severe|moderate|mild|class (?:ii|iii|b))\b"), " "),
-        (re.compile(r"\bdeficiency\b"), "deficient"),
+        (late_pattern(r"\b(?:hemizygous|homozygous|mediterranean|severe|moderate|mild|class (?:ii|iii|b))\b"), " "),
+        (late_pattern(r"\bdeficiency\b"), "deficient"),
     ),
-    "NAT2": ((re.compile(r"^slow$"), "slow acetylator"), _SLOW),
+    "NAT2": ((late_pattern(r"^slow$"), "slow acetylator"), _SLOW),
     **dict.fromkeys(("CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "UGT1A1"), (_SLOW,)),
-    "RYR1": ((re.compile(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
-    "CACNA1S": ((re.compile(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
+    "RYR1": ((late_pattern(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
+    "CACNA1S": ((late_pattern(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
 }  # fmt: skip
 
 
 # PharmVar: HapB3 is named by its two variants, the allele of the tables by the one that decides (c.1129-5923C>G); and
 # two variants of DPYD by the change of the protein.
 _DPYD: Final = (
-    (re.compile(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
+    (late_pattern(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
      "c.1129-5923C>G"),
-    (re.compile(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
-    (re.compile(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
+    (late_pattern(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
+    (late_pattern(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
 )  # fmt: skip
 
 

@@ -19,21 +19,22 @@ from fhir.mapping.genomics.words import (
     without_labels,
 )
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 
 _ABBREVIATIONS = {
     "um": "ultrarapid", "urm": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate",
     "pm": "poor", "extensive": "normal",
 }  # fmt: skip
-_METABOLIZER = re.compile(
+_METABOLIZER = late_pattern(
     r"(?:(?P<likely>likely|possible|probable) )?"
     r"(?P<speed>ultrarapid|rapid|normal|extensive|intermediate|poor|urm|um|rm|nm|em|im|pm)"
     r"(?: metabolizers?)?(?: status)?"
 )
-_FUNCTION = re.compile(r"(?:(?P<likely>possible) )?(?P<much>increased|normal|decreased|poor)(?: function)?")
-_ACETYLATOR = re.compile(r"(?P<speed>slow|poor|intermediate|rapid|fast) acetylators?")
+_FUNCTION = late_pattern(r"(?:(?P<likely>possible) )?(?P<much>increased|normal|decreased|poor)(?: function)?")
+_ACETYLATOR = late_pattern(r"(?P<speed>slow|poor|intermediate|rapid|fast) acetylators?")
 # CPIC 2015: a CYP3A5 expresser is a normal or an intermediate metabolizer, a nonexpresser a poor one.
-_EXPRESSER = re.compile(r"(?P<none>non[- ]?)?express[eo]r")
-_SCORE = re.compile(
+_EXPRESSER = late_pattern(r"(?P<none>non[- ]?)?express[eo]r")
+_SCORE = late_pattern(
     r"(?:(?:(?:total |gene )?activity score|as|score)\s*(?:of|is|=|:)?\s*)?"
     r"(?P<least>≥|>=)?(?P<more>>)?\s*(?P<score>\d(?:[.,]\d{1,2})?)"
 )
@@ -52,10 +53,10 @@ _OWN_WORDS = {
 }
 _LABELS = ("", "activity score", "score", "status", "as")
 # The parts of a text; a bracket may belong to the name of an allele.
-_PART = re.compile(r"\s*(?:,(?!\d)|;)\s*")
+_PART = late_pattern(r"\s*(?:,(?!\d)|;)\s*")
 # A variant that was looked for and is not there takes nothing away from the one that is.
-_NOT_FOUND = re.compile(r"c\.[\d+_-]+[A-Za-z>]+(?:\s*\(\*\w+\))?:? not (?:detected|found|present)", re.IGNORECASE)
-_WORDS_AFTER_PAIR = re.compile(
+_NOT_FOUND = late_pattern(r"c\.[\d+_-]+[A-Za-z>]+(?:\s*\(\*\w+\))?:? not (?:detected|found|present)", re.IGNORECASE)
+_WORDS_AFTER_PAIR = late_pattern(
     r"(?P<pair>\*[\w≥+]+\s*[/|]\s*\*[\w≥+*]+)\s+(?!or\b|h(?:om|eter)ozyg)(?=[a-z])", re.IGNORECASE
 )
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, NEGATIVE, POSITIVE
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 
 Kind: TypeAlias = Literal["genotype", "phenotype", "score", "presence"]
 
@@ -21,38 +22,38 @@ class Translation(Struct, frozen=True, gc=False):
 
 
 # Words that name what follows and add nothing to it.
-_LEAD = re.compile(
+_LEAD = late_pattern(
     r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
     r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|"
     r"inferred|imputed|derived|see (?:comment|note|report|below)|"
     r"due to (?:cytochrome p450 )?variant|"
     r"is|the|this|a|an|for)\b:?"
 )
-_PAIR = re.compile(r"\s*[/|]\s*")
+_PAIR = late_pattern(r"\s*[/|]\s*")
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
-_RATE = re.compile(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
+_RATE = late_pattern(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
-    POSITIVE: re.compile(
+    POSITIVE: late_pattern(
         r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"
         r"|(?:hetero|homo)zygous"
     ),
-    NEGATIVE: re.compile(
+    NEGATIVE: late_pattern(
         r"neg(?:ative)?|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
     ),
 }
-_HLA = re.compile(
+_HLA = late_pattern(
     r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaq]?", re.IGNORECASE
 )
 # The star may be left out where "HLA" or the colon makes clear what the digits are.
-_HLA_NAMED = re.compile(
+_HLA_NAMED = late_pattern(
     r"\b(?:hla[- ]?(?P<named>[ab])[\s-]?\*?|(?P<bare>[ab])\s?(?:\*|(?=\d\d:)))\s?"
     r"(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*p?(?![a-z])",
     re.IGNORECASE,
 )
-_HLA_TWO = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
-_HLA_LABELS = re.compile(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
+_HLA_TWO = late_pattern(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+_HLA_LABELS = late_pattern(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
 # "*57:01 positive" where the gene is said elsewhere.
-_HLA_WITHOUT_GENE = re.compile(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
+_HLA_WITHOUT_GENE = late_pattern(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
 # One copy of the allele is enough for CPIC's recommendations.
 _HLA_SIGNS = {
     "heterozygous carrier": POSITIVE,
@@ -64,7 +65,7 @@ _HLA_SIGNS = {
     "-ve": NEGATIVE,
 }
 # SNOMED CT's kind of concept and the laboratory's flag, which come after the words.
-_TAG = re.compile(r"\s*\((?:qualifier value|finding|abnormal|a|normal)\)$", re.IGNORECASE)
+_TAG = late_pattern(r"\s*\((?:qualifier value|finding|abnormal|a|normal)\)$", re.IGNORECASE)
 # LOINC and laboratories write these gene products out.
 _WRITTEN_OUT = {
     "G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b",
@@ -76,21 +77,21 @@ _WRITTEN_OUT = {
     },
 }
 # Whose result it is: of a relative or a donor it says nothing about this patient.
-_OF_ANOTHER = re.compile(
+_OF_ANOTHER = late_pattern(
     r"\b(?:mother|father|parent|sibling|brother|sister|son|daughter|child|family|relative|donor|fetal|fetus)(?:'?s)?\b",
     re.IGNORECASE,
 )
 
 
 # What stands in place of a result: the test is not over, failed, or the result is somewhere else.
-_NO_RESULT = re.compile(
+_NO_RESULT = late_pattern(
     r"\b(?:pending|to follow|in process|in progress|awaiting|not (?:yet )?(?:performed|done|tested|reported|run)"
     r"|testing (?:ordered|failed)|cancell?ed|no call|failed|quantity not sufficient|insufficient|qns"
     r"|see (?:scanned|attached|separate|pdf|media))\b",
     re.IGNORECASE,
 )
 # An allele beside it is a result, even where it is not understood.
-_ALLELE_SAID = re.compile(r"\*\d|\brs\d|\bc\.-?\d", re.IGNORECASE)
+_ALLELE_SAID = late_pattern(r"\*\d|\brs\d|\bc\.-?\d", re.IGNORECASE)
 
 
 def is_no_result(text: str) -> bool:
@@ -213,7 +214,7 @@ _END = r"(?:(?![A-Za-z0-9])|(?<=HLA[- ][AB])(?=\d\d:?\d\d)|(?<=HLA[AB])(?=\d\d:?
 def _read_patterns() -> Mapping[str, re.Pattern[str]]:
     symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA[- ]?)") for gene in GENES}
     return {
-        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
+        gene: late_pattern(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
         for gene, symbol in symbols.items()
     }
 

@@ -21,6 +21,7 @@ from fhir.mapping.medications.sig_frequency import (
 )
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.late_pattern import late_pattern
 
 ProblemReason: TypeAlias = Literal["not-stated", "contradiction", "no-weight", "unclear"]
 
@@ -54,7 +55,7 @@ CONTINUOUS = DoseProblem("a continuous infusion without a rate that can be read"
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
-_AMOUNT = re.compile(
+_AMOUNT = late_pattern(
     # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
     rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
     rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
@@ -64,45 +65,45 @@ _AMOUNT = re.compile(
     r"(?P<an_hour> ?/ ?h(?:(?:ou)?r)?\b)?"
     r"(?! ?/ ?(?:\d|ml|m2))"
 )
-_MAXIMUM = re.compile(
+_MAXIMUM = late_pattern(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
     rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
     r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
-_DURATION = re.compile(
+_DURATION = late_pattern(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
 )
-_DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
-_SINGLE = re.compile(
+_DOSES = late_pattern(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
+_SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
 )
-_AS_NEEDED = re.compile(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
-_CHANGES = re.compile(
+_AS_NEEDED = late_pattern(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
+_CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol|additional|another"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
 # "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
-_COUNTED_ON = re.compile(
+_COUNTED_ON = late_pattern(
     rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
     r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
     r"|evening|afternoon|am|pm))\b)"
 )
-_MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
-_HOUR = re.compile(r"\bat \d")
-_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
-_PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
-_DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
-_TOTAL = re.compile(r" ?(?:in )?total\b")
+_MEALS = late_pattern(r"\b(?:meals|(?:each|every) meal)\b")
+_HOUR = late_pattern(r"\bat \d")
+_AS_DIRECTED = late_pattern(r"\b(?:(?:as|use) directed|ud|asdir)\b")
+_PER_DAY = late_pattern(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
+_DIVIDED = late_pattern(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
+_TOTAL = late_pattern(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 _SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
-_VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
+_VERB = late_pattern(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
 class SigAmount(Struct, frozen=True, gc=False):
@@ -172,11 +173,11 @@ def read_sig(words: str) -> Sig:
 
 # What words say instead of a frequency, and why there is none then; the first that fits counts.
 _INSTEAD = (
-    (re.compile(r"\bsliding scale\b", re.IGNORECASE), SLIDING_SCALE),
-    (re.compile(r"\btitrat", re.IGNORECASE), TITRATED),
-    (re.compile(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
-    (re.compile(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
-    (re.compile(r"\binfusion\b|\bcontinuous(?:ly)?\b|\bdrip\b|\bgtt\b", re.IGNORECASE), CONTINUOUS),
+    (late_pattern(r"\bsliding scale\b", re.IGNORECASE), SLIDING_SCALE),
+    (late_pattern(r"\btitrat", re.IGNORECASE), TITRATED),
+    (late_pattern(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
+    (late_pattern(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
+    (late_pattern(r"\binfusion\b|\bcontinuous(?:ly)?\b|\bdrip\b|\bgtt\b", re.IGNORECASE), CONTINUOUS),
     (_AS_DIRECTED, LEFT_OPEN),
     (_AS_NEEDED, AS_NEEDED_WITHOUT_FREQUENCY),
 )

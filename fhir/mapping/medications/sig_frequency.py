@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from fhir.terminology.dosing import days_per_unit
+from fhir.terminology.late_pattern import late_pattern
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
@@ -31,31 +32,31 @@ _WORDS = {
     "ten": "10",
     "twelve": "12",
 }
-_IN_WORDS = re.compile(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
-_AND_A_HALF = re.compile(r"\b(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5|½)")
+_IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
+_AND_A_HALF = late_pattern(r"\b(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5|½)")
 # A warning is no frequency.
-_NOT_DAILY = re.compile(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
-_FRACTION = re.compile(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
-_DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
-_REPEATED = re.compile(r"\b(\d+) \(\1\)")
-_A_TABLET = re.compile(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
-_ROMAN = re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
+_NOT_DAILY = late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
+_FRACTION = late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
+_THOUSANDS = late_pattern(r"(?<=\d),(?=\d{3}\b)")
+_DOTTED = late_pattern(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
+_REPEATED = late_pattern(r"\b(\d+) \(\1\)")
+_A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
+_ROMAN = late_pattern(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
 # "1 po bid": what is taken by mouth and has no unit is counted.
-_UNITLESS = re.compile(
+_UNITLESS = late_pattern(
     rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
 )
 # "1 bid", "1-2 q6h prn": a small number before how often is a count of tablets; a larger one could be of milligrams.
-_COUNT_BEFORE_OFTEN = re.compile(
+_COUNT_BEFORE_OFTEN = late_pattern(
     r"(?:^|(?<=take )|(?<=give )|(?<=sig: ))((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
     r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
     r"|every (?:day|\d+ h(?:ou)?rs?)|(?:at|every) (?:bed ?time|night))\b)"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
-_AMOUNT = re.compile(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
-_DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
-_BLANKS = re.compile(r"\s+")
-_EACH_HOUR = re.compile(r"\b(?:every|each) (?:hour|hr)\b")
+_AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
+_DISPENSED = late_pattern(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
+_BLANKS = late_pattern(r"\s+")
+_EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
 def parse_number(text: str) -> float:
@@ -115,20 +116,20 @@ _LATIN = {
     "qds": 4.0,
 }
 _NUMBERED = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
-_EVERY = re.compile(
+_EVERY = late_pattern(
     rf"\b(?:q ?|every ?|each ?)(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?"
     r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
 )
-_TIMES = re.compile(
+_TIMES = late_pattern(
     rf"(?P<most>\bup to )?(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
     r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
-_DAYS_A_WEEK = re.compile(
+_DAYS_A_WEEK = late_pattern(
     rf"\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?days? ?(?:/|per|a|each|every|in a|out of the) ?"
     r"(?P<unit>week|wk)\b"
 )
-_SIMPLE = re.compile(
+_SIMPLE = late_pattern(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
     r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
     r"|(?P<third>every (?:3rd|third) day)"
@@ -136,7 +137,7 @@ _SIMPLE = re.compile(
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
     r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
 )
-_CLOCK = re.compile(
+_CLOCK = late_pattern(
     r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night)"
     r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|morning|with breakfast|breakfast)"
     r"|(?P<noon>at noon|noon|midday|with lunch|lunch|afternoon|in the afternoon)"
@@ -147,10 +148,10 @@ _CLOCK = re.compile(
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
-_DAY_RANGE = re.compile(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
-_DAY_NAME = re.compile(rf"\b{_DAY}\b")
-_WEEK_PARTS = re.compile(r"\b(?:week ?days?|weekends?)\b")
-_LEFT_OUT = re.compile(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
+_DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
+_DAY_NAME = late_pattern(rf"\b{_DAY}\b")
+_WEEK_PARTS = late_pattern(r"\b(?:week ?days?|weekends?)\b")
+_LEFT_OUT = late_pattern(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
 
 
 def named_days(said: str) -> frozenset[str] | None:
