@@ -104,7 +104,7 @@ def _is_in_hospital(record: PatientRecord) -> bool:
 
 def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
     start, end = _begin_and_end(encounter)
-    if start is not None and start.is_after(as_of_epoch):
+    if encounter.status == "planned" or (start is not None and start.is_after(as_of_epoch)):
         return False
     if end is None:
         return encounter.status in _GOING_ON

@@ -28,6 +28,7 @@ def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict
         (_stay(status="finished", start="2026-11-18", end="2026-11-20T08:59:00Z"), False),
         (_stay(status="finished", start="2026-11-18", end="2026-11-22T08:00:00Z"), True),
         (_stay(status="planned", start="2026-11-18"), False),
+        (_stay(status="planned", start="2026-11-18", end="2026-11-25"), False),
     ],
 )
 def test_a_stay_covers_its_period(stay: dict[str, Any], inside: bool) -> None:
