@@ -22,6 +22,7 @@ from cds_hooks.protocol.repair import OriginalOrders, repair_resource
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
+from fhir.record.reading import relative_reference
 
 NEEDS = rule_book().needs_of_tests
 _JUDGED: Final = "ServiceRequest"
@@ -32,7 +33,7 @@ _LONGEST_REFERENCE: Final = 80
 async def decide(call: ServiceInput) -> Advice:
     """One card for each dispatched study or test with a finding, and a reason for everything that says nothing."""
     context: Any = call.request.context
-    wanted = tuple(dict.fromkeys(_relative(each) for each in context.dispatched_orders))
+    wanted = tuple(dict.fromkeys(relative_reference(each) for each in context.dispatched_orders))
     if len(wanted) > call.max_drafts:
         raise PayloadTooLarge(
             f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call (CDS_MAX_DRAFTS); "
@@ -55,11 +56,6 @@ async def decide(call: ServiceInput) -> Advice:
         "judged": list(by_name),
     }
     return advice
-
-
-def _relative(reference: str) -> str:
-    """`Type/id`, whether it came with a server and a version or without."""
-    return "/".join(reference.strip().split("/_history/", 1)[0].rsplit("/", 2)[-2:])
 
 
 def _found(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder]:
@@ -99,7 +95,7 @@ def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> It
     for position, task in enumerate(context.fulfillment_tasks):
         focus = _decoded(task.get("focus"))
         reference = focus.get("reference") if isinstance(focus, dict) else None
-        if isinstance(reference, str) and _relative(reference) not in known:
+        if isinstance(reference, str) and relative_reference(reference) not in known:
             text = "A fulfilment Task is about an order that is not dispatched: it changes nothing here."
             yield Silence(f"fulfillmentTasks[{position}]", "not-dispatched", text)
 
@@ -111,7 +107,7 @@ def _decoded(raw: msgspec.Raw | None) -> Any:
 def _names_studies(request: CDSRequest) -> bool:
     """Whether a study is dispatched: of nothing else the Patient is needed."""
     context: Any = request.context
-    return any(_relative(each).startswith(f"{_JUDGED}/") for each in context.dispatched_orders)
+    return any(relative_reference(each).startswith(f"{_JUDGED}/") for each in context.dispatched_orders)
 
 
 SERVICE = Service(

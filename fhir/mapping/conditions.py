@@ -9,6 +9,7 @@ from msgspec import Struct
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import Refusal
+from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.condition_words import is_of_patient
@@ -197,7 +198,7 @@ def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | No
     period = condition.onsetPeriod
     text = condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
     if text is None and condition.encounter is not None:
-        encounter = record.derive(_encounters_by_reference).get(condition.encounter.reference or "")
+        encounter = record.derive(_encounters_by_reference).get(relative_reference(condition.encounter.reference or ""))
         text = encounter.period.start if encounter is not None and encounter.period is not None else None
     return parse_time(text) if text else None
 

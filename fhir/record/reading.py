@@ -168,6 +168,15 @@ def id_of_reference(reference: str) -> str:
     return path.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
 
+def relative_reference(reference: str) -> str:
+    """`Type/id`, whether it came with a server and a version or without; what is no such reference stays as it is.
+
+    >>> relative_reference("https://host/fhir/MedicationRequest/7/_history/2"), relative_reference("urn:uuid:1")
+    ('MedicationRequest/7', 'urn:uuid:1')
+    """
+    return "/".join(reference.strip().split("/_history/", 1)[0].rsplit("/", 2)[-2:])
+
+
 def subject_references(resource: Any) -> tuple[Subject, ...]:
     """The references of a lean resource to whom it is about; empty where it names nobody."""
     subject = getattr(resource, "subject", None)

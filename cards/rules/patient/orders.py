@@ -23,6 +23,7 @@ from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
 from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
+from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
@@ -68,7 +69,9 @@ class DraftOrder(Struct, frozen=True):
         A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
         """
         own = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
-        return any(name in own or (self.reference and _relative(name) == self.reference) for name in names if name)
+        return any(
+            name in own or (self.reference and relative_reference(name) == self.reference) for name in names if name
+        )
 
 
 def read_draft(resource: dict[str, Any], *, full_url: str | None = None, position: int = 0) -> DraftOrder:
@@ -117,10 +120,6 @@ def _reference(kind: str, identity: object, full_url: str | None) -> str | None:
     return f"{kind}/{uuid}" if full_url != uuid and _ID.fullmatch(uuid) else None
 
 
-def _relative(reference: str) -> str:
-    return "/".join(reference.split("/_history/", 1)[0].rsplit("/", 2)[-2:])
-
-
 class DraftMedication:
     """A draft that is a medication order, its medication identified; the dose is computed when first asked."""
 
@@ -136,7 +135,7 @@ class DraftMedication:
         self._weigh = weigh
         self.medication: MedicationIdentity = identify(order, medications)
         prior = order.priorPrescription
-        self.renews = prior.reference if prior is not None else None
+        self.renews = relative_reference(prior.reference or "") if prior is not None else None
 
     @cached_property
     def dose(self) -> DailyDose:

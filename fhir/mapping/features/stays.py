@@ -27,6 +27,7 @@ from fhir.mapping.stays import (
     stays_before,
 )
 from fhir.record.datatypes import parse_time
+from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.conditions import CONDITION_GROUPS, SYSTEMS, condition_groups_of, condition_meaning
@@ -191,7 +192,9 @@ def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:
     return [
         condition
         for condition in record.conditions
-        if condition.encounter is not None and condition.encounter.reference == source and _is_known(record, condition)
+        if condition.encounter is not None
+        and relative_reference(condition.encounter.reference or "") == source
+        and _is_known(record, condition)
     ]
 
 

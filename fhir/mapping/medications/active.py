@@ -1,6 +1,6 @@
 """What the patient is taking at the instant of the record, and whether a drug is new to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import msgspec
 from msgspec import Struct
@@ -9,6 +9,7 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, Period, parse_time
+from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
 
@@ -111,7 +112,7 @@ def _replaced(record: PatientRecord) -> frozenset[str]:
     """Orders that a later order names as the one before it."""
     later = (one for one in record.medication_requests if one.priorPrescription is not None)
     return frozenset(
-        one.priorPrescription.reference
+        relative_reference(one.priorPrescription.reference)
         for one in later
         if one.priorPrescription is not None
         and one.priorPrescription.reference
@@ -125,7 +126,7 @@ def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> 
     told = {frozenset(one.identity.rxcuis) for one in ordered if one.identity.recognised}
     known = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
     for dispense in record.medication_dispenses:
-        if dispense.status not in _GIVEN_OUT or any(one.reference in known for one in dispense.authorizingPrescription):
+        if dispense.status not in _GIVEN_OUT or _is_of(dispense, known):
             continue
         if _written(dispense) is None or not _is_going_on(dispense, record):
             continue
@@ -133,6 +134,10 @@ def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> 
         if frozenset(found.identity.rxcuis) not in told:
             told.add(frozenset(found.identity.rxcuis) or frozenset({found.source}))
             yield found
+
+
+def _is_of(dispense: MedicationDispense, orders: Set[str]) -> bool:
+    return any(relative_reference(one.reference or "") in orders for one in dispense.authorizingPrescription)
 
 
 def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:

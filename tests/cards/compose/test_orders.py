@@ -42,8 +42,11 @@ def test_other_drafts_count_as_active(as_of: datetime) -> None:
     assert findings(outcome) == [("renal-apixaban", "combined_inhibitor", "warning")]
 
 
-def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(as_of: datetime) -> None:
-    draft = draft_of(METFORMIN) | {"priorPrescription": {"reference": "MedicationRequest/active-0"}}
+@pytest.mark.parametrize("end", ["", "/_history/2"])
+@pytest.mark.parametrize("start", ["", "https://ehr.example/fhir/"])
+def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(start: str, end: str, as_of: datetime) -> None:
+    renewed = {"reference": f"{start}MedicationRequest/active-0{end}"}
+    draft = draft_of(METFORMIN) | {"priorPrescription": renewed}
     outcome = check(record_of({"labs": [["egfr", 38]], "active": ["861007"]}, as_of), drafts_of(draft))
     assert findings(outcome) == []
     assert ("renal-metformin", "within-limits") in reasons(outcome)

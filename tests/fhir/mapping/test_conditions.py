@@ -71,12 +71,13 @@ def test_a_key_that_the_table_does_not_have_is_an_error_and_not_silence() -> Non
         find_condition(record_of(), "afibb")
 
 
-def test_the_date_is_the_onset_else_the_recording_else_the_encounter() -> None:
+@pytest.mark.parametrize("reference", ["Encounter/e1", "https://ehr.example/fhir/Encounter/e1/_history/2"])
+def test_the_date_is_the_onset_else_the_recording_else_the_encounter(reference: str) -> None:
     encounter = {
         "resourceType": "Encounter", "id": "e1", "status": "finished", "subject": SUBJECT,
         "period": {"start": "2026-03-01", "end": "2026-03-09"},
     }  # fmt: skip
-    made_in = condition("N17.9", ICD10, status=None, encounter={"reference": "Encounter/e1"})
+    made_in = condition("N17.9", ICD10, status=None, encounter={"reference": reference})
     hit = find_condition(record_of(encounter, made_in), "aki")
     assert hit is not None
     assert hit.time is not None

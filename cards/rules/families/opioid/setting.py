@@ -11,6 +11,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
+from fhir.record.reading import relative_reference
 
 # How long it acts
 
@@ -35,9 +36,10 @@ def _long_acting(spec: Spec) -> Predicate:
 def _renews(context: RuleContext, is_meant: Callable[[MedicationIdentity], bool]) -> bool:
     """Whether the order that the draft says it renews is such a one."""
     prior = context.drafted.order.priorPrescription
-    return prior is not None and any(
-        one.source == prior.reference and is_meant(one.medication) for one in context.session.active
-    )
+    if prior is None:
+        return False
+    named = relative_reference(prior.reference or "")
+    return any(one.source == named and is_meant(one.medication) for one in context.session.active)
 
 
 def _long_acting_words(spec: Spec) -> str:

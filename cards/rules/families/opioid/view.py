@@ -21,6 +21,7 @@ from fhir.mapping.medications.opioids import (
     opioid_doses,
 )
 from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.terminology.caching import remembered
@@ -142,7 +143,8 @@ class OpioidView:
     def _replaced_by_reference(self) -> Iterator[OpioidPart]:
         """The orders that the draft says it renews: they are no part of the new total."""
         prior = self._drafted.order.priorPrescription
-        named = {prior.reference if prior is not None else None, *_based_on(self._drafted)}
+        prior_order = relative_reference(prior.reference or "") if prior is not None else None
+        named = {prior_order, *_based_on(self._drafted)}
         for one in self._active:
             if one.source in named:
                 yield from self._of_taken(one)
@@ -264,4 +266,4 @@ def _since(order: Order) -> FhirTime | None:
 def _based_on(drafted: DraftMedication) -> frozenset[str]:
     listed = drafted.draft.resource.get("basedOn")
     found = (one.get("reference") for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
-    return frozenset(str(one) for one in found if one)
+    return frozenset(relative_reference(str(one)) for one in found if one)

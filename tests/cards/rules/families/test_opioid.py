@@ -53,6 +53,8 @@ def test_the_same_drug_and_release_is_replaced_another_release_is_not(as_of: dat
     [
         {"priorPrescription": {"reference": "MedicationRequest/active-0"}},
         {"basedOn": [{"reference": "MedicationRequest/active-0"}]},
+        {"priorPrescription": {"reference": "https://ehr.example/fhir/MedicationRequest/active-0"}},
+        {"basedOn": [{"reference": "MedicationRequest/active-0/_history/1"}]},
     ],
 )
 def test_an_order_that_the_draft_names_as_its_forerunner_is_not_added(named: Json, as_of: datetime) -> None:

@@ -70,6 +70,11 @@ def test_another_diagnosis_is_a_no_and_that_of_another_stay_says_nothing() -> No
     assert "no diagnosis of this stay" in told.text
 
 
+@pytest.mark.parametrize("reference", ["https://ehr.example/fhir/Encounter/now", "Encounter/now/_history/4"])
+def test_a_diagnosis_may_name_the_stay_with_a_server_or_a_version(reference: str) -> None:
+    assert value("stay_heart_failure", stay(), diagnosis("I50.9") | {"encounter": {"reference": reference}}) == 1.0
+
+
 def test_a_diagnosis_of_a_later_day_is_not_known_yet() -> None:
     told = found("stay_copd", stay(), diagnosis("J44.9", recordedDate="2026-12-01"))
     assert isinstance(told, Missing)

@@ -109,6 +109,17 @@ def test_a_statement_that_repeats_an_order_is_that_order(stated: str, sources: l
     assert [one.source for one in found] == sources
 
 
+# one and the same order, as a server of its own, a version of it, or both name it
+@pytest.mark.parametrize("start", ["", "https://ehr.example/fhir/"])
+@pytest.mark.parametrize("end", ["", "/_history/3"])
+def test_an_order_is_the_same_however_its_reference_is_written(start: str, end: str) -> None:
+    named = {"reference": f"{start}MedicationRequest/m1{end}"}
+    later = request(METFORMIN, "m2", priorPrescription=named)
+    assert [one.source for one in active_medications(record_of(request(METFORMIN), later))] == ["MedicationRequest/m2"]
+    given_out = dispense(METFORMIN, authorizingPrescription=[named])
+    assert active_medications(record_of(request(METFORMIN, status="stopped"), given_out)) == ()
+
+
 @pytest.mark.parametrize("status", ["active", "completed", "stopped"])
 def test_an_order_that_a_later_one_replaces_is_not_on_the_list(status: str) -> None:
     later = request(METFORMIN, "m2", status=status, priorPrescription={"reference": "MedicationRequest/m1"})
