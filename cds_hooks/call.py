@@ -1,11 +1,12 @@
 """One hook call, what is known of it so far, and what is recorded of it; `invoke.py` has the steps that find it out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter, time_ns
 from typing import Any, NamedTuple
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
@@ -37,7 +38,8 @@ from cds_hooks.storage.decision import (
 from cds_hooks.tracing import CallTrace, Tracing
 
 
-class ServerComponents(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ServerComponents:
     """The parts of the server that every call uses; `app.py` puts them together once."""
 
     settings: Settings

@@ -3,12 +3,11 @@
 import asyncio
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-from msgspec.structs import replace
 
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
