@@ -56,7 +56,7 @@ from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import RegistrableNames, open_trust
 from cds_hooks.security.connections import prepare_connections
 from cds_hooks.security.development import development_client
-from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
+from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.simulations.routes import Simulations
@@ -111,6 +111,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configure_logs(configured.log_level)
     use_site_keys(configured)
     services = services_for(configured)
+    addresses = by_address(services)
     versions = versions_for(configured, services)
     hook_names = {hook for service in services.values() for hook in service.answers}
     trust = open_trust(
@@ -209,7 +210,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
 
     committee = Committee(site, configured.database_url, governance, approvals, components.releases)
     routes = [
-        *protocol_routes(services, components, intake, trust),
+        *protocol_routes(services, addresses, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components, visitors, committee),
@@ -235,7 +236,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     others = contain_failures(rest)
 
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
-    hooks: ASGIApp = HookRoute(others, services, components, intake, trust)
+    hooks: ASGIApp = HookRoute(others, addresses, components, intake, trust)
     protocol: ASGIApp = CORSMiddleware(
         hooks,
         allow_origins=configured.origins if trust.development else trust.origins,

@@ -6,7 +6,7 @@ On the loop a thousand answers to the cards of one long response took 6 seconds,
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import time_ns
 
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from cds_hooks.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
 from cds_hooks.security import Trust, TrustedClient
-from cds_hooks.services import Service, by_address
+from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, new_decision_id
 from cds_hooks.storage.queries import get_decisions
 
@@ -28,10 +28,14 @@ _DECISIONS_AT_ONCE = 20
 
 
 def protocol_routes(
-    services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+    services: Mapping[str, Service],
+    addresses: Mapping[str, Service],
+    components: ServerComponents,
+    intake: RequestLimits,
+    trust: Trust,
 ) -> list[Route]:
-    """Discovery of these services, and feedback on their cards."""
-    feedback = _Feedback(services, components, intake, trust)
+    """Discovery of these services, and feedback on their cards, which names a service by one of its `addresses`."""
+    feedback = _Feedback(addresses, components, intake, trust)
 
     async def discovery(request: Request) -> Response:
         client = await trust.client_of(request.scope["headers"], request.scope["path"])
@@ -47,9 +51,9 @@ def protocol_routes(
 
 class _Feedback:
     def __init__(
-        self, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+        self, addresses: Mapping[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
     ) -> None:
-        self._addresses = by_address(services)
+        self._addresses = addresses
         self._components = components
         self._intake = intake
         self._trust = trust

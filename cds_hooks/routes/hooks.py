@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -25,7 +25,7 @@ from cds_hooks.invoke import invoke
 from cds_hooks.logs import log
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
-from cds_hooks.services import Service, by_address
+from cds_hooks.services import Service
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
@@ -135,10 +135,16 @@ class HookRoute:
     """Answers hook calls and hands every other request on to `rest`."""
 
     def __init__(
-        self, rest: App, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+        self,
+        rest: App,
+        services: Mapping[str, Service],
+        components: ServerComponents,
+        intake: RequestLimits,
+        trust: Trust,
     ) -> None:
+        """`services` are by every id that a call may name (`by_address`)."""
         self.rest = rest
-        self.services = by_address(services)
+        self.services = services
         self.components = components
         self.intake = intake
         self.trust = trust

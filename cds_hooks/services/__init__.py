@@ -79,5 +79,6 @@ def by_address(services: Mapping[str, Service]) -> dict[str, Service]:
     found = dict(services)
     for service in services.values():
         for hook in service.hooks:
-            found.setdefault(service.listed_id(hook), service.for_hook(hook))
+            if (listed := service.listed_id(hook)) not in found:
+                found[listed] = service.for_hook(hook)
     return found

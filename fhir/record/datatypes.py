@@ -63,6 +63,13 @@ class FhirTime(Struct, frozen=True, gc=False):
         """Days from its beginning to `as_of_epoch`, never negative: a year-only date counts from 1 January."""
         return max(0.0, (as_of_epoch - self.instant) / DAY_SECONDS)
 
+    def completed_years(self, today: _Day) -> int | None:
+        """Completed years from it to a day; None where only its year is known."""
+        if self.precision == "year":
+            return None
+        year, month, day = int(self.text[:4]), int(self.text[5:7]), int(self.text[8:10] or 1)
+        return today.year - year - ((today.month, today.day) < (month, day))
+
     def is_after(self, as_of_epoch: float) -> bool:
         """Whether it lies in the future, time zones and small clock differences allowed for."""
         slack = _CLOCK_SLACK_SECONDS if self.precision == "instant" else _ZONE_SLACK_SECONDS

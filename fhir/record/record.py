@@ -365,11 +365,7 @@ def record_of_resources(
 
 def _completed_years(record: PatientRecord) -> int | None:
     born = record.birth_date
-    if born is None or born.precision == "year":
-        return None
-    today = record.as_of.date()
-    year, month, day = int(born.text[:4]), int(born.text[5:7]), int(born.text[8:10] or 1)
-    return today.year - year - ((today.month, today.day) < (month, day))
+    return born.completed_years(record.as_of.date()) if born is not None else None
 
 
 def _distinct_facts(resources: list[Any]) -> Iterable[Any]:

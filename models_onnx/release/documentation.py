@@ -1,6 +1,6 @@
 """A model's page in docs/models, written from its manifest alone, so that the two cannot say different things."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +8,20 @@ import msgspec
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputs
-from models_onnx.release.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
+from models_onnx.release.evaluation_file import LaterEvaluation, rates_at_equal_ages
+from models_onnx.release.evaluation_sections import (
+    adjusted_section,
+    capitalised,
+    families_section,
+    figures_section,
+    groups_section,
+    has_latest,
+    markdown_table,
+    missing_section,
+)
 from models_onnx.release.origin import absence_words, lineage_rows
 from models_onnx.release.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
-
-_METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier score",
-    "calibration_intercept": "Calibration intercept (in the large)",
-    "calibration_slope": "Calibration slope",
-    "observed_expected": "Observed / expected",
-    "c_index": "C-index over the follow-up",
-    "alert_rate": "Alert rate at the default threshold",
-    "ppv": "PPV at the default threshold",
-    "sensitivity": "Sensitivity at the default threshold",
-    "false_positive_rate": "False positive rate at the default threshold",
-}
 
 
 def model_page(
@@ -46,12 +42,12 @@ def model_page(
         _use(manifest),
         _data(manifest),
         _inputs(manifest),
-        _figures(manifest),
-        *([_families(comparison)] if comparison is not None else []),
-        _groups(manifest),
-        *([_adjusted(rates, used)] if rates else []),
+        figures_section(manifest),
+        *([families_section(comparison)] if comparison is not None else []),
+        groups_section(manifest),
+        *([adjusted_section(rates, used)] if rates else []),
         *([_waivers(waivers)] if waivers else []),
-        _missing(manifest),
+        missing_section(manifest),
         _bins(manifest),
         _thresholds(manifest),
         _file(manifest),
@@ -102,23 +98,18 @@ def _data(manifest: Manifest) -> str:
     return (
         f"## What it was built from\n\n{cohort.words[0].upper()}{cohort.words[1:]} (`{manifest.data.name}`, "
         f"{cohort.table_rows:,} {manifest.row_words}, {manifest.period.training}).\n\n"
-        + _table(("Left out", manifest.row_words, "remain"), rows)
+        + markdown_table(("Left out", manifest.row_words, "remain"), rows)
         + f"\n\n**{cohort.n:,} {manifest.row_words}, {cohort.events:,} of whom {manifest.outcome.words}.** "
-        f"{_capital(manifest.estimator)}{_recalibrated(manifest)}. The reference cohort, with which a card compares: "
-        f"{manifest.reference.words} ({manifest.reference.n:,} {manifest.row_words}, "
-        f"{manifest.reference.events:,} events)."
+        f"{capitalised(manifest.estimator)}{_recalibrated(manifest)}. "
+        f"The reference cohort, with which a card compares: {manifest.reference.words} "
+        f"({manifest.reference.n:,} {manifest.row_words}, {manifest.reference.events:,} events)."
     )
 
 
 def _recalibrated(manifest: Manifest) -> str:
-    if not _has_latest(manifest):
+    if not has_latest(manifest):
         return ""
     return f", then intercept and slope re-estimated, out of fold, on {manifest.period.recalibration}"
-
-
-def _has_latest(manifest: Manifest) -> bool:
-    """Whether the latest period is a part of the whole."""
-    return manifest.period.recalibration != manifest.period.training
 
 
 def _inputs(manifest: Manifest) -> str:
@@ -128,7 +119,7 @@ def _inputs(manifest: Manifest) -> str:
     ]
     return (
         "## Inputs\n\n"
-        + _table(("Input", "unit (UCUM)", "trained range", "reference mean", "read from"), rows)
+        + markdown_table(("Input", "unit (UCUM)", "trained range", "reference mean", "read from"), rows)
         + f"\n\n{_required(manifest.required)} {absence_words(manifest)} Outside the trained range "
         "there is no score, and the reason is said."
     )
@@ -155,34 +146,6 @@ def _required(required: RequiredInputs) -> str:
     return f"Needed for a score: {'; '.join([always, *groups])}."
 
 
-def _figures(manifest: Manifest) -> str:
-    evaluation = manifest.evaluation
-    simple = evaluation["simple"]
-    blocks = {f"all ({manifest.period.training})": evaluation["all"]}
-    if _has_latest(manifest):
-        blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
-    if newest := evaluation.get("newest"):
-        blocks[f"newest followed ({newest['words']})"] = newest
-    rows: list[tuple[str, ...]] = [
-        (f"{_capital(manifest.row_words)} (events)", *(_people(block) for block in blocks.values()))
-    ]
-    rows += [
-        (words, *(_figure(block[name]) if name in block else "" for block in blocks.values()))
-        for name, words in _METRICS.items()
-        if name in evaluation["all"]
-    ]
-    names = " and ".join(f"`{name}`" for name in simple["inputs"])
-    floors = [
-        (f["name"], f"{f['value']:.3f}", f["limit"], "yes" if f["passed"] else "**no**") for f in evaluation["floors"]
-    ]
-    return (
-        f"## Figures on people it was not trained on\n\n{evaluation['how']}\n\n"
-        + _table(("", *blocks), rows)
-        + f"\n\n**Gain**: {names} alone reach an AUROC of {_figure(simple['auroc'])}; the other inputs add "
-        f"{_figure(simple['gain'])}.\n\n" + _table(("Floor", "value", "limit", "holds"), floors)
-    )
-
-
 def read_comparison(name: str, folder: Path = ARTIFACTS) -> dict[str, Any] | None:
     """The report of the comparison that lies beside the artifact; None where there is none."""
     path = folder / name / "comparison.json"
@@ -190,86 +153,6 @@ def read_comparison(name: str, folder: Path = ARTIFACTS) -> dict[str, Any] | Non
         return None
     found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     return found
-
-
-def _families(comparison: dict[str, Any]) -> str:
-    rows = [
-        (
-            block["words"] + (" **(champion)**" if block["family"] == comparison["champion"] else ""),
-            _figure(block["auroc"]),
-            _figure(block["behind_the_best"]),
-            _figure(block["calibration_slope"], 2),
-            _figure(block["observed_expected"], 2),
-            f"{block['c_index']:.3f}" if "c_index" in block else "",
-        )
-        for block in comparison["families"]
-    ]
-    return (
-        f"## Why this family\n\nThe same inputs and folds, plain settings; {comparison['rule']} wins, for it can be "
-        f"read and explained (`cds-hooks model compare {comparison['id']}`, {comparison['n']:,} rows).\n\n"
-        + _table(("family", "AUROC", "behind the best", "slope", "O/E", "C-index"), rows)
-    )
-
-
-def _groups(manifest: Manifest) -> str:
-    rows = [
-        (
-            group["axis"] if first else "",
-            group["group"],
-            _people(group) + ("" if group["sufficient"] else ", insufficient"),
-            _figure(group["auroc"], 2) if "insufficient" not in group else "insufficient",
-            _figure(group["observed_expected"], 2) if "insufficient" not in group else "insufficient",
-            _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
-            _figure(group["ppv"], 2) if "insufficient" not in group else "",
-            _figure(group["sensitivity"], 2) if "insufficient" not in group else "",
-        )
-        for first, group in _first_of_axis(manifest.evaluation["subgroups"])
-    ]
-    header = (
-        "",
-        "group",
-        f"{manifest.row_words} (events)",
-        "AUROC",
-        "O/E, all",
-        f"O/E, {manifest.period.recalibration}" if _has_latest(manifest) else "",
-        "PPV",
-        "sensitivity",
-    )
-    return (
-        "## Groups\n\n"
-        + _table(header, rows)
-        + "\n\nRace, ethnicity and payer are not inputs. Fewer than 100 events are marked insufficient: such a row "
-        "neither clears nor accuses the model. O/E below 1 means that it happened to fewer than predicted."
-        + _unfollowed(manifest)
-    )
-
-
-def _unfollowed(manifest: Manifest) -> str:
-    named = [group["group"] for group in manifest.evaluation["subgroups"] if "insufficient" in group]
-    if not named:
-        return ""
-    return (
-        f" Of {' and '.join(named)} fewer than a tenth were followed for the whole horizon: the events seen are "
-        "counted above, and no figure can be given."
-    )
-
-
-def _adjusted(rates: Sequence[GroupRates], later: LaterEvaluation | None) -> str:
-    rows = [
-        (
-            each.axis if number == 0 or rates[number - 1].axis != each.axis else "",
-            each.name + ("" if each.sufficient else " (insufficient)"),
-            *(_figure(rate, 2) for rate in each.rates),
-        )
-        for number, each in enumerate(rates)
-    ]
-    header = ("", "group", "sensitivity", "at equal ages", "false positive rate", "at equal ages")
-    source = "" if later is None else f"\n\nComputed after the model was signed, of the same file: {later.how}"
-    return (
-        "## Error rates of groups at equal ages\n\nAt the default threshold. At equal ages: the rates of a group's age "
-        "bands, averaged with the ages of everybody (direct standardisation). A difference that remains is not "
-        "explained by age.\n\n" + _table(header, rows) + source
-    )
 
 
 def _waivers(waivers: Sequence[dict[str, Any]]) -> str:
@@ -290,19 +173,6 @@ def read_waivers(name: str, folder: Path = ARTIFACTS) -> list[dict[str, Any]]:
     return [waiver for waiver in product.get("waivers", []) if isinstance(waiver, dict)]
 
 
-def _missing(manifest: Manifest) -> str:
-    rows = [
-        (panel["words"], _figure(panel["auroc"]), _figure(panel["observed_expected"], 2))
-        for panel in manifest.evaluation["panels"]
-    ]
-    return (
-        f"## What missing inputs do\n\nThe same {manifest.row_words} ({manifest.period.recalibration}) with a panel "
-        "taken away:\n\n"
-        + _table(("", "AUROC", "O/E"), rows)
-        + "\n\nO/E above 1: without these values the estimate is too low on the whole."
-    )
-
-
 def _bins(manifest: Manifest) -> str:
     rows = [
         (
@@ -317,7 +187,7 @@ def _bins(manifest: Manifest) -> str:
     return (
         "## Predicted and observed\n\nThe reference cohort, each predicted without having been trained on; the range "
         "is the Jeffreys interval that the card shows.\n\n"
-        + _table(
+        + markdown_table(
             ("estimate from", "percentile from", f"{manifest.row_words} (events)", "mean estimate", "observed"), rows
         )
     )
@@ -338,7 +208,9 @@ def _thresholds(manifest: Manifest) -> str:
     ]
     header = ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity",
               "alerts per event", "net benefit in 100")  # fmt: skip
-    return "## Thresholds by capacity\n\n" + _table(header, rows) + _net_benefit(manifest) + _age_bands(manifest)
+    return (
+        "## Thresholds by capacity\n\n" + markdown_table(header, rows) + _net_benefit(manifest) + _age_bands(manifest)
+    )
 
 
 def _net_benefit(manifest: Manifest) -> str:
@@ -372,7 +244,7 @@ def _age_bands(manifest: Manifest) -> str:
     return (
         "\n\nAs an option, the same share within each age band: alerts then say who is ill for their age, and find "
         "more of the younger and fewer of the older.\n\n"
-        + _table(("age", "estimate from", "alert rate", "PPV", "sensitivity"), rows)
+        + markdown_table(("age", "estimate from", "alert rate", "PPV", "sensitivity"), rows)
     )
 
 
@@ -395,30 +267,3 @@ def _file(manifest: Manifest) -> str:
 
 def _second(parity: dict[str, Any]) -> str:
     return f"; skl2onnx's conversion differs by {parity['skl2onnx']:.1e}" if "skl2onnx" in parity else ""
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _first_of_axis(groups: Sequence[dict[str, Any]]) -> Iterable[tuple[bool, dict[str, Any]]]:
-    axis = None
-    for group in groups:
-        yield group["axis"] != axis, group
-        axis = group["axis"]
-
-
-def _people(block: dict[str, Any]) -> str:
-    return f"{block['n']:,} ({block['events']:,})"
-
-
-def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
-    value, low, high = (figure[name] for name in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "not computable"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -16,8 +16,9 @@ from fhir.record.datatypes import parse_time
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from fhir.terminology.caching import CACHES, LONGEST_KEY_TEXT
+from fhir.terminology.combination_products import strengths_without_unit
 from fhir.terminology.dosing import dose_unit, is_local_route
-from fhir.terminology.medication_names import LONGEST_NAME, read_name, strengths_without_unit
+from fhir.terminology.medication_names import LONGEST_NAME, read_name
 from fhir.terminology.medication_strength import read_strengths
 
 PERCOCET = read_name("Percocet").ingredients

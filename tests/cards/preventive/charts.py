@@ -115,3 +115,27 @@ def taking(words: str) -> Json:
         "subject": SUBJECT,
         "authoredOn": "2026-10-01",
     }
+
+
+MAN = person(sex="male")
+DAILY, FORMER, NEVER = "449868002", "8517006", "266919005"
+
+
+def state(service: str, *resources: Json, **more: Any) -> tuple[str, str]:
+    """State and reason of one service about a person with these entries."""
+    found = judged(service, *resources, **more)
+    return found.state, found.because
+
+
+SMOKER = (smoking(DAILY), pack_years(30))
+BLOOD_PRESSURE = (number("8480-6", 120, "mm[Hg]"), number("8462-4", 75, "mm[Hg]"))
+OVERWEIGHT = number("39156-5", 27, "kg/m2")
+RISK = (
+    number("2093-3", 240, "mg/dL"),
+    number("2085-9", 35, "mg/dL"),
+    number("8480-6", 165, "mm[Hg]"),
+    number("2160-0", 1.0, "mg/dL"),
+    smoking(DAILY),
+    problem("I10"),
+    problem("E11.9"),
+)

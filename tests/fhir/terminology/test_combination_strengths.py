@@ -5,7 +5,8 @@ from itertools import permutations
 
 import pytest
 
-from fhir.terminology.medication_names import COMBINATION_PRODUCTS, read_name
+from fhir.terminology.combination_products import COMBINATION_PRODUCTS
+from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENTS, RXNORM_NAMES, product_of, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.

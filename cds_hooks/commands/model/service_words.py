@@ -1,0 +1,162 @@
+"""The words that a service shows for a model: the cards that it makes of rows, and every sentence of its module."""
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cards.compose.model import ModelCardContent, model_card
+from cds_hooks.services._declared import card_words
+from cds_hooks.services._service_file import ServiceFile, service_files
+from cds_hooks.settings import settings
+from cds_hooks.trusted_models import AbsentModel
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.patient import Sex
+from models_onnx.discovery import DeclaringFile, declaring_files
+from models_onnx.gates.subject import (
+    ComposedCard,
+    Subject,
+)
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.serving.runtime import Model, Prediction
+
+Array = NDArray[np.float64]
+
+
+def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
+    """The service of the site's own that shows this model: beside the model, or in CDS_MODELS_FOLDER; None for none."""
+    beside = subject.folder.parent
+    folders = [beside] if beside != ARTIFACTS else []
+    if (own := settings().models_folder) is not None and own.resolve() != beside.resolve():
+        folders.append(own)
+    found = (each for folder in folders if folder.is_dir() for each in service_files(folder))
+    return next((each for each in found if each[0].model == subject.id), None)
+
+
+def composer(
+    subject: Subject, own: tuple[ServiceFile, DeclaringFile] | None
+) -> Callable[[Array], Sequence[ComposedCard]] | None:
+    """Cards in the words of the service that shows this model; None where no service does."""
+    if subject.manifest is None:
+        return None
+    planned = card_words(own[0], {"resourceType": "ServiceRequest"}) if own is not None else _planned(subject.id)
+    if planned is None:
+        return None
+    manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))
+
+    def compose(rows: Array) -> list[ComposedCard]:
+        from models_onnx.artifact.folder import Artifact
+
+        model = Model(Artifact(manifest, subject.content))
+        return [_compose(model, features, row, planned) for row in rows]
+
+    return compose
+
+
+def _showing(model_id: str) -> DeclaringFile | None:
+    """The service that holds this model in its module, as its own or as a twin; None where none does."""
+    for file in declaring_files("cds_hooks.services"):
+        found = vars(file.load())
+        models = [value for value in found.values() if isinstance(value, Model)]
+        held = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
+        if model_id in held and "SUMMARY" in found:
+            return file
+    return None
+
+
+def _planned(model_id: str) -> ModelCardContent | None:
+    """The words of the card of that service, as far as they stand in its module as they are."""
+    file = _showing(model_id)
+    if file is None:
+        return None
+    found = vars(file.load())
+    words = {"label": "Order", "description": "Draft order"}
+    for name, text in _card_words(ast.parse(file.path.read_text(encoding="utf-8"))):
+        words.setdefault(name, text) if name not in ("label", "description") else words.update({name: text})
+    own = {name: words[name] for name in ("label", "description", "seen", "purpose", "alike") if name in words}
+    return ModelCardContent(summary=found["SUMMARY"], order={"resourceType": "Task"}, **own)  # type: ignore[arg-type]  # texts only
+
+
+def _card_words(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The texts that the module gives to its card, by the name of the argument."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == ModelCardContent.__name__:
+            for argument in node.keywords:
+                for text in _texts(argument.value):
+                    if argument.arg is not None:
+                        yield argument.arg, text
+
+
+def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
+    """Every text of the service that shows the model, with the line where it stands; None where no service shows it.
+
+    Read from the source of its module, so that no label, remark, silence or order is left out, whatever a call makes of
+    them. Documentation strings are no words for a clinician.
+    """
+    file = _showing(model_id)
+    if file is None:
+        return None
+    tree = ast.parse(file.path.read_text(encoding="utf-8"))
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (f"{file.shown}, line {node.lineno}", text)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in documented
+        for text in _texts(node)
+        if " " in text.strip()
+    ]
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    """The texts of an expression; what a formatted text fills in is left as an ellipsis."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values]
+        yield "".join(parts)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body)
+        yield from _texts(node.orelse)
+
+
+def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:
+    prediction: Prediction = model.predict(row)
+    vector = _vector(features, row)
+    card = model_card(
+        model.manifest,
+        prediction,
+        vector,
+        planned,
+        "card",
+        str,
+        "https://cds.example/explain/1",
+        "https://cds.example/m",
+    )
+    return ComposedCard(
+        summary=card.summary,
+        detail=card.detail or "",
+        indicator=card.indicator,
+        options=tuple(suggestion.label for suggestion in card.suggestions or ()),
+        links=tuple(link.url for link in card.links or ()),
+        missing=tuple(gap.feature.words for gap in vector.missing),
+        margin=prediction.margin,
+        base=prediction.base,
+        contributions=tuple(prediction.contributions.tolist()),
+    )
+
+
+def _vector(features: tuple[Feature, ...], row: Array) -> FeatureVector:
+    """The row as if it had been read from a chart: every value dated and with a source."""
+    evidence: list[FeatureValue | None] = []
+    missing = []
+    for feature, value in zip(features, row.tolist(), strict=True):
+        if np.isnan(value):
+            evidence.append(None)
+            missing.append(Missing(feature, "absent", "not recorded"))
+        else:
+            charted = round(value, 1)
+            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit
+            evidence.append(FeatureValue(feature, value, "2026-11-01", "Observation/1", "", charted, unit))
+    return FeatureVector(features, row, evidence, missing)

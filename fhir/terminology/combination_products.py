@@ -1,0 +1,95 @@
+"""Which strength of a combination product belongs to which ingredient: decided by the products that exist.
+
+"Percocet 5-325 mg" is 5 mg of oxycodone and 325 mg of acetaminophen although its table lists acetaminophen first. The
+products are those of tables/combination_strengths.csv, which a test derives again from the RxNorm names in
+tables/rxnorm.csv. What fits no product, or fits in two ways, has no strength: it is never guessed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+from typing import Final, TypeAlias
+
+from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.medication_strength import Strength, number, read_strengths
+from fhir.terminology.medications import Ingredient, table_rows
+
+# One strength for each ingredient, in the order of the RxNorm codes.
+_Assigned: TypeAlias = tuple[Strength, ...]
+_MOST_INGREDIENTS = 5
+# A strength that is no longer sold (hydrocodone 7.5 mg with 500 mg of acetaminophen) lies near those that are.
+_WIDTH = 2.0
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,5})(?:\.\d{1,4})?"
+_LIST = late_pattern(
+    rf"(?<![\w.,/-]){_NUMBER}(?: ?mg)?(?: ?[-/] ?{_NUMBER}(?: ?mg)?){{1,4}}(?![\w%]|[.,/-]\d| ?(?:mcg|ml|%|units?))",
+    re.IGNORECASE,
+)
+_EACH = late_pattern(_NUMBER)
+
+
+def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
+    products: dict[tuple[str, ...], set[_Assigned]] = {}
+    for row in table_rows("combination_strengths.csv"):
+        codes = tuple(row["ingredients"].split(";"))
+        strengths = tuple(read_strengths(one)[0] for one in row["strengths"].split(";"))
+        products.setdefault(codes, set()).add(tuple(map(_rounded, strengths)))
+    return {codes: frozenset(found) for codes, found in products.items()}
+
+
+def assign_strengths(members: Sequence[Ingredient], strengths: Sequence[Strength]) -> tuple[Strength | None, ...]:
+    """The strengths in the order of `members`; None for each where no product, or more than one way, fits.
+
+    A combination of which no product is known keeps the order in which the strengths are given.
+    """
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order))
+    if products is None:
+        return tuple(strengths)
+    fitting = _fitting(products, strengths) if len(strengths) <= _MOST_INGREDIENTS else set()
+    if len(fitting) != 1:
+        return (None,) * len(members)
+    placed = dict(zip(order, fitting.pop(), strict=True))
+    return tuple(placed[index] for index in range(len(members)))
+
+
+def _fitting(products: frozenset[_Assigned], strengths: Sequence[Strength]) -> set[_Assigned]:
+    ways = set(permutations(map(_rounded, strengths)))
+    return ways & products or {way for way in ways if _is_near(way, products)}
+
+
+def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
+    """Whether each strength lies within those of the ingredient, half the least to twice the most."""
+    for index, one in enumerate(way):
+        amounts = [
+            each[index].amount for each in products if (each[index].unit, each[index].per) == (one.unit, one.per)
+        ]
+        if not amounts or not min(amounts) / _WIDTH <= one.amount <= max(amounts) * _WIDTH:
+            return False
+    return True
+
+
+def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:
+    """The strengths of "Norco 10-325": numbers without a unit count where a product has just these milligrams.
+
+    None where none does: "1-2 tablets" and a date are no strengths.
+    """
+    products = COMBINATION_PRODUCTS.get(tuple(sorted(member.rxcui for member in members)))
+    if products is None or len(members) > _MOST_INGREDIENTS:
+        return None
+    return next((found for found in _lists(words, len(members)) if set(permutations(found)) & products), None)
+
+
+def _lists(words: str, length: int) -> Iterator[_Assigned]:
+    for match in _LIST.finditer(words):
+        found = tuple(Strength(number(each), "mg") for each in _EACH.findall(match.group()))
+        if len(found) == length:
+            yield found
+
+
+def _rounded(strength: Strength) -> Strength:
+    """The strength as it is compared: "400 mg/5 mL" and "80 MG/ML" are the same."""
+    return Strength(round(strength.amount, 4), strength.unit, strength.per)
+
+
+COMBINATION_PRODUCTS: Final[Mapping[tuple[str, ...], frozenset[_Assigned]]] = _read_combination_products()
+"""The strengths of every combination that is sold, by the RxNorm codes of its ingredients in ascending order."""
