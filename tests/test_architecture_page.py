@@ -38,8 +38,9 @@ STEPS = {
     "_answer": ("_read,", ".fill(", "_decide,", ".choose(", "_encode,"),
     "_read": ("read_request(", "inspect_prefetch("),
     "_decide": ("_record_of(", ".decide("),
-    "_encode": ("_response(", "Decision("),
-    "_response": ("shape_cards(", "encode_response("),
+    "_encode": ("_response(", "decision_of("),
+    "_response": ("_shown(", "encode_response("),
+    "_shown": ("link_cards(", "with_prefetch_note(", "shape_cards("),
 }
 
 
