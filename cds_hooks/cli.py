@@ -165,7 +165,9 @@ def _about_a_file(error: Exception) -> str | None:
         file = f"{error.filename}: " if error.filename else ""
         return f"{file}{error.strerror or error}."
     content = (UnicodeError, json.JSONDecodeError, csv.Error, lzma.LZMAError, zlib.error, EOFError, MsgspecError)
-    if not isinstance(error, content):
+    # Nested too deeply for json, tomllib or msgspec, or a whole number with more digits than Python's `int` reads.
+    too_much = isinstance(error, RecursionError) or "integer string conversion" in str(error)
+    if not isinstance(error, content) and not too_much:
         return None
     words = (word.rpartition("=")[2] for word in sys.argv[1:])
     named = [word for word in words if Path(word).is_file()]

@@ -69,7 +69,7 @@ def read_people(file: Path) -> People:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise PeopleFileError(f"the file of people {file} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PeopleFileError(f"the file of people {file} is not valid TOML: {error}") from error
     rows = document.get("person", [])
     if document.get("version") != 1 or set(document) - {"version", "person"} or not isinstance(rows, list):

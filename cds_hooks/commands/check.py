@@ -80,10 +80,12 @@ def check(
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0,
     time_limit: Annotated[
         float | None,
-        typer.Option(min=1, metavar="SECONDS", help="End the run after this time and report what is known."),
+        typer.Option(
+            min=1, max=86_400, metavar="SECONDS", help="End the run after this time and report what is known."
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Four sample patients, and no check that waits or sends much.")

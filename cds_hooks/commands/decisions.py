@@ -38,7 +38,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many, at most.")] = 20,
     service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome only.")] = None,
     client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,

@@ -23,12 +23,19 @@ def serve_fhir(
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8090,
     token: Annotated[str | None, typer.Option(help="Access token that every request must carry; else none.")] = None,
-    page_size: Annotated[int, typer.Option(min=1, help="Most entries of one page, whatever _count says.")] = 50,
+    page_size: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Most entries of one page, whatever _count says.")
+    ] = 50,
     mode: Annotated[Mode, typer.Option(help="How the server behaves.")] = "normal",
-    delay_ms: Annotated[int, typer.Option(min=0, help="In mode slow: milliseconds before each answer.")] = 200,
-    retry_after: Annotated[int, typer.Option(min=0, help="In modes 429 and 503: the Retry-After, in seconds.")] = 1,
+    delay_ms: Annotated[
+        int, typer.Option(min=0, max=600_000, help="In mode slow: milliseconds before each answer.")
+    ] = 200,
+    retry_after: Annotated[
+        int, typer.Option(min=0, max=86_400, help="In modes 429 and 503: the Retry-After, in seconds.")
+    ] = 1,
     failures: Annotated[
-        int | None, typer.Option(min=0, help="In modes 429 and 503: how often for each query; else always.")
+        int | None,
+        typer.Option(min=0, max=1_000_000, help="In modes 429 and 503: how often for each query; else always."),
     ] = None,
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move each chart's dates so that its last event is today.")

@@ -252,16 +252,23 @@ def _window_end(until: str | None) -> tuple[date, datetime | None]:
     """The last day of the window, and the instant (UTC) up to which it has been counted where it is not over.
 
     Raises:
-        ValueError: `until` is neither a day nor an instant.
+        ValueError: `until` is neither a day nor an instant, or lies before any record.
     """
     now = datetime.now(UTC)
     if until is None or until == now.date().isoformat():
         return now.date(), now
     if len(until) == len("2026-11-20"):
-        return date.fromisoformat(until), None
+        return _of_a_record(date.fromisoformat(until)), None
     at = datetime.fromisoformat(until)
+    _of_a_record(at.date())  # in UTC the first and the last of all days can be days that there are not
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.date(), at
+
+
+def _of_a_record(day: date) -> date:
+    if not 2000 <= day.year < 9000:
+        raise ValueError("no record has this day")
+    return day
 
 
 def _summary(figures: list[Figure]) -> str:

@@ -119,7 +119,7 @@ def _group() -> None:
 
 @app.command()
 def stats(
-    limit: Annotated[int, typer.Option(min=1, help="Of so many decisions, the newest.")] = 10_000,
+    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
     client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
     service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
     database: Annotated[

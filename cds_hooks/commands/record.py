@@ -98,7 +98,9 @@ def restore_(
 @app.command("archive")
 def archive_(
     client: Annotated[str, typer.Option(help="Of this client; its name in the trust file.")],
-    older_than: Annotated[int, typer.Option(min=1, metavar="DAYS", help="Decisions made more than so many days ago.")],
+    older_than: Annotated[
+        int, typer.Option(min=1, max=36_500, metavar="DAYS", help="Decisions made more than so many days ago.")
+    ],
     to: Annotated[Path, typer.Option(metavar="FILE", help="The archive, which must not be there yet.")],
     key: Annotated[Path | None, typer.Option(help="The key that seals the record; else CDS_SEAL_KEY.")] = None,
     by: By = None,

@@ -135,7 +135,9 @@ def compare(
     since: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Not before this time (UTC).")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="So many decisions at most are read, the newest first.")] = 20_000,
+    most: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="So many decisions at most are read, the newest first.")
+    ] = 20_000,
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

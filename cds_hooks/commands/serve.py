@@ -40,7 +40,7 @@ PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen 
 def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8085,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes; one per core is plenty.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Server processes; one per core is plenty.")] = 1,
 ) -> None:
     """Serve until interrupted.
 

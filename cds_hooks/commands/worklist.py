@@ -16,7 +16,7 @@ from cds_hooks.storage.queries import DecisionFilter, find_decisions
 
 def worklist(
     out: Annotated[Path, typer.Option(help="Where it goes: .csv, or .json for a FHIR List with its Tasks.")],
-    capacity: Annotated[int, typer.Option(min=1, help="How many patients the list has at most.")] = 50,
+    capacity: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many patients the list has at most.")] = 50,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far back decisions are read.")] = 90,
     client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
     database: Annotated[

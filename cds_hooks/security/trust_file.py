@@ -249,7 +249,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise TrustFileError(path, "unreadable", f"the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TrustFileError(path, "not-toml", f"the file is not UTF-8 (byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise TrustFileError(path, "not-toml", f"the file is not TOML: {error}") from error
 
 

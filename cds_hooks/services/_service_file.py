@@ -116,7 +116,7 @@ def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
 def _read(file: DeclaringFile) -> ServiceFile:
     try:
         document = tomllib.loads(file.path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise file.fault(f"the file is not valid TOML: {error}") from error
     except OSError as error:
         raise file.fault(f"the file cannot be read ({type(error).__name__})") from error

@@ -24,7 +24,7 @@ from cds_hooks.services._equation import (
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import find_condition, find_condition_group
-from fhir.mapping.equations import ckd_epi_2021
+from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
@@ -39,7 +39,6 @@ _REFERRED_DAYS = 365.0
 _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
 _REFER_EGFR = 30.0  # KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2
-_ADULT_YEARS = 18
 _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
@@ -153,7 +152,7 @@ def is_chronic(record: PatientRecord) -> bool:
     if find_condition_group(record, "ckd_any") is not None:
         return True
     age, sex = record.age_years(), record.sex
-    if age is None or sex is None or age < _ADULT_YEARS:
+    if age is None or sex is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
         return False
     old = (one for one in record.measurements("creatinine") if one.age_days(record.as_of_epoch) > _CHRONIC_DAYS)
     return any(ckd_epi_2021(age, sex, one.value) < _CHRONIC_EGFR for one in old)

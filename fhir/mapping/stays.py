@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Final, TypeAlias
 
@@ -222,11 +222,12 @@ StayFact: TypeAlias = tuple[float, str, str]
 
 def length_of_stay(record: PatientRecord, stay: Stay) -> StayFact:
     """Days from the first day of the stay to the last, as hospitals count them."""
-    # Nights, as hospitals count days: from one calendar day to the next is one day, whatever the hours.
-    zone = datetime.fromisoformat(stay.start.text).tzinfo if stay.start.precision == "instant" else None
-    first = datetime.fromtimestamp(stay.start.instant, zone or UTC).date()
-    last = datetime.fromtimestamp(stay.until(record.as_of_epoch), zone or UTC).date()
-    days = max((last - first).days, 0)
+    # Nights, as hospitals count days: from one calendar day to the next is one day, whatever the hours. Counted without
+    # `datetime`, which has no day for an instant of the first and the last hours of its calendar in every zone.
+    zone = datetime.fromisoformat(stay.start.text).utcoffset() if stay.start.precision == "instant" else None
+    ahead = zone.total_seconds() if zone is not None else 0.0
+    first, last = (int((at + ahead) // DAY_SECONDS) for at in (stay.start.instant, stay.until(record.as_of_epoch)))
+    days = max(last - first, 0)
     return float(days), "day" if days == 1 else "days", stay.source
 
 

@@ -46,6 +46,11 @@ _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
 
+LONGEST_LIFE_YEARS = 122
+"""The longest life that was verified: Jeanne Calment, 1875 to 1997 (confirmed by Robine, Allard and others, The
+Journals of Gerontology, 2019; reviewed 2026-11-22)."""
+_LONGEST_LIFE_DAYS = (LONGEST_LIFE_YEARS + 1) * 365.2425
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PatientRecord:
@@ -239,11 +244,16 @@ class PatientRecord:
 
     @property
     def birth_date(self) -> FhirTime | None:
-        """The birth date as charted; None when it is absent, unreadable or in the future."""
+        """The birth date as charted; None when it is absent, unreadable, in the future or before the longest life.
+
+        Where nobody knows it, 1900-01-01 and the like are typed: an age of 126 says nothing of the patient.
+        """
         patient = self.patient
         text = patient.birthDate if patient else None
         born = parse_time(text) if text else None
-        return None if born is None or born.is_after(self.as_of_epoch) else born
+        if born is None or born.is_after(self.as_of_epoch):
+            return None
+        return born if born.age_days(self.as_of_epoch) < _LONGEST_LIFE_DAYS else None
 
     def age_years(self) -> int | None:
         """Completed years at `as_of`; None without a birth date that has its year and month.

@@ -154,7 +154,7 @@ def _read(content: bytes, name: str) -> dict[str, PublicKey]:
     try:
         rows = json.loads(content)["keys"]
         found = [public_key(base64.b64decode(row["public_key"], validate=True), str(row["name"])) for row in rows]
-    except (ValueError, KeyError, TypeError, binascii.Error) as problem:
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as problem:
         raise SignatureRefused(
             f"{name} is no file of trusted keys (docs/models/registry.md says its form)"
         ) from problem

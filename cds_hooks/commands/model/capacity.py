@@ -48,9 +48,12 @@ class Volume(Struct, frozen=True):
 
 def capacity(
     name: Name,
-    cards: Annotated[float, typer.Option("--capacity", min=0.01, help="Cards a day that can be worked off.")],
+    cards: Annotated[
+        float, typer.Option("--capacity", min=0.01, max=10_000_000, help="Cards a day that can be worked off.")
+    ],
     per_day: Annotated[
-        float | None, typer.Option(min=0.01, help="Patients a day whom the model scores; else from the record.")
+        float | None,
+        typer.Option(min=0.01, max=1_000_000_000, help="Patients a day whom the model scores; else from the record."),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days of the record that are counted.")] = 28,
     database: Annotated[

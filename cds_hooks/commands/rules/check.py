@@ -209,8 +209,10 @@ def _files(given: list[Path]) -> Iterator[Path]:
 
 def simulate_folder(
     folder: Annotated[Path, typer.Argument(exists=True, metavar="FOLDER", help="Charts: Bundles or NDJSON, .gz too.")],
-    orders: Annotated[int, typer.Option(min=1, help="Orders of each patient, at most, evenly over time.")] = 10,
-    examples: Annotated[int, typer.Option(min=0, help="Examples of each rule, at most.")] = 2,
+    orders: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Orders of each patient, at most, evenly over time.")
+    ] = 10,
+    examples: Annotated[int, typer.Option(min=0, max=10_000, help="Examples of each rule, at most.")] = 2,
     studies: Annotated[
         bool, typer.Option("--studies", help="Orders of tests (each result) and of invented imaging, not of drugs.")
     ] = False,

@@ -165,7 +165,7 @@ def approve(
 
 @app.command()
 def stats(
-    limit: Annotated[int, typer.Option(min=1, help="Of so many decisions, the newest.")] = 10_000,
+    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
     database: Annotated[
         str | None,
         typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),

@@ -63,7 +63,7 @@ def _entries(path: Path) -> list[Any]:
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise WrongDeclaration(f"{path.name} cannot be read ({type(error).__name__}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise WrongDeclaration(f"{path.name} is not valid {kind}: {error}.") from error
     entries = document.get("hook") if isinstance(document, dict) else None

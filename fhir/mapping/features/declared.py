@@ -78,7 +78,7 @@ def _read(path: Path) -> tuple[DeclaredFeature, ...]:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).feature
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise FeatureFault(f"{FILE} cannot be read ({type(error).__name__})") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise FeatureFault(f"{FILE} is not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise FeatureFault(f"{FILE}: {str(error).replace('`', '')}") from error

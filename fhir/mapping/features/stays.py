@@ -63,6 +63,9 @@ class HospitalUse(Feature):
         if stay is None:
             return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")
         value, words, source = self.count(record, stay)
+        if value > self.plausible_high:  # a stay since 1900-01-01, the same visit sent a thousand times
+            text = f"{self.words}: {value:,.0f} {words} is outside the plausible range: not used."
+            return Missing(self, "refused", text, implausible=True)
         return FeatureValue(self, value, stay.start.text, source, "", value, words)
 
     def lint(self) -> list[str]:

@@ -175,6 +175,8 @@ def test_whoever_is_taken_out_of_the_file_no_longer_counts_and_a_broken_file_cha
         ("version = 2", "it has version = 1"),
         ("person = 3\nversion = 1", "it has version = 1"),
         ("version = ", "is not valid TOML"),
+        ("x = " + "[" * 5_000, "is not valid TOML"),
+        ("x = " + "9" * 5_000, "is not valid TOML"),
         ('version = 1\n[[person]]\nname = "A"\nrole = "b"\npublic_key = "AAAA"', "is not base64 of the 32 bytes"),
         ('version = 1\n[[person]]\nname = " "\nrole = "b"\npublic_key = "AAAA"', "texts that are not empty"),
         ('version = 1\n[[person]]\nname = "A"\nrole = "b"\nkey = "AAAA"', "and no others"),

@@ -1,10 +1,11 @@
 """Wrong options and files end in a sentence and an exit code, and the examples of help texts can be typed."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import typer
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.samples import list_samples
+from tests.live import record_in
 
 RULE = "age-anticholinergic"
 
@@ -80,3 +82,36 @@ def test_a_report_into_no_folder_is_refused_before_anything_is_sent(tmp_path: Pa
     answer = CliRunner().invoke(cli.app, ["check", "http://127.0.0.1:9", "--junit", str(file)])
     assert answer.exit_code == 2
     assert "there is no folder" in answer.output
+
+
+NUMBERS = [
+    pytest.param(words, option.opts[0], id=f"{' '.join(words)} {option.opts[0]}")
+    for words, command in COMMANDS
+    for option in command.params
+    if re.search(r"\b(int|float)\b", str(get_type_hints(inspect.unwrap(command.callback)).get(option.name)))
+    and "Path" not in str(get_type_hints(inspect.unwrap(command.callback))[option.name])
+]
+
+
+def test_numbers_are_found() -> None:
+    assert len(NUMBERS) > 30
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "1e308", "-1e308", "nan", "many"])
+@pytest.mark.parametrize(("words", "option"), NUMBERS)
+def test_a_number_out_of_all_bounds_is_refused_before_anything_is_read(
+    words: tuple[str, ...], option: str, number: str
+) -> None:
+    answer = CliRunner().invoke(cli.app, [*words, f"{option}={number}"])
+    assert answer.exit_code == 2, answer.output
+    assert (
+        "Invalid value for" in answer.output or "Missing argument" in answer.output or "Missing option" in answer.output
+    )
+
+
+@pytest.mark.parametrize("until", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_window_in_which_there_is_no_record_is_refused(until: str, tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    answer = CliRunner().invoke(cli.app, ["monitor", "report", "--until", until, "--database", url])
+    assert answer.exit_code == 2
+    assert f"--until {until}: write a date as 2026-11-20" in answer.output

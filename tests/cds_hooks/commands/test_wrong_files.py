@@ -22,6 +22,8 @@ WRONG = {
     "empty": "empty.json",
     "junk": "junk.json",
     "other JSON": "three.json",
+    "nested": "nested.json",
+    "digits": "digits.json",
     "unreadable": "/proc/self/mem",  # an input/output error, for root too
 }
 ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.json", "none": "nonsense"}
@@ -31,8 +33,8 @@ MADE = {
     "approve key --out": {"missing"},
     "approve key --people": {"empty"},
     "record hold --database": {"missing"},
-    "model page --out": {"missing", "empty", "junk", "other JSON"},
-    "model card --out": {"empty", "junk", "other JSON"},
+    "model page --out": {"missing", "empty", "junk", "other JSON", "nested", "digits"},
+    "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
     "build-sheet --out": {"missing", "folder"},
     "model new --folder": {"missing", "folder"},
     # a folder without a model has none to list
@@ -81,6 +83,8 @@ def _lay_out(folder: Path) -> None:
     (folder / "empty.json").write_bytes(b"")
     (folder / "junk.json").write_bytes(bytes(range(256)) * 8)
     (folder / "three.json").write_text("3\n")
+    (folder / "nested.json").write_text("[" * 100_000)
+    (folder / "digits.json").write_text("9" * 5_000)  # more than Python's `int` reads
 
 
 CASES = [

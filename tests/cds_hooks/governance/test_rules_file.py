@@ -65,6 +65,8 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
     [
         ("version = 2", "1 was expected"),
         ("version = ", "is not valid TOML"),
+        ("x = " + "[" * 5_000, "is not valid TOML"),
+        ("x = " + "9" * 5_000, "is not valid TOML"),
         ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "'note' is a required property"),
         ('version = 1\n[[switch]]\nrule = "nothing"\noff = true\nnote = "x"', "there is no rule nothing"),
         ('version = 1\n[[switch]]\nfamily = "nothing"\noff = true\nnote = "x"', "there is no family of rules nothing"),

@@ -79,7 +79,13 @@ def test_a_client_that_is_taken_out_is_gone(live: WatchedTrustFile, site: Site, 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("version = ", "not-toml"), ("version = 2", "form"), (CLIENT + 'networks = ["x1"]\n', "content")],
+    [
+        ("version = ", "not-toml"),
+        ("x = " + "[" * 5_000, "not-toml"),
+        ("x = " + "9" * 5_000, "not-toml"),
+        ("version = 2", "form"),
+        (CLIENT + 'networks = ["x1"]\n', "content"),
+    ],
 )
 def test_a_bad_file_changes_nothing_and_is_said_once(
     live: WatchedTrustFile, site: Site, clock: Clock, text: str, kind: str

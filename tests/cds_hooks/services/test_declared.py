@@ -183,6 +183,8 @@ def test_a_card_is_for_people_with_one_of_the_named_conditions(tmp_path: Path, a
         ("Order a visit at home", "Stop all medication", "label: it directs instead of offering"),
         ("For planning after discharge", "This will prevent readmission", "closing: it claims an effect"),
         ("title = ", "title = = ", "the file is not valid TOML"),
+        ("share = 0.2", "share = " + "[" * 5_000, "the file is not valid TOML"),
+        ("share = 0.2", "share = " + "9" * 5_000, "the file is not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(old: str, new: str, said: str, tmp_path: Path) -> None:

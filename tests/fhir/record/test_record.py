@@ -96,6 +96,10 @@ def test_the_same_resource_under_two_keys_is_one_fact() -> None:
         ("1950-12", 75),
         ("1950", None),
         ("2030-01-01", None),
+        ("1904-01-01", 122),
+        ("1900-01-01", None),
+        ("1753-01-01", None),
+        ("0001-01-01", None),
         ("x", None),
     ],
 )

@@ -149,6 +149,10 @@ def test_one_name_is_declared_once(tmp_path: Path) -> None:
     [
         ("hooks.toml", "[[hook]", "not valid TOML"),
         ("hooks.json", "{", "not valid JSON"),
+        ("hooks.toml", "hook = " + "[" * 5_000, "not valid TOML"),
+        ("hooks.toml", "hook = " + "9" * 5_000, "not valid TOML"),
+        ("hooks.json", "[" * 100_000, "not valid JSON"),
+        ("hooks.json", "9" * 5_000, "not valid JSON"),
         ("hooks.json", "[]", "holds a list `hook`"),
         ("hooks.json", '{"hook": [], "more": 1}', "holds a list `hook`"),
         ("hooks.toml", "\xff", "cannot be read"),

@@ -67,6 +67,13 @@ def test_a_stay_is_as_long_as_its_nights_where_the_hospital_is(start: str, days:
     assert _value("length_of_stay_days", _visit("a", "IMP", start, None)) == days
 
 
+@pytest.mark.parametrize("start", ["0001-01-01", "0001-01-01T00:00:00+14:00"])
+def test_a_stay_since_the_first_day_of_the_calendar_is_refused(start: str) -> None:
+    found = _found("length_of_stay_days", _visit("a", "IMP", start, None))
+    assert isinstance(found, Missing)
+    assert "plausible" in found.text
+
+
 @pytest.mark.parametrize(
     ("more", "before", "value"),
     [
