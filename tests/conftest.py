@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import settings
 
-from tests.live import ONLY_IN_DEVELOPMENT, serving
+from tests.live import ONLY_IN_DEVELOPMENT, serving, serving_here
 
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment] # it is then not imported, as where we are installed
 
@@ -44,7 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        _collect_garbage()
+        gc.freeze()  # not collected first, which takes a second: nearly all of it lives until the end
         gc.set_threshold(100_000, 50, 50)
         gc.enable()
 
@@ -108,6 +108,13 @@ def as_of() -> datetime:
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working folder of the shared server; its record is decisions.sqlite3."""
     return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server_here(server_folder: Path) -> Iterator[str]:
+    """The address of a server in this process with a record of its own, shared by one file."""
+    with serving_here(server_folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
-"""A real server in a process of its own, for tests over real HTTP, and an empty record to start it with."""
+"""Real servers for tests over real HTTP, in a process of their own or in this one, and an empty record for them."""
 
+import gc
 import os
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from time import monotonic, sleep
 
 import httpx
@@ -70,6 +72,38 @@ def serving(folder: Path, *options: str, before: Callable[[], None] | None = Non
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+@contextmanager
+def serving_here(folder: Path) -> Iterator[str]:
+    """The address of a server in a thread of this process, with its record in `folder`, until the block ends.
+
+    For tests of what is answered over HTTP: a process of its own takes two seconds to start and shows nothing more.
+    """
+    # imported here: most tests need no server
+    import uvicorn
+
+    from cds_hooks.app import create_app
+    from cds_hooks.edge import BoundedHttp
+    from cds_hooks.settings import Settings
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    configured = Settings(database_url=record_in(folder), public_url=address, call_seconds=120)
+    server = uvicorn.Server(uvicorn.Config(create_app(configured), http=BoundedHttp, ws="none", log_level="critical"))
+    thresholds = gc.get_threshold()
+    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server ended before it was ready")
+            sleep(0.01)
+        gc.set_threshold(*thresholds)  # the server has set its own (`settle_memory`)
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join(60)
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

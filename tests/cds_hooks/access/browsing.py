@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, select
 
-from cds_hooks.access.passwords import hash_password
 from cds_hooks.access.store import AccessStore, accounts
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
@@ -26,7 +25,10 @@ _TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 
 @cache
 def _hash() -> str:
-    return hash_password(PASSWORD)
+    """Argon2id of PASSWORD with the least it can cost: a login with the parameters of the server takes 0.15 s."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
 def store_of(folder: Path) -> AccessStore:
@@ -34,12 +36,14 @@ def store_of(folder: Path) -> AccessStore:
     return AccessStore(record_in(folder))
 
 
-def with_account(folder: Path, name: str, *roles: str, state: str = "active") -> AccessStore:
-    """Puts an account with PASSWORD there; hashing it once for all tests, for it takes 50 ms each."""
+def with_account(
+    folder: Path, name: str, *roles: str, state: str = "active", password_hash: str | None = None
+) -> AccessStore:
+    """Puts an account with PASSWORD there, whose hash is a cheap one unless a test is about the hash."""
     store = store_of(folder)
     row = {"name": name, "full_name": f"{name.title()} Example", "roles": ",".join(sorted(roles)), "state": state}
     with store.transaction() as connection:
-        connection.execute(insert(accounts).values(**row, password_hash=_hash(), changed_at=0.0))
+        connection.execute(insert(accounts).values(**row, password_hash=password_hash or _hash(), changed_at=0.0))
     return store
 
 

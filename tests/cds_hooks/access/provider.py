@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -92,6 +93,12 @@ class Code:
         return None
 
 
+@cache
+def _first_key() -> RSAKey:
+    """The key of every provider until it changes: to make one takes 0.1 s."""
+    return RSAKey.generate_key(2048, {"kid": "k1", "use": "sig"})
+
+
 @dataclass
 class Provider:
     """What a test sets and sees."""
@@ -102,7 +109,7 @@ class Provider:
     """What a token answer says beyond the tokens, by the `launch` of an EHR launch."""
     spoil: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda claims: claims)
     """Changes the claims of the next ID tokens."""
-    signer: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k1", "use": "sig"}))
+    signer: RSAKey = field(default_factory=_first_key)
     published: RSAKey | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the discovery document says differently."""

@@ -64,7 +64,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_of_plai
 
 
 async def test_the_database_holds_neither_the_cookie_nor_the_password(tmp_path: Path) -> None:
-    with_account(tmp_path, "ann", "viewer")
+    with_account(tmp_path, "ann", "viewer", password_hash=hash_password(PASSWORD))
     async with visit(tmp_path) as person:
         token = _cookie(await person.log_in("ann")).partition("=")[2].partition(";")[0]
     stored = b"".join(each.read_bytes() for each in tmp_path.glob("access.sqlite3*"))
@@ -171,8 +171,8 @@ def test_a_hash_is_computed_also_for_a_name_that_does_not_exist(
     """What decides how long an answer takes is counted, because a clock on a busy machine proves nothing."""
     from argon2 import PasswordHasher
 
-    store = with_account(tmp_path, "ann", "viewer")
-    with_account(tmp_path, "old", "viewer", state="disabled")
+    store = with_account(tmp_path, "ann", "viewer", password_hash=hash_password(PASSWORD))
+    with_account(tmp_path, "old", "viewer", state="disabled", password_hash=hash_password(PASSWORD))
     compared: list[str] = []
     real = PasswordHasher.verify
 

@@ -67,13 +67,15 @@ CPT = "http://www.ama-assn.org/go/cpt"
     ],
 )
 def test_the_talk_about_an_anticoagulant_is_not_suggested_where_it_could_harm(
-    server: str, change: Change, reason: str
+    server_here: str, change: Change, reason: str
 ) -> None:
-    assert reason in reasons(answer(server, AF_SERVICE, AF, change))
+    assert reason in reasons(answer(server_here, AF_SERVICE, AF, change))
 
 
-def test_blood_counts_that_are_low_but_not_very_low_do_not_silence_the_talk(server: str) -> None:
-    answered = answer(server, AF_SERVICE, AF, _result(AF, "718-7", 8.0, "g/dL"), _result(AF, "777-3", 50, "10*3/uL"))
+def test_blood_counts_that_are_low_but_not_very_low_do_not_silence_the_talk(server_here: str) -> None:
+    answered = answer(
+        server_here, AF_SERVICE, AF, _result(AF, "718-7", 8.0, "g/dL"), _result(AF, "777-3", 50, "10*3/uL")
+    )
     assert "CHA2DS2-VASc 7" in only_card(answered)["summary"]
 
 
@@ -85,16 +87,16 @@ def test_a_brain_haemorrhage_gives_no_points_for_ischaemic_stroke() -> None:
     assert "stroke_ischaemic" in condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "I63.9")
 
 
-def test_a_stopped_anticoagulant_is_named_with_its_date(server: str) -> None:
+def test_a_stopped_anticoagulant_is_named_with_its_date(server_here: str) -> None:
     stopped = {**order(AF, "11289", "warfarin"), "status": "stopped"}
-    card = only_card(answer(server, AF_SERVICE, AF, added("medications", stopped)))
+    card = only_card(answer(server_here, AF_SERVICE, AF, added("medications", stopped)))
     assert f"warfarin stopped (ordered {ago(50)})" in card["summary"].lower()
     assert "none found" not in card["summary"]
 
 
 @pytest.mark.parametrize("code", ["Z95.2", "I05.0"])
-def test_a_valve_that_needs_warfarin_speaks_for_warfarin(server: str, code: str) -> None:
-    card = only_card(answer(server, AF_SERVICE, AF, added("conditions", condition(AF, code))))
+def test_a_valve_that_needs_warfarin_speaks_for_warfarin(server_here: str, code: str) -> None:
+    card = only_card(answer(server_here, AF_SERVICE, AF, added("conditions", condition(AF, code))))
     assert "warfarin" in card["summary"]
     assert "2023" in card["source"]["label"]
     assert f"condition {code}" in card["detail"]
@@ -113,23 +115,23 @@ def test_a_valve_that_needs_warfarin_speaks_for_warfarin(server: str, code: str)
         (added("conditions", {**condition(LIVER, "Z51.11"), "recordedDate": ago(20)}), "excluded"),
     ],
 )
-def test_fib4_says_nothing_in_acute_illness(server: str, change: Change, reason: str) -> None:
-    assert reason in reasons(answer(server, LIVER_SERVICE, LIVER, change))
+def test_fib4_says_nothing_in_acute_illness(server_here: str, change: Change, reason: str) -> None:
+    assert reason in reasons(answer(server_here, LIVER_SERVICE, LIVER, change))
 
 
-def test_sepsis_of_long_before_does_not_keep_fib4_from_speaking(server: str) -> None:
+def test_sepsis_of_long_before_does_not_keep_fib4_from_speaking(server_here: str) -> None:
     past = {**condition(LIVER, "A41.9"), "recordedDate": ago(800)}
-    only_card(answer(server, LIVER_SERVICE, LIVER, added("conditions", past)))
+    only_card(answer(server_here, LIVER_SERVICE, LIVER, added("conditions", past)))
 
 
-def test_problems_that_were_not_sent_are_not_known(server: str) -> None:
+def test_problems_that_were_not_sent_are_not_known(server_here: str) -> None:
     def hidden(request: dict[str, Any]) -> None:
         request["prefetch"]["conditions"] = {
             "resourceType": "OperationOutcome",
             "issue": [{"severity": "error", "code": "exception"}],
         }
 
-    answered = answer(server, LIVER_SERVICE, LIVER, hidden)
+    answered = answer(server_here, LIVER_SERVICE, LIVER, hidden)
     assert "input-missing" in reasons(answered)
     texts = " ".join(silence["text"] for silence in ours(answered)["silence"])
     assert "not known" in texts
@@ -187,8 +189,8 @@ STATIN, STATIN_SERVICE = "diabetes-no-statin", "statin-discussion"
         (_result(STATIN, "13457-7", 190, "mg/dL"), "LDL cholesterol 190 mg/dL"),
     ],
 )
-def test_a_guideline_names_a_statin_without_a_score(server: str, change: Change, words: str) -> None:
-    card = only_card(answer(server, STATIN_SERVICE, STATIN, change))
+def test_a_guideline_names_a_statin_without_a_score(server_here: str, change: Change, words: str) -> None:
+    card = only_card(answer(server_here, STATIN_SERVICE, STATIN, change))
     assert words in card["summary"]
     assert "20" in card["source"]["label"]
     assert card["extension"]["org.cds-hooks-onnx"]["facts"]
@@ -203,26 +205,26 @@ def test_a_guideline_names_a_statin_without_a_score(server: str, change: Change,
     ],
 )
 def test_a_statin_is_not_discussed_where_it_was_not_tolerated_or_has_no_place(
-    server: str, change: Change, reason: str
+    server_here: str, change: Change, reason: str
 ) -> None:
-    assert reason in reasons(answer(server, STATIN_SERVICE, STATIN, change))
+    assert reason in reasons(answer(server_here, STATIN_SERVICE, STATIN, change))
 
 
-def test_an_egfr_under_30_is_referred_whatever_the_urine_says(server: str) -> None:
+def test_an_egfr_under_30_is_referred_whatever_the_urine_says(server_here: str) -> None:
     def low(request: dict[str, Any]) -> None:
         valued("2160-0", 3.0)(request)
         valued("9318-7", 2, "mg/g")(request)
 
-    card = only_card(answer(server, "nephrology-referral", "ckd-uacr", low))
+    card = only_card(answer(server_here, "nephrology-referral", "ckd-uacr", low))
     assert "KDIGO 2024" in card["source"]["label"]
     assert "mL/min/1.73 m²" in card["summary"]
 
 
 @pytest.mark.parametrize(("code", "stage"), [("N18.4", "4"), ("N18.5", "5")])
-def test_stage_4_or_5_on_the_problem_list_without_a_value_is_referred(server: str, code: str, stage: str) -> None:
+def test_stage_4_or_5_on_the_problem_list_without_a_value_is_referred(server_here: str, code: str, stage: str) -> None:
     """KDIGO 2012, 5.1.1: referral in GFR categories G4 and G5."""
     listed = (without("2160-0", "9318-7"), added("conditions", condition("ckd-uacr", code)))
-    card = only_card(answer(server, "nephrology-referral", "ckd-uacr", *listed))
+    card = only_card(answer(server_here, "nephrology-referral", "ckd-uacr", *listed))
     assert card["summary"].startswith(f"Kidney disease stage {stage} on the problem list")
     assert [each["label"] for each in card["suggestions"]] == ["Refer to nephrology", "Order basic metabolic panel"]
     (fact,) = card["extension"]["org.cds-hooks-onnx"]["facts"]
@@ -230,12 +232,12 @@ def test_stage_4_or_5_on_the_problem_list_without_a_value_is_referred(server: st
 
 
 @pytest.mark.parametrize("code", ["N18.30", "N18.6"])
-def test_stage_3_and_dialysis_are_not_referred_by_the_stage(server: str, code: str) -> None:
+def test_stage_3_and_dialysis_are_not_referred_by_the_stage(server_here: str, code: str) -> None:
     listed = (without("2160-0", "9318-7"), added("conditions", condition("ckd-uacr", code)))
-    assert reasons(answer(server, "nephrology-referral", "ckd-uacr", *listed))
+    assert reasons(answer(server_here, "nephrology-referral", "ckd-uacr", *listed))
 
 
-def test_stage_4_with_a_good_value_of_this_year_is_judged_by_the_value(server: str) -> None:
+def test_stage_4_with_a_good_value_of_this_year_is_judged_by_the_value(server_here: str) -> None:
     listed = (valued("2160-0", 1.0), added("conditions", condition("ckd-uacr", "N18.4")))
-    answered = answer(server, "nephrology-referral", "ckd-uacr", *listed)
+    answered = answer(server_here, "nephrology-referral", "ckd-uacr", *listed)
     assert all("on the problem list" not in card["summary"] for card in answered.json()["cards"])

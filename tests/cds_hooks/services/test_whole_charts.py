@@ -57,33 +57,33 @@ def _asked(server: str, service: str, chart: list[Json]) -> httpx.Response:
 
 
 @pytest.mark.parametrize(("loinc", "value", "unit"), [("13457-7", 205, "mg/dL"), ("22748-8", 5.4, "mmol/L")])
-def test_ldl_from_190_speaks_for_a_statin(server: str, loinc: str, value: float, unit: str) -> None:
-    answer = _asked(server, "statin-discussion", [_person(int(value), 45), _result(loinc, value, unit)])
+def test_ldl_from_190_speaks_for_a_statin(server_here: str, loinc: str, value: float, unit: str) -> None:
+    answer = _asked(server_here, "statin-discussion", [_person(int(value), 45), _result(loinc, value, unit)])
     (card,) = answer.json()["cards"]
     assert card["summary"].startswith("LDL cholesterol 20")
 
 
-def test_a_statin_is_not_discussed_with_rhabdomyolysis_on_record(server: str) -> None:
+def test_a_statin_is_not_discussed_with_rhabdomyolysis_on_record(server_here: str) -> None:
     chart = [_person(3, 60), _problem("Type 2 diabetes mellitus"), _problem("Rhabdomyolysis", "M62.82", 3)]
-    answer = _asked(server, "statin-discussion", chart)
+    answer = _asked(server_here, "statin-discussion", chart)
     assert not answer.json()["cards"]
     assert "Rhabdomyolysis is on record" in str(ours(answer)["silence"])
-    (card,) = _asked(server, "statin-discussion", [_person(4, 60), *chart[1:2]]).json()["cards"]
+    (card,) = _asked(server_here, "statin-discussion", [_person(4, 60), *chart[1:2]]).json()["cards"]
     assert card["summary"].startswith("Diabetes at ")
 
 
-def test_a_brain_haemorrhage_in_words_keeps_the_anticoagulant_from_being_discussed(server: str) -> None:
+def test_a_brain_haemorrhage_in_words_keeps_the_anticoagulant_from_being_discussed(server_here: str) -> None:
     known = [_problem("Atrial fibrillation", "I48.91"), _problem("Hypertension", "I10")]
-    answer = _asked(server, "anticoagulation-discussion", [_person(5, 78), *known, _problem("Subdural haematoma")])
+    answer = _asked(server_here, "anticoagulation-discussion", [_person(5, 78), *known, _problem("Subdural haematoma")])
     assert not answer.json()["cards"]
     assert "Bleeding inside the skull is on record (Subdural haematoma" in str(ours(answer)["silence"])
 
 
 @pytest.mark.parametrize(("code", "is_counted"), [("F10.20", True), ("F10.21", False)])
 def test_alcohol_in_remission_counts_no_point_and_no_drinks_are_claimed(
-    server: str, code: str, is_counted: bool
+    server_here: str, code: str, is_counted: bool
 ) -> None:
     known = [_problem("Atrial fibrillation", "I48.91"), _problem("Hypertension", "I10"), _problem("Alcohol", code)]
-    (card,) = _asked(server, "anticoagulation-discussion", [_person(60 + is_counted, 78), *known]).json()["cards"]
+    (card,) = _asked(server_here, "anticoagulation-discussion", [_person(60 + is_counted, 78), *known]).json()["cards"]
     assert "8 or more" not in card["detail"]
     assert ("alcohol use disorder" in card["detail"]) is is_counted

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
@@ -66,6 +65,8 @@ def test_the_variance_of_the_area_is_delongs_computed_from_all_pairs() -> None:
 
 @pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.6, -0.3), (1.4, 0.5)])
 def test_the_calibration_slope_and_its_interval_are_those_of_statsmodels(slope: float, shift: float) -> None:
+    import statsmodels.api as sm  # takes half a second, which each process would spend while it collects
+
     estimates, happened = rows(5, slope=slope, shift=shift)
     fit = sm.Logit(happened, sm.add_constant(np.log(estimates / (1 - estimates)))).fit(disp=False)
     low, high = fit.conf_int()[1]
