@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
@@ -20,6 +22,7 @@ def _run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow  # `make test` has run lint-imports itself before it runs the tests
 def test_the_import_contracts_of_pyproject_hold() -> None:
     answer = _run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache", folder=ROOT)
     assert answer.returncode == 0, answer.stdout

@@ -18,7 +18,7 @@ from cds_hooks.in_force import read_content
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.live import record_in, serving
+from tests.live import record_in, serving, serving_here
 from tests.program import run_program
 
 _SWITCHES = 20
@@ -107,7 +107,7 @@ def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_p
     url, now = record_in(tmp_path), datetime.now(UTC)
     order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
     view = request_for(PLANNING, "patient-view", "planning-talk", now)
-    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
+    with serving_here(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
 
         def reasons(service: str, request: dict[str, Any]) -> dict[str, str]:
             answer = calls.post(f"/cds-services/{service}", json=request).raise_for_status().json()
@@ -142,7 +142,7 @@ def test_silent_mode_computes_and_shows_nothing_and_the_list_says_why(tmp_path: 
     user = view["context"]["userId"]
     switch(url, "shadow", "user", user)
     switch(url, "shadow", "unit", "Nowhere")
-    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
+    with serving_here(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
         silent, shown = (calls.post(f"/cds-services/{PLANNING}", json=each).json() for each in (view, other))
     assert silent["cards"] == []
     reasons = [each["reason"] for each in silent["extension"]["org.cds-hooks-onnx"]["silence"]]
