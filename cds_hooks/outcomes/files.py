@@ -20,6 +20,7 @@ import msgspec
 from cds_hooks.outcomes.labels import ADMISSION, DEATH
 from cds_hooks.outcomes.report import Report, WrongReport, checked_report
 from cds_hooks.storage.outcomes import Source
+from fhir.record.reading import id_of_reference, may_be_patient
 
 Form = Literal["csv", "ndjson", "fhir"]
 _INPATIENT: Final = frozenset({"IMP", "ACUTE", "NONAC"})
@@ -158,7 +159,8 @@ def _said_by(resource: Mapping[str, Any], observations: Mapping[str, str]) -> di
 def _subject(resource: Mapping[str, Any]) -> str | None:
     subject = resource.get("subject")
     reference = subject.get("reference") if isinstance(subject, dict) else None
-    return reference.rpartition("Patient/")[2] or None if isinstance(reference, str) else None
+    is_told = isinstance(reference, str) and may_be_patient(reference)
+    return id_of_reference(reference) or None if is_told else None
 
 
 def _admitted(encounter: Mapping[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.reading import relative_reference
 from models_onnx.errors import TrainingRefused
 
 Json = dict[str, Any]
@@ -201,7 +202,7 @@ def _is_known(resource: Json, ends: Mapping[str, FhirTime | None], epoch: float)
     times = [time for path in paths if (time := _at(resource, path)) is not None]
     if not times and _is(resource, "Condition"):
         visit = resource.get("encounter")
-        end = ends.get(str(visit.get("reference"))) if isinstance(visit, dict) else None
+        end = ends.get(relative_reference(str(visit.get("reference")))) if isinstance(visit, dict) else None
         times = [end] if end is not None else []
     return bool(times) and all(has_passed(time, epoch) for time in times)
 
