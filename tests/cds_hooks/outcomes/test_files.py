@@ -70,7 +70,10 @@ OBSERVATION = {
         (encounter(subject={"display": "somebody"}), None),
         (encounter(subject={"reference": "Group/p1"}), None),
         *(
-            (encounter(subject={"reference": written}), Report(patient="p1", event="admission", at="2026-03-10T08:00:00Z"))
+            (
+                encounter(subject={"reference": written}),
+                Report(patient="p1", event="admission", at="2026-03-10T08:00:00Z"),
+            )
             for written in ("https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/2", "urn:uuid:p1")
         ),
         (DECEASED, Report(patient="p1", event="death", at="2026-03-10")),
