@@ -159,8 +159,9 @@ def _said_by(resource: Mapping[str, Any], observations: Mapping[str, str]) -> di
 def _subject(resource: Mapping[str, Any]) -> str | None:
     subject = resource.get("subject")
     reference = subject.get("reference") if isinstance(subject, dict) else None
-    is_told = isinstance(reference, str) and may_be_patient(reference)
-    return id_of_reference(reference) or None if is_told else None
+    if not isinstance(reference, str) or not may_be_patient(reference):
+        return None
+    return id_of_reference(reference) or None
 
 
 def _admitted(encounter: Mapping[str, Any]) -> Any:
