@@ -49,8 +49,8 @@ class _ReadFacts(CallFacts, frozen=True):
     record: KeptFacts | UnsetType = UNSET  # type: ignore[assignment]  # written as JSON that is there already
 
 
-class _Basis(Struct, frozen=True):
-    """What of a decision's basis the facts leave to it."""
+class OfBasis(Struct, frozen=True):
+    """What of a decision's basis the facts leave to it: the state of each prefetch key, and the orders, as JSON."""
 
     prefetch: Raw = _EMPTY
     orders: dict[str, Raw] | None = None
@@ -71,7 +71,6 @@ class _Bundle(Struct, frozen=True):
 
 _decoder: Final = msgspec.json.Decoder(_ReadFacts)
 _states: Final = msgspec.json.Decoder(dict[str, Any])
-_basis: Final = msgspec.json.Decoder(_Basis)
 _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
@@ -153,10 +152,10 @@ def id_of(resource: Mapping[str, Any]) -> str:
 class FactsOfCall:
     """The facts of a decision, read again, with what its basis has of them."""
 
-    def __init__(self, facts: bytes, basis: bytes, patient_id: str) -> None:
-        """Raises msgspec.MsgspecError where one of them cannot be read."""
+    def __init__(self, facts: bytes, basis: OfBasis, patient_id: str) -> None:
+        """Raises msgspec.MsgspecError where the facts cannot be read."""
         self._facts = _decoder.decode(facts)
-        self._basis = _basis.decode(basis)
+        self._basis = basis
         self._patient_id = patient_id
         self.record: KeptFacts | None = self._facts.record or None
         self.wants_timings: bool = self._facts.has_timings

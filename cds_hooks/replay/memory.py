@@ -7,6 +7,7 @@ recorded as silent for such a reason is silent again, and nothing else is.
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -41,11 +42,15 @@ class _Card(Struct):
 
 
 class _Response(Struct):
-    cards: list[_Card] = []
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
 
+class _Cards(Struct):
+    cards: list[_Card] = []
+
+
 _response: Final = msgspec.json.Decoder(_Response)
+_cards: Final = msgspec.json.Decoder(_Cards)
 
 
 class Remembered:
@@ -59,20 +64,28 @@ class Remembered:
     ) -> None:
         """`response`, `silences` and `withheld` (the place of a reason by uuid) as they were recorded."""
         said = _response.decode(response)
+        self._response = response
         self.resting = said.extension.ours.resting
         self.worklist = said.extension.ours.worklist
         self._silences = [Silence(*each) for each in silences]
         self.withheld = {uuid: self._silences[place] for uuid, place in (withheld or {}).items()}
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
         self._answered = [each for each in self._silences if each.reason == ACKNOWLEDGED]
-        self._shown = [
+        self._kept_back = [each for each in self._silences if each.reason in _REMEMBERED]
+
+    @cached_property
+    def _shown(self) -> list[tuple[str, str, frozenset[str]]]:
+        """Of each finding that was shown its rule, its band, and the drugs that it is about."""
+        return [
             (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
-            for card in said.cards
+            for card in _cards.decode(self._response).cards
             for one in card.extension.ours.findings
         ]
 
     def answered(self, finding: Finding) -> Silence | None:
         """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
+        if not self._answered:
+            return None
         about = ingredients_of((fact.name, fact.value) for fact in finding.facts)
         if any((rule, band) == (finding.rule, finding.band) and about <= told for rule, band, told in self._shown):
             return None
@@ -80,21 +93,28 @@ class Remembered:
 
     def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
         """The cards without those that the decision recorded as shown before, kept for the worklist or withheld."""
-        left = Counter(each.subject for each in self._silences if each.reason in _REMEMBERED)
         chosen = Chosen(resting=list(self.resting))
+        if self._kept_back:
+            self._keep_back(caller, cards, chosen)
+        else:
+            chosen.cards += cards
+        if self.withheld:
+            self._withhold(chosen)
+        return chosen
+
+    def _keep_back(self, caller: Caller, cards: Sequence[Card], chosen: Chosen) -> None:
+        """Adds the cards that were not kept back because they were shown before or stand in the worklist."""
+        left = Counter(each.subject for each in self._kept_back)
         for card in cards:
             finding = patient_finding(card.own_extension, caller.hook)
             if finding is None or not left[finding.subject]:
                 chosen.cards.append(card)
                 continue
             left[finding.subject] -= 1
-            of_subject = (each for each in self._silences if each.subject == finding.subject)
-            silence = next(each for each in of_subject if each.reason in _REMEMBERED)
+            silence = next(each for each in self._kept_back if each.subject == finding.subject)
             chosen.silences.append(silence)
             if silence.reason == "worklist":
                 chosen.worklist += [each for each in self.worklist if each.because == "offered-before"]
-        self._withhold(chosen)
-        return chosen
 
     def _withhold(self, chosen: Chosen) -> None:
         """Takes out what a budget or the loop guard withheld then, with the reasons of then."""

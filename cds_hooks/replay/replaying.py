@@ -1,7 +1,6 @@
 """Replays decisions: model scores in batches, whole calls one by one; one verdict for each."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -9,9 +8,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 import orjson
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from cds_hooks.call import Again
+from cds_hooks.call import Again, AnsweredAgain
 from cds_hooks.errors import HookError
 from cds_hooks.governance.releases import SILENT_MODE
 from cds_hooks.in_force import Content, read_content
@@ -83,6 +82,11 @@ class Replayed(Struct, frozen=True):
     """The patient of a call that was replayed from its facts: birth date and sex."""
 
     @property
+    def request(self) -> msgspec.Raw | None:
+        """The request, where the site keeps it."""
+        return None if self.basis.request is UNSET else self.basis.request
+
+    @property
     def response(self) -> Mapping[str, Any] | None:
         """The answer as it is compared with another one."""
         return response_for_comparison(self.answer) if self.answer is not None else None
@@ -110,31 +114,26 @@ class Replayer:
 
     def replayed(self, decisions: Iterable[Decision]) -> Iterator[Replayed]:
         """Each decision computed again."""
-        with asyncio.Runner() as runner:
-            source = iter(decisions)
-            while batch := list(islice(source, AT_ONCE)):
-                rows = [Replayed(each, read_basis(each.basis)) for each in batch]
-                by_call = [each for each in rows if self._whole or not each.basis.has_values]
-                facts = facts_of(self._url, [each.decision.id for each in by_call])
-                kept = [each for each in by_call if each.decision.id in facts or _request(each) is not None]
-                # one turn of the loop for all: to start it and to end it takes as long as a quarter of a call
-                yield from runner.run(self._by_calls(kept, facts))
-                done = {each.decision.id for each in kept}
-                of_model: dict[tuple[str, str], list[Replayed]] = {}
-                for row in rows:
-                    if row.decision.id in done:
-                        continue
-                    if row.basis.is_of_model:
-                        of_model.setdefault(row.basis.score_of, []).append(row)
-                    else:
-                        yield self._by_values(row)
-                for (model_id, sha256), alike in of_model.items():
-                    yield from self._by_model(model_id, sha256, alike)
+        source = iter(decisions)
+        while batch := list(islice(source, AT_ONCE)):
+            rows = [Replayed(each, read_basis(each.basis)) for each in batch]
+            by_call = [each for each in rows if self._whole or not each.basis.has_values]
+            facts = facts_of(self._url, [each.decision.id for each in by_call])
+            kept = [each for each in by_call if each.decision.id in facts or each.request is not None]
+            yield from (self._by_call(each, facts.get(each.decision.id)) for each in kept)
+            done = {each.decision.id for each in kept}
+            of_model: dict[tuple[str, str], list[Replayed]] = {}
+            for row in rows:
+                if row.decision.id in done:
+                    continue
+                if row.basis.is_of_model:
+                    of_model.setdefault(row.basis.score_of, []).append(row)
+                else:
+                    yield self._by_values(row)
+            for (model_id, sha256), alike in of_model.items():
+                yield from self._by_model(model_id, sha256, alike)
 
-    async def _by_calls(self, rows: list[Replayed], facts: Mapping[str, bytes]) -> list[Replayed]:
-        return [await self._by_call(row, facts.get(row.decision.id)) for row in rows]
-
-    async def _by_call(self, row: Replayed, facts: bytes | None) -> Replayed:
+    def _by_call(self, row: Replayed, facts: bytes | None) -> Replayed:
         """The whole call, from its request or else from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
@@ -142,17 +141,12 @@ class Replayer:
             missing = f"service {decision.service}" if service is None else f"client {decision.client}"
             return _not(row, f"there is no {missing} here any more")
         as_of = self._as_of or basis.as_of
-        by: By = "request" if _request(row) is not None else "facts"
+        by: By = "request" if row.request is not None else "facts"
         site.governance.recall(Remembered(decision.response, basis.silence, basis.withheld), as_of.date())
         try:
             kept = _kept(row, facts)
-            again = await answer_again(
-                Again(decision, kept, as_of, _why_silent(basis)),
-                service,
-                client,
-                site.components,
-                site.predict,
-            )
+            call = Again(decision, kept, as_of, _why_silent(basis))
+            again = _result(answer_again(call, service, client, site.components, site.predict))
         except HookError as error:
             return msgspec.structs.replace(row, by=by, answer=msgspec.json.encode({"error": error.text}), as_of=as_of)
         except NotKept as error:
@@ -207,7 +201,7 @@ class Replayer:
         basis = row.basis
         if row.decision.outcome == "error":
             return _not(row, "the call was refused, so nothing was computed")
-        if basis.vaccinations is not None and "vaccines" in (basis.scores or {}):
+        if basis.is_of_vaccines:
             return msgspec.structs.replace(row, by="values", scores=vaccine_scores(basis))
         if basis.scores is not None and "parts" in basis.scores:
             scores = equation_scores(basis, self._site.in_force["setting"])
@@ -253,15 +247,25 @@ class Replayer:
 
 def _kept(row: Replayed, facts: bytes | None) -> KeptRequest | FactsOfCall:
     """What is kept of the call: its request, else its facts. Raises msgspec.MsgspecError where it cannot be read."""
-    if (request := _request(row)) is not None:
-        return read_kept(request)
+    if (request := row.request) is not None:
+        return read_kept(bytes(request))
     assert facts is not None  # noqa: S101 - asked before
-    return FactsOfCall(facts, row.decision.basis, row.decision.patient)
+    return FactsOfCall(facts, row.basis, row.decision.patient)
 
 
-def _request(row: Replayed) -> bytes | None:
-    """The request, where the site keeps it."""
-    return bytes(row.basis.request) if isinstance(row.basis.request, msgspec.Raw) else None
+def _result(answered: Coroutine[Any, Any, AnsweredAgain]) -> AnsweredAgain:
+    """What it comes to, without an event loop: nothing that is computed again waits for a database or another thread.
+
+    Raises:
+        RuntimeError: It waits for something, which is a fault of the service.
+    """
+    try:
+        answered.send(None)
+    except StopIteration as done:
+        found: AnsweredAgain = done.value
+        return found
+    answered.close()
+    raise RuntimeError("a call that is computed again waits for something")
 
 
 def _why_silent(basis: Basis) -> str | None:

@@ -14,6 +14,7 @@ from cards.compose.vaccines import forecast_entries
 from cards.vaccines.due import vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
+from cds_hooks.prefetch.facts import OfBasis
 from cds_hooks.services._equation import scores_of_equation
 from cds_hooks.services._model import scores_of
 from fhir.mapping.features.catalog import FEATURES
@@ -25,20 +26,36 @@ from models_onnx.errors import EquationRefused
 from models_onnx.serving.runtime import Model
 
 _NULL: Final = Raw(b"null")
+_EMPTY: Final = Raw(b"{}")
 
 
-class Basis(Struct, frozen=True, dict=True):
-    """What a decision recorded of itself; the scores are read from their JSON when they are first asked for."""
+class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
+    """What a decision recorded of itself.
+
+    Values and scores are read from their JSON when they are first asked for: a whole call is computed without them.
+    """
 
     as_of: datetime
-    features: dict[str, tuple[float, str, str]] = {}
-    missing: dict[str, str] = {}
-    vaccinations: dict[str, Any] | None = None
+    features_as_recorded: Raw = msgspec.field(default=_EMPTY, name="features")
+    missing_as_recorded: Raw = msgspec.field(default=_EMPTY, name="missing")
+    vaccinations: Raw = _NULL
     scores_as_recorded: Raw = msgspec.field(default=_NULL, name="scores")
-    silence: list[tuple[str, str, str]] = []
+    silence: tuple[tuple[str, str, str], ...] = ()
     config: str = ""
     request: Raw | UnsetType = UNSET
-    withheld: dict[str, int] = {}
+    withheld: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @cached_property
+    def features(self) -> dict[str, tuple[float, str, str]]:
+        """Of each feature its value, when that was, and the resource it is from."""
+        features: dict[str, tuple[float, str, str]] = _features.decode(self.features_as_recorded)
+        return features
+
+    @cached_property
+    def missing(self) -> dict[str, str]:
+        """Of each feature without a value the reason."""
+        missing: dict[str, str] = _missing.decode(self.missing_as_recorded)
+        return missing
 
     @cached_property
     def scores(self) -> dict[str, Any] | None:
@@ -62,12 +79,19 @@ class Basis(Struct, frozen=True, dict=True):
         return self.scores is not None and "contributions" in self.scores
 
     @property
+    def is_of_vaccines(self) -> bool:
+        """Whether it is a forecast of vaccines, with the doses that it rests on."""
+        return bytes(self.vaccinations) != b"null" and "vaccines" in (self.scores or {})
+
+    @property
     def has_values(self) -> bool:
         """Whether the recorded values alone give the scores again: of models, equations and forecasts of vaccines."""
         scores = self.scores or {}
-        return self.is_of_model or "parts" in scores or (self.vaccinations is not None and "vaccines" in scores)
+        return self.is_of_model or "parts" in scores or self.is_of_vaccines
 
 
+_features: Final = msgspec.json.Decoder(dict[str, tuple[float, str, str]])
+_missing: Final = msgspec.json.Decoder(dict[str, str])
 _scores: Final = msgspec.json.Decoder(dict[str, Any] | None)
 read_basis: Final = msgspec.json.Decoder(Basis).decode
 
@@ -134,13 +158,16 @@ class _Vaccinations(Struct, frozen=True):
     observations: tuple[tuple[str, date | None, str], ...]
 
 
+_vaccinations: Final = msgspec.json.Decoder(_Vaccinations)
+
+
 def vaccine_scores(row: Basis) -> dict[str, Any]:
     """The forecast from the recorded doses, as a decision records it.
 
     Raises:
         msgspec.ValidationError: What was recorded has another form.
     """
-    given = msgspec.convert(row.vaccinations, _Vaccinations)
+    given = _vaccinations.decode(row.vaccinations)
     person = Person(
         given.birth_date,
         given.gender,

@@ -233,13 +233,17 @@ def find_places(
     """As `find_decisions`, from the place `before` on."""
     query = wanted.narrow(select(decisions.c.sequence, *LISTED))
     query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
-    rows = read_rows(url, _from_place(query, before).limit(min(at_once, 500)))
+    most = min(at_once, 500)
+    rows = read_rows(url, _from_place(query, before).limit(most))
     while rows:
         for row in rows:
             found = FoundDecision(row[0], Decision(*row[1:]))
             if wanted.fits(found.decision):
                 yield found
-        rows = read_rows(url, _from_place(query, found.place).limit(500))
+        if len(rows) < most:
+            return
+        most = 500
+        rows = read_rows(url, _from_place(query, found.place).limit(most))
 
 
 def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.replay.values import read_basis
 from cds_hooks.samples import load_draft
 from cds_hooks.services import find_services
 from cds_hooks.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
@@ -189,7 +190,7 @@ def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(servi
 def test_what_was_in_the_chart_and_was_not_read_is_no_absence(tmp_path: Path) -> None:
     url, decision = _one(tmp_path)
     (facts,) = facts_of(url, [decision.id]).values()
-    kept = FactsOfCall(facts, decision.basis, decision.patient)
+    kept = FactsOfCall(facts, read_basis(decision.basis), decision.patient)
     assert kept.record is not None
     assert kept.record.left_out
     changed = structs.replace(kept.record, left_out=(*kept.record.left_out, "Condition"))
