@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a record with some decisions of a model, and of rules."""
+    use_content_keys(read_content_keys(""))  # other processes do not have the keys that a test before left in this one
     url = record_at(tmp_path_factory.mktemp("record"))
     answered(url, [*sample_calls("planning-conversation", NOW, 8), *sample_calls("medication-review", NOW, 8)], NOW)
     return url
