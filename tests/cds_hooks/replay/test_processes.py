@@ -11,6 +11,7 @@ from cds_hooks.replay import processes
 from cds_hooks.replay.candidates import Change
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
+from cds_hooks.storage.content import read_content_keys, use_content_keys
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.replay.answered import answered, record_at, sample_calls
 from tests.program import run_program
