@@ -7,7 +7,6 @@ recorded as silent for such a reason is silent again, and nothing else is.
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -64,7 +63,6 @@ class Remembered:
     ) -> None:
         """`response`, `silences` and `withheld` (the place of a reason by uuid) as they were recorded."""
         said = _response.decode(response)
-        self._response = response
         self.resting = said.extension.ours.resting
         self.worklist = said.extension.ours.worklist
         self._silences = [Silence(*each) for each in silences]
@@ -72,15 +70,7 @@ class Remembered:
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
         self._answered = [each for each in self._silences if each.reason == ACKNOWLEDGED]
         self._kept_back = [each for each in self._silences if each.reason in _REMEMBERED]
-
-    @cached_property
-    def _shown(self) -> list[tuple[str, str, frozenset[str]]]:
-        """Of each finding that was shown its rule, its band, and the drugs that it is about."""
-        return [
-            (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
-            for card in _cards.decode(self._response).cards
-            for one in card.extension.ours.findings
-        ]
+        self._shown = _shown_in(response) if self._answered else []
 
     def answered(self, finding: Finding) -> Silence | None:
         """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
@@ -124,6 +114,15 @@ class Remembered:
                 chosen.withhold(uuid, silence)
         kept = [card for card in chosen.cards if card.uuid not in self.withheld]
         chosen.cards = [_without(card, self.withheld) for card in kept]
+
+
+def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
+    """Of each finding of the cards its rule, its band, and the drugs that it is about."""
+    return [
+        (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
+        for card in _cards.decode(response).cards
+        for one in card.extension.ours.findings
+    ]
 
 
 _NOTHING: Final = Remembered(b"{}", ())
