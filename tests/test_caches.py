@@ -4,8 +4,9 @@ import ast
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cards
 import cds_hooks
@@ -30,12 +31,50 @@ def _place(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _decorated(kinds: type[ast.AST] | tuple[type[ast.AST], ...], name: str) -> Iterator[tuple[Path, ast.AST]]:
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [ast.unparse(each).partition("(")[0] for each in getattr(node, "decorator_list", ())]
-            if isinstance(node, kinds) and name in [each.rpartition(".")[2] for each in names]:
-                yield path, node
+class _Definition(NamedTuple):
+    """What is asked of a class or function: no tree is kept, all together have a hundred megabytes."""
+
+    name: str
+    place: str
+    is_class: bool
+    decorators: tuple[str, ...]
+    has_arguments: bool
+    derives: bool
+    """Whether it is a class with a property that is derived once."""
+
+
+@cache
+def _definitions() -> list[_Definition]:
+    """Every class and function of the project, read once for all tests."""
+    return [
+        _definition(node, _place(path))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    ]
+
+
+def _definition(node: ast.ClassDef | ast.FunctionDef, place: str) -> _Definition:
+    is_class = isinstance(node, ast.ClassDef)
+    has_arguments = isinstance(node, ast.FunctionDef) and bool(node.args.args)
+    return _Definition(
+        node.name,
+        place,
+        is_class,
+        _decorators(node),
+        has_arguments,
+        is_class and any(map(_is_cached_property, node.body)),
+    )
+
+
+def _decorators(node: ast.ClassDef | ast.FunctionDef) -> tuple[str, ...]:
+    """The last word of each decorator: `cache` of `@functools.cache`."""
+    named = (ast.unparse(each).partition("(")[0] for each in node.decorator_list)
+    return tuple(each.rpartition(".")[2] for each in named)
+
+
+def _decorated(name: str) -> list[_Definition]:
+    return [each for each in _definitions() if not each.is_class and name in each.decorators]
 
 
 def test_the_page_lists_every_bounded_cache_with_its_bounds_and_its_place() -> None:
@@ -50,27 +89,18 @@ def test_the_page_lists_every_bounded_cache_with_its_bounds_and_its_place() -> N
     }
     assert made == set(listed)
     # a cache of a module that this test does not import would be missed above
-    assert len(made) == len([*_decorated(ast.FunctionDef, "remembered")])
+    assert len(made) == len(_decorated("remembered"))
 
 
 def test_the_page_lists_every_function_that_is_remembered_for_its_arguments() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \| `([^`]+\.py)` \| [^|]+ \|$", _section("Read once"), re.MULTILINE))
-    made = {
-        (node.name, _place(path))
-        for path, node in _decorated(ast.FunctionDef, "cache")
-        if isinstance(node, ast.FunctionDef) and node.args.args
-    }
+    made = {(each.name, each.place) for each in _decorated("cache") if each.has_arguments}
     assert made == listed
 
 
 def test_the_page_lists_every_class_with_properties_that_are_derived_once() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \| `([^`]+\.py)` \|", _section("Derived on demand"), re.MULTILINE))
-    made = {
-        (node.name, _place(path))
-        for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and any(_is_cached_property(each) for each in node.body)
-    }
+    made = {(each.name, each.place) for each in _definitions() if each.derives}
     assert made == listed
 
 

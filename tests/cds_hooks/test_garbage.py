@@ -16,7 +16,7 @@ from cds_hooks.settings import settings
 from cds_hooks.simulator.chart import ChartError
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def heap_of_earlier_tests() -> Iterator[None]:
     """Not walked again for each call: other tests of this process may have left a gigabyte."""
     gc.collect()
@@ -35,16 +35,21 @@ def samples() -> list[Patient]:
     return found
 
 
-def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Patient]) -> None:
-    with service_in_process() as service:
-        for entry in discover(service.call_json):
-            for patient in samples:
-                try:
-                    request = ChangingRequest(build_body(entry, patient))
-                    left = _left_by(service, f"/cds-services/{entry['id']}", request)
-                except (ChartError, WrongAnswer):
-                    continue  # the hook needs what this chart does not have
-                assert not left, f"{entry['id']} about {patient.origin} leaves {left}"
+@pytest.fixture(scope="module")
+def service() -> Iterator[InProcess]:
+    with service_in_process() as started:
+        yield started
+
+
+def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Patient], service: InProcess) -> None:
+    for entry in discover(service.call_json):
+        for patient in samples:
+            try:
+                request = ChangingRequest(build_body(entry, patient))
+                left = _left_by(service, f"/cds-services/{entry['id']}", request)
+            except (ChartError, WrongAnswer):
+                continue  # the hook needs what this chart does not have
+            assert not left, f"{entry['id']} about {patient.origin} leaves {left}"
 
 
 @pytest.mark.parametrize(
@@ -57,12 +62,13 @@ def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Pa
         pytest.param(412, lambda body: body.replace(b'"prefetch"', b'"postfetch"'), id="no prefetch"),
     ],
 )
-def test_no_refused_call_leaves_garbage(samples: list[Patient], status: int, broken: Callable[[bytes], bytes]) -> None:
+def test_no_refused_call_leaves_garbage(
+    samples: list[Patient], service: InProcess, status: int, broken: Callable[[bytes], bytes]
+) -> None:
     """The collector looks seldom (`settle_memory`): what a refused call left would keep its body for long."""
-    with service_in_process() as service:
-        entry = next(each for each in discover(service.call_json) if each["id"] == "liver-assessment")
-        request = ChangingRequest(broken(build_body(entry, samples[0])))
-        assert not _left_by(service, f"/cds-services/{entry['id']}", request, status)
+    entry = next(each for each in discover(service.call_json) if each["id"] == "liver-assessment")
+    request = ChangingRequest(broken(build_body(entry, samples[0])))
+    assert not _left_by(service, f"/cds-services/{entry['id']}", request, status)
 
 
 def _left_by(service: InProcess, path: str, request: ChangingRequest, status: int = 200) -> Counter[str]:
