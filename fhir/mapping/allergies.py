@@ -12,6 +12,7 @@ from msgspec import Struct
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import SNOMED
 from fhir.terminology.contrast_media import contrast_classes
 from fhir.terminology.late_pattern import late_pattern
@@ -109,6 +110,22 @@ _NO_ALLERGY = late_pattern(
 )
 _MILD = late_pattern(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
 _UNSURE = late_pattern(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
+
+
+class _Reaction(Struct, frozen=True, gc=False):
+    """What the words of a reaction name."""
+
+    is_critical: bool
+    is_no_allergy: bool
+    is_mild: bool
+
+
+@remembered("words of reactions", entries=2048, longest=200)
+def _reaction(words: str) -> _Reaction:
+    critical = _CRITICAL.search(words) is not None
+    return _Reaction(critical, _NO_ALLERGY.search(words) is not None, _MILD.search(words) is not None)
+
+
 _LOWER: dict[Severity, Severity] = {"critical": "warning", "warning": "info", "info": "info"}
 
 
@@ -140,13 +157,15 @@ class Allergy(Struct, frozen=True, gc=False):
     @property
     def is_rash_only(self) -> bool:
         """Whether hives, a rash or itching are the only reactions."""
-        return bool(self.reactions) and all(_MILD.search(one) and not _CRITICAL.search(one) for one in self.reactions)
+        return bool(self.reactions) and all(
+            one.is_mild and not one.is_critical for one in map(_reaction, self.reactions)
+        )
 
     @property
     def is_no_allergy(self) -> bool:
         """Whether it is a side effect only (nausea, headache), or an intolerance without a reaction on record."""
         if self.reactions:
-            return all(_NO_ALLERGY.search(one) and not _CRITICAL.search(one) for one in self.reactions)
+            return all(one.is_no_allergy and not one.is_critical for one in map(_reaction, self.reactions))
         return self.is_intolerance
 
 
@@ -165,11 +184,15 @@ def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
 
 def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> Sequence[Allergy]:
     """Every allergy or intolerance to this very ingredient."""
-    return record.derive(_by_ingredient).get(rxcui, ())
+    return allergies_by_ingredient(record).get(rxcui, ())
+
+
+def allergies_by_ingredient(record: PatientRecord) -> Mapping[str, Sequence[Allergy]]:
+    """The drug allergies and intolerances by the RxNorm codes of their ingredients, computed once per record."""
+    return record.derive(_by_ingredient)
 
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[Allergy]]:
-    """The allergies by the RxNorm codes of their ingredients."""
     found: dict[str, list[Allergy]] = {}
     for one in allergies(record):
         for rxcui in {each.rxcui for each in one.allergen.ingredients}:
@@ -236,13 +259,18 @@ def _allergen(resource: AllergyIntolerance) -> Allergen:
 
 
 def _meaning(concept: CodeableConcept) -> Allergen:
+    return _meaning_of_texts(concept.text, tuple([(one.system, one.code, one.display) for one in concept.coding]))
+
+
+@remembered("allergens", entries=2048, longest=400)
+def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
     found = Allergen()
-    for coding in concept.coding:
-        found |= allergen_of_code(coding.system, coding.code)
+    for system, code, _ in codings:
+        found |= allergen_of_code(system, code)
     if found != Allergen():
         return found
-    for text in (concept.text, *(coding.display for coding in concept.coding)):
-        found |= allergen_of_words(text) if text else Allergen()
+    for words in (text, *(display for _, _, display in codings)):
+        found |= allergen_of_words(words) if words else Allergen()
     return found
 
 
@@ -306,7 +334,7 @@ def _is_severe(resource: AllergyIntolerance) -> bool:
 
 
 def _grade(resource: AllergyIntolerance, reactions: tuple[str, ...]) -> Grade:
-    if _is_severe(resource) or any(_CRITICAL.search(text) for text in reactions):
+    if _is_severe(resource) or any(_reaction(text).is_critical for text in reactions):
         return "severe"
     return "mild" if reactions else "unknown"
 
@@ -314,13 +342,14 @@ def _grade(resource: AllergyIntolerance, reactions: tuple[str, ...]) -> Grade:
 def _severity(
     resource: AllergyIntolerance, kind: Literal["allergy", "intolerance"] | None, reactions: tuple[str, ...]
 ) -> Severity:
-    if any(_CRITICAL.search(text) for text in reactions):
+    said = [_reaction(text) for text in reactions]
+    if any(one.is_critical for one in said):
         severity: Severity = "critical"
-    elif reactions and all(_NO_ALLERGY.search(text) for text in reactions):
+    elif said and all(one.is_no_allergy for one in said):
         severity = "info"
     else:
         # Hives, a rash, what the table does not name, and what is not recorded: "reaction missing: never critical".
-        is_named = any(_MILD.search(text) for text in reactions)
+        is_named = any(one.is_mild for one in said)
         severity = "critical" if reactions and _is_severe(resource) and not is_named else "warning"
     # The same table: low criticality lowers one step; an intolerance is no allergy.
     return _LOWER[severity] if resource.criticality == "low" or kind == "intolerance" else severity

@@ -58,8 +58,8 @@ def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
 
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
     """The conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
-    keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
-    found = [hit for key in sorted(keys) if (hit := find_condition(record, key)) is not None]
+    keys = sorted([use.removeprefix("condition:") for use in uses if use.startswith("condition:")])
+    found = [hit for key in keys if (hit := find_condition(record, key)) is not None]
     return found if all(hit.doubt for hit in found) else []
 
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -191,16 +192,19 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     return parts
 
 
-def newest_part(parts: Sequence[CodedPart]) -> CodedPart:
-    """The newest of them, of equal ones the first; one without a date goes before all others."""
+def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
+    """The newest of them, of equal ones the first, and all of its instant; one without a date is the newest."""
     if len(parts) == 1:
-        return parts[0]
-    places = _of_the_last_days(parts)
-    newest = parts[places[0]]
-    for place in places[1:]:
-        if _is_newer(parts[place][0], newest[0]):
-            newest = parts[place]
-    return newest
+        return parts[0], [parts[0]]
+    last = [parts[place] for place in _of_the_last_days(parts)]
+    newest = last[0]
+    for part in last[1:]:
+        if _is_newer(part[0], newest[0]):
+            newest = part
+    if len(last) == 1:
+        return newest, last
+    instant = _recency(newest[0])
+    return newest, [part for part in last if part is newest or _recency(part[0]) == instant]
 
 
 def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[int]:
@@ -224,6 +228,17 @@ def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[floa
     recencies = [UNDATED if time is None else time.instant for time in times]
     order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
     return [parts[place] for place in order], [recencies[place] for place in order], [times[place] for place in order]
+
+
+def parts_since(parts: Sequence[CodedPart], instant: float) -> Sequence[CodedPart]:
+    """Those that may be of that epoch second or later, by their texts, so that few dates are parsed.
+
+    Offsets lie between -12 and +14 hours: what is written more than two days before the day is earlier.
+    """
+    earliest = two_days_before(datetime.fromtimestamp(instant, UTC).date().isoformat()) if instant > 0 else None
+    if earliest is None:
+        return parts
+    return [part for part in parts if (text := part[0].effectiveDateTime) is None or text >= earliest]
 
 
 def _is_newer(one: Observation, other: Observation) -> bool:

@@ -317,8 +317,7 @@ class PatientRecord:
 
     def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
         """The newest usable value and the others of the same instant; empty when it is older than that."""
-        newest = self.newest(analyte, max_age_days)
-        return self._results(analyte).usable_at(newest) if newest is not None else []
+        return self._results(analyte).newest_together(max_age_days)
 
     def measurements(self, analyte: str) -> tuple[Measurement, ...]:
         """All usable values of an analyte, newest first."""

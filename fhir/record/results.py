@@ -10,18 +10,17 @@ from msgspec import Struct
 
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import (
-    UNDATED,
     CodedPart,
     Measurement,
     OneSidedResult,
     RecordError,
     Refusal,
-    effective_time,
     measure,
     newest_first,
-    newest_part,
+    newest_parts,
     one_sided_result,
     parts_by_analyte,
+    parts_since,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode
 from fhir.record.resources import (
@@ -123,6 +122,7 @@ class AnalyteResults:
     __slots__ = (
         "_analyte",
         "_as_of_epoch",
+        "_at_once",
         "_is_partial",
         "_looked_at",
         "_newest",
@@ -151,6 +151,7 @@ class AnalyteResults:
         self._recencies: list[float] = []
         self._times: list[FhirTime | None] = []
         self._newest: Lookup | None = None
+        self._at_once: list[CodedPart] = []
         self._usable: tuple[Measurement, ...] | None = None
         self._refuses = False
 
@@ -180,18 +181,17 @@ class AnalyteResults:
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
         self._read_through()
-        found: list[CodedPart] = []
-        for part, recency in zip(self._newest_first(), self._recencies, strict=True):
-            if recency < instant:
-                break
-            if recency != UNDATED:
-                found.append(part)
-        return self._measured(found)
+        ordered, recencies, times = newest_first(parts_since(self._parts, instant))
+        recent = [(part, time) for part, at, time in zip(ordered, recencies, times, strict=True) if at >= instant]
+        return self._measured((part, time) for part, time in recent if time is not None)
 
-    def usable_at(self, newest: Measurement) -> list[Measurement]:
-        """The usable values of the same instant, in the order they came."""
-        at_once = [part for part in self._parts if _is_of(part, newest.time)]
-        return [newest] if len(at_once) == 1 else self._measured(at_once)
+    def newest_together(self, max_age_days: float | None = None) -> list[Measurement]:
+        """What `lookup` finds and the usable values of the same instant, in the order they came."""
+        found = self.lookup(max_age_days)
+        if type(found) is not Found:
+            return []
+        at_once = self._at_once
+        return [found.measurement] if len(at_once) == 1 else self._measured((part, None) for part in at_once)
 
     def one_sided(self) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
@@ -218,14 +218,17 @@ class AnalyteResults:
         self._was_read_through = True
 
     def _find_newest(self) -> Lookup:
-        parts = self._parts
-        outcome = self._outcome(parts[0] if len(parts) == 1 else newest_part(parts))
+        newest, self._at_once = newest_parts(self._parts)
+        outcome = self._outcome(newest)
         if type(outcome) is Measurement:
             return Found(outcome)
         refused: list[Refusal] = []
         for part in self._newest_first():
             outcome = self._outcome(part)
             if isinstance(outcome, Measurement):
+                at = outcome.time.instant
+                ordered = zip(self._newest_first(), self._recencies, strict=True)
+                self._at_once = [part for part, recency in ordered if recency == at]
                 return Found(outcome, tuple(dict.fromkeys(refused)))
             if outcome is not None:
                 refused.append(outcome)
@@ -238,8 +241,8 @@ class AnalyteResults:
             self._ordered, self._recencies, self._times = newest_first(self._parts)
         return self._ordered
 
-    def _measured(self, parts: Iterable[CodedPart]) -> list[Measurement]:
-        outcomes = [self._outcome(part) for part in parts]
+    def _measured(self, parts: Iterable[tuple[CodedPart, FhirTime | None]]) -> list[Measurement]:
+        outcomes = [self._outcome(part, time) for part, time in parts]
         return [outcome for outcome in outcomes if type(outcome) is Measurement]
 
     def _outcome(self, part: CodedPart, time: FhirTime | None = None) -> Measurement | Refusal | None:
@@ -256,27 +259,6 @@ class AnalyteResults:
 
 NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
 """The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
-
-
-def _is_of(part: CodedPart, time: FhirTime) -> bool:
-    observation = part[0]
-    text = observation.effectiveDateTime
-    if text == time.text:
-        return True
-    if text is not None and _are_two_instants(text, time.text):
-        return False
-    own = effective_time(observation)
-    return own is not None and own.instant == time.instant
-
-
-_SECONDS, _AFTER_SECONDS = 16, 19
-
-
-def _are_two_instants(text: str, other: str) -> bool:
-    """Whether two different texts are times with seconds and the same fraction and offset, so that none is parsed."""
-    end = text[_AFTER_SECONDS:]
-    is_alike = end != "" and len(text) == len(other) and end == other[_AFTER_SECONDS:]
-    return is_alike and text[_SECONDS] == ":" and other[_SECONDS] == ":"
 
 
 class ReadResources:

@@ -51,29 +51,18 @@ def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
 
 NO_NEEDS = DataNeeds()
 
-IsPossible: TypeAlias = Callable[[MedicationIdentity, bool], bool]
-"""Whether a condition can be true or unknown for a drafted medication, with a partner or (False) without one.
+ForDrug: TypeAlias = Callable[[MedicationIdentity, bool], "Predicate | None"]
+"""What is left of a condition for a drafted medication, with a partner or (False) without one.
 
-It is asked once for a medication and not for each patient: a band that is not possible is not evaluated at all.
+`TRUE` or `FALSE` where it is that whoever the patient is, None where nothing can be said; asked once for a medication.
 """
-
-
-def always_possible(_medication: MedicationIdentity, _has_partner: bool) -> bool:
-    """For conditions that depend on the patient."""
-    return True
-
-
-def with_partner(_medication: MedicationIdentity, has_partner: bool) -> bool:
-    """For conditions that are false where no partner is looked at."""
-    return has_partner
 
 
 class Predicate(Struct, frozen=True):
     """A compiled condition.
 
     `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
-    what made it true, for a context in which it is true; `is_possible` is False only where it is false for every
-    patient.
+    what made it true, for a context in which it is true; `for_drug` is None where no drug settles a part of it.
     """
 
     test: Test
@@ -81,28 +70,65 @@ class Predicate(Struct, frozen=True):
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needs: DataNeeds = NO_NEEDS
-    is_possible: IsPossible = always_possible
+    for_drug: ForDrug | None = None
+
+    def narrowed(self, medication: MedicationIdentity, *, has_partner: bool) -> "Predicate":
+        """What the drug leaves of it, with the same answers and facts; what it `uses` and `needs` is not the whole."""
+        return (self.for_drug and self.for_drug(medication, has_partner)) or self
+
+
+TRUE = Predicate(lambda _context: True)
+FALSE = Predicate(lambda _context: False)
+
+
+def settled(answer: bool) -> Predicate:
+    """The condition that is always so."""
+    return TRUE if answer else FALSE
 
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when every part is."""
-    possible = _possible_where(all, parts)
-    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts, possible)
+    narrow = _narrow(parts, all_of, neutral=TRUE, decisive=FALSE)
+    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts, narrow)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when one part is."""
-    possible = _possible_where(any, parts)
+    # A part that is true settles it, but what else is true is among its facts.
+    narrow = _narrow(parts, any_of, neutral=FALSE, decisive=None)
     return _together(
-        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, possible
+        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, narrow
     )
 
 
-def _possible_where(combine: Callable[[Iterable[bool]], bool], parts: tuple[Predicate, ...]) -> IsPossible:
-    asked = tuple(one.is_possible for one in parts)
-    if all(one is always_possible for one in asked):
-        return always_possible
-    return lambda medication, has_partner: combine(one(medication, has_partner) for one in asked)
+def _narrow(
+    parts: tuple[Predicate, ...],
+    combine: Callable[[tuple[Predicate, ...]], Predicate],
+    *,
+    neutral: Predicate,
+    decisive: Predicate | None,
+) -> ForDrug | None:
+    """Leaves out the parts that a drug makes `neutral`; `decisive` where it makes one so."""
+    if all(one.for_drug is None and one is not TRUE and one is not FALSE for one in parts):
+        return None
+    # One for each selection of the parts: drugs that settle the same ones share it.
+    known: dict[tuple[int, ...], Predicate] = {}
+
+    def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
+        narrowed = [one.narrowed(medication, has_partner=has_partner) for one in parts]
+        if any(one is decisive for one in narrowed):
+            return decisive
+        left = tuple([one for one in narrowed if one is not neutral])
+        if len(left) == len(parts) and all(one is part for one, part in zip(left, parts, strict=True)):
+            return None
+        if len(left) < 2:
+            return left[0] if left else neutral
+        key = tuple(map(id, left))
+        if key not in known:
+            known[key] = combine(left)
+        return known[key]
+
+    return for_drug
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
@@ -130,12 +156,11 @@ def none_of(part: Predicate) -> Predicate:
         truth = part.test(context)
         return None if truth is None else not truth
 
-    return Predicate(test, no_facts, part.uses, part.limits, part.needs)
+    def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
+        left = part.narrowed(medication, has_partner=has_partner)
+        return FALSE if left is TRUE else TRUE if left is FALSE else None
 
-
-def constant(answer: bool) -> Predicate:
-    """Always the same."""
-    return Predicate(lambda _context: answer)
+    return Predicate(test, no_facts, part.uses, part.limits, part.needs, part.for_drug and for_drug)
 
 
 def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
@@ -167,15 +192,13 @@ def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
     return answers.count(True), answers.count(None)
 
 
-def _together(
-    test: Test, facts: Facts, parts: tuple[Predicate, ...], is_possible: IsPossible = always_possible
-) -> Predicate:
+def _together(test: Test, facts: Facts, parts: tuple[Predicate, ...], for_drug: ForDrug | None = None) -> Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needed = NO_NEEDS
     for part in parts:
         uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
-    return Predicate(test, facts, uses, limits, needed, is_possible)
+    return Predicate(test, facts, uses, limits, needed, for_drug)
 
 
 def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:

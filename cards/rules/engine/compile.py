@@ -5,10 +5,11 @@ from functools import reduce
 from operator import or_
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM, Coding
-from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
+from cards.rules.conditions.condition import FALSE, NO_NEEDS, DataNeeds, Predicate
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import (
     Band,
@@ -66,8 +67,31 @@ class CompiledBand(Struct, frozen=True):
     suggestions: tuple[CompiledSuggestion, ...]
     tells_a_dose: bool
     """Whether it asks for a dose that is derived from an estimate."""
+    answering: tuple[CompiledSuggestion, ...]
+    """Those of its suggestions of which other orders can be the answer."""
     quiet: tuple[CompiledSilentWhen, ...]
     """The reasons of its rule to stay silent, or to say less, that are meant for it."""
+    narrowed: dict[tuple[int, ...], "CompiledBand"] = field(default_factory=dict)
+    """Itself for drugs that settle parts of it, one for each selection of the parts that are left."""
+
+    def for_drug(self, medication: MedicationIdentity, *, has_partner: bool) -> "CompiledBand | None":
+        """The band without what the drafted medication settles; None where it is false whoever the patient is."""
+        when = self.when.narrowed(medication, has_partner=has_partner)
+        if when is FALSE:
+            return None
+        asked = [(one, one.when.narrowed(medication, has_partner=has_partner)) for one in self.quiet]
+        asked = [(one, left) for one, left in asked if left is not FALSE]
+        if when is self.when and len(asked) == len(self.quiet) and all(left is one.when for one, left in asked):
+            return self
+        key = (id(when), *(each for one, left in asked for each in (id(one), id(left))))
+        if key not in self.narrowed:
+            whole = self.when
+            self.narrowed[key] = replace(
+                self,
+                when=replace(when, uses=whole.uses, limits=whole.limits, needs=whole.needs),
+                quiet=tuple(replace(one, when=left) for one, left in asked),
+            )
+        return self.narrowed[key]
 
 
 class CompiledMissingData(Struct, frozen=True):
@@ -79,6 +103,7 @@ class CompiledMissingData(Struct, frozen=True):
     summary: Template
     detail: Template
     suggestions: tuple[CompiledSuggestion, ...]
+    answering: tuple[CompiledSuggestion, ...]
 
 
 NumberedBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
@@ -103,6 +128,15 @@ class CompiledRule(Struct, frozen=True):
     band_uses: frozenset[str]
     needs: DataNeeds
     estimates: tuple[str, ...]
+    narrowed: dict[tuple[int, ...], NumberedBands] = field(default_factory=dict)
+    """Its bands for drugs that settle parts of them, each selection once."""
+
+    def bands_for(self, medication: MedicationIdentity, *, has_partner: bool) -> NumberedBands:
+        """The bands that can be true or unknown for the drafted medication, whoever the patient is."""
+        each = [(at, band.for_drug(medication, has_partner=has_partner)) for at, band in self.numbered_bands]
+        found = tuple([(at, band) for at, band in each if band is not None])
+        # Thousands of medications are remembered with the bands of their rules.
+        return self.narrowed.setdefault(tuple([id(band) for _, band in found]), found)
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
@@ -179,6 +213,7 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
             Template(band.detail),
             suggestions,
             any(one.declared.from_estimate and one.declared.change is not None for one in suggestions),
+            _answering(suggestions),
             tuple(one for one in quiet if band.id not in one.declared.except_bands),
         )
 
@@ -193,9 +228,9 @@ def _missing(entry: MissingData, position: int, rule: Rule, family: Family) -> C
             raise RuleError(f"a band of {', '.join(unknown)} does not exist", ("bands",))
         with within("when"):
             when = family.vocabulary.compile(entry.when)
-        return CompiledMissingData(
-            entry, when, bands, Template(entry.summary), Template(entry.detail), _suggestions(entry.suggestions, family)
-        )
+        texts = Template(entry.summary), Template(entry.detail)
+        suggestions = _suggestions(entry.suggestions, family)
+        return CompiledMissingData(entry, when, bands, *texts, suggestions, _answering(suggestions))
 
 
 def _silent(entry: SilentWhen, position: int, family: Family) -> CompiledSilentWhen | None:
@@ -213,6 +248,10 @@ def _question(question: Question, position: int, family: Family) -> tuple[str, P
 
 def _suggestions(declared: Iterable[SuggestionTemplate], family: Family) -> tuple[CompiledSuggestion, ...]:
     return tuple(_suggestion_at(one, position, family) for position, one in enumerate(declared))
+
+
+def _answering(suggestions: Iterable[CompiledSuggestion]) -> tuple[CompiledSuggestion, ...]:
+    return tuple(one for one in suggestions if one.declared.answers)
 
 
 def _suggestion_at(declared: SuggestionTemplate, position: int, family: Family) -> CompiledSuggestion:

@@ -26,7 +26,6 @@ from cards.rules.engine.compile import (
 from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from fhir.mapping.medications.identity import MedicationIdentity
 
 
 class OfferedSuggestion(Struct, frozen=True):
@@ -177,9 +176,9 @@ def _open_orders(suggestion: CompiledSuggestion, context: RuleContext) -> tuple[
     )
 
 
-def is_answered(suggestions: Iterable[CompiledSuggestion], context: RuleContext) -> bool:
-    """Whether what one of the suggestions asks for, tests and added drugs, is ordered already."""
-    return any(suggestion.declared.answers and _is_done(suggestion, context) for suggestion in suggestions)
+def is_answered(answering: Iterable[CompiledSuggestion], context: RuleContext) -> bool:
+    """Whether what one of these suggestions asks for, tests and added drugs, is ordered already."""
+    return any(_is_done(suggestion, context) for suggestion in answering) if answering else False
 
 
 def _is_done(suggestion: CompiledSuggestion, context: RuleContext) -> bool:
@@ -219,16 +218,11 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | Silence
 
 
-def possible_bands(rule: CompiledRule, medication: MedicationIdentity, *, has_partner: bool) -> NumberedBands:
-    """The bands that can be true or unknown for the drafted medication, whoever the patient is."""
-    found = tuple(one for one in rule.numbered_bands if one[1].when.is_possible(medication, has_partner))
-    # Mostly all of them: these are remembered with thousands of medications.
-    return rule.numbered_bands if len(found) == len(rule.numbered_bands) else found
-
-
 def evaluate_rule(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> Evaluation:
     """The match of the rule in this context, or why it has none."""
-    return _unless_answered(_decide(rule, bands, context))
+    # Without a band that can be true only an old estimate is still to be looked for.
+    evaluation = _decide(rule, bands, context) if bands or rule.estimates else NoMatch(rule, context)
+    return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
 
 
 def evaluate_partners(
@@ -236,12 +230,12 @@ def evaluate_partners(
 ) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
     evaluation = [_decide(rule, bands, alone.before((one,), rule.trigger)) for one in partners]
-    if len(evaluation) == 1:
-        return _unless_answered(evaluation[0])
     matches = [one for one in evaluation if isinstance(one, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
         return next((one for one in evaluation if isinstance(one, NoMatch) and one.unknown), evaluation[0])
+    if len(evaluation) == 1:
+        return _unless_answered(matches[0])
     worst = min(matches, key=_rank)
     same = tuple(one.context.partners[0] for one in matches if one.rank == worst.rank)
     less = tuple(
@@ -298,13 +292,11 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Sile
     return [one.declared for one in band.quiet if one.declared.instead == instead and one.when.test(context) is True]
 
 
-def _unless_answered(evaluation: Evaluation) -> Evaluation:
+def _unless_answered(match: Match) -> Match | Silence:
     """Silence for a band that is declared silent, and where what it asks for is ordered already."""
-    if not isinstance(evaluation, Match):
-        return evaluation
-    title, says = evaluation.rule.declared.title, evaluation.says
+    title, says = match.rule.declared.title, match.says
     if isinstance(says, CompiledBand) and says.declared.indicator == "silent":
-        return Silence(evaluation.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")
-    if is_answered(says.suggestions, evaluation.context):
-        return Silence(evaluation.rule.id, "already-ordered", f"{title}: the test it asks for is already ordered.")
-    return evaluation
+        return Silence(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")
+    if is_answered(says.answering, match.context):
+        return Silence(match.rule.id, "already-ordered", f"{title}: the test it asks for is already ordered.")
+    return match

@@ -22,14 +22,13 @@ from cards.rules.engine.finding import (
     Silence,
     evaluate_partners,
     evaluate_rule,
-    possible_bands,
 )
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, Selector, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, knows_medications
+from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -59,7 +58,7 @@ class DraftEvaluation:
 
     def __init__(self, session: PatientSession, drafted: DraftMedication, evaluated: Sequence[_Evaluated]) -> None:
         self._drafted = drafted
-        self._knows_medications = knows_medications(session.record)
+        self._knows_medications = session.knows_medications
         self._evaluated = evaluated
         self._decided = [evaluation for _, evaluation, _ in evaluated if evaluation is not None]
         self._alone = len(evaluated) - len(self._decided)
@@ -122,8 +121,8 @@ class ActivatedRule(NamedTuple):
         return cls(
             rule,
             activation,
-            possible_bands(rule, medication, has_partner=False) if activation.alone else (),
-            possible_bands(rule, medication, has_partner=True) if has_partners else (),
+            rule.bands_for(medication, has_partner=False) if activation.alone else (),
+            rule.bands_for(medication, has_partner=True) if has_partners else (),
             has_partners,
             _keys_of(activation.partners),
             any(one.washout_days for one in activation.partners),
@@ -170,7 +169,7 @@ class RuleBook:
             activated = tuple(
                 ActivatedRule.of(rule, activation, medication) for rule, activation in of_drug if activation is not None
             )
-            known = _RulesOfDrug(activated, _asks_of(activated, signing=True), _asks_of(activated, signing=False))
+            known = _RulesOfDrug.of(activated, medication)
             if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
@@ -286,20 +285,38 @@ _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "p
 _MOST_VALUES = 6
 
 
+class _LookedFor(NamedTuple):
+    """One thing that the rules of a drug look for."""
+
+    of: tuple[str, ...]
+    """Resource types and analytes of which one must have been asked for; none for the dose, which the draft says."""
+    said: str
+    gap: str
+    """What it is called where it is not known."""
+
+    def is_known(self, drafted: DraftMedication, requested: frozenset[str] | None) -> bool:
+        """Whether what it needs came with the call."""
+        if not self.of:
+            return bool(drafted.dose.per_day or drafted.dose.per_dose)
+        return requested is None or not requested.isdisjoint(self.of)
+
+
+_LISTS = ("MedicationRequest", "MedicationStatement")
+_ALLERGIES = _LookedFor(("AllergyIntolerance",), "allergy", "allergy list")
+_DUPLICATES = _LookedFor(_LISTS, "duplicates", "medication list")
+_MEDICATIONS = _LookedFor(_LISTS, "medications", "medication list")
+_KIDNEYS = _LookedFor(("creatinine", "egfr"), "kidney function", "kidney function")
+_GENES = _LookedFor((GENOMICS,), "genes", "genetic results")
+_OWN_DOSE = _LookedFor((), "dose", "dose")
+_VALUES = {key: _LookedFor((key,), analyte.words, analyte.words) for key, analyte in ANALYTES.items()}
+
+
 class _Asks(NamedTuple):
     """What the rules of a drug ask, whoever the patient is."""
 
-    own_rules: int
-    """Of the drug itself and not of any drug."""
-    interactions: int
-    conditions: int
-    kidneys: bool
-    values: tuple[tuple[str, str], ...]
-    """Analytes and their words, in the order of the words."""
-    dose: bool
-    genes: bool
-    allergies: bool
-    medications: bool
+    parts: tuple[_LookedFor, ...]
+    has_own_rules: bool
+    """Whether a rule is about the drug itself and not about any drug."""
     more_at_signing: bool
 
 
@@ -310,55 +327,45 @@ class _RulesOfDrug(NamedTuple):
     at_signing: _Asks
     before_signing: _Asks
 
+    @classmethod
+    def of(cls, activated: tuple[ActivatedRule, ...], medication: MedicationIdentity) -> "_RulesOfDrug":
+        """The rules that this medication activates, with what they ask."""
+        at_signing = _asks_of(activated, medication, signing=True)
+        before = _asks_of(activated, medication, signing=False)
+        return cls(activated, at_signing, at_signing if before == at_signing else before)
 
-def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
+
+def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity, *, signing: bool) -> _Asks:
     asked = [one for one in activated if not one.activation.is_local]
     own = [one.rule for one in asked if not one.rule.trigger.is_for_any]
     alone = [one.rule for one in asked if one.activation.alone]
     uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
-    keys = sorted((use[4:] for use in uses if use.startswith("lab:") and use[4:] in ANALYTES), key=_words)
-    return _Asks(
-        own_rules=len(own),
-        interactions=sum(bool(rule.trigger.sides) for rule in own),
-        conditions=_conditions(uses),
-        kidneys=not uses.isdisjoint(ESTIMATES),
-        genes="genes" in uses,
-        allergies="allergies" in uses,
-        medications="active" in uses,
-        values=tuple((key, _words(key)) for key in keys[:_MOST_VALUES]),
-        dose=not uses.isdisjoint(_DOSE),
-        more_at_signing=not signing and any(SIGNING in rule.band_uses for rule in alone),
-    )
+    if is_test(medication):
+        parts = [*([_ALLERGIES] if "allergies" in uses else []), *([_MEDICATIONS] if "active" in uses else [])]
+    else:
+        parts = [_ALLERGIES, _DUPLICATES]
+    parts += _counted(sum(bool(rule.trigger.sides) for rule in own), "interaction", _LISTS, "medication list")
+    parts += _counted(_conditions(uses), "condition", ("Condition",), "problem list")
+    if not uses.isdisjoint(ESTIMATES):
+        parts.append(_KIDNEYS)
+    values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
+    parts += sorted(values, key=lambda one: one.said)[:_MOST_VALUES]
+    parts += [_GENES] if "genes" in uses else []
+    parts += [_OWN_DOSE] if not uses.isdisjoint(_DOSE) else []
+    more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
+    return _Asks(tuple(parts), bool(own), more_at_signing)
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
-    of_every_drug = [
-        (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
-        (knows_medications(record), "duplicates", "medication list"),
-    ]
-    of_test = [
-        *(of_every_drug[:1] if asks.allergies else ()),
-        *([(knows_medications(record), "medications", "medication list")] if asks.medications else ()),
-    ]
-    parts = [
-        *(of_test if is_test(drafted.medication) else of_every_drug),
-        *_counted(asks.interactions, "interaction", knows_medications(record), "medication list"),
-        *_counted(asks.conditions, "condition", record.was_requested("Condition"), "problem list"),
-    ]
-    if asks.kidneys:
-        known = record.was_requested("creatinine") or record.was_requested("egfr")
-        parts.append((known, "kidney function", "kidney function"))
-    parts += [(record.was_requested(key), words, words) for key, words in asks.values]
-    if asks.genes:
-        parts.append((record.was_requested(GENOMICS), "genes", "genetic results"))
-    if asks.dose:
-        parts.append((bool(drafted.dose.per_day or drafted.dose.per_dose), "dose", "dose"))
+    requested = record.requested
+    known = [one.is_known(drafted, requested) for one in asks.parts]
+    said = dict.fromkeys([one.said for one, is_known in zip(asks.parts, known, strict=True) if is_known])
+    gaps = dict.fromkeys([one.gap for one, is_known in zip(asks.parts, known, strict=True) if not is_known])
     name = plain(drafted.medication.name)
-    looked = ", ".join(dict.fromkeys(said for known, said, _ in parts if known)) or "nothing"
-    gaps = " and ".join(dict.fromkeys(gap for known, _, gap in parts if not known))
-    missing = f" Not known: {gaps}." if gaps else ""
-    only = "" if asks.own_rules else " No rule is about this drug itself."
+    missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
+    only = "" if asks.has_own_rules else " No rule is about this drug itself."
     later = " The rest is checked when the order is signed." if asks.more_at_signing else ""
+    looked = ", ".join(said) or "nothing"
     return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}{later}")
 
 
@@ -369,18 +376,10 @@ def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
     return frozenset().union(*(band.when.uses for band in rule.bands if SIGNING not in band.when.uses))
 
 
-_Part = tuple[bool, str, str]
-"""Whether it is known, what was looked for, and what it is called where it is not known."""
-
-
-def _counted(number: int, word: str, known: bool, gap: str) -> list[_Part]:
-    return [(known, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
+def _counted(number: int, word: str, of: tuple[str, ...], gap: str) -> list[_LookedFor]:
+    return [_LookedFor(of, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
 
 
 def _conditions(uses: frozenset[str]) -> int:
     """The conditions by key, and one for the codes that a rule names itself."""
     return sum(use.startswith("condition:") for use in uses) + ("conditions" in uses and "problem" in uses)
-
-
-def _words(analyte: str) -> str:
-    return ANALYTES[analyte].words

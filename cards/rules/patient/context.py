@@ -1,20 +1,18 @@
 """One drafted drug of one patient: what the conditions of a rule may ask."""
 
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
 
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside, knows_medications
+from cards.rules.patient.orders import CurrentMedication, is_beside
 from cards.rules.patient.pair_context import PairContext, meant_name, medication_fact
-from cards.rules.patient.session import PatientSession
 from cards.text import format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.terminology.medication_names import medication_of_code
-from fhir.terminology.medications import RXNORM, Ingredient
+from fhir.terminology.medications import RXNORM
 
 _ESTIMATES = frozenset(ESTIMATES)
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
@@ -29,7 +27,6 @@ _UNKNOWN = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class RuleContext(PairContext):
     """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
 
@@ -37,13 +34,7 @@ class RuleContext(PairContext):
     conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
     """
 
-    session: PatientSession
-    drafted: DraftMedication
-    ingredient: Ingredient
-    _: KW_ONLY
-    fresh_only: bool = False
-    partners: tuple[CurrentMedication, ...] = ()
-    trigger: CompiledTrigger | None = None
+    __slots__ = ()
 
     def with_fresh_values_only(self) -> "RuleContext":
         """The same with old kidney values counted as unknown."""
@@ -161,12 +152,12 @@ class RuleContext(PairContext):
         """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
         if self.session.condition(key) is not None:
             return True
-        return False if self.knows_conditions else None
+        return False if self.session.knows_conditions else None
 
     @property
     def knows_conditions(self) -> bool:
         """Whether the problem list was asked for."""
-        return self.session.record.was_requested("Condition")
+        return self.session.knows_conditions
 
     def condition_facts(self, key: str) -> list[Fact]:
         """The condition with its date and source."""
@@ -180,12 +171,12 @@ class RuleContext(PairContext):
 
     def takes(self, selector: Selector) -> bool | None:
         """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""
-        return True if self.taken(selector) else False if self.knows_medications else None
+        return True if self.taken(selector) else False if self.session.knows_medications else None
 
     @property
     def knows_medications(self) -> bool:
         """Whether a list of medications came with the call."""
-        return knows_medications(self.session.record)
+        return self.session.knows_medications
 
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, partial
 from itertools import islice
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.orders import (
@@ -13,6 +13,7 @@ from cards.rules.patient.orders import (
     DraftStudy,
     is_beside,
     is_wanted_study,
+    knows_medications,
     medications_by_key,
     open_tests,
     ordered_medication,
@@ -66,7 +67,7 @@ class MedicationSession:
         self._drafts = tuple(drafts)
         self._base: MedicationSession | None = None
         # What families derive once of this patient with these drafts.
-        self._derived: dict[object, object] = {}
+        self._derived: dict[object, Any] = {}
         self._all_derived = [self._derived]
         self._on_record: tuple[CurrentMedication, ...] | None = None
         self._found_active: tuple[CurrentMedication, ...] | None = None
@@ -113,6 +114,11 @@ class MedicationSession:
 
     # Medications
 
+    @cached_property
+    def knows_medications(self) -> bool:
+        """Whether a list of medications came with the call."""
+        return knows_medications(self.record)
+
     def release(self) -> None:
         """Forgets what families derived, here and with other drafts, when nothing more is asked.
 
@@ -128,7 +134,8 @@ class MedicationSession:
             outer, self.reads = self.reads, []
             known = self._derived[key] = (compute(), self.reads)
             self.reads = outer
-        found, read = cast("tuple[_T, list[Collection[str]]]", known)
+        found: _T
+        found, read = known
         self.reads += read
         return found
 
@@ -207,7 +214,7 @@ class MedicationSession:
     def _active_on_record(self) -> tuple[CurrentMedication, ...]:
         """What the patient is on by the record, whatever is drafted."""
         if self._on_record is None:
-            self._on_record = tuple(CurrentMedication.of_record(one) for one in active_medications(self.record))
+            self._on_record = tuple([CurrentMedication.of_record(one) for one in active_medications(self.record)])
         return self._on_record
 
     def _is_drafted_again(self, taken: CurrentMedication) -> bool:

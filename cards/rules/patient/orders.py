@@ -266,7 +266,10 @@ def medications_by_key(medications: Iterable[CurrentMedication]) -> dict[str, li
     found: dict[str, list[CurrentMedication]] = {}
     for one in medications:
         for key in one.medication.keys:
-            found.setdefault(key, []).append(one)
+            if key in found:
+                found[key].append(one)
+            else:
+                found[key] = [one]
     return found
 
 
@@ -282,7 +285,7 @@ def with_other_drafts(
             found[key] = [each for each in found[key] if each is not one]
     for one in drafted:
         for key in one.medication.keys:
-            found[key] = [*found.get(key, ()), one]
+            found[key] = [*found[key], one] if key in found else [one]
     return found
 
 

@@ -7,6 +7,7 @@ from cards.rules.patient.session import PatientSession
 from cards.text import format_number
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.resources import MedicationStatement
+from fhir.terminology.medications import Ingredient
 
 RECENT_START_DAYS = 30.0
 """What began within so many days is new to the patient (README of the rule tables, partner_new)."""
@@ -15,17 +16,25 @@ RECENT_START_DAYS = 30.0
 class PairContext:
     """The part of a rule's context that looks at other drugs; `partners` are those of the other side of a pair."""
 
-    __slots__ = ("drafted", "partners", "session", "trigger")
+    __slots__ = ("drafted", "fresh_only", "ingredient", "medication", "partners", "session", "trigger")
 
-    session: PatientSession
-    drafted: DraftMedication
-    partners: tuple[CurrentMedication, ...]
-    trigger: CompiledTrigger | None
-
-    @property
-    def medication(self) -> MedicationIdentity:
-        """What is drafted."""
-        return self.drafted.medication
+    def __init__(
+        self,
+        session: PatientSession,
+        drafted: DraftMedication,
+        ingredient: Ingredient,
+        *,
+        fresh_only: bool = False,
+        partners: tuple[CurrentMedication, ...] = (),
+        trigger: CompiledTrigger | None = None,
+    ) -> None:
+        self.session = session
+        self.drafted = drafted
+        self.medication = drafted.medication
+        self.ingredient = ingredient
+        self.fresh_only = fresh_only
+        self.partners = partners
+        self.trigger = trigger
 
     # The other side of a pair
 

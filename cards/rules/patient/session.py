@@ -1,13 +1,19 @@
 """One patient and the drafts of one session: what all rules share, each derived once and only when asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Self
 
 from cards.rules.patient import measurements
 from cards.rules.patient.medication_session import MedicationSession, newest_weight
 from cards.rules.patient.orders import DraftOrder
-from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
+from fhir.mapping.allergies import (
+    Allergy,
+    allergies,
+    allergies_by_ingredient,
+    allergy_to_class,
+    allergy_to_ingredient,
+)
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -45,6 +51,21 @@ class PatientSession(MedicationSession):
         if key not in self._conditions:
             self._conditions[key] = find_condition(self.record, key)
         return self._conditions[key]
+
+    @cached_property
+    def knows_conditions(self) -> bool:
+        """Whether the problem list was asked for."""
+        return self.record.was_requested("Condition")
+
+    @cached_property
+    def knows_allergies(self) -> bool:
+        """Whether the allergy list was asked for."""
+        return self.record.was_requested("AllergyIntolerance")
+
+    @cached_property
+    def allergies_by_ingredient(self) -> Mapping[str, Sequence[Allergy]]:
+        """The drug allergies and intolerances by the RxNorm codes of their ingredients."""
+        return allergies_by_ingredient(self.record)
 
     def is_allergic_to_ingredient(self, rxcui: str) -> bool:
         """Whether an allergy or intolerance to the ingredient is on the list."""

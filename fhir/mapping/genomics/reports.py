@@ -17,9 +17,10 @@ from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplo
 from fhir.mapping.genomics.tables import HLA_ALLELES
 from fhir.mapping.genomics.translation import translate
 from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
-from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.record.datatypes import parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
@@ -39,6 +40,11 @@ class GeneReadings(Struct, frozen=True):
 
     by_gene: dict[str, tuple[GeneReading, ...]]
     implications: tuple[GeneReading, ...]
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything is said."""
+        return bool(self.by_gene or self.implications)
 
 
 def gene_readings(record: PatientRecord) -> GeneReadings:
@@ -95,7 +101,7 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
         concept = condition.code
         if concept is None:
             continue
-        for gene, keys in _statements(concept):
+        for gene, keys in _statements(concept.words, tuple([(one.system, one.code) for one in concept.coding])):
             if gene in found:
                 continue
             found.add(gene)
@@ -106,22 +112,30 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
             yield GeneReading(gene, "diagnosis", keys, said, source, time, time, not doubt_of(condition))
 
 
-def _statements(concept: CodeableConcept) -> Iterator[tuple[str, tuple[str, ...]]]:
+@remembered("problems about genes", entries=2048, longest=300)
+def _statements(
+    words: str, codings: tuple[tuple[str | None, str | None], ...]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(_read_statements(words, codings))
+
+
+def _read_statements(
+    words: str, codings: tuple[tuple[str | None, str | None], ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
-    codes = [((coding.code or "").replace(".", "").upper(), SYSTEMS.get(coding.system or ""))
-             for coding in concept.coding]  # fmt: skip
-    for gene, icd10, snomed, key, words in _DIAGNOSES:
-        said = words.search(concept.words)
+    codes = [((code or "").replace(".", "").upper(), SYSTEMS.get(system or "")) for system, code in codings]
+    for gene, icd10, snomed, key, pattern in _DIAGNOSES:
+        said = pattern.search(words)
         if (
             any(code.startswith(icd10) for code, system in codes if system == "icd10")
             or any(code in snomed for code, system in codes if system == "snomed")
-            or (said is not None and is_of_patient(concept.words, said.start()))
+            or (said is not None and is_of_patient(words, said.start()))
         ):
             yield gene, (key,)
-    named = genes_named([concept.words])
-    if len(named) != 1 or named[0] == "G6PD" or _is_not_said_of_patient(concept.words):
+    named = genes_named([words])
+    if len(named) != 1 or named[0] == "G6PD" or _is_not_said_of_patient(words):
         return
-    said_of = translate(named[0], concept.words)
+    said_of = translate(named[0], words)
     if said_of:
         yield said_of[0].gene, said_of[0].keys
 

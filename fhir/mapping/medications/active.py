@@ -75,15 +75,19 @@ def _find_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 
 def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
-    replaced = _replaced(record)
+    replaced, medications = _replaced(record), record.medications
+    identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
     for request in record.medication_requests:
-        if _is_active(request, record) and _is_order(request) and _is_going_on(request, record):
-            if f"MedicationRequest/{request.id}" in replaced:
-                continue
-            found = _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
-            ordered.append(found.identity)
-            yield found
+        written = parse_time(request.authoredOn) if request.authoredOn else None
+        if _is_active(request, written, record) and _is_order(request) and _goes_on(request, written, record):
+            source = f"MedicationRequest/{request.id}"
+            if source not in replaced:
+                identity = identities.get(id(request))
+                if identity is None:
+                    identity = identities[id(request)] = identify(request, medications)
+                ordered.append(identity)
+                yield ActiveMedication(identity, source, written, request)
     for statement in record.medication_statements:
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
             found = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
@@ -91,11 +95,10 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
                 yield found
 
 
-def _is_active(request: MedicationRequest, record: PatientRecord) -> bool:
+def _is_active(request: MedicationRequest, written: FhirTime | None, record: PatientRecord) -> bool:
     """By its status; one that came without a status counts for a year (rules/duplicate.json, dates_missing)."""
     if request.status is not None:
         return request.status in _ON_REQUEST
-    written = _written(request)
     return written is not None and int(written.age_days(record.as_of_epoch)) <= _WITHOUT_STATUS_DAYS
 
 
@@ -159,8 +162,9 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
-    for source, order in _ever_taken(record):
-        ends = [period.end for period in _periods(order) if period.end]
+    for source, order in record.derive(_ever_taken):
+        periods = _periods(order)
+        ends = [period.end for period in periods if period.end] if periods else ()
         if not ends:
             continue
         last = max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
@@ -202,9 +206,13 @@ def _is_order(request: MedicationRequest) -> bool:
 
 
 def _is_going_on(order: Order, record: PatientRecord) -> bool:
+    return _goes_on(order, _written(order), record)
+
+
+def _goes_on(order: Order, written: FhirTime | None, record: PatientRecord) -> bool:
     """Neither over by its own dates nor written after `as_of`, which a chart that is replayed can hold."""
-    time = _written(order)
-    return not _is_over(order, record.as_of_epoch) and not (time is not None and time.is_after(record.as_of_epoch))
+    as_of = record.as_of_epoch
+    return not (_is_over(order, as_of) or (written is not None and written.is_after(as_of)))
 
 
 def _written(order: Order) -> FhirTime | None:
@@ -251,14 +259,16 @@ def _supply_end(dispense: MedicationDispense) -> float:
 def _periods(order: Order) -> Sequence[Period]:
     """When it is to be taken, by each instruction, else by the dispense; asked of every order of a chart."""
     if isinstance(order, MedicationRequest):
-        instructions, dispense = order.dosageInstruction, order.dispenseRequest
-        bounds = [
-            one.timing.repeat.boundsPeriod
-            for one in instructions
-            if one.timing is not None and one.timing.repeat is not None and one.timing.repeat.boundsPeriod is not None
-        ]
-        if bounds and len(bounds) == len(instructions):
-            return bounds
+        bounds = []
+        for one in order.dosageInstruction:
+            repeat = one.timing.repeat if one.timing is not None else None
+            if repeat is None or repeat.boundsPeriod is None:
+                break
+            bounds.append(repeat.boundsPeriod)
+        else:
+            if bounds:
+                return bounds
+        dispense = order.dispenseRequest
         return (dispense.validityPeriod,) if dispense is not None and dispense.validityPeriod is not None else ()
     if isinstance(order, MedicationStatement) and order.effectivePeriod is not None:
         return (order.effectivePeriod,)
@@ -335,22 +345,32 @@ def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTi
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
     found: dict[str, list[tuple[str, Order]]] = {}
-    for source, order in _ever_taken(record):
-        for rxcui in _identity(order, record).rxcuis:
-            found.setdefault(rxcui, []).append((source, order))
+    identities = record.derive(_no_identities_yet)
+    for entry in record.derive(_ever_taken):
+        identity = identities.get(id(entry[1])) or _identity(entry[1], record)
+        for rxcui in identity.rxcuis:
+            found.setdefault(rxcui, []).append(entry)
     return found
 
 
-def _ever_taken(record: PatientRecord) -> Iterator[tuple[str, Order]]:
-    for request in record.medication_requests:
-        if request.status in _WAS_TAKEN_REQUEST and _is_order(request):
-            yield f"MedicationRequest/{request.id}", request
-    for statement in record.medication_statements:
-        if statement.status in _WAS_TAKEN_STATEMENT:
-            yield f"MedicationStatement/{statement.id}", statement
-    for dispense in record.medication_dispenses:
-        if dispense.status in _GIVEN_OUT and _written(dispense) is not None:
-            yield f"MedicationDispense/{dispense.id}", dispense
+def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
+    """Every order, statement and dispense that means that the drug was taken, with its source."""
+    requests = [
+        (f"MedicationRequest/{one.id}", one)
+        for one in record.medication_requests
+        if one.status in _WAS_TAKEN_REQUEST and _is_order(one)
+    ]
+    statements = [
+        (f"MedicationStatement/{one.id}", one)
+        for one in record.medication_statements
+        if one.status in _WAS_TAKEN_STATEMENT
+    ]
+    dispenses = [
+        (f"MedicationDispense/{one.id}", one)
+        for one in record.medication_dispenses
+        if one.status in _GIVEN_OUT and _written(one) is not None
+    ]
+    return (*requests, *statements, *dispenses)
 
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:

@@ -4,7 +4,8 @@ The structured Dosage comes first; what it leaves open is taken from its words (
 multiplied by the strength of the product. Without a unit, a strength or a frequency the dose is unknown, and `problem`
 says why."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -335,40 +336,43 @@ def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
 # none.
 
 
+def _beside(kind: type[Struct], read: str) -> Callable[[object], object]:
+    return attrgetter(*(name for name in kind.__struct_fields__ if name not in read.split()))
+
+
+# What a plain order must not say; its order, additional words, route and kind of dose change no number.
+_REST_OF_DOSAGE = _beside(Dosage, "sequence text additionalInstruction timing asNeededBoolean route doseAndRate")
+_REST_OF_TIMING = _beside(Timing, "repeat")
+_REST_OF_REPEAT = _beside(TimingRepeat, "boundsDuration frequency period periodUnit")
+_REST_OF_DOSE = _beside(DoseAndRate, "type doseQuantity")
+_NO_REST = (
+    _REST_OF_DOSAGE(Dosage()), _REST_OF_TIMING(Timing()), _REST_OF_REPEAT(TimingRepeat()), _REST_OF_DOSE(DoseAndRate())
+)  # fmt: skip
+
+
 def plain_order(order: Order) -> PlainOrder | None:
     """What the order says; None where it says anything more that counts for the dose."""
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
-    if len(dosages) != 1:
-        return None
-    (dosage,) = dosages
+    dosage = dosages[0] if len(dosages) == 1 else Dosage()
     timing, stated = dosage.timing, dosage.doseAndRate
     if timing is None or timing.repeat is None or len(stated) != 1 or stated[0].doseQuantity is None:
         return None
-    often, dose, lasts = timing.repeat, stated[0].doseQuantity, timing.repeat.boundsDuration
-    repeat = (often.frequency, often.period, often.periodUnit)
-    same = Dosage(
-        sequence=dosage.sequence,
-        text=dosage.text,
-        additionalInstruction=dosage.additionalInstruction,
-        timing=_timing(repeat, lasts),
-        asNeededBoolean=dosage.asNeededBoolean,
-        route=dosage.route,
-        doseAndRate=(DoseAndRate(type=stated[0].type, doseQuantity=dose),),
-    )
-    if dosage != same:
+    often, dose = timing.repeat, stated[0].doseQuantity
+    if (_REST_OF_DOSAGE(dosage), _REST_OF_TIMING(timing), _REST_OF_REPEAT(often), _REST_OF_DOSE(stated[0])) != _NO_REST:
         return None
     given = supply_of(order) or DispenseRequest()
     supply = (_parts(given.quantity), _parts(given.expectedSupplyDuration), given.numberOfRepeatsAllowed)
     amount = (dose.value, dose.comparator, dose.unit, dose.code)
-    return dosage.text, dosage.asNeededBoolean, amount, repeat, _parts(lasts), supply
+    how_often = (often.frequency, often.period, often.periodUnit)
+    return dosage.text, dosage.asNeededBoolean, amount, how_often, _parts(often.boundsDuration), supply
 
 
 def order_of(plain: PlainOrder) -> MedicationRequest:
     """An order that says just this."""
-    words, as_needed, dose, repeat, lasts, (quantity, days, refills) = plain
+    words, as_needed, dose, (often, period, unit), lasts, (quantity, days, refills) = plain
     dosage = Dosage(
         text=words,
-        timing=_timing(repeat, _quantity(lasts)),
+        timing=Timing(repeat=TimingRepeat(_quantity(lasts), frequency=often, period=period, periodUnit=unit)),
         asNeededBoolean=as_needed,
         doseAndRate=(DoseAndRate(doseQuantity=_quantity(dose)),),
     )
@@ -393,8 +397,3 @@ def _parts(quantity: Quantity | None) -> _Quantity | None:
 
 def _quantity(parts: _Quantity | None) -> Quantity | None:
     return None if parts is None else Quantity(*parts)
-
-
-def _timing(repeat: _Repeat, lasts: Quantity | None) -> Timing:
-    frequency, period, unit = repeat
-    return Timing(repeat=TimingRepeat(boundsDuration=lasts, frequency=frequency, period=period, periodUnit=unit))

@@ -116,7 +116,7 @@ def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIden
     >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
     'metformin'
     """
-    codings = tuple((coding.system, coding.code, coding.display) for coding in concept.coding)
+    codings = tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])
     return _identify_texts(concept.text, name, codings)
 
 
@@ -328,8 +328,9 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
 
 def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
     """The route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
-    said = {said_route(dosage.text or "") for dosage in dosages}
-    route = said.pop() if len(said) == 1 else None
+    route = said_route(dosages[0].text or "")
+    if len(dosages) > 1 and any(said_route(dosage.text or "") != route for dosage in dosages[1:]):
+        return identity
     if route is None:
         return identity
     known = identity.by_route.get((route,))

@@ -11,11 +11,11 @@ from cards.rules.conditions.condition import (
     all_of,
     any_of,
     at_least,
-    constant,
     less_than,
     members,
     none_of,
     only,
+    settled,
 )
 from cards.rules.language.rule import RuleError
 
@@ -83,7 +83,7 @@ _COUNT_LESS_THAN = _count(
 
 def _constant(word: str, answer: bool) -> Condition:
     def read(spec: Spec) -> Predicate:
-        return constant((only(spec, word)[word] is True) is answer)
+        return settled((only(spec, word)[word] is True) is answer)
 
     return Condition(word, word, read, {"const": True}, lambda _spec: word)
 

@@ -17,13 +17,13 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
-    always_possible,
     comparison,
     flag,
     members,
     needs,
     no_facts,
     only,
+    settled,
 )
 from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.language.trigger import Selector
@@ -47,15 +47,15 @@ def _of_drugs(
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
     uses: frozenset[str] = frozenset({"active"}),
     needed: DataNeeds = MEDICATIONS,
-    is_possible: Callable[[Selector, MedicationIdentity, bool], bool] | None = None,
+    for_drug: Callable[[Selector, MedicationIdentity, bool], Predicate | None] | None = None,
 ) -> Condition:
     """A word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(only(spec, word)[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
-        possible = always_possible if is_possible is None else partial(is_possible, selector)
-        return Predicate(lambda context: test(context, selector), listed, uses, is_possible=possible)
+        narrow = for_drug and partial(for_drug, selector)
+        return Predicate(lambda context: test(context, selector), listed, uses, for_drug=narrow)
 
     return Condition(word, meaning, read, SELECTED, lambda spec: said.format(selected(spec[word])), needed)
 
@@ -67,7 +67,7 @@ _DRAFT = _of_drugs(
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
     uses=frozenset(),
     needed=NO_NEEDS,
-    is_possible=lambda selector, medication, _has_partner: selector.matches(medication),
+    for_drug=lambda selector, medication, _has_partner: settled(selector.matches(medication)),
 )
 _ACTIVE = _of_drugs(
     "active",
@@ -144,12 +144,18 @@ _LONG_TERM = Condition(
 
 # Pairs
 
+
+def _on_one_side(selector: Selector, medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
+    is_drafted = selector.matches(medication)
+    return None if has_partner and not is_drafted else settled(is_drafted)
+
+
 _PARTNER_ON = _of_drugs(
     "partner_on",
     RuleContext.pair_has,
     "{} is one of the two",
     "in a pair: the draft or the partner is such a drug",
-    is_possible=lambda selector, medication, has_partner: has_partner or selector.matches(medication),
+    for_drug=_on_one_side,
 )
 _PARTNER_NEW = flag(
     "partner_new",

@@ -38,10 +38,12 @@ _NOT_RECORDED = "reaction not recorded"
 
 def to_draft(context: RuleContext) -> Sequence[Allergy]:
     """The entries about an ingredient of the draft."""
-    record = context.session.record
-    if len(context.medication.rxcuis) == 1:
-        return allergies_to_ingredient(record, context.medication.rxcuis[0])
-    found = (one for rxcui in context.medication.rxcuis for one in allergies_to_ingredient(record, rxcui))
+    known, drafted = context.session.allergies_by_ingredient, context.medication.rxcuis
+    if known.keys().isdisjoint(drafted):
+        return ()
+    if len(drafted) == 1:
+        return known[drafted[0]]
+    found = (one for rxcui in drafted for one in known.get(rxcui, ()))
     return list({one.source: one for one in found}.values())
 
 
@@ -76,7 +78,7 @@ def _reacts(spec: Spec) -> Predicate:
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
 
     def meant(context: RuleContext) -> Sequence[Allergy]:
-        return entries(context) and [
+        return [
             one
             for one in entries(context)
             if not (grades and one.grade not in grades)
@@ -95,10 +97,10 @@ def _reacts(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         if not entries(context):  # as in most charts
-            return False if context.session.record.was_requested("AllergyIntolerance") else None
+            return False if context.session.knows_allergies else None
         if matching(context):
             return True
-        if not context.session.record.was_requested("AllergyIntolerance"):
+        if not context.session.knows_allergies:
             return None
         is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in meant(context))
         return None if is_open else False

@@ -21,6 +21,7 @@ from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, p
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, phrase
+from cards.rules.patient.pair_context import meant_name
 from cards.text import format_number
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
@@ -55,7 +56,7 @@ def _all_of(risks: Risks) -> Placeholder:
 def _names(selector: Selector, context: RuleContext) -> list[str]:
     """Such drugs by ingredient, drafted and taken."""
     own = [one.name for one in selector.members(context.medication)] if selector.matches(context.medication) else []
-    return list(dict.fromkeys([*own, *(str(fact.value) for fact in context.medication_facts(selector))]))
+    return list(dict.fromkeys([*own, *(meant_name(selector, one) for one in context.taken(selector))]))
 
 
 def _drugs(selector: Selector) -> Placeholder:

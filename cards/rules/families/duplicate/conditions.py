@@ -6,7 +6,7 @@ Acetaminophen beyond the limit is brought back to 3 g.
 import re
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, floor_comparison, members, only
+from cards.rules.conditions.condition import FALSE, Condition, Predicate, Spec, Truth, floor_comparison, members, only
 from cards.rules.conditions.vocabulary import compared
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.language.rule import OrderChange, Sig
@@ -113,10 +113,10 @@ def _daily_total_mg(spec: Spec) -> Predicate:
         own = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
         return [*own, *(_dose_fact(one, rxcui) for one in counted(context, rxcui))]
 
-    def holds_it(medication: MedicationIdentity, _has_partner: bool) -> bool:
-        return medication.has(rxcui)
+    def for_drug(medication: MedicationIdentity, _has_partner: bool) -> Predicate | None:
+        return None if medication.has(rxcui) else FALSE
 
-    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits, is_possible=holds_it)
+    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits, for_drug=for_drug)
 
 
 def _dose_fact(one: CurrentMedication, rxcui: str) -> Fact:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cards.rules.conditions.condition import (
     BOOLEAN,
+    FALSE,
     Condition,
     Predicate,
     Spec,
@@ -11,7 +12,7 @@ from cards.rules.conditions.condition import (
     members,
     no_facts,
     only,
-    with_partner,
+    settled,
 )
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
@@ -33,6 +34,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import classes_of
 
 # rules/duplicate.json, table scope, classes_checked; what each is called in a sentence.
@@ -100,6 +102,10 @@ def _shares_ingredient(context: RuleContext) -> bool:
     return bool(set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis))
 
 
+def _false_without_partner(_medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
+    return None if has_partner else FALSE
+
+
 def _duplicate(spec: Spec) -> Predicate:
     wanted = only(only(spec, "duplicate")["duplicate"], "level", "overlap_days_ge")
     level, least = wanted.get("level"), float(wanted.get("overlap_days_ge", 0))
@@ -113,7 +119,7 @@ def _duplicate(spec: Spec) -> Predicate:
             return shared_class(context) is not None
         return _shares_ingredient(context) and overlap_days(context) >= least
 
-    return Predicate(test, no_facts, frozenset({"active"}), is_possible=with_partner)
+    return Predicate(test, no_facts, frozenset({"active"}), for_drug=_false_without_partner)
 
 
 def _duplicate_wording(spec: Spec) -> str:
@@ -122,8 +128,16 @@ def _duplicate_wording(spec: Spec) -> str:
     return f"the same {wanted['level']}{together}"
 
 
-def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext], bool]) -> Condition:
-    """A condition about the draft and the partner that is looked at; false where there is none."""
+def _of_partner(
+    word: str,
+    meaning: str,
+    holds: Callable[[RuleContext], bool],
+    can_hold: Callable[[MedicationIdentity], bool] = lambda _medication: True,
+) -> Condition:
+    """A condition about the draft and the partner that is looked at; false where there is none.
+
+    `can_hold`: whether it can be true of the drafted medication beside any partner.
+    """
 
     def read(spec: Spec) -> Predicate:
         wanted = only(spec, word)[word]
@@ -131,7 +145,10 @@ def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext], bool]) -
         def test(context: RuleContext) -> Truth:
             return bool(context.partners) and holds(context) is wanted
 
-        return Predicate(test, no_facts, frozenset({"active"}), is_possible=with_partner)
+        def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
+            return None if has_partner and can_hold(medication) else settled(has_partner and not wanted)
+
+        return Predicate(test, no_facts, frozenset({"active"}), for_drug=for_drug)
 
     return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), MEDICATIONS)
 
@@ -160,12 +177,20 @@ def _is_topical_and_swallowed(context: RuleContext) -> bool:
     return is_topical_and_swallowed(context.medication, context.partners[0].medication)
 
 
+def _is_local(medication: MedicationIdentity) -> bool:
+    return medication.systemic is False
+
+
 def _are_both_local(context: RuleContext) -> bool:
-    return context.medication.systemic is False and context.partners[0].medication.systemic is False
+    return _is_local(context.medication) and _is_local(context.partners[0].medication)
+
+
+def _is_of_class_left_out(medication: MedicationIdentity) -> bool:
+    return not medication.classes.isdisjoint(_NOT_DUPLICATES)
 
 
 def _is_left_out(context: RuleContext) -> bool:
-    return bool(context.medication.classes & _NOT_DUPLICATES)
+    return _is_of_class_left_out(context.medication)
 
 
 def _is_single_drug(context: RuleContext) -> bool:
@@ -191,6 +216,10 @@ def _total(context: RuleContext) -> str:
 def _count(context: RuleContext) -> str:
     number = 1 + len(counted(context, ACETAMINOPHEN))
     return "in this order" if number == 1 else f"across {number} orders"
+
+
+def _holds_acetaminophen(medication: MedicationIdentity) -> bool:
+    return medication.has(ACETAMINOPHEN)
 
 
 def _is_in_the_sum(context: RuleContext) -> bool:
@@ -292,14 +321,22 @@ FAMILY = Family(
         _of_partner(
             "topical_and_swallowed", "one acts where it is put, the other is swallowed", _is_topical_and_swallowed
         ),
-        _of_partner("both_local", "both act only where they are put", _are_both_local),
-        _of_partner("left_out", "the drug is of a class that is not counted as a duplicate", _is_left_out),
+        _of_partner("both_local", "both act only where they are put", _are_both_local, _is_local),
+        _of_partner(
+            "left_out", "the drug is of a class that is not counted as a duplicate", _is_left_out, _is_of_class_left_out
+        ),
         _of_partner(
             "in_the_sum",
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
+            _holds_acetaminophen,
         ),
-        _of_partner("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
+        _of_partner(
+            "in_mixtures",
+            "only acetaminophen is shared, in different mixtures",
+            _is_in_mixtures,
+            _holds_acetaminophen,
+        ),
         _of_partner("single_drug", "the partner holds one ingredient", _is_single_drug),
         _of_partner("switch_in_progress", "the other order has a known end in the next 14 days", _is_switch),
     ),

@@ -59,7 +59,7 @@ class Advice(Struct, frozen=True):
 def results_for(record: PatientRecord, drug_genes: Sequence[str], rxcuis: Sequence[str]) -> dict[str, GeneResult]:
     """The results of these genes, with the therapeutic implications about these drugs; a gene without one is not in."""
     found = gene_readings(record)
-    if not found.by_gene and not found.implications:
+    if not found.has_any:
         return {}
     implied = implied_readings(found, rxcuis, drug_genes)
     results = {
@@ -76,6 +76,8 @@ def knows_results(record: PatientRecord) -> bool:
 
 def advice_of(context: RuleContext) -> Advice | None:
     """The advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
+    if not gene_readings(context.session.record).has_any:  # as in most charts
+        return None
     key = ("genes", context.drafted.draft.name, context.ingredient.rxcui)
     return context.session.derive(key, lambda: _advise(context, GENE_DRUGS[context.ingredient.rxcui]))
 
