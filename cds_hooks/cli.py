@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import sys
 from typing import Annotated
 
@@ -118,6 +119,9 @@ def main() -> None:
     not trusted, and a file that is not there or has another form, with exit code 1.
     """
     atexit.register(_leave_garbage)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the program (`>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
     try:
         app()
     except Exception as error:

@@ -15,6 +15,7 @@ import orjson
 from msgspec import Struct
 
 from cds_hooks.approvals.statements import ApprovalRefused
+from models_onnx.artifact.keys import new_private_file
 
 FORMAT: Final = "cds-hooks-onnx/signed/1"
 MOST_BYTES: Final = 1_000_000
@@ -55,7 +56,7 @@ def write_signed(file: Path, details: Sequence[dict[str, Any]]) -> None:
     """
     content = orjson.dumps({"format": FORMAT, "acts": list(details)}, option=orjson.OPT_INDENT_2)
     try:
-        with file.open("xb") as opened:
+        with new_private_file(file) as opened:
             opened.write(content + b"\n")
     except FileExistsError as error:
         raise ApprovalRefused(f"{file} is there already; nothing was changed") from error

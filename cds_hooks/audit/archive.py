@@ -30,7 +30,7 @@ from cds_hooks.storage.entries import feedback_hash, outcome_hash, write_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, outcomes, removals
-from models_onnx.artifact.keys import Keys, Signer
+from models_onnx.artifact.keys import Keys, Signer, new_private_file
 
 EVENT: Final = "archive"
 _FORMAT: Final = 1
@@ -221,7 +221,7 @@ def removed_spans(url: str) -> dict[str, list[Span]]:
 
 
 def _write(url: str, wanted: _Wanted, file: Path, client: str, before: int) -> str:
-    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as raw:
+    with new_private_file(file) as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
             packed.write(orjson.dumps({"archive": _FORMAT, "client": client, "before": before}) + b"\n")
             for name, sequences in (("decisions", wanted.decisions), *wanted.entries.items()):

@@ -24,6 +24,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
+from models_onnx.artifact.keys import new_private_file
 
 ExportForm = Literal["ndjson", "csv", "fhir"]
 
@@ -35,11 +36,14 @@ _CSV: Final = (
 
 
 def back_up(url: str, file: Path) -> int:
-    """Writes every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read."""
+    """Writes every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read.
+
+    Where it cannot be finished there is no file.
+    """
     for (version,) in read_rows(url, select(literal_column("version_num")).select_from(text("alembic_version"))):
         refuse_newer(version)
     rows = 0
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
+    with new_private_file(file) as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
             packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
             for table in _TABLES:

@@ -17,6 +17,7 @@ from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.keys import NotAnObject, read_key_set, read_object
 from cds_hooks.security.outbound import FhirBase, OutboundClient
 from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames, TrustFile, TrustFileError, read_trust_file
+from models_onnx.artifact.keys import new_private_file
 
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
@@ -43,8 +44,8 @@ def write_beginning(path: Path) -> None:
     Raises:
         FileExistsError: the file exists already.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(BEGINNING)
+    with new_private_file(path) as file:
+        file.write(BEGINNING.encode())
 
 
 def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames = ANY_NAME) -> TrustFile:

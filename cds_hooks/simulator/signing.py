@@ -1,7 +1,6 @@
 """The client's side of authentication, for tests and trials: makes a key pair and signs tokens with it."""
 
 import json
-import os
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from cds_hooks.security.keys import ALGORITHMS, NotAnObject, read_object
+from models_onnx.artifact.keys import new_private_file
 
 SigningAlgorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
 _RSA_BITS: Final = 3072
@@ -55,10 +55,9 @@ def new_key(issuer: str, algorithm: SigningAlgorithm = "ES384", kid: str | None 
 
 def write_key(key: SigningKey, path: Path) -> None:
     """Writes the private key to a new file that only its owner can read; FileExistsError where there is one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"issuer": key.issuer, "key": key.jwk}, file, indent=2)
-        file.write("\n")
+    content = json.dumps({"issuer": key.issuer, "key": key.jwk}, indent=2) + "\n"
+    with new_private_file(path) as file:
+        file.write(content.encode())
 
 
 def read_key_file(path: Path) -> SigningKey:

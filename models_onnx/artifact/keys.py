@@ -10,10 +10,11 @@ import binascii
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from msgspec import Struct
 
@@ -116,13 +117,29 @@ def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Made readable for its owner alone before anything is in it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
     signer = Signer(private, name)
-    public_file(path).write_text(key_file(signer.public), encoding="utf-8")
+    with new_private_file(path) as file:
+        file.write(pem)
+        public_file(path).write_text(key_file(signer.public), encoding="utf-8")
     return signer, True
+
+
+@contextmanager
+def new_private_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
+
+    Half a key or half a backup under its final name would be taken for a whole one.
+
+    Raises:
+        FileExistsError: There is a file already, which stays as it is.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield cast(BinaryIO, file)
+    except BaseException:  # an interrupt, too
+        path.unlink(missing_ok=True)
+        raise
 
 
 def read_signer(path: Path, name: str) -> Signer:

@@ -4,6 +4,8 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,24 @@ def test_a_backup_is_restored_into_the_other_database_and_its_seals_hold(
     found = audit(target, read_seals(seals, {signer.public.id: signer.public}))
     assert (found.decisions, found.unsealed) == (6, 3)
     assert [one for one in found.findings if "put in afterwards" not in one] == []
+
+
+def test_a_backup_that_cannot_be_finished_is_no_file(sqlite_url: str, tmp_path: Path) -> None:
+    _write(sqlite_url)
+    file = tmp_path / "backup.xz"
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")  # the last table that is read
+        connection.commit()
+        with pytest.raises(RecordUnavailable):
+            back_up(sqlite_url, file)
+        assert not file.exists()
+        connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
+        connection.commit()
+    assert back_up(sqlite_url, file) == 6
+    whole = file.read_bytes()
+    with pytest.raises(FileExistsError):
+        back_up(sqlite_url, file)
+    assert file.read_bytes() == whole
 
 
 def test_a_torn_backup_restores_nothing(sqlite_url: str, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -115,3 +117,11 @@ def test_a_window_in_which_there_is_no_record_is_refused(until: str, tmp_path: P
     answer = CliRunner().invoke(cli.app, ["monitor", "report", "--until", until, "--database", url])
     assert answer.exit_code == 2
     assert f"--until {until}: write a date as 2026-11-20" in answer.output
+
+
+def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cds_hooks", "model", "list"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

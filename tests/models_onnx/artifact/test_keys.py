@@ -2,7 +2,10 @@
 
 import base64
 import json
+import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,27 @@ def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> No
     assert first.public == again.public
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert trusted_keys(public_file(path))[first.public.id] == first.public
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What is written beyond so many bytes fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("most", [50, 125])  # neither half fits, the private half does
+def test_a_key_that_cannot_be_written_whole_is_no_key(tmp_path: Path, most: int) -> None:
+    path = tmp_path / "key.pem"
+    with files_of_at_most(most), pytest.raises(OSError, match="too large"):
+        local_signer(path, "somebody with a name that is long enough")
+    assert not path.exists()
+    _, made = local_signer(path, "me")
+    assert made
 
 
 def test_a_signature_is_of_its_message_and_key_only() -> None:
