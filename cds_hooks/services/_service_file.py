@@ -25,6 +25,7 @@ SUFFIX = ".service.toml"
 MODEL_PLACES = {"estimate": "99 in 100 had it (range 99–99)", "higher": "99"}
 EQUATION_PLACES = {"value": "99.99 mL/min/1.73", "band": "x" * 20}
 
+_TEXTS = ("title", "description", "usage_requirements", "summary", "seen", "alike", "closing")
 _ORDERING = re.compile(r"^(?:order|plan|refer|schedule)\b", re.IGNORECASE)
 
 _Words = Annotated[str, Meta(min_length=1, max_length=400)]
@@ -154,9 +155,25 @@ def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
         yield "least is not given: the value of the equation from which a card is shown", "equation"
     yield from _condition_faults(declared)
     yield from _summary_faults(declared)
+    yield from _unseen_faults(declared)
     for name, text in declared.sentences:
         for fault in unsafe_words(text):
             yield f"{name}: {fault} (wording rules of gate G13)", name
+
+
+def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
+    """Texts that nobody can read as they stand: blank, with hidden characters, or with a place that nobody fills."""
+    texts = [(name, getattr(declared, name)) for name in _TEXTS]
+    texts += [(name, getattr(order, name)) for order in declared.orders for name in ("label", "text")]
+    texts += [("words", word) for word in (declared.already_done.words if declared.already_done is not None else ())]
+    for name, text in texts:
+        hidden = next((each for each in text if not each.isprintable()), None)
+        if not text.strip():
+            yield f"{name} has no words", name
+        elif hidden is not None:
+            yield f"{name} has a character that cannot be seen (U+{ord(hidden):04X})", name
+        elif name != "summary" and {"{", "}"} & set(text):
+            yield f"{name} has braces: only the summary has places for the result", name
 
 
 def _condition_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:

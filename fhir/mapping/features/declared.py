@@ -8,6 +8,7 @@ any other: training, the server and scoring read it by the same function, and pr
 import re
 import tomllib
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
 
 FILE = "features.toml"
+_LEAST_FACTOR = 1e-12  # from pg to g; beyond it values of any size become 0 or more than a number can be
 _LOINC_CODE = re.compile(r"\d{1,5}-\d")
 _Text = Annotated[str, Meta(min_length=1, max_length=120)]
 
@@ -60,8 +62,10 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     declared = _read(path)
-    for said in declared:
+    for number, said in enumerate(declared):
         fault = next(_faults(said), None)
+        if any(said.name == other.name for other in declared[:number]):
+            fault = "it is declared twice"
         if fault is not None:
             raise FeatureFault(f"{FILE}: {said.name}: {fault}")
         known = FEATURES.get(said.name)
@@ -78,10 +82,10 @@ def _read(path: Path) -> tuple[DeclaredFeature, ...]:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).feature
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise FeatureFault(f"{FILE} cannot be read ({type(error).__name__})") from error
-    except ValueError as error:
-        raise FeatureFault(f"{FILE} is not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise FeatureFault(f"{FILE}: {str(error).replace('`', '')}") from error
+    except ValueError as error:
+        raise FeatureFault(f"{FILE} is not valid TOML: {error}") from error
 
 
 def _faults(said: DeclaredFeature) -> Iterator[str]:
@@ -100,7 +104,17 @@ def _faults(said: DeclaredFeature) -> Iterator[str]:
             yield f"LOINC {code} is the analyte {known.key} of the tables: write analyte = {known.key!r}"
     if said.low is not None and said.high is not None and said.low >= said.high:
         yield f"the plausible range {said.low:g} to {said.high:g} is empty"
-    yield from (f"the factor of {unit} is not above 0" for unit, factor in said.also_in.items() if not factor > 0)
+    if not all(isfinite(limit) for limit in (said.low, said.high) if limit is not None):
+        yield "low and high are numbers: without an end of its range no value is refused"
+    yield from (
+        f"the factor of {unit} is not a number above 0 with which values can be converted"
+        for unit, factor in said.also_in.items()
+        if not _LEAST_FACTOR <= factor <= 1 / _LEAST_FACTOR
+    )
+    texts = {"words": (said.words,), "evidence": (said.evidence,), "unit": (said.unit or "",), "also_in": said.also_in}
+    for name, found in texts.items():
+        if not all(each.strip() and each.isprintable() for each in found):
+            yield f"{name} is blank, or has a character that cannot be seen"
 
 
 def _made(said: DeclaredFeature) -> Measured:

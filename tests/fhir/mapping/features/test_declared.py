@@ -130,7 +130,15 @@ def test_without_the_file_nothing_is_declared(tmp_path: Path) -> None:
         ("33959-8", "2823-3", "LOINC 2823-3 is the analyte potassium of the tables: write analyte = 'potassium'"),
         ('unit = "ng/mL"', "", "unit is missing"),
         ("high = 1000.0", "high = 0.01", "the plausible range 0.01 to 0.01 is empty"),
-        ("= 1.0", "= -1.0", "the factor of ug/L is not above 0"),
+        ("= 1.0", "= -1.0", "the factor of ug/L is not a number above 0"),
+        ("= 1.0", "= inf", "the factor of ug/L is not a number above 0"),
+        ("= 1.0", "= nan", "the factor of ug/L is not a number above 0"),
+        ("= 1.0", "= 1e-320", "the factor of ug/L is not a number above 0"),
+        ('"ug/L" =', '" " =', "also_in is blank"),
+        ('unit = "ng/mL"', 'unit = " "', "unit is blank"),
+        ('words = "P', 'words = "\\u202eP', "words is blank, or has a character that cannot be seen"),
+        ("high = 1000.0", "high = inf", "low and high are numbers"),
+        ("low = 0.01", "low = nan", "low and high are numbers"),
         ("window_days = 2", "window_days = 0", "window_days"),
         ("window_days = 2", "windows = 2", "windows"),
         ("window_days = 2", 'window_days = 2\nanalyte = "potassium"', "loinc is that of the analyte potassium"),
@@ -146,3 +154,10 @@ def test_a_mistake_is_one_sentence(old: str, new: str, said: str, tmp_path: Path
         declared(tmp_path, PROCALCITONIN.replace(old, new, 1))
     assert said in str(refused.value)
     assert str(refused.value).startswith("features.toml")
+
+
+def test_a_feature_is_declared_once(tmp_path: Path) -> None:
+    with pytest.raises(FeatureFault, match="procalcitonin_ng_ml: it is declared twice"):
+        declared(tmp_path, PROCALCITONIN + PROCALCITONIN)
+    with pytest.raises(FeatureFault, match=r"^features.toml: Expected str \| null, got int"):
+        declared(tmp_path, PROCALCITONIN.replace('"ng/mL"', "3"))
