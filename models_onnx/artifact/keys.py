@@ -13,8 +13,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
+from io import BufferedRandom
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -125,7 +126,7 @@ def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
 
 
 @contextmanager
-def new_private_file(path: Path) -> Iterator[BinaryIO]:
+def new_private_file(path: Path) -> Iterator[BufferedRandom]:
     """A new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
 
     Half a key or half a backup under its final name would be taken for a whole one.
@@ -136,7 +137,7 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            yield cast(BinaryIO, file)
+            yield file
     except BaseException:  # an interrupt, too
         path.unlink(missing_ok=True)
         raise
