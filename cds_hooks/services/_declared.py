@@ -36,6 +36,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
 from fhir.mapping.stays import current_stay
+from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CONDITION_GROUPS
 from models_onnx.discovery import DeclaringFile
@@ -163,7 +164,7 @@ class _ModelAdvisor(Struct, frozen=True):
             lambda number: suggestion_uuid(uuid, number),
             call.explain_url,
             call.model_url(found.manifest.id),
-            [refusal for refusal in call.record.refusals if refusal.analyte],
+            [refusal for refusal in call.record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
         )
 
 

@@ -26,6 +26,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, Missing, map_features
 from fhir.mapping.stays import stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
 from models_onnx.serving.eligibility import not_in_population
@@ -184,7 +185,7 @@ def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
         lambda number: suggestion_uuid(uuid, number),
         call.explain_url,
         call.model_url(found.manifest.id),
-        [refusal for refusal in record.refusals if refusal.analyte],
+        [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
     )
 
 

@@ -93,7 +93,8 @@ class RecordReleased(RecordError):
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
-STATUS_NEVER_USED = frozenset({"entered-in-error", "cancelled"})
+ENTERED_IN_ERROR = "entered-in-error"
+STATUS_NEVER_USED = frozenset({ENTERED_IN_ERROR, "cancelled"})
 UNDATED = float("inf")
 """The epoch second of what has no date: before everything else, because it is refused and named."""
 # Where the offset begins in 2026-11-20T09:00:00+01:00; a date alone has none.
@@ -263,7 +264,7 @@ def measure(
     observation, part, code = coded
     status = observation.status
     if status in STATUS_NEVER_USED:
-        return None
+        return _withdrawn(analyte, coded)
     quantity = part.valueQuantity
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
@@ -322,6 +323,14 @@ def _converted(
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _refuse(analyte, coded, "implausible", f"{charted:g} {unit} is outside the plausible range")
     return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
+
+
+def _withdrawn(analyte: Analyte, coded: CodedPart) -> Refusal | None:
+    """A number that was entered in error is named, and is as absent as if it had never been there."""
+    observation, part, _ = coded
+    if observation.status != ENTERED_IN_ERROR or part.valueQuantity is None or part.valueQuantity.value is None:
+        return None
+    return _refuse(analyte, coded, ENTERED_IN_ERROR, "was entered in error")
 
 
 def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:

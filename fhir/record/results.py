@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import (
+    ENTERED_IN_ERROR,
     CodedPart,
     Measurement,
     OneSidedResult,
@@ -200,7 +201,10 @@ class AnalyteResults:
         return list(dict.fromkeys(one for one in found if one is not None))
 
     def refusals(self) -> list[Refusal]:
-        """The values that the questions so far have met and that cannot be used, newest first."""
+        """The values that the questions so far have met and that cannot be used, newest first.
+
+        What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
+        """
         if not self._refuses:
             return []
         outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
@@ -230,7 +234,7 @@ class AnalyteResults:
                 ordered = zip(self._newest_first(), self._recencies, strict=True)
                 self._at_once = [part for part, recency in ordered if recency == at]
                 return Found(outcome, tuple(dict.fromkeys(refused)))
-            if outcome is not None:
+            if outcome is not None and outcome.reason != ENTERED_IN_ERROR:
                 refused.append(outcome)
         if self._is_partial:
             raise NotKept(self._analyte.key)

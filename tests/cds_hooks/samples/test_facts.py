@@ -59,6 +59,7 @@ def test_the_disorder_is_refused_and_named() -> None:
     ]
     refused = {refusal.subject: refusal.reason for refusal in record.refusals if "creatinine" in refusal.subject}
     assert refused == {
+        "Observation/messy-record-creatinine-2": "entered-in-error",
         "Observation/messy-record-creatinine-3": "implausible",
         "Observation/messy-record-creatinine-4": "no-unit",
         "Observation/messy-record-creatinine-5": "unknown-unit",

@@ -86,7 +86,7 @@ def without(*codes: str) -> Change:
         for resource in resources(request):
             coded = {coding.get("code") for coding in resource.get("code", {}).get("coding", [])}
             if resource["resourceType"] == "Observation" and coded & set(codes):
-                resource["status"] = "entered-in-error"
+                resource["status"] = "cancelled"
 
     return change
 

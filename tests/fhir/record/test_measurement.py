@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir.record.results import Absent, Found
 from tests.fhir.record.charts import observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
@@ -120,6 +121,19 @@ def test_what_was_entered_in_error_is_no_fact(status: str) -> None:
     record = record_of(observation(CREATININE, 1.2, "mg/dL", status=status))
     assert record.newest("creatinine") is None
     assert record.observations == ()
+
+
+def test_a_number_that_was_entered_in_error_is_absent_and_named() -> None:
+    wrong = observation(CREATININE, 9.9, "mg/dL", "2026-11-01", status="entered-in-error", id="wrong")
+    alone = record_of(wrong)
+    assert alone.lookup("creatinine") == Absent()
+    assert [(each.subject, each.reason) for each in alone.refusals] == [("Observation/wrong", "entered-in-error")]
+    assert alone.refusals[0].text.endswith("was entered in error on 2026-11-01: not used.")
+    beside = record_of(wrong, observation(CREATININE, 1.2, "mg/dL", "2026-10-01"))
+    found = beside.lookup("creatinine")
+    assert isinstance(found, Found)
+    assert (found.measurement.value, found.refused) == (1.2, ())
+    assert [each.reason for each in beside.refusals] == ["entered-in-error"]
 
 
 def test_a_period_counts_by_its_end() -> None:
