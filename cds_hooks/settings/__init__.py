@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cds_hooks.settings.cards import CardSettings, ModelState
 from cds_hooks.settings.checks import SafeAddress, refuse_unknown
@@ -52,6 +52,18 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         default=ROOT.parent / "shared" / "spec",
         description="Folder of the official examples and the FHIR R4 schema, for tests.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic hands them over by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment. No `.env` file is read: it would be looked for in every field."""
+        return init_settings, env_settings
 
     @field_validator("as_of")
     @classmethod

@@ -23,7 +23,7 @@ ORDERS = "order-safety"
 @asynccontextmanager
 async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a fresh app whose record is in `folder`."""
-    configured = Settings(database_url=record_in(folder), **{"_env_file": None, **settings})
+    configured = Settings(database_url=record_in(folder), **settings)
     transport = httpx.ASGITransport(app=create_app(configured), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
         yield calls

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +79,22 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def counted(record: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The counts of the whole record, made once: to count thirteen thousand decisions takes half a second."""
+    file = tmp_path_factory.mktemp("counted") / "m.sqlite3"
+    CountBook(file).read(record)
+    return file
+
+
+@pytest.fixture
+def counts(counted: Path, tmp_path: Path) -> Path:
+    """Counts of one's own that go on where these stopped."""
+    for each in counted.parent.iterdir():
+        shutil.copy(each, tmp_path)
+    return tmp_path / counted.name
+
+
 def run(record: str, counts: Path, *more: str) -> Result:
     arguments = ["monitor", "report", "--until", LAST, "--days", "2", "--database", record, "--counts", str(counts)]
     return CliRunner().invoke(app, [*arguments, *more])
@@ -94,22 +111,22 @@ def test_each_fault_is_one_incident_with_its_client(record: str, tmp_path: Path)
     assert {each["family"] for each in found["north", "units"]["follows"]} <= {"input drift", "score drift"}
 
 
-def test_the_terminal_says_it_in_sentences(record: str, tmp_path: Path) -> None:
-    done = run(record, tmp_path / "m.sqlite3")
+def test_the_terminal_says_it_in_sentences(record: str, counts: Path) -> None:
+    done = run(record, counts)
     words = " ".join(done.stdout.split())
     assert "Incident, units. north: planning-conversation: the median of creatinine_mg_dl is" in words
     assert "Incident, feed. south: planning-conversation: 0 calls came where 480 were expected." in words
 
 
-def test_days_without_a_fault_end_with_0(record: str, tmp_path: Path) -> None:
-    done = run(record, tmp_path / "m.sqlite3", "--until", "2026-09-28")
+def test_days_without_a_fault_end_with_0(record: str, counts: Path) -> None:
+    done = run(record, counts, "--until", "2026-09-28")
     assert done.exit_code == 0, done.output
     assert "Incident" not in done.stdout
 
 
-def test_a_morning_is_held_against_the_hours_that_are_over(record: str, tmp_path: Path) -> None:
+def test_a_morning_is_held_against_the_hours_that_are_over(record: str, counts: Path) -> None:
     """Calls come from 8 to 16; at 11 `north` has sent as many as on other days up to then, `south` none."""
-    done = run(record, tmp_path / "m.sqlite3", "--days", "1", "--until", f"{LAST}T11:00", "--json")
+    done = run(record, counts, "--days", "1", "--until", f"{LAST}T11:00", "--json")
     feeds = [each for each in json.loads(done.stdout)["figures"] if each["family"] == "feed"]
     found = {(each["client"], each["subject"]): each for each in feeds}
     assert {found["north", name]["state"] for name in ("calls", "today")} == {"good"}
@@ -145,8 +162,8 @@ def test_nothing_of_a_patient_is_in_the_counts(record: str, tmp_path: Path) -> N
         (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_a_sentence(record: str, tmp_path: Path, more: list[str], words: str) -> None:
-    done = run(record, tmp_path / "m.sqlite3", *more)
+def test_what_cannot_be_used_is_said_in_a_sentence(record: str, counts: Path, more: list[str], words: str) -> None:
+    done = run(record, counts, *more)
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
 
@@ -200,29 +217,27 @@ def webhook() -> Iterator[Any]:
 
 
 def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
-    record: str, tmp_path: Path, webhook: Any
+    record: str, counts: Path, webhook: Any
 ) -> None:
-    file = tmp_path / "m.sqlite3"
     for _ in range(2):
-        assert run(record, file, "--notify", webhook.url).exit_code == 1
+        assert run(record, counts, "--notify", webhook.url).exit_code == 1
     assert [(each["event"], each["client"], each["family"]) for each in webhook.told] == [
         ("opened", "north", "units"),
         ("opened", "south", "feed"),
     ]
     assert "another unit may be sent" in webhook.told[0]["text"]
     webhook.told.clear()
-    assert run(record, file, "--notify", webhook.url, "--until", "2026-09-28").exit_code == 0
+    assert run(record, counts, "--notify", webhook.url, "--until", "2026-09-28").exit_code == 0
     assert {(each["event"], each["client"]) for each in webhook.told} == {("closed", "north"), ("closed", "south")}
 
 
-def test_what_the_webhook_did_not_take_is_told_again(record: str, tmp_path: Path, webhook: Any) -> None:
-    file = tmp_path / "m.sqlite3"
+def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Any) -> None:
     webhook.status = 500
-    done = run(record, file, "--notify", webhook.url)
+    done = run(record, counts, "--notify", webhook.url)
     assert done.exit_code == 2
     assert "the webhook answered 500" in " ".join(done.output.split())
     webhook.status, webhook.told[:] = 204, []
-    run(record, file, "--notify", webhook.url)
+    run(record, counts, "--notify", webhook.url)
     assert len(webhook.told) == 2
 
 
@@ -235,16 +250,16 @@ def test_what_the_webhook_did_not_take_is_told_again(record: str, tmp_path: Path
     ],
 )
 def test_an_option_for_others_that_cannot_be_used_is_named(
-    record: str, tmp_path: Path, more: list[str], words: str
+    record: str, counts: Path, more: list[str], words: str
 ) -> None:
-    done = run(record, tmp_path / "m.sqlite3", *more)
+    done = run(record, counts, *more)
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
 
 
-def test_prometheus_reads_the_textfile(record: str, tmp_path: Path) -> None:
+def test_prometheus_reads_the_textfile(record: str, tmp_path: Path, counts: Path) -> None:
     file = tmp_path / "monitor.prom"
-    run(record, tmp_path / "m.sqlite3", "--textfile", str(file))
+    run(record, counts, "--textfile", str(file))
     families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
     assert {tuple(each.labels.values()) for each in families["cds_monitor_incidents"].samples} == {
         ("north", "units"),
