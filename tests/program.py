@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,10 +13,14 @@ from typing import Final
 import pytest
 
 from cds_hooks.cli import main
+from cds_hooks.commands.lazy import Lazy
 from cds_hooks.settings import settings
 
 HERE: Final = Path()
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+_loaded: Final = cache(Lazy.load)
+"""The commands as they were made for the first run that needed each: to make one takes as long as most of them run."""
 
 
 def run_program(*words: str, folder: Path = HERE, environment: Mapping[str, str] = NOTHING) -> CompletedProcess[str]:
@@ -27,6 +32,7 @@ def run_program(*words: str, folder: Path = HERE, environment: Mapping[str, str]
     printed, complaint = _stream(), _stream()
     with pytest.MonkeyPatch.context() as changed, redirect_stdout(printed), redirect_stderr(complaint):
         changed.setattr(sys, "argv", ["cds-hooks", *words])
+        changed.setattr(Lazy, "load", _loaded)
         for name, value in environment.items():
             changed.setenv(name, value)
         changed.chdir(folder)
