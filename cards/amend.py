@@ -3,7 +3,6 @@
 Works on the decoded JSON, so that extensions and elements nobody here knows come back as they came.
 """
 
-import copy
 import math
 import re
 from datetime import datetime, timedelta
@@ -46,7 +45,7 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
     """A copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
     if change.part is not None:
         change = replace(change, sig=_part_of(change.part, drafted), part=None)
-    order: Json = copy.deepcopy(drafted.draft.resource)
+    order: Json = _copied(drafted.draft.resource)
     strength = _strength(drafted)
     product = _product(change, drafted, strength)
     if product is not None:
@@ -63,6 +62,16 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
     if change.start_in_hours is not None:
         _set_start(order, as_of + timedelta(hours=change.start_in_hours))
     return order
+
+
+def _copied(value: Any) -> Any:
+    """A copy of JSON: a tenth of the calls of `copy.deepcopy`, which keeps track of objects that are in it twice."""
+    if type(value) is dict:
+        return {name: _copied(each) if type(each) in _NESTED else each for name, each in value.items()}
+    return [_copied(each) if type(each) in _NESTED else each for each in value] if type(value) is list else value
+
+
+_NESTED = (dict, list)
 
 
 def _says_a_dose(sig: Sig) -> bool:
@@ -183,7 +192,7 @@ def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | 
 def _add_instruction(order: Json, sig: Sig) -> None:
     """A second instruction like the first, with its own dose and words."""
     first = order["dosageInstruction"][0]
-    dosage = copy.deepcopy(first)
+    dosage = _copied(first)
     dosage["timing"] = {"repeat": repeat(sig)}
     dosage["doseAndRate"] = [{"doseQuantity": milligrams(sig.dose_mg or 0.0)}]
     if "text" in dosage:

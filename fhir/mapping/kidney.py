@@ -134,7 +134,8 @@ def _of_stage(record: PatientRecord) -> KidneyEstimate | None:
 
 def _measured(record: PatientRecord) -> KidneyFunction:
     values = _newest_values(record)
-    fresh = [one for one in values if not _is_stale(record, one.measurement)]
+    most = _most_days(record)
+    fresh = [one for one in values if int(one.measurement.age_days(record.as_of_epoch)) <= most]
     bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))
     if bound is not None:
         return _judged(record, _of_bound(bound))
@@ -330,8 +331,12 @@ def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
 
 
 def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:
-    limit = MAX_AGE_DAYS_INPATIENT if is_inpatient(record) else MAX_AGE_DAYS
-    return int(measurement.age_days(record.as_of_epoch)) > limit
+    return int(measurement.age_days(record.as_of_epoch)) > _most_days(record)
+
+
+def _most_days(record: PatientRecord) -> int:
+    """How many days old a value may be."""
+    return MAX_AGE_DAYS_INPATIENT if is_inpatient(record) else MAX_AGE_DAYS
 
 
 def _nothing(record: PatientRecord) -> KidneyAbsence:

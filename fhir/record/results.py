@@ -181,6 +181,8 @@ class AnalyteResults:
 
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
+        if not self._parts:
+            return []
         self._read_through()
         ordered, recencies, times = newest_first(parts_since(self._parts, instant))
         recent = [(part, time) for part, at, time in zip(ordered, recencies, times, strict=True) if at >= instant]

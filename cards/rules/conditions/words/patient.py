@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -26,6 +27,7 @@ from cards.rules.patient.orders import order_text
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
@@ -202,6 +204,22 @@ _INDICATION = Condition(
 )
 
 
+class _Codes(NamedTuple):
+    """The codes of everything on the problem list, those of ICD-10 without the dot."""
+
+    icd10: frozenset[str]
+    snomed: frozenset[str]
+
+
+def _listed_codes(record: PatientRecord) -> _Codes:
+    concepts = [condition.code for condition in record.conditions if condition.code is not None]
+    codings = [(SYSTEMS.get(one.system or ""), (one.code or "").strip()) for each in concepts for one in each.coding]
+    return _Codes(
+        frozenset([code.replace(".", "").upper() for system, code in codings if system == "icd10"]),
+        frozenset([code for system, code in codings if system == "snomed"]),
+    )
+
+
 def _read_recent(spec: Spec) -> Predicate:
     inner = only(only(spec, "recent_problem")["recent_problem"], "icd10", "snomed", "within_days")
     prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
@@ -212,6 +230,9 @@ def _read_recent(spec: Spec) -> Predicate:
 
     def found(context: RuleContext) -> list[ConditionHit]:
         record = context.session.record
+        listed = record.derive(_listed_codes)
+        if codes.isdisjoint(listed.snomed) and not any(code.startswith(prefixes) for code in listed.icd10):
+            return []
         hits = []
         for condition in record.conditions:
             code = None if condition.code is None else _code_of(condition.code, prefixes, codes)

@@ -77,17 +77,16 @@ def _reacts(spec: Spec) -> Predicate:
     grades = frozenset(wanted.get("grade", ()))
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
 
-    def meant(context: RuleContext) -> Sequence[Allergy]:
+    def meant(listed: Sequence[Allergy], context: RuleContext) -> Sequence[Allergy]:
         return [
             one
-            for one in entries(context)
+            for one in listed
             if not (grades and one.grade not in grades)
             and not (wanted.get("allergic") and one.is_no_allergy)
             and not (wanted.get("other_ingredient") and not _is_of_another(one, context))
         ]
 
-    def matching(context: RuleContext) -> Sequence[Allergy]:
-        found = meant(context)
+    def matching(found: Sequence[Allergy]) -> Sequence[Allergy]:
         if found and pattern is not None:
             found = [one for one in found if any(pattern.search(text) for text in one.reactions)]
         if "worst" in wanted:
@@ -96,17 +95,19 @@ def _reacts(spec: Spec) -> Predicate:
         return found
 
     def test(context: RuleContext) -> Truth:
-        if not entries(context):  # as in most charts
+        listed = entries(context)
+        if not listed:  # as in most charts
             return False if context.session.knows_allergies else None
-        if matching(context):
+        found = meant(listed, context)
+        if matching(found):
             return True
         if not context.session.knows_allergies:
             return None
-        is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in meant(context))
+        is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in found)
         return None if is_open else False
 
     def facts(context: RuleContext) -> list[Fact]:
-        return [_fact(one) for one in matching(context)]
+        return [_fact(one) for one in matching(meant(entries(context), context))]
 
     return Predicate(test, facts, frozenset({"allergies"}))
 
