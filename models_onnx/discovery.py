@@ -64,7 +64,7 @@ class DeclaringFile(Struct, frozen=True):
             raise  # a model that must not be served is no fault of the declaration
         except SyntaxError as fault:
             raise self.fault(f"{fault.msg}: {(fault.text or '').strip()}", line=fault.lineno or 1) from fault
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:  # a file that ends the program declares nothing
             # str() of a KeyError puts its message into quotation marks
             text = fault.args[0] if isinstance(fault, KeyError) and fault.args else fault
             # the message of a ValueError is one of ours, a whole sentence; others need the name of their class

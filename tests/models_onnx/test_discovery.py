@@ -86,10 +86,11 @@ def test_a_package_without_the_inner_module_declares_nothing(package: Path) -> N
         ),
         ("PLAN = Plan(\n", r"^plans/bad\.py, line 2: '\(' was never closed: PLAN = Plan\($"),
         ("import plans.nothing\n", r"^plans/bad\.py, line 2: ModuleNotFoundError: No module named 'plans\.nothing'$"),
+        ("import sys\nsys.exit(0)\nPLAN = Plan('bad')\n", r"^plans/bad\.py, line 3: SystemExit: 0$"),
         ("\nPLAN = Plan(*{}['x'])\n", r"^plans/bad\.py, line 3: KeyError: x$"),
         ("PLAN = Plan(\n    'bad',\n    # why\n    'days' and -1,\n)\n", r"^plans/bad\.py, line 5: bad: -1 days$"),
     ],
-    ids=["nothing", "another-kind", "another-name", "syntax", "import", "exception", "contradiction"],
+    ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction"],
 )
 def test_what_is_wrong_is_said_with_file_and_line(package: Path, text: str, said: str) -> None:
     (package / "bad.py").write_text(IMPORTS + text)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -184,15 +185,30 @@ def _called(module: str, function: str, folder: str) -> Any:
         found = getattr(importlib.import_module(module), function)()
     except (ImportError, AttributeError) as problem:
         raise TrainingRefused(f"{module}:{function} cannot be called: {problem}") from problem
+    except (Exception, SystemExit) as problem:
+        # without the words of the error, which may hold a row of the table that the function reads
+        where = f"{module}.py, line {_line_in(problem, module)}"
+        raise TrainingRefused(f"{module}:{function} ended with {type(problem).__name__} ({where})") from problem
     finally:
         sys.path[:] = before
     return found
 
 
+def _line_in(problem: BaseException, module: str) -> int:
+    """The line of that file at which the error came up, or at which the file itself is wrong."""
+    if isinstance(problem, SyntaxError) and problem.lineno is not None:
+        return problem.lineno
+    lines = [line for frame, line in walk_tb(problem.__traceback__) if frame.f_globals.get("__name__") == module]
+    return (lines or [1])[-1]
+
+
 def _skops(path: Path, trusted: Sequence[str]) -> Any:
     from skops.io import get_untrusted_types, load
 
-    strange = sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS)
+    try:
+        strange = sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS)
+    except Exception as problem:
+        raise _not_of_skops(path, problem) from problem
     if strange:
         raise TrainingRefused(
             f"{path.name} holds types that are not trusted: {', '.join(strange)}. Look at each; then declare "
@@ -200,7 +216,18 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of another version of scikit-learn: the proof decides, not a warning
-        return load(path, trusted=[*trusted, *_HARMLESS])
+        try:
+            return load(path, trusted=[*trusted, *_HARMLESS])
+        except Exception as problem:
+            raise _not_of_skops(path, problem) from problem
+
+
+def _not_of_skops(path: Path, problem: Exception) -> TrainingRefused:
+    # torn, of another kind, or of a library of another version: each is another error of skops
+    return TrainingRefused(
+        f"{path.name} is no model that skops.io.dump wrote here and that its libraries can read "
+        f"({type(problem).__name__}); write it again where it was fitted"
+    )
 
 
 def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:

@@ -7,8 +7,10 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import lightgbm
 import numpy as np
@@ -262,6 +264,52 @@ def test_a_mistake_in_the_declaration_is_a_sentence(
     assert told.exit_code == 2
     assert said in told.output
     assert "Traceback" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def model():\n    raise RuntimeError('Ann Smith')\n", "ended with RuntimeError (_fit_bad.py, line 2)"),
+        ("def model():\n    return 1 / 0\n", "ended with ZeroDivisionError (_fit_bad.py, line 2)"),
+        ("import sys\nsys.exit(0)\n", "ended with SystemExit (_fit_bad.py, line 2)"),
+        ("x = 1\ndef model(:\n", "ended with SyntaxError (_fit_bad.py, line 2)"),
+        ("import nothing_like_this\n", "cannot be called: No module named 'nothing_like_this'"),
+        ("def model():\n    return None\n", "NoneType is no fitted model"),
+    ],
+)
+def test_a_function_that_returns_no_model_is_told_with_its_line(
+    code: str, said: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "_fit_bad", raising=False)
+    path = declare(tmp_path, "Fitted('_fit_bad:model', trained_on='others')")
+    (tmp_path / "_fit_bad.py").write_text(code)
+    told = run("adopt", "_fit_bad:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    assert told.exit_code == 2
+    assert said in " ".join(told.output.split())
+    assert "Smith" not in told.output
+
+
+def _zipped(name: str, content: str) -> bytes:
+    packed = BytesIO()
+    with ZipFile(packed, "w") as file:
+        file.writestr(name, content)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("name", ["toy.skops", "toy.txt", "toy.json", "toy.ubj"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", b"PK\5\6" + bytes(18), b"PK\3\4" + bytes(99), b"[" * 100_000, b"tree\nversion=v4\n"]
+    + [_zipped("schema.json", text) for text in ("[", "{}", "[" * 100_000, '{"__loader__": "x", "protocol": 9}')],
+)
+def test_a_file_that_holds_no_model_is_a_sentence(
+    name: str, content: bytes, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    path = declare(tmp_path, f"Fitted('{name}', trained_on='others')")
+    (tmp_path / name).write_bytes(content)
+    told = run("adopt", tmp_path / name, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    assert (told.exit_code, type(told.exception)) == (2, SystemExit), told.exception
+    assert told.output.strip()
 
 
 def test_inputs_in_another_order_are_refused_and_other_names_are_declared(
