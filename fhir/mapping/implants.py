@@ -60,10 +60,16 @@ _KINDS = (
         r"neuro-?stimulator|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat",
     ),
     _kind("aneurysm clip", (), (), r"aneurysm clip"),
-    _kind("implanted pump", (), (), r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)"),
+    _kind(
+        "implanted pump",
+        (),
+        (),
+        r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump",
+    ),
 )
 _NOT_IMPLANTED = re.compile(
-    r"\bexternal|wearable|\btemporary|transcutaneous|explant|\bremov(?:ed|al)|\bfailed\b|\baed\b", re.IGNORECASE
+    r"\bexternal|wearable|\btemporary|transcutaneous|explant|\binsulin\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b",
+    re.IGNORECASE,
 )
 _UNSAFE = re.compile(
     r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE

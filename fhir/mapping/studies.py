@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from fhir.mapping.study_words import (
+    AORTA,
     exposes_uterus,
     goes_into_an_artery,
     is_of_lumbar_spine,
@@ -46,14 +47,14 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
     name: re.compile(words, re.IGNORECASE)
     for name, words in {
         "carotid": r"carotid.*(?:ultraso|duplex|doppler|\bus\b)|(?:ultraso|duplex|doppler|\bus\b).*carotid",
-        "aorta": r"\baort.*(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).*\baort|\baaa\b.*(?:screen|ultraso)",
+        "aorta": AORTA,
         "ovary": r"transvaginal|\bca[ -]?125\b",
         "urine_culture": r"urine.*cultur|cultur.*urine",
     }.items()
 }
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.
 _TESTED_SOONER: Final = frozenset({"hba1c", "tsh"})
-SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography"})
+SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography", "aorta"})
 """The groups of tests whose last result decides when the next screening is due."""
 
 

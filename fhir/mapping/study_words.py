@@ -82,6 +82,9 @@ _TRUNK: Final = late_pattern(
     r"|whole body|skull(?: base)? to (?:mid-?)?thigh",
     re.IGNORECASE,
 )
+AORTA: Final = r"\baort.*(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).*\baort|\baaa\b.*(?:screen|ultraso)"
+"""Ultrasound of the aorta, which has no code in the sets that were read."""
+_AORTA: Final = late_pattern(AORTA, re.IGNORECASE)
 _SCREENING_WORDS: Final = late_pattern(r"screen", re.IGNORECASE)
 _BREAST: Final = late_pattern(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
 _BONE: Final = late_pattern(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
@@ -169,6 +172,8 @@ def screening_imaging_named(words: str) -> Iterator[str]:
     """The groups of screening by imaging that the words name."""
     if _BONE.search(words) and "ultraso" not in words.lower():
         yield "dxa"
+    if _AORTA.search(words):
+        yield "aorta"
     if _SCREENING_WORDS.search(words):
         if _BREAST.search(words):
             yield "mammography"

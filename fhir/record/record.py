@@ -38,7 +38,7 @@ from fhir.record.resources import (
 )
 from fhir.record.results import ALL, AnalyteResults, Found, Holder, KeepFacts, Lookup, ReadResources, Released
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import SYSTEMS, condition_meaning
 
 _T = TypeVar("_T")
 
@@ -391,9 +391,12 @@ def _is_verified(resource: Any) -> bool:
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
-    """The condition with the code that its words name, where none of its codes is of a system that is read here."""
+    """The condition with the code that its words name, where its own codes say nothing that is known here.
+
+    An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
+    """
     concept = condition.code
-    if concept is None or any(coding.system in SYSTEMS for coding in concept.coding):
+    if concept is None or any(_is_read(coding) for coding in concept.coding):
         return condition
     code = code_of_words(concept.words)
     if code is None:
@@ -401,6 +404,11 @@ def _with_code_of_words(condition: Condition) -> Condition:
     return replace_fields(
         condition, code=replace_fields(concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code)))
     )
+
+
+def _is_read(coding: Coding) -> bool:
+    short = SYSTEMS.get(coding.system or "")
+    return short is not None and (short != "snomed" or condition_meaning(coding.system, coding.code) is not None)
 
 
 _VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})

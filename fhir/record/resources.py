@@ -278,6 +278,7 @@ class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticRepor
     issued: ChartText | None = None
     conclusion: ChartText | None = None
     conclusionCode: tuple[CodeableConcept, ...] = ()
+    contained: tuple[AnyResource, ...] = ()
 
 
 class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):

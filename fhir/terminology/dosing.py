@@ -1,7 +1,7 @@
 """Units in which a dose is written (tables/dose_units.csv), units of time, and routes of administration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -157,6 +157,45 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
     if not words and not code:
         return None
     return bool(_LOCAL_WORDS.search(words or "") or _LOCAL_WORDS.search(code or ""))
+
+
+# Given by nose, skin, lungs or vagina for an effect on the whole body (FDA labels of Narcan, Imitrex, AndroGel, Adasuve
+# and others; ATC N01AB, the anaesthetics that are inhaled): a local-looking form or route does not make them local.
+_WHOLE_BODY: Final = (
+    (
+        late_pattern(r"(?:intra)?nasal\w*|nose|nostrils?|actuat\w*|46713006", re.IGNORECASE),
+        frozenset(
+            {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac",
+             "midazolam", "diazepam", "nicotine", "desmopressin", "dihydroergotamine", "esketamine", "zavegepant",
+             "glucagon", "testosterone"}
+        ),
+    ),
+    (
+        late_pattern(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
+                   re.IGNORECASE),
+        frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"}),
+    ),
+    (
+        late_pattern(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),
+        frozenset(
+            {"desflurane", "enflurane", "halothane", "isoflurane", "methoxyflurane", "sevoflurane", "nitrous oxide",
+             "loxapine", "nicotine", "levodopa", "insulin, regular, human"}
+        ),
+    ),
+    (
+        late_pattern(r"(?:intra)?vaginal\w*|16857009", re.IGNORECASE),
+        frozenset({"etonogestrel", "segesterone", "ethinyl estradiol"}),
+    ),
+)  # fmt: skip
+
+
+def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
+    """Whether one of these ingredients acts on the whole body although the word is that of a local form or route.
+
+    >>> acts_on_whole_body(["sevoflurane"], "inhalation"), acts_on_whole_body(["budesonide"], "inhalation")
+    (True, False)
+    """
+    return any(way.fullmatch(word) and not known.isdisjoint(names) for way, known in _WHOLE_BODY)
 
 
 # The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.

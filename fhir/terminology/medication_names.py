@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fhir.terminology.caching import remembered
 from fhir.terminology.combination_products import assign_strengths, strengths_without_unit
+from fhir.terminology.dosing import acts_on_whole_body
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, read_strengths
 from fhir.terminology.medications import (
@@ -79,15 +80,6 @@ _LOCAL = late_pattern(
 _SWALLOWED = late_pattern(r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b", re.IGNORECASE)
 _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
 _PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
-# Given through the nose, the skin or the mouth's lining for an effect on the whole body (FDA labels of Narcan,
-# Imitrex, Sprix, AndroGel and others): their local-looking form does not make them local.
-_SYSTEMIC_BY_NOSE = frozenset(
-    {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac", "midazolam",
-     "diazepam", "nicotine"}
-)  # fmt: skip
-_IN_NOSE = late_pattern(r"nasal|nostril|actuat\w*")
-_ON_SKIN = late_pattern(r"creams?|ointments?|oint|gels?|lotions?|foam|topical|actuat\w*")
-_SYSTEMIC_BY_SKIN = frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"})
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
@@ -324,8 +316,4 @@ def is_local(members: Members, words: str) -> bool:
     found = {match.lower() for match in _LOCAL.findall(words)}
     if not found:
         return bool(_POWDER.search(words)) and bool(names & {"miconazole", "nystatin", "clotrimazole"})
-    if names & _SYSTEMIC_BY_NOSE:
-        found = {word for word in found if not _IN_NOSE.fullmatch(word)}
-    if names & _SYSTEMIC_BY_SKIN:
-        found = {word for word in found if not _ON_SKIN.fullmatch(word)}
-    return bool(found)
+    return any(not acts_on_whole_body(names, word) for word in found)

@@ -18,6 +18,7 @@ SEGMENT: Final = late_pattern(
 """What separates the parts of a report's text."""
 # HGVS: c.[1905+1G>A];[=] is the variant on one copy and the reference on the other; laboratories write stars so, too.
 _TWO_COPIES = late_pattern(r"^(?P<kind>c\.)?\[(?P<one>[^\[\];]+)\];\s*\[(?P<other>[^\[\];]+)\]$")
+_UNCHANGED = late_pattern(r"(?:\d+(?:[+-]\d+)?)?=")
 # "*4xN": several copies, how many is not said; "(*1/*2)xN": nor which of the two.
 _COPIES = late_pattern(r"(?P<allele>\*\d+[a-z]?)\s?[x×](?P<count>n|\d+)", re.IGNORECASE)
 _EITHER_COPIES = late_pattern(r"\((?P<one>\*\d+)\s*/\s*(?P<other>\*\d+)\)\s*(?P<copies>[x×](?:n|\d+))", re.IGNORECASE)
@@ -123,7 +124,8 @@ def _as_pair(text: str) -> str | None:
     """The text with its two alleles as "one/other"; None where its zygosity contradicts them."""
     if copies := _TWO_COPIES.match(text):
         kind = copies["kind"] or ""
-        return "/".join("Reference" if one == "=" else f"{kind}{one}" for one in (copies["one"], copies["other"]))
+        both = (copies["one"], copies["other"])
+        return "/".join("Reference" if _UNCHANGED.fullmatch(one) else f"{kind}{one}" for one in both)
     if said := _PAIR_AND_ZYGOSITY.match(text):
         one, other = (name.strip().lower() for name in _PAIR.split(said["pair"]))
         return said["pair"] if (one == other) == (said["zygosity"].lower() == "homo") else None

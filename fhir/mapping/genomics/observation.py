@@ -53,6 +53,11 @@ _POSITION = re.compile(r"\brs\d+\b|(?:\bc\.)?-?\b\d{3,4}\s?[ACGT]>[ACGT]", re.IG
 _LETTERS = re.compile(r"[ACGT]\s*[/|]?\s*[ACGT]|(?:hetero|homo)zygous", re.IGNORECASE)
 
 
+_ONE_ALLELE = re.compile(r"(?:allele|haplotype) ?(?:1|2|one|two|a|b)", re.IGNORECASE)
+# HL7 Genomics Reporting, profile variant: the name of the variant (81252-9; 48004-6, DNA change) and allelic state.
+_VARIANT, _VARIANT_NAMES, _ALLELIC_STATE = "69548-6", frozenset({"81252-9", "48004-6"}), "53034-5"
+
+
 class GeneReading(Struct, frozen=True, gc=False):
     """One statement about a gene, or about one HLA allele (`HLA-B*15:02`).
 
@@ -87,7 +92,8 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
     gene = _gene_of(observation)
     if gene is not None:
         texts = [_value_text(observation), *(concept.words for concept in observation.interpretation)]
-        yield from maker.value(gene, observation, texts)
+        yield from maker.value(gene, observation, [_variant(observation) or texts[0], *texts[1:]])
+        yield from maker.pair(gene)
     elif not _code_of(observation.code, "phenotype of one gene", "allele presence"):
         yield from maker.several()
     yield from maker.components(gene)
@@ -161,6 +167,15 @@ class _Maker:
         row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
         named = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
         return named[0] if len(named) == 1 else None
+
+    def pair(self, gene: str) -> Iterator[GeneReading]:
+        """Two components that are only called the first and the second allele, as one genotype."""
+        alleles = [_value_text(one) for one in self.observation.component
+                   if any(_ONE_ALLELE.fullmatch(text.strip()) for text in _texts(one.code))]  # fmt: skip
+        if len(alleles) == 2:
+            said = "/".join(without_gene(gene, one) for one in alleles)
+            for one in translate(gene, said) or (Translation(gene, "genotype", ()),):
+                yield self.reading(one.gene, one.kind, one.keys, said)
 
     def components(self, gene: str | None) -> Iterator[GeneReading]:
         """Components that each tell of a gene: a panel of several genes in one observation."""
@@ -276,9 +291,24 @@ def _texts(code: ObservationCode) -> list[str]:
 
 
 def _value_text(part: Observation | ObservationComponent) -> str:
-    if part.valueCodeableConcept is not None:
-        return part.valueCodeableConcept.words
-    return part.valueString or ""
+    if part.valueCodeableConcept is None:
+        return part.valueString or ""
+    words = part.valueCodeableConcept.words
+    answer = codes("answer").get(words)  # a code that came without words
+    return answer["meaning"] if answer is not None else words
+
+
+def _variant(observation: Observation) -> str:
+    """A variant that was found, with its zygosity, as words ("rs4244285 homozygous"); '' where it is not told so."""
+    if _presence(observation) != POSITIVE or not _has_code(observation.code, _VARIANT):
+        return ""
+    named = [_value_text(one) for one in observation.component if _has_code(one.code, *_VARIANT_NAMES)]
+    states = [_value_text(one) for one in observation.component if _has_code(one.code, _ALLELIC_STATE)]
+    return f"{named[0]} {states[0].lower()}" if named and len(states) == 1 else ""
+
+
+def _has_code(code: ObservationCode, *wanted: str) -> bool:
+    return any(one.code in wanted for one in code.coding)
 
 
 def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, ...]:

@@ -1,25 +1,29 @@
 """Reads what a record says about genes: its Observations, diagnoses, and conclusions of reports, with date and source.
 
 The forms are those of the HL7 Genomics Reporting guide, old and new (genotype, haplotypes, therapeutic implication),
-one observation for each gene with an answer code, the presence of an HLA allele, and plain text. Which gene is meant is
-said by the component "gene studied" first: LOINC codes for single genes are wrong in many systems.
+one observation for each gene with an answer code, the presence of an HLA allele, and plain text, also where the
+observations are contained in their report. Which gene is meant is said by the component "gene studied" first: LOINC
+codes for single genes are wrong in many systems.
 
 The conclusion of a DiagnosticReport is prose: only a statement that is understood whole counts, the rest means nothing.
 """
 
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace as replace_fields
 
 from fhir.mapping.conditions import doubt_of
 from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplotype, readings_of
 from fhir.mapping.genomics.tables import HLA_ALLELES
 from fhir.mapping.genomics.translation import translate
 from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
-from fhir.record.datatypes import parse_time
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
@@ -56,12 +60,8 @@ def _read(record: PatientRecord) -> GeneReadings:
     by_gene: dict[str, list[GeneReading]] = {}
     implications: list[GeneReading] = []
     haplotypes: dict[tuple[str, str], list[GeneReading]] = {}
-    for observation in record.genetic_observations():
-        time = effective_time(observation)
-        if time is not None and time.is_after(record.as_of_epoch):
-            continue
-        for one in readings_of(observation, time):
-            record.note_use(observation)
+    for observation, time, readings in (*_observed(record), *_contained(record)):
+        for one in readings:
             if one.drug:
                 implications.append(one)
             elif one.kind == "genotype" and not one.keys and is_haplotype(observation):
@@ -73,6 +73,53 @@ def _read(record: PatientRecord) -> GeneReadings:
     for one in (*_diagnoses(record), *_conclusions(record)):
         by_gene.setdefault(one.gene, []).append(one)
     return GeneReadings({gene: tuple(found) for gene, found in by_gene.items()}, tuple(implications))
+
+
+_Observed: TypeAlias = tuple[Observation, FhirTime | None, list[GeneReading]]
+
+
+def _observed(record: PatientRecord) -> Iterator[_Observed]:
+    """The observations that came by themselves, with what they say of genes."""
+    for observation in record.genetic_observations():
+        time = effective_time(observation)
+        if time is not None and time.is_after(record.as_of_epoch):
+            continue
+        readings = list(readings_of(observation, time))
+        if readings:
+            record.note_use(observation)
+            yield observation, time, readings
+
+
+def _contained(record: PatientRecord) -> Iterator[_Observed]:
+    """The observations within reports: of the report's patient and, where they have none of their own, its date."""
+    for report in record.diagnostic_reports:
+        if report.status not in _WHOLE | _NOT_YET:
+            continue
+        for inside in report.contained:
+            if not isinstance(inside, Observation) or inside.status in _NEVER:
+                continue
+            about = inside.subject.reference if inside.subject is not None else None
+            if about and report.subject is not None and about != report.subject.reference:
+                continue
+            time = effective_time(inside) or _time_of(report)
+            if time is not None and time.is_after(record.as_of_epoch):
+                continue
+            is_whole = report.status in _WHOLE
+            readings = [
+                replace_fields(one, source=_source_of(report), is_final=one.is_final and is_whole)
+                for one in readings_of(inside, time)
+            ]
+            yield inside, time, readings
+
+
+def _source_of(report: DiagnosticReport) -> str:
+    return f"DiagnosticReport/{report.id}" if report.id else "DiagnosticReport without id"
+
+
+def _time_of(report: DiagnosticReport) -> FhirTime | None:
+    period = report.effectivePeriod
+    text = report.effectiveDateTime or (period.start if period is not None else None) or report.issued
+    return parse_time(text) if text else None
 
 
 def _paired(readings: list[GeneReading]) -> list[GeneReading]:
@@ -147,6 +194,7 @@ def _is_not_said_of_patient(words: str) -> bool:
 # FHIR R4 diagnostic-report-status: what is whole, and what is not yet.
 _WHOLE = frozenset({"final", "amended", "corrected", "appended"})
 _NOT_YET = frozenset({"partial", "preliminary"})
+_NEVER = frozenset({"entered-in-error", "cancelled"})
 # Beside a statement these leave open whether it is one about this patient.
 _DOUBTFUL = re.compile(
     r"\b(?:not|no|never|cannot|unable|pending|unconfirmed|repeat\w*|if|could|may|might|possible|suspected|rule[sd]? out"
@@ -161,12 +209,10 @@ def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
         if report.status not in _WHOLE | _NOT_YET:
             continue
         code = report.code.words if report.code is not None else ""
-        period = report.effectivePeriod
-        text = report.effectiveDateTime or (period.start if period is not None else None) or report.issued
-        time = parse_time(text) if text else None
+        time = _time_of(report)
         if is_of_another([code]) or (time is not None and time.is_after(record.as_of_epoch)):
             continue
-        source = f"DiagnosticReport/{report.id}" if report.id else "DiagnosticReport without id"
+        source = _source_of(report)
         entered = parse_time(report.issued) if report.issued else time
         for words in (*(concept.words for concept in report.conclusionCode), report.conclusion or ""):
             for gene, kind, keys, said in _concluded(words):

@@ -12,6 +12,10 @@ from fhir.terminology.late_pattern import late_pattern
 
 _SIGNS: Final = (
     (late_pattern("＊"), "*"),
+    (late_pattern("×"), "x"),
+    (late_pattern(r"\*0+(?=[1-9])"), "*"),
+    # The reference sequence of an HGVS name, "NM_000110.4(DPYD):c.1905+1G>A"; the gene is taken out before.
+    (late_pattern(r"\b(?:N[CGM]_\d+(?:\.\d+)?|LRG_\d+(?:t\d+)?)(?:\(\s*\))?\s*:\s*(?=[cm]\.)", re.IGNORECASE), ""),
     (late_pattern(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
     (late_pattern(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
     (late_pattern(r"\s*[\r\n]+\s*"), "; "),
@@ -20,6 +24,38 @@ _SIGNS: Final = (
     (late_pattern(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
     (late_pattern(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
 )
+_LAYOUT: Final = (
+    # HL7 v2 and tables: "CYP2C19^*2/*2", "*2/*2 | PM", "*2/*2 = PM", "poor_metabolizer", "PoorMetabolizer".
+    (late_pattern(r"\^"), " "),
+    (late_pattern(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
+    (late_pattern(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
+    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted)\b)", re.IGNORECASE), "; "),
+    (late_pattern(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
+    # Words beside a result that add nothing to it.
+    (late_pattern(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
+                re.IGNORECASE), ""),
+    (late_pattern(r"\b(?:carrier|detected)\s*(?=\(?(?:hetero|homo)zyg)", re.IGNORECASE), ""),
+    (late_pattern(r"\b(?P<zygosity>hetero|homo)zygote\b", re.IGNORECASE), r"\g<zygosity>zygous"),
+    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) for the\b", re.IGNORECASE), r"\g<zygosity> for"),
+    (late_pattern(r"(?P<star>\*\d+[A-Z]?) alleles?\b"), r"\g<star>"),
+    # Two alleles in other words.
+    (late_pattern(r"^(?:positive for )?(?:two|2) copies of (?P<star>\*\d+[A-Z]?)$", re.IGNORECASE),
+     r"\g<star>/\g<star>"),
+    (late_pattern(r"\ba(?:llele)? ?1\b[ :=]*(?P<one>\*\w+)[\s,;&]+(?:and )?a(?:llele)? ?2\b[ :=]*(?P<two>\*\w+)",
+                re.IGNORECASE), r"\g<one>/\g<two>"),
+    # Several names of one variant: "c.681G>A (p.P227P)", "*2 (rs4244285): A/A", "c.1905+1G>A (IVS14+1G>A, *2A)".
+    (late_pattern(r"(?<=[ACGT]>[ACGT])\s*\((?:p\.\w+|IVS14\+1G>A|D949V|I560S|rs\d+|\*2A|\*13|,|\s)+\)(?!\s*/)"), ""),
+    (late_pattern(r"\*\d+\s*\((?P<rs>rs\d+)\)\s*:?"), r"\g<rs>"),
+    (late_pattern(r"(?P<rs>rs\d+)\s*\((?P<one>[ACGT]);(?P<two>[ACGT])\)"), r"\g<rs> \g<one>/\g<two>"),
+    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?P=base))\s*\(homozygous(?: variant| reference)?\)"),
+     r"\g<rs>"),
+    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?!(?P=base))[ACGT])\s*\(heterozygous(?: variant)?\)"),
+     r"\g<rs>"),
+    # CYP2D6: *5 is the deletion of the gene; copies stand beside their allele.
+    (late_pattern(r"\*5\s*(?:\((?:gene )?deletion\)|(?:gene )?deletion\b)", re.IGNORECASE), "*5"),
+    (late_pattern(r"\((?P<star>\*\d+x(?:n|\d+))\)", re.IGNORECASE), r"\g<star>"),
+    (late_pattern(r"(?P<star>\*\d+) x(?=n\b|\d)", re.IGNORECASE), r"\g<star>x"),
+)  # fmt: skip
 _ALLELE: Final = r"\*\d+(?:[A-Z]|\.\d{3})?(?:x(?:n|\d))?"
 _PAIR: Final = rf"{_ALLELE}\s*[/|]\s*{_ALLELE}"
 _ORDERS: Final = (
@@ -42,7 +78,7 @@ _WILD_LABEL: Final = late_pattern(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNO
 # PharmVar: a star number is defined by its core variants, a letter or ".001" only names a sub-allele of it. Not for
 # TPMT (*3A, *3B and *3C are alleles of their own), DPYD (*2A, *9A) and SLCO1B1 (*1b is *37 today).
 _WITH_SUB_ALLELES: Final = frozenset({"CYP2B6", "CYP2C9", "CYP2C19", "CYP2D6", "CYP3A5", "NAT2"})
-_SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:[A-Z](?![a-z])|\.\d{3})")
+_SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:(?!X[N\d])[A-Z](?![a-z])|\.\d{3})")
 
 # Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
 # (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
@@ -67,13 +103,22 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
         (late_pattern(r"\bcomplete (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "poor metabolizer"),
     ),
     "G6PD": (
-        (late_pattern(r"\b(?:hemizygous|homozygous|mediterranean|severe|moderate|mild|class (?:ii|iii|b))\b"), " "),
+        (
+            late_pattern(
+                r"\b(?:hemizygous|homozygous|mediterranean|(?:severe|moderate|mild)(?:ly)?|class (?:ii|iii|b))\b"
+            ),
+            " ",
+        ),
+        (late_pattern(r"\b(?:enzyme )?activity (?=deficient)"), " "),
+        (late_pattern(r"\bwith chronic (?:nonspherocytic )?ha?emolytic ana?emia\b"), "with cnsha"),
         (late_pattern(r"\bdeficiency\b"), "deficient"),
     ),
     "NAT2": ((late_pattern(r"^slow$"), "slow acetylator"), _SLOW),
     **dict.fromkeys(("CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "UGT1A1"), (_SLOW,)),
-    "RYR1": ((late_pattern(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
-    "CACNA1S": ((late_pattern(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
+    **dict.fromkeys(
+        ("RYR1", "CACNA1S"),
+        ((late_pattern(r"\bsusceptible to malignant hyperthermia\b|^susceptible$"), "mh susceptible"),),
+    ),
 }  # fmt: skip
 
 
@@ -82,6 +127,7 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
 _DPYD: Final = (
     (late_pattern(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
      "c.1129-5923C>G"),
+    (late_pattern(r"\b(?:c\.)?1236G>A\s*\(?hap ?b3\)?", re.IGNORECASE), "c.1129-5923C>G"),
     (late_pattern(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
     (late_pattern(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
 )  # fmt: skip
@@ -93,7 +139,8 @@ def unified(gene: str, text: str) -> str:
     >>> unified("CYP2C19", "Poor Metaboliser → *2A, *3"), unified("CYP2C19", "heterozygous *1/*2")
     ('Poor Metaboliser; *2/*3', '*1/*2 heterozygous')
     """
-    for sign, known in _SIGNS:
+    text = text.strip()
+    for sign, known in (*_LAYOUT, *_SIGNS):
         text = sign.sub(known, text)
     for name, known in _DPYD if gene == "DPYD" else ():
         text = name.sub(known, text)

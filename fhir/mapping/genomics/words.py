@@ -42,7 +42,7 @@ _PRESENCE = {
     ),
 }
 _HLA = late_pattern(
-    r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaq]?", re.IGNORECASE
+    r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaqpg]?", re.IGNORECASE
 )
 # The star may be left out where "HLA" or the colon makes clear what the digits are.
 _HLA_NAMED = late_pattern(
@@ -54,6 +54,7 @@ _HLA_TWO = late_pattern(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
 _HLA_LABELS = late_pattern(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
 # "*57:01 positive" where the gene is said elsewhere.
 _HLA_WITHOUT_GENE = late_pattern(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
+_HLA_DIGITS = late_pattern(r"^(?=\d\d:\d\d\b)")
 # One copy of the allele is enough for CPIC's recommendations.
 _HLA_SIGNS = {
     "heterozygous carrier": POSITIVE,
@@ -152,6 +153,8 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
                 yield Translation(f"{gene}*{allele}", "genotype", (sign,))
         return
     text = _HLA_WITHOUT_GENE.sub(f"{gene}*", _TAG.sub("", text))
+    if "*" not in text:
+        text = _HLA_DIGITS.sub(f"{gene}*", text)
     named = hla_named(text)
     said = _hla_sign(_HLA_NAMED.sub(" ", text))
     if len(named) == 1 and said is not None and named[0].startswith(gene):

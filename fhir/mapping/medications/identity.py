@@ -2,6 +2,7 @@
 
 What nothing matches comes back with `recognised` False and its words, so that the caller can say so."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TypeAlias
@@ -19,7 +20,7 @@ from fhir.record.resources import (
     MedicationStatement,
 )
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import is_local_route, said_route
+from fhir.terminology.dosing import acts_on_whole_body, is_local_route, said_route
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
@@ -319,7 +320,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     known = identity.by_route.get(key)
     if known is None:
         # Several instructions: local only when every one of them is.
-        local = len(routes) == len(dosages) and all(_is_local(route) for route in routes)
+        local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
         known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
         if len(identity.by_route) < _MOST_ROUTES and len(repr(key)) <= _LONGEST_ROUTE:
             identity.by_route[key] = known
@@ -335,14 +336,23 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         return identity
     known = identity.by_route.get((route,))
     if known is None:
-        known = replace(identity, route=route, systemic=identity.systemic and not is_local_route(None, None, route))
+        local = _is_local(CodeableConcept(text=route), identity)
+        known = replace(identity, route=route, systemic=identity.systemic and not local)
         if len(identity.by_route) < _MOST_ROUTES:
             identity.by_route[(route,)] = known
     return known
 
 
-def _is_local(route: CodeableConcept) -> bool:
-    said = [is_local_route(coding.system, coding.code, coding.display) for coding in route.coding]
-    if route.text:
-        said.append(is_local_route(None, None, route.text))
-    return any(said)
+def _is_local(route: CodeableConcept, identity: MedicationIdentity) -> bool:
+    """Whether one of the route's names is that of a local route, by which this medication only acts there."""
+    ways = [(coding.system, coding.code, coding.display) for coding in route.coding]
+    names = [ingredient.name for ingredient in identity.ingredients]
+    return any(
+        is_local_route(system, code, words) and not any(acts_on_whole_body(names, word) for word in _words(code, words))
+        for system, code, words in (*ways, (None, None, route.text))
+    )
+
+
+def _words(code: str | None, words: str | None) -> list[str]:
+    """The code of a route and the words of its name."""
+    return [*([code] if code else []), *re.split(r"[^\w]+", words or "")]

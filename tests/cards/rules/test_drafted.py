@@ -32,6 +32,7 @@ UNSEEN = (
     "lists-not-sent",
     "studies",
     "study-words",
+    "unseen",
 )
 # The points of the list whose every item has all three kinds; the others are about names and doses.
 _ABOUT_READING = {"B1", "B2", "B3"}

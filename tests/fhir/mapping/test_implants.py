@@ -42,7 +42,15 @@ def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime)
 
 
 @pytest.mark.parametrize(
-    "text", ["External pacemaker", "Wearable defibrillator", "Infusion pump", "Hip prosthesis", "Walker"]
+    "text",
+    [
+        "External pacemaker",
+        "Wearable defibrillator",
+        "External infusion pump",
+        "Insulin pump",
+        "Hip prosthesis",
+        "Walker",
+    ],
 )
 def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == []

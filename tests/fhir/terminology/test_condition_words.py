@@ -80,3 +80,14 @@ def test_words_count_only_where_no_code_is_understood() -> None:
     coded = {"text": "CHF", "coding": [{"system": ICD10, "code": "R06.0"}]}
     told = record_of({"resourceType": "Condition", "id": "c1", "code": coded})
     assert [coding.code for coding in told.conditions[0].code.coding] == ["R06.0"]  # type: ignore[union-attr] # is there
+
+
+def test_words_count_beside_a_code_of_snomed_that_no_table_has() -> None:
+    snomed = "http://snomed.info/sct"
+    told = record_of(
+        {"resourceType": "Condition", "id": "c1", "code": {"text": "CHF", "coding": [{"system": snomed, "code": "1"}]}}
+    )
+    assert [coding.code for coding in told.conditions[0].code.coding] == ["1", "I50.9"]  # type: ignore[union-attr] # is there
+    known = {"text": "CHF", "coding": [{"system": snomed, "code": "271594007"}]}
+    told = record_of({"resourceType": "Condition", "id": "c1", "code": known})
+    assert [coding.code for coding in told.conditions[0].code.coding] == ["271594007"]  # type: ignore[union-attr] # is there

@@ -27,6 +27,14 @@ _FDA_INDICATOR: Final = {
     ("1 management", "alternative"): "warning",
 }
 _FDA_SPEAKS: Final = frozenset({"avoid", "reduce", "limit", "alternative", "risk", "monitor", "increase"})
+# FDA's table has one line for siponimod; its label (4, 2.3) divides it: *3/*3 is contraindicated, *1/*3 and *2/*3 take
+# 1 mg. An activity score of 1 may also be *2/*2, for which the label changes nothing, and *1/*2 is not in it.
+_BY_LABEL: Final = {
+    "2121085": (
+        ("0.0", "*3/*3 by the label", "avoid", ""),
+        ("0.5;1.0", "*1/*3 or *2/*3 by the label", "limit", "1 mg/day"),
+    )
+}
 # RxNorm has one code for the combination; the ingredient that G6PD deficiency is about is in our tables.
 _COMBINATIONS: Final = {"10831": "10180"}
 _HLA = re.compile(r"(?P<allele>\*\d\d:\d\d) (?P<sign>positive|negative)")
@@ -207,11 +215,13 @@ def _fda_rows(folder: Path, left_out: list[str]) -> Iterator[dict[str, str]]:
             left_out.append(f"{what}: {row['subgroup']} has no lookup key")
         elif row["class"] in _FDA_SPEAKS:
             gene, names = keys
-            indicator = _FDA_INDICATOR.get((row["section"], row["class"]), "info")
-            yield {
-                "rxcui": rxcui, "drug": row["drug"], "gene": gene, "keys": ";".join(names), "subgroup": row["subgroup"],
-                "section": row["section"], "class": row["class"], "limit": row["limit"], "indicator": indicator,
-            }  # fmt: skip
+            whole = ((";".join(names), row["subgroup"], row["class"], row["limit"]),)
+            for lookup, subgroup, what_to_do, limit in _BY_LABEL.get(rxcui, whole):
+                indicator = _FDA_INDICATOR.get((row["section"], what_to_do), "info")
+                yield {
+                    "rxcui": rxcui, "drug": row["drug"], "gene": gene, "keys": lookup, "subgroup": subgroup,
+                    "section": row["section"], "class": what_to_do, "limit": limit, "indicator": indicator,
+                }  # fmt: skip
 
 
 def _fda_keys(gene: str, subgroup: str) -> tuple[str, list[str]] | None:

@@ -1,11 +1,13 @@
 """For whom a recommendation is: children or adults, why the drug is ordered, whether it was taken before."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import condition_status
-from fhir.record.resources import Condition
+from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
 ANY: Final = "any"
@@ -24,10 +26,24 @@ _INDICATIONS: Final = (
         _CORONARY,
         ("I200", "I21", "I22", "I24", "Z955"),
         ("401303003", "401314000", "22298006", "394659003", "415070008"),
+        r"\bacute coronary syndrome|\bacs\b|\bunstable angina|\bn?stemi\b|\bacute (?:mi\b|myocardial infarct)"
+        r"|\bpci\b|\bpercutaneous coronary|\b(?:coronary|cardiac)(?: artery)? stent|\bdrug[- ]eluting stent",
     ),
-    (_BRAIN, ("I63", "G45", "Z8673"), ("230690007", "266257000", "422504002")),
-    (_OTHER_VESSELS, ("I702", "I739", "I20", "I23", "I25", "Z951", "I48", "I65"), ("399957001", "53741008")),
+    (
+        _BRAIN,
+        ("I63", "G45", "Z8673"),
+        ("230690007", "266257000", "422504002"),
+        r"\bischa?emic stroke|\bcerebral infarct|\btransient ischa?emic attack|\btia\b",
+    ),
+    (
+        _OTHER_VESSELS,
+        ("I702", "I739", "I20", "I23", "I25", "Z951", "I48", "I65"),
+        ("399957001", "53741008"),
+        r"\bperipheral (?:arter\w+|vascular) (?:occlusive )?disease|\bpad\b|\bpvd\b|\bstable angina"
+        r"|\bcoronary artery disease|\bcad\b",
+    ),
 )
+_INDICATION_WORDS: Final = {name: re.compile(words, re.IGNORECASE) for name, _, _, words in _INDICATIONS}
 
 
 def populations_of(context: RuleContext, declared: Sequence[str]) -> tuple[tuple[str, ...], bool]:
@@ -62,26 +78,28 @@ def _has_taken_it_long(context: RuleContext) -> bool:
 
 
 def _indication(context: RuleContext) -> str | None:
-    """Why the drug is ordered: by the order's own reason, else by the problem list; None where neither says."""
-    reasons = [(one.system, one.code) for reason in context.drafted.order.reasonCode for one in reason.coding]
-    return _named(reasons) or _named(_problems(context))
-
-
-def _problems(context: RuleContext) -> Iterator[tuple[str | None, str | None]]:
+    """Why the drug is ordered: by the order's own reason, else by problems and procedures; None where none says."""
     record = context.session.record
-    for condition in record.conditions:
-        if condition_status(condition, record.as_of_epoch) != "past":
-            yield from _codes(condition)
+    listed = [one.code for one in record.conditions if condition_status(one, record.as_of_epoch) != "past"]
+    done = [one.code for one in record.procedures if one.status == "completed"]
+    return _named(context.drafted.order.reasonCode) or _named(one for one in (*listed, *done) if one is not None)
 
 
-def _codes(condition: Condition) -> Iterator[tuple[str | None, str | None]]:
-    yield from ((one.system, one.code) for one in (condition.code.coding if condition.code is not None else ()))
+def _named(concepts: Iterable[CodeableConcept]) -> str | None:
+    """The most urgent indication that one of the concepts is, by its codes or in words."""
+    found = {name for concept in concepts for name in _indications_of(concept)}
+    return next((name for name in _INDICATION_WORDS if name in found), None)
 
 
-def _named(codes: Iterable[tuple[str | None, str | None]]) -> str | None:
-    known = [(SYSTEMS.get(system or ""), (code or "").replace(".", "").upper()) for system, code in codes]
-    for name, icd10, snomed in _INDICATIONS:
-        for system, code in known:
-            if (system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed):
-                return name
-    return None
+def _indications_of(concept: CodeableConcept) -> Iterator[str]:
+    known = [(SYSTEMS.get(one.system or ""), (one.code or "").replace(".", "").upper()) for one in concept.coding]
+    for name, icd10, snomed, _ in _INDICATIONS:
+        if any((system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed)
+               for system, code in known):  # fmt: skip
+            yield name
+    if any(system for system, _ in known):
+        return
+    for name, words in _INDICATION_WORDS.items():
+        said = words.search(concept.words)
+        if said is not None and is_of_patient(concept.words, said.start()):
+            yield name

@@ -113,7 +113,9 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     row = advice.row
     if row is not None and not is_quiet(row.action.name):
         for_whom = f" ({row.population})" if row.population != "any" else ""
-        yield f"{_capital(row.action.instruction)}{for_whom}. {row.source}."
+        # An instruction of FDA's table says so itself.
+        source = "" if row.source.startswith("FDA") else f" {row.source}."
+        yield f"{_capital(row.action.instruction)}{for_whom}.{source}"
         if row.action.alternatives and not _names_alternatives(row.action):
             yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
         if row.action.levels:

@@ -16,12 +16,12 @@ _BACK_PAIN_ICD10 = ("M54.5",)
 _BACK_PAIN_SNOMED = "279039007"
 _BACK_PAIN_WORDS = re.compile(r"low(?:er)? back pain|\blbp\b|lumbago|\bback ?ache", re.IGNORECASE)
 _RED_FLAG_ICD10 = (
-    "C", "D84.9", "F11", "F15", "G06.1", "G83.4", "M46.2", "M46.3", "M46.4", "M80", "M81", "R15", "R29.8", "R32", "R33",
-    "R50.9", "R63.4", "S", "W0", "W1", "Z79.52", "Z79.6", "Z85", "Z94",
+    "B20", "C", "D84.9", "F11", "F15", "G06.1", "G83.4", "M46.2", "M46.3", "M46.4", "M80", "M81", "R15", "R29.8", "R32",
+    "R33", "R50.9", "R63.4", "S", "W0", "W1", "Z79.52", "Z79.6", "Z85", "Z94",
 )  # fmt: skip
 _RED_FLAG_WORDS = re.compile(
     r"cauda equina|cancer|metasta|malignan|myeloma|fracture|trauma|\bfall\b|\bfell\b|fever|infection|osteomyelitis"
-    r"|abscess|discitis|weight loss|immunosuppress|osteoporosis|incontinence|retention|saddle|weakness|deficit"
+    r"|abscess|discitis|weight loss|immunosuppress|\bhiv\b|osteoporosis|incontinence|retention|saddle|weakness|deficit"
     r"|drug use|steroid|progress",
     re.IGNORECASE,
 )

@@ -19,6 +19,8 @@ FAMILY = Family(
         "interval_source": retesting.interval_source,
         "last_same": screening.last_same_date,
         "cervical_reason": screening.cervical_reason,
+        "last_same_sentence": screening.last_same_sentence,
+        "lung_reason": screening.lung_reason,
         "kidney_injury": kidney_injury.injury_words,
     }
     | contrast.PLACEHOLDERS,
@@ -35,6 +37,8 @@ FAMILY = Family(
         "interval": "1.5 days",
         "interval_source": "Leeds Teaching Hospitals NHS Trust, retesting guidance",
         "last_same": "2026-11-20",
+        "last_same_sentence": "The last one was on 2026-11-20.",
+        "lung_reason": "after smoking stopped by 2010-12-31",
         "cervical_reason": "after removal of the cervix without cervical disease",
     }
     | contrast.LONGEST

@@ -19,13 +19,16 @@ from cards.rules.patient.context import RuleContext
 from cards.text import format_number
 from fhir.mapping.equations import RISE_SECONDS, SHARE, SHARE_SECONDS
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
+from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 
 _KEY: Final = "aki"
+_VALUES: Final = ("creatinine", "egfr")
 _ACUTE_DAYS: Final = 90.0
 _RECENT_DAYS: Final = 7.0
+_YEAR_DAYS: Final = 365.0
 _FRESH_DAYS: Final = 2.0
 _A_DAY_SECONDS: Final = 0.8 * DAY_SECONDS
 """Blood of two mornings is not drawn at the same hour."""
@@ -130,8 +133,22 @@ def injury_words(context: RuleContext) -> str:
 
 LONGEST: Final = {"kidney_injury": "Creatinine rose from 10.25 to 12.25 mg/dL by 2026-11-20"}
 
-_NEEDS = CONDITIONS | needs(analytes=("creatinine", "egfr"))
+_NEEDS = CONDITIONS | needs(analytes=_VALUES)
 _USES = frozenset({"conditions", "condition:aki"})
+
+
+def _is_missing(context: RuleContext) -> Truth:
+    """Whether no kidney value of a year came, of an inpatient none of 7 days; a charted stage is no value."""
+    record = context.session.record
+    if not any(record.was_requested(key) for key in _VALUES):
+        return None
+    best = egfr_best(record)
+    measured = [one.time for key in _VALUES if (one := record.newest(key)) is not None]
+    if isinstance(best, KidneyEstimate) and best.inputs and best.time is not None:
+        measured.append(best.time)
+    limit = _RECENT_DAYS if is_inpatient(record) else _YEAR_DAYS
+    return not any(time.age_days(record.as_of_epoch) <= limit for time in measured)
+
 
 WORDS: tuple[Condition, ...] = (
     flag(
@@ -151,5 +168,11 @@ WORDS: tuple[Condition, ...] = (
         _USES,
         _facts,
         _NEEDS,
+    ),
+    flag(
+        "kidney_value_missing",
+        _is_missing,
+        "no kidney value of the last 365 days came, in hospital none of the last 7",
+        needs=needs("Encounter", analytes=_VALUES),
     ),
 )

@@ -24,7 +24,8 @@ from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC
 
 OBSERVATIONS = needs("Observation")
 """What a condition needs that looks at results."""
-_ABNORMAL = frozenset({"H", "HH", "HU", "L", "LL", "LU", "A", "AA", "POS", "DET"})  # HL7 v3 ObservationInterpretation
+ABNORMAL = frozenset({"H", "HH", "HU", "L", "LL", "LU", "A", "AA", "POS", "DET"})
+"""Marks of a laboratory at a result that is not normal: codes of HL7 v3 ObservationInterpretation."""
 
 
 class _Last(Struct, frozen=True):
@@ -94,7 +95,7 @@ def _find_last(context: RuleContext) -> _Last | None:
 def _is_abnormal(last: _Last) -> bool:
     """Whether the laboratory marked it, or it is outside the limits of its row."""
     codes = {coding.code for one in last.observation.interpretation for coding in one.coding}
-    if codes & _ABNORMAL:
+    if codes & ABNORMAL:
         return True
     quantity, interval = last.observation.valueQuantity, last.interval
     if quantity is None or quantity.value is None:

@@ -2,13 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 
+from msgspec import Struct
+
+from cards.extension import Fact
 from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
-from cards.rules.families.orders.retesting import OBSERVATIONS
+from cards.rules.families.orders.retesting import ABNORMAL, OBSERVATIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, study_of
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
+from cards.text import plain
 from fhir.mapping.studies import SCREENING, screening_groups_of
+from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
@@ -16,10 +22,24 @@ from fhir.terminology.analytes import LOINC
 from fhir.terminology.condition_words import is_of_patient
 
 _LONGEST_DAYS = 3650.0
+# USPSTF B 2021 (id 1916): 50 to 80 years, 20 pack-years, smoking now or until 15 years ago.
+_LUNG_FROM, _LUNG_TO, _PACK_YEARS, _QUIT_YEARS = 50, 80, 20.0, 15
+_CERVIX = frozenset({"cervical", "hpv"})
+_ABNORMAL_WORDS = re.compile(
+    r"\basc-?(?:us|h)\b|\b[lh]sil\b|\bagc\b|\bcin\b|dysplasia|carcinoma|malignan|atypical|abnormal|suspicious|positive"
+    r"|\bdetected|bi-?rads(?: category)?:? ?[03-6]",
+    re.IGNORECASE,
+)
+_NORMAL_WORDS = re.compile(
+    r"\bnilm\b|negative|not detected|\bno (?:abnormal|evidence|suspicious)|bi-?rads(?: category)?:? ?[12]\b",
+    re.IGNORECASE,
+)
 _FINAL_REPORT = USABLE_STATUS | {"appended"}
 _SYMPTOMS = re.compile(
     r"(?<!a)(?<!without )(?<!no )symptom"
     r"|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
+    r"|\bturp\b|resection of (?:the )?prostate|cystoscop|ureteroscop|lithotrip|urologic"
+    r"|urinary|nocturia|dysuria|ha?ematuria|weak stream|hesitancy|retention"
     r"|brca|lynch|hereditary|high[- ]risk",
     re.IGNORECASE,
 )
@@ -37,33 +57,51 @@ _WITHOUT_CERVIX = re.compile(
 )
 
 
-def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
-    """When a result or procedure of each group of screening tests was last recorded."""
-    newest: dict[str, FhirTime] = {}
-    for groups, time in _screenings(record):
+class _Done(Struct, frozen=True):
+    """A screening that was done: when, what was found in words, and whether the laboratory marked it."""
+
+    time: FhirTime
+    found: str = ""
+    is_marked: bool = False
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Whether it was marked, or its words name a finding that is followed up."""
+        return self.is_marked or bool(_ABNORMAL_WORDS.search(self.found) and not _NORMAL_WORDS.search(self.found))
+
+
+def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
+    """The last result or procedure of each group of screening tests."""
+    newest: dict[str, _Done] = {}
+    for groups, time, found, is_marked in _screenings(record):
         if time is None or time.age_days(record.as_of_epoch) < 0.0:
             continue
         for name in groups:
-            if name not in newest or time.instant > newest[name].instant:
-                newest[name] = time
+            if name not in newest or time.instant > newest[name].time.instant:
+                newest[name] = _Done(time, found, is_marked)
     return newest
 
 
-def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None]]:
+def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
     for observation in record.observations_for("screening by test"):
         coding = observation.code.coding
         words = "" if any(one.system in (LOINC, None) for one in coding) else observation.code.text or ""
         found = screening_groups_of((one.code for one in coding), words)
         if found and observation.status in USABLE_STATUS:
             record.note_use(observation)
-            yield found, effective_time(observation)
+            value = observation.valueCodeableConcept
+            said = value.words if value is not None else observation.valueString or ""
+            marks = {coding.code for one in observation.interpretation for coding in one.coding}
+            yield found, effective_time(observation), said, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:
         if procedure.status == "completed" and (found := _groups_of(procedure.code)):
             period = procedure.performedPeriod
-            yield found, parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
+            time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
+            yield found, time, "", False
     for report in record.diagnostic_reports:
         if report.status in _FINAL_REPORT and (found := _groups_of(report.code)):
-            yield found, parse_time(report.effectiveDateTime or report.issued or "")
+            said = " ".join([report.conclusion or "", *(one.words for one in report.conclusionCode)])
+            yield found, parse_time(report.effectiveDateTime or report.issued or ""), said, False
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
@@ -73,14 +111,14 @@ def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
     return screening_groups_of(codes_of(concept), concept.words)
 
 
-def _last_same(context: RuleContext, days: float, group: str | None = None) -> FhirTime | None:
-    """When a result of a test of the same screening groups, or of that group, was last recorded within so many days."""
+def _last_same(context: RuleContext, days: float, group: str | None = None) -> _Done | None:
+    """The last test of the same screening groups, or of that group, within so many days."""
     record = context.session.record
     newest = record.derive(_newest_by_group)
     wanted = study_of(context).groups & SCREENING if group is None else {group}
     found = [newest[name] for name in wanted if name in newest]
-    time = max(found, key=lambda one: one.instant, default=None)
-    return time if time is not None and time.age_days(record.as_of_epoch) <= days else None
+    last = max(found, key=lambda one: one.time.instant, default=None)
+    return last if last is not None and last.time.age_days(record.as_of_epoch) <= days else None
 
 
 def _done_within(spec: Spec) -> Predicate:
@@ -132,8 +170,69 @@ def cervical_reason(context: RuleContext) -> str | None:
 
 def last_same_date(context: RuleContext) -> str | None:
     """The day on which the same screening was last done."""
-    time = _last_same(context, _LONGEST_DAYS)
-    return time.text[:10] if time is not None else None
+    last = _last_same(context, _LONGEST_DAYS)
+    return last.time.text[:10] if last is not None else None
+
+
+def last_same_sentence(context: RuleContext) -> str | None:
+    """When the same screening was last done, as a sentence."""
+    day = last_same_date(context)
+    return f"The last one was on {day}." if day is not None else None
+
+
+def _smoking_facts(context: RuleContext) -> list[Fact]:
+    """The answer and the pack-years that lung screening is judged by, with their days."""
+    history = smoking_history(context.session.record)
+    found = []
+    if (answer := history.answer) is not None:
+        day = answer.time.text if answer.time is not None else None
+        found.append(Fact("smoking", plain(answer.words, 60), answer.status, effective=day, source=answer.source))
+    if (years := history.pack_years) is not None:
+        day = years.time.text if years.time is not None else None
+        words = f"{years.value:g} pack-years"
+        found.append(Fact("pack_years", words, f"{years.value:g}", effective=day, source=years.source))
+    return found
+
+
+def _last_is_abnormal(context: RuleContext) -> Truth:
+    """Whether the last of these tests found something: then the interval of screening does not hold."""
+    newest = context.session.record.derive(_newest_by_group)
+    asked = study_of(context).groups & SCREENING
+    wanted = asked | _CERVIX if asked & _CERVIX else asked
+    return any(newest[name].is_abnormal for name in wanted if name in newest)
+
+
+def _never_smoked(context: RuleContext) -> Truth:
+    """Whether the last answer to the smoking status that came is that the patient never smoked."""
+    answer = smoking_history(context.session.record).answer
+    return answer is not None and answer.status == "never"
+
+
+def lung_reason(context: RuleContext) -> str | None:
+    """What stands against lung screening, for a sentence; None for nothing that is on record."""
+    age, record = context.age_years, context.session.record
+    if age is not None and not _LUNG_FROM <= age <= _LUNG_TO:
+        return f"at {age}"
+    history = smoking_history(record)
+    if history.answer is not None and history.answer.status == "never":
+        return "in somebody who never smoked"
+    if history.pack_years is not None and history.pack_years.value < _PACK_YEARS:
+        return f"with {history.pack_years.value:g} pack-years"
+    stopped = history.stopped_by
+    if stopped is not None and stopped < _years_before(record.as_of.date(), _QUIT_YEARS):
+        return f"after smoking stopped by {stopped.isoformat()}"
+    return None
+
+
+def _is_outside_lung_screening(context: RuleContext) -> Truth:
+    """Unknown without an age; what is not on record about smoking stands against nothing."""
+    if lung_reason(context) is not None:
+        return True
+    return None if context.age_years is None else False
+
+
+def _years_before(day: date, years: int) -> date:
+    return day.replace(year=day.year - years, day=min(day.day, 28))
 
 
 WORDS: tuple[Condition, ...] = (
@@ -151,6 +250,25 @@ WORDS: tuple[Condition, ...] = (
         _has_no_cervix,
         "the cervix was removed, as a code or the words of the record say",
         needs=needs("Condition", "Procedure"),
+    ),
+    flag(
+        "last_screening_abnormal",
+        _last_is_abnormal,
+        "the last screening of this kind found something that is followed up",
+        needs=OBSERVATIONS | needs("Procedure"),
+    ),
+    flag(
+        "never_smoked",
+        _never_smoked,
+        "the smoking status that came says that the patient never smoked",
+        facts=_smoking_facts,
+    ),
+    flag(
+        "outside_lung_screening",
+        _is_outside_lung_screening,
+        "age, pack-years or the time since smoking stopped are outside those of lung screening, as far as they came",
+        frozenset({"age"}),
+        _smoking_facts,
     ),
     flag("says_screening", _says_screening, "the order says that it is for screening"),
     flag("says_symptom", _has_symptom, "the order says that it is no screening"),

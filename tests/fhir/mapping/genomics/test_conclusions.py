@@ -126,3 +126,33 @@ def test_a_provisional_diagnosis_is_not_final() -> None:
 )
 def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words: str) -> None:
     assert _read(_problem(words)) == {}
+
+
+def _inside(words: str, **more: Any) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": "r1",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "84413-4"}]},
+        "valueCodeableConcept": {"text": words},
+    } | more
+
+
+def test_observations_contained_in_a_report_count_with_the_report_s_date_and_source() -> None:
+    assert _read(_report() | {"contained": [_inside("CYP2C19 *2/*2")]}) == {"CYP2C19": {(("Poor Metabolizer",), True)}}
+    partial = _report(status="partial") | {"contained": [_inside("CYP2C19 *2/*2")]}
+    assert _read(partial) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
+
+
+@pytest.mark.parametrize(
+    ("report", "inside"),
+    [
+        ({"status": "entered-in-error"}, {}),
+        ({"status": "cancelled"}, {}),
+        ({"effectiveDateTime": "2090-01-01"}, {}),
+        ({}, {"status": "entered-in-error"}),
+        ({}, {"subject": {"reference": "Patient/another"}}),
+    ],
+)
+def test_an_observation_contained_in_a_report_does_not_count(report: Json, inside: Json) -> None:
+    assert _read(_report() | report | {"contained": [_inside("CYP2C19 *2/*2", **inside)]}) == {}

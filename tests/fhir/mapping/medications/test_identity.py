@@ -226,3 +226,33 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
     decoded = decoder.decode(json.dumps(resource))
     if isinstance(decoded, Medication):
         assert identify_medication(decoded).recognised in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("drug", "route"),
+    [
+        ("sevoflurane", {"text": "Inhalation"}),
+        ("sevoflurane", {"coding": [{"system": "http://snomed.info/sct", "code": "447694001"}]}),
+        ("Ultane inhalation liquid", {"text": "Respiratory tract route"}),
+        ("fentanyl", {"text": "intranasal"}),
+        ("testosterone 1 % gel", {"text": "Topical"}),
+        ("etonogestrel / ethinyl estradiol vaginal ring", {"text": "Vaginal route"}),
+    ],
+)
+def test_a_local_looking_route_does_not_make_a_drug_local_that_acts_on_the_whole_body(
+    drug: str, route: dict[str, Any]
+) -> None:
+    assert identify(order(drug, {"route": route})).systemic is True
+
+
+@pytest.mark.parametrize(
+    ("drug", "route"),
+    [
+        ("budesonide", {"text": "Inhalation"}),
+        ("fluticasone", {"text": "intranasal"}),
+        ("estradiol vaginal cream", {"text": "Vaginal route"}),
+        ("fentanyl", {"text": "epidural"}),
+    ],
+)
+def test_other_drugs_act_where_they_are_put(drug: str, route: dict[str, Any]) -> None:
+    assert identify(order(drug, {"route": route})).systemic is False
