@@ -116,7 +116,7 @@ def judge(
     """One series, evaluated and forecast."""
     course = Course(series, person, given, conflicts, group_is_complete, years_back_to_season(series, as_of))
     evaluate(course)
-    return Candidate(course, forecast(course, antigen, as_of))
+    return Candidate(series, course, forecast(course, antigen, as_of))
 
 
 def _no_group(_: str) -> bool:

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from cards.vaccines.doses_by_day import DosesByDay
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
-from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
+from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group, groups_named
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.pregnancy import gestation
@@ -215,12 +215,13 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
     # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
     systemic = [(one, one.identity.keys) for one in active_medications(record) if one.identity.systemic]
+    groups = groups_named(record)
     for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
             taken = next((one for one, keys in systemic if key in keys), None)
             if taken is not None:
                 yield PatientObservation(observation, _day(taken.authored), taken.source, taken.name)
-        else:
+        elif kind == "condition" or key in groups:
             hit = find_condition(record, key) if kind == "condition" else find_condition_group(record, key)
             if hit is not None:
                 yield PatientObservation(observation, _day(hit.time), hit.source, hit.words)

@@ -18,13 +18,9 @@ from cards.vaccines.patient import Person
 class Candidate(Struct, frozen=True):
     """A relevant series of a person, evaluated and forecast."""
 
+    series: Series
     course: Course
     forecast: Forecast
-
-    @property
-    def series(self) -> Series:
-        """The series behind this candidate."""
-        return self.course.series
 
     @property
     def is_complete(self) -> bool:

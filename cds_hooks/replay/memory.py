@@ -65,11 +65,10 @@ class Remembered:
         said = _response.decode(response)
         self.resting = said.extension.ours.resting
         self.worklist = said.extension.ours.worklist
-        self._silences = [Silence(*each) for each in silences]
-        self.withheld = {uuid: self._silences[place] for uuid, place in (withheld or {}).items()}
+        self.withheld = {uuid: Silence(*silences[place]) for uuid, place in (withheld or {}).items()}
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
-        self._answered = [each for each in self._silences if each.reason == ACKNOWLEDGED]
-        self._kept_back = [each for each in self._silences if each.reason in _REMEMBERED]
+        self._answered = [Silence(*each) for each in silences if each[1] == ACKNOWLEDGED]
+        self._kept_back = [Silence(*each) for each in silences if each[1] in _REMEMBERED]
         self._shown = _shown_in(response) if self._answered else []
 
     def answered(self, finding: Finding) -> Silence | None:

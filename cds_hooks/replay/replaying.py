@@ -35,7 +35,7 @@ from fhir.record.resources import Patient
 from fhir.record.results import NotKept
 from models_onnx.serving.runtime import Model
 
-AT_ONCE: Final = 256
+AT_ONCE: Final = 500
 """So many decisions are replayed together: those of one model are one run of it."""
 _BELOW: Final = "below-threshold"
 _NOTHING_KEPT: Final = (

@@ -1,7 +1,7 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -271,6 +271,11 @@ def condition_group_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 def _all_group_hits(record: PatientRecord) -> dict[str, ConditionHit]:
     entries = record.derive(_entries_by_meaning)
     return {group: hit for group in entries.of_groups if (hit := _group_hit(record, entries, group)) is not None}
+
+
+def groups_named(record: PatientRecord) -> Collection[str]:
+    """The groups that some code among the conditions means, whether or not it counts at `as_of`."""
+    return record.derive(_entries_by_meaning).of_groups.keys()
 
 
 def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:

@@ -33,6 +33,7 @@ _LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})
 """Keys of Observations of which only those are kept that were taken."""
 _WHOSE: Final = {kind: "patient" if "patient" in kind.__struct_fields__ else "subject" for kind in FACT_TYPES}
 """The member of each kind of resource that refers to the patient."""
+_KINDS: Final = {str(kind.__struct_config__.tag): kind for kind in FACT_TYPES}
 
 
 class KeptFacts(Struct, frozen=True, omit_defaults=True):
@@ -160,11 +161,10 @@ def record_of_facts(
     for each in facts.chart:
         resources.by_type[type(each)].append(each)
     resources.refusals = list(facts.refusals)
-    resources.limits = FactLimits(frozenset(facts.left_out), frozenset(facts.partial), frozenset(facts.scans))
-    if ALL in facts.scans:
-        resources.limits = structs.replace(resources.limits, scans=None)
-    left_out = resources.limits.left_out
-    resources.by_type = _Kinds(
-        {kind: found for kind, found in resources.by_type.items() if kind.__struct_config__.tag not in left_out}
-    )
+    scans = None if ALL in facts.scans else frozenset(facts.scans)
+    resources.limits = FactLimits(frozenset(facts.left_out), frozenset(facts.partial), scans)
+    resources.by_type = _Kinds(resources.by_type)
+    for each in facts.left_out:
+        if each in _KINDS:
+            resources.by_type.pop(_KINDS[each], None)
     return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)

@@ -1,8 +1,12 @@
 """The knowledge files: each names its source, and what refers to something else finds it."""
 
+import csv
+from importlib.resources import files
+
 import pytest
 
 from cards.vaccines.knowledge import Antigen, load_knowledge
+from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS
 
 KNOWLEDGE = load_knowledge()
 
@@ -53,3 +57,12 @@ def test_every_skip_condition_is_of_a_kind_that_is_evaluated(antigen: Antigen) -
         for condition in each.conditions
     }
     assert kinds <= {"age", "vaccine count", "interval", "completed series"}
+
+
+@pytest.mark.parametrize(("kind", "known"), [("condition", CONDITION_KEYS), ("group", CONDITION_GROUPS)])
+def test_every_condition_of_the_terms_for_charts_is_in_the_tables(kind: str, known: dict[str, object]) -> None:
+    table = files("cards.vaccines") / "data" / "chart_terms.csv"
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    named = {row["key"] for row in rows if row["kind"] == kind}
+    assert named
+    assert named <= set(known)
