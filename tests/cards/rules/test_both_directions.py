@@ -28,7 +28,6 @@ NO_PAIR = {
     "dz-opioid-laxative/no_laxative": "the laxative is what is asked for",
     "dup-same-ingredient/same": "one drug in two orders: which of them is the new one matters",
     "img-metformin-contrast/lt30": "a study is ordered for a day; metformin is taken for years",
-    "img-metformin-contrast/arterial": "a study is ordered for a day; metformin is taken for years",
     "img-metformin-contrast/30to60_label": "a study is ordered for a day; metformin is taken for years",
     "vaccine-live-immunodeficiency/steroid": "a vaccine is one dose: it has been given or not",
 }

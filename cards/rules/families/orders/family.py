@@ -22,6 +22,7 @@ FAMILY = Family(
         "last_same_sentence": screening.last_same_sentence,
         "lung_reason": screening.lung_reason,
         "kidney_injury": kidney_injury.injury_words,
+        "metformin_reason": kidney_injury.metformin_reason,
     }
     | contrast.PLACEHOLDERS,
     longest={
