@@ -168,10 +168,13 @@ class ChartLines:
 
 @dataclass(slots=True)
 class ChartResources:
-    """One patient's resources as they were read, where every line could be and no Medication belongs to them."""
+    """One patient's resources as they were read, where every line could be.
+
+    `runs` have one type and one reference to the patient each, which stands beside them; Medications have none.
+    """
 
     patient_id: str
-    resources: list[Any]
+    runs: list[tuple[str, list[Any]]]
 
 
 @dataclass(slots=True)

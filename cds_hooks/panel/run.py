@@ -21,6 +21,7 @@ from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
 from cds_hooks.panel.side_by_side import charts_side_by_side
 from cds_hooks.settings import Settings
+from fhir.record.datatypes import forget_times
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
 
@@ -218,6 +219,7 @@ class _Worker:
         return [self(batch) for batch in _batches(charts)], tally
 
     def _score(self, charts: Batch) -> Done:
+        forget_times()  # those of other patients hardly come again, and are scattered over the memory of their charts
         job, flags = self.job, self.asked.opt_out_flags
         records = [read_chart(each, job.as_of, job.as_it_stood, flags) for each in charts]
         if self.job.content == "features":

@@ -21,7 +21,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.measurement import Refusal
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.reading import read_record, read_value
+from fhir.record.reading import read_record, read_record_of_runs, read_value
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.equations.arithmetic import Value
@@ -97,16 +97,15 @@ def read_chart(
 
     `as_it_stood` is asked about lines only: a chart that comes as resources has nothing that is dated later.
     """
-    refusals: list[Refusal] = []
     if isinstance(chart, ChartResources):
-        entries = [BundleEntry(resource=resource) for resource in chart.resources]
-    else:
-        if as_it_stood is not None:
-            chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
-        try:
-            entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
-        except msgspec.DecodeError:
-            entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
+        return read_record_of_runs(chart.runs, chart.patient_id, as_of, opt_out_flags)
+    refusals: list[Refusal] = []
+    if as_it_stood is not None:
+        chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
+    try:
+        entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
+    except msgspec.DecodeError:
+        entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
     return read_record(
         {"chart": bundle},

@@ -4,12 +4,10 @@ Nothing is written to the disk and no line is copied: a run of lines of one pati
 Lines that cannot be decoded as they stand go the careful way, line by line.
 """
 
-import gzip
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,20 +17,16 @@ from cds_hooks.panel.chart_lines import (
     ChartResources,
     GroupingTally,
     Wanted,
-    broken_off,
-    head_of,
     medications_of,
-    opened,
 )
 from cds_hooks.panel.dealing import Dealer, kind_of
 from cds_hooks.panel.order import Order, OutOfOrder
+from cds_hooks.panel.pieces import Pieces, pass_over
 from fhir.record.reading import id_of_reference
 from fhir.record.resources import READ_TYPES, Medication, Observation, Patient, decoder
-from models_onnx.errors import PanelRefused
 
-_CHUNK_BYTES = 128_000
 _TOGETHER = 200  # patients
-_BROKEN_OFF = (gzip.BadGzipFile, EOFError, zlib.error)
+_LONGEST_HEAD = 120  # bytes, in which the type of the first resource stands
 # The member of each type that says whom a resource is about; a type that is not here goes the careful way.
 _SUBJECT_OF: Final = {
     kind: member
@@ -59,7 +53,7 @@ def charts_side_by_side(
         if first == 0:
             tally.add(order.read)
             for path in order.left_out:
-                _pass_over(path, wanted, tally)
+                pass_over(path, wanted, tally)
         streams = [
             stack.enter_context(_Stream(path, order, (first, end), wanted, tally, changed_after))
             for path in order.files
@@ -69,25 +63,40 @@ def charts_side_by_side(
             for stream in streams:
                 stream.give_to(some)
             for number in range(some.first, some.last):
-                yield some.chart(number).read(order.medications, wanted, tally)
+                yield some.chart(number).read(order.medications, tally)
         if any(stream.has_more for stream in streams):
             raise OutOfOrder
 
 
 class _Chunk:
-    """Whole lines of a file: as resources of one type with the bytes they came as, or as lines alone."""
+    """Lines of a file: as resources of one type that are asked for, or as the lines alone.
 
-    __slots__ = ("_lines", "_raw", "is_changed", "is_observations", "resources")
+    `again` gives the lines of the resources; `numbers` says which of these they are, None for all.
+    """
 
-    def __init__(self, raw: bytes, resources: list[Any] | None, is_changed: bool, lines: list[bytes] | None = None):
-        self._raw, self._lines, self.resources, self.is_changed = raw, lines, resources, is_changed
-        self.is_observations = bool(resources) and type(resources[0]) is Observation  # type: ignore[index]
+    __slots__ = ("_again", "_lines", "_numbers", "is_changed", "resources")
 
-    def lines(self) -> list[bytes]:
-        """One for each resource."""
+    def __init__(self, resources: list[Any] | None, lines: list[bytes] | None = None) -> None:
+        self.resources, self._lines = resources, lines
+        self._again: Callable[[], bytes] = bytes
+        self._numbers: list[int] | None = None
+        self.is_changed = False
+
+    def come_from(self, pieces: Pieces, numbers: list[int] | None, day: bytes, piece: memoryview) -> None:
+        """Notes where the lines are; with a date after the `day` they may have been changed since."""
+        self._again, self._numbers = pieces.same_again(), numbers
+        self.is_changed = bool(day) and _has_date_after(bytes(piece), day)
+
+    def lines(self, start: int, end: int) -> list[bytes]:
+        """Those of these resources."""
         if self._lines is None:
-            self._lines = [line for line in self._raw.split(b"\n") if line.strip()]
-        return self._lines
+            lines = [line for line in self._again().split(b"\n") if line.strip()]
+            self._lines = lines if self._numbers is None else [lines[number] for number in self._numbers]
+        return self._lines[start:end]
+
+
+_Run: TypeAlias = tuple[_Chunk, int, int, str]
+"""Lines that follow each other in a chunk, from and to before, and their reference to the patient."""
 
 
 class _Chart:
@@ -97,46 +106,31 @@ class _Chart:
 
     def __init__(self) -> None:
         self.patient_id = ""
-        self.runs: list[tuple[_Chunk, int, int]] = []
+        self.runs: list[_Run] = []
 
-    def read(
-        self, medications: dict[bytes, bytes], wanted: Wanted, tally: GroupingTally
-    ) -> ChartLines | ChartResources:
-        """The chart, without the Observations that nothing asks for, with the Medications that its orders name."""
+    def read(self, medications: dict[bytes, bytes], tally: GroupingTally) -> ChartLines | ChartResources:
+        """The chart with the Medications that its orders name."""
         if not self.patient_id:
             raise OutOfOrder
-        needs_lines = any(chunk.resources is None or chunk.is_changed for chunk, _, _ in self.runs)
+        needs_lines = any(chunk.resources is None or chunk.is_changed for chunk, *_ in self.runs)
         if not needs_lines:
-            found = [each for run in self.runs for each in _part_of(run, wanted)]
-            tally.used += len(found)
+            found = [(key, chunk.resources[start:end]) for chunk, start, end, key in self.runs]  # type: ignore[index]
             products = _products(found, medications) if medications else []
             if products is not None:
-                return ChartResources(self.patient_id, found + products)
-            tally.used -= len(found)
-        lines = [line for run in self.runs for line in _lines_of(run, wanted, tally)]
+                tally.used += sum([end - start for _, start, end, _ in self.runs])
+                return ChartResources(self.patient_id, [*found, ("", products)] if products else found)
+        lines: list[bytes] = []
+        for chunk, start, end, _ in self.runs:
+            lines += chunk.lines(start, end)
+            tally.used += end - start if chunk.resources is not None else 0  # the others were counted by the dealer
         return ChartLines(self.patient_id, lines, medications_of(lines, medications) if medications else ())
 
 
-def _part_of(run: tuple[_Chunk, int, int], wanted: Wanted) -> list[Any]:
-    chunk, start, end = run
-    part = chunk.resources[start:end] if chunk.resources is not None else []
-    return wanted.of_read(part) if chunk.is_observations else part
-
-
-def _lines_of(run: tuple[_Chunk, int, int], wanted: Wanted, tally: GroupingTally) -> list[bytes]:
-    chunk, start, end = run
-    lines = chunk.lines()[start:end]
-    if chunk.resources is None:  # judged and counted by the dealer
-        return lines
-    taken = set(map(id, _part_of(run, wanted)))
-    tally.used += len(taken)
-    return [line for line, each in zip(lines, chunk.resources[start:end], strict=True) if id(each) in taken]
-
-
-def _products(resources: list[Any], medications: dict[bytes, bytes]) -> list[Any] | None:
+def _products(runs: list[tuple[str, list[Any]]], medications: dict[bytes, bytes]) -> list[Any] | None:
     """The Medications that orders and statements name; None where one cannot be decoded."""
     named = {
         id_of_reference(product.reference).encode()
+        for _, resources in runs
         for each in resources
         if (product := getattr(each, "medicationReference", None)) is not None
         and product.reference
@@ -177,14 +171,11 @@ class _Stream:
     def __init__(
         self, path: Path, order: Order, between: tuple[int, int], wanted: Wanted, tally: GroupingTally, day: str
     ) -> None:
-        self._path, self._wanted, self._tally, self._day = path, wanted, tally, day.encode()
-        self._file = opened(path)
-        self._left: int | None = None  # bytes that are still to be read; None: to the end
-        if between != (0, order.patients):
-            begin, end = (order.begin_of(path, number) for number in between)
-            self._file.seek(begin)
-            self._left = end - begin
-        self._chunk = _Chunk(b"", [], False)
+        self._wanted, self._tally, self._day = wanted, tally, day.encode()
+        is_whole = between == (0, order.patients)
+        begin, end = (0, None) if is_whole else (order.begin_of(path, number) for number in between)
+        self._pieces = Pieces(path, begin or 0, end)
+        self._chunk = _Chunk([])
         self._keys: list[str] = []
         self._keys_are_patients = False
         self._at = 0
@@ -193,7 +184,7 @@ class _Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._pieces.close()
 
     @property
     def has_more(self) -> bool:
@@ -220,63 +211,52 @@ class _Stream:
     def _give(self, chart: _Chart | None, start: int, end: int) -> None:
         chunk = self._chunk
         if chart is None:
-            part = _part_of((chunk, start, end), self._wanted)
-            self._tally.used += len(part)
-            self._tally.without_patient += len(part) if chunk.resources is not None else end - start
+            self._tally.used += end - start if chunk.resources is not None else 0
+            self._tally.without_patient += end - start
             return
-        chart.runs.append((chunk, start, end))
+        chart.runs.append((chunk, start, end, self._keys[start]))
         if self._keys_are_patients:
             chart.patient_id = id_of_reference(self._keys[start])
 
     def _fill(self) -> bool:
         """Reads on until there are lines that can matter; False at the end."""
-        while raw := self._read():
+        while piece := self._pieces.next():
             self._at = 0
-            self._keys = self._read_chunk(raw)
+            self._keys = self._read_piece(piece)
             if self._keys:
                 return True
         self._keys, self._at = [], 0
         return False
 
-    def _read(self) -> bytes:
-        """The next whole lines, empty at the end."""
-        size = _CHUNK_BYTES if self._left is None else min(_CHUNK_BYTES, self._left)
-        try:
-            found = _whole_lines(self._file, size)
-        except _BROKEN_OFF as error:
-            raise PanelRefused(broken_off(self._path)) from error
-        if self._left is not None:
-            self._left -= min(len(found), self._left)
-        return found
-
-    def _read_chunk(self, raw: bytes) -> list[str]:
-        kind_first = kind_of(raw)
+    def _read_piece(self, piece: memoryview) -> list[str]:
+        kind_first = kind_of(bytes(piece[:_LONGEST_HEAD]))
         if kind_first and kind_first not in self._wanted.types:
-            return self._line_by_line(raw)
+            return self._line_by_line(piece)
         try:
-            resources = decoder.decode_lines(raw)
+            resources = decoder.decode_lines(piece)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._line_by_line(raw)
+            return self._line_by_line(piece)
         kinds = set(map(type, resources))
         if len(kinds) != 1:
-            return self._line_by_line(raw)
+            return self._line_by_line(piece)
         kind: type[Any] = kinds.pop()
         if str(kind.__struct_config__.tag) not in self._wanted.types:
             self._tally.resources += len(resources)
             return []
-        keys = _keys_of(kind, resources)
+        taken = self._wanted.of_read(resources) if kind is Observation else resources
+        keys = _keys_of(kind, taken)
         if keys is None:
-            return self._line_by_line(raw)
+            return self._line_by_line(piece)
         self._tally.resources += len(resources)
         self._keys_are_patients = kind is Patient
-        is_changed = bool(self._day) and _has_date_after(raw, self._day)
-        self._chunk = _Chunk(raw, resources, is_changed)
+        self._chunk = _Chunk(taken)
+        self._chunk.come_from(self._pieces, _numbers_of(taken, resources), self._day, piece)
         return keys
 
-    def _line_by_line(self, raw: bytes) -> list[str]:
+    def _line_by_line(self, piece: memoryview) -> list[str]:
         kept = _Kept()
         dealer = Dealer(kept, self._wanted, self._tally)
-        lines = [line + b"\n" for line in raw.split(b"\n")[:-1]]
+        lines = [line + b"\n" for line in bytes(piece).split(b"\n")[:-1]]
         self._tally.resources += len(lines)
         for line in lines:
             dealer.deal_lines([line])
@@ -284,7 +264,7 @@ class _Stream:
         if dealer.shared or (kept.patients and kept.patients != len(kept.lines)):
             raise OutOfOrder
         self._keys_are_patients = kept.patients > 0
-        self._chunk = _Chunk(b"", None, False, kept.lines)
+        self._chunk = _Chunk(None, kept.lines)
         return kept.keys
 
 
@@ -302,42 +282,12 @@ class _Kept:
         self.patients += has_patient
 
 
-def _pass_over(path: Path, wanted: Wanted, tally: GroupingTally) -> None:
-    """Counts the lines of a file that nothing asks for; OutOfOrder where another line stands in it."""
-    with opened(path) as file:
-        try:
-            while lines := file.readlines(_CHUNK_BYTES):
-                if not _are_left_out(lines, wanted):
-                    lines = [line for line in lines if line.strip()]
-                    if not all(_is_of_no_use(line, wanted) for line in lines):
-                        raise OutOfOrder
-                tally.resources += len(lines)
-        except _BROKEN_OFF as error:
-            raise PanelRefused(broken_off(path)) from error
-
-
-def _whole_lines(file: IO[bytes], size: int) -> bytes:
-    """About so many bytes of whole lines, each with its line break; empty at the end."""
-    found = file.read(size)
-    if found and not found.endswith(b"\n"):
-        found += file.readline()
-        if not found.endswith(b"\n"):  # the last one of the file
-            found += b"\n"
-    return found
-
-
-def _are_left_out(lines: list[bytes], wanted: Wanted) -> bool:
-    """Whether each of these lines begins with one type, which nothing asks for."""
-    kind = kind_of(lines[0])
-    if not kind or kind in wanted.types:
-        return False
-    begin = b'{"resourceType":"' + kind.encode() + b'"'
-    return len([line for line in lines if line.startswith(begin)]) == len(lines)
-
-
-def _is_of_no_use(line: bytes, wanted: Wanted) -> bool:
-    head = head_of(line)
-    return head is not None and bool(head.resourceType) and head.resourceType not in wanted.types
+def _numbers_of(taken: list[Any], resources: list[Any]) -> list[int] | None:
+    """The places of these resources among all of them; None where they are all."""
+    if len(taken) == len(resources):
+        return None
+    chosen = set(map(id, taken))
+    return [number for number, each in enumerate(resources) if id(each) in chosen]
 
 
 def _keys_of(kind: type[Any], resources: list[Any]) -> list[str] | None:
@@ -354,7 +304,7 @@ def _keys_of(kind: type[Any], resources: list[Any]) -> list[str] | None:
             keys = [each.patient.reference for each in resources]
     except AttributeError:
         return None
-    return None if None in keys or "" in keys else keys
+    return keys if all(keys) else None
 
 
 def _has_date_after(raw: bytes, day: bytes) -> bool:

@@ -12,6 +12,7 @@ from fhir.record.measurement import Refusal
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Encounter
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS, condition_meaning
 
@@ -81,11 +82,13 @@ def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
     """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
     for procedure in record.procedures:
         code = procedure.code
-        if procedure.status != "completed" or code is None:
+        if code is None or procedure.status != "completed":
             continue
-        coded = next((one.code for one in code.coding if one.code and _VALVE_CODE.fullmatch(one.code)), None)
-        said = _VALVE_WORDS.search(code.words)
-        if coded is None and (said is None or not is_of_patient(code.words, said.start())):
+        coded = None
+        for one in code.coding:
+            if one.code and one.code.startswith("02R") and _VALVE_CODE.fullmatch(one.code):
+                coded = coded or one.code
+        if coded is None and not _names_mechanical_valve(code.text or code.words):
             continue
         period = procedure.performedPeriod
         text = procedure.performedDateTime or (period.start if period is not None else None)
@@ -94,6 +97,12 @@ def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
             source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
             return ConditionHit(_VALVE, code.words, coded or "", source, time, "active", is_onset=True)
     return None
+
+
+@remembered("words of mechanical valves", entries=2048, longest=200)
+def _names_mechanical_valve(words: str) -> bool:
+    said = _VALVE_WORDS.search(words)
+    return said is not None and is_of_patient(words, said.start())
 
 
 class _EntriesByMeaning:

@@ -11,7 +11,7 @@ patient", are no destination.
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -98,7 +98,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (each for each in record.encounters if each.class_ is not None and each.class_.code in _INPATIENT)
+    stays = (each for each in record.encounters if _is_of(each, _INPATIENT))
     return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
@@ -254,7 +254,7 @@ def _visits_of(word: str, found: Sequence[object]) -> str:
 def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, without the one that led to it."""
     led = _emergency_that_led(record, stay)
-    others = [each for each in _visits(record, _EMERGENCY) if led is None or each.encounter is not led.encounter]
+    others = [each for each in record.derive(_emergencies) if led is None or each.encounter is not led.encounter]
     visits = [each for each in others if _is_within(each, stay, days)]
     return float(len(visits)), _visits_of("emergency visit", visits), visits[0].source if visits else stay.source
 
@@ -297,43 +297,43 @@ def stays_in_hospital(record: PatientRecord) -> list[Stay]:
 
 
 def _whole_stays(record: PatientRecord) -> list[Stay]:
-    stays = [stay for stay in record.derive(_begun) if _is_inpatient(stay, record.as_of_epoch)]
+    may_be = [each for each in record.encounters if each.hospitalization is not None or _is_of(each, _INPATIENT)]
+    stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
     parts = _parts_of_longer_stays(stays, record.as_of_epoch)
     return [stay for stay in stays if id(stay.encounter) not in parts]
 
 
+def _emergencies(record: PatientRecord) -> list[Stay]:
+    return _visits(record, _EMERGENCY)
+
+
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    return [
-        visit
-        for visit in record.derive(_begun)
-        if visit.encounter.class_ is not None
-        and visit.encounter.class_.code in classes
-        and not _is_inpatient(visit, record.as_of_epoch)
-    ]
+    visits = _newest_first(record, [each for each in record.encounters if _is_of(each, classes)])
+    return [visit for visit in visits if not _is_inpatient(visit, record.as_of_epoch)]
 
 
-def _begun(record: PatientRecord) -> list[Stay]:
-    """Everything that has begun, newest first; one in two prefetch keys is one (record.encounters)."""
-    return sorted(_starts(record), key=lambda stay: stay.start.instant, reverse=True)
-
-
-def _starts(record: PatientRecord) -> Iterator[Stay]:
-    for encounter in record.encounters:
-        if encounter.class_ is None or encounter.status in _NEVER_TOOK_PLACE:
-            continue
-        start, end = _begin_and_end(encounter)
-        if start is not None and not start.is_after(record.as_of_epoch):
-            yield Stay(encounter, start, end)
+def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[Stay]:
+    """Those of them that have begun, newest first. The times of visits of which nobody asks are not read."""
+    begun: list[Stay] = []
+    for encounter in encounters:
+        if encounter.class_ is not None and encounter.status not in _NEVER_TOOK_PLACE:
+            start, end = _begin_and_end(encounter)
+            if start is not None and not start.is_after(record.as_of_epoch):
+                begun.append(Stay(encounter, start, end))
+    return sorted(begun, key=lambda stay: stay.start.instant, reverse=True)
 
 
 def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
-    encounter = stay.encounter
-    if encounter.class_ is not None and encounter.class_.code in _INPATIENT:
+    if _is_of(stay.encounter, _INPATIENT):
         return True
-    hospitalization = encounter.hospitalization
+    hospitalization = stay.encounter.hospitalization
     has_disposition = hospitalization is not None and hospitalization.dischargeDisposition is not None
     return has_disposition and stay.until(as_of_epoch) - stay.start.instant >= DAY_SECONDS
+
+
+def _is_of(encounter: Encounter, classes: frozenset[str]) -> bool:
+    return encounter.class_ is not None and encounter.class_.code in classes
 
 
 def _parts_of_longer_stays(stays: list[Stay], as_of_epoch: float) -> set[int]:
@@ -383,7 +383,7 @@ class _LatestEnd:
 
 def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
     """The emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
-    for visit in _visits(record, _EMERGENCY):
+    for visit in record.derive(_emergencies):
         end = visit.end.instant + DAY_SECONDS * _width(visit.end) if visit.end is not None else visit.start.instant
         day = DAY_SECONDS * (1.0 + _width(stay.start))
         begun = visit.start.instant <= stay.start.instant + DAY_SECONDS * _width(stay.start)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.record.chart_text import ChartText
-from fhir.terminology.caching import remembered
+from fhir.terminology.caching import CACHES, remembered
 
 Precision = Literal["year", "month", "day", "instant"]
 
@@ -96,6 +96,11 @@ def parse_time(text: str) -> FhirTime | None:
         return _parse_date(text)
     except (ValueError, OverflowError):
         return None
+
+
+def forget_times() -> None:
+    """Empties the memory of `parse_time`: for a caller who goes from chart to chart, where few times come again."""
+    CACHES["dates and times"].clear()
 
 
 @remembered("two days before a day", entries=1024, longest=10)

@@ -289,10 +289,7 @@ class PatientRecord:
     @property
     def opted_out(self) -> str:
         """What says that the patient has opted out of decision support, in words; empty where nothing does."""
-        codes = self._open.opt_out_flags
-        flags = self._facts(Flag) if codes else ()
-        labels = self.patient.meta.security if self.patient and self.patient.meta else ()
-        return opted_out_by(labels, self._facts(Consent), flags, codes, self.as_of_epoch)
+        return self.derive(_says_opted_out)
 
     # Measured values
 
@@ -370,6 +367,12 @@ def record_of_resources(
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, Holder(resources))
+
+
+def _says_opted_out(record: PatientRecord) -> str:
+    codes, patient = record._open.opt_out_flags, record.patient
+    labels, flags = patient.meta.security if patient and patient.meta else (), record._facts(Flag) if codes else ()
+    return opted_out_by(labels, record._facts(Consent), flags, codes, record.as_of_epoch)
 
 
 def _completed_years(record: PatientRecord) -> int | None:

@@ -173,6 +173,8 @@ class Equation:
     """The same as `inputs`, by name."""
     features: tuple[Feature, ...] = field(init=False, repr=False, compare=False)
     """Every feature that it reads from a record, each once: inputs, exclusions and whom it is for."""
+    read_for: Mapping[str, tuple[EquationInput, ...]] = field(init=False, repr=False, compare=False)
+    """The inputs that each output cannot be had without and that a feature of the record fills, by output."""
     _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -180,6 +182,9 @@ class Equation:
         object.__setattr__(self, "_outputs_by_id", {each.id: each for each in self.outputs})
         self._refuse_wrong_names()
         object.__setattr__(self, "features", self._read_features())
+        read = [each for each in self.inputs if each.feature is not None]
+        needed = {out.id: tuple(each for each in read if each.is_needed_for(out.id)) for out in self.outputs}
+        object.__setattr__(self, "read_for", needed)
         if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
             text = f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only"
             raise DeclarationError(text, wrong[0])

@@ -117,27 +117,25 @@ class FeaturesByName(Struct, frozen=True):
         return FeaturesByName(found, {each.feature.name: each for each in vector.missing}, vector)
 
 
-class FeaturesWhenAsked:
+class FeaturesWhenAsked(dict[str | None, FeatureValue | Missing | None]):
     """The same of a record whose features are read when an equation first asks for them: most refuse before the last.
 
-    What a feature reads depends on the record alone, so the answers are those of reading all of them.
+    What a feature reads depends on the record alone, so the answers are those of reading all of them. A name that
+    nobody declared is None.
     """
 
     def __init__(self, record: PatientRecord, features: Mapping[str, Feature]) -> None:
+        super().__init__()
         self._record, self._features = record, features
-        self._read: dict[str, FeatureValue | Missing | None] = {"": None}
 
-    def read(self, name: str) -> FeatureValue | Missing | None:
-        """What was found of a feature or why it is missing; None for one that nobody declared."""
-        known = self._read
-        if name not in known:
-            feature = self._features.get(name)
-            known[name] = feature.read(self._record) if feature is not None else None
-        return known[name]
+    def __missing__(self, name: str | None) -> FeatureValue | Missing | None:
+        feature = self._features.get(name or "")
+        found = self[name] = feature.read(self._record) if feature is not None else None
+        return found
 
     def of(self, equation: Equation) -> FeaturesByName:
         """All features of an equation."""
-        read = {feature.name: self.read(feature.name) for feature in equation.features}
+        read = {feature.name: self[feature.name] for feature in equation.features}
         found = {name: None if isinstance(each, Missing) else each for name, each in read.items()}
         return FeaturesByName(found, {name: each for name, each in read.items() if isinstance(each, Missing)})
 
@@ -149,17 +147,15 @@ def refused_at_once(
 
     Nothing more is read than what decides it.
     """
-    excluded = _excluded(equation, features.read)
+    excluded = _excluded(equation, features.__getitem__)
     if excluded is not None:
         return {output.id: excluded for output in equation.outputs}
     refused: dict[str, EquationRefused] = {}
-    for output in equation.outputs:
-        for item in equation.inputs:
-            if item.feature is None or (site is not None and item.name in site) or not item.is_needed_for(output.id):
-                continue
-            known = features.read(item.feature)
-            if isinstance(known, Missing):
-                refused[output.id] = EquationRefused("input-missing", f"{equation.title}: {known.text}", (item.name,))
+    for output, needed in equation.read_for.items():
+        for item in needed:
+            known = features[item.feature]
+            if type(known) is Missing and (site is None or item.name not in site):
+                refused[output] = EquationRefused("input-missing", f"{equation.title}: {known.text}", (item.name,))
                 break
     return refused
 
@@ -200,10 +196,10 @@ def _excluded(equation: Equation, read: Callable[[str], FeatureValue | Missing |
     for exclusion in equation.exclusions:
         for name in exclusion.features:
             known = read(name)
-            if isinstance(known, Missing):
+            if type(known) is Missing:
                 text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {known.text}"
                 return EquationRefused("excluded", text, (name,))
-            if known is not None and known.value:
+            if type(known) is FeatureValue and known.value:
                 text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
                 return EquationRefused("excluded", text, (name,))
     return _not_for(equation, read)
@@ -214,7 +210,7 @@ def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | 
         return None
     for name in equation.only_with:
         known = read(name)
-        if isinstance(known, FeatureValue) and known.value:
+        if type(known) is FeatureValue and known.value:
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."

@@ -8,7 +8,9 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from csv import writer
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -167,7 +169,13 @@ def _numbers(columns: Sequence[Any]) -> list[str]:
 
 def write_fields(rows: Sequence[Sequence[Any]]) -> bytes:
     """Lines of CSV (RFC 4180); nothing where there is no value."""
-    return b"".join((",".join(map(_field, row)) + "\n").encode() for row in rows)
+    written = StringIO()
+    writer(written, lineterminator="\n").writerows(rows)
+    text = written.getvalue()
+    # The writer of Python 3.11 quotes no carriage return, and does quote the empty field of a single column.
+    if "\r" in text or (rows and len(rows[0]) == 1):
+        text = "".join(",".join(map(_field, row)) + "\n" for row in rows)
+    return text.encode()
 
 
 def _field(value: Any) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from cds_hooks.commands.score.history import as_it_stood
-from cds_hooks.panel import order, run, side_by_side
+from cds_hooks.panel import order, pieces, run, side_by_side
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
 from cds_hooks.panel.grouping import files_of
 from cds_hooks.panel.order import order_of
+from cds_hooks.panel.pieces import Pieces
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.panel.scoring import Score, _one_by_one, read_chart, score_records
@@ -135,12 +136,13 @@ WAYS: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.parametrize("size", [700, 9_000])  # the shorter one is shorter than most lines
 @pytest.mark.parametrize("way", WAYS)
 def test_however_an_export_is_written_its_lines_are_those_of_dealing_it_out(
-    in_order: Path, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_order: Path, way: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WAYS[way](in_order)
-    monkeypatch.setattr(side_by_side, "_CHUNK_BYTES", 9_000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", size)
     assert _is_in_order(in_order)
     monkeypatch.setattr(run, "charts_of", None)  # nothing is dealt out
     rows, result = _scored(in_order, tmp_path / "a.csv")
@@ -218,7 +220,7 @@ def test_a_run_goes_on_in_the_way_in_which_it_was_begun(
 
 def test_any_part_of_the_patients_can_be_read_by_itself(in_order: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As each of several processes does; every resource is read by one of them."""
-    monkeypatch.setattr(side_by_side, "_CHUNK_BYTES", 9_000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 9_000)
     asked = questions_about((), Settings())
     wanted = Wanted.of(asked.needs)
     found = order_of(files_of(in_order), wanted)
@@ -248,6 +250,23 @@ def test_a_day_in_the_past_is_asked_only_of_charts_in_which_something_is_later(
     assert result.resources == dealt.resources
     later = _scored(in_order, tmp_path / "c.csv", as_of=AS_OF.replace(year=AS_OF.year + 1), as_it_stood=as_it_stood)
     assert later[0] != rows
+
+
+def test_lines_that_have_to_be_read_again_are_those_that_were_read(in_order: Path) -> None:
+    path = in_order / "Observation.ndjson"
+    path.write_bytes(path.read_bytes().rstrip())
+    read, again = b"", b""
+    reader = Pieces(path)
+    gone = Pieces(path)
+    gone.next()
+    while piece := reader.next():
+        read += bytes(piece)
+        again += reader.same_again()()
+    assert read == again + b"\n" == path.read_bytes() + b"\n"
+    late = gone.same_again()
+    path.write_bytes(b"")
+    with pytest.raises(PanelRefused, match="became shorter while it was read"):
+        late()
 
 
 def test_a_packed_file_that_breaks_off_scores_nobody(in_order: Path, tmp_path: Path) -> None:
