@@ -7,6 +7,7 @@ import csv
 import gzip
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -256,14 +257,12 @@ def test_lines_that_have_to_be_read_again_are_those_that_were_read(in_order: Pat
     path = in_order / "Observation.ndjson"
     path.write_bytes(path.read_bytes().rstrip())
     read, again = b"", b""
-    reader = Pieces(path)
-    gone = Pieces(path)
-    gone.next()
-    while piece := reader.next():
-        read += bytes(piece)
-        again += reader.same_again()()
+    with closing(Pieces(path)) as pieces_of_file:
+        while piece := pieces_of_file.next():
+            read += bytes(piece)
+            late = pieces_of_file.same_again()
+            again += late()
     assert read == again + b"\n" == path.read_bytes() + b"\n"
-    late = gone.same_again()
     path.write_bytes(b"")
     with pytest.raises(PanelRefused, match="became shorter while it was read"):
         late()

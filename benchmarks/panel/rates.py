@@ -1,0 +1,124 @@
+"""`python -m benchmarks.panel.rates`: how many charts one core scores in a second, by the size of the chart.
+
+The charts are invented ones of 9 KB, and copies of the shared Synthea charts: the 8 smallest (98 KB), all of them with
+only the types and codes that the models and equations ask for (189 KB), and all of them whole (308 KB). Each copy has
+a patient and times of its own. What is counted is the processor time of reading, scoring and writing between the first
+batch and the last one, in the best of some runs; the start of the command is not in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import process_time
+from typing import Annotated, TextIO, TypeAlias
+
+import typer
+
+from benchmarks.panel.people import AS_OF, chart_of, identity_of
+from cds_hooks.panel.chart_lines import Wanted
+from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.run import FhirJob, score_folder
+from cds_hooks.settings import Settings
+
+Chart: TypeAlias = tuple[str, list[tuple[str, str]]]
+"""The id of a patient, and the type and the line of each resource."""
+_INSTANT = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?=(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")')
+_SMALLEST = 8
+_SHIFT_SECONDS = 997
+
+
+def read_charts(folder: Path) -> list[Chart]:
+    """The charts of these bundles with references by type and id, as a server exports them."""
+    charts: list[Chart] = []
+    for path in sorted(folder.glob("*.json.gz")):
+        entries = json.loads(gzip.decompress(path.read_bytes()))["entry"]
+        found = [(each["resource"]["resourceType"], each["resource"]) for each in entries]
+        names = {each.get("fullUrl"): f"{kind}/{one['id']}" for each, (kind, one) in zip(entries, found, strict=True)}
+        lines = [(kind, _named(json.dumps(one, separators=(",", ":")), names)) for kind, one in found]
+        charts.append((next(one["id"] for kind, one in found if kind == "Patient"), lines))
+    return charts
+
+
+def invented_charts(count: int) -> list[Chart]:
+    """The charts of so many invented patients."""
+    found = [(identity_of(number), chart_of(number)) for number in range(count)]
+    return [
+        (name, [(one["resourceType"], json.dumps(one, separators=(",", ":"))) for one in all_]) for name, all_ in found
+    ]
+
+
+def _named(text: str, names: dict[str | None, str]) -> str:
+    return re.sub(r'"(urn:uuid:[^"]+)"', lambda found: f'"{names.get(found[1], found[1])}"', text)
+
+
+def write_export(folder: Path, charts: Iterable[Chart], copies: int, wanted: Wanted | None = None) -> float:
+    """One file for each type, patient by patient; only what is `wanted`, where that is given. The mean size in KB."""
+    folder.mkdir(parents=True)
+    size = patients = 0
+    files: dict[str, TextIO] = {}
+    for copy in range(copies):
+        for patient, lines in charts:
+            patients += 1
+            for kind, line in lines:
+                if wanted is None or wanted.takes(kind, line.encode()):
+                    file = files.get(kind) or files.setdefault(kind, (folder / f"{kind}.ndjson").open("w"))
+                    size += file.write(f"{_of_copy(line, patient, copy)}\n")
+    for file in files.values():
+        file.close()
+    return size / patients / 1000
+
+
+def _of_copy(line: str, patient: str, copy: int) -> str:
+    if not copy:
+        return line
+    earlier = timedelta(seconds=copy * _SHIFT_SECONDS)
+    line = line.replace(patient, f"{patient[:-4]}x{copy:03}")
+    return _INSTANT.sub(lambda found: f'"{(datetime.fromisoformat(found[1]) - earlier).isoformat()}', line)
+
+
+def seconds_per_chart(export: Path, out: Path, runs: int) -> float:
+    """Processor seconds of one chart, in the best of so many runs."""
+    best = float("inf")
+    for _ in range(runs):
+        marks: list[tuple[int, float]] = []
+        job = FhirJob(export, AS_OF, out, Settings(), restart=True)
+        score_folder(job, lambda done, seen=marks: seen.append((done, process_time())))  # type: ignore[misc]  # bound now
+        (first, begun), (last, ended) = marks[0], marks[-1]
+        best = min(best, (ended - begun) / (last - first))
+    return best
+
+
+def main(
+    copies: Annotated[int, typer.Option(min=8, help="Copies of each of the 52 Synthea charts; 24: 620 MB.")] = 24,
+    runs: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 7,
+    folder: Annotated[Path | None, typer.Option(help="An empty folder that stays; default: one that goes.")] = None,
+) -> None:
+    """Prints milliseconds of processor time a chart, and charts a second a core."""
+    settings = Settings()
+    charts = read_charts(settings.data_dir / "fhir" / "synthea")
+    smallest = sorted(charts, key=lambda chart: sum(len(line) for _, line in chart[1]))[:_SMALLEST]
+    needed = Wanted.of(questions_about((), settings).needs)
+    with tempfile.TemporaryDirectory(prefix="cds-rates-") as temporary:
+        place = folder or Path(temporary)
+        exports = []
+        for name, some, times, wanted in (
+            ("invented", invented_charts(len(charts) * copies), 1, None),
+            ("the smallest of Synthea", smallest, copies * len(charts) // _SMALLEST, None),
+            ("Synthea, what is asked for", charts, copies, needed),
+            ("Synthea, whole", charts, copies, None),
+        ):
+            export = place / name.replace(" ", "-")
+            exports.append((name, export, write_export(export, some, times, wanted)))
+        for name, export, size in exports:
+            seconds = seconds_per_chart(export, place / "scores.csv", runs)
+            typer.echo(f"{size:4.0f} KB  {seconds * 1000:6.3f} ms  {1 / seconds:6,.0f} a second  {name}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
