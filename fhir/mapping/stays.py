@@ -98,7 +98,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (each for each in record.encounters if _is_of(each, _INPATIENT))
+    stays = (each for each in record.encounters if each.class_ is not None and each.class_.code in _INPATIENT)
     return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
@@ -297,7 +297,8 @@ def stays_in_hospital(record: PatientRecord) -> list[Stay]:
 
 
 def _whole_stays(record: PatientRecord) -> list[Stay]:
-    may_be = [each for each in record.encounters if each.hospitalization is not None or _is_of(each, _INPATIENT)]
+    known = [each for each in record.encounters if each.class_ is not None]
+    may_be = [each for each in known if each.class_.code in _INPATIENT or each.hospitalization is not None]  # type: ignore[union-attr]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
     parts = _parts_of_longer_stays(stays, record.as_of_epoch)
     return [stay for stay in stays if id(stay.encounter) not in parts]
@@ -309,7 +310,8 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    visits = _newest_first(record, [each for each in record.encounters if _is_of(each, classes)])
+    known = [each for each in record.encounters if each.class_ is not None and each.class_.code in classes]
+    visits = _newest_first(record, known)
     return [visit for visit in visits if not _is_inpatient(visit, record.as_of_epoch)]
 
 
@@ -325,15 +327,11 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
 
 
 def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
-    if _is_of(stay.encounter, _INPATIENT):
+    encounter, hospitalization = stay.encounter, stay.encounter.hospitalization
+    if encounter.class_ is not None and encounter.class_.code in _INPATIENT:
         return True
-    hospitalization = stay.encounter.hospitalization
     has_disposition = hospitalization is not None and hospitalization.dischargeDisposition is not None
     return has_disposition and stay.until(as_of_epoch) - stay.start.instant >= DAY_SECONDS
-
-
-def _is_of(encounter: Encounter, classes: frozenset[str]) -> bool:
-    return encounter.class_ is not None and encounter.class_.code in classes
 
 
 def _parts_of_longer_stays(stays: list[Stay], as_of_epoch: float) -> set[int]:
