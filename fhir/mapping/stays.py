@@ -297,8 +297,11 @@ def stays_in_hospital(record: PatientRecord) -> list[Stay]:
 
 
 def _whole_stays(record: PatientRecord) -> list[Stay]:
-    known = [each for each in record.encounters if each.class_ is not None]
-    may_be = [each for each in known if each.class_.code in _INPATIENT or each.hospitalization is not None]  # type: ignore[union-attr]
+    may_be = [
+        each
+        for each in record.encounters
+        if (of := each.class_) is not None and (of.code in _INPATIENT or each.hospitalization is not None)
+    ]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
     parts = _parts_of_longer_stays(stays, record.as_of_epoch)
     return [stay for stay in stays if id(stay.encounter) not in parts]
