@@ -314,8 +314,7 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
     known = [each for each in record.encounters if each.class_ is not None and each.class_.code in classes]
-    visits = _newest_first(record, known)
-    return [visit for visit in visits if not _is_inpatient(visit, record.as_of_epoch)]
+    return [visit for visit in _newest_first(record, known) if not _is_inpatient(visit, record.as_of_epoch)]
 
 
 def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[Stay]:
