@@ -125,6 +125,9 @@ def _as_pair(text: str) -> str | None:
     if copies := _TWO_COPIES.match(text):
         kind = copies["kind"] or ""
         both = (copies["one"], copies["other"])
+        # No change at one position on either copy says nothing of the gene's other positions.
+        if all(one != "=" and _UNCHANGED.fullmatch(one) for one in both):
+            return None
         return "/".join("Reference" if _UNCHANGED.fullmatch(one) else f"{kind}{one}" for one in both)
     if said := _PAIR_AND_ZYGOSITY.match(text):
         one, other = (name.strip().lower() for name in _PAIR.split(said["pair"]))

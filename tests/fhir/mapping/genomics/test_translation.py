@@ -182,3 +182,22 @@ def test_genes_and_hla_alleles_are_found_in_words() -> None:
     assert hla_named("HLA-B*1502 [Presence]") == ("HLA-B*15:02",)
     assert hla_named("HLA-B*15:01, HLA-B*58:02") == ()
     assert phenotype_named("Poor Metaboliser") == "poor metabolizer"
+
+
+@pytest.mark.parametrize(
+    ("gene", "text"),
+    [
+        ("DPYD", "c.[1905+1=];[1905+1=]"),
+        ("DPYD", "NM_000110.4:c.1905+1G>A not detected"),
+        ("CYP2C19", "two copies of *2 not found"),
+        ("CYP2C19", "Allele 1: *2, Allele 2: pending"),
+        ("CYP2C19", "rs4244285 AG (homozygous)"),
+        ("CYP2C19", "*2/*2 | not reported"),
+        ("CYP2C19", "not PoorMetabolizer"),
+        ("G6PD", "not severely deficient"),
+        ("RYR1", "not susceptible"),
+        ("HLA-B", "not 57:01"),
+    ],
+)
+def test_a_layout_that_is_unified_does_not_turn_what_is_not_said_into_a_result(gene: str, text: str) -> None:
+    assert translate(gene, text) == ()
