@@ -177,6 +177,9 @@ def _said_in_a_sentence() -> Iterator[None]:
     try:
         yield
     except (RecordUnavailable, WrongFile, OSError) as error:
-        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        typer.echo(f"{text[0].upper()}{text[1:]}.", err=True)
+        if isinstance(error, RecordUnavailable):
+            text = f"{str(error)[0].upper()}{str(error)[1:]}"
+        else:  # it begins with the name of the file
+            text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        typer.echo(f"{text}.", err=True)
         raise typer.Exit(1) from error

@@ -77,6 +77,8 @@ def _of_csv(path: Path, text: str) -> Iterator[Report]:
         if unknown or not names:
             known = ", ".join(Report.__struct_fields__)
             raise WrongFile(f"{path}, line 1: the columns of a CSV file of outcomes are {known}; leave others out")
+        if len(set(names)) < len(names):
+            raise WrongFile(f"{path}, line 1: a column is there twice")
         for row in rows:
             if None in row or None in row.values():
                 raise WrongFile(f"{path}, line {rows.line_num}: it has not as many columns as the first line")
@@ -92,9 +94,16 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         if len(line) > LARGEST_LINE:
             raise WrongFile(f"{path}, line {number}: it is longer than {LARGEST_LINE:,} characters")
         try:
-            yield number, json.loads(line)
+            yield number, json.loads(line, object_pairs_hook=_members_once)
         except (ValueError, RecursionError) as error:
-            raise WrongFile(f"{path}, line {number}: it is not JSON") from error
+            raise WrongFile(f"{path}, line {number}: it is not JSON, or has a member twice") from error
+
+
+def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _report(path: Path, number: int, value: Any) -> Report:

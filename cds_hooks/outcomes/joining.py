@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 from sqlalchemy import select
 
-from cds_hooks.outcomes.labels import DEATH, Label, Labels
+from cds_hooks.outcomes.labels import DAY, DEATH, Label, Labels
 from cds_hooks.outcomes.report import Report, span_of
 from cds_hooks.protocol.feedback import plain_uuid
 from cds_hooks.storage.decision import decision_of
@@ -29,6 +29,7 @@ REFUSALS: Final = {
     "unknown-event": "No model here predicts this event.",
     "no-prediction": "No model's estimate for this patient is about this time.",
     "outside-horizon": "It happened before the decision or after the model's horizon.",
+    "not-yet": "It lies in the future: report it when it has happened, or when all of that day was sent.",
     "not-followed": "The patient was not followed to the end of the model's horizon, so nothing is known yet.",
 }
 """Why a report is not stored, in words for whoever sent it."""
@@ -63,7 +64,7 @@ def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
         RecordUnavailable: The record cannot be read.
     """
     joiner = _Joiner(url, sender, labels)
-    numbered = list(enumerate(reports))
+    numbered = joiner.that_happened(enumerate(reports))
     joiner.by_prediction([each for each in numbered if each[1].prediction is not None])
     joiner.by_card([each for each in numbered if each[1].card is not None])
     joiner.by_patient([each for each in numbered if each[1].patient is not None])
@@ -126,6 +127,17 @@ class _Joiner:
             row.id, row.service, sender.client, kind, subject, value, happened, sender.source, sender.received_at
         )
         self.joined.items.append(item)
+
+    def that_happened(self, reports: Iterable[tuple[int, Report]]) -> "Numbered":
+        """The reports without those of a time to come, which a wrong year makes: all of it would seem to be known."""
+        found: Numbered = []
+        for index, report in reports:
+            time = report.at or report.completeThrough
+            if time is not None and span_of(time)[0] > self._sender.received_at + DAY:  # clocks and zones differ
+                self._refuse(index, "not-yet")
+            else:
+                found.append((index, report))
+        return found
 
     # By the decision's id
 

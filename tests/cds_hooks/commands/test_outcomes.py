@@ -33,7 +33,7 @@ def record(folder: Path) -> tuple[str, str]:
 
 def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path: Path) -> None:
     url, decision = record(tmp_path)
-    (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2027-03-01\nnobody,death,2027-03-01\n")
+    (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2026-11-21\nnobody,death,2026-11-21\n")
     taken = ("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     dry = run(*taken, "--dry-run")
     assert "1 outcomes would be joined to decisions, 0 of them new, 1 reports not joined" in dry.stdout

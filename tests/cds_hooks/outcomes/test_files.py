@@ -107,6 +107,8 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
         ("o.csv", "prediction,outcome\nx,perhaps\n", "line 2: it is no report of an outcome"),
         ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: at is neither a day"),
         ("o.csv", "", "line 1: the columns"),
+        ("o.csv", "prediction,outcome,outcome\nx,yes,no\n", "line 1: a column is there twice"),
+        ("o.ndjson", '{"prediction": "x", "outcome": "yes", "outcome": "no"}\n', "or has a member twice"),
         ("o.csv", "prediction,outcome\n", "holds no outcome"),
         ("o.ndjson", '{"prediction": \n', "line 1: it is not JSON"),
         ("o.ndjson", "[" * 100_000, "line 1: it is not JSON"),

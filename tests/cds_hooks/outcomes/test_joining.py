@@ -168,6 +168,21 @@ def test_that_all_was_sent_is_kept_for_an_event_that_a_model_predicts(sqlite_url
     assert reasons(found) == [(1, "unknown-event")]
 
 
+def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
+    one = decided("readmission", days=274)  # 2026-11-30, a day before the report
+    record(sqlite_url, one)
+    found = join(
+        sqlite_url,
+        {"prediction": one.id, "outcome": "yes", "at": "2026-12-01"},
+        {"prediction": one.id, "outcome": "yes", "at": "2026-12-03"},
+        {"event": "death", "completeThrough": "2026-11-30"},
+        {"event": "death", "completeThrough": "2062-11-30"},
+        {"event": "death", "completeThrough": "9999-12-31"},
+    )
+    assert values(found) == [(one.id, "readmission", "yes"), (None, "death", "2026-11-30")]
+    assert reasons(found) == [(1, "not-yet"), (3, "not-yet"), (4, "not-yet")]
+
+
 def test_what_was_done_with_an_order_is_joined_to_its_card_and_suggestion(sqlite_url: str) -> None:
     one = decided()
     card = card_uuid(one.id, 1)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,8 @@ def _report(folder: Path, as_of: datetime, make: Make) -> tuple[list[httpx.Respo
 
 
 def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(tmp_path: Path, as_of: datetime) -> None:
-    later = as_of.replace(year=as_of.year + 1).date().isoformat()
-
     def bodies(card: dict[str, Any], decision: str) -> list[Any]:
+        later = datetime.now(UTC).date().isoformat()  # the decision was made a moment ago
         yes = {"prediction": card["uuid"], "model": "mortality_5y", "outcome": "yes", "at": later}
         return [
             {"outcomes": [yes]},
