@@ -32,7 +32,7 @@ def _report(folder: Path, as_of: datetime, make: Make) -> tuple[list[httpx.Respo
     return answers, outcomes_of(f"sqlite:///{folder}/decisions.sqlite3", decision), metrics
 
 
-def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(tmp_path: Path, as_of: datetime) -> None:
+def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(tmp_path: Path) -> None:
     def bodies(card: dict[str, Any], decision: str) -> list[Any]:
         later = datetime.now(UTC).date().isoformat()  # the decision was made a moment ago
         yes = {"prediction": card["uuid"], "model": "mortality_5y", "outcome": "yes", "at": later}
@@ -42,7 +42,7 @@ def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(t
             {"outcomes": [{"prediction": decision, "outcome": "unknown"}]},
         ]
 
-    answers, stored, metrics = _report(tmp_path, as_of, bodies)
+    answers, stored, metrics = _report(tmp_path, datetime.now(UTC), bodies)
     assert [each.status_code for each in answers] == [200, 200, 200]
     assert [each.json() for each in answers] == [
         {"stored": 1, "known": 0, "refused": []},
