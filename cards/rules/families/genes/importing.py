@@ -35,6 +35,7 @@ _BY_LABEL: Final = {
         ("0.5;1.0", "*1/*3 or *2/*3 by the label", "limit", "1 mg/day"),
     )
 }
+_LABELS: Final = {"2121085": "; Mayzent label, Novartis, 6/2024, sections 2.3 and 4, read 2026-11-22"}
 # RxNorm has one code for the combination; the ingredient that G6PD deficiency is about is in our tables.
 _COMBINATIONS: Final = {"10831": "10180"}
 _HLA = re.compile(r"(?P<allele>\*\d\d:\d\d) (?P<sign>positive|negative)")
@@ -60,7 +61,9 @@ def import_release(folder: Path, version: str) -> tuple[dict[str, str], list[str
         "fda_drugs.csv": _written(_fda_drugs(fda, cpic)),
         "data/recommendations.csv": _written([{**row, "source": f"CPIC {version}"} for row in rows]),
         "data/actions.csv": _written(_action(actions[name]) for name in sorted(used)),
-        "data/fda.csv": _written([{**row, "source": f"FDA table {version}"} for row in fda]),
+        "data/fda.csv": _written(
+            [{**row, "source": f"FDA table {version}{_LABELS.get(row['rxcui'], '')}"} for row in fda]
+        ),
         "data/test_before.csv": _written(_tests(folder, version)),
     }
     return files, sorted(set(left_out))
