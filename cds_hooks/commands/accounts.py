@@ -23,6 +23,7 @@ from cds_hooks.access.accounts import (
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
@@ -167,6 +168,7 @@ def _said_in_a_sentence() -> Iterator[None]:
     try:
         yield
     except (AccountRefused, RecordUnavailable, UnicodeError) as error:
-        text = str(error) if not isinstance(error, UnicodeError) else "The password is not UTF-8 text."
-        typer.echo(f"{text[:1].upper()}{text[1:].rstrip('.')}.", err=True)
+        typer.echo(
+            "The password is not UTF-8 text." if isinstance(error, UnicodeError) else as_sentence(error), err=True
+        )
         raise typer.Exit(1) from error

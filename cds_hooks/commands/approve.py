@@ -1,8 +1,8 @@
 """`cds-hooks approve`: people sign rules, models and waivers with their own keys; the record keeps what they signed."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +34,7 @@ from cds_hooks.approvals.statements import (
 )
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.governance.rules_file import RulesFileError, read_review, refuse_unfit
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -291,10 +292,6 @@ def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (ApprovalRefused, PeopleFileError, RulesFileError, RecordUnavailable, ModelError, OSError) as error:
-        typer.echo(f"{_capital(str(error))}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(
+    said_in_a_sentence, ApprovalRefused, PeopleFileError, RulesFileError, RecordUnavailable, ModelError, OSError
+)

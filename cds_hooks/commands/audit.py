@@ -1,8 +1,7 @@
 """`cds-hooks audit`: seals the record, and compares it with its seals."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import audit as compare
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -92,7 +92,7 @@ def verify(
         typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
     else:
         for finding in found.findings:
-            typer.echo(f"{finding[0].upper()}{finding[1:]}.")
+            typer.echo(as_sentence(finding))
         state = "is not as it was sealed" if found.findings else "is as it was sealed"
         typer.echo(
             f"The record {state}: {found.decisions} decisions ({found.unsealed} after the newest of "
@@ -103,10 +103,4 @@ def verify(
     raise typer.Exit(1 if found.findings else 0)
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (RecordUnavailable, SealsUnusable, SignatureRefused, OSError) as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)

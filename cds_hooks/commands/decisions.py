@@ -1,8 +1,8 @@
 """`cds-hooks decisions`: what was answered, on what basis, and whether the record is as it was written."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from cards.withheld import SUPPRESSED
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.monitor.finder import book_for, note_verification
 from cds_hooks.monitor.finder import find as find_places
 from cds_hooks.settings import settings
@@ -198,13 +199,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except RecordUnavailable as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable)
 
 
 def _print_json(value: Any) -> None:

@@ -1,10 +1,9 @@
 """`cds-hooks outcomes`: takes in what happened after the decisions, lists and counts it."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Refusal, Sender, join_reports
 from cds_hooks.outcomes.labels import Labels, site_labels
@@ -172,14 +172,4 @@ def _table(*columns: str) -> Table:
     return table
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (RecordUnavailable, WrongFile, OSError) as error:
-        if isinstance(error, RecordUnavailable):
-            text = f"{str(error)[0].upper()}{str(error)[1:]}"
-        else:  # it begins with the name of the file
-            text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        typer.echo(f"{text}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, WrongFile, OSError)

@@ -18,6 +18,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
@@ -140,7 +141,7 @@ def stats(
     try:
         rows = read_rows(record_url(database), query.limit(limit))
     except RecordUnavailable as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+        typer.echo(as_sentence(error), err=True)
         raise typer.Exit(1) from error
     found = prefetch_rates((row.client, row.service, row.basis) for row in rows)
     if as_json:

@@ -4,9 +4,9 @@ What the commands that read the record share: where it is, with which keys it is
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, cast
@@ -20,6 +20,7 @@ from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.governance import read_rules_file
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -218,10 +219,4 @@ def _actor(by: str | None) -> str:
     return by or getuser()
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (RecordUnavailable, SignatureRefused, OSError) as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SignatureRefused, OSError)

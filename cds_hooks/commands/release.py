@@ -1,8 +1,8 @@
 """`cds-hooks release`: switches what speaks off and on, and releases rules, models and equations step by step."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from getpass import getuser
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_p
 from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
 from cds_hooks.approvals.signed_file import write_signed
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.monitor.versions import why_too_early
@@ -193,7 +194,7 @@ def list_(
             for row in rows:
                 typer.echo(f"{title}: {row['at']} {row['what']} by {row['by']}: {row['why']}")
         for sentence in found.refused:
-            typer.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)
+            typer.echo(as_sentence(sentence), err=True)
     raise typer.Exit(1 if found.refused else 0)
 
 
@@ -371,10 +372,6 @@ def _is_there(model: Model) -> bool:
     return not isinstance(model, AbsentModel)
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (ApprovalRefused, PeopleFileError, RecordUnavailable, SignatureRefused, OSError) as error:
-        typer.echo(f"{str(error)[:1].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(
+    said_in_a_sentence, ApprovalRefused, PeopleFileError, RecordUnavailable, SignatureRefused, OSError
+)

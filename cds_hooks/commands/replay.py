@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import (
@@ -189,7 +190,7 @@ def _try_candidate(
 
 
 def _unusable(error: Exception) -> int:
-    typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+    typer.echo(as_sentence(error), err=True)
     return _UNUSABLE
 
 

@@ -26,6 +26,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, SuppressionPolicy, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.governance.rule_counts import SimulatedOrders, simulate
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from models_onnx.errors import TrainingRefused
@@ -243,7 +244,7 @@ def simulate_folder(
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
             simulate(simulation, [chart.patient, *chart.resources], orders, hearing, studies=studies)
     except TrainingRefused as problem:
-        typer.echo(f"{str(problem)[0].upper()}{str(problem)[1:]}.", err=True)
+        typer.echo(as_sentence(problem), err=True)
         raise typer.Exit(2) from problem
     if not simulation.orders:
         typer.echo(f"{folder} holds no chart with dated medication orders.", err=True)

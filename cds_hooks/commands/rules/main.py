@@ -1,9 +1,8 @@
 """`cds-hooks rules`: lists, shows and approves the medication rules, and counts what they did."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.governance import RulesFileError
 from cds_hooks.governance.rule_counts import RuleCounts, count_rules
 from cds_hooks.governance.rules_file import read_review, write_approvals
@@ -232,13 +232,7 @@ def _site(file: Path | None) -> SiteRules:
     return site_rules(file)
 
 
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except (RulesFileError, RecordUnavailable, PeopleFileError) as error:
-        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
-        raise typer.Exit(1) from error
+_said_in_a_sentence = partial(said_in_a_sentence, RulesFileError, RecordUnavailable, PeopleFileError)
 
 
 def _print_json(value: Any) -> None:

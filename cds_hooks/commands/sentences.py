@@ -1,0 +1,33 @@
+"""How a command says what went wrong: one sentence on standard error, and an exit code that is not 0."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+def as_sentence(problem: Exception | str) -> str:
+    """The problem with a capital at its beginning and one full stop at its end.
+
+    A file's name at the beginning stays as it is written; of an error of the operating system the number is left out.
+
+    >>> as_sentence("the record cannot be read"), as_sentence("c.csv: line 3 has no date.")
+    ('The record cannot be read.', 'c.csv: line 3 has no date.')
+    """
+    if isinstance(problem, OSError) and problem.strerror:
+        text = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else problem.strerror
+    else:
+        text = str(problem) or type(problem).__name__
+    first = text.split(maxsplit=1)[0]
+    is_name = first.endswith(":") and ("." in first or "/" in first)
+    return f"{text if is_name else text[:1].upper() + text[1:]}".rstrip(".") + "."
+
+
+@contextmanager
+def said_in_a_sentence(*kinds: type[Exception], code: int = 1) -> Iterator[None]:
+    """Says an error of these kinds in a sentence and ends the command with `code`."""
+    try:
+        yield
+    except kinds as error:
+        typer.echo(as_sentence(error), err=True)
+        raise typer.Exit(code) from error
