@@ -136,7 +136,7 @@ def metformin_reason(context: RuleContext) -> str:
     best = egfr_best(context.session.record)
     if isinstance(best, KidneyEstimate) and best.value < _RISK_EGFR:
         on = f" on {best.time.text[:10]}" if best.time is not None else ""
-        return f"with eGFR {best.side or ''}{format_number(best.value)}{on}"
+        return f"with eGFR {best.side or ''}{format_number(best.value)} mL/min/1.73 m²{on}"
     if context.session.condition(_KEY) is not None:
         return "with acute kidney injury"
     return "with contrast into an artery"
@@ -144,7 +144,7 @@ def metformin_reason(context: RuleContext) -> str:
 
 LONGEST: Final = {
     "kidney_injury": "Creatinine rose from 10.25 to 12.25 mg/dL by 2026-11-20",
-    "metformin_reason": "with eGFR <29.96 on 2026-11-20",
+    "metformin_reason": "with eGFR <29.96 mL/min/1.73 m² on 2026-11-20",
 }
 
 _NEEDS = CONDITIONS | needs(analytes=_VALUES)
