@@ -62,7 +62,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "cards/rules/families/opioid/family.py",
         "cds_hooks/services/_equation.py",
         "fhir/mapping/conditions.py",  # a mechanical valve that only a procedure tells of: one of longer ago is missed
-        "cards/rules/families/genes/populations.py",  # why clopidogrel is ordered: an older stent is not why it is today
+        "cards/rules/families/genes/populations.py",  # why clopidogrel is ordered today
         "cards/rules/families/genes/advice.py",  # a transplant of liver or stem cells: an older one is a problem too
         "cards/rules/families/orders/screening.py",  # a hysterectomy: see above
         "cards/preventive/chart.py",
