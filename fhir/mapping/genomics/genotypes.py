@@ -4,9 +4,10 @@ Both alleles have to be in the tables; what is not there has no key.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from fhir.mapping.genomics.tables import allele_of, bases_of, key_of_pair
+from fhir.mapping.genomics.tables import allele_of, bases_of, key_of_pair, keys_of_functions
 from fhir.mapping.genomics.words import Translation
 from fhir.terminology.late_pattern import late_pattern
 
@@ -55,6 +56,20 @@ _LETTERS = late_pattern(
     r"(?P<one>[ACGT])\s*[/|]?\s*(?P<other>[ACGT])\)?",
     re.IGNORECASE,
 )
+# What a function of CPIC's tables is called. "Loss of function" is an allele without function only for CYP2C19: for
+# other genes it is said of decreased function, too.
+_FUNCTION_CALLED: Final[Mapping[str, str]] = {
+    "no": "No function", "nonfunctional": "No function", "null": "No function", "normal": "Normal function",
+    "decreased": "Decreased function", "reduced": "Decreased function", "increased": "Increased function",
+    "lof": "No function", "loss of": "No function",
+}  # fmt: skip
+_FUNCTION: Final = r"(?:(?:no|normal|decreased|reduced|increased|loss[- ]of)[- ]function|non-?functional|null|lof)"
+_TWO_FUNCTIONS = late_pattern(
+    rf"(?=(?P<lof>.*\b(?:lof|loss))?)(?:(?:two|2|homozygous(?: for)?) (?P<both>{_FUNCTION})(?: alleles?| variants?)?"
+    rf"|(?:one |1 )?(?P<one>{_FUNCTION})(?: alleles?)?(?:\s*[/|]\s*|\s+and\s+)(?:one |1 )?(?P<other>{_FUNCTION})"
+    r"(?: alleles?)?)",
+    re.IGNORECASE,
+)
 _STRAND = str.maketrans("ACGT", "TGCA")
 _PAIR_AND_ZYGOSITY = late_pattern(
     r"^(?P<pair>[^/|]+[/|][^/|]+?)[\s,(]+(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE
@@ -64,7 +79,7 @@ _PAIR_AND_ZYGOSITY = late_pattern(
 def genotype_of(gene: str, text: str) -> Translation | None:
     """The diplotypes of a text that is one; without keys where an allele is not known, None where it is no genotype."""
     text = re.sub(r"^(?:genotype|diplotype|result|star alleles?)\b[:\s]*", "", text.strip(), flags=re.IGNORECASE)
-    whole = _known_pair(gene, text)
+    whole = _of_functions(gene, text) or _known_pair(gene, text)
     if whole is not None:
         return Translation(gene, "genotype", whole)
     if not _STARS.search(text):
@@ -72,6 +87,24 @@ def genotype_of(gene: str, text: str) -> Translation | None:
     found = _alternatives(gene, text)
     has_parts = len(list(filter(None, SEGMENT.split(text)))) > 1
     return None if found is not None and not found.keys and has_parts else found
+
+
+def _of_functions(gene: str, text: str) -> tuple[str, ...] | None:
+    """The keys of two alleles that are named by their function: "no function/no function", "two no function alleles".
+
+    A gene with an activity score has the keys of every value that an allele of that function can have.
+    """
+    found = _TWO_FUNCTIONS.fullmatch(text.strip(" ."))
+    if found is None:
+        return None
+    both = [_FUNCTION_CALLED.get(_spaced(found[name])) for name in ("both", "one", "other") if found[name]]
+    if None in both or (found["lof"] and gene != "CYP2C19"):
+        return None
+    return keys_of_functions(gene, *(one or "" for one in (both * 2)[:2])) or None
+
+
+def _spaced(words: str) -> str:
+    return words.lower().replace("-", " ").replace("non functional", "nonfunctional").removesuffix(" function")
 
 
 def _alternatives(gene: str, text: str) -> Translation | None:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.mapping.genomics.remarks import without_advice
 from fhir.mapping.genomics.tables import (
     GENE_OF_HGNC,
     GENES,
@@ -338,7 +339,7 @@ def _presence(part: Observation | ObservationComponent) -> str | None:
         return "positive" if part.valueBoolean else "negative"
     text = _value_text(part)
     if text:
-        return presence_of(text)
+        return presence_of(text) or presence_of(without_advice(text))
     for said in part.interpretation:
         if said.has("POS") or said.has("NEG"):
             return "positive" if said.has("POS") else "negative"

@@ -69,7 +69,22 @@ _ORDERS: Final = (
                   re.IGNORECASE),
      "; "),
 )  # fmt: skip
-_TWO_STARS: Final = late_pattern(rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE)
+_TWO_STARS: Final = late_pattern(
+    rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\\|[-–—]|(?P<plus>\+)|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE
+)
+# CYP2D6: a hybrid or duplicated gene stands beside another one on the same chromosome ("*36+*10", also with a hyphen).
+_TANDEM: Final = late_pattern(r"\*(?:13|36|57|61|63|68|83)\b.*|.*\*(?:13|36|57|61|63|68|83)")
+# "2/2" is the whole result, or stands before the phenotype.
+_WITHOUT_STARS: Final = late_pattern(
+    r"(?P<one>\d{1,2}[A-Z]?(?:x(?:n|\d))?)\s*/\s*(?P<other>\d{1,2}[A-Z]?(?:x(?:n|\d))?)"
+    r"(?=$|\s*[;,(]\s*(?:[a-z]+ (?:metabolizer|metaboliser|function)|[UNRIPE]M\b))",
+    re.IGNORECASE,
+)
+_STAR_GENES: Final = frozenset(
+    {"CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "CYP3A5", "DPYD", "NAT2", "NUDT15", "SLCO1B1", "TPMT", "UGT1A1"}
+)
+# UGT1A1: "6/7" may be the numbers of TA repeats.
+_REPEATS: Final = frozenset({"5", "6", "7", "8"})
 _WILD: Final = r"(?:wild[- ]?type|wt)"
 _WILD_ALLELE: Final = late_pattern(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
 _WILD_WHOLE: Final = late_pattern(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
@@ -146,15 +161,25 @@ def unified(gene: str, text: str) -> str:
         text = name.sub(known, text)
     if gene in _WITH_SUB_ALLELES:
         text = _SUB_ALLELE.sub(r"\g<core>", text)
-    text = "; ".join(_as_pair(one) for one in text.split("; "))
+    text = "; ".join(_as_pair(gene, one) for one in _with_stars(gene, text).split("; "))
     for order, known in _ORDERS:
         text = order.sub(known, text)
     return _with_reference(text.strip())
 
 
-def _as_pair(text: str) -> str:
+def _as_pair(gene: str, text: str) -> str:
     found = _TWO_STARS.fullmatch(text.strip(" .()"))
-    return f"{found['one']}/{found['other']}" if found is not None else text
+    if found is None or (gene == "CYP2D6" and (found["plus"] or _TANDEM.fullmatch(text.strip(" .()")))):
+        return text
+    return f"{found['one']}/{found['other']}"
+
+
+def _with_stars(gene: str, text: str) -> str:
+    """Two allele numbers as two alleles: "2/2" of CYP2C19 is "*2/*2"."""
+    found = _WITHOUT_STARS.match(text) if gene in _STAR_GENES else None
+    if found is None or (gene == "UGT1A1" and {found["one"], found["other"]} <= _REPEATS):
+        return text
+    return f"*{found['one']}/*{found['other']}{text[found.end() :]}"
 
 
 def _with_reference(text: str) -> str:

@@ -150,6 +150,25 @@ def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
     return None
 
 
+def keys_of_functions(gene: str, first: str, second: str) -> tuple[str, ...]:
+    """The lookup keys of two alleles of these functions, as the table calls them; () where it has no such pair.
+
+    >>> keys_of_functions("CYP2C19", "No function", "Normal function")
+    ('Intermediate Metabolizer',)
+    >>> keys_of_functions("CYP2D6", "Decreased function", "No function")
+    ('0.25', '0.5')
+    """
+    pairs = sorted(
+        {(one.value, other.value) for one in _of_function(gene, first) for other in _of_function(gene, second)}
+    )
+    keys = (key_of_pair(gene, Allele("", first, one), Allele("", second, other)) for one, other in pairs)
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+
+def _of_function(gene: str, function: str) -> list[Allele]:
+    return [one for one in _ALLELES.get(gene, {}).values() if one.function == function]
+
+
 def _summed(first: str, second: str) -> str | None:
     """CYP2D6: the sum of two activity values; "at least" survives the sum, an unknown value makes it unknown."""
     if "n/a" in (first, second):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from fhir.mapping.genomics.genotypes import SEGMENT, genotype_of
+from fhir.mapping.genomics.remarks import without_advice
 from fhir.mapping.genomics.spelling import unified, unified_terms
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, keys_of_phenotype, score_key, scores_above
 from fhir.mapping.genomics.words import (
@@ -70,6 +71,12 @@ def translate(gene: str, text: str) -> tuple[Translation, ...]:
     >>> translate("CYP2C19", "*2/*99")
     ()
     """
+    return _translate(gene, text) or (
+        _translate(gene, plain) if (plain := without_advice(text)) != text and plain else ()
+    )
+
+
+def _translate(gene: str, text: str) -> tuple[Translation, ...]:
     if gene in HLA_ALLELES:
         return tuple(translate_hla(gene, text))
     plain = _WORDS_AFTER_PAIR.sub(r"\g<pair>; ", unified(gene, without_gene(gene, text)))
@@ -141,9 +148,9 @@ def phenotype_named(text: str) -> str:
     >>> phenotype_named("poor metaboliser"), phenotype_named("see report")
     ('poor metabolizer', '')
     """
-    words = spelled(text)
+    words = spelled(without_advice(text))
     names = [name for name in _phenotype_names("", words) if name.endswith((" metabolizer", " function"))]
-    return names[-1] if names else presence_of(text) or ""
+    return names[-1] if names else presence_of(words) or ""
 
 
 def _phenotype_names(gene: str, words: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ _LEAD = late_pattern(
     r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|"
     r"inferred|imputed|derived|see (?:comment|note|report|below)|"
     r"due to (?:cytochrome p450 )?variant|"
-    r"is|the|this|a|an|for)\b:?"
+    r"is|the|this|a|an|for|to be|(?:of )?substrates?)\b:?"
 )
 _PAIR = late_pattern(r"\s*[/|]\s*")
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out

@@ -28,6 +28,7 @@ UNSEEN = (
     "diseases",
     "dose-forms",
     "families",
+    "gene-words",
     "genes",
     "lists-not-sent",
     "studies",

@@ -67,6 +67,31 @@ from fhir.mapping.genomics.words import genes_named, hla_named
         ("SLCO1B1", "c.521T>C homozygous", "Poor Function"),
         ("VKORC1", "c.-1639G>A A/A", "-1639 AA"),
         ("VKORC1", "-1639G>A heterozygous", "-1639 AG"),
+        ("CYP2C19", "2/2", "Poor Metabolizer"),
+        ("CYP2C19", "2/3, PM", "Poor Metabolizer"),
+        ("CYP2C19", "*2-*3", "Poor Metabolizer"),
+        ("CYP2C19", "*2 + *2", "Poor Metabolizer"),
+        ("CYP2C19", "LOF/LOF", "Poor Metabolizer"),
+        ("CYP2C19", "No function / Normal function", "Intermediate Metabolizer"),
+        ("CYP2C19", "one no function allele and one increased function allele", "Intermediate Metabolizer"),
+        ("CYP2C19", "two nonfunctional alleles", "Poor Metabolizer"),
+        ("CYP2D6", "no function/no function", "0.0"),
+        ("CYP2D6", "*4-*5", "0.0"),
+        ("CYP2D6", "1/2x2", "3.0"),
+        ("DPYD", "2A/2A", "0.0"),
+        ("DPYD", "normal function/no function", "1.0"),
+        ("TPMT", "3A/3A", "Poor Metabolizer"),
+        ("UGT1A1", "28/28", "Poor Metabolizer"),
+        ("CYP2C19", "Poor metabolizer, consider alternative", "Poor Metabolizer"),
+        (
+            "CYP2C19",
+            "*2/*2 (PM). Avoid clopidogrel if possible; prasugrel or ticagrelor preferred.",
+            "Poor Metabolizer",
+        ),
+        ("CYP2C19", "Patient is a CYP2C19 poor metabolizer and should avoid clopidogrel", "Poor Metabolizer"),
+        ("CYP2C19", "Poor metabolizer\nConsider an alternative per CPIC guideline", "Poor Metabolizer"),
+        ("CYP2C19", "Normal metabolizer. Use label recommended dosage.", "Normal Metabolizer"),
+        ("SLCO1B1", "Poor function - increased risk of myopathy", "Poor Function"),
     ],
 )
 def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
@@ -92,6 +117,25 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
         ("HLA-B", "HLA-B*57:01 pending"),
         ("TPMT", "see report"),
         ("TPMT", ""),
+        # Two numbers that are no alleles, or repeats in a promoter; two genes on one chromosome; functions of which
+        # one is not told, or whose words mean several.
+        ("CYP2C19", "2/2/2026"),
+        ("CYP2C19", "2/2 not confirmed"),
+        ("CYP2D6", "*36+*10"),
+        ("CYP2D6", "*36-*10"),
+        ("CYP2C19", "no function/no call"),
+        ("CYP2C19", "one no function allele"),
+        ("CYP2D6", "LOF/LOF"),
+        ("CYP2D6", "increased function/normal function"),
+        # What stands beside a phenotype and is no advice about a drug, and advice about nobody.
+        ("CYP2C19", "Poor metabolizer, consider repeat"),
+        ("CYP2C19", "Poor metabolizer, avoid clopidogrel until confirmed"),
+        ("CYP2C19", "Poor metabolizers: avoid clopidogrel"),
+        ("CYP2C19", "If poor metabolizer, consider alternative"),
+        ("CYP2C19", "Normal metabolizer; consider poor metabolizer because of omeprazole"),
+        ("CYP2C19", "Poor metabolizer; see amended report"),
+        ("CYP2C19", "Poor metabolizer, reduced effect expected with CYP2C9 *3"),
+        ("HLA-B", "HLA-B*57:01 positive: avoid abacavir until confirmed"),
     ],
 )
 def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text: str) -> None:
@@ -117,6 +161,8 @@ def test_a_score_above_a_number_stands_for_every_greater_one() -> None:
         ("HLA-B*57:01 Positive (A)", "positive"),
         ("HLA-B*57:01 - negative", "negative"),
         ("*57:01 -ve", "negative"),
+        ("HLA-B*57:01 positive: do not use abacavir", "positive"),
+        ("HLA-B*57:01 negative; standard dosing", "negative"),
     ],
 )
 def test_one_hla_allele_is_positive_or_negative_in_the_words_of_laboratories(text: str, sign: str) -> None:
