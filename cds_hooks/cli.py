@@ -125,6 +125,11 @@ def main() -> None:
     try:
         app()
     except Exception as error:
+        from fhir.mapping.features.feature import FeatureFault
+
+        if isinstance(error, FeatureFault):  # asked first: what is imported below needs the features
+            typer.echo(f"A feature cannot be used: {error}", err=True)
+            sys.exit(1)
         # These classes are imported only here: neither pydantic nor rules and models are needed to start.
         from pydantic import ValidationError
 

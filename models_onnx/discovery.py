@@ -8,17 +8,20 @@ error, DeclarationError, whose message names the file, the line and what is wron
 import ast
 import importlib
 import pkgutil
+import sys
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, is_dataclass
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
-from typing import Generic, TypeVar
+from types import ModuleType, UnionType
+from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
+from fhir.mapping.features.feature import FeatureFault
 from models_onnx.errors import ArtifactRefused, DeclarationError
 
 T = TypeVar("T")
@@ -60,8 +63,8 @@ class DeclaringFile(Struct, frozen=True):
             if fault.file:
                 raise
             raise self.fault(str(fault), fault.about, self._line_in(fault)) from fault
-        except ArtifactRefused:
-            raise  # a model that must not be served is no fault of the declaration
+        except (ArtifactRefused, FeatureFault):
+            raise  # neither a model that must not be served nor a wrong feature is a fault of this file
         except SyntaxError as fault:
             raise self.fault(f"{fault.msg}: {(fault.text or '').strip()}", line=fault.lineno or 1) from fault
         except (Exception, SystemExit) as fault:  # a file that ends the program declares nothing
@@ -136,6 +139,7 @@ def declarations(
     for file in declaring_files(package, inner=inner, folder=folder):
         if not file.is_in_package:
             _refuse_to_run(file, name, kind)
+        is_known = file.is_in_package and file.name in sys.modules
         module = file.load()
         if name not in vars(module):
             raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
@@ -143,7 +147,16 @@ def declarations(
         for value in declared if isinstance(declared, tuple) else (declared,):
             if not isinstance(value, kind):
                 raise file.fault(f"{name} is {_article(type(value))}; it must be {_article(kind)}", name)
+            if not is_known:
+                _refuse_wrong_types_of(value, file)
             yield Declaration(value, file, module)
+
+
+def _refuse_wrong_types_of(value: object, file: DeclaringFile) -> None:
+    try:
+        refuse_wrong_types(value)
+    except DeclarationError as fault:
+        raise file.fault(fault.text, fault.about) from fault
 
 
 def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
@@ -197,3 +210,78 @@ def _load_outside(name: str, path: Path) -> ModuleType:
 
 def _article(kind: type) -> str:
     return f"{'an' if kind.__name__[:1].lower() in 'aeiou' else 'a'} {kind.__name__}"
+
+
+# Types of members
+
+
+def refuse_wrong_types(declared: object) -> None:
+    """Checks that each member of a dataclass or Struct, and of those inside it, has the type that its class declares.
+
+    A declaration calls it at the beginning of `__post_init__` where it computes with its members: what follows may then
+    rely on the types.
+
+    Raises:
+        DeclarationError: a member has another type; the message names the member, its value and the type.
+    """
+    try:
+        hints = get_type_hints(type(declared))
+    except (NameError, TypeError):  # a type that is imported for type checkers only, or is named like a member
+        return
+    for name, hint in hints.items():
+        if get_origin(hint) is not ClassVar and hasattr(declared, name):
+            _refuse_wrong_type(name, getattr(declared, name), hint)
+
+
+def _refuse_wrong_type(name: str, value: object, hint: Any) -> None:
+    if not _fits(value, hint):
+        is_one = get_origin(hint) is tuple and (isinstance(value, str) or not isinstance(value, Collection | None))
+        comma = f"; a tuple of one entry is written with a comma, ({_shown(value)},)" if is_one else ""
+        about = value if isinstance(value, str) and get_origin(hint) is Literal else name
+        raise DeclarationError(f"{name} is {_shown(value)}; it must be {_type_words(hint)}{comma}", about)
+    for each in value if isinstance(value, tuple) else (value,):
+        if is_dataclass(each) or isinstance(each, Struct):
+            refuse_wrong_types(each)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether the value has this type; a kind of type that no declaration uses is not checked."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, each) for each in parts)
+    if kind is Literal:
+        return value in parts
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if kind is Callable:
+        return callable(value)
+    if isinstance(kind, type) and issubclass(kind, Mapping | AbstractSet):
+        return isinstance(value, kind)
+    if hint is float:
+        return isinstance(value, int | float)
+    is_ours = isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, Struct))
+    if is_ours or hint in (str, int, bool, type(None)):
+        return isinstance(value, hint)
+    return True
+
+
+def _type_words(hint: Any) -> str:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_type_words, parts))
+    if kind is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if kind is tuple:
+        return f"a tuple, each entry {_type_words(parts[0])}" if parts[-1] is Ellipsis else "a tuple"
+    if kind is Callable:
+        return "a function"
+    named = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+    return named.get(hint) or _article(kind if isinstance(kind, type) else hint)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

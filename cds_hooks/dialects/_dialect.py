@@ -8,7 +8,6 @@ from msgspec import Struct, field
 
 from cards.card import Card
 from cds_hooks.protocol.request import ActualHook
-from models_onnx.errors import DeclarationError
 
 Markdown = Literal["full", "basic", "plain"]
 """What a client draws of `detail`: GitHub's Markdown, bold and lists only, or no markup at all."""
@@ -38,11 +37,7 @@ class IntegrationSheet(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One vendor. What is None costs nothing: the card or the hook goes through as it is.
-
-    Raises:
-        DeclarationError: The version or the form of Markdown is none that this server knows.
-    """
+    """One vendor. What is None is not asked: the card or the hook stays as it is."""
 
     id: str
     title: str
@@ -53,13 +48,3 @@ class Dialect:
     topic: Callable[[str, Iterable[tuple[str, str]]], str] | None = None
     """The topic code that this vendor gets for a card's own and its findings (rule, band); None: the card's own."""
     sheet: IntegrationSheet | None = None
-
-    def __post_init__(self) -> None:
-        if self.version not in VERSIONS:
-            raise DeclarationError(
-                f"there is no version {self.version!r} of CDS Hooks here; there are {', '.join(VERSIONS)}", self.version
-            )
-        if self.markdown not in MARKDOWN:
-            raise DeclarationError(
-                f"there is no form of Markdown {self.markdown!r}; there are {', '.join(MARKDOWN)}", self.markdown
-            )

@@ -12,6 +12,7 @@ from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, KeyPolicy, Te
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.pregnancy import LONGEST_DAYS
 from fhir.terminology.analytes import ANALYTES, LOINC
+from models_onnx.errors import DeclarationError
 
 _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
@@ -115,8 +116,8 @@ _DISPATCHED = Template(
 class Needs(Struct, frozen=True):
     """What a service reads: analytes (keys of ANALYTES) and resource types, beyond the Patient.
 
-    `required` are the prefetch keys without which it gives no advice; it asks for them with `Brought.require` at the
-    point where it needs them. The Patient is always required.
+    `required` are the prefetch keys without which it gives no advice; it asks for them with
+    `PrefetchState.require` at the point where it needs them. The Patient is always required.
     """
 
     analytes: frozenset[str]
@@ -136,8 +137,26 @@ class Needs(Struct, frozen=True):
         whole_history: Iterable[str] = (),
         lab_codes: Iterable[str] = (),
     ) -> "Needs":
-        """The needs of these features together with these analytes and resource types."""
+        """The needs of these features together with these analytes and resource types.
+
+        Raises:
+            DeclarationError: a text stands where a tuple belongs, a feature is given by its name, or an analyte is not
+                known.
+        """
+        for member, given in (("analytes", analytes), ("resources", resources), ("required", required)):
+            if isinstance(given, str):
+                text = f"{member} is {given!r}; a tuple of one entry is written with a comma, ({given!r},)"
+                raise DeclarationError(text, given)
         asked = tuple(features)
+        if named := [each for each in asked if not isinstance(each, Feature)]:
+            text = f"features are objects, not {named[0]!r}: write features_named(({named[0]!r},))"
+            raise DeclarationError(text, str(named[0]))
+        analytes = tuple(analytes)
+        if unknown := sorted(set(analytes) - set(ANALYTES)):
+            near = get_close_matches(unknown[0], ANALYTES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            text = f"analyte {unknown[0]!r} is not in fhir/terminology/tables/analytes.csv{meant}"
+            raise DeclarationError(text, unknown[0])
         measured = {analyte for feature in asked for analyte in feature.analytes}
         read = {resource for feature in asked for resource in feature.resources}
         return Needs(

@@ -1,9 +1,11 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -40,11 +42,13 @@ from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import DeclarationError
 from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
 _SECONDS: Final = 600.0
 _MOST: Final = 1024
+_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class ValidationSessions:
@@ -250,7 +254,11 @@ def _is_due(call: ServiceInput, asked: ChartModel, model: Model, age: float | No
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One CDS service: its entry in discovery, the hooks it answers, the data it needs, and how it decides."""
+    """One CDS service: its entry in discovery, the hooks it answers, the data it needs, and how it decides.
+
+    Raises:
+        DeclarationError: the id is no part of an address, a hook is not known, or `decide` is no coroutine function.
+    """
 
     id: str
     hooks: tuple[str, ...]
@@ -280,6 +288,7 @@ class Service:
     """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
 
     def __post_init__(self) -> None:
+        self._refuse_what_cannot_be_served()
         answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
         of_3 = templates_for(
             self.needs,
@@ -290,6 +299,22 @@ class Service:
         object.__setattr__(self, "templates_of_3", of_3)
         object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
         object.__setattr__(self, "read_templates", of_3.read_for_protocol("2.0"))
+
+    def _refuse_what_cannot_be_served(self) -> None:
+        if isinstance(self.hooks, str):
+            text = f"hooks is {self.hooks!r}; a tuple of one entry is written with a comma, ({self.hooks!r},)"
+            raise DeclarationError(text, "hooks")
+        if not _ID.fullmatch(self.id):
+            text = f"the id {self.id!r} is a part of the address: lower-case letters, digits and - only"
+            raise DeclarationError(text, self.id)
+        if not self.hooks:
+            raise DeclarationError(f"{self.id} answers no hook; name one at least", "hooks")
+        for name in self.hooks:
+            if name not in self.answers and name not in LIBRARY:
+                text = f"{self.id}: there is no hook {name!r}; there are {', '.join(LIBRARY)}"
+                raise DeclarationError(text, name)
+        if not iscoroutinefunction(self.decide):
+            raise DeclarationError(f"{self.id}: decide must be declared with `async def`", "decide")
 
     def asking_for(self, resources: Collection[str]) -> "Service":
         """The same service, whose clients are asked for these resource types too."""

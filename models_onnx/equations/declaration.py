@@ -11,6 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.discovery import discover
+from models_onnx.discovery import discover, refuse_wrong_types
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working
 from models_onnx.errors import DeclarationError, UnknownEquation
 
@@ -178,10 +179,13 @@ class Equation:
     _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        refuse_wrong_types(self)
         object.__setattr__(self, "inputs_by_name", {each.name: each for each in self.inputs})
         object.__setattr__(self, "_outputs_by_id", {each.id: each for each in self.outputs})
         self._refuse_wrong_names()
+        self._refuse_wrong_limits()
         object.__setattr__(self, "features", self._read_features())
+        self._refuse_other_units()
         read = [each for each in self.inputs if each.feature is not None]
         needed = {out.id: tuple(each for each in read if each.is_needed_for(out.id)) for out in self.outputs}
         object.__setattr__(self, "read_for", needed)
@@ -205,6 +209,20 @@ class Equation:
         if strange := sorted(named - set(outputs)):
             raise DeclarationError(f"{self.id}: {', '.join(strange)} is named but is no output", strange[0])
 
+    def _refuse_wrong_limits(self) -> None:
+        for name in ("title", "version", "citation", "population", "reference"):
+            if not getattr(self, name).strip():
+                raise DeclarationError(f"{self.id}: {name} is empty", name)
+        for item in self.inputs:
+            if item.low is not None and item.high is not None and not item.low < item.high:
+                text = f"{self.id}: the limits of {item.name} are {item.low:g} to {item.high:g}; the lower one is first"
+                raise DeclarationError(text, item.name)
+        for table in self.bands:
+            for below, above in pairwise(table.bands):
+                if above.low is None or (below.low is not None and above.low < below.low):
+                    text = f"{self.id}: band {above.id} does not begin above band {below.id}; bands rise"
+                    raise DeclarationError(text, above.id)
+
     def _read_features(self) -> tuple[Feature, ...]:
         named = [each.feature for each in self.inputs if each.feature is not None]
         named += [name for each in self.exclusions for name in each.features] + list(self.only_with)
@@ -213,6 +231,15 @@ class Equation:
                 text = f"{self.id}: there is no feature {name!r} (fhir/mapping/features){_nearest(name, FEATURES)}"
                 raise DeclarationError(text, name)
         return features_named(tuple(dict.fromkeys(named)))
+
+    def _refuse_other_units(self) -> None:
+        for item in self.inputs:
+            if item.feature is not None and item.kind in ("quantity", "whole"):
+                feature = FEATURES[item.feature]
+                if (feature.unit, feature.analyte or None) != (item.unit, item.analyte):
+                    own = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}"
+                    other = f"its feature {feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}"
+                    raise DeclarationError(f"{self.id}: {own}, but {other}", item.name)
 
     def input(self, name: str) -> EquationInput:
         """The input of that name; KeyError where there is none."""

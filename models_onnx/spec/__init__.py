@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.declared import FeatureFault, add_declared_features
+from fhir.mapping.features.declared import add_declared_features
+from fhir.mapping.features.feature import FeatureFault
 from fhir.terminology.conditions import CONDITION_KEYS
 from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
-from models_onnx.discovery import declarations
+from models_onnx.discovery import declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
     CohortExclusion,
@@ -119,6 +120,7 @@ class ModelSpec:
     twin_words: str = ""
 
     def __post_init__(self) -> None:
+        refuse_wrong_types(self)
         self._know_the_estimator()
         self._know_what_is_missing()
         if not 0 < self.outcome.horizon_days < float("inf"):

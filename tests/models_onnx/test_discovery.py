@@ -1,13 +1,14 @@
 """Discovery: what modules declare is found, and whatever is wrong is said with file, line and what was expected."""
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
-from models_onnx.discovery import declaring_files, discover
+from models_onnx.discovery import declaring_files, discover, refuse_wrong_types
 from models_onnx.errors import DeclarationError, ManifestRefused
 
 IMPORTS = "from tests.models_onnx.test_discovery import Plan\n"
@@ -121,10 +122,68 @@ def test_only_discovery_looks_for_modules() -> None:
         for path in sorted((root / floor).rglob("*.py"))
         if any(word in path.read_text(encoding="utf-8") for word in ("iter_modules", "walk_packages"))
     ]
-    assert looking == ["models_onnx/discovery.py"]
+    # fhir is below models_onnx and cannot import it, so the catalogue of features looks for its own modules.
+    assert looking == ["models_onnx/discovery.py", "fhir/mapping/features/catalog.py"]
 
 
 def test_the_files_of_a_package_can_be_loaded_one_by_one(package: Path) -> None:
     (package / "one.py").write_text("STEPS = 3\n")
     (file,) = declaring_files("plans")
     assert vars(file.load())["STEPS"] == 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a Schedule holds."""
+
+    kind: Literal["walk", "swim"]
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A declaration with members of every type that the check knows."""
+
+    id: str
+    days: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
+    count: int = 1
+    run: Callable[[], None] | None = None
+    named: Mapping[str, int] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
+    pair: tuple[int, str] = (1, "")
+
+
+def _made(**members: Any) -> Schedule:
+    return Schedule(**{"id": "a", "days": ("monday",), **members})
+
+
+def test_members_of_the_declared_types_are_taken() -> None:
+    parts = (Part("walk"), Part("swim", 1))
+    refuse_wrong_types(_made(parts=parts, run=print, named={"a": 1}, apart=frozenset({"b"}), pair=(2, "c")))
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"days": "monday"}, r"^days is 'monday'; .* a tuple of one entry is written with a comma, \('monday',\)$"),
+        ({"days": ["monday"]}, r"^days is \['monday'\]; it must be a tuple, each entry a text$"),
+        ({"parts": (Part("run"),)}, "^kind is 'run'; it must be one of walk, swim$"),  # type: ignore[arg-type]
+        ({"parts": (Part("walk", "1"),)}, "^share is '1'; it must be a number or None$"),  # type: ignore[arg-type]
+        ({"parts": ("walk",)}, "each entry a Part$"),
+        ({"count": "1"}, "^count is '1'; it must be a whole number$"),
+        ({"run": "print"}, "^run is 'print'; it must be a function or None$"),
+        ({"named": ("a",)}, "^named is .*; it must be a Mapping$"),
+        ({"apart": "b"}, "^apart is 'b'; it must be a frozenset$"),
+        ({"pair": (1,)}, "^pair is .*; it must be a tuple$"),
+    ],
+)
+def test_a_member_of_another_type_is_named_with_what_it_must_be(members: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        refuse_wrong_types(_made(**members))
+
+
+def test_a_wrong_type_is_said_with_file_and_line(package: Path) -> None:
+    (package / "wrong.py").write_text(f"{IMPORTS}PLAN = Plan(\n    'a',\n    days=1.5,\n)\n")
+    with pytest.raises(DeclarationError, match=r"^plans/wrong\.py, line 4: days is 1\.5; it must be a whole number$"):
+        found()

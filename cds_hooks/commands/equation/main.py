@@ -1,7 +1,9 @@
 """`cds-hooks equation`: lists the published equations, calculates one, checks one against a file of vectors."""
 
 import sys
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +90,8 @@ def run(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     outputs = [output] if output is not None else [each.id for each in equation.outputs]
-    results = [_worked_out(charted, values, each) for each in outputs]
+    with _own_code_fails_in_a_sentence(equation):
+        results = [_worked_out(charted, values, each) for each in outputs]
     show_results(equation, results, charted.not_found, as_json)
     raise typer.Exit(1 if any(isinstance(each, EquationRefused) for each in results) else 0)
 
@@ -125,11 +128,17 @@ def check(
     except ModelError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    if not vectors:
+        typer.echo(
+            f"{equation.id} has no test vectors; declare `vectors`, or write {equation.id}.vectors.json", err=True
+        )
+        raise typer.Exit(2)
     results = []
-    for each in check_vectors(equation, vectors):
-        results.append(each)
-        if not each.agrees and not every:
-            break
+    with _own_code_fails_in_a_sentence(equation):
+        for each in check_vectors(equation, vectors):
+            results.append(each)
+            if not each.agrees and not every:
+                break
     show_checked(equation, results, len(vectors), as_json)
     raise typer.Exit(0 if all(each.agrees for each in results) else 1)
 
@@ -205,6 +214,19 @@ def people(
         f"{found.mean_men:.2%}).\n"
         f"Ranking of {found.heart_deaths} deaths of the heart within 10 years: AUROC {found.auroc_heart_death:.3f}."
     )
+
+
+@contextmanager
+def _own_code_fails_in_a_sentence(equation: Equation) -> Iterator[None]:
+    """Ends the command with exit code 2 and the line of the equation's file where its own code raises an error."""
+    try:
+        yield
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).parent == PUBLISHED]
+        place = f"models_onnx/equations/published/{Path(own[-1].filename).name}, line {own[-1].lineno}: " if own else ""
+        typer.echo(f"{place}the code of {equation.id} fails ({type(error).__name__}: {error})", err=True)
+        raise typer.Exit(2) from error
 
 
 def _charted(equation: Equation, patient: Path | None) -> RecordInputs:

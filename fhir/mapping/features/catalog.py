@@ -1,35 +1,89 @@
 """The features of the project: `FEATURES` is the dictionary from which a model or an equation names them.
 
-Each module of this folder that declares features is listed here; docs/adding/feature.md says how one is added.
+Every module of this folder that declares `FEATURES` is found by itself; docs/adding/feature.md says how one is added.
 """
 
+import pkgutil
+import traceback
 from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
-from fhir.mapping.features import conditions, egfr, measured, medications, patient, stays
-from fhir.mapping.features.feature import Feature
+from fhir.mapping.features.feature import Feature, FeatureFault
 
-_MODULES: tuple[ModuleType, ...] = (patient, measured, egfr, conditions, medications, stays)
+_PACKAGE = "fhir.mapping.features"
+_DECLARES_NOTHING = frozenset({"catalog", "declared", "feature"})
 _HEAD = "| feature | words | unit | codes | window (days) | plausible | evidence |\n|---|---|---|---|---|---|---|"
+
+
+def find_features() -> dict[str, Feature]:
+    """The features of all modules of this folder, by name, in the order of the files.
+
+    Raises:
+        FeatureFault: a module cannot be imported or declares no FEATURES, a feature is declared wrongly or twice.
+    """
+    names = sorted(each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return collect(_module(name) for name in names if name not in _DECLARES_NOTHING)
 
 
 def collect(modules: Iterable[ModuleType]) -> dict[str, Feature]:
     """The features of these modules by name.
 
-    Raises ValueError for a name that is declared twice, with both modules.
+    Raises:
+        FeatureFault: a module declares no FEATURES, a feature is declared wrongly, or a name is declared twice.
     """
     found: dict[str, Feature] = {}
-    declared: dict[str, str] = {}
+    module_of: dict[str, ModuleType] = {}
     for module in modules:
-        for feature in module.FEATURES:
+        declared = getattr(module, "FEATURES", None)
+        if not isinstance(declared, tuple) or not all(isinstance(each, Feature) for each in declared):
+            text = "the file must assign a tuple of Feature objects to the name FEATURES"
+            raise FeatureFault(f"{_file(module)}, line 1: {text}")
+        for feature in declared:
+            faults = feature.lint()
             if feature.name in found:
-                first = declared[feature.name]
-                raise ValueError(f"feature {feature.name} is declared twice: in {first} and in {module.__name__}")
-            found[feature.name], declared[feature.name] = feature, module.__name__
+                other = module_of[feature.name]
+                faults.append(
+                    f"{feature.name}: already declared in {_file(other)}, line {_lines_of(other, feature)[0]}"
+                )
+            if faults:
+                raise FeatureFault(f"{_file(module)}, line {_lines_of(module, feature)[-1]}: {'; '.join(faults)}")
+            found[feature.name], module_of[feature.name] = feature, module
     return found
 
 
-FEATURES: dict[str, Feature] = collect(_MODULES)
+def _module(name: str) -> ModuleType:
+    try:
+        return import_module(f"{_PACKAGE}.{name}")
+    except SyntaxError as error:
+        where = f"{_PACKAGE.replace('.', '/')}/{Path(error.filename or name).name}"
+        raise FeatureFault(f"{where}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        said = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise FeatureFault(f"{_place(error, name)}: {said}") from error
+
+
+def _place(error: Exception, name: str) -> str:
+    """The innermost line of a module of this folder at which the error came up while the module was imported."""
+    folder, found = Path(__file__).parent, f"{name}.py, line 1"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.name == "<module>" and Path(frame.filename).parent == folder:
+            found = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return f"{_PACKAGE.replace('.', '/')}/{found}"
+
+
+def _file(module: ModuleType) -> str:
+    return f"{module.__name__.replace('.', '/')}.py"
+
+
+def _lines_of(module: ModuleType, feature: Feature) -> list[int]:
+    """The lines of the module's file that have the name in quotes; the first line where it is put together of parts."""
+    lines = Path(module.__file__ or "").read_text(encoding="utf-8").splitlines()
+    return [number for number, line in enumerate(lines, 1) if f'"{feature.name}"' in line] or [1]
+
+
+FEATURES: dict[str, Feature] = find_features()
 
 
 def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:
@@ -38,18 +92,6 @@ def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:
     if unknown:
         raise KeyError(f"no feature {', '.join(unknown)}; there are: {', '.join(sorted(FEATURES))}")
     return tuple(FEATURES[name] for name in names)
-
-
-def lint_features(features: Iterable[Feature]) -> list[str]:
-    """All faults of all declarations, two features of one name among them; empty when there are none."""
-    faults: list[str] = []
-    names: set[str] = set()
-    for feature in features:
-        faults += feature.lint()
-        if feature.name in names:
-            faults.append(f"{feature.name}: declared twice")
-        names.add(feature.name)
-    return faults
 
 
 def data_dictionary(features: Iterable[Feature]) -> str:

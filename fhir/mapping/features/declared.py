@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureFault
 from fhir.mapping.features.measured import Measured
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.results import ANALYTE_POSITION
@@ -25,10 +26,6 @@ FILE = "features.toml"
 _LEAST_FACTOR = 1e-12  # from pg to g; beyond it values of any size become 0 or more than a number can be
 _LOINC_CODE = re.compile(r"\d{1,5}-\d")
 _Text = Annotated[str, Meta(min_length=1, max_length=120)]
-
-
-class FeatureFault(ValueError):
-    """A features.toml that cannot be used; the sentence names the file, the feature and what is wrong."""
 
 
 class DeclaredFeature(Struct, frozen=True, forbid_unknown_fields=True):

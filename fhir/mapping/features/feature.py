@@ -5,6 +5,7 @@ shown and what its declaration must hold. A feature is an object of such a class
 `map_features` computes the vector of a record; training, the server and batch scoring all use this function.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.analytes import ANALYTES, Analyte
 
 NOT_FOUND = "not found in the chart"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class FeatureFault(ValueError):
+    """A feature that is declared wrongly; the sentence names the file, the line if there is one, and the feature."""
 
 
 def charted_number(value: float) -> str:
@@ -106,13 +112,16 @@ class Feature(ABC):
     def lint(self) -> list[str]:
         """Sentences that say what is wrong with the declaration; empty when nothing is."""
         name = self.name.strip() or "(no name)"
+        faults = [] if _NAME.fullmatch(name) else [f"{name}: a name has lower-case letters, digits and _ only"]
         required = (
             ("name", self.name),
             ("clinician's words", self.words),
             ("unit", self.unit),
             ("evidence", self.evidence),
         )
-        faults = [f"{name}: has no {what}" for what, value in required if not value.strip()]
+        faults += [f"{name}: has no {what}" for what, value in required if not value.strip()]
+        if not isinstance(self.window_days, int | None):
+            faults.append(f"{name}: window_days is {self.window_days!r}; it must be a whole number of days")
         if not self.plausible_low < self.plausible_high:
             faults.append(f"{name}: plausible range {self.plausible_low} to {self.plausible_high} is empty")
         if self.analyte and self.analyte not in ANALYTES:

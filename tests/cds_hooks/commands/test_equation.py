@@ -1,13 +1,15 @@
 """`cds-hooks equation`: list, run and check, with what they print and how they end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.equation.main import app
-from models_onnx.equations.declaration import find_equations
+from models_onnx.equations.arithmetic import Working
+from models_onnx.equations.declaration import Values, find_equations, get_equation
 from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "models_onnx" / "equations" / "published"
@@ -71,6 +73,18 @@ def test_a_name_or_input_that_cannot_be_used_ends_with_2(arguments: list[str]) -
     done = _run("run", *arguments)
     assert done.exit_code == 2
     assert done.stderr.strip()
+
+
+def test_an_error_in_the_code_of_an_equation_is_said_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(values: Values, output: str) -> Working:
+        raise KeyError(output, *sorted(values))
+
+    broken = replace(get_equation("fib4"), work=fails)
+    monkeypatch.setattr("cds_hooks.commands.equation.main.get_equation", lambda _name: broken)
+    for arguments in (["run", "fib4", *FIB4], ["check", "fib4"]):
+        done = _run(*arguments)
+        assert done.exit_code == 2
+        assert "the code of fib4 fails (KeyError: " in done.stderr
 
 
 @pytest.mark.parametrize("name", find_equations())

@@ -1,17 +1,18 @@
 """The linter refuses a feature that a card could not explain."""
 
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
-from fhir.mapping.features.catalog import FEATURES, lint_features
-from fhir.mapping.features.feature import Feature
+from fhir.mapping.features.catalog import FEATURES, collect
+from fhir.mapping.features.feature import Feature, FeatureFault
 
 ALBUMIN = FEATURES["albumin_g_dl"]
 
 
 def test_every_declared_feature_passes() -> None:
-    assert lint_features(FEATURES.values()) == []
+    assert [fault for feature in FEATURES.values() for fault in feature.lint()] == []
 
 
 @pytest.mark.parametrize(
@@ -26,11 +27,32 @@ def test_every_declared_feature_passes() -> None:
         (replace(ALBUMIN, plausible_low=9.0), "is empty"),
         (replace(ALBUMIN, plausible_high=70.0), "wider than"),
         (replace(ALBUMIN, window_days=None), "window"),
+        (replace(ALBUMIN, window_days="365"), "whole number of days"),  # type: ignore[arg-type]
+        (replace(ALBUMIN, name="albumin g/dL"), "lower-case letters"),
     ],
 )
 def test_a_feature_without_code_unit_range_or_words_is_refused(faulty: Feature, complaint: str) -> None:
     assert any(complaint in fault for fault in faulty.lint())
 
 
-def test_two_features_of_one_name_are_refused() -> None:
-    assert lint_features([ALBUMIN, ALBUMIN]) == ["albumin_g_dl: declared twice"]
+def _module(name: str, *features: Feature) -> ModuleType:
+    module = ModuleType(f"fhir.mapping.features.{name}")
+    module.__file__ = __file__
+    module.FEATURES = features  # type: ignore[attr-defined]
+    return module
+
+
+def test_two_features_of_one_name_are_refused_with_both_files() -> None:
+    with pytest.raises(FeatureFault, match=r"^\S+/two\.py, line \d+: .* in \S+/one\.py, line \d+$"):
+        collect([_module("one", ALBUMIN), _module("two", ALBUMIN)])
+
+
+def test_a_feature_that_is_declared_wrongly_is_refused_where_the_features_are_collected() -> None:
+    with pytest.raises(FeatureFault, match=r"^fhir/mapping/features/one\.py, line \d+: albumin_g_dl: has no evidence$"):
+        collect([_module("one", replace(ALBUMIN, evidence=""))])
+
+
+def test_a_module_without_features_is_refused() -> None:
+    module = ModuleType("fhir.mapping.features.one")
+    with pytest.raises(FeatureFault, match=r"one\.py, line 1: the file must assign a tuple of Feature objects"):
+        collect([module])

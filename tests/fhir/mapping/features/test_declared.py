@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from cds_hooks.prefetch.needs import Needs, templates_for
-from fhir.mapping.features.catalog import FEATURES, lint_features
-from fhir.mapping.features.declared import FeatureFault, add_declared_features
-from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.declared import add_declared_features
+from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
@@ -78,7 +78,7 @@ def value_of(name: str, value: float, unit: str, as_of: datetime, when: str = "2
 
 def test_a_quantity_of_its_own_is_read_converted_and_asked_for(tmp_path: Path, as_of: datetime) -> None:
     assert declared(tmp_path, PROCALCITONIN) == ("procalcitonin_ng_ml",)
-    assert lint_features(FEATURES.values()) == []
+    assert [fault for feature in FEATURES.values() for fault in feature.lint()] == []
     found = value_of("procalcitonin_ng_ml", 4.2, "NG/ML", as_of)
     assert isinstance(found, FeatureValue)
     assert (found.value, found.effective, found.source) == (4.2, "2026-11-19", "Observation/o")
