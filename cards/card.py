@@ -228,7 +228,10 @@ _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._~/-]*)?")
 def _is_web_address(url: str) -> bool:
     if _PLAIN_ADDRESS.fullmatch(url):  # nearly all of them; urlsplit takes 10 µs for one that it has not seen
         return True
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as for "http://["
+        return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 

@@ -25,7 +25,12 @@ def came_from_this_site(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == headers.get("host")
+    except ValueError:  # as for "http://[", which no browser sends
+        return False
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -343,7 +343,10 @@ def _refuse_status(answer: httpx.Response, allowed: tuple[int, ...]) -> None:
 
 def _refuse_address(url: str, base: str) -> None:
     """Https alone, and http only to where the base itself is http on this machine: a token never goes in the clear."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # as for "https://["
+        raise BulkRefused("An address that this server names is none: the export ends here.") from error
     is_local = parts.hostname in ("localhost", "127.0.0.1", "::1") and urlsplit(base).hostname == parts.hostname
     if parts.username or not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
         where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "no address"

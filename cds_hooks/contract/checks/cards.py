@@ -261,7 +261,7 @@ def _icons(service: Service) -> list[tuple[str, str]]:
     for call in service.calls:
         for card in Node({"cards": call.exchange.cards or []}).objects("cards"):
             icon = card.at("source").text("icon")
-            if icon.startswith(f"{base}/") and urlsplit(icon).path:
+            if icon.startswith(f"{base}/"):
                 found.append((icon.removeprefix(base), card.at("source").at("icon").place))
     return found
 

@@ -106,6 +106,7 @@ async def test_a_form_without_the_token_of_the_session_or_from_another_site_chan
             {"accept": "text/html", "sec-fetch-site": "same-site"},
             {"accept": "text/html", "origin": "https://evil.example"},
             {"accept": "text/html", "origin": "null"},
+            {"accept": "text/html", "origin": "http://["},
         ):
             answer = await person.calls.post("/logout", data={"form_token": token}, headers=headers)
             assert answer.status_code == 403

@@ -46,6 +46,7 @@ class Story:
         self.end_token_after_failure = False
         self.lasts: object = 300
         self.foreign_file = False
+        self.host = "http://elsewhere.example"
         self.errors: list[str] = []
         self.busy: list[str] = []
         self.exports = 0
@@ -137,7 +138,7 @@ def bulk_server(story: Story) -> Iterator[str]:
                 story.polls_before_ready -= 1
                 self.answer(202, Retry_After="7", X_Progress="half")
                 return
-            host = "http://elsewhere.example" if story.foreign_file else base
+            host = story.host if story.foreign_file else base
             output = [{"type": kind, "url": f"{host}/files/{kind}"} for kind in FILES]
             failed = [{"type": "OperationOutcome", "url": f"{base}/files/OperationOutcome"}] if story.errors else []
             manifest = {"transactionTime": "2026-11-20T00:00:00Z", "requiresAccessToken": True, "output": output}
@@ -294,6 +295,9 @@ def test_refusals_are_sentences_without_the_token(tmp_path: Path) -> None:
         with pytest.raises(BulkRefused, match=r"http://elsewhere.example is not called") as refused:
             BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
         assert "token-" not in str(refused.value)
+        story.host = "https://["
+        with pytest.raises(BulkRefused, match="An address that this server names is none"):
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
         with pytest.raises(BulkRefused, match="401"):
             BulkExport(base, tmp_path / "open", wait=lambda _: None).run()
     with pytest.raises(BulkRefused, match="needs https"):
