@@ -11,11 +11,13 @@ from getpass import getuser
 from pathlib import Path
 from typing import Annotated, cast
 
+import msgspec
 import typer
+from msgspec import structs
 
 from cards.rules.engine.governance import SiteRules
 from cds_hooks.approvals import ApprovalBook
-from cds_hooks.audit.archive import archive, archives, is_archive, restore_archive
+from cds_hooks.audit.archive import Archive, archive, archives, is_archive, restore_archive
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
@@ -59,7 +61,7 @@ Database = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
 
-
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does it, for the record; else the user of this shell.")]
 
 
@@ -168,13 +170,16 @@ def release_(
 
 
 @app.command("holds")
-def holds_(database: Database = None) -> None:
+def holds_(database: Database = None, as_json: AsJson = False) -> None:
     """List the holds that are in force.
 
     Example: cds-hooks record holds
     """
     with _said_in_a_sentence():
         found = holds(record_url(database))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)))
+        return
     for each in found:
         typer.echo(f"{each.id}: {each.by} {each.value}, since {each.at:%Y-%m-%d}, by {each.actor}: {each.why}")
     if not found:
@@ -182,17 +187,26 @@ def holds_(database: Database = None) -> None:
 
 
 @app.command("archives")
-def archives_(database: Database = None) -> None:
+def archives_(database: Database = None, as_json: AsJson = False) -> None:
     """List the archives: where each was written, of which client and time.
 
     Example: cds-hooks record archives
     """
     with _said_in_a_sentence():
         found = archives(record_url(database))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode([_archive(each) for each in found])))
+        return
     for each in found:
         typer.echo(f"{each.words}: written to {each.path}, sha256 {each.sha256}")
     if not found:
         typer.echo("Nothing was archived.")
+
+
+def _archive(one: Archive) -> dict[str, object]:
+    """An archive with its times as instants, as everywhere in JSON of this program."""
+    moments = ("first_at", "last_at", "before")
+    return structs.asdict(one) | {name: datetime.fromtimestamp(getattr(one, name) / 1e6, UTC) for name in moments}
 
 
 @app.command()

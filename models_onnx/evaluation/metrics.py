@@ -17,6 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_SETTLED = 1e-6
+"""A last step of Newton's method that is smaller has found the slope."""
+_VARIES = 1e-10
+"""Estimates whose variance is a smaller part of their mean square are all the same."""
 
 
 def logistic_recalibration(margin: Array, y: NDArray[np.int64], weight: Array | None = None) -> tuple[float, float]:
@@ -177,8 +181,24 @@ def calibration_intercept(ranked: Ranked, weights: Array) -> Array:
 
 
 def calibration_slope(ranked: Ranked, weights: Array) -> Array:
-    """Slope of the logistic recalibration; below 1 the model is too extreme, above 1 too timid."""
-    intercept, slope, m = np.zeros(len(weights)), np.ones(len(weights)), ranked.margin
+    """Slope of the logistic recalibration; below 1 the model is too extreme, above 1 too timid, below 0 it is reversed.
+
+    NaN where there is none, as for a constant score.
+    """
+    with np.errstate(all="ignore"):
+        slope, is_found = _recalibrated(ranked, weights, np.zeros(len(weights)), np.ones(len(weights)))
+        if not is_found.all():  # from far away Newton's method runs off: once more, from the rate of events alone
+            rate = (weights @ ranked.y) / weights.sum(axis=1)
+            again, is_found_now = _recalibrated(ranked, weights, np.log(rate / (1 - rate)), np.zeros(len(weights)))
+            slope = np.where(is_found, slope, np.where(is_found_now, again, np.nan))
+    return slope
+
+
+def _recalibrated(
+    ranked: Ranked, weights: Array, intercept: Array, slope: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """The slopes by Newton's method from these starts, and for which of them it settled."""
+    m = ranked.margin
     for _ in range(20):
         p = sigmoid(intercept[:, None] + slope[:, None] * m)
         residual, spread = weights * (ranked.y - p), weights * p * (1.0 - p)
@@ -189,7 +209,8 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
         intercept, slope = intercept + (h11 * g0 - h01 * g1) / determinant, slope + step
         if np.abs(step).max() < 1e-9:
             break
-    return slope
+    varies = determinant > _VARIES * h00 * h11
+    return slope, np.isfinite(slope) & (np.abs(step) < _SETTLED) & varies
 
 
 def alert_rate(ranked: Ranked, weights: Array, threshold: float) -> Array:

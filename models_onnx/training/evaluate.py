@@ -182,27 +182,31 @@ class Evaluator:
 def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
     """Each floor with its figure and whether it holds, on all people and on those of the latest period."""
     low, high = floors.slope
-    auroc = whole["auroc"]["value"]
-    found = [_floor("AUROC, all", auroc, f"at least {floors.auroc}", auroc >= floors.auroc)]
+    found = [_floor("AUROC, all", whole["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
     if floors.c_index is not None:
-        value = whole["c_index"]["value"]
-        found.append(_floor("C-index, all", value, f"at least {floors.c_index}", value >= floors.c_index))
+        found.append(_floor("C-index, all", whole["c_index"]["value"], f"at least {floors.c_index}", floors.c_index))
     blocks = {"all": whole} if latest is whole else {"all": whole, "latest": latest}
     for words, block in blocks.items():
         slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
-        found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low <= slope <= high))
+        found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
         found.append(_observed_expected(floors, words, oe))
     return found
 
 
-def _observed_expected(floors: Floors, words: str, figure: dict[str, float]) -> Figures:
+def _observed_expected(floors: Floors, words: str, figure: dict[str, float | None]) -> Figures:
     low, high = floors.observed_expected
-    meets = figure["low"] <= high and figure["high"] >= low
-    return _floor(f"O/E, {words}", figure["value"], f"interval meets {low} to {high}", meets)
+    begins, ends = figure["low"], figure["high"]
+    meets = begins is not None and ends is not None and begins <= high and ends >= low
+    return _judged_floor(f"O/E, {words}", figure["value"], f"interval meets {low} to {high}", meets)
 
 
-def _floor(name: str, value: float, limit: str, passed: bool) -> Figures:
-    return {"name": name, "value": value, "limit": limit, "passed": bool(passed)}
+def _floor(name: str, value: float | None, limit: str, low: float, high: float = np.inf) -> Figures:
+    return _judged_floor(name, value, limit, value is not None and low <= value <= high)
+
+
+def _judged_floor(name: str, value: float | None, limit: str, passed: bool) -> Figures:
+    """A figure that cannot be computed, such as the slope of a constant score, does not hold."""
+    return {"name": name, "value": value, "limit": limit, "passed": passed and value is not None}
 
 
 def rounded(figure: Estimate) -> dict[str, float | None]:

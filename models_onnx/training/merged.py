@@ -1,6 +1,7 @@
-"""Figures of people whom an axis of fairness puts into one group although the table tells them apart.
+"""Figures of people whom an axis of fairness joins or scatters although the table tells them apart.
 
-An axis is a function of the declaration: one that calls two groups by one name would hide what differs between them.
+An axis is a function of the declaration: one that calls two groups by one name would hide what differs between them, and
+so would one that splits a group into parts of which none is large enough to be judged.
 """
 
 import re
@@ -31,13 +32,16 @@ _SAYS_NOTHING = re.compile(
     re.IGNORECASE,
 )
 _REPLICATES = 200
+JOINED = "the axis calls them by one name: name them apart"
+SCATTERED = "the axis splits them into groups that are too small to judge: name them by one name each"
 
 
 def figures_within_groups(spec: ModelSpec, cohort: Cohort, probability: Array, threshold: float) -> tuple[Figures, ...]:
-    """One block for each value of a column that an axis of sex, race or ethnicity joins with another one.
+    """One block for each value of a column that an axis of sex, race or ethnicity joins with another one, or scatters.
 
-    Only values with `ENOUGH_EVENTS` events each are told; `axis` names the group that they are part of. `threshold` is
-    the probability from which there is a card.
+    Only values with `ENOUGH_EVENTS` events each are told; `axis` names the group that they are part of, or the column
+    of values that it scatters, and `why` says which of the two. `threshold` is the probability from which there is a
+    card.
     """
     odds = logit(probability)
     evaluator = Evaluator(
@@ -45,8 +49,9 @@ def figures_within_groups(spec: ModelSpec, cohort: Cohort, probability: Array, t
     )
     wanted = {name: evaluator.alerts[name] for name in ("sensitivity", "false_positive_rate")}
     wanted = {**wanted, "observed_expected": metrics.observed_expected}
+    found = [(JOINED, *each) for each in _joined(spec, cohort)] + [(SCATTERED, *each) for each in _scattered(spec, cohort)]
     return tuple(
-        {"axis": axis, "group": name, **evaluator.block(rows, wanted)} for axis, name, rows in _joined(spec, cohort)
+        {"axis": axis, "group": name, "why": why, **evaluator.block(rows, wanted)} for why, axis, name, rows in found
     )
 
 
@@ -84,3 +89,15 @@ def _joined(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]]:
             if len(enough) > 1:
                 for value, rows in sorted(enough.items()):
                     yield f"{axis}, within {name!r}", f"{column} {value}", rows
+
+
+def _scattered(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]]:
+    """Axis with column, value, and its rows, where a value with enough events has them in no group of the axis."""
+    known = cohort.weight > 0
+    for axis, group, column, values in _axes(spec, cohort):
+        told = pd.DataFrame({"value": values, "group": group, "events": cohort.y})[known].dropna().astype({"group": str})
+        events = told.groupby("value", observed=True)["events"].sum()
+        most = told.groupby(["value", "group"], observed=True)["events"].sum().groupby("value", observed=True).max()
+        enough = [value for value in events.index if events[value] >= ENOUGH_EVENTS]
+        if len(enough) > 1 and any(most[value] < ENOUGH_EVENTS for value in enough):
+            yield from ((f"{axis}, by {column}", str(value), known & (values == value)) for value in enough)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import httpx
+import msgspec
 import orjson
 import typer
 from rich import box
@@ -185,13 +186,17 @@ def check(
         raise typer.Exit(1)
 
 
-def lint() -> None:
+def lint(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check the files of all rules: form, words, codes, lengths, what is unsafe to offer. Exit code 1 if one is wrong.
 
     Example: cds-hooks rules lint
     """
     families = rule_families()
     faults = [fault for family in families for fault in lint_family(family)]
+    if as_json:
+        found = {"rules": len(all_rule_versions()), "families": len(families), "faults": [str(each) for each in faults]}
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)))
+        raise typer.Exit(1 if faults else 0)
     for fault in faults:
         typer.echo(fault)
     if faults:

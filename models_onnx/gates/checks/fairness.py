@@ -12,6 +12,8 @@ GAP = 0.10
 RATIO_ACT = (0.8, 1.25)
 ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
+# Our own limit: with so many events people can be put into groups of which most can be judged.
+ENOUGH_TO_SPLIT = 400
 # People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
 NO_GROUP = frozenset({"not recorded", "unknown"})
 # The card cannot ask less of these axes, by their beginning: error rates and O/E, or O/E alone, because risk rises with
@@ -43,6 +45,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         if what == "none":
             continue
         known = [group for group in members if group["group"] not in NO_GROUP]
+        faults += _too_small(axis, known)
         faults += _ratio_faults(axis, known)
         if what == "all":
             faults += _gap_faults(axis, known)
@@ -96,7 +99,7 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
 
 
 def _merged_faults(evidence: Evidence) -> list[str]:
-    """What differs within a group that the declaration has put together of several values of a column."""
+    """What differs between values of a column that the declaration has put together, or has scattered."""
     merged = evidence.inputs.merged if evidence.inputs is not None else ()
     faults = [
         f"{said}, so no figure is of these people" for said in (evidence.inputs.hidden if evidence.inputs else ())
@@ -104,8 +107,21 @@ def _merged_faults(evidence: Evidence) -> list[str]:
     for axis in dict.fromkeys(str(each["axis"]) for each in merged):
         parts = [each for each in merged if each["axis"] == axis]
         found = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
-        faults += [f"{fault}; the axis calls them by one name: name them apart" for fault in found]
+        faults += [f"{fault}; {parts[0]['why']}" for fault in found]
     return faults
+
+
+def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
+    """An axis that nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
+    events = sum(group["events"] for group in groups)
+    judged = sum(group["events"] for group in groups if _enough(group))
+    if events < ENOUGH_TO_SPLIT or 2 * judged >= events or not axis.startswith(tuple(LEAST_ASKED)):
+        return []
+    few = sum(not _enough(group) for group in groups)
+    return [
+        f"{axis}: {events - judged:,} of {events:,} events are in {few} groups of fewer than {ENOUGH_FOR_RATIO}, by "
+        "which nothing is judged: name fewer, larger groups"
+    ]
 
 
 def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:

@@ -95,6 +95,9 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
     told = f"observed/expected {ratio['value']:.3f}, interval {low:.3f} to {high:.3f}"
     if high < CALIBRATION[0] or low > CALIBRATION[1] or not low <= high:
         faults.append(f"{told}, not within 0.9 to 1.1")
+    if slope is not None and slope["value"] is None:
+        faults.append("no calibration slope can be computed: the estimates do not follow the outcome")
+        slope = None
     if slope is not None and (_end(slope, "high") < SLOPE_ACT[0] or _end(slope, "low") > SLOPE_ACT[1]):
         faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
     if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):

@@ -31,11 +31,20 @@ PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty
 # An input that tells a protected group from the others as well as this stands for it.
 PROXY = 0.9
 _LEAST_GROUP = 50
+# A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
+_TWIN = 0.95
+_MOST_TEXTS = 20
+# The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
+_COPIED = 0.9
+_LEAST_CONTENTS = 20
+_MOST_COPIES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
     """What the inputs read, as sentences: `leaks` of the outcome, `smuggled` protected groups, `unnamed` axes.
+
+    Among the leaks are exclusions that know the outcome, and rows that are there several times.
 
     `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name.
     """
@@ -60,7 +69,10 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
         if column in outcome
     ]
     leaks += _by_name_or_order(spec, inputs, rows)
+    leaks += _twins(inputs, cohort, outcome)
+    leaks += _chosen_by_outcome(spec, rows, outcome)
     leaks += [seen] if (seen := seen_before(spec, cohort)) is not None else []
+    leaks += [copied] if (copied := _copied(spec, cohort)) is not None else []
     axes = _behind_axes(spec.subgroups, rows, columns)
     smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
     return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns)))
@@ -81,6 +93,59 @@ def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd
         if not np.array_equal(before[order], after, equal_nan=True):
             found.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
     return found
+
+
+def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
+    """Inputs that are read from a column which is the outcome under another name."""
+    known = cohort.weight > 0
+    y = cohort.y[known]
+    if len(set(y.tolist())) < 2:
+        return
+    for column, read in inputs.items():
+        if column not in outcome and column in cohort.rows:
+            told = _separates(_as_numbers(cohort.rows[column][known], y), y)
+            if told >= _TWIN:
+                yield f"{', '.join(read)} is read from {column}, which tells the outcome by itself (AUROC {told:.2f})"
+
+
+def _as_numbers(column: pd.Series, y: NDArray[np.int64]) -> Array:
+    """A column of numbers as it is; of texts each as its rate of the outcome, where each text stands for many."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    codes = pd.factorize(column)[0]
+    if codes.max() >= _MOST_TEXTS:
+        return np.full(len(y), np.nan)
+    return pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64)
+
+
+def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -> Iterator[str]:
+    """Exclusions that look at what happened to somebody: at the bedside nobody can be left out for that.
+
+    They are asked about the rows that are left. One that leaves out whose outcome is not known reads nothing there that
+    shuffling could change.
+    """
+    for exclusion in spec.exclusions:
+        if read := _read_by(exclusion.leaves_out, rows, outcome):
+            yield (
+                f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
+                "outcome is read"
+            )
+
+
+def _copied(spec: ModelSpec, cohort: Cohort) -> str | None:
+    """That all rows are there several times under other names: more rows make intervals narrower, copies do not.
+
+    By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
+    """
+    names = {spec.patient_column, spec.key, spec.fold_column}
+    told = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
+    content = pd.util.hash_pandas_object(told, index=False).to_numpy()
+    people = pd.DataFrame({"patient": cohort.patient, "content": content}).drop_duplicates()
+    counts = people["content"].value_counts().to_numpy()
+    for times in range(2, _MOST_COPIES + 1):
+        if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
+            return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
+    return None
 
 
 # Columns whose groups are judged under these names of axes: an axis of another name would be judged by less.

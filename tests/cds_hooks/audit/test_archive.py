@@ -156,6 +156,9 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
 
     assert "Hold " in do("record", "hold", "--decision", old[1].id, "--why", "case 1", "--by", "Ann")[1]
     assert f"decision {old[1].id}" in do("record", "holds")[1]
+    (held,) = json.loads(do("record", "holds", "--json")[1])
+    assert (held["by"], held["value"], held["actor"]) == ("decision", old[1].id, "Ann")
+    assert json.loads(do("record", "archives", "--json")[1]) == []
     assert do("record", "hold", "--why", "x") == (2, "Give one of --client, --patient and --decision.\n")
     to_file = ("record", "archive", "--client", "a", "--older-than", "365", "--to", "a.xz")
     assert "1 decisions, 1 rows of feedback and 0 outcomes" in do(*to_file)[1]
@@ -171,5 +174,8 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
     (tmp_path / "a.xz").rename(tmp_path / "moved.xz")
     assert "may be archived (the file is not here) in a.xz" in do("decisions", "show", old[0].id)[1]
     assert "a.xz" in do("record", "archives")[1]
+    (archived,) = json.loads(do("record", "archives", "--json")[1])
+    assert (archived["name"], archived["decisions"], archived["client"]) == ("a.xz", 1, "a")
+    assert archived["first_at"].startswith("1970-01-01T")
     assert "Restored: a.xz" in do("record", "restore", "moved.xz", "--by", "Ann")[1]
     assert do("decisions", "show", old[0].id)[0] == 0

@@ -37,6 +37,12 @@ def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None
     assert "Metformin label" in said
 
 
+def test_a_program_reads_what_the_files_of_the_rules_lack() -> None:
+    checked = run("lint", "--json")
+    assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (0, [])
+    assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
+
+
 def test_a_rule_is_shown_with_its_bands_and_version() -> None:
     shown = run("show", RULE).stdout
     assert "| `lt30` | critical |" in shown

@@ -77,3 +77,10 @@ def test_alerts_are_counted_at_the_threshold_itself() -> None:
 def test_a_ppv_of_no_alerts_is_not_a_number() -> None:
     margin, y = people(20)
     assert np.isnan(whole(partial(metrics.ppv, threshold=99.0), margin, y))
+
+
+def test_a_reversed_score_has_a_slope_below_zero_and_a_constant_one_has_none() -> None:
+    margin, y = people(4000)
+    slope = whole(metrics.calibration_slope, margin, y)
+    assert whole(metrics.calibration_slope, -3 * margin, y) == pytest.approx(-slope / 3, abs=1e-6)
+    assert np.isnan(whole(metrics.calibration_slope, np.full(len(y), -1.0), y))

@@ -207,6 +207,7 @@ def test_g7_without_a_declared_floor_is_not_run(tmp_path: Path) -> None:
         ({"observed_expected": {"value": 0.78, "low": 0.74, "high": 0.82}}, "not within 0.9 to 1.1"),
         ({"observed_expected": {"value": 1.2, "low": 1.12, "high": 1.28}}, "not within 0.9 to 1.1"),
         ({"calibration_slope": {"value": 0.6, "low": 0.5, "high": 0.7}}, "slope 0.600"),
+        ({"calibration_slope": {"value": None, "low": None, "high": None}}, "no calibration slope can be computed"),
     ],
 )
 def test_g8_numbers_that_do_not_come_true_fail(good: Subject, figures: Document, said: str) -> None:
@@ -305,6 +306,18 @@ def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_a
     result = judge(subject(tmp_path, card=no_waivers), "G9", figured(few))
     assert result.status == "insufficient"
     assert not result.green
+
+
+def test_g9_an_axis_that_is_split_until_nothing_can_be_judged_by_it_fails(tmp_path: Path) -> None:
+    def split(document: Document) -> None:
+        found = document["evaluation"]["subgroups"]
+        of_age = next(each for each in found if each["axis"].startswith("age"))
+        found[:] = [each for each in found if each["axis"] != of_age["axis"]]
+        found += [{**of_age, "group": str(age), "events": 30} for age in range(20)]
+
+    result = judge(subject(tmp_path, card=no_waivers), "G9", figured(split))
+    assert result.status == "failed"
+    assert "600 of 600 events are in 20 groups of fewer than 50, by which nothing is judged" in result.why
 
 
 def test_g9_without_figures_or_axes_is_not_run(tmp_path: Path) -> None:

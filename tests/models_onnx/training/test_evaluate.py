@@ -9,7 +9,7 @@ from models_onnx.models.readmission_30d import SPEC as READMISSION
 from models_onnx.spec import AdditiveLogistic, AdditiveTrees, Estimator, ShallowTrees
 from models_onnx.training import evaluate as comparing
 from models_onnx.training.commands import no_progress
-from models_onnx.training.evaluate import candidates, compare
+from models_onnx.training.evaluate import candidates, compare, judge
 from tests.models_onnx.invented import INVENTED, as_table
 
 SMALL: dict[str, Estimator] = {
@@ -35,3 +35,10 @@ def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: 
     assert found["declared"] == "additive logistic"
     assert {block["behind_the_best"]["value"] <= 0 for block in found["families"]} == {True}
     assert all("c_index" in block for block in found["families"])
+
+
+def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:
+    none = {"value": None, "low": None, "high": None}
+    block = {name: none for name in ("auroc", "c_index", "calibration_slope", "observed_expected")}
+    floors = judge(replace(INVENTED.floors, c_index=0.6), block, dict(block))
+    assert [(floor["value"], floor["passed"]) for floor in floors] == [(None, False)] * 6

@@ -54,6 +54,23 @@ def test_values_under_one_name_are_judged_apart_and_their_gap_fails_the_gate(
     assert "the axis calls them by one name: name them apart" in result.why
 
 
+def test_a_value_whose_people_an_axis_scatters_into_small_groups_is_judged_as_one(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    scattered = replace(
+        INVENTED,
+        subgroups={**INVENTED.subgroups, RACE: lambda rows: rows["race_ethnicity"] + (rows["age_years"] % 20).astype(str)},
+    )
+    cohort = build_cohort(scattered, table)
+    found = figures_within_groups(scattered, cohort, unfair(cohort), 0.5)
+    assert {each["axis"] for each in found} == {f"{RACE}, by race_ethnicity"}
+    assert [each["group"] for each in found[:2]] == ["a", "b"]
+    result = judge(subject(tmp_path), "G9", figured(inputs=InputEvidence(alone={}, merged=found)))
+    assert result.status == "failed"
+    assert "by race_ethnicity: sensitivity of a" in result.why
+    assert "the axis splits them into groups that are too small to judge" in result.why
+
+
 def test_values_under_one_name_that_are_treated_alike_are_no_fault(table: pd.DataFrame) -> None:
     spec = declared({"a": "all", "b": "all", "c": "c"})
     cohort = build_cohort(spec, table)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import CohortExclusion, ModelSpec
 from models_onnx.training.data.cohort import build_cohort
 from models_onnx.training.data.tracing import after_horizon, alone, shuffled_losses, trace
 from tests.models_onnx.invented import INVENTED
@@ -105,6 +105,49 @@ def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: p
     cohort = build_cohort(bad, table)
     assert alone(cohort)["mcv_fl"] > 0.7
     assert after_horizon(bad, cohort)["mcv_fl"] < 0.6
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_an_input_that_reads_a_copy_of_the_outcome_is_a_leak_however_little_of_it_gets_in(
+    rows: pd.DataFrame, as_text: bool
+) -> None:
+    cohort = build_cohort(INVENTED, rows)
+    happened = pd.Series(cohort.y == 1, index=cohort.rows.index).reindex(rows.index, fill_value=False)
+    table = rows.assign(flag=happened.map({True: "yes", False: "no"}) if as_text else happened.astype(float))
+    bad = reading(mcv_fl=lambda each: each["mcv_fl"] + 0.1 * each["flag"].isin(["yes", 1.0]))
+    (leak,) = trace(bad, build_cohort(bad, table)).leaks
+    assert leak.startswith("mcv_fl is read from flag, which tells the outcome by itself (AUROC ")
+
+
+@pytest.mark.parametrize(
+    ("leaves_out", "is_found"),
+    [
+        (lambda table: (table["death"] == 0) & (table["age_years"] > 70), True),
+        (lambda table: (table["death"] == 0) & table["participant_id"].astype(str).str.endswith("3"), True),
+        (lambda table: table["followup_months"].isna(), False),
+        (lambda table: table["age_years"] > 85, False),
+    ],
+    ids=["survivors of an age", "survivors by their number", "not followed", "age"],
+)
+def test_an_exclusion_that_chooses_people_by_what_happened_to_them_is_found(
+    rows: pd.DataFrame, leaves_out: Any, is_found: bool
+) -> None:
+    chosen = replace(INVENTED, exclusions=(*INVENTED.exclusions, CohortExclusion("odd", "odd rows", leaves_out)))
+    leaks = trace(chosen, build_cohort(chosen, rows)).leaks
+    assert [leak.startswith("the exclusion 'odd' chooses people by death") for leak in leaks] == [True] * is_found
+
+
+@pytest.mark.parametrize("times", [2, 7, 35])
+def test_people_who_are_there_again_under_other_names_are_found(rows: pd.DataFrame, times: int) -> None:
+    few = rows[:150]
+    again = pd.concat([few.assign(participant_id=few["participant_id"].astype(str) + f"-{n}") for n in range(times)])
+    leaks = trace(INVENTED, build_cohort(INVENTED, again)).leaks
+    assert any("is there" in leak and "times under other names" in leak for leak in leaks)
+
+
+def test_people_who_are_alike_by_chance_are_no_copies(rows: pd.DataFrame) -> None:
+    alike = rows.assign(**{name: rows[name].median() for name in rows.select_dtypes("float") if name.endswith("_dl")})
+    assert not any("other names" in leak for leak in trace(INVENTED, build_cohort(INVENTED, alike)).leaks)
 
 
 def test_shuffling_an_input_costs_what_the_model_gains_by_it(rows: pd.DataFrame) -> None:
