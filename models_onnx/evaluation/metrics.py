@@ -194,9 +194,7 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
     return slope
 
 
-def _recalibrated(
-    ranked: Ranked, weights: Array, intercept: Array, slope: Array
-) -> tuple[Array, NDArray[np.bool_]]:
+def _recalibrated(ranked: Ranked, weights: Array, intercept: Array, slope: Array) -> tuple[Array, NDArray[np.bool_]]:
     """The slopes by Newton's method from these starts, and for which of them it settled."""
     m = ranked.margin
     for _ in range(20):

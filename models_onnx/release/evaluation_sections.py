@@ -40,7 +40,13 @@ def figures_section(manifest: Manifest) -> str:
     ]
     names = " and ".join(f"`{name}`" for name in simple["inputs"])
     floors = [
-        (f["name"], "none" if f["value"] is None else f"{f['value']:.3f}", f["limit"], "yes" if f["passed"] else "**no**") for f in evaluation["floors"]
+        (
+            f["name"],
+            "none" if f["value"] is None else f"{f['value']:.3f}",
+            f["limit"],
+            "yes" if f["passed"] else "**no**",
+        )
+        for f in evaluation["floors"]
     ]
     return (
         f"## Figures on people it was not trained on\n\n{evaluation['how']}\n\n"

@@ -49,7 +49,9 @@ def figures_within_groups(spec: ModelSpec, cohort: Cohort, probability: Array, t
     )
     wanted = {name: evaluator.alerts[name] for name in ("sensitivity", "false_positive_rate")}
     wanted = {**wanted, "observed_expected": metrics.observed_expected}
-    found = [(JOINED, *each) for each in _joined(spec, cohort)] + [(SCATTERED, *each) for each in _scattered(spec, cohort)]
+    found = [(JOINED, *each) for each in _joined(spec, cohort)] + [
+        (SCATTERED, *each) for each in _scattered(spec, cohort)
+    ]
     return tuple(
         {"axis": axis, "group": name, "why": why, **evaluator.block(rows, wanted)} for why, axis, name, rows in found
     )
@@ -95,7 +97,9 @@ def _scattered(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]
     """Axis with column, value, and its rows, where a value with enough events has them in no group of the axis."""
     known = cohort.weight > 0
     for axis, group, column, values in _axes(spec, cohort):
-        told = pd.DataFrame({"value": values, "group": group, "events": cohort.y})[known].dropna().astype({"group": str})
+        told = (
+            pd.DataFrame({"value": values, "group": group, "events": cohort.y})[known].dropna().astype({"group": str})
+        )
         events = told.groupby("value", observed=True)["events"].sum()
         most = told.groupby(["value", "group"], observed=True)["events"].sum().groupby("value", observed=True).max()
         enough = [value for value in events.index if events[value] >= ENOUGH_EVENTS]

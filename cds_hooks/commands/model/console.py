@@ -206,7 +206,12 @@ def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
 def _show_floors(console: Console, floors: list[dict[str, Any]]) -> None:
     table = Table("floor", "value", "limit", "holds", title="Floors")
     for floor in floors:
-        table.add_row(floor["name"], "none" if floor["value"] is None else f"{floor['value']:.3f}", floor["limit"], _yes(floor["passed"]))
+        table.add_row(
+            floor["name"],
+            "none" if floor["value"] is None else f"{floor['value']:.3f}",
+            floor["limit"],
+            _yes(floor["passed"]),
+        )
     console.print(table)
 
 

@@ -39,6 +39,6 @@ def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: 
 
 def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:
     none = {"value": None, "low": None, "high": None}
-    block = {name: none for name in ("auroc", "c_index", "calibration_slope", "observed_expected")}
+    block = dict.fromkeys(("auroc", "c_index", "calibration_slope", "observed_expected"), none)
     floors = judge(replace(INVENTED.floors, c_index=0.6), block, dict(block))
     assert [(floor["value"], floor["passed"]) for floor in floors] == [(None, False)] * 6

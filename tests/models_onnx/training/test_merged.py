@@ -57,10 +57,10 @@ def test_values_under_one_name_are_judged_apart_and_their_gap_fails_the_gate(
 def test_a_value_whose_people_an_axis_scatters_into_small_groups_is_judged_as_one(
     table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    scattered = replace(
-        INVENTED,
-        subgroups={**INVENTED.subgroups, RACE: lambda rows: rows["race_ethnicity"] + (rows["age_years"] % 20).astype(str)},
-    )
+    def by_age(rows: pd.DataFrame) -> Any:
+        return rows["race_ethnicity"] + (rows["age_years"] % 20).astype(str)
+
+    scattered = replace(INVENTED, subgroups={**INVENTED.subgroups, RACE: by_age})
     cohort = build_cohort(scattered, table)
     found = figures_within_groups(scattered, cohort, unfair(cohort), 0.5)
     assert {each["axis"] for each in found} == {f"{RACE}, by race_ethnicity"}
