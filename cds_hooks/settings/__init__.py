@@ -42,9 +42,9 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
     )
     as_of: datetime | None = Field(
         default=None,
-        description="An ISO instant that replaces the clock for calls, feedback and outcomes. The row of a decision has the "
-        "time of the machine beside it, because rows are ordered by when they were written. For tests and replays in the "
-        "development profile only.",
+        description="An ISO instant that replaces the clock for calls, feedback and outcomes. A decision's row has "
+        "the time of the machine beside it, because rows are ordered by when they were written. For tests and replays "
+        "in the development profile only.",
     )
     data_dir: Path = Field(
         default=ROOT.parent / "shared" / "data",

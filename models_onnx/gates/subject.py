@@ -254,7 +254,7 @@ class InputEvidence:
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     merged: tuple[dict[str, Any], ...] = ()
-    """Figures of values of a column that an axis calls by one name or scatters, as those of groups; `why` says which."""
+    """Figures of values of a column that an axis calls by one name or scatters, as of groups; `why` says which."""
     hidden: tuple[str, ...] = ()
     """Sentences: recorded values of such a column that an axis counts as not recorded."""
 

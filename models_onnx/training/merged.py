@@ -1,7 +1,7 @@
 """Figures of people whom an axis of fairness joins or scatters although the table tells them apart.
 
-An axis is a function of the declaration: one that calls two groups by one name would hide what differs between them, and
-so would one that splits a group into parts of which none is large enough to be judged.
+An axis is a function of the declaration: one that calls two groups by one name would hide what differs between them,
+and so would one that splits a group into parts of which none is large enough to be judged.
 """
 
 import re
