@@ -111,11 +111,11 @@ def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -
 def _as_numbers(column: pd.Series, y: NDArray[np.int64]) -> Array:
     """A column of numbers as it is; of texts each as its rate of the outcome, where each text stands for many."""
     if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     codes = pd.factorize(column)[0]
     if codes.max() >= _MOST_TEXTS:
         return np.full(len(y), np.nan)
-    return pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64)
+    return np.asarray(pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64))
 
 
 def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -> Iterator[str]:
