@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from typing import Any
 
 from msgspec import Struct, to_builtins
@@ -28,8 +27,9 @@ _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.
 
 TEST = "test:"
 """How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
-_NUMBERS = count()
 _MORE_SELECTORS = 64
+_NUMBERS: dict["Selector", int] = {}
+"""The number of each different selector: rules that are compiled again, for a trial or after a change, get the same."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ class Selector:
     dose_forms: tuple[str, ...] = ()
     washout_days: float = 0.0
     any_drug: bool = False
-    number: int = field(default_factory=_NUMBERS.__next__, compare=False)
-    """Its own, by which a medication remembers whether it is meant."""
+    number: int = field(init=False, compare=False)
+    """That of all selectors that are equal to it, by which a medication remembers whether it is meant."""
+
+    def __post_init__(self) -> None:
+        """Gives it its number."""
+        object.__setattr__(self, "number", _NUMBERS.setdefault(self, len(_NUMBERS)))
 
     @cached_property
     def keyed(self) -> frozenset[str]:
