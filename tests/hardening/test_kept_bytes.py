@@ -116,7 +116,8 @@ def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
     assert kept < KEPT_BYTES
 
 
-@pytest.mark.parametrize("length", [LONGEST_KEY_TEXT + 1, pytest.param(1_900, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [LONGEST_KEY_TEXT + 1, 1_900])
 def test_long_texts_of_charts_are_not_kept(length: int, tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
 

@@ -91,6 +91,7 @@ def test_every_row_on_tokens_holds_with_a_key_that_the_server_knows(trusted: tup
     assert json.loads(called.stdout)["status"] == 200
 
 
+@pytest.mark.slow
 def test_without_a_key_a_trusted_server_is_not_judged(trusted: tuple[str, Path]) -> None:
     answer = _command("check", trusted[0])
     assert answer.exit_code == 2

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from cds_hooks.errors import UNTRUSTED_BODY
-from cds_hooks.settings import Settings
 from cds_hooks.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.conftest import make_site
 from tests.cds_hooks.security.forging import Forger
@@ -18,9 +17,7 @@ from tests.cds_hooks.security.test_jwt import ROWS
 from tests.cds_hooks.security.trusting import CLIENT, SERVICE, Clock, Site
 from tests.live import serving
 
-pytestmark = pytest.mark.skipif(
-    "trust_file" not in Settings.model_fields, reason="the server does not read CDS_TRUST_FILE yet"
-)
+pytestmark = pytest.mark.slow
 
 
 # one for all: each new client reads the certificates of all authorities first

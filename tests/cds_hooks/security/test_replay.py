@@ -48,6 +48,7 @@ def _hear(worker: subprocess.Popen[str]) -> str:
     return worker.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Path) -> None:
     workers = [_worker(tmp_path / "used.sqlite3") for _ in range(3)]
     assert [_hear(worker) for worker in workers] == ["ready"] * 3

@@ -42,7 +42,7 @@ def by_integral(model: Averaged, X: Array, steps: int = 4000) -> Array:
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # LightGBM names its columns itself
-@pytest.mark.parametrize("ensemble", [True, False])
+@pytest.mark.parametrize("ensemble", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "method"),
     [

@@ -137,7 +137,7 @@ def test_an_input_that_counts_for_few_people_contributes_rightly(tmp_path: Path)
 @pytest.mark.parametrize(
     ("estimator", "value", "said"),
     [
-        (imputing(), "guessed", "is not one of average, imputed, learned"),
+        (imputing(), "guessed", "must be one of average, imputed, learned"),
         (ShallowTrees(depth=2, rounds=1, rate=0.1, leaf=9), "learned", "is settled for boosted trees of depth 2"),
     ],
 )
@@ -152,6 +152,7 @@ def test_imputed_without_an_imputer_is_refused_with_what_to_declare(tmp_path: Pa
         trained_and_judged(declared(tmp_path, trees, missing_inputs="imputed"))
 
 
+@pytest.mark.slow
 def test_values_are_found_behind_columns_and_calibration_and_not_beside_an_indicator() -> None:
     rows = toy_table().assign(sex_male=1.0)
     X, y = rows[list(NAMES)], rows["event"]
