@@ -1,14 +1,21 @@
-"""Short cases of a rule (their form: docs/rules/README.md), run and compared; and which of them a rule needs."""
+"""Short cases of a rule (docs/rules/README.md): their form is checked, they are run, and missing ones are named."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cache
 from itertools import count
 from typing import Any, Final
 
-from cards.casebook.patients import bundle_of, draft_of, drafts_of, record_of
+import msgspec
+
+from cards.casebook.patients import bundle_of, concept_of, draft_of, drafts_of, record_of
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import RuleBook, whole_book
+from fhir.mapping.medications.identity import identify_concept
+from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import CONDITION_KEYS
 
 Case = dict[str, Any]
 
@@ -17,10 +24,69 @@ AS_OF: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 _JUDGED: Final = ["MedicationRequest/draft-1", "ServiceRequest/draft-1"]
 _KINDS: Final = ("fires", "silent", "missing")
+_CASE: Final = frozenset(
+    {"id", "about", "kind", "patient", "draft", "beside", "hook", "silent", "quiet"}
+    | {"band", "indicator", "says", "notes", "offers", "withheld", "also", "product"}
+)
+_PATIENT: Final = frozenset(
+    {"age", "sex", "labs", "conditions", "active", "allergies", "ordered", "inpatient"}
+    | {"crcl", "days_ago", "days_older", "more", "not_sent"}
+)
+_DRAFT: Final = frozenset({"drug", "dose", "times", "days", "refills", "route", "single", "as_needed", "test", "more"})
+_ACTIVE: Final = _DRAFT | {"status", "undated", "days_ago", "ended"}
 
 
 def faults_of_case(rule: str, case: Case) -> list[str]:
-    """What is not as the case says, in sentences; none where everything is."""
+    """What is not as the case says, in sentences; none where everything is. What is wrong in its form comes first."""
+    if wrong := list(_form_faults(rule, case)):
+        return wrong
+    faults = _answer_faults(rule, case)
+    unknown = [drug for drug in _drugs(case) if not _is_recognised(drug)] if faults else []
+    return [*faults, *(f"no drug is recognised in {drug!r}" for drug in unknown)]
+
+
+def _form_faults(rule: str, case: Case) -> Iterator[str]:
+    """Members and names that no case can have: they would be read as nothing, and the case would say something else."""
+    declared = next(one.declared for one in whole_book().rules if one.id == rule)
+    patient = case["patient"]
+    active = [one for one in patient.get("active", ()) if isinstance(one, dict)]
+    yield from _unknown("a case", case, _CASE)
+    yield from _unknown("a patient", patient, _PATIENT)
+    for draft in (case["draft"], *case.get("beside", ())):
+        yield from _unknown("a draft", draft, _DRAFT)
+    for one in active:
+        yield from _unknown("an active medication", one, _ACTIVE)
+    yield from _unknown("`kind`", [case["kind"]], _KINDS)
+    bands = {one.id for one in (*declared.bands, *declared.missing_data)}
+    yield from _unknown(f"`about`: {rule}", [case["about"]], bands)
+    if "quiet" in case:
+        yield from _unknown(f"`quiet`: {rule}", [case["quiet"]], {one.code for one in declared.silent_when})
+    conditions = [one if isinstance(one, str) else one[0] for one in patient.get("conditions", ())]
+    yield from _unknown("`conditions`: fhir/terminology/tables/conditions.csv", conditions, CONDITION_KEYS)
+    yield from _unknown(
+        "`labs`: fhir/terminology/tables/analytes.csv", [one[0] for one in patient.get("labs", ())], ANALYTES
+    )
+
+
+def _unknown(owner: str, names: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1) or sorted(known)
+            yield f"{owner} has no {name!r}; {'did you mean' if len(near) == 1 else 'there are'} {', '.join(near)}"
+
+
+def _drugs(case: Case) -> list[str]:
+    """The drugs of the case as it names them; tests are none."""
+    entries = [case["draft"], *case.get("beside", ()), *case["patient"].get("active", ())]
+    named = [one if isinstance(one, dict) else {"drug": one if isinstance(one, str) else one[0]} for one in entries]
+    return [one["drug"] for one in named if "test" not in one]
+
+
+def _is_recognised(drug: str) -> bool:
+    return bool(identify_concept(msgspec.convert(concept_of(drug), CodeableConcept)).ingredients)
+
+
+def _answer_faults(rule: str, case: Case) -> list[str]:
     outcome = _outcome(rule, case)
     found = [
         (finding.rule, finding.band, card.indicator)
@@ -31,7 +97,7 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
     found = [one for one in found if f"{one[0]}/{one[1]}" not in also]
     reasons = [silence.reason for silence in outcome.silences]
     if "silent" in case:
-        faults = [f"{name}/{band} spoke" for name, band, _ in found]
+        faults = [f"found {name}/{band}, which the case does not expect" for name, band, _ in found]
         return faults if case["silent"] in reasons else [*faults, f"no silence for the reason {case['silent']}"]
     expected = (rule, case["band"], case["indicator"])
     if found != [expected]:

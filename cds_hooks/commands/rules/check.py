@@ -22,6 +22,7 @@ from rich.table import Table
 
 from cards.card import SEVERITY
 from cards.casebook.cases import faults_of_case, missing_cases
+from cards.casebook.rule_files import file_faults
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, SuppressionPolicy, all_rule_versions
@@ -54,8 +55,10 @@ def check_file(path: Path) -> list[Checked]:
     """Every case of a file; CaseFault where it holds none."""
     try:
         document = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise CaseFault("is not valid JSON, or cannot be read") from error
+    except OSError as error:
+        raise CaseFault(f"cannot be read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise CaseFault(f"line {error.lineno} is not valid JSON ({error.msg})") from error
     if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):
         return _short_cases(path.stem, document)
     if isinstance(document, dict) and "expected" in document and "request" in document:
@@ -84,7 +87,7 @@ def _faults_of_short_case(rule: str, case: Json) -> list[str]:
 
 
 def _faults_of_request(case: Json) -> list[str]:
-    """Compares the server's answer with the findings, silences and rules that must not speak."""
+    """Compares the server's answer with the findings, silences and rules that must not be found."""
     try:
         return _compare(asyncio.run(_answer(case)), case)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -120,7 +123,7 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
         is_about = not about or rule.partition("-")[0] in about
         allowed = {rule, f"{rule}/{band}", f"{rule} {indicator}"} & also
         if never or (expected.get("silent") and is_about and not allowed):
-            faults.append(f"{rule}/{band} ({indicator}) must not speak")
+            faults.append(f"found {rule}/{band} ({indicator}), which must not be found")
     return faults
 
 
@@ -192,7 +195,7 @@ def lint(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     Example: cds-hooks rules lint
     """
     families = rule_families()
-    faults = [fault for family in families for fault in lint_family(family)]
+    faults = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
     if as_json:
         found = {"rules": len(all_rule_versions()), "families": len(families), "faults": [str(each) for each in faults]}
         typer.echo(msgspec.json.format(msgspec.json.encode(found)))

@@ -123,7 +123,7 @@ def test_a_complete_request_goes_through_the_server(tmp_path: Path, as_of: datet
     file.write_text(_request_case(as_of, findings=[finding | {"band": "30to44_new"}]))
     assert "no finding renal-metformin/30to44_new" in run("check", str(file)).stdout
     file.write_text(_request_case(as_of, findings=[], silent=True))
-    assert "must not speak" in run("check", str(file)).stdout
+    assert "which must not be found" in run("check", str(file)).stdout
 
 
 def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> None:

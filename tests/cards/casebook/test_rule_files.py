@@ -1,0 +1,43 @@
+"""Faults that reading a file of rules would hide are named with file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from cards.casebook.rule_files import file_faults
+
+
+def _files(folder: Path, **texts: str) -> list[str]:
+    (folder / "age").mkdir()
+    for name, text in texts.items():
+        (folder / "age" / f"{name}.json").write_text(text)
+    return file_faults(folder)
+
+
+def test_the_files_of_the_project_have_none() -> None:
+    assert file_faults() == []
+
+
+def test_a_folder_whose_family_is_not_declared_is_not_passed_over(tmp_path: Path) -> None:
+    (fault,) = _files(tmp_path, one='{"id": "one"}', two='{"id": "two"}')
+    assert fault.startswith("cards/rules/families/age: the folder has no family.json, so its files (2) are not read")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n"id": "two"\n}', "line 2: the id is 'two', but the file is called one.json; give both the same name"),
+        ('{"id": "one",\n"priority": 1,\n"priority": 2}', "line 3: the member 'priority' stands twice in one object"),
+        (
+            '{"id": "one",\n"trigger": [{"dose_form_any": ["oral capsull"]}]}',
+            "line 2: the dose form 'oral capsull' is never read from a name of a drug",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_line(text: str, said: str, tmp_path: Path) -> None:
+    assert _files(tmp_path, family="{}", one=text) == [f"cards/rules/families/age/one.json, {said}"]
+
+
+@pytest.mark.parametrize("form", ["oral capsule", "Extended Release", "patch", "ring"])
+def test_a_form_that_names_of_drugs_have_is_taken(form: str, tmp_path: Path) -> None:
+    assert _files(tmp_path, family="{}", one=f'{{"id": "one", "dose_form_any": ["{form}"]}}') == []
