@@ -57,7 +57,7 @@ def _form_faults(rule: str, case: Case) -> Iterator[str]:
     for one in active:
         yield from _unknown("an active medication", one, _ACTIVE)
     yield from _unknown("`kind`", [case["kind"]], _KINDS)
-    bands = {one.id for one in (*declared.bands, *declared.missing_data)}
+    bands = {one.id for one in declared.bands} | {one.id for one in declared.missing_data}
     yield from _unknown(f"`about`: {rule}", [case["about"]], bands)
     if "quiet" in case:
         yield from _unknown(f"`quiet`: {rule}", [case["quiet"]], {one.code for one in declared.silent_when})
