@@ -99,7 +99,7 @@ def _summary(due: Sequence[Judgement]) -> str:
     listed = ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
     said = f"{len(rest)} {noun} due: {listed}." if rest else ""
     if urgent is not None and urgent.order is not None:
-        day = f" ({urgent.last.day})" if urgent.last is not None else ""
+        day = f" ({urgent.last.when})" if urgent.last is not None else ""
         said = f"{urgent.order.text}{day} is needed. {said}".strip()
     return plain(said, 139)
 

@@ -2,8 +2,8 @@
 
 Done: a completed Procedure, a final DiagnosticReport or a final Observation that names the test. Ordered: an open
 ServiceRequest of the last 90 days. Declined within a year: a Procedure that was not done for the patient's refusal, an
-Observation whose value is absent because the patient declined, an order not to perform it, a problem that says so. A
-year is the period that the answer "Does not fit this patient" has, too (cds_hooks/governance/said_once.py).
+Observation whose value says so or is absent for it, an order not to perform it, a problem that says so. A year is the
+period that the answer "Does not fit this patient" has, too (cds_hooks/governance/said_once.py).
 """
 
 import re
@@ -18,6 +18,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, pa
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Procedure, ServiceRequest
+from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
 
 DECLINED_DAYS: Final = 365.0
@@ -54,6 +55,29 @@ class Done(Struct, frozen=True, gc=False):
     def day(self) -> date | None:
         """The last day that the date can mean: an entry of 2019 counts as done on its last day."""
         return self.time.last_day if self.time is not None else None
+
+    @property
+    def when(self) -> str:
+        """The day, the month or the year as the chart writes it, "" where it has none."""
+        return self.time.date if self.time is not None else ""
+
+
+# What the words of an entry say beside the name of a test where it was not done, or not to its end.
+_NOT_DONE: Final = re.compile(
+    r"^\W*(?:no|not|never|needs?|planned|offered|attempted|prep(?:aration)?)\b"
+    r"|\b(?:incomplete|aborted|not (?:done|performed|completed)|never (?:done|had)|consult\w*|discuss\w*|counsel\w*"
+    r"|education|referral|referred|schedul\w*|(?:over)?due\b(?! to)|declined|refused)\b",
+    re.IGNORECASE,
+)
+_TALKS: Final = frozenset({"tobacco_counselling", "statin_talk"})
+# A result that is none.
+_NO_RESULT: Final = re.compile(
+    r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient"
+    r"|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused|declined)\b",
+    re.IGNORECASE,
+)
+# "Date of last colonoscopy": the value says when it was done, the entry when somebody asked.
+_WHEN_DONE: Final = re.compile(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
 
 
 def years_after(day: date, years: int) -> date:
@@ -104,18 +128,34 @@ def _that_name_one(
     return [(thing, names) for thing, concept in things if concept is not None and (names := tests_named(concept))]
 
 
+def _that_did_one(
+    things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
+) -> list[tuple[_Thing, frozenset[str]]]:
+    """The same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
+    concepts = [(thing, concept) for thing, concept in things if concept is not None]
+    named = ((thing, concept, tests_named(concept)) for thing, concept in concepts)
+    found = ((thing, names & _TALKS if names and _says_not_done(concept) else names) for thing, concept, names in named)
+    return [(thing, names) for thing, names in found if names]
+
+
+def _says_not_done(concept: CodeableConcept | ObservationCode) -> bool:
+    """Whether the chart's own words say so; without any, those of its codes. LOINC's names may hold such words."""
+    said = [concept.text] if concept.text else [one.display for one in concept.coding if one.system != LOINC]
+    return any(words and _NOT_DONE.search(words) is not None for words in said)
+
+
 def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_name_one((each, each.code) for each in record.procedures if each.status == "completed")
+    return _that_did_one((each, each.code) for each in record.procedures if each.status == "completed")
 
 
 def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
     reports = record.diagnostic_reports
-    return _that_name_one((each, each.code) for each in reports if each.status in _FINAL_REPORT)
+    return _that_did_one((each, each.code) for each in reports if each.status in _FINAL_REPORT)
 
 
 def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]]:
     parts = (part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part))
-    return _that_name_one((part, part[1].code) for part in parts)
+    return _that_did_one((part, part[1].code) for part in parts)
 
 
 def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
@@ -174,7 +214,21 @@ def _of_result(record: PatientRecord, name: str, part: CodedPart) -> Done:
     observation, value, _ = part
     record.note_use(observation)
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
-    return Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))
+    words = _concept(value).words
+    time = _said_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
+    return Done(name, time, source, words, _is_positive(part))
+
+
+def _said_time(part: CodedPart) -> FhirTime | None:
+    """When a test was done by the value of an entry that asks for it; None where that is no date of FHIR."""
+    said = (part[1].valueDateTime, *_value_words(part))
+    return next((time for text in said if text and (time := parse_time(text.strip())) is not None), None)
+
+
+def _value_words(part: CodedPart) -> list[str]:
+    value = part[1]
+    concepts = [value.valueCodeableConcept] if value.valueCodeableConcept is not None else []
+    return [words for words in (value.valueString, *_all_words(concepts)) if words]
 
 
 def _concept(value: object) -> CodeableConcept:
@@ -183,20 +237,18 @@ def _concept(value: object) -> CodeableConcept:
 
 
 def _has_value(part: CodedPart) -> bool:
-    """Not where the value is said to be absent; a panel without a value of its own may stand for its parts."""
-    return part[1].dataAbsentReason is None
+    """Not where the value is absent or none ("unsatisfactory"); a panel without its own may stand for its parts."""
+    return part[1].dataAbsentReason is None and not any(_NO_RESULT.search(words) for words in _value_words(part))
 
 
 def _is_positive(part: CodedPart) -> bool | None:
     """What the codes and words of a result say; None where they say neither."""
-    value = part[1]
-    codes = {coding.code for each in value.interpretation for coding in each.coding}
+    codes = {coding.code for each in part[1].interpretation for coding in each.coding}
     if codes & _POSITIVE_CODES:
         return True
     if codes & _NEGATIVE_CODES:
         return False
-    concepts = [each for each in (value.valueCodeableConcept,) if each is not None]
-    text = " ; ".join([value.valueString or "", *_all_words(concepts)]).lower()
+    text = " ; ".join(_value_words(part)).lower()
     affirmed = _NEGATED.sub(" ; ", text)
     if _POSITIVE.search(affirmed):
         return True
@@ -218,7 +270,8 @@ def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | No
             yield f"Condition/{condition.id}", condition.code, condition.onsetDateTime or condition.recordedDate
     for part in record.screening_parts():
         reason = part[1].dataAbsentReason
-        if reason is not None and reason.has(_ASKED_DECLINED):
+        is_declined = reason is not None and reason.has(_ASKED_DECLINED)
+        if is_declined or any(_says_refused(words) for words in _value_words(part)):
             record.note_use(part[0])
             yield f"Observation/{part[0].id}", _concept(part[1]), part[0].effectiveDateTime
 

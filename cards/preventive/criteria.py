@@ -72,7 +72,7 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
         after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
         if not after:
             words = chart.test(stool.test).words
-            text = f"{words} of {stool.day} positive, no colonoscopy on record since: it is needed now"
+            text = f"{words} of {stool.when} positive, no colonoscopy on record since: it is needed now"
             found = judged_due(service, "positive-test", text, last=stool, facts=(fact_of(stool),))
             return replace(found, order=_COLONOSCOPY)
     polyp = find_condition_group(chart.record, "colon_polyp")
@@ -131,7 +131,7 @@ def _one_sided(side: str, chart: Chart) -> bool:
 
 
 def _when(one: Done) -> str:
-    return f" ({one.day})" if one.day is not None else ""
+    return f" ({one.when})" if one.when else ""
 
 
 def _lung(service: PreventiveService, chart: Chart) -> Judgement:

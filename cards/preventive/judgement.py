@@ -132,7 +132,7 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
     if not over:
         return judged_due(service, "never-seen", _nothing_seen(service, chart))
     due, last = max(over, key=lambda each: each[0])
-    text = f"last {chart.test(last.test).words} {last.day}, due since {due}"
+    text = f"last {chart.test(last.test).words} {last.when}, due since {due}"
     return judged_due(service, "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
 
 
@@ -144,7 +144,7 @@ def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
 
 def _done(service: PreventiveService, chart: Chart, one: Done, due: date | None) -> Judgement:
     words = chart.test(one.test).words
-    when = f" {one.day}" if one.day is not None else ", no date"
+    when = f" {one.when}" if one.when else ", no date"
     again = f", due again {due}" if due is not None else ""
     return judged_not_due(service, "done", f"{words}{when}{again}", last=one, next_due=due, facts=(fact_of(one),))
 

@@ -1,5 +1,6 @@
 """What the services of published equations share: who gets no advice, one card, or the reason for none."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,11 +21,12 @@ from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from cds_hooks.storage.decision import suggestion_uuid
-from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_condition_group
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
+from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.declaration import Equation
@@ -41,6 +43,12 @@ PALLIATIVE_WORDS = (
 LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
 """Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
 dementia."""
+# The same in words: no code of the tables says it.
+_SHORT_LIFE = re.compile(
+    r"\b(?:limited|short|reduced) life[- ]expectancy|\blife[- ]expectancy (?:is )?(?:limited|short"
+    r"|(?:of )?(?:less than|under|below|<) ?(?:\d+|one|two|three|six|twelve) (?:weeks?|months?|years?))",
+    re.IGNORECASE,
+)
 _A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
@@ -114,6 +122,24 @@ def reason_not_to_advise(
     if at_home and is_inpatient(record):
         return no_card(subject, "outside-population", "The patient is in hospital now; this is for people at home.")
     return None
+
+
+def limited_outlook(record: PatientRecord) -> str | None:
+    """The words of the problem that decides the outlook; None where the record has none."""
+    hit = find_condition_group(record, *LIMITED_OUTLOOK)
+    if hit is not None:
+        return plain(hit.words or hit.code, 60)
+    return next((plain(words, 60) for words in record.derive(_active_problems) if _says_short_life(words)), None)
+
+
+def _active_problems(record: PatientRecord) -> list[str]:
+    problems = (one for one in record.conditions if condition_status(one, record.as_of_epoch) != "past")
+    return [words for one in problems if one.code is not None and (words := one.code.words)]
+
+
+def _says_short_life(words: str) -> bool:
+    found = _SHORT_LIFE.search(words)
+    return found is not None and is_of_patient(words, found.start())
 
 
 def find_named_in_chart(record: PatientRecord, words: tuple[str, ...], within_days: float) -> str | None:

@@ -9,7 +9,7 @@ from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import LIMITED_OUTLOOK, PALLIATIVE_WORDS, find_named_in_chart
+from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart, limited_outlook
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import (
     OPTED_OUT,
@@ -103,10 +103,11 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
-    dominating = find_condition_group(record, *LIMITED_OUTLOOK)
+    dominating = limited_outlook(record)
     if dominating is not None:
-        words = f"{plain(dominating.words or dominating.code, 60)} is on record"
-        text = f"{words}, and the model uses no diagnoses: its estimate would mislead, so none is given."
+        text = (
+            f"{dominating} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given."
+        )
         return _silence("outside-population", text)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")

@@ -13,19 +13,17 @@ from cards.preventive.judgement import Judgement
 from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
-from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    LIMITED_OUTLOOK,
     is_moment_for_reminder,
     kept_for_worklist,
+    limited_outlook,
     reason_not_to_advise,
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
-from fhir.mapping.conditions import find_condition_group
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
@@ -77,10 +75,9 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _limited_outlook(record: PatientRecord) -> Advice | None:
-    hit = find_condition_group(record, *LIMITED_OUTLOOK)
-    if hit is None:
+    words = limited_outlook(record)
+    if words is None:
         return None
-    words = plain(hit.words or hit.code, 60)
     return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
 
 

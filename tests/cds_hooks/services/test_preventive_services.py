@@ -157,6 +157,10 @@ def test_an_order_that_was_accepted_does_not_make_another_service_speak(tmp_path
         ((condition("385763009", SNOMED),), {}, "palliative"),
         ((problem("Z51.5"),), {}, "palliative"),
         ((problem("Z66"),), {}, "palliative"),
+        ((problem("") | {"code": {"text": "Receiving hospice care"}},), {}, "palliative"),
+        ((problem("") | {"code": {"text": "Terminal illness"}},), {}, "palliative"),
+        ((problem("") | {"code": {"text": "Life expectancy less than 6 months"}},), {}, "outside-population"),
+        ((problem("") | {"code": {"text": "Limited life expectancy"}},), {}, "outside-population"),
         ((problem("C79.51"),), {}, "outside-population"),
         ((problem("C91.10"),), {}, "outside-population"),
         ((problem("F03.C0"),), {}, "outside-population"),
@@ -169,6 +173,14 @@ def test_it_says_nothing_in_hospice_with_a_limited_outlook_and_after_death(
     (answered,) = answers(tmp_path, as_of, request(*resources, **patient))
     assert answered.json()["cards"] == []
     assert [each["reason"] for each in ours(answered)["silence"] if each["subject"] == SERVICE] == [reason]
+
+
+@pytest.mark.parametrize(
+    "words", ["Life expectancy greater than 10 years", "No limited life expectancy", "Declined hospice"]
+)
+def test_what_only_speaks_of_the_outlook_does_not_silence_it(tmp_path: Path, as_of: datetime, words: str) -> None:
+    (answered,) = answers(tmp_path, as_of, request(problem("") | {"code": {"text": words}}))
+    assert len(answered.json()["cards"]) == 1
 
 
 def encounter(code: str, status: str = "in-progress") -> Json:
