@@ -21,8 +21,14 @@ _DIGRAPH = re.compile(r"[ao]e")
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _TAIL = re.compile(r" (?:with|without|due to|secondary to|associated with)(?: .*)?$")
 _SAME_DISEASE = re.compile(
-    r"\b(?:acute|active|bilateral|chronic|controlled|current|known|left|longstanding|nos|recurrent|right|severe|stable|"
-    r"uncontrolled|unspecified)\b"
+    r"\b(?:acute on chronic|acute|active|bilateral|chronic|controlled|current|known|left|longstanding|nos|recurrent"
+    r"|right|severe|stable|uncontrolled|unspecified)\b"
+)
+
+# Of them those that no name of the table holds: "Chronic obstructive pulmonary disease, unspecified" keeps "chronic".
+_SAYS_NOTHING = re.compile(
+    r"\b(?:(?:stage|type|severity|site|episode) unspecified|not elsewhere classified|(?:initial|subsequent) encounter"
+    r"|active|bilateral|current|known|left|nos|other|right|unspecified)\b"
 )
 
 # Before the name of a disease these say that the patient does not have it: "family history of breast cancer".
@@ -54,14 +60,15 @@ def code_of_words(words: str) -> str | None:
         return None
     text = _plain(words)
     for said in (text, _TAIL.sub("", text)):
-        code = _CODES.get(said) or _CODES.get(_without_qualifiers(said))
+        bare = _without(_SAYS_NOTHING, said)
+        code = _CODES.get(said) or _CODES.get(bare) or _CODES.get(_without(_SAME_DISEASE, bare))
         if code is not None:
             return code
     return None
 
 
-def _without_qualifiers(text: str) -> str:
-    return " ".join(_SAME_DISEASE.sub(" ", text).split())
+def _without(qualifiers: re.Pattern[str], text: str) -> str:
+    return " ".join(qualifiers.sub(" ", text).split())
 
 
 def _plain(words: str) -> str:

@@ -160,14 +160,25 @@ def _ordered_twice(context: RuleContext) -> Truth:
 
 
 def _day(resource: dict[str, Any], session: PatientSession) -> str:
-    """The day for which a draft is: that of its occurrence, else today."""
-    return str(resource.get("occurrenceDateTime") or session.record.as_of.date().isoformat())[:10]
+    """The day for which a draft is: "" for today, which is also what an occurrence that is not said means."""
+    said = str(resource.get("occurrenceDateTime") or "")
+    return "" if not said or said[:10] == _today(said, session) else said[:10]
 
 
 def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
-    day = (request.occurrenceDateTime or request.authoredOn or "")[:10]
+    said = request.occurrenceDateTime or request.authoredOn or ""
     drafted = any(one.reference == f"ServiceRequest/{request.id}" for one in session.drafts)
-    return request.status == "active" and not drafted and day == session.record.as_of.date().isoformat()
+    return request.status == "active" and not drafted and said[:10] == _today(said, session)
+
+
+def _today(said: str, session: PatientSession) -> str:
+    """The day of this call in the time zone of a time: at 8 in the evening in Honolulu it is tomorrow in UTC."""
+    as_of = session.record.as_of
+    try:
+        zone = datetime.fromisoformat(said).tzinfo
+    except ValueError:
+        zone = None
+    return as_of.astimezone(zone or UTC).date().isoformat()
 
 
 def _codes_of(request: ServiceRequest) -> set[str]:
