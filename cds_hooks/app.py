@@ -20,7 +20,6 @@ from starlette.types import ASGIApp
 
 from cards.validation_cache import load_fhir_models
 from cds_hooks.access.sessions import Lifetimes, Sessions
-from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.store import AccessStore
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
@@ -35,41 +34,30 @@ from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce, content_in_force, served_versions
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
-from cds_hooks.monitor.versions import why_too_early
-from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
-from cds_hooks.routes.approvals import approval_routes
-from cds_hooks.routes.committee import Committee
-from cds_hooks.routes.documentation import documentation_routes, site_routes
 from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
 from cds_hooks.routes.failures import answer_hook_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
-from cds_hooks.routes.launch import launch_routes
-from cds_hooks.routes.login import login_routes
-from cds_hooks.routes.opening import opening_routes
+from cds_hooks.routes.late_pages import LatePages, PageNeeds
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.page_answers import answer_http_error
-from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import RegistrableNames, open_trust
 from cds_hooks.security.connections import prepare_connections
 from cds_hooks.security.development import development_client
 from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
-from cds_hooks.simulations.routes import Simulations
 from cds_hooks.storage.content import open_user_names, use_site_keys
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
-from cds_hooks.tester.routes import tester_routes
 from cds_hooks.tracing import open_tracing
 from cds_hooks.trusted_models import AbsentModel
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import Site
-from cds_hooks.worklist.routes import worklist_routes
+from cds_hooks.web.site import Site
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
@@ -208,26 +196,27 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await trust.aclose()
         await asyncio.to_thread(components.tracing.close)
 
-    committee = Committee(site, configured.database_url, governance, approvals, components.releases)
     routes = [
         *protocol_routes(services, addresses, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
-        *page_routes(configured, services, components, visitors, committee),
-        *approval_routes(configured, visitors, site, approvals, releases, services, served, why_too_early),
-        *Simulations(configured, visitors, site, committee.speaks).routes(),
-        *worklist_routes(configured, visitors, site),
-        *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
-        *opening_routes(configured, sessions, site),
-        *login_routes(configured, store, sessions, site),
-        *Oversight(
-            configured, services, visitors, components.governance, counted, lambda: components.metrics.sealed_at()
-        ).routes(),
-        *tester_routes(configured, services, visitors, lambda: whole),
-        *(documentation_routes(services) if configured.shows_api_docs else ()),
-        *site_routes(),
     ]
     rest = Starlette(routes=routes, lifespan=lifespan)
+    around = PageNeeds(
+        configured,
+        services,
+        components,
+        visitors,
+        site,
+        approvals,
+        served,
+        trust,
+        store,
+        sessions,
+        counted,
+        lambda: whole,
+    )
+    rest.router.default = LatePages(around)
     rest.add_middleware(RelativeRedirects)
     rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
     rest.add_exception_handler(HTTPException, answer_http_error(site))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.lazy import Lazy, lazy_group
+from cds_hooks.commands.lazy import Lazy, lazy_group, with_room
 
 COMMANDS = {
     "run": Lazy(
@@ -123,7 +123,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by whoever started the program (`>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
     try:
-        app()
+        with_room(app)
     except Exception as error:
         from fhir.mapping.features.feature import FeatureFault
 

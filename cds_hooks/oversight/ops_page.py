@@ -25,7 +25,7 @@ from cds_hooks.oversight.judged import DATA, NEEDS, Judged, data_part, incidents
 from cds_hooks.oversight.keeping import Counted
 from cds_hooks.oversight.standing import MetricsPage, budgets_part, record_part, refused_part
 from cds_hooks.storage.queries import newest_number
-from cds_hooks.web.pages import Site, render
+from cds_hooks.web.site import Site, render
 from models_onnx.monitoring.figure import incidents
 
 _LONGEST = 200

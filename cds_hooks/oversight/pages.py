@@ -14,7 +14,7 @@ from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_places
 from cds_hooks.web.decision_page import explain
 from cds_hooks.web.model_files import evidence_of
-from cds_hooks.web.pages import Site, render
+from cds_hooks.web.site import Site, render
 
 if TYPE_CHECKING:
     from cds_hooks.oversight.routes import Oversight

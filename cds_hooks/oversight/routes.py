@@ -25,7 +25,7 @@ from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.form import read_body
 from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
+from cds_hooks.web.site import HEADERS, Failure, Site, failure_page
 
 if TYPE_CHECKING:
     from cds_hooks.oversight.judged import Judged

@@ -24,7 +24,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.committee import SignatureRow, WaitingRow, approvals_page
 from cds_hooks.web.model_files import ModelFiles
-from cds_hooks.web.pages import HEADERS, Failure, Site
+from cds_hooks.web.site import HEADERS, Failure, Site
 from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.release_file import Release
 

@@ -21,7 +21,7 @@ from cds_hooks.web.changes import (
     rule_parts,
 )
 from cds_hooks.web.model_files import ModelFiles
-from cds_hooks.web.pages import Failure, Site
+from cds_hooks.web.site import Failure, Site
 from models_onnx.artifact.folder import VERSION_SIGN
 
 _NO_SUCH = Failure(

@@ -34,8 +34,8 @@ from cds_hooks.web.committee import (
     models_page,
     rules_page,
 )
-from cds_hooks.web.pages import Site
 from cds_hooks.web.rule_page import approval_status
+from cds_hooks.web.site import Site
 from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.release_file import Release
 

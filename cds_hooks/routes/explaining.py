@@ -35,8 +35,9 @@ from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decision
 from cds_hooks.web.decision_page import Answering, Explanation, explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.moves import EarlierEstimate, Move, earlier_estimates, missing_moves
-from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, explanation_page, patient_page
+from cds_hooks.web.pages import explanation_page, patient_page
 from cds_hooks.web.recorded_decision import read_basis
+from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Site
 from cds_hooks.web.visiting import visiting
 from cds_hooks.web.what_if import WhatIf, ask, what_if
 

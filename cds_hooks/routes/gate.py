@@ -21,7 +21,7 @@ from cds_hooks.routes.page_answers import refused, root_of, wants_page
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.pages import Failure, Site
+from cds_hooks.web.site import Failure, Site
 from cds_hooks.web.visiting import PageLink, Visiting, Visitor, set_visiting
 
 EVENT: Final = "page-view"

@@ -16,7 +16,7 @@ from cds_hooks.logs import log
 from cds_hooks.routes.login import let_in
 from cds_hooks.routes.page_answers import refused
 from cds_hooks.storage import RecordUnavailable, decision_of
-from cds_hooks.web.pages import HEADERS, Failure, Site
+from cds_hooks.web.site import HEADERS, Failure, Site
 
 _AWAY: Final = Failure(
     "The app cannot be opened at the moment",

@@ -25,7 +25,8 @@ from cds_hooks.routes.page_answers import refused, root_of
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.pages import HEADERS, Failure, LoginForm, Site, login_page
+from cds_hooks.web.pages import LoginForm, login_page
+from cds_hooks.web.site import HEADERS, Failure, Site
 from cds_hooks.web.visiting import visiting
 
 EVENT: Final = "login"

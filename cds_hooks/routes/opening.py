@@ -21,7 +21,7 @@ from cds_hooks.routes.page_answers import refused, root_of
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import get_decision
-from cds_hooks.web.pages import HEADERS, Failure, Site
+from cds_hooks.web.site import HEADERS, Failure, Site
 from cds_hooks.web.visiting import PatientBound, visiting
 
 _WRONG: Final = Failure(

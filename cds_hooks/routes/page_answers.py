@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import new_decision_id
-from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
+from cds_hooks.web.site import HEADERS, Failure, Site, failure_page
 
 
 def page_answer(body: str, status: int = 200, headers: Mapping[str, str] = HEADERS) -> Response:

@@ -20,18 +20,9 @@ from cds_hooks.settings import Settings
 from cds_hooks.web.committee import ModelStanding
 from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import (
-    HEADERS,
-    STATIC_TYPES,
-    Failure,
-    Site,
-    equation_page,
-    model_page,
-    rule_page,
-    start_page,
-    static_file,
-)
+from cds_hooks.web.pages import equation_page, model_page, rule_page, start_page
 from cds_hooks.web.rule_page import describe_rule, rule_entries
+from cds_hooks.web.site import HEADERS, STATIC_TYPES, Failure, Site, static_file
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.card import equation_card
 from models_onnx.equations.declaration import find_equations

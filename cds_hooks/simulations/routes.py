@@ -24,7 +24,7 @@ from cds_hooks.simulations.simulation import Simulation
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.model_files import ModelFiles
-from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, render, static_version
+from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Site, render, static_version
 from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.folder import VERSION_SIGN
 

@@ -17,8 +17,8 @@ from cds_hooks.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.tester.press import Entry, Tester
 from cds_hooks.web.form import UnusableForm
 from cds_hooks.web.latency import format_ms
-from cds_hooks.web.pages import Site, static_version
-from cds_hooks.web.pages import render as render_template
+from cds_hooks.web.site import Site, static_version
+from cds_hooks.web.site import render as render_template
 
 _SCOPE: Final = frozenset({"scope", "not-recognised"})
 _WORST_FIRST: Final = {"critical": 0, "warning": 1}

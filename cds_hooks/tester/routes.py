@@ -18,7 +18,7 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, failure_page
+from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Site, failure_page
 
 if TYPE_CHECKING:
     from cds_hooks.tester.bench import Bench

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from msgspec import Struct
 
-from cds_hooks.web.pages import Site, render
+from cds_hooks.web.site import Site, render
 
 _LONGEST: Final = 2_000
 _NAMES: Final = ("id", "name", "code", "gate", "capacity", "label", "age_low", "reason")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from cards.compose.model import in_100
-from cds_hooks.web.pages import Site, render
+from cds_hooks.web.site import Site, render
 
 
 class SignatureRow(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from cds_hooks.web.model_page import estimate_of
-from cds_hooks.web.pages import render, static_file
+from cds_hooks.web.site import render, static_file
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.release.effect_plots import effect_plots
 from models_onnx.release.evaluation_file import group_rates

@@ -12,7 +12,7 @@ from cards.compose.model import in_100
 from cds_hooks.panel.worklist import WorklistRow
 from cds_hooks.panel.worklist_output import worklist_header, worklist_line
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import Site, render
+from cds_hooks.web.site import Site, render
 from cds_hooks.worklist.acts import SNOOZE_DAYS, Act, finding_digest
 from cds_hooks.worklist.keeper import Progress, WorklistKeeper
 from models_onnx.equations.declaration import find_equations

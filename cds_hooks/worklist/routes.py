@@ -18,7 +18,7 @@ from cds_hooks.routes.page_answers import refused
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.web.model_files import ModelFiles
-from cds_hooks.web.pages import HEADERS, Failure, Site
+from cds_hooks.web.site import HEADERS, Failure, Site
 from cds_hooks.web.visiting import visiting
 from cds_hooks.worklist.acts import record_act
 from cds_hooks.worklist.keeper import WorklistKeeper

@@ -8,6 +8,7 @@ from starlette.routing import Mount, Route
 
 from cds_hooks.access.roles import ASSIGNABLE, DOORS, ROLE_WORDS, Role, door_of
 from cds_hooks.app import create_app
+from cds_hooks.routes.late_pages import page_addresses
 from cds_hooks.settings import Settings
 from cds_hooks.settings.login import LOGIN_ROLES
 from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
@@ -19,7 +20,8 @@ def _routes(app: Any) -> list[str]:
     inner = app.rest._app
     while not hasattr(inner, "routes"):
         inner = next(each.cell_contents for each in inner.__closure__ if hasattr(each.cell_contents, "routes"))
-    return [route.path for route in inner.routes if isinstance(route, Route | Mount)]
+    every = [*inner.routes, *page_addresses(inner.router.default.needs)]
+    return [route.path for route in every if isinstance(route, Route | Mount)]
 
 
 def test_every_page_of_the_server_is_in_the_table(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from cds_hooks.governance import Governance
 from cds_hooks.governance.releases import Releases
 from cds_hooks.routes.committee import Committee
 from cds_hooks.web.committee import LEAST_ANSWERS, NEVER, Counted
-from cds_hooks.web.pages import Site as PageSite
 from cds_hooks.web.pages import rule_page
 from cds_hooks.web.rule_page import describe_rule
+from cds_hooks.web.site import Site as PageSite
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.approvals.test_approvals import Site
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for

@@ -14,7 +14,7 @@ from cds_hooks.services import find_services
 from cds_hooks.simulator.chart import read_chart
 from cds_hooks.simulator.request import build_request
 from cds_hooks.storage.decision import card_uuid
-from cds_hooks.web.pages import HEADERS
+from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.web.markup import Page, faults

@@ -11,7 +11,7 @@ import pytest
 
 from cds_hooks.samples import load_patient
 from cds_hooks.storage.queries import feedback_on, list_decisions
-from cds_hooks.web.pages import SCRIPT_HEADERS
+from cds_hooks.web.site import SCRIPT_HEADERS
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF

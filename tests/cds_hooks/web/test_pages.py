@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from cds_hooks.web.pages import HEADERS, STATIC_TYPES, static_file
+from cds_hooks.web.site import HEADERS, STATIC_TYPES, static_file
 
 CSS = static_file("look.css").decode()
 _TOKEN = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
