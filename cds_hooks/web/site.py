@@ -1,0 +1,143 @@
+"""What every page has: its headers, what is known of this server, the templates, and the page of a refusal.
+
+A server has this from its start, because it refuses requests from then on. The templates, and what they are given, are
+loaded with the first page: the hooks must answer sooner after a start than anyone opens one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+
+from cds_hooks.web.visiting import visiting
+from fhir.record.chart_text import without_hidden
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from models_onnx.artifact.manifest import Manifest
+    from models_onnx.monitoring.alerting import InForce
+
+_FOLDER = files("cds_hooks.web")
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    ),
+    # with no-referrer a browser sends `Origin: null` with its own form, which cannot be told from another site's
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+"""Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
+
+SCRIPT_HEADERS = HEADERS | {
+    "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
+}
+"""The same for a page that has a script of ours, which asks this server only."""
+
+STATIC_TYPES = {
+    "look.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "try.js": "text/javascript; charset=utf-8",
+    "explain.js": "text/javascript; charset=utf-8",
+    "simulation.js": "text/javascript; charset=utf-8",
+}
+"""The files under /static/ and what they are."""
+
+
+class Failure(Struct, frozen=True):
+    """What a page says instead of an answer: what happened and what to do."""
+
+    title: str
+    sign: str
+    what: str
+    next: str
+
+
+class Site(Struct, frozen=True):
+    """What every page of this server knows."""
+
+    development: bool
+    alert_share: float | None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The share (0 to 1) for which a model's cards are shown here, by the model's id; of others it is not known."""
+    clock: str = ""
+    """The instant at which the clock was set to stand, in words; "" where it runs."""
+    by_age: frozenset[str] = frozenset()
+    """The models whose cards are shown for the highest of the people of the same age here."""
+
+    def alerting(self, manifest: "Manifest") -> "InForce":
+        """What the threshold costs and finds that is in force here for the model."""
+        from models_onnx.monitoring.alerting import alerting_at
+
+        share = self.shares.get(manifest.id) or self.alert_share or manifest.thresholds.capacity
+        return alerting_at(manifest, share)
+
+
+def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") -> str:
+    """That there is no answer, why, and the id under which the operator's log has it; `root` as of the address."""
+    return render("failure.html", site=site, root=root, failure=failure, call_id=call_id)
+
+
+def static_file(name: str) -> bytes:
+    """The bytes of a file of STATIC_TYPES."""
+    return (_FOLDER / "static" / name).read_bytes()
+
+
+def static_version(name: str) -> str:
+    """What makes the address of a file a new one when the file changes."""
+    return hashlib.sha256(static_file(name)).hexdigest()[:12]
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of `web/templates` with these values; every text is escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+def _as_seen(value: Any) -> Any:
+    """What a template shows: a text of a chart without invisible characters; our own markup is left as it is."""
+    return without_hidden(value) if type(value) is str else value
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from cards.compose.model import in_100
+    from cds_hooks.web.charts import HAPPENED, PEOPLE
+    from cds_hooks.web.model_inputs import words_of
+    from cds_hooks.web.model_page import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs
+    from cds_hooks.web.numbers import people_range, signed
+    from cds_hooks.web.recorded_decision import is_web_address
+
+    environment = Environment(
+        loader=PackageLoader("cds_hooks.web"),
+        autoescape=True,
+        finalize=_as_seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "look": static_version("look.css"),
+        "visiting": visiting,
+        "people_scale": PEOPLE,
+        "happened_scale": HAPPENED,
+        "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},
+        "in_100": in_100,
+        "people_range": people_range,
+        "signed": signed,
+        "is_web_address": is_web_address,
+        "words_of": words_of,
+        "simple_inputs": simple_inputs,
+        "least_events": LEAST_EVENTS,
+        "outcome_short": outcome_short,
+        "happened": happened,
+        "otherwise": otherwise,
+    }
+    return environment
