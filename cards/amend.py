@@ -14,6 +14,7 @@ from cards.new_orders import concept, days, exact, milligrams, repeat
 from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
 from cards.rules.patient.orders import DraftMedication
 from cards.text import format_number
+from fhir.mapping.medications.sig import Sig as ReadSig
 from fhir.mapping.medications.sig import read_sig
 from fhir.mapping.medications.timing import quantity_days
 from fhir.terminology.dosing import dose_unit
@@ -33,7 +34,7 @@ _DURATION_WORDS = re.compile(
 _CLOSE = 1e-9
 # No pharmacy gives out more tablets or millilitres for one order; what comes out beyond it came from a wrong number.
 _MOST_UNITS = 1_000_000
-_NOTHING_SAID = read_sig("")
+_NOTHING_SAID = ReadSig()  # what `read_sig("")` gives
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|half|double|dose)\b", re.IGNORECASE)
 
 

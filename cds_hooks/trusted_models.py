@@ -10,7 +10,6 @@ from models_onnx.artifact.release_file import reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import get_spec
 
 SIGNING_KEY = Path("var") / "model-signing-key.pem"
 """Where whoever trains models has the key that signs them, unless CDS_MODEL_SIGNING_KEY names another file."""
@@ -68,6 +67,8 @@ def served_model(name: str) -> Model:
     try:
         return load_model(name)
     except (ArtifactRefused, UnknownModel, OSError) as fault:
+        from models_onnx.spec import get_spec  # a model that can be served says its features itself
+
         return AbsentModel(name, fault, get_spec(name).feature_names)
 
 

@@ -285,3 +285,14 @@ def _type_words(hint: Any) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def add_features(folder: Path) -> None:
+    """Makes the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
+    from fhir.mapping.features.declared import add_declared_features
+    from fhir.mapping.features.feature import FeatureFault
+
+    try:
+        add_declared_features(folder)
+    except FeatureFault as fault:
+        raise DeclarationError(str(fault)) from fault

@@ -39,14 +39,13 @@ from fhir.mapping.stays import current_stay
 from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CONDITION_GROUPS
-from models_onnx.discovery import DeclaringFile
+from models_onnx.discovery import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
 from models_onnx.errors import UnknownModel
 from models_onnx.serving.eligibility import not_in_population
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import add_features
 
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 

@@ -14,13 +14,14 @@ sources). SNOMED CT, LOINC and RxNorm codes match exactly there, ICD codes as ab
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
 SNOMED = "http://snomed.info/sct"
@@ -51,9 +52,20 @@ class ConditionKey(Struct, frozen=True, gc=False):
     when_resolved: Literal["", "any", "5 years"] = ""
 
 
+class _Beginnings(Struct, frozen=True):
+    """How the codes of a row begin: plain prefixes, and a pattern for those that are none, compiled when asked."""
+
+    plain: tuple[str, ...]
+    pattern: re.Pattern[str] | None = None
+
+    def begin(self, code: str) -> bool:
+        """Whether the code begins as one of these."""
+        return code.startswith(self.plain) or (self.pattern is not None and self.pattern.match(code) is not None)
+
+
 class _Codes(Struct, frozen=True):
     snomed: Mapping[str, tuple[str, ...]]
-    prefixes: Mapping[str, tuple[tuple[re.Pattern[str], re.Pattern[str] | None, str], ...]]
+    prefixes: Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]
 
 
 CONDITION_KEYS: Final[Mapping[str, ConditionKey]] = {
@@ -83,22 +95,19 @@ def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
         return _CODES.snomed.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
     return tuple(
-        key
-        for pattern, excepted, key in _CODES.prefixes[short]
-        if pattern.match(bare) and not (excepted and excepted.match(bare))
+        key for known, excepted, key in _CODES.prefixes[short] if known.begin(bare) and not excepted.begin(bare)
     )
 
 
 def _read_codes() -> _Codes:
     snomed: dict[str, tuple[str, ...]] = {}
-    prefixes: dict[str, list[tuple[re.Pattern[str], re.Pattern[str] | None, str]]] = {"icd10": [], "icd9": []}
+    prefixes: dict[str, list[tuple[_Beginnings, _Beginnings, str]]] = {"icd10": [], "icd9": []}
     for row in table_rows("conditions.csv"):
         for code in _items(row["snomed"]):
             snomed[code] = (*snomed.get(code, ()), row["key"])
         for system, found in prefixes.items():
             if row[system]:
-                excepted = _prefixes(_items(row[f"{system}_except"])) if row[f"{system}_except"] else None
-                found.append((_prefixes(_items(row[system])), excepted, row["key"]))
+                found.append((_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["key"]))
     return _Codes(snomed, {system: tuple(found) for system, found in prefixes.items()})
 
 
@@ -106,8 +115,15 @@ def _items(column: str) -> list[str]:
     return [item for item in column.split(";") if item]
 
 
-def _prefixes(items: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(item.replace(".", "")).replace(r"\?", ".") for item in items))
+def _prefixes(column: str) -> _Beginnings:
+    """Prefixes of a column, in which `?` stands for any sign."""
+    items = [item.replace(".", "") for item in _items(column)]
+    unsure = [re.escape(item).replace(r"\?", ".") for item in items if "?" in item]
+    return _beginnings((item for item in items if "?" not in item), unsure)
+
+
+def _beginnings(plain: Iterable[str], patterns: Sequence[str]) -> _Beginnings:
+    return _Beginnings(tuple(plain), late_pattern("|".join(patterns)) if patterns else None)
 
 
 _CODES: Final[_Codes] = _read_codes()
@@ -152,7 +168,7 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     if short == "snomed":
         return _SNOMED_GROUPS.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
-    return tuple(key for pattern, key in _GROUP_PREFIXES[short] if pattern.match(bare))
+    return tuple(key for known, key in _GROUP_PREFIXES[short] if known.begin(bare))
 
 
 SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
@@ -180,11 +196,15 @@ def _read_snomed_groups() -> Mapping[str, tuple[str, ...]]:
 _SNOMED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = _read_snomed_groups()
 
 
-_GROUP_PREFIXES: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
+def _group_prefixes(column: str) -> _Beginnings:
+    """Prefixes of a column, some of which are regular expressions."""
+    items = _items(column)
+    return _beginnings(filter(str.isalnum, items), [item for item in items if not item.isalnum()])
+
+
+_GROUP_PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, str], ...]]] = {
     system: tuple(
-        (re.compile(row[system].replace(";", "|")), row["key"])
-        for row in table_rows("condition_groups.csv")
-        if row[system]
+        (_group_prefixes(row[system]), row["key"]) for row in table_rows("condition_groups.csv") if row[system]
     )
     for system in ("icd10", "icd9")
 }

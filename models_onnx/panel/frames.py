@@ -11,13 +11,13 @@ import numpy as np
 
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.discovery import add_features
 from models_onnx.errors import ArtifactRefused, PanelRefused, UnknownModel
 from models_onnx.panel.declaration import InputColumn, TableDeclaration, TablePlan, plan_of
 from models_onnx.panel.scoring import Rows, ScoredRows, score_rows
 from models_onnx.panel.values import Values, read_input, read_yes
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import add_features
 
 AT_ONCE = 20_000
 NOTHING_DECLARED = TableDeclaration()

@@ -9,6 +9,7 @@ Which models are declared, and in which state their artifacts are.
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +20,9 @@ from models_onnx.artifact.manifest import ImportedManifest, is_imported
 from models_onnx.artifact.release_file import RELEASE, parse_release, reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, ManifestRefused, NotReleased, UnknownModel
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import ModelSpec, find_specs
+
+if TYPE_CHECKING:
+    from models_onnx.spec import ModelSpec
 
 # The wheel is installed unpacked, so the package's own files have a path.
 ARTIFACTS = Path(str(files("models_onnx") / "artifacts"))
@@ -187,6 +190,9 @@ def list_models(folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[Li
     Of the package's folder also the declared models that are not trained, and of `specs`, a folder of declarations of
     one's own, all of it.
     """
+    # imported here: a server runs what was trained, and asks no declaration of a training
+    from models_onnx.spec import find_specs
+
     known = find_specs(specs)
     there = model_ids(folder)
     declared = known if folder == ARTIFACTS else {name: known[name] for name in known if name in there}
@@ -199,7 +205,7 @@ def list_models(folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[Li
     )
 
 
-def _listed(spec: ModelSpec, folder: Path) -> Listed:
+def _listed(spec: "ModelSpec", folder: Path) -> Listed:
     if not folder.is_dir():
         return Listed(spec.id, spec.version, spec.title, "not trained")
     try:

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.declared import add_declared_features
-from fhir.mapping.features.feature import FeatureFault
 from fhir.terminology.conditions import CONDITION_KEYS
 from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
-from models_onnx.discovery import declarations, refuse_wrong_types
+from models_onnx.discovery import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
     CohortExclusion,
@@ -245,14 +243,6 @@ def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
     return replace(spec, estimator=replace(spec.estimator, folder=folder))
 
 
-def add_features(folder: Path) -> None:
-    """Makes the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
-    try:
-        add_declared_features(folder)
-    except FeatureFault as fault:
-        raise DeclarationError(str(fault)) from fault
-
-
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
     """The specification of that id.
 
@@ -289,7 +279,6 @@ __all__ = [
     "Recalibration",
     "RequiredGroup",
     "ShallowTrees",
-    "add_features",
     "find_specs",
     "get_spec",
 ]
