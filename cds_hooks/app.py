@@ -45,7 +45,6 @@ from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.page_answers import answer_http_error
 from cds_hooks.security import RegistrableNames, open_trust
-from cds_hooks.security.connections import prepare_connections
 from cds_hooks.security.development import development_client
 from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for
 from cds_hooks.services._model import Predictor
@@ -253,8 +252,14 @@ async def _load_the_rest() -> None:
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
     await asyncio.to_thread(load_fhir_models)
-    await asyncio.to_thread(prepare_connections)
+    await asyncio.to_thread(_prepare_connections)
     gc.freeze()  # as settle_memory: they live as long as the process
+
+
+def _prepare_connections() -> None:
+    from cds_hooks.security.connections import prepare_connections
+
+    prepare_connections()
 
 
 def _say_models_out(services: dict[str, Service]) -> None:

@@ -22,7 +22,6 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-import httpx
 import msgspec
 import orjson
 from msgspec import Struct
@@ -219,10 +218,14 @@ def _last(lines: Sequence[bytes]) -> Seal | None:
 
 
 _SEND_SECONDS: Final = 10.0
-_FAILURES: Final = (
-    RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, httpx.HTTPError,
-    ValueError,  # the number of the seals that were sent is not a number
-)  # fmt: skip
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What sealing and sending may raise; asked for when something was raised, because httpx takes a while to load."""
+    import httpx
+
+    # ValueError: the number of the seals that were sent is not a number
+    return RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, httpx.HTTPError, ValueError
 
 
 class Sealing:
@@ -263,7 +266,7 @@ class Sealing:
         try:
             add_seal(self._url, self._file, self._signer)
             self._send()
-        except _FAILURES as error:
+        except _failures() as error:
             self.failures += 1
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
@@ -289,6 +292,8 @@ class Sealing:
         if self._command:
             subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
         if self._address is not None:
+            import httpx
+
             headers = {"Content-Type": "application/json"}
             httpx.post(self._address, content=line, headers=headers, timeout=_SEND_SECONDS).raise_for_status()
 

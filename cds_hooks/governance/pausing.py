@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import httpx
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -75,7 +74,11 @@ class Pausing:
         return pause if record_pause(self._url, pause, read_to) else None
 
     def _tell(self) -> None:
-        while self._untold and self._notice_url is not None:
+        if not self._untold or self._notice_url is None:
+            return
+        import httpx  # only where somebody is told
+
+        while self._untold:
             try:
                 answer = httpx.post(self._notice_url, json=_notice(self._untold[0]), timeout=_POST_SECONDS)
                 answer.raise_for_status()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from datetime import date
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -32,14 +32,15 @@ from cds_hooks.prefetch.inspect import (
 from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.connections import OutboundRefused
-from cds_hooks.security.outbound import FhirBase
+from cds_hooks.security.outbound import FhirBase, OutboundRefused
 from cds_hooks.security.trust import Trust
-from fhir.client.client import FetchResult, FhirClient
 from fhir.client.errors import FetchError
 from fhir.client.query import FetchLimits, Query, Read, Search
 from fhir.record.measurement import Refusal
 from fhir.record.resources import Bundle
+
+if TYPE_CHECKING:
+    from fhir.client.client import FetchResult, FhirClient
 
 # A Medication may be a mixture of Medications, and these of others; nobody needs more, and a circle must end.
 _DEEPEST_MIXTURE: Final = 3
@@ -57,7 +58,7 @@ class PrefetchFill:
 
     def __init__(
         self,
-        fhir: FhirClient,
+        fhir: "FhirClient",
         request: CDSRequest,
         state: PrefetchState,
         today: date,
@@ -121,7 +122,7 @@ class PrefetchFill:
             self._remember_products(job, found.ended)
             self._take(job, found, (perf_counter() - started) * 1000)
 
-    def _take(self, job: _Job, found: FetchResult, milliseconds: float) -> None:
+    def _take(self, job: _Job, found: "FetchResult", milliseconds: float) -> None:
         self.refusals += found.refusals
         self.bodies += found.bodies
         given = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
@@ -236,6 +237,8 @@ class PrefetchFetcher:
             return _unfilled(request, state, error.why)
         except OutboundRefused as error:
             return _unfilled(request, state, gap_reason_of_refusal(error))
+        from fhir.client.client import FhirClient  # it needs httpx: see outbound.py
+
         started = perf_counter()
         end = started + base.budgets.fetch_milliseconds / 1000
         async with http:

@@ -3,43 +3,24 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Final, Literal
+from typing import Final
 
 import httpcore
-import httpx
 
 from cds_hooks.security.addresses import AddressRule, address_of
+from cds_hooks.security.outbound import OutboundRefused, Resolver
+from cds_hooks.without_rich import load
 
-RefusedReason = Literal[
-    "address",
-    "encoded",
-    "malformed",
-    "not-reading",
-    "not-registered",
-    "token",
-    "too-large",
-    "too-many",
-]
+load("httpx")
+import httpx  # noqa: E402 - from here on it is there, without what it would load for a terminal
 
 
-class OutboundRefused(httpx.TransportError):
-    """A request that may not be made, or an answer that is not read.
+class TransportRefused(OutboundRefused, httpx.TransportError):
+    """The same below an HTTP client, to which it is an error of the connection."""
 
-    `reason` is a code for logs and metrics, the text a sentence. Neither contains the address: it comes from outside
-    and may contain anything.
-    """
-
-    def __init__(self, reason: RefusedReason, text: str) -> None:
-        super().__init__(text)
-        self.reason: RefusedReason = reason
-        self.text = text
-
-
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""A function that gives the IP addresses of a host name for a port."""
 
 _LOOKUPS: Final = ThreadPoolExecutor(32, thread_name_prefix="names")
 """Threads that only look up names, so that a slow name server does not delay other work in threads."""
@@ -80,7 +61,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         """A connection to an allowed address of the host.
 
         Raises:
-            OutboundRefused: one of the host's addresses is not allowed.
+            TransportRefused: one of the host's addresses is not allowed.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -97,7 +78,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Always refused: no client is registered with a Unix socket."""
         del path, timeout, socket_options
-        raise OutboundRefused("address", "Unix sockets are not connected to.")
+        raise TransportRefused("address", "Unix sockets are not connected to.")
 
     async def sleep(self, seconds: float) -> None:
         """Waits between two attempts of httpcore."""
@@ -107,7 +88,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = [host] if address_of(host) is not None else await self._look_up(host, port)
         # all of them are checked: an attacker's name may have one public address and one private one
         if not addresses or not all(self._rule.allows(address) for address in addresses):
-            raise OutboundRefused("address", "The host's network address is not one that may be connected to.")
+            raise TransportRefused("address", "The host's network address is not one that may be connected to.")
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:

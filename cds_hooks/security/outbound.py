@@ -1,29 +1,69 @@
 """The only way to send a request: to a registered address, checked when it is called, with a limited answer.
 
-Everything is enforced where a request leaves, in the transport below a plain `httpx.AsyncClient`. Code that holds the
-client cannot bypass it, whatever address a server's answer contains.
+Everything is enforced where a request leaves (`transport.py`). That, and what connects, is loaded with the first
+request, or soon after the start: httpx takes 0.03 s and 4 MB, and many calls read nothing.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-import httpcore
-import httpx
 from msgspec import Struct, field
 
 from cds_hooks.security.addresses import BadUrl, Reach, Url, parse_url
 from cds_hooks.security.client import Budgets, KeySetUrl
-from cds_hooks.security.connections import OutboundRefused, Resolver, system_resolver
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES
-from cds_hooks.security.pools import ConnectionPools, CountOutbound, PoolKey
+
+if TYPE_CHECKING:
+    import httpx
+
+    from cds_hooks.security.pools import ConnectionPools
 
 _CONNECT_SECONDS: Final = 2.0
 _KEY_SET_MILLISECONDS: Final = 3000
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
-_OURS: Final = frozenset({b"authorization", b"host", b"accept-encoding", b"cookie", b"proxy-authorization"})
+
+RefusedReason = Literal[
+    "address",
+    "encoded",
+    "malformed",
+    "not-reading",
+    "not-registered",
+    "token",
+    "too-large",
+    "too-many",
+]
+
+
+class OutboundRefused(Exception):
+    """A request that may not be made, or an answer that is not read; below an HTTP client a `TransportRefused`.
+
+    `reason` is a code for logs and metrics, the text a sentence. Neither contains the address: it comes from outside
+    and may contain anything.
+    """
+
+    def __init__(self, reason: RefusedReason, text: str) -> None:
+        super().__init__(text)
+        self.reason: RefusedReason = reason
+        self.text = text
+
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""A function that gives the IP addresses of a host name for a port."""
+
+OutboundEvent = Literal["timeout", "pool-replaced"]
+CountOutbound = Callable[[str, str, OutboundEvent], None]
+"""Counts an event: the client's name, `fhir` or `keys`, and what happened."""
+
+
+class PoolKey(NamedTuple):
+    """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
+
+    client: str
+    purpose: Literal["fhir", "keys", "login"]
+    base: str
+    reach: Reach
 
 
 class FhirBase(Struct, frozen=True):
@@ -72,28 +112,45 @@ def is_below(url: Url, base: Url) -> bool:
 class OutboundClient:
     """Makes HTTP clients, each for one FHIR server; connections are kept for each client and base."""
 
-    def __init__(self, resolver: Resolver = system_resolver) -> None:
-        """`resolver` gives the IP addresses of a name; each is checked, and the connection uses one of them."""
-        self._pools = ConnectionPools(resolver)
+    def __init__(self, resolver: Resolver | None = None) -> None:
+        """`resolver` gives the IP addresses of a name (default: the operating system's).
+
+        Each of them is checked, and the connection uses one of them.
+        """
+        self._resolver = resolver
+        self._count: CountOutbound = lambda _client, _purpose, _event: None
+        self._opened: ConnectionPools | None = None
 
     def count_with(self, count: CountOutbound) -> None:
         """Sets the function that counts timeouts and replaced pools."""
-        self._pools.count = count
+        self._count = count
+
+    @property
+    def _pools(self) -> "ConnectionPools":
+        if self._opened is None:
+            from cds_hooks.security.connections import system_resolver
+            from cds_hooks.security.pools import ConnectionPools
+
+            self._opened = ConnectionPools(self._resolver or system_resolver)
+            self._opened.count = lambda *event: self._count(*event)
+        return self._opened
 
     def open(
         self, base: FhirBase, token: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> httpx.AsyncClient:
+    ) -> "httpx.AsyncClient":
         """A client for one hook call, used in `async with`; paths are relative to the base.
 
         The token and `headers` are sent with every request to this base and to no other address. A request that may not
-        be made, or whose answer is larger than the budget, raises OutboundRefused (an httpx.TransportError).
+        be made, or whose answer is larger than the budget, raises TransportRefused.
         """
         if token is not None and not _TOKEN.fullmatch(token):
             raise OutboundRefused("token", "The access token is not one that can stand in a header.")
+        from cds_hooks.security.transport import Bound, httpx
+
         seconds = base.budgets.fetch_milliseconds / 1000
         return httpx.AsyncClient(
             base_url=f"{base.url}/",
-            transport=_Bound(base, token, self._pools),
+            transport=Bound(base, token, self._pools),
             headers={"accept": "application/fhir+json", **(headers or {})},
             timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
             follow_redirects=False,
@@ -115,98 +172,5 @@ class OutboundClient:
 
     async def aclose(self) -> None:
         """Closes the connections that are kept."""
-        await self._pools.aclose()
-
-
-class _Bound(httpx.AsyncBaseTransport):
-    """Sends a request only if it stays below its base and only reads; limits the size of the answer."""
-
-    def __init__(self, base: FhirBase, token: str | None, pools: ConnectionPools) -> None:
-        self._base = base
-        self._token = token
-        self._pools = pools
-        self._requests = 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response with its body not yet read.
-
-        Raises:
-            OutboundRefused: the request may not be made.
-        """
-        url = self._base.check(str(request.url))
-        if self._base.purpose != "login":  # a token is asked for by POST, at that address alone
-            _require_reading(request.method, url)
-        self._requests += 1
-        if self._requests > self._base.budgets.max_requests:
-            raise OutboundRefused("too-many", "This call has made as many requests to the FHIR server as it may.")
-        pool = self._pools.pool(self._base.pool_key)
-        with _as_httpx():
-            answer = await pool.send(self._outgoing(request, url))
-        try:
-            _require_plain(answer, self._base.budgets.max_response_bytes)
-        except OutboundRefused:
-            await answer.aclose()
-            raise
-        body = _Counted(answer, self._base.budgets.max_response_bytes)
-        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
-
-    def _outgoing(self, request: httpx.Request, url: Url) -> httpcore.Request:
-        """The request that is sent, built from the parts that were checked and not from the given text."""
-        headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
-        headers += [(b"host", url.authority.encode()), (b"accept-encoding", b"identity")]
-        if self._token is not None:
-            headers.append((b"authorization", b"Bearer " + self._token.encode()))
-        return httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
-            headers=headers,
-            content=request.stream,
-            extensions={"timeout": request.extensions.get("timeout", {})},
-        )
-
-
-def _require_reading(method: str, url: Url) -> None:
-    if method == "GET" or (method == "POST" and url.path.endswith("/_search")):
-        return
-    raise OutboundRefused("not-reading", "Only reads and searches are sent to a FHIR server.")
-
-
-def _require_plain(answer: httpcore.Response, most_bytes: int) -> None:
-    headers = {name.lower(): value for name, value in answer.headers}
-    # `identity` was asked for: an answer that is compressed all the same could expand without limit
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise OutboundRefused("encoded", "The FHIR server sends a compressed answer that was not asked for.")
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > most_bytes:
-        raise OutboundRefused("too-large", f"The answer is larger than the {most_bytes} bytes that are read.")
-
-
-class _Counted(httpx.AsyncByteStream):
-    """A response body that raises OutboundRefused when it grows beyond the limit."""
-
-    def __init__(self, answer: httpcore.Response, most_bytes: int) -> None:
-        self._answer = answer
-        self._most_bytes = most_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        count = 0
-        with _as_httpx():
-            async for part in self._answer.aiter_stream():
-                count += len(part)
-                if count > self._most_bytes:
-                    raise OutboundRefused(
-                        "too-large", f"The answer is larger than the {self._most_bytes} bytes that are read."
-                    )
-                yield part
-
-    async def aclose(self) -> None:
-        await self._answer.aclose()
-
-
-@contextmanager
-def _as_httpx() -> Iterator[None]:
-    """The errors of httpcore as those of httpx, which have the same names."""
-    try:
-        yield
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise getattr(httpx, type(error).__name__)(str(error)) from error
+        if self._opened is not None:
+            await self._opened.aclose()

@@ -16,17 +16,13 @@ Three rules keep a server that stalls from blocking requests to other servers:
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final, NamedTuple
 
 import httpcore
 
-from cds_hooks.security.addresses import Reach
-from cds_hooks.security.connections import CheckedBackend, Resolver, ssl_context_for
-
-OutboundEvent = Literal["timeout", "pool-replaced"]
-CountOutbound = Callable[[str, str, OutboundEvent], None]
-"""Counts an event: the client's name, `fhir` or `keys`, and what happened."""
+from cds_hooks.security.connections import CheckedBackend, ssl_context_for
+from cds_hooks.security.outbound import CountOutbound, PoolKey, Resolver
 
 MOST_CONNECTIONS: Final = 100
 """Most connections for one client and base; further requests wait within their own deadline."""
@@ -35,15 +31,6 @@ MOST_WHILE_STALLED: Final = 4
 """Most connections at the same time to a base that has answered nothing since its pool was replaced."""
 _MOST_POOLS: Final = 512
 _KEPT_SECONDS: Final = 30.0
-
-
-class PoolKey(NamedTuple):
-    """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
-
-    client: str
-    purpose: Literal["fhir", "keys", "login"]
-    base: str
-    reach: Reach
 
 
 class ConnectionPools:

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cds_hooks.security.addresses import AddressRule, Reach, parse_url, reach_of
 from cds_hooks.security.client import Budgets
-from cds_hooks.security.connections import OutboundRefused
-from cds_hooks.security.outbound import FhirBase, OutboundClient
+from cds_hooks.security.outbound import FhirBase, OutboundClient, OutboundRefused
 from tests.cds_hooks.security.servers import Canary, Seen, answering
 from tests.cds_hooks.security.trusting import run
 
