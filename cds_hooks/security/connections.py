@@ -17,6 +17,8 @@ from cds_hooks.without_rich import load
 load("httpx")
 import httpx  # noqa: E402 - from here on it is there, without what it would load for a terminal
 
+__all__ = ["CheckedBackend", "TransportRefused", "httpx", "prepare_connections", "ssl_context_for", "system_resolver"]
+
 
 class TransportRefused(OutboundRefused, httpx.TransportError):
     """The same below an HTTP client, to which it is an error of the connection."""

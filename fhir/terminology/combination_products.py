@@ -29,10 +29,11 @@ _EACH = late_pattern(_NUMBER)
 
 def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
     products: dict[tuple[str, ...], set[_Assigned]] = {}
+    known: dict[str, Strength] = {}  # of 2,000 strengths in the table 300 differ
     for row in table_rows("combination_strengths.csv"):
-        codes = tuple(row["ingredients"].split(";"))
-        strengths = tuple(read_strengths(one)[0] for one in row["strengths"].split(";"))
-        products.setdefault(codes, set()).add(tuple(map(_rounded, strengths)))
+        texts = row["strengths"].split(";")
+        known |= {text: _rounded(read_strengths(text)[0]) for text in texts if text not in known}
+        products.setdefault(tuple(row["ingredients"].split(";")), set()).add(tuple([known[text] for text in texts]))
     return {codes: frozenset(found) for codes, found in products.items()}
 
 

@@ -240,7 +240,7 @@ def rxnorm_name(code: str) -> str | None:
 
 def _read_rxnorm_names() -> Mapping[str, str]:
     text = (files("fhir.terminology") / "tables" / "rxnorm.csv").read_text(encoding="utf-8")
-    return dict(csv.reader(text.splitlines()))  # type: ignore[arg-type]  # each row has two members
+    return dict(csv.reader(text.splitlines()))
 
 
 RXNORM_NAMES: Final[Mapping[str, str]] = _read_rxnorm_names()

@@ -39,7 +39,8 @@ class Allele(Struct, frozen=True, gc=False):
 def table_rows(name: str) -> list[dict[str, str]]:
     """The rows of one table of `data/`."""
     text = (files("fhir.mapping.genomics") / "data" / name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    header, *rows = csv.reader(text.splitlines())
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 GENES: Final[Mapping[str, Gene]] = {
