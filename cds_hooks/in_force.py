@@ -5,9 +5,11 @@ once. So a replay can say what was another then: which model, which rule, which 
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,13 +135,13 @@ def _of_package() -> dict[str, dict[str, str]]:
     """Digests of the tables one by one, and of code and other files by folder."""
     folders: dict[tuple[str, str], Any] = {}
     tables: dict[str, str] = {}
-    for root, path in _files():
-        name = f"{root.name}/{path.relative_to(root)}"
-        content = path.read_bytes()
-        if path.suffix == ".csv":
+    for name, path in _files():
+        with open(path, "rb", buffering=0) as file:
+            content = file.read()
+        if name.endswith(".csv"):
             tables[name] = hashlib.sha256(content).hexdigest()[:_DIGITS]
         else:
-            kind = "code" if path.suffix == ".py" else "knowledge"
+            kind = "code" if name.endswith(".py") else "knowledge"
             of_folder = folders.setdefault((kind, name.rpartition("/")[0]), hashlib.sha256())
             of_folder.update(name.encode() + hashlib.sha256(content).digest())
     found: dict[str, dict[str, str]] = {"knowledge": tables, "code": {"cds-hooks-onnx": version("cds-hooks-onnx")}}
@@ -148,14 +150,26 @@ def _of_package() -> dict[str, dict[str, str]]:
     return found
 
 
-def _files() -> Iterator[tuple[Path, Path]]:
+def _files() -> Iterator[tuple[str, str]]:
+    """The files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
     for package, parts in _ROOTS.items():
-        root = _TOP / package
         for part in parts:
-            start = root / part
-            for path in [start] if start.is_file() else sorted(start.rglob("*")):
-                if path.is_file() and _NOT_SERVING.isdisjoint(path.relative_to(root).parts) and path.suffix != ".pyc":
-                    yield root, path
+            start = str(_TOP / package / part)
+            name = f"{package}/{part}".removesuffix("/")
+            yield from _files_below(name, start) if os.path.isdir(start) else ((name, start),)
+
+
+def _files_below(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=attrgetter("name"))
+    for entry in entries:
+        if entry.name in _NOT_SERVING or entry.name.endswith(".pyc"):
+            continue
+        below = f"{name}/{entry.name}"
+        if entry.is_dir():
+            yield from _files_below(below, entry.path)
+        else:
+            yield below, entry.path
 
 
 class InForce:
