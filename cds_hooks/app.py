@@ -32,6 +32,7 @@ from cds_hooks.governance.one_card import claims_between_workers
 from cds_hooks.governance.pausing import Pausing
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce, content_in_force, served_versions
+from cds_hooks.late_pages import LatePages, PageNeeds
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.prefetch.fetch import PrefetchFetcher
@@ -40,7 +41,6 @@ from cds_hooks.routes.failures import answer_hook_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
-from cds_hooks.routes.late_pages import LatePages, PageNeeds
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.page_answers import answer_http_error

@@ -290,7 +290,6 @@ def _shown(value: object) -> str:
 def add_features(folder: Path) -> None:
     """Makes the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
     from fhir.mapping.features.declared import add_declared_features
-    from fhir.mapping.features.feature import FeatureFault
 
     try:
         add_declared_features(folder)

@@ -8,7 +8,7 @@ from starlette.routing import Mount, Route
 
 from cds_hooks.access.roles import ASSIGNABLE, DOORS, ROLE_WORDS, Role, door_of
 from cds_hooks.app import create_app
-from cds_hooks.routes.late_pages import page_addresses
+from cds_hooks.late_pages import page_addresses
 from cds_hooks.settings import Settings
 from cds_hooks.settings.login import LOGIN_ROLES
 from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
