@@ -37,6 +37,7 @@ from cds_hooks.simulator.signing import (
     read_key_file,
     sign_claims,
 )
+from models_onnx.artifact.files import write_whole
 
 _SECONDS_BETWEEN_LINES = 5.0
 _KINDS = {
@@ -223,7 +224,7 @@ def _with_progress(target: Target, checks: list[Check], time_limit: float | None
 
 def _tell(reports: list[Report], as_json: bool, junit: Path | None, rows: bool) -> None:
     if junit is not None:
-        junit.write_text(as_junit(reports), encoding="utf-8")
+        write_whole(junit, as_junit(reports))
     if as_json:
         documents = [report_as_json(report) for report in reports]
         typer.echo(orjson.dumps(documents[0] if len(documents) == 1 else documents, option=orjson.OPT_INDENT_2))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cards.rules.families.genes.importing import import_release
+from models_onnx.artifact.files import write_whole
 
 app = typer.Typer(no_args_is_help=True, help="Update what is known of genes and medications.")
 
@@ -45,6 +46,6 @@ def import_(
         for line in changes:
             typer.echo(line)
         if write:
-            path.write_text(text, encoding="utf-8")
+            write_whole(path, text)
     for each in left_out:
         typer.echo(f"Left out: {each}.", err=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
 from cards.vaccines.importing import import_release
+from models_onnx.artifact.files import write_whole
 
 app = typer.Typer(no_args_is_help=True, help="Check and update what is known of vaccination.")
 
@@ -87,4 +88,4 @@ def import_(
         ):
             typer.echo(line)
         if write:
-            path.write_text(text, encoding="utf-8")
+            write_whole(path, text)

@@ -12,6 +12,7 @@ from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.settings import settings
 from cds_hooks.storage import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from models_onnx.artifact.files import write_whole
 
 
 def worklist(
@@ -48,7 +49,7 @@ def worklist(
     except RecordUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    out.write_bytes(worklist_csv(found) if out.suffix == ".csv" else worklist_bundle(found, now))
+    write_whole(out, worklist_csv(found) if out.suffix == ".csv" else worklist_bundle(found, now))
     typer.echo(f"{len(found.rows):,} patients, {found.others:,} more beyond the capacity: {out}")
     if found.answered:
         typer.echo(f"{found.answered:,} findings rest because their card was answered.")

@@ -1,6 +1,5 @@
 """Tells others of incidents: a webhook once when one begins and once when it ends, and figures for Prometheus."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
+from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def write_textfile(file: Path, figures: Sequence[Figure], found: Sequence[Incide
     lines += ["# HELP cds_monitor_reported_seconds When the last monitor report was made."]
     lines += ["# TYPE cds_monitor_reported_seconds gauge"]
     lines += [f"cds_monitor_reported_seconds {datetime.now(UTC).timestamp():.0f}"]
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text("\n".join(lines) + "\n")
-    part.replace(file)
+    write_whole(file, "\n".join(lines) + "\n")
 
 
 def _label(text: str) -> str:

@@ -4,7 +4,6 @@ The file loads nothing from elsewhere, and its Content-Security-Policy allows it
 """
 
 import hashlib
-import os
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import date
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_hooks.monitor.charts import HEIGHT, WIDTH, charts_of, label_charts_of
+from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -56,6 +56,4 @@ def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
 
 def write_page(file: Path, page: str) -> None:
     """Replaces the file as a whole, so that nobody reads half of it; OSError where it cannot be written."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(page, encoding="utf-8")
-    part.replace(file)
+    write_whole(file, page)

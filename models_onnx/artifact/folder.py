@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.keys import Keys, default_keys
 from models_onnx.artifact.manifest import Manifest, encode_manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
@@ -77,8 +78,8 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
     _keep_other_version(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RELEASE).unlink(missing_ok=True)
-    (folder / MODEL).write_bytes(content)
-    (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    write_whole(folder / MODEL, content)
+    write_whole(folder / MANIFEST, encode_manifest(manifest))
     load_artifact(folder)
 
 

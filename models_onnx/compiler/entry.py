@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import checker, helper, numpy_helper
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.compiler.families.averaged import Averaged, Member
@@ -154,7 +155,7 @@ class CompiledModel:
 
     def save(self, path: Path | str) -> None:
         """Writes the file."""
-        Path(path).write_bytes(self.content)
+        write_whole(Path(path), self.content)
 
 
 @dataclass(frozen=True, slots=True)

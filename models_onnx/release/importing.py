@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import CARD, LARGEST_BYTES, MANIFEST, MODEL
 from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.manifest import IMPORT_FORMAT, ImportedManifest, ModelFile
@@ -246,9 +247,9 @@ def _write(
     fact = file_digest(complete)
     imported = msgspec.structs.replace(imported, file=ModelFile(MODEL, fact.sha256, fact.bytes))
     folder.mkdir(parents=True)
-    (folder / MODEL).write_bytes(complete)
-    (folder / CARD).write_bytes(encode_card(card))
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(imported), indent=1) + b"\n")
+    write_whole(folder / MODEL, complete)
+    write_whole(folder / CARD, encode_card(card))
+    write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(imported), indent=1) + b"\n")
     return imported, sign_folder(folder, imported.id, imported.version, signer)
 
 

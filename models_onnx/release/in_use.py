@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.release_file import GateSummary, ReleaseStep, parse_release
@@ -205,9 +206,7 @@ def _refuse_name(alias: str, model_id: str, folder: Path) -> None:
 
 def _write(model_id: str, folder: Path, named: VersionNames) -> None:
     path = folder / VERSIONS_FILE.format(id=model_id)
-    written = path.with_suffix(".new")
-    written.write_bytes(msgspec.json.format(msgspec.json.encode(named), indent=1) + b"\n")
-    written.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(named), indent=1) + b"\n")
 
 
 def _now() -> str:

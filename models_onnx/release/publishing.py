@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, load_artifact, read_manifest, refuse_other_files
 from models_onnx.artifact.keys import Keys, Signer
 from models_onnx.artifact.manifest import Manifest, encode_manifest, is_imported
@@ -68,9 +69,9 @@ def publish_with_card(folder: Path, manifest: Manifest, content: bytes, card: Ca
     fact = file_digest(complete)
     file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)
     manifest = msgspec.structs.replace(manifest, file=file)
-    (folder / MODEL).write_bytes(complete)
-    (folder / MANIFEST).write_bytes(encode_manifest(manifest))
-    (folder / CARD).write_bytes(encode_card(card))
+    write_whole(folder / MODEL, complete)
+    write_whole(folder / MANIFEST, encode_manifest(manifest))
+    write_whole(folder / CARD, encode_card(card))
     (folder / GATES).unlink(missing_ok=True)
     return sign_folder(folder, manifest.id, manifest.version, signer)
 
@@ -99,13 +100,13 @@ def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Re
 def write_release(folder: Path, release: Release, signer: Signer) -> Release:
     """Signs and writes."""
     release = sign_release(release, signer)
-    (folder / RELEASE).write_bytes(encode_release(release))
+    write_whole(folder / RELEASE, encode_release(release))
     return release
 
 
 def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, signer: Signer) -> Release:
     """Adds a gate report to the release: a draft may become validated by it, and what turned red goes back."""
-    (folder / GATES).write_bytes(report)
+    write_whole(folder / GATES, report)
     before = parse_release(folder)
     files: dict[str, FileDigest] = {**before.files, GATES: file_digest(report)}
     release = msgspec.structs.replace(before, files=files, gates=summary)

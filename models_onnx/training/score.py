@@ -13,6 +13,7 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
+from models_onnx.artifact.files import whole_file
 from models_onnx.artifact.keys import Keys
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.eligibility import WHAT_IS_MISSING, not_in_population, not_scored
@@ -148,19 +149,14 @@ def score_file(
         raise TrainingRefused(f"{rows} is not there")
     if out.exists() and out.samefile(rows):
         raise TrainingRefused(f"{out} is the table itself; write the scores to another file")
-    try:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            file.write(",".join(_header(scorer, explain)) + "\n")
-            for part in _parts(scorer, rows, tally):
-                if len(part):
-                    scored = scorer.score(part)
-                    _write(file, scored, explain)
-                    _count(tally, scored)
-                    progress(tally.rows)
-    except TrainingRefused:
-        if out.is_file():
-            out.unlink()
-        raise
+    with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(_header(scorer, explain)) + "\n")
+        for part in _parts(scorer, rows, tally):
+            if len(part):
+                scored = scorer.score(part)
+                _write(file, scored, explain)
+                _count(tally, scored)
+                progress(tally.rows)
     return tally
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,40}")
@@ -28,8 +29,13 @@ def write_template(name: str, folder: Path) -> WrittenTemplate:
     if there := [file for file in texts if (folder / file).exists()]:
         raise DeclarationError(f"{', '.join(there)} is there already; nothing was written")
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in texts.items():
-        (folder / file).write_text(text, encoding="utf-8")
+    try:
+        for file, text in texts.items():
+            write_whole(folder / file, text)
+    except OSError:
+        for file in texts:  # one file of the three would keep the next try from being made
+            (folder / file).unlink(missing_ok=True)
+        raise
     return WrittenTemplate(tuple(folder / file for file in texts))
 
 

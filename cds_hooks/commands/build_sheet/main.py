@@ -12,6 +12,7 @@ from cds_hooks.dialects import find_dialects
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
+from models_onnx.artifact.files import write_whole
 
 
 def build_sheet(
@@ -62,7 +63,7 @@ def _make_folder(folder: Path) -> None:
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     except OSError as error:
         _stop(file, error)
     typer.echo(f"{file}")

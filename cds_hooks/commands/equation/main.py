@@ -21,6 +21,7 @@ from cds_hooks.settings import settings
 from cds_hooks.simulator.chart import ChartError, open_chart
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
+from models_onnx.artifact.files import write_whole
 from models_onnx.equations.calculate import EquationResult, Quantity
 from models_onnx.equations.compiled import PUBLISHED, onnx_file_name
 from models_onnx.equations.declaration import Equation, compilable_outputs, find_equations, get_equation
@@ -181,7 +182,7 @@ def compile_(
         is_same = path.is_file() and path.read_bytes() == content
         differing += not is_same
         if not check:
-            path.write_bytes(content)
+            write_whole(path, content)
         said = "the same" if is_same else "DIFFERS" if check else "written"
         typer.echo(f"{path.name}: {len(content):,} bytes, largest difference {gap:.1e}, {said}")
     raise typer.Exit(1 if check and differing else 0)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.keys import add_trusted_keys
@@ -58,7 +59,7 @@ def problems() -> Iterator[None]:
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", err=True)
         raise typer.Exit(2) from error
     except (ModelError, OSError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(as_sentence(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(2) from error
 
 

@@ -23,6 +23,7 @@ from cds_hooks.commands.model.console import (
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
+from models_onnx.artifact.files import whole_file, write_whole
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
@@ -77,7 +78,7 @@ def page(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            out.write_text(text, encoding="utf-8")
+            write_whole(out, text)
 
 
 def card(
@@ -106,7 +107,7 @@ def card(
     if out is None:
         typer.echo(content.decode(), nl=False)
     else:
-        out.write_bytes(content)
+        write_whole(out, content)
 
 
 def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
@@ -167,7 +168,8 @@ def dataset(
         with progress_bars(as_json) as progress:
             rows = rows_of(get_spec(name, specs), fhir, lambda done: progress("charts", done, done))
         if out is not None:
-            rows.to_csv(out, index=False)
+            with whole_file(out) as draft:
+                rows.to_csv(draft, index=False)
     told = describe(rows)
     told["years"] = f"{min(told['years'])}-{max(told['years'])}"
     if as_json:

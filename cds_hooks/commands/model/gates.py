@@ -13,6 +13,7 @@ from cds_hooks.commands.model.console import Specs, own_specs, print_json, probl
 from cds_hooks.commands.model.release import signer
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
+from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
 _COLOURS = {"passed": "green", "waived": "yellow"}
@@ -51,7 +52,7 @@ def gates(
             evidence = gather(subject, keys, data, progress, specs, rows)
             report = run_gates(subject, evidence, progress, frozenset(only) if only else None)
         if html is not None:
-            html.write_text(page(report), encoding="utf-8")
+            write_whole(html, page(report))
         if record:
             _record(subject.folder, report)
     if as_json:

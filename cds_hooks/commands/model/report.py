@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from models_onnx.artifact.files import write_whole
 from models_onnx.release.evaluation_file import LaterEvaluation, encode_evaluation
 
 
@@ -17,7 +18,7 @@ def write_own_report(path: Path, trained: Any) -> None:
     manifest, bins = trained.manifest, bins_of(trained.manifest)
     told, shapes = manifest.evaluation, effects(Model(Artifact(manifest, trained.content)))
     page = evaluation_page(manifest, told["how"], bins, bins, told["all"], told["subgroups"], shapes)
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
 
 
 def write_reports_of_rows(other: Any, rows: Path, folder: Path, html: Path | None, out: Path | None) -> None:
@@ -34,11 +35,11 @@ def write_reports_of_rows(other: Any, rows: Path, folder: Path, html: Path | Non
         shapes = effects(load_model(manifest.id, folder))
         fine, coarse = row_bins(*people, FINE), row_bins(*people, COARSE)
         page = evaluation_page(manifest, how, fine, coarse, other.whole, other.subgroups, shapes)
-        html.write_text(page, encoding="utf-8")
+        write_whole(html, page)
     if out is not None:
         write_later(out, later_evaluation(manifest, rows.name, other.rows_sha256, how, other.subgroups))
 
 
 def write_later(out: Path, later: LaterEvaluation) -> None:
     """The figures that the pages of the model show where they lie beside its folder."""
-    out.write_bytes(encode_evaluation(later))
+    write_whole(out, encode_evaluation(later))

@@ -26,6 +26,7 @@ from cds_hooks.commands.model.console import (
 from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.commands.model.report import write_later, write_own_report, write_reports_of_rows
 from cds_hooks.settings import settings
+from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
 
@@ -149,7 +150,7 @@ def compare(
         if out is not None:
             import orjson
 
-            out.write_bytes(orjson.dumps(found.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            write_whole(out, orjson.dumps(found.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     if as_json:
         print_json(found.document)
     else:
