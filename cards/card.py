@@ -48,9 +48,6 @@ class Coding(Wire, frozen=True, kw_only=True):
     display: str | None = None
 
 
-OverrideReason = Coding
-
-
 class Source(Wire, frozen=True, kw_only=True):
     """Where the advice comes from: `url` is about the organisation or document, never about this patient (SRC-03)."""
 

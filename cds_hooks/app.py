@@ -45,7 +45,7 @@ from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.page_answers import answer_http_error
 from cds_hooks.security import RegistrableNames, open_trust
-from cds_hooks.security.development import development_client
+from cds_hooks.security.client import development_client
 from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings

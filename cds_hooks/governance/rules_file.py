@@ -69,11 +69,6 @@ def refuse_unfit(approvals: Sequence[Approval]) -> None:
         raise RulesFileError(Path("approval"), *found)
 
 
-def write_approval(path: Path, approval: Approval) -> None:
-    """Adds one approval; see `write_approvals`."""
-    write_approvals(path, [approval])
-
-
 def write_approvals(path: Path, approvals: Sequence[Approval]) -> None:
     """Adds the approvals at the end of the file, all or none; RulesFileError where they cannot be.
 

@@ -3,11 +3,13 @@
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cds_hooks.dialects import DEVELOPMENT, ClientProfile
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
 from cds_hooks.errors import NotAllowed
 from cds_hooks.security.addresses import Reach, Url
 from cds_hooks.security.keys import Keys
+from cds_hooks.settings import Settings
 
 ANY: Final = frozenset[str]()
 """The empty set of hooks, services or subjects: no restriction."""
@@ -104,3 +106,15 @@ class TrustedClient(Struct, frozen=True):
 
 ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurrency=10_000, calls_per_second=100_000))
 """Every caller in the development profile."""
+
+
+def development_client(configured: Settings) -> TrustedClient:
+    """The one client of a server without a trust file."""
+    profile = profile_for(
+        DEVELOPMENT.name,
+        configured.dialect,
+        version=configured.protocol_version,
+        link_hosts=configured.hosts,
+        action_selection_behavior=configured.action_selection_behavior,
+    )
+    return replace(ANONYMOUS, profile=profile)

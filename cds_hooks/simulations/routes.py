@@ -42,7 +42,7 @@ _OPERATOR_ONLY: Final = Failure(
     "Without CDS_LOGIN simulations are started and read by the operator of this server only.",
     "Set CDS_LOGIN (docs/operations/access.md), or open the page at CDS_OPERATOR_LISTEN.",
 )
-_NO_TRIAL: Final = Failure(
+_NO_SIMULATION: Final = Failure(
     "No such simulation",
     "Not found",
     "There is no simulation of this id here. Results are kept for four weeks, on the machine that computed them.",
@@ -119,7 +119,7 @@ class Simulations:
             return refused(self._site, request, _OPERATOR_ONLY, 403)
         run = await to_thread.run_sync(self._runs.get, request.path_params["run_id"])
         if run is None or run.result is None:
-            return refused(self._site, request, _NO_TRIAL, 404)
+            return refused(self._site, request, _NO_SIMULATION, 404)
         name = {"content-disposition": f'attachment; filename="simulation-{run.id[:8]}.csv"'}
         return Response(as_csv(run), headers=HEADERS | name, media_type="text/csv; charset=utf-8")
 
@@ -232,7 +232,7 @@ class Simulations:
     def _one(self, request: Request) -> Response:
         run = self._runs.get(request.path_params["run_id"])
         if run is None:
-            return refused(self._site, request, _NO_TRIAL, 404)
+            return refused(self._site, request, _NO_SIMULATION, 404)
         visitor = visiting().visitor
         body = render(
             "simulation.html",

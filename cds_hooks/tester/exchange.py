@@ -19,7 +19,6 @@ from cds_hooks.contract.run import judge_exchange
 from cds_hooks.web.charts import Scale
 from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
 
-THIS_SERVER: Final = "this server"
 _SECONDS: Final = 60.0
 _MOST_ANSWER: Final = 16 * 1024 * 1024
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}

@@ -145,7 +145,6 @@ class Allergy(Struct, frozen=True, gc=False):
     grade: Grade
     reactions: tuple[str, ...] = ()
     criticality: str | None = None
-    is_confirmed: bool = False
     is_unsure: bool = False
     recorded: FhirTime | None = None
 
@@ -290,7 +289,6 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
         grade,
         reactions,
         resource.criticality,
-        resource.verificationStatus is not None and resource.verificationStatus.has("confirmed"),
         unsure,
         parse_time(recorded) if recorded else None,
     )

@@ -154,16 +154,6 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
     return ConditionHit("pregnancy", found.words, found.code, found.source, found.time, "active")
 
 
-def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
-    """Every condition key that the record has with the condition that counts for it, found once per record."""
-    return record.derive(_all_hits)
-
-
-def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    of_keys = record.derive(_entries_by_meaning).of_keys
-    return {key: hit for key, entries in of_keys.items() if (hit := _key_hit(record, key, entries)) is not None}
-
-
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
     if record.sex != "male":
         return None, ()

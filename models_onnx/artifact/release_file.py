@@ -197,11 +197,6 @@ def state_after_gates(release: Release) -> str:
     return "validated" if red or release.state == "draft" else release.state
 
 
-def shows_cards(release: Release, least: str = "validated") -> bool:
-    """Whether its cards may be shown: a showing state, not below `least`, and every gate green or waived."""
-    return reason_cards_withheld(release, least) is None
-
-
 def reason_cards_withheld(release: Release, least: str = "validated") -> str | None:
     """Why its cards are not shown, in one sentence; None where they are."""
     if release.gates is None:

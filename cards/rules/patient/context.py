@@ -225,11 +225,6 @@ class RuleContext(PairContext):
             if (found := self.session.kidney(name)) is not None
         )
 
-    def estimate_value(self, name: str) -> float | None:
-        """The estimate as a number."""
-        estimate = self.estimate(name)
-        return estimate.value if estimate is not None else None
-
     def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:
         """The estimate, never rounded across a limit, and the measurements behind it."""
         estimate = self.estimate(name)

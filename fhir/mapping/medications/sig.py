@@ -77,7 +77,6 @@ _DURATION = late_pattern(
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
 )
-_DOSES = late_pattern(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
 _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
-from cds_hooks.governance.rules_file import RulesFileError, read_rules_file, write_approval
+from cds_hooks.governance.rules_file import RulesFileError, read_rules_file, write_approvals
 
 RULE = "renal-metformin"
 ZEROS = "0" * 16
@@ -21,15 +21,15 @@ def approval(note: str = "") -> Approval:
 
 def test_an_approval_that_is_written_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
-    write_approval(file, approval("read on the ward"))
+    write_approvals(file, [approval("read on the ward")])
     assert read_rules_file(file).approvals == {RULE: approval("read on the ward")}
 
 
 def test_an_approval_is_added_to_what_the_file_says_already(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text('# ours\nversion = 1\n\n[[switch]]\nrule = "renal-nsaid"\noff = true\nnote = "not here"\n')
-    write_approval(file, approval())
-    write_approval(file, approval("again"))
+    write_approvals(file, [approval()])
+    write_approvals(file, [approval("again")])
     assert file.read_text().startswith("# ours")
     site = read_rules_file(file)
     assert site.approvals[RULE].note == "again"
@@ -38,7 +38,7 @@ def test_an_approval_is_added_to_what_the_file_says_already(tmp_path: Path) -> N
 
 def test_another_version_than_the_one_that_is_there_cannot_be_approved(tmp_path: Path) -> None:
     with pytest.raises(RulesFileError, match="read it again"):
-        write_approval(tmp_path / "rules.toml", structs_replaced(digest=ZEROS))
+        write_approvals(tmp_path / "rules.toml", [structs_replaced(digest=ZEROS)])
     assert not (tmp_path / "rules.toml").exists()
 
 
@@ -56,8 +56,8 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
     versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
     monkeypatch.setattr("cds_hooks.governance.rules_file.all_rule_versions", lambda: versions)
     with pytest.raises(RulesFileError, match="label"):
-        write_approval(tmp_path / "rules.toml", approval())
-    write_approval(tmp_path / "rules.toml", approval("label of 2025 read, section 2.2"))
+        write_approvals(tmp_path / "rules.toml", [approval()])
+    write_approvals(tmp_path / "rules.toml", [approval("label of 2025 read, section 2.2")])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.commands.score.history import as_it_stood
+from cds_hooks.commands.score.charts import as_it_stood
 from cds_hooks.panel import order, pieces, run, side_by_side
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
 from cds_hooks.panel.grouping import files_of

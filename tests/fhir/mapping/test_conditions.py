@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.conditions import condition_hits, find_condition
+from fhir.mapping.conditions import find_condition
+from fhir.terminology.conditions import CONDITION_KEYS
 from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, condition, record_of
 
 PREGNANT = "72892002"
@@ -96,11 +97,14 @@ def test_of_two_conditions_with_one_key_the_stated_and_newer_one_is_shown() -> N
 
 def test_the_hits_of_a_record_are_found_once() -> None:
     record = record_of(condition("49436004"))
-    assert condition_hits(record) is condition_hits(record)
+    found = find_condition(record, "afib")
+    assert found is not None
+    assert find_condition(record, "afib") is found
 
 
 def test_a_condition_without_a_code_is_read_over() -> None:
-    assert condition_hits(record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})) == {}
+    record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
+    assert all(find_condition(record, key) is None for key in CONDITION_KEYS)
 
 
 class TestPregnancy:

@@ -17,7 +17,6 @@ from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS
 
 Row: TypeAlias = Mapping[str, str]
 
-SILENT_CLASSES: Final = frozenset({"standard", "standard_note", "none"})
 _LOWER: Final = {"critical": ("critical", "warning", "info"), "warning": ("warning", "info"), "info": ("info",)}
 # What FDA's table says to do, as loud as a recommendation of CPIC of the same kind; its third section is kinetics only.
 _FDA_INDICATOR: Final = {
