@@ -11,7 +11,7 @@ import httpx
 
 from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.governance import Governance
-from cds_hooks.governance.rules_file import write_approval
+from cds_hooks.governance.rules_file import write_approvals
 from tests.cards.rules.engine.test_governance import finding
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 
@@ -119,7 +119,7 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     rules.write_text("version = 1\n")
     governance = Governance(rules, needs_approval=False, clock=lambda: now)
     approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
-    write_approval(rules, approval)
+    write_approvals(rules, [approval])
     assert not governance.site.approvals
     now = 2.0
     assert governance.site.approvals == {RULE: approval}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir.mapping.conditions import condition_hits, find_condition
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
@@ -68,6 +68,11 @@ def test_a_record_cannot_be_changed() -> None:
             setattr(record, name, None)
     assert isinstance(record.refusals, tuple)
     assert isinstance(record.observations, tuple)
+
+
+def condition_hits(record: PatientRecord) -> dict[str, ConditionHit]:
+    """Every condition key that the record has, with the condition that counts for it."""
+    return {key: hit for key in CONDITION_KEYS if (hit := find_condition(record, key)) is not None}
 
 
 READINGS: dict[str, Callable[[PatientRecord], object]] = {
