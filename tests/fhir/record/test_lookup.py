@@ -15,6 +15,7 @@ from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.measurement import RecordReleased, Refusal
 from fhir.record.record import PatientRecord
 from fhir.record.results import Absent, Found, Refused
+from fhir.terminology.conditions import CONDITION_KEYS
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of
 
