@@ -8,7 +8,6 @@ but what every call of the service has (tables, compiled rules, remembered ident
 
 from __future__ import annotations
 
-import gc
 from datetime import UTC, datetime
 from statistics import median, quantiles
 from time import process_time
@@ -26,6 +25,7 @@ from cards.casebook.patients import bundle_of, draft_of
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from cards.rules.patient.session import PatientSession
+from cds_hooks.app import settle_memory
 from cds_hooks.simulator.chart import Chart, resources_of
 from cds_hooks.simulator.request import build_request, drafts_for
 from fhir.record.reading import read_record
@@ -134,12 +134,11 @@ def run_once(call: Call, book: RuleBook) -> Taken:
 
 
 def measure(call: Call, calls: int = _CALLS) -> list[Taken]:
-    """So many calls after a warm-up, as in a server: nothing that was there before is walked by the collector."""
+    """So many calls after a warm-up, with the collector and the heap set as a server sets them."""
     book = rule_book()
     for _ in range(30):
         run_once(call, book)
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     return [run_once(call, book) for _ in range(calls)]
 
 
@@ -151,8 +150,7 @@ def whole_call_ms(call: Call, calls: int = _CALLS) -> list[float]:
         request = ChangingRequest(call.body(entry))
         for _ in range(30):
             service.call("POST", path, request.next())
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         return [_processor_ms(service, path, request.next()) for _ in range(calls)]
 
 
