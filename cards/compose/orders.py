@@ -1,5 +1,6 @@
 """Composes the cards of drafted orders: one card for each order, or the reason why there is none."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
@@ -267,6 +268,8 @@ def _summary(finding: Finding) -> str:
 
 # The detail: at most five lines
 
+_WORD = re.compile(r"\w+")
+
 
 def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[str]:
     yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
@@ -276,11 +279,19 @@ def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[st
         # The card's own summary is not said twice.
         lead = "" if first is findings[0] else f"**{_inline(first)}** "
         also = "".join(f" Also: **{_inline(one)}**" for one in others)
-        yield f"- {lead}{first.detail}{also} ({_citation(group)})"
+        yield " ".join(("-", *f"{lead}{_not_in_headline(first)}{also}".split(), f"({_citation(group)})"))
     notes = list(dict.fromkeys(note for one in findings for note in one.notes))
     notes = [f"Also: {_inline(one)}" for one in rest] + notes
     if notes:
         yield f"- {' '.join(notes)}"
+
+
+def _not_in_headline(finding: Finding) -> str:
+    """The detail without its first sentence, where the headline has all of its words in their order."""
+    first, _, rest = finding.detail.partition(". ")
+    headline = iter(_WORD.findall(_summary(finding).casefold()))
+    is_said = all(word in headline for word in _WORD.findall(first.casefold()))
+    return rest if is_said else finding.detail
 
 
 def _spoken(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:

@@ -86,3 +86,37 @@ def test_an_accepted_suggestion_leaves_less_to_say_and_nothing_new(name: str, as
             assert again < before, label
 
     for_each(_cases(name), check)
+
+
+@pytest.mark.parametrize("name", ["gene-words", "genes", "diseases"])
+def test_a_card_does_not_repeat_its_headline(name: str, as_of: datetime) -> None:
+    def check(case: dict[str, Any]) -> None:
+        for card in outcome_of(case, as_of).cards:
+            detail = (card.detail or "").split("\n- ")[1:2]
+            first = detail[0].partition(". ")[0].strip(" -.").casefold() if detail else ""
+            assert not first or first not in card.summary.casefold(), first
+
+    for_each(_cases(name), check)
+
+
+@pytest.mark.parametrize(
+    ("case", "summary", "detail"),
+    [
+        (
+            "HLA-B 'Positive, avoid abacavir'",
+            "HLA-B*57:01 positive: do not use abacavir; other antiretroviral.",
+            "\n- CPIC: Strong. (CPIC, ",
+        ),
+        (
+            "2C19 'no function/no function'",
+            "CYP2C19 poor metabolizer: avoid clopidogrel; another P2Y12 inhibitor (prasugrel or ticagrelor, "
+            "if not contraindicated).",
+            "\n- CPIC: Strong (coronary: acute coronary syndrome or PCI). (CPIC, ",
+        ),
+    ],
+)
+def test_an_instruction_of_cpic_stands_once_on_its_card(case: str, summary: str, detail: str, as_of: datetime) -> None:
+    ((found,),) = [one for name, one in _cases("gene-words") if name == case]
+    (card,) = outcome_of(found, as_of).cards
+    assert card.summary == summary
+    assert detail in (card.detail or "")

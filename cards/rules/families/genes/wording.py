@@ -84,8 +84,20 @@ def summary(context: RuleContext) -> str | None:
     means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
     head = f"{genes}: {means}"
     instruction = advice.row.action.instruction if advice.row is not None else ""
-    whole = f"{head}; {instruction}."
+    whole = f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
     return whole if len(whole) <= _MOST_SUMMARY and not instruction.startswith("FDA") else _cut(f"{head}.")
+
+
+def _with_drug(instruction: str, drug: str) -> str:
+    """The instruction with the drug's name where that makes a sentence ("do not use codeine: toxicity"), else ""."""
+    for start, named in (
+        ("do not use", f"do not use {drug}"),
+        ("consider another drug", f"consider another drug than {drug}"),
+    ):
+        rest = instruction.removeprefix(start)
+        if rest != instruction and rest.startswith((":", ";", " if ")):
+            return f"{named}{rest}"
+    return ""
 
 
 def _telling(advice: Advice) -> tuple[GeneResult, ...]:
@@ -114,8 +126,10 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     if row is not None and not is_quiet(row.action.name):
         for_whom = f" ({row.population})" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
-        source = "" if row.source.startswith("FDA") else f" {row.source}."
-        yield f"{_capital(row.action.instruction)}{for_whom}.{source}"
+        is_fda = row.source.startswith("FDA")
+        yield f"{_capital(row.action.instruction)}{for_whom}." if is_fda else f"{_capital(row.action.instruction)}."
+        if not is_fda:
+            yield f"{row.source}{for_whom}."
         if row.action.alternatives and not _names_alternatives(row.action):
             yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
         if row.action.levels:
