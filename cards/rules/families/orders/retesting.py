@@ -224,9 +224,13 @@ def due_date(context: RuleContext) -> str | None:
 
 
 def interval_words(context: RuleContext) -> str | None:
-    """The least interval."""
+    """The least interval: half a day is 12 hours."""
     interval = _interval(context)
-    return f"{interval.days:g} day{'' if interval.days == 1 else 's'}" if interval is not None else None
+    if interval is None:
+        return None
+    if interval.days % 1:
+        return f"{interval.days * 24:g} hours"
+    return f"{interval.days:g} day{'' if interval.days == 1 else 's'}"
 
 
 def interval_source(context: RuleContext) -> str | None:
