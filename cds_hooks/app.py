@@ -11,6 +11,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from time import time
 
 from starlette.applications import Starlette
@@ -60,7 +61,7 @@ from cds_hooks.web.site import Site
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MOST_FREE_BYTES = 64 * 1024 * 1024
 _MOST_IN_HEAP_BYTES = 32 * 1024 * 1024
 _OBJECTS_BEFORE_COLLECTION = 20_000
@@ -73,6 +74,8 @@ def settle_memory() -> None:
     first takes 0.2 s, and it is little. Freed memory up to 64 MiB is kept: without that a call of 683 KB has 50 to 200
     page faults, which are 5 to 8 % of its time (docs/decisions/0006).
 
+    All threads share one heap: of their own ones each keeps what it freed, 3 MB together soon after the start.
+
     A call leaves no cycles, so the collector looks seldom: with Python's 700 objects it walked through the calls that
     were under way, for 3 to 4 % of the time, half a millisecond each time.
     """
@@ -80,6 +83,7 @@ def settle_memory() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, _MOST_FREE_BYTES)
         mallopt(_MMAP_THRESHOLD, _MOST_IN_HEAP_BYTES)
+        mallopt(_ARENA_MAX, 1)
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     gc.enable()
@@ -247,10 +251,11 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
 async def _load_the_rest() -> None:
     """Loads what not every call needs, soon after the start: no first answer waits for it.
 
-    The models that suggestions are checked with take 0.3 s, what reads from FHIR servers 0.1 s. A call that needs one
-    of them before loads it itself.
+    The models that suggestions are checked with take 0.1 to 0.3 s, what reads from FHIR servers 0.1 s. A call that
+    needs one of them before loads it itself.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
+    await asyncio.to_thread(import_module, "cds_hooks.services._vaccines")
     await asyncio.to_thread(load_fhir_models)
     await asyncio.to_thread(_prepare_connections)
     gc.freeze()  # as settle_memory: they live as long as the process
