@@ -13,11 +13,12 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
@@ -224,13 +225,23 @@ def refuse_wrong_types(declared: object) -> None:
     Raises:
         DeclarationError: a member has another type; the message names the member, its value and the type.
     """
-    try:
-        hints = get_type_hints(type(declared))
-    except (NameError, TypeError):  # a type that is imported for type checkers only, or is named like a member
-        return
-    for name, hint in hints.items():
-        if get_origin(hint) is not ClassVar and hasattr(declared, name):
+    kind: type[Any] = type(declared)
+    for name, hint in _types_of_members(kind):
+        if hasattr(declared, name):
             _refuse_wrong_type(name, getattr(declared, name), hint)
+
+
+@cache
+def _types_of_members(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The members of a class with their types; none where these cannot be found out."""
+    try:
+        hints = get_type_hints(kind)
+    except (NameError, TypeError):  # a type that is imported for type checkers only, or is named like a member
+        return ()
+    return tuple((name, hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar)
+
+
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def _refuse_wrong_type(name: str, value: object, hint: Any) -> None:
@@ -240,12 +251,14 @@ def _refuse_wrong_type(name: str, value: object, hint: Any) -> None:
         about = value if isinstance(value, str) and get_origin(hint) is Literal else name
         raise DeclarationError(f"{name} is {_shown(value)}; it must be {_type_words(hint)}{comma}", about)
     for each in value if isinstance(value, tuple) else (value,):
-        if is_dataclass(each) or isinstance(each, Struct):
+        if type(each) not in _ATOMS and (isinstance(each, Struct) or is_dataclass(each)):
             refuse_wrong_types(each)
 
 
 def _fits(value: object, hint: Any) -> bool:
     """Whether the value has this type; a kind of type that no declaration uses is not checked."""
+    if isinstance(hint, type) and type(value) is hint:
+        return True
     kind, parts = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
         return any(_fits(value, each) for each in parts)
