@@ -225,8 +225,7 @@ def refuse_wrong_types(declared: object) -> None:
     Raises:
         DeclarationError: a member has another type; the message names the member, its value and the type.
     """
-    kind: type[Any] = type(declared)
-    for name, hint in _types_of_members(kind):
+    for name, hint in _types_of_members(type(declared)):  # type: ignore[arg-type]  # mypy: a class is not Hashable
         if hasattr(declared, name):
             _refuse_wrong_type(name, getattr(declared, name), hint)
 
