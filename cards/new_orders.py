@@ -3,6 +3,7 @@
 LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-2), 24325-3 from HL7's value set of
 diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv."""
 
+import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
@@ -130,6 +131,8 @@ class OrderableTest(Struct, frozen=True):
     loinc: str
     name: str
     inputs: frozenset[str]
+    called: re.Pattern[str]
+    """How orders for it, or for a panel that holds it, are called where they have a code of the hospital's own."""
 
     @property
     def words(self) -> str:
@@ -137,13 +140,38 @@ class OrderableTest(Struct, frozen=True):
         return f"{self.name[0].lower()}{self.name[1:]}"
 
 
-LIPIDS = OrderableTest("57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}))
+def _called(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+LIPIDS = OrderableTest("57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}), _called("lipid"))
+_METABOLIC = r"(?:basic|comprehensive) metabolic|\b[bc]mp\b|metabolic panel"
 TESTS = (
     LIPIDS,
-    OrderableTest("51990-0", "Basic metabolic panel", frozenset({"creatinine", "egfr", "sodium", "sodium_discharge"})),
-    OrderableTest("9318-7", "Albumin/creatinine ratio in urine", frozenset({"uacr"})),
-    OrderableTest("24325-3", "Hepatic function panel", frozenset({"ast", "alt", "bilirubin", "albumin"})),
-    OrderableTest("58410-2", "Complete blood count", frozenset({"platelets", "hemoglobin_discharge"})),
+    OrderableTest(
+        "51990-0",
+        "Basic metabolic panel",
+        frozenset({"creatinine", "egfr", "sodium", "sodium_discharge"}),
+        _called(rf"{_METABOLIC}|renal (?:function )?panel"),
+    ),
+    OrderableTest(
+        "9318-7",
+        "Albumin/creatinine ratio in urine",
+        frozenset({"uacr"}),
+        _called(r"albumin ?[/,-]? ?(?:to )?creat|\bu?acr\b|microalbumin"),
+    ),
+    OrderableTest(
+        "24325-3",
+        "Hepatic function panel",
+        frozenset({"ast", "alt", "bilirubin", "albumin"}),
+        _called(r"(?:hepatic|liver) (?:function|panel)|\blfts?\b|comprehensive metabolic|\bcmp\b"),
+    ),
+    OrderableTest(
+        "58410-2",
+        "Complete blood count",
+        frozenset({"platelets", "hemoglobin_discharge"}),
+        _called(r"blood count|\bcbc\b|hemogram"),
+    ),
 )
 
 
@@ -159,8 +187,10 @@ def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
     for request in record.service_requests:
         written = parse_time(request.authoredOn) if request.authoredOn else None
         is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
-        codes = request.code.coding if request.code is not None else ()
-        if request.status in _OPEN and is_recent and any(coding.code == test.loinc for coding in codes):
+        if request.status not in _OPEN or not is_recent or request.code is None or request.doNotPerform is True:
+            continue
+        words = (request.code.text or "", *(coding.display or "" for coding in request.code.coding))
+        if any(coding.code == test.loinc for coding in request.code.coding) or any(map(test.called.search, words)):
             return True
     return False
 

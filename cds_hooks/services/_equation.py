@@ -55,7 +55,8 @@ _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
 # FHIR R4 request-status and event-status: asked for, under way or done.
-_NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
+_NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
+_DONE = frozenset({"completed", "in-progress"})
 
 
 class EquationQuestion(Struct, frozen=True):
@@ -85,7 +86,8 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
         if test is None:
-            advice.silences.append(Silence(equation.id, refused.reason, refused.text))
+            text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
+            advice.silences.append(Silence(equation.id, refused.reason, text))
         elif question.content_for_missing is not None and is_visit(call):
             content = question.content_for_missing(charted, test)
             advice.cards.append(missing_card(equation, question.output, content, _naming(call, equation), lacking))
@@ -101,6 +103,11 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
     else:
         advice.silences.append(Silence(equation.id, "below-threshold", question.below))
     return advice
+
+
+def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str:
+    why = dict.fromkeys(charted.missing[name].text for name in lacking)
+    return f"{charted.equation.title}: {' '.join(why)}"
 
 
 def reason_not_to_advise(
@@ -142,21 +149,54 @@ def _says_short_life(words: str) -> bool:
     return found is not None and is_of_patient(words, found.start())
 
 
-def find_named_in_chart(record: PatientRecord, words: tuple[str, ...], within_days: float) -> str | None:
-    """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None."""
+def find_named_in_chart(
+    record: PatientRecord,
+    words: tuple[str, ...],
+    within_days: float,
+    *,
+    not_with: re.Pattern[str] | None = None,
+    only_done: bool = False,
+) -> str | None:
+    """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None.
+
+    A visit that is planned counts however far ahead it is. Words that `not_with` finds something in are of something
+    else. `only_done`: no order and no visit, but a procedure that was performed.
+    """
     things = record.derive(_things_done)
     everything = things.all_words
     looked_for = [word for word in words if word in everything]
     if not looked_for:
         return None
     naming = {line for line in set(things.lines) if _holds(_searchable(line), looked_for)}
+    if not_with is not None:
+        naming = {line for line in naming if not_with.search(line) is None}
     for thing, line in zip(things.things, things.lines, strict=True):
-        if line in naming:
+        if line in naming and not (only_done and not _is_done(thing)):
             source, when = _source_and_time(thing)
             time = parse_time(when or "")
-            if time is None or (not time.is_after(record.as_of_epoch) and _age(time, record) <= within_days):
+            if time is None or (_is_ahead(time, record) and _is_planned(thing)):
+                return source
+            if not _is_ahead(time, record) and _age(time, record) <= within_days:
                 return source
     return None
+
+
+def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
+    return time.is_after(record.as_of_epoch)
+
+
+def _is_planned(thing: ServiceRequest | Procedure | Encounter) -> bool:
+    return isinstance(thing, Encounter) and thing.status == "planned"
+
+
+def _is_done(thing: ServiceRequest | Procedure | Encounter) -> bool:
+    return isinstance(thing, Procedure) and thing.status in _DONE
+
+
+def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
+    """The condition of the first of these groups that is no tentative diagnosis; None where there is none."""
+    hits = (find_condition_group(record, group) for group in groups)
+    return next((hit for hit in hits if hit is not None and not hit.doubt), None)
 
 
 def _holds(text: str, words: list[str]) -> bool:
@@ -271,7 +311,8 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
             things.append(procedure)
             lines.append(_words(procedure.code))
     for encounter in record.encounters:
-        for concept in encounter.type:
+        concepts = encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType)
+        for concept in concepts:
             things.append(encounter)
             lines.append(_words(concept))
     return _ThingsDone(things, lines, _searchable(_BETWEEN_LINES.join(dict.fromkeys(lines))))
@@ -298,8 +339,8 @@ def _words(concept: CodeableConcept) -> str:
     """The text and every display, each followed by its code as `system|code`."""
     if len(concept.coding) == 1:  # nearly always
         (coding,) = concept.coding
-        return f"{concept.text or ''} {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
-    words = concept.text or ""
+        return f" {concept.text or ''} {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
+    words = f" {concept.text or ''}"
     for coding in concept.coding:
         words += f" {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
     return words

@@ -4,6 +4,7 @@
 Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
 """
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -21,11 +22,13 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, ServiceInput, no_card
+from fhir.mapping.conditions import condition_time, find_condition
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.features.measured import Measured
 from fhir.mapping.stays import Stay, current_stay, discharge_destination
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.conditions import ends_pregnancy
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
@@ -33,6 +36,18 @@ from models_onnx.errors import EquationRefused
 
 FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
 FOLLOW_UP_DAYS = 7
+# "Follow-up CT chest" is a study, which brings nobody to a visit.
+_OF_A_STUDY = re.compile(
+    r"^(?!.*(?:visit|appointment|clinic|consult|call|office|pcp|provider)).*"
+    r"(?:\bct\b|\bmr[ia]?\b|\bpet\b|x-?ray|ultraso|mammogra|colonoscop|endoscop|echocardiogra|imaging|\bscan\b"
+    r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ADULT_YEARS = 18
+# LACE is for medical and surgical wards, HOSPITAL for medical services.
+_OTHER_WARD = re.compile(
+    r"psychiatr|behaviou?ral health|mental health|obstetric|maternity|\blabou?r (?:and|&) delivery", re.I
+)
 # fhir/terminology/tables/discharge_destinations.csv: a team there cares for the patient, and follows up.
 FACILITIES = frozenset({"skilled_nursing", "intermediate_care", "rehabilitation"})
 _OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
@@ -79,7 +94,9 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
     if known is not None and known[0].key in _OTHER_HOSPITALS:
         text = f"The patient goes to {inside_a_sentence(known[0].words)}: who follows up is decided there."
         return no_card(subject, "outside-population", text)
-    arranged = find_named_in_chart(record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch))
+    arranged = find_named_in_chart(
+        record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch), not_with=_OF_A_STUDY
+    )
     if arranged is not None:
         return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")
     return None
@@ -106,6 +123,9 @@ def advise_by_scores(call: ServiceInput) -> Advice:
     if facility is not None:
         text = f"The patient goes to {facility}: the scores are for discharge home."
         return no_card(HOSPITAL.id, "outside-population", text)
+    outside = _outside_scores(call.record)
+    if outside is not None:
+        return no_card(HOSPITAL.id, "outside-population", outside)
     vector = map_features(call.record, FEATURES)
     charts = [
         (each, _of_this_stay(call, inputs_from_record(each.equation, call.record, vector=vector))) for each in ESTIMATES
@@ -120,6 +140,36 @@ def advise_by_scores(call: ServiceInput) -> Advice:
     first.silences = [silence for advice in advices for silence in advice.silences]
     first.models = tuple(model for advice in advices for model in advice.models)
     return first
+
+
+def _outside_scores(record: PatientRecord) -> str | None:
+    """Why neither score is for this stay: a child's, or one in obstetrics or psychiatry; None for any other."""
+    age, stay = record.age_years(), current_stay(record)
+    if age is None:
+        return "Age is not known: no usable birth date. The scores are for adults."
+    if age < _ADULT_YEARS:
+        return f"The scores are for adults; the patient is {age}."
+    if stay is None:
+        return None
+    encounter = stay.encounter
+    concepts = (*encounter.type, *((encounter.serviceType,) if encounter.serviceType is not None else ()))
+    places = (encounter.serviceProvider, *(each.location for each in encounter.location))
+    words = [*(concept.words for concept in concepts), *(place.display or "" for place in places if place is not None)]
+    if any(_OTHER_WARD.search(each) for each in words):
+        return "The scores are for medical and surgical stays, not for obstetrics or psychiatry."
+    if find_condition(record, "pregnancy") is not None or _gave_birth(record, stay):
+        return "The scores are not for obstetric stays: a pregnancy or a birth is on record."
+    return None
+
+
+def _gave_birth(record: PatientRecord, stay: Stay) -> bool:
+    for condition in record.conditions:
+        time = condition_time(condition, record)
+        in_stay = time is not None and time.instant + DAY_SECONDS >= stay.start.instant
+        codings = condition.code.coding if condition.code is not None else ()
+        if in_stay and any(ends_pregnancy(coding.system, coding.code, coding.display or "") for coding in codings):
+            return True
+    return False
 
 
 def _of_this_stay(call: ServiceInput, charted: RecordInputs) -> RecordInputs:

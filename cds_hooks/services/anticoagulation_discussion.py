@@ -6,6 +6,7 @@ HAS-BLED stands beside it: what it names can be changed; it is no reason to with
 What speaks against a talk about an anticoagulant, and which anticoagulant was stopped: facts with their dates.
 """
 
+import re
 from typing import Final
 
 from cards.card import TOPICS
@@ -27,11 +28,13 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import ConditionHit, find_condition_group
+from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition
+from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
@@ -58,6 +61,7 @@ _CLOSED: Final = (
     "occlusion of the left atrial appendage",
     "watchman",
 )
+_CLOSED_WORDS: Final = re.compile(r"watchman|appendage (?:clos|occlu|exclu|ligat)", re.IGNORECASE)
 _EVER: Final = 200 * 365.25
 
 
@@ -80,10 +84,24 @@ def reason_against(record: PatientRecord, subject: str) -> Silence | None:
                 "contraindicated",
                 f"{words} {value} is under {limit:g} {unit} (CTCAE 5.0, grade 3): no talk is suggested.",
             )
-    closed = find_named_in_chart(record, _CLOSED, _EVER)
+    closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
     if closed is not None:
         return Silence(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
+    device = next((each for each in record.conditions if _names_closed_appendage(each, record)), None)
+    if device is not None:
+        return Silence(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
+    if find_condition(record, "pregnancy"):
+        text = "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."
+        return Silence(subject, "contraindicated", text)
     return None
+
+
+def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
+    """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
+    words = condition.code.words if condition.code is not None else ""
+    said = _CLOSED_WORDS.search(words)
+    is_fact = said is not None and is_of_patient(words, said.start()) and not doubt_of(condition)
+    return is_fact and condition_status(condition, record.as_of_epoch) != "past"
 
 
 def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
@@ -144,28 +162,46 @@ async def decide(call: ServiceInput) -> Advice:
     if taken.value or find_condition_group(record, "anticoagulant_long_term") is not None:
         return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
     charted = inputs_from_record(EQUATION, record, vector=vector)
-    if find_condition_group(record, "atrial_fibrillation") is not None:
+    rhythm = find_condition_group(record, "atrial_fibrillation")
+    if rhythm is not None and rhythm.doubt:
+        text = (
+            f"{plain(rhythm.words or rhythm.code, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."
+        )
+        return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
+    if rhythm is not None:
         against = reason_against(record, EQUATION.id)
         if against is not None:
             return Advice(silences=[against], features=vector)
         valve = find_condition_group(record, "mechanical_valve", "mitral_stenosis")
         if valve is not None:
-            return advise_by_guideline(call, _valve_content(call, valve, stopped_anticoagulant(record)))
-    return advise_by_equation(call, charted, _question(call, inputs_from_record(BESIDE, record, vector=vector)))
+            return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
+    bleeding = inputs_from_record(BESIDE, record, vector=vector)
+    return advise_by_equation(call, charted, _question(call, rhythm, bleeding))
 
 
-def _valve_content(call: ServiceInput, valve: ConditionHit, stopped: str | None) -> GuidelineCardContent:
+def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
+    """Flutter, which the guideline treats as fibrillation, is called by its name."""
+    words = rhythm.words.lower() if rhythm is not None else ""
+    return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
+
+
+def _valve_content(
+    call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, stopped: str | None
+) -> GuidelineCardContent:
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
     record = call.record
-    rhythm = find_condition_group(record, "atrial_fibrillation")
-    assert rhythm is not None  # noqa: S101 - asked before
-    is_metal = valve.key == "mechanical_valve"
-    short = "a mechanical valve" if is_metal else "mitral stenosis"
     found = stopped or "no anticoagulant found"
-    degree = "" if is_metal else " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
+    if valve.key != "mechanical_valve":
+        short = "mitral stenosis"
+        degree = " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
+    elif valve.source.startswith("Procedure/") or "mechanical" in valve.words.lower():
+        short, degree = "a mechanical valve", ""
+    else:
+        short = "a prosthetic heart valve"
+        degree = " The code is also given for valves of tissue, to which this does not apply: see which one it is."
     return GuidelineCardContent(
         id="valvular_af",
-        summary=f"Atrial fibrillation with {short}: {found}. Consider warfarin.",
+        summary=f"{_rhythm_in_words(rhythm)} with {short}: {found}. Consider warfarin.",
         opening=(
             f"**{escape(valve.words or valve.code)}**{_since(valve)} and **{escape(rhythm.words or rhythm.code)}**"
             f"{_since(rhythm)} are on record; {escape(found)}. With a mechanical valve or moderate to severe mitral "
@@ -190,9 +226,9 @@ def _since(hit: ConditionHit) -> str:
     return f" ({hit.time.date})" if hit.time is not None else ""
 
 
-def _question(call: ServiceInput, bleeding: RecordInputs) -> EquationQuestion:
+def _question(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs) -> EquationQuestion:
     def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        return _said(call, result, bleeding)
+        return _said(call, result, _rhythm_in_words(rhythm), bleeding)
 
     # Nothing to order: every input is age, sex or a condition.
     return EquationQuestion(OUTPUT, _reaches, "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year.", said)
@@ -202,7 +238,7 @@ def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id == "treat"
 
 
-def _said(call: ServiceInput, result: EquationResult, bleeding: RecordInputs) -> EquationCardContent:
+def _said(call: ServiceInput, result: EquationResult, rhythm: str, bleeding: RecordInputs) -> EquationCardContent:
     record = call.record
     score = int(result.number)
     rates, yearly = result.rates()[0]
@@ -214,7 +250,7 @@ def _said(call: ServiceInput, result: EquationResult, bleeding: RecordInputs) ->
         found = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
     return EquationCardContent(
         summary=(
-            f"Atrial fibrillation, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
+            f"{rhythm}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
         opening=(

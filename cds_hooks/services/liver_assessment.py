@@ -4,6 +4,7 @@ AASLD 2023: from 1.30 a second test (2.0 at 65 and over, McPherson 2017), over 2
 reason for liver disease: diabetes, obesity, alcohol, or a liver disease without cirrhosis.
 """
 
+import re
 from itertools import pairwise
 
 from cards.card import TOPICS
@@ -15,6 +16,7 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
+    find_confirmed,
     find_named_in_chart,
     reason_not_to_advise,
     suggestion_of_test,
@@ -31,9 +33,23 @@ from models_onnx.equations.record_inputs import RecordInputs, features_of, input
 EQUATION = get_equation("fib4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "index"
-ASSESSED_WORDS = ("elastograph", "fibroscan", "hepatolog", "liver biopsy", "liver clinic")
+ASSESSED_WORDS = (
+    "elastograph",
+    "fibroscan",
+    "hepatolog",
+    "liver biopsy",
+    "biopsy of liver",
+    "biopsy of the liver",
+    "liver clinic",
+    "http://www.ama-assn.org/go/cpt|91200 ",  # CPT 91200: liver elastography without imaging
+)
+# Elastography is done of other organs too.
+_OTHER_ORGAN = re.compile(
+    r"^(?!.*(?:liver|hepat)).*(?:breast|thyroid|prostat|muscle|tendon|lymph node|kidney|renal|cervi|carotid|plantar)",
+    re.IGNORECASE | re.DOTALL,
+)
 _ASSESSED_DAYS = 3 * 365.25
-_RISKS = ("liver_mild", "alcohol_use", "diabetes", "obesity")
+_RISKS = ("liver_mild", "liver_fibrosis_risk", "alcohol_use", "diabetes", "obesity")
 _LABS = ("ast", "alt", "platelets")
 # Five times 40 U/L, the upper limit of normal for AST in Forlano 2021 (doi 10.4254/wjh.v13.i12.2104).
 _ENZYME_LIMIT = 200.0
@@ -61,13 +77,13 @@ async def decide(call: ServiceInput) -> Advice:
     if not record.was_requested("Condition"):
         text = "The problem list is not at hand: whether there is a reason for FIB-4 or against it is not known."
         return no_card(EQUATION.id, "input-missing", text)
-    risk = find_condition_group(record, *_RISKS)
+    risk = find_confirmed(record, *_RISKS)
     if risk is None:
         text = (
             "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
         )
         return no_card(EQUATION.id, "outside-population", text)
-    assessed = find_named_in_chart(record, ASSESSED_WORDS, _ASSESSED_DAYS)
+    assessed = find_named_in_chart(record, ASSESSED_WORDS, _ASSESSED_DAYS, not_with=_OTHER_ORGAN)
     if assessed is not None:
         return no_card(
             EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."

@@ -17,15 +17,18 @@ from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
+    find_confirmed,
     find_named_in_chart,
     reason_not_to_advise,
     suggestion_of_test,
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
+from fhir.mapping.features.egfr import CKD_EPI_2021_LOINC
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
+from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
@@ -34,7 +37,8 @@ from models_onnx.equations.record_inputs import RecordInputs, features_of, input
 EQUATION = get_equation("kfre_4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "5y"
-REFERRED_WORDS = ("nephrolog", "renal clinic", "kidney clinic", "renal medicine")
+REFERRED_WORDS = ("nephrolog", " renal clinic", "kidney clinic", " renal medicine")  # " ": no adrenal clinic
+DIALYSIS_WORDS = ("dialysis", "hemofiltration", "haemofiltration")
 _REFERRED_DAYS = 365.0
 _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
@@ -51,15 +55,22 @@ async def decide(call: ServiceInput) -> Advice:
     referred = find_named_in_chart(record, REFERRED_WORDS, _REFERRED_DAYS)
     if referred is not None:
         return no_card(EQUATION.id, "already-done", f"Nephrology is on the chart of the last 12 months ({referred}).")
+    dialysed = find_named_in_chart(record, DIALYSIS_WORDS, _CHRONIC_DAYS)
+    if dialysed is not None:
+        return no_card(EQUATION.id, "excluded", f"Dialysis is on the chart of the last three months ({dialysed}).")
+    if find_condition(record, "pregnancy"):
+        text = "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it."
+        return no_card(EQUATION.id, "outside-population", text)
     if not is_chronic(record):
         return no_card(
             EQUATION.id,
             "outside-population",
-            "No chronic kidney disease: none on the problem list, and no eGFR under 60 more than three months ago.",
+            "No chronic kidney disease: none is confirmed on the problem list, and no eGFR by CKD-EPI 2021 of over "
+            "three months ago was under 60.",
         )
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
     low = _low_kidney_function(record) if charted.excluded is None else None
-    if low is not None and low.is_diagnosis and _is_end_stage(record):
+    if _is_end_stage(record) and charted.excluded is None:
         return no_card(
             EQUATION.id, "excluded", "End-stage kidney disease is on the problem list: nephrology is at work."
         )
@@ -148,14 +159,24 @@ def _referral_content(
 
 
 def is_chronic(record: PatientRecord) -> bool:
-    """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old."""
-    if find_condition_group(record, "ckd_any") is not None:
+    """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old.
+
+    The eGFR is computed from creatinine, or was reported by the laboratory by the same equation.
+    """
+    if find_confirmed(record, "ckd_any") is not None:
+        return True
+    reported = (one for one in record.measurements("egfr") if one.code == CKD_EPI_2021_LOINC)
+    if any(one.value < _CHRONIC_EGFR and _is_old(one, record) for one in reported):
         return True
     age, sex = record.age_years(), record.sex
     if age is None or sex is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
         return False
-    old = (one for one in record.measurements("creatinine") if one.age_days(record.as_of_epoch) > _CHRONIC_DAYS)
+    old = (one for one in record.measurements("creatinine") if _is_old(one, record))
     return any(ckd_epi_2021(age, sex, one.value) < _CHRONIC_EGFR for one in old)
+
+
+def _is_old(one: Measurement, record: PatientRecord) -> bool:
+    return one.age_days(record.as_of_epoch) > _CHRONIC_DAYS
 
 
 def _question(call: ServiceInput) -> EquationQuestion:

@@ -18,6 +18,7 @@ from cds_hooks.services._equation import (
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
+    find_confirmed,
     reason_already_planned,
     reason_not_to_advise,
     suggestion_of_test,
@@ -112,10 +113,10 @@ def statin_indication(record: PatientRecord) -> Indication | None:
     age = record.age_years()
     if age is None or age < _ADULT_YEARS:
         return None
-    vessels = find_condition_group(record, "coronary_disease", "stroke_ischaemic", "peripheral_artery")
+    vessels = find_confirmed(record, "coronary_disease", "stroke_ischaemic", "peripheral_artery")
     if vessels is not None:
         return _of_condition("atherosclerosis", "known atherosclerotic disease", vessels)
-    inherited = find_condition_group(record, "familial_hypercholesterolaemia")
+    inherited = find_confirmed(record, "familial_hypercholesterolaemia")
     if inherited is not None:
         return _of_condition("familial", "familial hypercholesterolaemia", inherited)
     ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
@@ -125,10 +126,10 @@ def statin_indication(record: PatientRecord) -> Indication | None:
         return Indication("ldl", words, fact, *_CHOLESTEROL_2018)
     if not _FROM_AGE <= age <= _TO_AGE:
         return None
-    hiv = find_condition_group(record, "hiv")
+    hiv = find_confirmed(record, "hiv")
     if hiv is not None:
         return _of_condition("hiv", f"HIV at {age}", hiv, _HIV_2024)
-    diabetes = find_condition_group(record, "diabetes")
+    diabetes = find_confirmed(record, "diabetes")
     return _of_condition("diabetes", f"diabetes at {age}", diabetes) if diabetes is not None else None
 
 

@@ -78,6 +78,17 @@ _VALVE_CODE = re.compile(r"02R[FGHJ][0-4]JZ")
 _VALVE_WORDS = re.compile(r"\bmechanical\b.*\bvalve|\bvalve\b.*\bmechanical\b|\bmechanical [am]vr\b", re.IGNORECASE)
 
 
+# ICD-10-CM Z95.2 is any prosthetic valve, and what a chart calls so after TAVR: a valve of tissue is no mechanical one.
+_TISSUE_VALVE = re.compile(
+    r"bio-?prosthe|\btissue\b|porcine|bovine|pericardial|xeno(?:graft|genic)|homograft|allograft|\btav[ri]\b|transcatheter",
+    re.IGNORECASE,
+)
+
+
+def _is_tissue_valve(hit: ConditionHit) -> bool:
+    return hit.key == _VALVE and _TISSUE_VALVE.search(hit.words) is not None
+
+
 def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
     """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
     for procedure in record.procedures:
@@ -230,7 +241,7 @@ def _is_abated(condition: Condition, as_of_epoch: float) -> bool:
 
 
 def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
-    if hit.time is not None and hit.time.is_after(record.as_of_epoch):
+    if _is_tissue_valve(hit) or (hit.time is not None and hit.time.is_after(record.as_of_epoch)):
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
@@ -298,7 +309,8 @@ def _group_hit(record: PatientRecord, entries: _EntriesByMeaning, group: str) ->
         for condition, code in entries.of_groups[group]:
             hit = condition_hit(group, condition, code, record)
             begins_later = hit.time is not None and hit.time.is_after(as_of_epoch)
-            if not begins_later and (hit.status != "past" or keeps) and is_better_hit(hit, best):
+            counts = not begins_later and (hit.status != "past" or keeps) and not _is_tissue_valve(hit)
+            if counts and is_better_hit(hit, best):
                 best = hit
         entries.group_hits[group] = best
     return entries.group_hits[group]

@@ -51,12 +51,15 @@ def destination_of(code: str | None) -> Destination | None:
 # The first that is found says where: a "nursing home" is no home.
 _WORDS = (
     ("hospice", ("hospice",)),
+    ("long_term_hospital", ("long-term acute", "long term acute", "ltac")),
+    ("psychiatric", ("psychiatric hospital", "psychiatric facility", "psychiatric unit")),
     ("died", ("died", "expired", "deceased")),
     ("skilled_nursing", ("skilled nursing", "nursing facility", "snf")),
     ("intermediate_care", ("nursing home", "long-term care", "long term care", "intermediate care")),
     ("rehabilitation", ("rehab",)),
     ("home_health", ("home health",)),
     ("home", ("home",)),
+    ("hospital", ("another hospital", "other hospital", "acute care hospital", "general hospital", "acute hospital")),
 )
 
 

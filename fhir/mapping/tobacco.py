@@ -14,7 +14,7 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.conditions import SMOKING_ANSWERS
+from fhir.terminology.conditions import SMOKING_ANSWERS, SmokingStatus, smoking_answer_in_words
 
 Smoking: TypeAlias = Literal["current", "former", "never"]
 
@@ -83,12 +83,24 @@ def _answers(record: PatientRecord) -> list[Answer]:
 
 
 def _answer(observation: Observation, time: FhirTime | None) -> Answer | None:
+    status, words, _ = read_smoking_answer(observation)
+    return Answer(status, words, time, _source(observation)) if status in ("current", "former", "never") else None
+
+
+def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None, str, str]:
+    """What an answer says, its words and its code; "missing" where it is not known, None where nobody can tell.
+
+    The codes come before the words, which are those of the concept, of a display or a plain text.
+    """
     concept = observation.valueCodeableConcept
-    for coding in concept.coding if concept is not None else ():
+    codings = concept.coding if concept is not None else ()
+    words = (concept.words if concept is not None else observation.valueString) or ""
+    for coding in codings:
         status = SMOKING_ANSWERS.get(coding.code or "")
-        if status is not None and status != "missing":
-            return Answer(status, concept.words if concept is not None else "", time, _source(observation))
-    return None
+        if status is not None:
+            return status, words, coding.code or ""
+    said = (words, *(coding.display or "" for coding in codings))
+    return next((known for each in said if (known := smoking_answer_in_words(each)) is not None), None), words, ""
 
 
 def _on_problem_list(record: PatientRecord) -> Answer | None:

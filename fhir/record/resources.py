@@ -245,6 +245,7 @@ class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
     id: ChartText | None = None
     class_: Coding | None = field(default=None, name="class")
     type: tuple[CodeableConcept, ...] = ()
+    serviceType: CodeableConcept | None = None
     priority: CodeableConcept | None = None
     subject: Subject | None = None
     period: Period | None = None

@@ -15,6 +15,7 @@ from msgspec import Struct
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 
+_AROUND_SLASH = re.compile(r"\s*/\s*")
 _FACTOR = re.compile(r"^(?P<factor>[0-9.e]+)(?P<offset>[+-][0-9.]+)?$")
 
 
@@ -42,7 +43,11 @@ class Analyte(Struct, frozen=True, eq=False):
     def conversion(self, unit: str) -> Conversion | None:
         """How this unit, in any accepted spelling, becomes the canonical one; None when it is not known."""
         found = self.units.get(unit)
-        return found if found is not None else self.units.get(unit.strip().replace("μ", "µ").lower())
+        if found is not None:
+            return found
+        text = _AROUND_SLASH.sub("/", unit.strip()).replace("μ", "µ").lower()
+        found = self.units.get(text)
+        return found if found is not None else self.units.get(text.replace("µ", "u"))
 
 
 def _rows(name: str) -> list[dict[str, str]]:

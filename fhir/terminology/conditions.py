@@ -171,11 +171,49 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     return tuple(key for known, key in _GROUP_PREFIXES[short] if known.begin(bare))
 
 
+_NOT_LETTERS = re.compile(r"[^a-z]+")
+
+
+def _plain_answer(words: str) -> str:
+    return _NOT_LETTERS.sub(" ", re.sub(r"\(.*?\)", " ", words.lower())).strip()
+
+
 SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
     row["code"]: row["status"]  # type: ignore[misc]  # our own table
     for row in table_rows("smoking_status.csv")
 }
 """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
+
+_SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
+    "current smoker": "current",
+    "every day smoker": "current",
+    "some day smoker": "current",
+    "daily smoker": "current",
+    "smokes tobacco": "current",
+    "smoker": "current",
+    "former tobacco smoker": "former",
+    "former": "former",
+    "past smoker": "former",
+    "quit": "former",
+    "never": "never",
+    "never smoked": "never",
+    "never a smoker": "never",
+    "never tobacco smoker": "never",
+    "non smoker": "never",
+    "nonsmoker": "never",
+    "unknown": "missing",
+    "not asked": "missing",
+    "never assessed": "missing",
+} | {_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")}  # type: ignore[dict-item]
+
+
+def smoking_answer_in_words(words: str) -> SmokingStatus | None:
+    """What an answer without a known code says; None for words that are no answer of the list.
+
+    >>> smoking_answer_in_words("Current Every Day Smoker"), smoking_answer_in_words("Vapes")
+    ('current', None)
+    """
+    return _SMOKING_WORDS.get(_plain_answer(words))
 
 
 CHARLSON_ITEMS: Final[tuple[CharlsonItem, ...]] = tuple(

@@ -7,11 +7,12 @@ from typing import ClassVar
 from fhir.mapping.conditions import ConditionHit, condition_group_hits, find_condition, find_condition_group
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.features.measured import limit_words, read_past_limit
+from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, SMOKING_ANSWERS
+from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS
 
 _YEAR, _TWO_YEARS, _QUARTER = 365, 730, 90
 _TABLE = "condition_groups.csv"
@@ -83,35 +84,37 @@ class Smokes(HasCondition):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The newest answer with its date, else the condition on the problem list, else not found."""
         answers = sorted(self._answers(record), key=lambda found: found[0].instant, reverse=True)
-        if answers:
-            time, source, code, words, is_current = answers[0]
-            return FeatureValue(self, 1.0 if is_current else 0.0, time.text, source, code, float(is_current), words)
+        newest = answers[0] if answers else None
+        if newest is not None and not self._is_old(newest[0], record):
+            time, observation = newest
+            status, words, code = read_smoking_answer(observation)
+            if status is None:
+                return Missing(self, "refused", f"{self.words}: the answer of {time.date} is not understood.")
+            source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+            smokes = 1.0 if status == "current" else 0.0
+            return FeatureValue(self, smokes, time.text, source, code, smokes, words)
         if not (record.was_requested("Condition") and record.was_requested("smoking_status")):
             return self.not_requested()
         hit = find_condition_group(record, *self.groups)
-        return _of_condition(self, record, hit) if hit is not None else self.not_found(record)
+        if hit is not None:
+            return _of_condition(self, record, hit)
+        if newest is not None and read_smoking_answer(newest[1])[0] == "current":
+            text = f"{self.words}: yes on {newest[0].date}, older than {self.window_days} days."
+            return Missing(self, "stale", text)
+        return self.not_found(record)
 
-    def _answers(self, record: PatientRecord) -> Iterator[tuple[FhirTime, str, str, str, bool]]:
+    def _is_old(self, time: FhirTime, record: PatientRecord) -> bool:
+        return self.window_days is not None and time.age_days(record.as_of_epoch) > self.window_days
+
+    def _answers(self, record: PatientRecord) -> Iterator[tuple[FhirTime, Observation]]:
+        """The dated answers that are not "unknown"."""
         for observation in record.smoking_answers():
             time = effective_time(observation)
             if observation.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
                 continue
-            if self.window_days is not None and time.age_days(record.as_of_epoch) > self.window_days:
-                continue
-            answer = _answer(observation)
-            if answer is not None:
-                code, words, status = answer
-                source = f"Observation/{observation.id}" if observation.id else "Observation without id"
-                yield time, source, code, words, status == "current"
-
-
-def _answer(observation: Observation) -> tuple[str, str, str] | None:
-    concept = observation.valueCodeableConcept
-    for coding in concept.coding if concept is not None else ():
-        status = SMOKING_ANSWERS.get(coding.code or "")
-        if status is not None and status != "missing":
-            return coding.code or "", concept.words if concept is not None else "", status
-    return None
+            has_value = observation.valueCodeableConcept is not None or bool(observation.valueString)
+            if has_value and read_smoking_answer(observation)[0] != "missing":
+                yield time, observation
 
 
 @dataclass(frozen=True, eq=False)

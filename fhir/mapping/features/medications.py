@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
-from fhir.mapping.medications.active import active_medications
+from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CLASS_MEMBERS
 
@@ -18,16 +18,26 @@ class TakesMedication(YesNoFeature):
     classes: tuple[str, ...] = ()
     """Classes of medicines (tables/medication_classes.csv), an active one of any of which is a yes."""
 
+    other_than: frozenset[str] = frozenset()
+    """Ingredients of these classes that are given for something else."""
+
     elements: ClassVar[tuple[str, ...]] = ("MedicationRequest.medication", "MedicationStatement.medication")
     reads: ClassVar[frozenset[str]] = frozenset({"MedicationRequest", "MedicationStatement"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The first such medicine with the date of its order."""
-        wanted = set(self.classes)
+        wanted, nameless = set(self.classes), None
         for each in active_medications(record):
-            if each.identity.classes & wanted and each.identity.systemic is not False:
+            identity = each.identity
+            if _is_nameless(each):
+                nameless = nameless or each.source
+            names = {one.name for one in identity.ingredients}
+            is_meant = bool(identity.classes & wanted) and not (names and names <= self.other_than)
+            if is_meant and identity.systemic is not False:
                 when = each.authored.text if each.authored is not None else record.as_of.date().isoformat()
                 return FeatureValue(self, 1.0, when, each.source, "", 1.0, each.name)
+        if nameless is not None:
+            return Missing(self, "unknown", f"{self.words}: {nameless} has neither a name nor a code of its medicine.")
         return self.not_found(record) if record.was_requested("MedicationRequest") else self.not_requested()
 
     @property
@@ -41,10 +51,20 @@ class TakesMedication(YesNoFeature):
         return faults + not_in_table(self.name, "class", self.classes, CLASS_MEMBERS, _TABLE)
 
 
+def _is_nameless(medication: ActiveMedication) -> bool:
+    """Whether nothing at all says which medicine it is, as where a reference leads to nothing that was sent."""
+    identity, reference = medication.identity, medication.order.medicationReference
+    address = reference.reference if reference is not None else None
+    is_known = identity.recognised or identity.rxnorm is not None
+    return not is_known and identity.words.strip() in ("", address or "")
+
+
 _PREVENT = "an input of PREVENT (Khan 2024)"
 _AF = "an item of CHA2DS2-VASc (Lip 2010) or HAS-BLED (Pisters 2010)"
 _READMISSION = "an input of readmission in Diabetes 130-US hospitals 1999-2008 (Strack 2014)"
-# PREVENT: on blood-pressure medicine. The therapeutic classes of tables/medication_classes.csv that lower pressure.
+# PREVENT: on blood-pressure medicine. The classes of tables/medication_classes.csv of table 18 of the 2017 ACC/AHA
+# guideline on high blood pressure (loop diuretics are in it); of the alpha blockers those for the prostate are not.
+_FOR_THE_PROSTATE = frozenset({"tamsulosin", "alfuzosin", "silodosin"})
 _PRESSURE_CLASSES = (
     "ace_inhibitor",
     "arb",
@@ -54,6 +74,7 @@ _PRESSURE_CLASSES = (
     "ccb_dhp",
     "ccb_nondhp",
     "thiazide",
+    "loop_diuretic",
     "mra",
     "k_sparing",
     "alpha_blocker",
@@ -69,7 +90,13 @@ def _takes(name: str, words: str, evidence: str, *classes: str) -> TakesMedicati
 
 FEATURES: tuple[Feature, ...] = (
     _takes("takes_statin", "Statin", _PREVENT, "statin"),
-    _takes("takes_bp_medication", "Blood pressure medicine", _PREVENT, *_PRESSURE_CLASSES),
+    TakesMedication(
+        "takes_bp_medication",
+        "Blood pressure medicine",
+        _PREVENT,
+        classes=_PRESSURE_CLASSES,
+        other_than=_FOR_THE_PROSTATE,
+    ),
     _takes("takes_anticoagulant", "Anticoagulant", "what is discussed in atrial fibrillation", "anticoagulant"),
     _takes("takes_warfarin", "Warfarin", "keeps an equation from being used", "vka"),
     _takes("takes_antiplatelet_or_nsaid", "Antiplatelet or NSAID", _AF, "antiplatelet", "asa_or_antiplatelet", "nsaid"),

@@ -59,6 +59,8 @@ class HospitalUse(Feature):
         """The number; missing without a stay or without the visits."""
         if not record.was_requested("Encounter"):
             return Missing(self, "unknown", f"{self.words}: visits and stays are not at hand.")
+        if self.count is procedure_in_stay and not record.was_requested("Procedure"):
+            return Missing(self, "unknown", f"{self.words}: procedures are not at hand.")
         stay = current_stay(record)
         if stay is None:
             return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")

@@ -41,3 +41,27 @@ def test_where_two_sources_differ_the_narrower_plausible_range_stands(data_folde
             if analyte is not None and row["plausible_low"]:
                 assert analyte.plausible_low >= float(row["plausible_low"])
                 assert analyte.plausible_high <= float(row["plausible_high"])
+
+
+@pytest.mark.parametrize(
+    ("analyte", "units", "factor"),
+    [
+        ("platelets", ("Thousand/uL", "x10(3)/mcL", "K/cumm", "10*3/µL", "G/L", "x10^9/L", "K / uL"), 1.0),
+        ("platelets", ("/mm3", "cells/uL", "/mcL"), 0.001),
+        ("uacr", ("mg/g{creat}", "mg/g creat", "MG/G CREAT", "mcg/mg", "µg/mg", "ug/mg{creat}"), 1.0),
+        ("uacr", ("mg/mmol{creat}", "mg/mmol Cr", "g/mol"), 8.84),
+        ("ast", ("units/L", "[IU]/L"), 1.0),
+        ("ast", ("ukat/L", "µkat/L"), 60.0),
+        ("cholesterol_total", ("mg%", "mg / dL", "mg/100 mL"), 1.0),
+    ],
+)
+def test_units_are_read_as_laboratories_write_them(analyte: str, units: tuple[str, ...], factor: float) -> None:
+    for unit in units:
+        conversion = ANALYTES[analyte].conversion(unit)
+        assert conversion is not None, unit
+        assert (conversion.factor, conversion.offset) == (factor, 0.0), unit
+
+
+@pytest.mark.parametrize(("analyte", "unit"), [("uacr", "mg/dL"), ("platelets", "mg/g"), ("uacr", "mg/g{prot}")])
+def test_a_unit_of_something_else_is_not_read(analyte: str, unit: str) -> None:
+    assert ANALYTES[analyte].conversion(unit) is None

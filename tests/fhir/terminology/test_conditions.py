@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from fhir.record.resources import Condition, decoder
-from fhir.terminology.conditions import CONDITION_KEYS, SNOMED, condition_keys_of
+from fhir.terminology.conditions import (
+    CONDITION_KEYS,
+    SNOMED,
+    condition_groups_of,
+    condition_keys_of,
+    smoking_answer_in_words,
+)
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -127,3 +133,39 @@ def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
             if isinstance(entry.resource, Condition) and entry.resource.code is not None:
                 found |= {(one.system or "", one.code or "") for one in entry.resource.code.coding}
     return found
+
+
+@pytest.mark.parametrize(
+    ("code", "group", "belongs"),
+    [
+        ("E14.9", "diabetes", True),
+        ("E14.2", "diabetes_complicated", True),
+        ("K76.82", "liver_severe", True),
+        ("F17.210", "tobacco_use", True),
+        ("F17.211", "tobacco_use", False),
+        ("F17.291", "tobacco_use", False),
+        ("F17.211", "tobacco_history", True),
+        ("F17.210", "tobacco_history", False),
+        ("K75.81", "liver_fibrosis_risk", True),
+        ("B19.20", "liver_fibrosis_risk", True),
+        ("B19.9", "liver_fibrosis_risk", False),
+    ],
+)
+def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bool) -> None:
+    assert (group in condition_groups_of("http://hl7.org/fhir/sid/icd-10", code)) is belongs
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("Current every day smoker", "current"),
+        ("CURRENT SOME DAY SMOKER", "current"),
+        ("Ex-smoker (finding)", "former"),
+        ("Never smoked tobacco", "never"),
+        ("Unknown if ever smoked", "missing"),
+        ("Vapes", None),
+        ("No current smoker in the home", None),
+    ],
+)
+def test_an_answer_about_smoking_in_words(words: str, status: str | None) -> None:
+    assert smoking_answer_in_words(words) == status

@@ -120,6 +120,32 @@ def test_a_medicine_counts_while_it_is_active_and_only_where_it_goes_into_the_bo
 
 
 @pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("furosemide 20 MG Oral Tablet", 1.0),
+        ("doxazosin 4 MG Oral Tablet", 1.0),
+        ("tamsulosin 0.4 MG Oral Capsule", 0.0),
+        ("alfuzosin 10 MG Oral Tablet", 0.0),
+        ("silodosin 8 MG Oral Capsule", 0.0),
+    ],
+)
+def test_a_medicine_for_the_prostate_is_none_for_the_blood_pressure(words: str, value: float) -> None:
+    order = _order("1", words)
+    order["medicationCodeableConcept"] = {"text": words}
+    assert _value("takes_bp_medication", order) == value
+
+
+def test_a_medicine_that_nothing_names_leaves_it_open_what_is_taken() -> None:
+    order = _order("1", "")
+    del order["medicationCodeableConcept"]
+    order["medicationReference"] = {"reference": "Medication/not-sent"}
+    found = _one(record_of(order), "takes_statin")
+    assert isinstance(found, Missing)
+    assert found.text == "Statin: MedicationRequest/m-1 has neither a name nor a code of its medicine."
+    assert _value("takes_statin", order, _order("83367", "atorvastatin 20 MG Oral Tablet")) == 1.0
+
+
+@pytest.mark.parametrize(
     ("answers", "value"),
     [
         ([("449868002", "2026-01-01")], 1.0),
