@@ -154,15 +154,15 @@ async def decide(call: ServiceInput) -> Advice:
             EQUATION.id, "input-missing", "The problem list is not at hand: atrial fibrillation is not known."
         )
     vector = map_features(record, FEATURES)
+    rhythm = find_condition_group(record, "atrial_fibrillation")
     taken = vector.evidence[-1]
-    if taken is None:
+    if taken is None and rhythm is not None:
         return no_card(
             EQUATION.id, "input-missing", "Whether an anticoagulant is active is not known: nothing is said."
         )
-    if taken.value or find_condition_group(record, "anticoagulant_long_term") is not None:
+    if (taken is not None and taken.value) or find_condition_group(record, "anticoagulant_long_term") is not None:
         return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
     charted = inputs_from_record(EQUATION, record, vector=vector)
-    rhythm = find_condition_group(record, "atrial_fibrillation")
     if rhythm is not None and rhythm.doubt:
         text = (
             f"{plain(rhythm.words or rhythm.code, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."

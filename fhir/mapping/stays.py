@@ -83,8 +83,7 @@ def _read_by_code() -> Mapping[str, Destination]:
 
 
 def _normal(code: str) -> str:
-    # 01 and 1 are the same status of a claim
-    return code.strip().upper().lstrip("0")
+    return code.strip().upper().lstrip("0")  # 01 and 1 are the same status of a claim
 
 
 _DESTINATION_BY_CODE: Final[Mapping[str, Destination]] = _read_by_code()
@@ -146,12 +145,9 @@ def is_in_intensive_care(record: PatientRecord) -> bool:
     return any(_INTENSIVE_CARE.search(each) for each in (*care_units(record), *words))
 
 
-_EMERGENCY = frozenset({"EMER"})
-# Ambulatory, virtual and home visits.
-_OUTPATIENT = frozenset({"AMB", "VR", "HH"})
+_EMERGENCY, _OUTPATIENT = frozenset({"EMER"}), frozenset({"AMB", "VR", "HH"})  # the latter: also virtual, at home
 # terminology.hl7.org admit-source: from accident/emergency department. v3 ActPriority: emergency, urgent, stat.
-_FROM_EMERGENCY = "emd"
-_URGENT = ("EM", "UR", "S", "E", "UD")
+_FROM_EMERGENCY, _URGENT = "emd", ("EM", "UR", "S", "E", "UD")
 _NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
 HALF_YEAR_DAYS, YEAR_DAYS = 182.625, 365.25
 
@@ -216,8 +212,6 @@ def current_stay_source(record: PatientRecord) -> str:
     stay = current_stay(record)
     return stay.source if stay is not None else f"Patient/{record.patient_id}"
 
-
-# Numbers about the stay and what came before it
 
 StayFact: TypeAlias = tuple[float, str, str]
 """A number, what it counts in words, and the resource that it rests on."""
@@ -327,7 +321,9 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
         if encounter.class_ is not None and encounter.status not in _NEVER_TOOK_PLACE:
             start, end = _begin_and_end(encounter)
             if start is not None and not start.is_after(record.as_of_epoch):
-                begun.append(Stay(encounter, start, end))
+                # One that is over and has no end lasted nobody knows how long: not until now.
+                is_open = end is not None or encounter.status in _GOING_ON or encounter.id == record.encounter_id
+                begun.append(Stay(encounter, start, end if is_open else start))
     return sorted(begun, key=lambda stay: stay.start.instant, reverse=True)
 
 

@@ -324,3 +324,33 @@ def test_a_planned_visit_is_a_follow_up_and_a_planned_scan_is_none(server_here: 
     assert reasons(answer(server_here, *HOME, added("encounters", visit))) == ["already-done"]
     scan = service_request("going-home", "Follow-up CT chest", authoredOn=NOW.isoformat())
     assert only_card(answer(server_here, *HOME, added("tests", scan)))
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "points"),
+    [
+        (condition("af-no-anticoagulant", "I74.3"), 2),
+        (condition("af-no-anticoagulant", "G45.9"), 2),
+        (condition("af-no-anticoagulant", "G45.4"), 0),
+        (condition("af-no-anticoagulant", "I82.409"), 0),
+    ],
+    ids=["arterial embolism", "TIA", "global amnesia", "a clot in a vein"],
+)
+def test_an_embolism_of_an_artery_counts_as_a_stroke_does(
+    server_here: str, diagnosis: dict[str, Any], points: int
+) -> None:
+    def without_stroke(request: dict[str, Any]) -> None:
+        entries = request["prefetch"]["conditions"]["entry"]
+        request["prefetch"]["conditions"]["entry"] = [one for one in entries if "troke" not in str(one["resource"])]
+
+    base, more = (
+        only_card(answer(server_here, *AF, without_stroke, *added_too))["extension"]["org.cds-hooks-onnx"]["value"]
+        for added_too in ((), (added("conditions", diagnosis),))
+    )
+    assert more - base == points
+
+
+def test_an_earlier_stay_without_an_end_does_not_swallow_this_one(server_here: str) -> None:
+    earlier = visit_of("going-home", "Inpatient stay", "finished", 200)
+    earlier["class"] = {"code": "IMP"}
+    assert only_card(answer(server_here, *HOME, added("encounters", earlier)))
