@@ -339,12 +339,12 @@ def test_a_planned_visit_is_a_follow_up_and_a_planned_scan_is_none(server_here: 
 def test_an_embolism_of_an_artery_counts_as_a_stroke_does(
     server_here: str, diagnosis: dict[str, Any], points: int
 ) -> None:
-    def without_stroke(request: dict[str, Any]) -> None:
+    def only_fibrillation(request: dict[str, Any]) -> None:
         entries = request["prefetch"]["conditions"]["entry"]
-        request["prefetch"]["conditions"]["entry"] = [one for one in entries if "troke" not in str(one["resource"])]
+        request["prefetch"]["conditions"]["entry"] = [one for one in entries if "ibrillation" in str(one["resource"])]
 
     base, more = (
-        only_card(answer(server_here, *AF, without_stroke, *added_too))["extension"]["org.cds-hooks-onnx"]["value"]
+        only_card(answer(server_here, *AF, only_fibrillation, *added_too))["extension"]["org.cds-hooks-onnx"]["value"]
         for added_too in ((), (added("conditions", diagnosis),))
     )
     assert more - base == points
