@@ -184,7 +184,7 @@ SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
 }
 """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
 
-_SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
+_MORE_SMOKING_WORDS: Mapping[str, SmokingStatus] = {
     "current smoker": "current",
     "every day smoker": "current",
     "some day smoker": "current",
@@ -204,7 +204,11 @@ _SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
     "unknown": "missing",
     "not asked": "missing",
     "never assessed": "missing",
-} | {_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")}  # type: ignore[dict-item]
+}
+_SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
+    **_MORE_SMOKING_WORDS,
+    **{_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")},  # type: ignore[dict-item]
+}
 
 
 def smoking_answer_in_words(words: str) -> SmokingStatus | None:
