@@ -207,7 +207,7 @@ _MORE_SMOKING_WORDS: Mapping[str, SmokingStatus] = {
 }
 _SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
     **_MORE_SMOKING_WORDS,
-    **{_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")},  # type: ignore[dict-item]
+    **{_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")},  # type: ignore[misc]
 }
 
 
