@@ -1,9 +1,9 @@
 """Suggestions that can be accepted: the corrected draft, its removal, another order, a test; judged before offered.
 
 A change, a substitute or an addition goes through all rules as if it had been accepted, and so do the other drafts
-beside it; it is withheld where one of them would speak that is silent now, where the patient is allergic to it or takes
-it already. What is sent is validated as FHIR R4B: a fault that the client's draft already had does not count, a new one
-does.
+beside it; it is withheld where one of them would find something that finds nothing now, where the patient is allergic
+to it or takes it already. What is sent is validated as FHIR R4B: a fault that the client's draft already had does not
+count, a new one does.
 """
 
 from collections.abc import Callable, Iterator
@@ -332,7 +332,7 @@ def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -
 def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedication:
     """The order as it would be judged after acceptance.
 
-    Withheld where a rule would speak that is silent now, about it or about another draft beside it.
+    Withheld where a rule would find something that finds nothing now, about it or about another draft beside it.
     """
     context = plan.context
     draft = context.drafted.draft

@@ -166,7 +166,7 @@ class Call:
         self.again: Again | None = None
         """What is answered again; None for a call that came in."""
         self.released = components.releases.current
-        """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
+        """What may show cards, to the end of this call; the digest of what is in force with it is recorded."""
         self.off = self.released.why_off(service.id, client.name) if self.released.states else None
         self.config = ""
         self.trace = trace

@@ -1,4 +1,4 @@
-"""Acts that change what may speak: the statement that a person signs, its event in the record, and its verification.
+"""Acts that change what may show cards: the statement that a person signs, its event and its verification.
 
 The detail of the event is `{"statement": {…}, "key": id, "signature": base64}`; in the development profile key and
 signature are empty.

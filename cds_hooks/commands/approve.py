@@ -98,7 +98,7 @@ def rule(
     database: Database = None,
     out: Out = None,
 ) -> None:
-    """Sign a version of a medication rule. With the second person's signature it speaks behind a trust file.
+    """Sign a version of a medication rule. With the second person's signature it shows its cards behind a trust file.
 
     Example: cds-hooks approve rule renal-metformin --version 0123456789abcdef --key ann.pem
     """

@@ -45,7 +45,7 @@ def list_(
     client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
     user: Annotated[str | None, typer.Option(help="Shown to this user (as Practitioner/1) of --client.")] = None,
-    rule: Annotated[str | None, typer.Option(help="In which this rule spoke or was silent.")] = None,
+    rule: Annotated[str | None, typer.Option(help="In which this rule found something, or said why not.")] = None,
     silent: Annotated[
         bool, typer.Option("--silent", help="Only where a card was held back; each with its reason.")
     ] = False,

@@ -1,4 +1,4 @@
-"""`cds-hooks release`: switches what speaks off and on, and releases rules, models and equations step by step."""
+"""`cds-hooks release`: switches what shows cards off and on, and releases rules, models and equations step by step."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -189,7 +189,9 @@ def list_(
     else:
         for name, words in states.items():
             typer.echo(f"{name}: {words}")
-        typer.echo("Everything else speaks by its approvals." if states else "Everything speaks by its approvals.")
+        typer.echo(
+            "Everything else shows cards by its approvals." if states else "Everything shows cards by its approvals."
+        )
         for title, rows in (("Waits for a second signature", waiting), ("Act", acts)):
             for row in rows:
                 typer.echo(f"{title}: {row['at']} {row['what']} by {row['by']}: {row['why']}")
@@ -306,7 +308,7 @@ def paused_now(url: str) -> list[str]:
 
 
 def released_now(url: str) -> Released:
-    """What may speak now, by the acts of the record; raises what `paused_now` raises."""
+    """What may show cards now, by the acts of the record; raises what `paused_now` raises."""
     return _read(url, _people()).current
 
 

@@ -68,7 +68,7 @@ def add(
     hook: Annotated[list[str] | None, typer.Option(help="Hook it may call, else all; again for more.")] = None,
     service: Annotated[list[str] | None, typer.Option(help="Service it may call, else all; again for more.")] = None,
     dialect: Annotated[str | None, typer.Option(help="standard, epic, oracle or sandbox.")] = None,
-    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it speaks.")] = None,
+    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it supports.")] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Origin whose browsers may call; again for more.")
     ] = None,
@@ -226,7 +226,7 @@ def _from_folder_of(file: Path, path: Path) -> str:
 
 
 def _say_rules_in_shadow() -> None:
-    """Names the rules that stop speaking when the server is started with a trust file."""
+    """Names the rules that show no more cards when the server is started with a trust file."""
     path = settings().rules_file
     try:
         said = read_rules_file(path) if path is not None else SiteRules()

@@ -13,7 +13,7 @@ Markdown = Literal["full", "basic", "plain"]
 """What a client draws of `detail`: GitHub's Markdown, bold and lists only, or no markup at all."""
 
 Version = Literal["1.0", "1.1", "2.0", "3.0-ballot", "3.0"]
-"""The version of CDS Hooks that a client speaks; 2.0 stands for 2.0.1, 1.1 for the ballot that became 2.0."""
+"""The version of CDS Hooks that a client supports; 2.0 stands for 2.0.1, 1.1 for the ballot that became 2.0."""
 
 MARKDOWN: tuple[Markdown, ...] = get_args(Markdown)
 VERSIONS: tuple[Version, ...] = get_args(Version)

@@ -76,7 +76,7 @@ def shape(card: Card, markdown: Markdown) -> Card:
 def topic_code(topic: str, findings: Iterable[tuple[str, str]]) -> str:
     """Letters and digits, at most 100: the same for the same advice, another for other advice.
 
-    Epic keeps an override by this code, so it names the service and the rules and bands that spoke: a
+    Epic keeps an override by this code, so it names the service and the rules and bands that are on the card: a
     contraindication is not hidden by the override of a milder advice, or of the same one at another step.
     """
     code = in_one_word(topic) + "And".join(sorted({in_one_word(f"{rule} {band}") for rule, band in findings}))

@@ -57,7 +57,7 @@ class ServedHere(Struct, frozen=True):
     release: Callable[[str], Release | None]
     waivers: Callable[[str], Sequence[Subject]]
     why_too_early: Callable[[str, str, str, datetime], str | None]
-    """Why a model in shadow should not speak yet: `monitor.versions.why_too_early`."""
+    """Why a model in shadow should not show cards yet: `monitor.versions.why_too_early`."""
 
 
 class ActDesk:

@@ -1,4 +1,4 @@
-"""What a card says about the patient as a whole: the finding that is compared with what was said before."""
+"""What a card says about the patient as a whole: the finding that is compared with what was shown before."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,9 +12,9 @@ from cards.extension import CardExtension, Factor, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 
 WORSE_SHARE: Final = 0.20
-"""A number that moved so much for the worse speaks again: KDIGO 2024 (2.1.3) says so of the eGFR."""
+"""A number that became worse by so much is shown again: KDIGO 2024 (2.1.3) says so of the eGFR."""
 WORSE_POINTS: Final = 0.05
-"""A model's risk that rose by so much speaks again: 5 points (responsible-ai.md 4.2)."""
+"""A model's risk that rose by so much is shown again: 5 points (responsible-ai.md 4.2)."""
 DRIVER_SHARE: Final = 0.15
 """From this share of all contributions on an input that raises the estimate is a driver: two marks on the card."""
 KNOWN_SHARE: Final = 0.05

@@ -1,8 +1,8 @@
-"""What may speak now: services and clients that are switched off, and the release state of rules, models and equations.
+"""What may show cards now: which services and clients are off, and the release state of rules, models and equations.
 
 Each change is an act: an event of the record, in its hash chain, read by every worker of every machine twice a second.
 Behind a trust file an act counts only with signatures of the site's people: one is enough to silence (off, shadow,
-retired), two people in two roles are needed to let something speak (on, canary, active).
+retired), two people in two roles are needed to let something show cards (on, canary, active).
 
 A call takes `current` once and uses it to its end, so that no answer mixes two states.
 """
@@ -115,7 +115,7 @@ class Rollback(Struct, frozen=True):
 
 
 class Released(Struct, frozen=True):
-    """What may speak, at one moment; never changed afterwards."""
+    """What may show cards, at one moment; never changed afterwards."""
 
     states: Mapping[Key, State] = field(default_factory=dict)
     versions: Mapping[Key, str] = field(default_factory=dict)
@@ -174,7 +174,7 @@ class Released(Struct, frozen=True):
         return Silence(name, reason, f"The {kind} {name} is {words} here: {found.why}.")
 
     def narrow(self, policy: SuppressionCheck, client: str, patient: str) -> SuppressionCheck:
-        """The policy, which also withholds the rules that may not speak or are paused."""
+        """The policy, which also withholds the rules that may show no cards or are paused."""
         if not any(kind == "rule" for kind, _ in (*self.states, *self.paused)):
             return policy
 
@@ -197,7 +197,7 @@ class Released(Struct, frozen=True):
         return shown, [pause.silence] * (len(cards) - len(shown))
 
     def without_withheld(self, cards: Sequence[Card], client: str, patient: str) -> tuple[list[Card], list[Silence]]:
-        """The cards of models and equations that may speak, and the reason against each of the others."""
+        """The cards of models and equations that may be shown, and the reason against each of the others."""
         shown: list[Card] = []
         silences: list[Silence] = []
         for card in cards:
@@ -213,7 +213,7 @@ class Released(Struct, frozen=True):
 
 
 def in_canary(state: State, client: str, patient: str) -> bool:
-    """Whether this patient is among those with whom a canary speaks: always the same ones, more with a larger share.
+    """Whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
 
     The key is the salt of the act, so that all workers and machines choose the same patients.
     """
@@ -232,7 +232,7 @@ class Releases:
         self._people = people
         self._versions = versions or {}
         self.current = Released(versions=self._versions)
-        """What may speak now; replaced as a whole."""
+        """What may show cards now; replaced as a whole."""
         self.refused: list[str] = []
         self.acts: list[Act] = []
         """The acts that count, in the order of the record."""
@@ -305,7 +305,7 @@ class Releases:
             _apply(act, states)
 
     def _counts(self, act: Act) -> bool:
-        """Whether the act takes effect: letting something speak waits for a second person in another role."""
+        """Whether the act takes effect: letting something show cards waits for a second person in another role."""
         if self._people is None or act.state in _QUIET:
             self._waiting = {key: one for key, one in self._waiting.items() if key[:2] != (act.kind, act.name)}
             return True
@@ -330,7 +330,7 @@ def _said(detail: str, kind: type[_Event]) -> _Event:
 
 
 def _take_back(rollback: Rollback, states: dict[Key, State]) -> None:
-    """To shadow, where it speaks by an act; what a person silenced meanwhile stays as it is."""
+    """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
     key = (rollback.kind, rollback.name)
     known = states.get(key)
     if known is not None and known.state in _SPEAKING:

@@ -1,4 +1,4 @@
-"""How often each medication rule spoke and how clinicians answered, counted from the decision record.
+"""How often each medication rule showed a card and how clinicians answered, counted from the decision record.
 
 What the rules would say: each order of a chart, put back to the moment it was written, against what was known then.
 
@@ -47,7 +47,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 class RuleCounts(Struct):
-    """One rule: how often it spoke or why it did not, and the answers to the cards that it stood on."""
+    """One rule: how often it was on a card or why it was not, and the answers to these cards."""
 
     rule: str
     spoke: int = 0

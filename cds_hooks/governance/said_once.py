@@ -1,7 +1,7 @@
 """Suppresses cards about a patient as a whole that were shown or answered lately.
 
 It holds for the patient and not for one user, because the fact is the patient's, and for one client: another one knows
-other people by the same id. What became worse speaks again. Everything is kept in memory, bounded, and comes from the
+other people by the same id. What became worse is shown again. Everything is kept in memory, bounded, and comes from the
 record: it is read at the start and every two seconds, so that all workers know it. At the start the newest 100,000
 decisions with cards are read (some 7 s, beside the calls); what was shown before them is shown once more.
 
@@ -13,7 +13,7 @@ decisions with cards are read (some 7 s, beside the calls); what was shown befor
   worklist.
 - A reminder (vaccines due, preventive services due, a test) is shown to a patient by one service in a day; the others
   go to the worklist.
-- At discharge one service speaks for a patient in a day, because several estimate who comes back.
+- At discharge one service shows a card for a patient in a day, because several estimate who comes back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -209,7 +209,7 @@ class SaidOnce:
         answer = self._answers.get(key)
         if answer is not None:
             days = self._days_of(answer, finding)
-            if now - answer.at <= days * _DAY_SECONDS and not _speaks_again(finding, answer):
+            if now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
                 return _resting(card, answer, days)
         shown = self._shown.get(key)
         if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
@@ -261,7 +261,7 @@ class SaidOnce:
         self._turns.forget()
 
 
-def _speaks_again(finding: PatientFinding, answer: _Said) -> bool:
+def _is_shown_again(finding: PatientFinding, answer: _Said) -> bool:
     """Whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)

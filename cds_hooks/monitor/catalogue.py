@@ -1,4 +1,4 @@
-"""Which rules of the catalogue never spoke in the days that a report looks at."""
+"""Which rules of the catalogue found nothing in the days that a report looks at."""
 
 import hashlib
 import sqlite3
@@ -14,7 +14,7 @@ from models_onnx.monitoring.figure import Figure, State
 from models_onnx.monitoring.judging import Compared
 
 FEWEST_CALLS: Final = 3_000
-"""Of a rule that spoke in none of so many calls it is known, with 95 % certainty, that it speaks in under 1 of 1,000.
+"""Of a rule that found nothing in so many calls it is known, with 95 % certainty, that it does in under 1 of 1,000.
 
 The "rule of three": Hanley and Lippman-Hand, JAMA 1983;249:1743.
 """
@@ -60,7 +60,7 @@ def _stamp() -> str:
 def never_spoke(compared: Sequence[Compared], catalogue: frozenset[str]) -> list[Figure]:
     """One figure for each client that calls a service of these rules: how many of them said nothing, in how many calls.
 
-    A rule whose finding was withheld did speak. Services in which no rule of the catalogue spoke are not counted.
+    A finding that was withheld counts. Services in which no rule of the catalogue found anything are not counted.
     """
     found = []
     for client in sorted({one.client for one in compared}):

@@ -1,7 +1,7 @@
 """Takes back what is being tried where a monitor finds something to act on: rules, models and equations in canary.
 
 A version of a model that answers in place of the one in use is taken back, too. It goes back to shadow, is computed and
-recorded as before, and needs the acts of people to speak again. An automatic rollback can only silence.
+recorded as before, and needs the acts of people to show cards again. An automatic rollback can only withhold cards.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

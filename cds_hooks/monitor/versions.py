@@ -114,7 +114,7 @@ def _count(found: Comparison, decision: str, groups: Iterable[str], version: _Be
 
 
 def why_too_early(url: str, sha256: str, since: str, now: datetime) -> str | None:
-    """Why a model that is in shadow since this ISO time should not speak yet, in a sentence; None where it may.
+    """Why a model that is in shadow since this ISO time should not show cards yet, in a sentence; None where it may.
 
     Raises:
         RecordUnavailable: The record cannot be read.

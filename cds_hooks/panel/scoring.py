@@ -1,4 +1,4 @@
-"""Scores charts as the services score them: every model that may speak here, every published equation, all features.
+"""Scores charts as the services do: every model that may show cards here, every published equation, all features.
 
 A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin. The models
 run over many charts at once, which gives the same bits.

@@ -142,7 +142,7 @@ class RecordedGovernance(Governance):
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
         self.tried: Mapping[str, bool] = {}
-        """Rules that are tried here: True speaks whatever the site says of it, False is switched off."""
+        """Rules that are tried here: True shows cards whatever the site says of it, False is switched off."""
 
     def recall(self, remembered: Remembered, day: date) -> None:
         """From now on memory and day are those of another decision."""

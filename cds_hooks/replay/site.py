@@ -103,7 +103,7 @@ def open_site(
 ) -> Site:
     """The site of these settings.
 
-    `tried` are rules that speak here whatever was approved, switched or released (True), or that are off (False).
+    `tried` are rules that show cards here whatever was approved, switched or released (True), or that are off (False).
 
     Raises:
         TrustFileError, RulesFileError, PeopleFileError, DeclarationError: One of its files cannot be used.
@@ -145,7 +145,7 @@ def open_site(
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:
-    """What may speak, as if nobody had ever released, stopped or paused these rules."""
+    """What may show cards, as if nobody had ever released, stopped or paused these rules."""
     others = {key: each for key, each in released.states.items() if key[0] != "rule" or key[1] not in rules}
     paused = {key: each for key, each in released.paused.items() if key[0] != "rule" or key[1] not in rules}
     return replace(released, states=others, paused=paused)

@@ -47,7 +47,7 @@ _EXAMPLES: Final = 5
 
 
 class RuleUse:
-    """How often each rule spoke, counted beside the calls and kept for five minutes."""
+    """How often each rule showed a card, counted beside the calls and kept for five minutes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -82,7 +82,7 @@ class RuleUse:
 
 
 def _examples(url: str) -> tuple[dict[str, list[str]], int]:
-    """The newest decisions in which each rule spoke, and how many decisions were looked at."""
+    """The newest decisions in which each rule showed a card, and how many decisions were looked at."""
     query = select(decisions.c.id, decisions.c.response).order_by(decisions.c.sequence.desc()).limit(MOST_CALLS)
     found: dict[str, list[str]] = {}
     rows = read_rows(url, query)
@@ -149,7 +149,7 @@ class Committee:
         )
 
     def rule(self, version: RuleVersion) -> RuleStanding:
-        """How a rule stands, and how often it spoke."""
+        """The state of a rule, and how often it showed a card."""
         self._use.refresh()
         rule, book = version.rule.id, self._approvals
         subject = rule_subject(rule, version.digest)
@@ -174,7 +174,7 @@ class Committee:
         return models_page(self._site, standings, self._approvals is not None)
 
     def rules(self, request: Request) -> str:
-        """The list of rules that the query leaves, those that spoke most first."""
+        """The list of rules that the query leaves, those with most cards first."""
         self._use.refresh()
         wanted = {name: request.query_params.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
         rows = [self._row(version) for version in all_rule_versions().values()]

@@ -1,6 +1,6 @@
 """Who is followed up early after discharge: what the services share, and the scores, which both of them ask first.
 
-`ESTIMATES` are asked in their order, and the first that can be worked out and is high speaks: HOSPITAL before LACE.
+`ESTIMATES` are asked in their order, and the first that can be worked out and is high is shown: HOSPITAL before LACE.
 Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
 """
 
@@ -56,7 +56,7 @@ FEATURES = features_of(HOSPITAL, LACE)
 
 
 class FollowUpScore(Struct, frozen=True):
-    """One way to tell who comes back: the equation, the words of its opening line, and from when on it speaks."""
+    """One score of who comes back: the equation, the words of its opening line, and from which score on it is shown."""
 
     equation: Equation
     opening: Callable[[EquationResult], str]

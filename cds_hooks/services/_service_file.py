@@ -78,7 +78,7 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def is_at_discharge(self) -> bool:
-        """Whether it speaks when a stay ends; otherwise it is for people who are not in hospital."""
+        """Whether it shows cards when a stay ends; otherwise it is for people who are not in hospital."""
         return self.hook == "encounter-discharge"
 
     def lines(self, path: Path) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """Genetic results and the drugs that the patient takes already: one card at patient-view.
 
-The rules of the family `genes` are evaluated over what is taken. A result of the last thirty days speaks about
+The rules of the family `genes` are evaluated over what is taken. A result of the last thirty days is shown with
 everything that it means for a drug. An older one was there when the drug was ordered, and may have been judged then,
-elsewhere or not at all: it speaks where it warns, until somebody answers.
+elsewhere or not at all: it is shown where it warns, until somebody answers.
 """
 
 from collections.abc import Iterator, Set

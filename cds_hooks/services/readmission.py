@@ -1,8 +1,8 @@
 """Whom to follow up early after a stay with diabetes: the 30-day readmission model at encounter-discharge.
 
 A patient gets one card with one figure: the scores of `discharge-follow-up`, which were tried elsewhere, come first,
-here too, and the model speaks where none of them does. So both services say the same where both would speak, and of a
-client that calls both one shows the card (`cds_hooks/governance/one_card.py`).
+here too, and the model is shown where none of them is. So both services say the same where both would show a card, and
+of a client that calls both one shows the card (`cds_hooks/governance/one_card.py`).
 
 What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and the admission
 type of the study have no equal in it (docs/models/README.md has what that costs).

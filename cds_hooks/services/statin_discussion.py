@@ -1,7 +1,7 @@
 """Who may benefit from talking about a statin: PREVENT-ASCVD at patient-view, where none is active.
 
 Bands: 2026 ACC/AHA multisociety dyslipidemia guideline, intermediate from 5 %, high from 10 % (PREVENT-ASCVD, ages 30
-to 79). It speaks from intermediate on.
+to 79). A card is shown from intermediate on.
 """
 
 from msgspec import Struct

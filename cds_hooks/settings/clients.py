@@ -1,4 +1,4 @@
-"""The settings of whoever calls: clients and what they speak, pages and who may read them, addresses to listen on."""
+"""The settings of whoever calls: clients and what they support, pages and who may read them, addresses to listen on."""
 
 from pathlib import Path
 from typing import Annotated, Literal

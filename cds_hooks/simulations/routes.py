@@ -144,7 +144,7 @@ class Simulations:
         return _page(body, status)
 
     def _with_default(self, chosen: tuple[str, str, str] | None, fields: Mapping[str, str]) -> Mapping[str, str]:
-        """The fields of the form; a rule that does not speak here is tried speaking, where nothing else was asked."""
+        """The fields of the form; a rule that is not shown here is tried shown, where nothing else was asked."""
         if chosen is None or chosen[0] != "rule" or "change" in fields:
             return fields
         return {**fields, "change": "off" if self._speaks(chosen[1]) else "speaks"}

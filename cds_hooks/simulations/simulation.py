@@ -32,7 +32,7 @@ class Simulation(Struct, frozen=True):
     def change_words(self) -> str:
         """What is changed, in words: "switched off"."""
         return {
-            "speaks": "it speaks",
+            "speaks": "it shows its cards",
             "off": "switched off",
             "version": f"version {self.value}",
             "share": f"cards for {self.value} in 100 patients",

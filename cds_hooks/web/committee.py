@@ -85,7 +85,7 @@ class ModelStanding(Struct, frozen=True):
 
 
 class Counted(Struct, frozen=True):
-    """How often a rule spoke among the newest calls, and how it was answered; None of it where it never came up."""
+    """How often a rule showed a card among the newest calls, and how it was answered; zeros where it was never met."""
 
     spoke: int
     shadow: int
@@ -164,7 +164,7 @@ def approvals_page(
 def rules_page(
     site: Site, rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
 ) -> str:
-    """The rules that a filter leaves, with how often they speak; fifty of them from the row that `start` names."""
+    """The rules that a filter leaves, with the number of their cards; fifty from the row that `start` names."""
     said = wanted.get("start", "")
     asked = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
     start = min(asked, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
@@ -188,5 +188,5 @@ def rules_page(
 
 ROWS_ON_A_PAGE = 50
 
-KINDS = {"": "All", "speaks": "Speaks", "shadow": "In shadow", "off": "Switched off"}
+KINDS = {"": "All", "speaks": "Shows cards", "shadow": "In shadow", "off": "Switched off"}
 """The states by which the list of rules is filtered."""

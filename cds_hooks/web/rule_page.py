@@ -74,16 +74,16 @@ def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool
 
 
 def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> str:
-    """Whether the rule speaks at this site, and who has approved it."""
+    """Whether the rule shows cards at this site, and who has approved it."""
     switches = site.switches.get(version.rule.id, ())
     approval = site.approvals.get(version.rule.id)
     if any(each.off and not each.clients and not each.units for each in switches):
         return "switched off"
     if approval is not None and approval.digest == version.digest:
-        said = f"speaks; approved by {approval.by} ({approval.role}) on {approval.on}"
+        said = f"shows cards; approved by {approval.by} ({approval.role}) on {approval.on}"
         said += f": {approval.note}" if approval.note else ""
     elif not needs_approval:
-        said = "speaks, as every rule does in the development profile; not approved"
+        said = "shows cards, as every rule does in the development profile; not approved"
     else:
         said = "in shadow: judged and counted, not shown, because this version is not approved"
     return f"{said}; partly switched off" if switches else said

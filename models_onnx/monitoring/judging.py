@@ -253,7 +253,7 @@ class Compared:
         )
 
     def _rules(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
-        """Rules that speak in most calls, and rules that spoke before and do not any more."""
+        """Rules that fire in most calls, and rules that fired before and do not now."""
         spoke = [rule for rule, times in before.rules.items() if rule not in now.rules and before.calls]
         for rule in sorted(spoke):
             expected = before.rules[rule] / before.calls * now.calls

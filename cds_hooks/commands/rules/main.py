@@ -46,7 +46,7 @@ def list_(
     file: RulesFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the rules: sources, how they were checked, when they were reviewed, and whether they may speak here.
+    """List the rules: sources, how they were checked, when they were reviewed, and whether they show cards here.
 
     Example: cds-hooks rules list --family renal
     """
@@ -123,7 +123,7 @@ def approve(
     ] = None,
     file: RulesFile = None,
 ) -> None:
-    """Let a version of a rule speak at this site. It is written into the rules file, with the date.
+    """Let a version of a rule show its cards at this site. It is written into the rules file, with the date.
 
     With --all-reviewed every version that a list names is approved in one act; a list that is wrong in one line changes
     nothing.
@@ -151,7 +151,7 @@ def approve(
         with _said_in_a_sentence():
             approvals = read_review(all_reviewed, name, role, on)
             write_approvals(path, approvals)
-        typer.echo(f"{path}: {len(approvals)} rules may speak, approved by {name} ({role}) on {on}.")
+        typer.echo(f"{path}: {len(approvals)} rules may show cards, approved by {name} ({role}) on {on}.")
         return
     if rule is None or version is None:
         typer.echo("Name a RULE and its --version, or a list with --all-reviewed.", err=True)
@@ -160,7 +160,7 @@ def approve(
     approval = Approval(rule, version, name, role, on, note)
     with _said_in_a_sentence():
         write_approvals(path, [approval])
-    typer.echo(f"{path}: {rule} may speak in version {version}, approved by {name} ({role}) on {approval.on}.")
+    typer.echo(f"{path}: {rule} may show cards in version {version}, approved by {name} ({role}) on {approval.on}.")
 
 
 @app.command()
@@ -185,7 +185,7 @@ def stats(
         typer.echo("No decision in the record is about a medication rule.")
         return
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("rule", "spoke", "shadow", "off", "answered before", "accepted", "overridden", "reasons"):
+    for column in ("rule", "cards", "shadow", "off", "answered before", "accepted", "overridden", "reasons"):
         table.add_column(column, justify="left" if column in ("rule", "reasons") else "right", overflow="fold")
     for each in counts:
         reasons = ", ".join(f"{reason} {number}" for reason, number in each.reasons.most_common(3))

@@ -1,4 +1,4 @@
-"""Acts that change what may speak: whose signature counts, which state follows which, and who is in a canary."""
+"""Acts that change what may show cards: whose signature counts, which state follows which, and who is in a canary."""
 
 import json
 import sqlite3

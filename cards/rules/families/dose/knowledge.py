@@ -3,7 +3,7 @@
 `limits.csv` holds maximum doses by form, age, condition and setting; an empty cell does not narrow the row. `is_firm`
 "no": the source gives a target or a usual dose, and what goes over it is information only. `labelled_from` is the age
 in years under which the source says that the drug is not for children. `plausibility.csv` holds FDA's recommended
-maximum in mg a day at 60 kg; `left_out` says why a row does not speak. `sources.csv` holds the documents.
+maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
 import csv
