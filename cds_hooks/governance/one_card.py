@@ -94,7 +94,7 @@ class Turns:
     async def _of_kind(self, caller: Caller, kind: str) -> Turn | None:
         key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
         turn = self._turns.get(key)
-        if turn is not None and now - turn.at <= _DAYS[kind] * _DAY_SECONDS:
+        if turn is not None and 0 <= now - turn.at <= _DAYS[kind] * _DAY_SECONDS:
             is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
             return None if is_again else turn
         reserved = self._reserved.get(key)
@@ -112,7 +112,7 @@ class Turns:
             for kind in kinds_of(finding):
                 key = (caller.client, caller.patient, kind)
                 known = self._turns.get(key)
-                if known is None or at - known.at > _DAYS[kind] * _DAY_SECONDS:
+                if known is None or at - known.at > _DAYS[kind] * _DAY_SECONDS or known.at > self._now():
                     self._turns.pop(key, None)  # so that it stands at the end
                     self._turns[key] = Turn(caller.service, at)
                 if len(self._turns) > _MOST:

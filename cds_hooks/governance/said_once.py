@@ -176,7 +176,7 @@ class SaidOnce:
         key = (client, patient, finding.about)
         with self._writing:
             known = self._answers.get(key)
-            if known is None or known.at <= at:
+            if known is None or known.at <= at or known.at > self._now():
                 _keep(self._answers, key, _Said(at, how, finding))
 
     def read(self, url: str, also: Callable[[Any, SentCard], None] = lambda _row, _sent: None) -> None:
@@ -209,13 +209,14 @@ class SaidOnce:
         answer = self._answers.get(key)
         if answer is not None:
             days = self._days_of(answer, finding)
-            if now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
+            if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
                 return _resting(card, answer, days)
         shown = self._shown.get(key)
         if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
             return None
         since, until = self._rest_period(finding)
-        rests = since * _DAY_SECONDS < now - shown.at <= until * _DAY_SECONDS
+        elapsed = now - shown.at
+        rests = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
         return _resting(card, shown, until) if rests else None
 
     def _days_of(self, answer: _Said, finding: PatientFinding) -> float:
@@ -242,7 +243,8 @@ class SaidOnce:
             key = (caller.client, caller.patient, finding.about)
             with self._writing:
                 known = self._shown.get(key)
-                is_over = known is not None and at - known.at > self._rest_period(finding)[1] * _DAY_SECONDS
+                longest = self._rest_period(finding)[1] * _DAY_SECONDS
+                is_over = known is not None and (at - known.at > longest or known.at > self._now())
                 if finding.once and known is not None and not is_over:
                     finding = msgspec.structs.replace(finding, parts=finding.parts | known.finding.parts)
                 if known is None or is_over or finding.is_worse_than(known.finding):

@@ -185,6 +185,21 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only() -> None:
     asyncio.run(story())
 
 
+def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right() -> None:
+    async def story() -> None:
+        now = [1_800_000_000.0]
+        turns = Turns(lambda: now[0])
+        first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
+        other = Caller("ehr", "p1", "statin-discussion", "patient-view")
+        turns.take(first, ASKS, now[0] + 300 * 86_400)
+        assert await turns.of_another(other, ASKS) is None
+        turns.take(other, ASKS, now[0])
+        now[0] += 60
+        assert await turns.of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
+
+    asyncio.run(story())
+
+
 def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
     async def story() -> None:
         one, other = WorkerClaims(record_in(tmp_path)), WorkerClaims(record_in(tmp_path))

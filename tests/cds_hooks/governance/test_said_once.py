@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from cards.card import Card, Indicator, Source
+from cards.compose.high_alert import NOT_COVERED
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cds_hooks.governance import Caller, said_once, said_rows
 from cds_hooks.governance.said_once import SaidOnce
@@ -172,6 +173,32 @@ def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
     assert not _shown(memory, _card(0.13))
     clock.now += 0.2 * DAY
     assert _shown(memory, _card(0.13))
+
+
+def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
+            (card,) = (await _call(calls)).json()["cards"]
+            await _override(calls, card["uuid"], "a-reason-of-the-site")
+            assert (await _call(calls)).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (card,) = (await _call(calls)).json()["cards"]
+            await _override(calls, card["uuid"], "wrong-time-workflow")
+            assert (await _call(calls)).json()["cards"] == [], "the answer of now takes the place of the other one"
+
+    asyncio.run(story())
+
+
+def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    once = _with(CardExtension(output=NOT_COVERED))
+    clock.now += 300 * DAY
+    assert _shown(memory, once)
+    clock.now -= 300 * DAY
+    assert _shown(memory, once)
+    clock.now += DAY
+    assert not _shown(memory, once)
 
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
