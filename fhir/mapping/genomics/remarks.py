@@ -1,8 +1,8 @@
 """Takes advice out of a report's text: "Poor metabolizer. Consider an alternative." says "Poor metabolizer".
 
-Only a whole part after the result is taken out, and only where it does nothing but say what to do with a drug or what
-to expect of it. A part that names a phenotype, an allele or another gene, or that leaves something open ("confirm",
-"amended", "not excluded"), stays, and with it the text is not understood.
+Only a whole part after the result is taken out, and only where it does nothing but say what to do with a drug, what to
+expect of it, or how the test was made. A part that names a phenotype, an allele or another gene, or that leaves
+something open ("confirm", "amended", "not excluded"), stays, and with it the text is not understood.
 """
 
 import re
@@ -12,11 +12,18 @@ from fhir.mapping.genomics.words import genes_named
 from fhir.terminology.late_pattern import late_pattern
 
 _BRACKETS: Final = late_pattern(r"\s*\((?P<inside>[^()]{5,})\)")
-_BETWEEN: Final = late_pattern(r"\s*[\r\n]+\s*|\s*[;:]\s+|(?<=[A-Za-z0-9)*])[.,]\s+|\s[-–—]\s|\s+and (?=should\b)")
+_BETWEEN: Final = late_pattern(
+    r"\s*[\r\n]+\s*|\s*[;:]\s+|(?<=[A-Za-z0-9)*])[.,]\s+|\s[-–—]\s|\s+(?:and )?(?=should\b|due to (?:gene )?dup)"
+)
+_METHOD: Final = late_pattern(
+    r"(?<=[A-Za-z0-9)*])[.;,]\s+(?:method(?:ology)?|assay|platform)(?: used)?: (?P<method>[\w -]{2,40})(?:\.|$)",
+    re.IGNORECASE,
+)
 _ADVICE: Final = late_pattern(
     r"(?:(?:please|strongly|patients?|should|must|to)\s+)*"
     r"(?:consider|avoid|use|do not (?:use|prescribe|give|start|initiate)|not receive|select|choose|switch|prescribe"
     r"|prefer|reduce|decrease|increase|lower|start|initiate|begin|monitor|titrate|discontinue|stop|follow|see|refer to"
+    r"|tested by|analy[sz]ed by|performed (?:at|by)"
     r"|per|according to|recommend(?:ed|ation|ations)?|alternative|an alternative|another|dose (?:reduction|adjustment)"
     r"|drastic(?:ally)?|standard (?:dos|starting dos)\w*|usual dos\w*"
     r"|action required|actionable|contraindicated|no (?:change|action|dose adjustment)"
@@ -31,6 +38,12 @@ _EXPECTED: Final = late_pattern(
     r"\b(?:risk (?:of|for)|effect|effects|response|formation|exposure|efficacy|activation|clearance|concentrations?"
     r"|levels?|toxicity|conversion)\b.*",
     re.IGNORECASE | re.DOTALL,
+)
+# How many copies of the gene work: adds nothing to a phenotype, but to alleles ("*1/*2, duplication").
+_COPIES: Final = late_pattern(
+    r"(?:with |due to )?(?:(?:\d|no|zero|one|two|three|multiple) (?:functional|active) (?:gene )?(?:copies|alleles)"
+    r"|(?:gene )?copy number:? ?\d|\d copies|(?:gene )?duplication)(?: (?:detected|present))?",
+    re.IGNORECASE,
 )
 # These deny or leave open nothing about the result.
 _HARMLESS: Final = late_pattern(
@@ -51,18 +64,24 @@ _TELLS: Final = late_pattern(
 
 
 def without_advice(text: str) -> str:
-    """The text without the parts that only advise about a drug; the text itself where it has none.
+    """The text without the parts that only advise about a drug or tell of the method; the text itself without any.
 
     >>> without_advice("Poor metabolizer, consider alternative"), without_advice("If poor metabolizer, confirm")
     ('Poor metabolizer', 'If poor metabolizer, confirm')
     """
-    said = _BRACKETS.sub(lambda found: "" if _is_advice(found["inside"]) else found[0], text.strip())
+    whole, text = text, _METHOD.sub(lambda found: found[0] if _TELLS.search(found["method"]) else "", text)
+    has_alleles = "*" in text or ">" in text
+
+    def is_beside(part: str) -> bool:
+        return _is_advice(part) or (not has_alleles and _COPIES.fullmatch(part.strip(" .")) is not None)
+
+    said = _BRACKETS.sub(lambda found: "" if is_beside(found["inside"]) else found[0], text.strip())
     parts = [one.strip() for one in _BETWEEN.split(said)]
-    kept = [parts[0], *(one for one in parts[1:] if one and not _is_advice(one))]
+    kept = [parts[0], *(one for one in parts[1:] if one and not is_beside(one))]
     if len(kept) == len(parts):
         return said
     # "Poor metabolizers: avoid clopidogrel" tells of no patient.
-    return text if re.search(r"metaboli[sz]ers\b", kept[0], re.IGNORECASE) else "; ".join(kept)
+    return whole if re.search(r"metaboli[sz]ers\b", kept[0], re.IGNORECASE) else "; ".join(kept)
 
 
 def _is_advice(part: str) -> bool:

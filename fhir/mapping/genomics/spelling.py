@@ -25,16 +25,21 @@ _SIGNS: Final = (
     (late_pattern(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
 )
 _LAYOUT: Final = (
+    # The mark of a footnote: "Poor metabolizer*", "PM^1".
+    (late_pattern(r"(?<=[a-z])\s*(?:\*+|\^\d|[†‡#]|\[\d\])$", re.IGNORECASE), ""),
     # HL7 v2 and tables: "CYP2C19^*2/*2", "*2/*2 | PM", "*2/*2 = PM", "poor_metabolizer", "PoorMetabolizer".
     (late_pattern(r"\^"), " "),
     (late_pattern(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
     (late_pattern(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
-    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted)\b)", re.IGNORECASE), "; "),
+    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE), "; "),
     (late_pattern(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
     # Words beside a result that add nothing to it.
     (late_pattern(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
                 re.IGNORECASE), ""),
     (late_pattern(r"\b(?:carrier|detected)\s*(?=\(?(?:hetero|homo)zyg)", re.IGNORECASE), ""),
+    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) (?:variant|mutant|mutation)\b", re.IGNORECASE),
+     r"\g<zygosity>"),
+    (late_pattern(r"^(?P<star>\*\d+[A-Z]?)\s*\(?(?:two|2) copies\)?$", re.IGNORECASE), r"\g<star>/\g<star>"),
     (late_pattern(r"\b(?P<zygosity>hetero|homo)zygote\b", re.IGNORECASE), r"\g<zygosity>zygous"),
     (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) for the\b", re.IGNORECASE), r"\g<zygosity> for"),
     (late_pattern(r"(?P<star>\*\d+[A-Z]?) alleles?\b"), r"\g<star>"),

@@ -45,6 +45,7 @@ _OWN_WORDS = {
     "deficient detected": "deficient",
     "deficient present": "deficient",
     "mhs": "malignant hyperthermia susceptibility",
+    "mh susceptibility": "malignant hyperthermia susceptibility",
     "mh susceptible": "malignant hyperthermia susceptibility",
     "malignant hyperthermia susceptible": "malignant hyperthermia susceptibility",
     "uncertain": "uncertain susceptibility",

@@ -92,6 +92,12 @@ from fhir.mapping.genomics.words import genes_named, hla_named
         ("CYP2C19", "Poor metabolizer\nConsider an alternative per CPIC guideline", "Poor Metabolizer"),
         ("CYP2C19", "Normal metabolizer. Use label recommended dosage.", "Normal Metabolizer"),
         ("SLCO1B1", "Poor function - increased risk of myopathy", "Poor Function"),
+        ("CYP2C19", "CYP2C19: Poor Metabolizer. Genotype *2/*2. Methodology: PCR.", "Poor Metabolizer"),
+        ("CYP2C19", "Poor metabolizer (0 functional alleles)", "Poor Metabolizer"),
+        ("CYP2C19", "poor metabolizer*", "Poor Metabolizer"),
+        ("CYP2C19", "*2/*2 homozygous variant", "Poor Metabolizer"),
+        ("CYP2C19", "*2 (two copies)", "Poor Metabolizer"),
+        ("RYR1", "MH susceptibility", "Malignant Hyperthermia Susceptibility"),
     ],
 )
 def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
@@ -131,6 +137,8 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
         ("CYP2C19", "Poor metabolizer, consider repeat"),
         ("CYP2C19", "Poor metabolizer, avoid clopidogrel until confirmed"),
         ("CYP2C19", "Poor metabolizers: avoid clopidogrel"),
+        ("CYP2D6", "*1/*2, gene duplication"),
+        ("CYP2D6", "*1/*2 (3 copies)"),
         ("CYP2C19", "If poor metabolizer, consider alternative"),
         ("CYP2C19", "Normal metabolizer; consider poor metabolizer because of omeprazole"),
         ("CYP2C19", "Poor metabolizer; see amended report"),
