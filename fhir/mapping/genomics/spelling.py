@@ -31,7 +31,8 @@ _LAYOUT: Final = (
     (late_pattern(r"\^"), " "),
     (late_pattern(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
     (late_pattern(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
-    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE), "; "),
+    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE),
+     "; "),
     (late_pattern(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
     # Words beside a result that add nothing to it.
     (late_pattern(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
