@@ -312,9 +312,10 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
             lines.append(_words(procedure.code))
     for encounter in record.encounters:
         concepts = encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType)
-        for concept in concepts:
+        places = (each.location.display for each in encounter.location if each.location is not None)
+        for line in (*map(_words, concepts), *(f" {place}" for place in places if place)):
             things.append(encounter)
-            lines.append(_words(concept))
+            lines.append(line)
     return _ThingsDone(things, lines, _searchable(_BETWEEN_LINES.join(dict.fromkeys(lines))))
 
 

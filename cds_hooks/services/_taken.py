@@ -1,11 +1,16 @@
-"""What a patient takes already, as orders that the rules can be asked about."""
+"""What a patient takes already, as orders that the rules can be asked about, and what the patient does not want."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from typing import Any
 
 from cards.rules.patient.orders import DraftOrder
+from cards.text import plain
 from cds_hooks.protocol.repair import OriginalOrders, repair_resource
+from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.identity import identify
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, MedicationStatement
 
@@ -33,3 +38,40 @@ def taken_medications(
                 contained=order.contained,
             )
         yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
+
+
+_DECLINED = re.compile(r"\b(?:declin|refus)\w*|\bdoes not want\b", re.IGNORECASE)
+_DECLINED_DAYS = 365.0
+_VALID = frozenset({"active", "completed"})
+
+
+def declined(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:
+    """Where the chart of the last year says that a medicine of these classes is not to be given; None for nowhere.
+
+    An order with `doNotPerform`, or a problem in words ("Statin declined") in which `called` finds the medicine.
+    """
+    for order in record.medication_requests:
+        if order.doNotPerform is True and order.status in _VALID and _is_of_last_year(order.authoredOn, record):
+            identity = identify(order, record.medications)
+            if identity.classes & classes:
+                return (
+                    f"An order not to give {plain(identity.name, 40)} is on the chart (MedicationRequest/{order.id})."
+                )
+    for problem in record.conditions:
+        words = problem.code.words if problem.code is not None else ""
+        if _DECLINED.search(words) is None or called.search(words) is None:
+            continue
+        time = condition_time(problem, record)
+        if condition_status(problem, record.as_of_epoch) != "past" and _is_recent(time, record):
+            return f"{plain(words, 60)} is on record (Condition/{problem.id})."
+    return None
+
+
+def _is_of_last_year(text: str | None, record: PatientRecord) -> bool:
+    return _is_recent(parse_time(text) if text else None, record)
+
+
+def _is_recent(time: FhirTime | None, record: PatientRecord) -> bool:
+    return time is None or (
+        not time.is_after(record.as_of_epoch) and time.age_days(record.as_of_epoch) <= _DECLINED_DAYS
+    )

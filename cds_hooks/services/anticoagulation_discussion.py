@@ -28,6 +28,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._taken import declined
 from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
@@ -47,6 +48,7 @@ _VERY_LOW: Final = (("hemoglobin", "Haemoglobin", 8.0, "g/dL"), ("platelets", "P
 """Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
 _STOPPED_DAYS: Final = 365.0
 _BY_MOUTH: Final = frozenset({"vka", "doac"})
+_CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
 # CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
 _CLOSED: Final = (
     *(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269")),
@@ -162,6 +164,9 @@ async def decide(call: ServiceInput) -> Advice:
         )
     if (taken is not None and taken.value) or find_condition_group(record, "anticoagulant_long_term") is not None:
         return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
+    unwanted = declined(record, _BY_MOUTH, _CALLED) if rhythm is not None else None
+    if unwanted is not None:
+        return no_card(EQUATION.id, "declined", unwanted)
     charted = inputs_from_record(EQUATION, record, vector=vector)
     if rhythm is not None and rhythm.doubt:
         text = (

@@ -4,6 +4,8 @@ Bands: 2026 ACC/AHA multisociety dyslipidemia guideline, intermediate from 5 %, 
 to 79). A card is shown from intermediate on.
 """
 
+import re
+
 from msgspec import Struct
 
 from cards.card import TOPICS
@@ -25,6 +27,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._taken import declined
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.medications.active import active_medications
@@ -37,6 +40,7 @@ EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
 TALK = "Shared decision: statin for primary prevention"
+_STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
 _SPOKEN = frozenset({"intermediate", "high"})
 _ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
 _SEVERE_LDL = 190.0
@@ -79,6 +83,9 @@ async def decide(call: ServiceInput) -> Advice:
     if find_condition_group(record, "dialysis") is not None:
         text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
         return no_card(EQUATION.id, "contraindicated", text)
+    unwanted = declined(record, _STATIN, _CALLED)
+    if unwanted is not None:
+        return no_card(EQUATION.id, "declined", unwanted)
     if _takes_pcsk9(record):
         return no_card(EQUATION.id, "already-done", "A PCSK9 inhibitor is active.")
     charted = inputs_from_record(EQUATION, record)

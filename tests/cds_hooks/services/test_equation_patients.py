@@ -15,6 +15,7 @@ from tests.cds_hooks.services.equation_calls import (
     answer,
     condition,
     only_card,
+    order,
     reasons,
     resources,
     service_request,
@@ -354,3 +355,39 @@ def test_an_earlier_stay_without_an_end_does_not_swallow_this_one(server_here: s
     earlier = visit_of("going-home", "Inpatient stay", "finished", 200)
     earlier["class"] = {"code": "IMP"}
     assert only_card(answer(server_here, *HOME, added("encounters", earlier)))
+
+
+@pytest.mark.parametrize(
+    ("pair", "drug", "code", "words"),
+    [
+        (STATIN, "atorvastatin", "83367", "Statin declined"),
+        (AF, "apixaban", "1364430", "Patient refuses anticoagulation"),
+    ],
+    ids=["statin", "anticoagulant"],
+)
+def test_what_is_declined_is_not_discussed(
+    server_here: str, pair: tuple[str, str], drug: str, code: str, words: str
+) -> None:
+    unwanted = {**order(pair[1], code, drug), "doNotPerform": True}
+    assert reasons(answer(server_here, *pair, added("medications", unwanted))) == ["declined"]
+    long_ago = {**unwanted, "authoredOn": ago(400)}
+    assert only_card(answer(server_here, *pair, added("medications", long_ago)))
+    listed = worded(pair[1], words)
+    assert reasons(answer(server_here, *pair, added("conditions", listed))) == ["declined"]
+    other = worded(pair[1], "Influenza vaccine declined")
+    assert only_card(answer(server_here, *pair, added("conditions", other)))
+
+
+def test_ast_of_a_haemolysed_sample_is_not_used(server_here: str) -> None:
+    def haemolysed(resource: dict[str, Any]) -> None:
+        resource["note"] = [{"text": "Specimen hemolyzed"}]
+
+    silent = answer(server_here, *LIVER, changed("Observation", haemolysed, "1920-8"))
+    assert "is from a haemolysed sample" in said(silent)
+    assert silent.json()["cards"] == [] or "FIB-4 for liver fibrosis cannot" in silent.json()["cards"][0]["summary"]
+
+
+def test_the_place_of_a_visit_says_who_saw_the_patient(server_here: str) -> None:
+    place = [{"location": {"display": "Nephrology Clinic, 2nd floor"}}]
+    visit = visit_of("ckd-uacr", "Office visit", "finished", 10, location=place)
+    assert reasons(answer(server_here, *KIDNEY, added("encounters", visit))) == ["already-done"]
