@@ -32,6 +32,8 @@ from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.medications.active import active_medications
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition
+from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
@@ -41,6 +43,11 @@ FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
 TALK = "Shared decision: statin for primary prevention"
 _STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
+_HARM = re.compile(
+    r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
+    r"|(?:intoleran\w+|adverse \w+|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
+    re.IGNORECASE,
+)
 _SPOKEN = frozenset({"intermediate", "high"})
 _ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
 _SEVERE_LDL = 190.0
@@ -72,7 +79,7 @@ async def decide(call: ServiceInput) -> Advice:
     allergy = allergy_to_class(record, "statin")
     if allergy is not None:
         return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
-    if find_condition_group(record, "statin_intolerance") is not None:
+    if find_condition_group(record, "statin_intolerance") is not None or any(map(_harmed, record.conditions)):
         return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
     if find_condition_group(record, "rhabdomyolysis") is not None:
         return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
@@ -103,6 +110,13 @@ async def decide(call: ServiceInput) -> Advice:
     if indication is not None and not advice.cards:
         return advise_by_guideline(call, _indication_content(call, indication))
     return advice
+
+
+def _harmed(problem: Condition) -> bool:
+    """Whether its words say that a statin was not tolerated: many charts have it under Z78.9, which says nothing."""
+    words = problem.code.words if problem.code is not None else ""
+    said = _HARM.search(words)
+    return said is not None and is_of_patient(words, said.start())
 
 
 class Indication(Struct, frozen=True):

@@ -391,3 +391,26 @@ def test_the_place_of_a_visit_says_who_saw_the_patient(server_here: str) -> None
     place = [{"location": {"display": "Nephrology Clinic, 2nd floor"}}]
     visit = visit_of("ckd-uacr", "Office visit", "finished", 10, location=place)
     assert reasons(answer(server_here, *KIDNEY, added("encounters", visit))) == ["already-done"]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_harm"),
+    [
+        ("Statin intolerance", True),
+        ("Statin-induced myopathy", True),
+        ("Intolerance to atorvastatin", True),
+        ("Myalgia due to statin", True),
+        ("No statin intolerance", False),
+        ("Family history of statin intolerance", False),
+        ("Myalgia", False),
+    ],
+)
+def test_harm_by_a_statin_may_be_in_words_under_a_code_that_says_nothing(
+    server_here: str, words: str, is_harm: bool
+) -> None:
+    problem = condition("diabetes-no-statin", "Z78.9")
+    problem["code"]["text"] = words
+    answered = answer(server_here, *STATIN, added("conditions", problem))
+    assert (not answered.json()["cards"]) is is_harm
+    if is_harm:
+        assert reasons(answered) == ["contraindicated"]
