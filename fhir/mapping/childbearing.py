@@ -13,11 +13,12 @@ from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CONTRACEPTIVE_WORDS, CONTRACEPTIVES, PregnancyMeaning, pregnancy_meaning
+from fhir.terminology.late_pattern import late_pattern
 
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
-_SWALLOWED = re.compile(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
-_IN_WORDS = re.compile(
+_SWALLOWED = late_pattern(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
+_IN_WORDS = late_pattern(
     "|".join(
         (
             r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
@@ -28,7 +29,7 @@ _IN_WORDS = re.compile(
 )
 
 # The table: "no hysterectomy, no sterilisation"; charts say it in words as often as by a code.
-_INFERTILE_IN_WORDS = re.compile(
+_INFERTILE_IN_WORDS = late_pattern(
     r"hysterectomy|tubal (?:ligation|occlusion)|\bsterili[sz]ation|bilateral (?:salpingectomy|oophorectomy)"
     r"|\b(?:post-?)?menopaus",
     re.IGNORECASE,

@@ -17,6 +17,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.late_pattern import late_pattern
 
 
 class MrSafety(Enum):
@@ -44,7 +45,7 @@ class _Kind(Struct, frozen=True):
 
 
 def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str) -> _Kind:
-    return _Kind(name, frozenset(snomed), icd10, re.compile(words, re.IGNORECASE))
+    return _Kind(name, frozenset(snomed), icd10, late_pattern(words, re.IGNORECASE))
 
 
 _KINDS = (
@@ -67,14 +68,16 @@ _KINDS = (
         r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump",
     ),
 )
-_NOT_IMPLANTED = re.compile(
+_NOT_IMPLANTED = late_pattern(
     r"\bexternal|wearable|\btemporary|transcutaneous|explant|\binsulin\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b",
     re.IGNORECASE,
 )
-_UNSAFE = re.compile(
+_UNSAFE = late_pattern(
     r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE
 )
-_SAFE = re.compile(r"\b(?:mri?|magnetic resonance)[ -]?(?:conditional|safe|compatible)\b|\bC10604[56]\b", re.IGNORECASE)
+_SAFE = late_pattern(
+    r"\b(?:mri?|magnetic resonance)[ -]?(?:conditional|safe|compatible)\b|\bC10604[56]\b", re.IGNORECASE
+)
 
 
 def implants(record: PatientRecord) -> tuple[Implant, ...]:

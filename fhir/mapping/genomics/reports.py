@@ -27,14 +27,15 @@ from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.late_pattern import late_pattern
 
 # G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx). Malignant hyperthermia: ICD-10-CM T88.3,
 # SNOMED CT 405501007; who had it is susceptible (label of succinylcholine, contraindications).
 _DIAGNOSES = (
-    ("G6PD", ("D550", "D75A"), (), "Deficient", re.compile(
+    ("G6PD", ("D550", "D75A"), (), "Deficient", late_pattern(
         r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)",
         re.IGNORECASE)),
-    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", re.compile(
+    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", late_pattern(
         r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)", re.IGNORECASE)),
 )  # fmt: skip
 
@@ -196,7 +197,7 @@ _WHOLE = frozenset({"final", "amended", "corrected", "appended"})
 _NOT_YET = frozenset({"partial", "preliminary"})
 _NEVER = frozenset({"entered-in-error", "cancelled"})
 # Beside a statement these leave open whether it is one about this patient.
-_DOUBTFUL = re.compile(
+_DOUBTFUL = late_pattern(
     r"\b(?:not|no|never|cannot|unable|pending|unconfirmed|repeat\w*|if|could|may|might|possible|suspected|rule[sd]? out"
     r"|history of|reference|example|normally|typically)\b",
     re.IGNORECASE,

@@ -18,10 +18,11 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
 
-_SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
+_SLOW = late_pattern(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
 
-_FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
+_FLUSH = late_pattern(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
 
 
 def is_slow(medication: MedicationIdentity) -> bool:

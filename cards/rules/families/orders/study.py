@@ -16,9 +16,10 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.stays import is_in_intensive_care
 from fhir.mapping.studies import STUDY_CODES, Study, read_study
 from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.late_pattern import late_pattern
 
 _T = TypeVar("_T")
-_EMERGENCIES = re.compile(
+_EMERGENCIES = late_pattern(
     r"\bstroke\b|dissect|embol|\bstat\b|\bemergen|\btrauma|\bpe\b|\bctpa\b|pulmonary (?:angio|art)|ruptur"
     r"|\bshock\b",
     re.IGNORECASE,
@@ -26,7 +27,7 @@ _EMERGENCIES = re.compile(
 
 
 # "no fever", "denies trauma", "family history of cancer". A comma ends what a denial reaches: the next may be so.
-_DENIED = re.compile(
+_DENIED = late_pattern(
     r"\b(?:no|not|never|denie[sd]|denying|without|negative|absence|family|fhx?|mother|father|brother|sister)\b[^.;,]*$",
     re.IGNORECASE,
 )
