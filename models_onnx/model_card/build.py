@@ -67,8 +67,10 @@ def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Wor
 def _read(place: Path, name: str) -> Words:
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as problem:
+        raise CardIncomplete(f"{place}, line {problem.lineno}: this is not valid JSON ({problem.msg})") from problem
     except ValueError as problem:
-        raise CardIncomplete(f"{name} is not JSON: {problem}") from problem
+        raise CardIncomplete(f"{place} is not valid JSON: {problem}") from problem
     if not isinstance(found, dict):
         raise CardIncomplete(f"{name} holds no object")
     if strange := _unknown_names(found):

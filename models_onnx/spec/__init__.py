@@ -134,7 +134,9 @@ class ModelSpec:
             text = f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features"
             raise DeclarationError(text, strange[0])
         if len(known) != len(self.inputs):
-            raise DeclarationError(f"{self.id}: an input is declared twice")
+            names = [item.name for item in self.inputs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DeclarationError(f"{self.id}: the input {twice} is declared twice", twice)
         groups = {member for group in self.required_groups for member in group.members}
         named = {
             *self.always_required,
@@ -145,6 +147,10 @@ class ModelSpec:
         }
         if unknown := sorted(named - known):
             raise DeclarationError(f"{self.id}: {', '.join(unknown)} is named but is not an input", unknown[0])
+        if never := [group for group in self.required_groups if group.at_least > len(group.members)]:
+            one = never[0]
+            said = f"{self.id}: group {one.name} wants {one.at_least} of {len(one.members)} inputs: nobody gets a score"
+            raise DeclarationError(said, one.name)
         if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
             keys = ", ".join(strange)
             text = f"{self.id}: exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv"
@@ -153,11 +159,13 @@ class ModelSpec:
             raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
         if self.decision_role not in DECISION_ROLES:
             roles = ", ".join(DECISION_ROLES)
-            raise DeclarationError(f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}")
+            said = f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}"
+            raise DeclarationError(said, "decision_role")
         if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
-            raise DeclarationError(f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}")
+            said = f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}"
+            raise DeclarationError(said, "capacities")
         if leaked := sorted(known & set(self.never_inputs)):
-            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
+            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one", leaked[0])
         if self.age_percentiles and not self.age_bands:
             said = f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
             raise DeclarationError(said, "age_percentiles")
@@ -167,10 +175,12 @@ class ModelSpec:
         if self.standardise_by is not None and self.standardise_by not in self.subgroups:
             raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:
-            raise DeclarationError(f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1")
+            raise DeclarationError(
+                f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
+            )
         if self.capacity not in self.capacities:
             raise DeclarationError(
-                f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}"
+                f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
             )
 
     def _know_the_estimator(self) -> None:

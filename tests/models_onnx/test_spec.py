@@ -7,7 +7,7 @@ import pytest
 
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.spec import InputSpec, find_specs, get_spec
+from models_onnx.spec import InputSpec, RequiredGroup, find_specs, get_spec
 
 
 def test_a_model_is_found_by_its_file() -> None:
@@ -46,6 +46,10 @@ def test_the_default_capacity_must_be_one_of_the_capacities() -> None:
         ({"decision_role": "replaces"}, "'replaces' is not one of informs, augments"),
         ({"inputs": (replace(SPEC.inputs[0], rises=2), *SPEC.inputs[1:])}, "rises of age_years"),
         ({"capacities": (0.1, 0.9)}, r"capacities \[0.9\] are not above 0 and at most 0.5"),
+        (
+            {"required_groups": (RequiredGroup("pair", "a pair", ("age_years", "sex_male"), 3),)},
+            "pair wants 3 of 2 inputs",
+        ),
         ({"standardise_by": "ward"}, "no subgroup axis 'ward'"),
         ({"alerts_per_event": 1.0}, "alerts_per_event"),
     ],

@@ -191,6 +191,9 @@ def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
 def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     needed = {item.name for item in spec.inputs if item.name not in spec.derived} | {spec.key, spec.patient_column}
     report.add("missing-column", "error", "columns", "the model needs it", sorted(needed - set(rows.columns)))
+    if spec.outcome.column not in rows:
+        text = "the outcome is not there: rows can be scored without it, but no model is trained on them"
+        report.add("missing-outcome", "warning", "columns", text, [spec.outcome.column])
     for name, of in spec.derived.items():
         try:
             of(rows.head(1))

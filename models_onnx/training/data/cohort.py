@@ -76,13 +76,14 @@ class Cohort:
 
 
 def read_table(spec: ModelSpec, data_folder: Path) -> Table:
-    """The table the specification names, from `<data_folder>/tabular`; TrainingRefused where it is not there."""
+    """The table that the specification names, from `tabular` in the folder or the folder; TrainingRefused without."""
     path = data_folder / "tabular" / spec.table
     if not path.is_file():
         path = data_folder / spec.table
     if not path.is_file():
         raise TrainingRefused(
-            f"{spec.table} is not in {data_folder / 'tabular'}; give the data folder with --data or CDS_DATA_DIR"
+            f"{spec.table} is neither in {data_folder} nor in {data_folder / 'tabular'}; give the data folder with "
+            "--data or CDS_DATA_DIR"
         )
     return Table(spec.table, hashlib.sha256(path.read_bytes()).hexdigest(), read_rows(spec, path))
 

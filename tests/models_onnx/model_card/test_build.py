@@ -80,8 +80,8 @@ def test_what_is_still_to_do_is_named_by_its_place(manifest: Manifest) -> None:
 def test_words_beside_a_declaration_of_ones_own_come_first(tmp_path: Path) -> None:
     (tmp_path / "mine.card.json").write_text('{"attributes": {"details.funding": "A grant."}, "product": {}}')
     assert card_words("mine", tmp_path)["attributes"]["details.funding"] == "A grant."
-    (tmp_path / "mine.card.json").write_text("{")
-    with pytest.raises(CardIncomplete, match="not JSON"):
+    (tmp_path / "mine.card.json").write_text('{\n"attributes"')
+    with pytest.raises(CardIncomplete, match=r"mine\.card\.json, line 2: this is not valid JSON"):
         card_words("mine", tmp_path)
 
 

@@ -37,6 +37,11 @@ def test_a_table_as_it_should_be_has_no_error(rows: pd.DataFrame, tmp_path: Path
     assert "look-ahead-column" in {each.kind for each in report.findings}
 
 
+def test_a_table_without_the_outcome_can_be_scored_and_not_trained_on(rows: pd.DataFrame, tmp_path: Path) -> None:
+    report = checked(rows.drop(columns=SPEC.outcome.column), tmp_path)
+    assert ("missing-outcome", "warning") in {(each.kind, each.severity) for each in report.findings}
+
+
 LIMITS = {
     "albumin_g_dl": (3.0, 5.0),
     "alp_u_l": (20, 200),
