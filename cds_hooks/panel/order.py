@@ -63,8 +63,9 @@ class Order:
 
     def number_of(self, patient: str) -> int | None:
         """The number of the patient with this id; None for one who is not in the Patient files."""
-        digest = _digest(patient)
-        place = int(np.searchsorted(self._digests, digest))
+        # With an int below 2**63 all digests would become floats, each time, of which only 53 bits are compared.
+        digest = np.uint64(_digest(patient))
+        place = int(self._digests.searchsorted(digest))
         if place < len(self._digests) and self._digests[place] == digest:
             return int(self._numbers[place])
         return None

@@ -28,6 +28,7 @@ from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import (
     FeaturesWhenAsked,
+    NoValue,
     features_of,
     inputs_from_features,
     refused_at_once,
@@ -238,7 +239,7 @@ def _equations(
             else None
         )
         for output in equation.outputs:
-            no = refused.get(output.id)
+            no: NoValue | EquationRefused | None = refused.get(output.id)
             if no is None and charted is not None:
                 try:
                     result = charted.calculate(output.id)

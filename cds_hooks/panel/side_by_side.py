@@ -112,12 +112,17 @@ class _Chart:
         """The chart with the Medications that its orders name."""
         if not self.patient_id:
             raise OutOfOrder
-        needs_lines = any(chunk.resources is None or chunk.is_changed for chunk, *_ in self.runs)
-        if not needs_lines:
-            found = [(key, chunk.resources[start:end]) for chunk, start, end, key in self.runs]  # type: ignore[index]
+        found: list[tuple[str, list[Any]]] = []
+        used = 0
+        for chunk, start, end, key in self.runs:
+            if chunk.resources is None or chunk.is_changed:
+                break
+            found.append((key, chunk.resources[start:end]))
+            used += end - start
+        else:
             products = _products(found, medications) if medications else []
             if products is not None:
-                tally.used += sum([end - start for _, start, end, _ in self.runs])
+                tally.used += used
                 return ChartResources(self.patient_id, [*found, ("", products)] if products else found)
         lines: list[bytes] = []
         for chunk, start, end, _ in self.runs:

@@ -390,7 +390,11 @@ def _distinct_facts(resources: list[Any]) -> Iterable[Any]:
 
 def _is_verified(resource: Any) -> bool:
     stated = resource.verificationStatus
-    return stated is None or _NEVER_VERIFICATION.isdisjoint([coding.code for coding in stated.coding])
+    if stated is not None:
+        for coding in stated.coding:
+            if coding.code in _NEVER_VERIFICATION:
+                return False
+    return True
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
@@ -399,8 +403,11 @@ def _with_code_of_words(condition: Condition) -> Condition:
     An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
     """
     concept = condition.code
-    if concept is None or any(_is_read(coding) for coding in concept.coding):
+    if concept is None:
         return condition
+    for coding in concept.coding:
+        if _is_read(coding):
+            return condition
     code = code_of_words(concept.words)
     if code is None:
         return condition

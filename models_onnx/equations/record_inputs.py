@@ -15,7 +15,15 @@ from fhir.record.record import PatientRecord
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult, calculate
 from models_onnx.equations.declaration import Equation, EquationInput
-from models_onnx.errors import EquationRefused
+from models_onnx.errors import EquationRefused, Reason
+
+
+class NoValue(Struct, frozen=True):
+    """Why an equation gives no value for somebody; `EquationRefused` says the same as an exception."""
+
+    reason: Reason
+    text: str
+    inputs: tuple[str, ...] = ()
 
 
 class RecordInputs(Struct, frozen=True):
@@ -30,7 +38,7 @@ class RecordInputs(Struct, frozen=True):
     evidence: Mapping[str, FeatureValue]
     missing: Mapping[str, Missing]
     not_found: tuple[EquationInput, ...]
-    excluded: EquationRefused | None
+    excluded: NoValue | None
     vector: FeatureVector | None = None
     """Everything that was read for it, as the record of a decision keeps it."""
 
@@ -40,7 +48,6 @@ class RecordInputs(Struct, frozen=True):
         A missing input is refused with the reason the record gives: not recorded, too old, not usable.
         """
         if self.excluded is not None:
-            # A new one: an exception that is raised keeps the frames with the whole record, and this one is kept.
             raise EquationRefused(self.excluded.reason, self.excluded.text, self.excluded.inputs)
         wanted = self.equation.output(output).id
         for item in self.equation.inputs:
@@ -142,20 +149,20 @@ class FeaturesWhenAsked(dict[str | None, FeatureValue | Missing | None]):
 
 def refused_at_once(
     equation: Equation, features: FeaturesWhenAsked, site: Mapping[str, Value] | None = None
-) -> dict[str, EquationRefused]:
-    """The outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, with its refusal.
+) -> dict[str, NoValue]:
+    """The outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
 
     Nothing more is read than what decides it.
     """
     excluded = _excluded(equation, features.__getitem__)
     if excluded is not None:
         return {output.id: excluded for output in equation.outputs}
-    refused: dict[str, EquationRefused] = {}
+    refused: dict[str, NoValue] = {}
     for output, needed in equation.read_for.items():
         for item in needed:
             known = features[item.feature]
             if type(known) is Missing and (site is None or item.name not in site):
-                refused[output] = EquationRefused("input-missing", f"{equation.title}: {known.text}", (item.name,))
+                refused[output] = NoValue("input-missing", f"{equation.title}: {known.text}", (item.name,))
                 break
     return refused
 
@@ -192,20 +199,20 @@ def _value(item: EquationInput, known: FeatureValue) -> Value:
     return bool(known.value) if item.kind == "yes-no" else known.value
 
 
-def _excluded(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> EquationRefused | None:
+def _excluded(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> NoValue | None:
     for exclusion in equation.exclusions:
         for name in exclusion.features:
             known = read(name)
             if type(known) is Missing:
                 text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {known.text}"
-                return EquationRefused("excluded", text, (name,))
+                return NoValue("excluded", text, (name,))
             if type(known) is FeatureValue and known.value:
                 text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
-                return EquationRefused("excluded", text, (name,))
+                return NoValue("excluded", text, (name,))
     return _not_for(equation, read)
 
 
-def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> EquationRefused | None:
+def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> NoValue | None:
     if not equation.only_with:
         return None
     for name in equation.only_with:
@@ -214,4 +221,4 @@ def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | 
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
-    return EquationRefused("outside-population", text, equation.only_with)
+    return NoValue("outside-population", text, equation.only_with)

@@ -8,9 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from csv import writer
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -169,13 +167,16 @@ def _numbers(columns: Sequence[Any]) -> list[str]:
 
 def write_fields(rows: Sequence[Sequence[Any]]) -> bytes:
     """Lines of CSV (RFC 4180); nothing where there is no value."""
-    written = StringIO()
-    writer(written, lineterminator="\n").writerows(rows)
-    text = written.getvalue()
-    # The writer of Python 3.11 quotes no carriage return, and does quote the empty field of a single column.
-    if "\r" in text or (rows and len(rows[0]) == 1):
-        text = "".join(",".join(map(_field, row)) + "\n" for row in rows)
-    return text.encode()
+    columns = [_fields(column) for column in zip(*rows, strict=True)]
+    return ("\n".join(map(",".join, zip(*columns, strict=True))) + "\n").encode() if columns else b""
+
+
+def _fields(column: tuple[Any, ...]) -> list[str]:
+    """The fields of a column; of texts, which are few different ones, each different one is made once."""
+    if set(map(type, column)) == {str}:
+        fields = {text: _field(text) for text in set(column)}
+        return [fields[text] for text in column]
+    return ["" if value is None else repr(value) if type(value) is float else _field(value) for value in column]
 
 
 def _field(value: Any) -> str:

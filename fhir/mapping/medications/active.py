@@ -79,6 +79,8 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
     identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
     for request in record.medication_requests:
+        if request.status is not None and request.status not in _ON_REQUEST:
+            continue  # most of them: their dates are not read
         written = parse_time(request.authoredOn) if request.authoredOn else None
         if _is_active(request, written, record) and _is_order(request) and _goes_on(request, written, record):
             source = f"MedicationRequest/{request.id}"
@@ -113,7 +115,7 @@ def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
 
 def _replaced(record: PatientRecord) -> frozenset[str]:
     """Orders that a later order names as the one before it."""
-    later = (one for one in record.medication_requests if one.priorPrescription is not None)
+    later = [one for one in record.medication_requests if one.priorPrescription is not None]
     return frozenset(
         relative_reference(one.priorPrescription.reference)
         for one in later

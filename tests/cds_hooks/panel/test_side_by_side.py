@@ -219,6 +219,16 @@ def test_a_run_goes_on_in_the_way_in_which_it_was_begun(
             assert sorted(map(tuple, csv.reader(file))) == whole
 
 
+def test_patients_whose_digests_are_close_are_told_apart(in_order: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some of millions are: floats of 53 bits would not tell them apart."""
+    digests: dict[str, int] = {}
+    monkeypatch.setattr(order, "_digest", lambda patient: digests.setdefault(patient, 2**62 + len(digests)))
+    found = order_of(files_of(in_order), Wanted.of(questions_about((), Settings()).needs))
+    assert found is not None
+    assert [found.number_of(patient) for patient in digests] == list(range(len(list_samples())))
+    assert found.number_of("nobody") is None
+
+
 def test_any_part_of_the_patients_can_be_read_by_itself(in_order: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As each of several processes does; every resource is read by one of them."""
     monkeypatch.setattr(pieces, "PIECE_BYTES", 9_000)
