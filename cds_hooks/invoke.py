@@ -35,6 +35,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision
 from cds_hooks.tracing import CallTrace
 from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
+from fhir.record.datatypes import forget_times
 from fhir.record.kept_facts import keep_facts, record_of_facts
 from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.opting_out import SystemAndCode
@@ -75,6 +76,7 @@ async def invoke(
         late = CallTimedOut(f"No answer within {components.settings.call_seconds:g} seconds: no advice is given.")
         await _commit(refused(call, late, Silence("call", "timed-out", late.text)), components)
         raise late from error
+    forget_times()
     call.stages.end("encode")
 
     await _commit(answer.decision, components)

@@ -220,7 +220,7 @@ class _Worker:
         return [self(batch) for batch in _batches(charts)], tally
 
     def __call__(self, charts: Batch) -> Done:
-        forget_times()  # those of other patients hardly come again, and are scattered over the memory of their charts
+        forget_times()
         job, flags = self.job, self.asked.opt_out_flags
         records = [read_chart(each, job.as_of, job.as_it_stood, flags) for each in charts]
         if self.job.content == "features":
