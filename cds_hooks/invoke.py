@@ -76,7 +76,8 @@ async def invoke(
         late = CallTimedOut(f"No answer within {components.settings.call_seconds:g} seconds: no advice is given.")
         await _commit(refused(call, late, Silence("call", "timed-out", late.text)), components)
         raise late from error
-    forget_times()
+    finally:
+        forget_times()
     call.stages.end("encode")
 
     await _commit(answer.decision, components)
