@@ -101,7 +101,7 @@ def parse_time(text: str) -> FhirTime | None:
 def forget_times() -> None:
     """Empties the memory of `parse_time`, when a call or some charts are done with: few times come again in others.
 
-    What would stay lies scattered over the memory of the next charts, which costs a tenth of a call of 683 KB.
+    What would stay lies scattered over the memory of the next charts, which costs a twentieth of a call of 683 KB.
     """
     CACHES["dates and times"].clear()
 
