@@ -16,6 +16,7 @@ decisions with cards are read (some 7 s, beside the calls); what was shown befor
 - At discharge one service shows a card for a patient in a day, because several estimate who comes back.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
@@ -67,6 +68,9 @@ _LONGEST_DAYS: Final = 365
 _FORGET_SECONDS: Final = 3_600.0
 _MOST: Final = 100_000
 """So many findings of each kind are remembered; beyond it the oldest are forgotten, and are shown once more."""
+
+_OWN_DECISIONS: Final = 20_000
+"""So many decisions of this process are known by their id, so that their content is not read back from the record."""
 
 _LONGEST_ID: Final = 200
 """Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
@@ -126,6 +130,7 @@ class SaidOnce:
         self._shown: dict[_Key, _Said] = {}
         self._answered_rows = AnsweredRows(_LONGEST_DAYS)
         self._shown_rows = ShownRows(max(TEST_DAYS, rest_days))
+        self._own: OrderedDict[str, None] = OrderedDict()
         self._writing = Lock()
         self._forgot_at = now()
 
@@ -166,7 +171,9 @@ class SaidOnce:
         if chosen.cards:
             found = chosen.findings
             self._take_shown(caller, [found[card.uuid] for card in chosen.cards if card.uuid in found], as_of)
-            self._shown_rows.is_own(decision_id)
+            self._own[decision_id] = None
+            if len(self._own) > _OWN_DECISIONS:
+                self._own.popitem(last=False)
 
     def remember(self, client: str, patient: str, hook: str, sent: SentCard, how: str, at: float) -> None:
         """Takes an answer ("accepted" or the code of the override) to a card that was sent."""
@@ -196,7 +203,7 @@ class SaidOnce:
 
         `also` is given each decision that showed cards, too.
         """
-        for each in self._shown_rows.read(url):
+        for each in self._shown_rows.read(url, self._own):
             also(each)
             caller = Caller(each.client, each.patient, each.service, each.hook)
             found = [patient_finding(card.said, caller.hook) for card in each.cards]

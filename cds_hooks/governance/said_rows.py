@@ -1,7 +1,6 @@
 """Reads from the record which findings were shown and answered: at the start all that still count, later new ones."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from time import time
 from typing import Any, Final
@@ -20,7 +19,6 @@ _ROWS_AT_ONCE: Final = 500
 _OVERLAP: Final = 64
 """PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
 _RESPONSES_AT_ONCE: Final = 50
-_OWN_DECISIONS: Final = 20_000
 MOST_AT_START: Final = 100_000
 """So many decisions with cards, the newest, are read at the start: each takes some 70 µs of processor time."""
 
@@ -167,7 +165,7 @@ class ShownDecision(Struct, frozen=True):
 
 
 class ShownRows:
-    """The decisions that showed cards, oldest first, without this process's own.
+    """The decisions that showed cards, oldest first.
 
     Those of orders are among them: one of their cards is shown once for a patient, that a drug is not covered.
     """
@@ -177,16 +175,12 @@ class ShownRows:
         self._days = days
         self._most_at_start = most_at_start
         self._cursor = _Cursor()
-        self._own: OrderedDict[str, None] = OrderedDict()
 
-    def is_own(self, decision_id: str) -> None:
-        """This process remembers the decision already: its content is not read again."""
-        self._own[decision_id] = None
-        if len(self._own) > _OWN_DECISIONS:
-            self._own.popitem(last=False)
+    def read(self, url: str, own: Collection[str] = ()) -> Iterator[ShownDecision]:
+        """The new ones; RecordUnavailable where the record cannot be read.
 
-    def read(self, url: str) -> Iterator[ShownDecision]:
-        """The new ones; RecordUnavailable where the record cannot be read."""
+        `own` are the ids of decisions that this process remembers already: their content is not read.
+        """
         top = read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0
         if self._cursor.newest is None:
             oldest = _sequence_before(url, int((time() - self._days * _DAY_SECONDS) * 1e6), top)
@@ -196,7 +190,7 @@ class ShownRows:
         after = self._cursor.after
         while heads := read_rows(url, self._heads(after, top)):
             new = self._cursor.unseen(head.sequence for head in heads)
-            wanted = [head.id for head in heads if head.sequence in new and head.id not in self._own]
+            wanted = [head.id for head in heads if head.sequence in new and head.id not in own]
             yield from _shown(url, wanted)
             after = heads[-1].sequence
         self._cursor.move_to(top)
