@@ -66,6 +66,7 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
             f"{name}: the unit of its time is not known; declare per_year (365.25 for days, 12 for months, 1 for years)"
         )
     times = [year * per_year for year in horizons]
+    _refuse_beyond_study(model, results, name, max(times), per_year)
     if kind == "PHReg":
         own = CoxModel.from_statsmodels(results, tuple(times), times[-1])
         return _in_years(own.coefficients, list(own.hazards.values()), horizons, results.model.exog_names)
@@ -75,6 +76,21 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
         hazards = [float(model.cum_baseline_hazard_(time)) for time in times]
         return _in_years(model.coef_, hazards, horizons, getattr(model, "feature_names_in_", None))
     raise CompileRefused(f"{name} is not compiled; CoxPHSurvivalAnalysis is, with alpha for a ridge penalty")
+
+
+def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, per_year: float) -> None:
+    """Refuses a horizon after the last time of the study: the hazard up to then would be taken for the whole of it."""
+    if name == "CoxPHFitter":
+        longest = float(np.max(model.durations))
+    elif name == "CoxPHSurvivalAnalysis":
+        longest = float(np.max(model.cum_baseline_hazard_.x))
+    else:
+        longest = float(np.max(results.model.endog))
+    if horizon > longest * (1.0 + 1e-9):
+        raise CompileRefused(
+            f"{name}: its people were followed for at most {longest:g}, and the horizon is {horizon:g} of the same unit "
+            f"({per_year:g} in a year): declare another per_year or a shorter horizon"
+        )
 
 
 def _in_years(coefficients: Any, hazards: Sequence[float], horizons: Sequence[float], names: Any) -> CoxModel:

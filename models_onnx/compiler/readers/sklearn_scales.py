@@ -61,7 +61,7 @@ def _ranks(quantiles: Array, references: Array, normal: bool) -> Curve:
     for k, value in enumerate(values[:-1]):
         if count[k] > 1:
             pieces.append((value, 0.5 * (references[first[k]] + references[last[k]]), 0.0, value))
-        begins = float(np.nextafter(np.float32(value), np.float32(np.inf))) if count[k] > 1 else value
+        begins = _behind(value) if count[k] > 1 else value
         slope = (references[first[k + 1]] - references[last[k]]) / (values[k + 1] - value)
         pieces.append((begins, references[last[k]], slope, value))
     lowest, highest = values[0], values[-1]
@@ -75,6 +75,12 @@ def _ranks(quantiles: Array, references: Array, normal: bool) -> Curve:
     origins = [0.0, *(origin for *_, origin in inner), 0.0]
     breaks = [*(begins for begins, *_ in inner), highest]
     return Curve(np.array(breaks, float), np.array(origins, float), np.array(table, float))
+
+
+def _behind(value: float) -> float:
+    """The next value that an input can have; inputs are float32, and only what is imputed can be another float64."""
+    nearest = np.float32(value)
+    return float(np.nextafter(nearest, np.float32(np.inf)) if nearest == value else np.nextafter(value, np.inf))
 
 
 def _ends(pieces: list[tuple[float, float, float, float]], place: int) -> float:

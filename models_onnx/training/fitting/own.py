@@ -181,6 +181,9 @@ def _called(module: str, function: str, folder: str) -> Any:
     # code of whoever runs the command, as the declaration itself is
     before = list(sys.path)
     sys.path.insert(0, folder)
+    if module.startswith("_") and Path(folder, f"{module}.py").is_file():
+        sys.modules.pop(module, None)  # that of another folder, which has the same name
+        importlib.invalidate_caches()
     try:
         found = getattr(importlib.import_module(module), function)()
     except (ImportError, AttributeError) as problem:

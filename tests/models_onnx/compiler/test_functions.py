@@ -98,6 +98,16 @@ def test_a_quantile_transform_is_exact_also_at_repeated_values_and_beyond_both_e
     agrees(fitted, cohort, rows.astype(np.float32).astype(float))
 
 
+@pytest.mark.parametrize("output", ["uniform", "normal"])
+def test_a_quantile_transform_is_exact_at_repeated_values_that_no_float32_holds(output: str) -> None:
+    cohort, y = people(low=1.0)
+    cohort["crp"] = cohort["crp"].round() / 88.4  # umol/L as mg/dL
+    own = QuantileTransformer(n_quantiles=50, output_distribution=output, random_state=0)
+    fitted = regression(SimpleImputer(strategy="median"), own).fit(cohort, y)
+    seen = cohort.astype(np.float32).astype(float)
+    agrees(fitted, seen, seen)
+
+
 def test_a_spline_of_a_logarithm_and_of_a_quantile_are_exact() -> None:
     cohort, y = people()
     steps = ColumnTransformer(

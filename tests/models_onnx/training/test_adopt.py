@@ -31,6 +31,8 @@ from models_onnx.compiler import compile_model
 from models_onnx.compiler.readers.regressions import regression_of
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.registry import load_model
+from models_onnx.spec import Fitted
+from models_onnx.training.fitting.own import load
 from models_onnx.training.template import write_template
 from tests.models_onnx.compiler.people import says
 from tests.models_onnx.training.test_template import complete, toy_table
@@ -357,6 +359,8 @@ def test_a_cox_model_of_another_library_gives_its_risk_at_the_horizon(family: st
         expected = np.array([1 - curve(24.0) for curve in fitted.predict_survival_function(rows)])
     with pytest.raises(CompileRefused, match="unit of its time"):
         regression_of(fitted, (2.0,))
+    with pytest.raises(CompileRefused, match="followed for at most 49, and the horizon is 60 of the same unit"):
+        regression_of(fitted, (2.0, 5.0), 12.0)
     told = says(compile_model(regression_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
     assert np.abs(told["probability"] - expected).max() < 1e-6
 
@@ -374,3 +378,11 @@ def test_a_function_of_a_file_beside_the_declaration_returns_the_fitted_model(
     )
     fitted = LogisticRegression(max_iter=1000).fit(X.fillna(1.5), y)
     same(adopted(run, tmp_path, "_fit_toy:model"), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
+
+
+def test_the_functions_of_two_folders_are_two_functions_though_their_files_have_one_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "_fit_same.py").write_text(f"def model():\n    return {number}\n")
+    sources = [Fitted("_fit_same:model", trained_on="x", folder=tmp_path / str(number)) for number in (1, 2, 1)]
+    assert [load(source) for source in sources] == [1, 2, 1]
