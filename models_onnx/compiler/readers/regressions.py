@@ -88,7 +88,7 @@ def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, pe
         longest = float(np.max(results.model.endog))
     if horizon > longest * (1.0 + 1e-9):
         raise CompileRefused(
-            f"{name}: its people were followed for at most {longest:g}, and the horizon is {horizon:g} of the same unit "
+            f"{name}: its people were followed for at most {longest:g}, and the horizon is {horizon:g} in its unit "
             f"({per_year:g} in a year): declare another per_year or a shorter horizon"
         )
 

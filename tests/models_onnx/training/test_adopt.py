@@ -359,7 +359,7 @@ def test_a_cox_model_of_another_library_gives_its_risk_at_the_horizon(family: st
         expected = np.array([1 - curve(24.0) for curve in fitted.predict_survival_function(rows)])
     with pytest.raises(CompileRefused, match="unit of its time"):
         regression_of(fitted, (2.0,))
-    with pytest.raises(CompileRefused, match="followed for at most 49, and the horizon is 60 of the same unit"):
+    with pytest.raises(CompileRefused, match="followed for at most 49, and the horizon is 60 in its unit"):
         regression_of(fitted, (2.0, 5.0), 12.0)
     told = says(compile_model(regression_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
     assert np.abs(told["probability"] - expected).max() < 1e-6
