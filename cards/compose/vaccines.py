@@ -3,6 +3,7 @@
 A suggestion is a draft order for a dose; the whole forecast goes with it as a FHIR resource.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
@@ -101,6 +102,8 @@ def _criterion(name: str, day: date) -> Json:
 CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
 # A forecast from dated doses is no estimate.
 _OVERRIDE_REASONS = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
+# A reference to another document of CDC within a contraindication.
+_SEE = re.compile(r"\s*[(\[]See [^)\]]*[)\]]")
 _LINES = 6
 _ORDERS = 4
 _SUMMARY_NAMES = 4
@@ -196,8 +199,8 @@ def _detail(found: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -
     if found.to_discuss:
         names = ", ".join(item.label for item in found.to_discuss)
         lines.append(f"- To decide together with the patient (shared decision): {names}.")
-    lines += [_forbidden_line(item) for item in found.forbidden]
-    lines += [f"- Check first: {_observed([item])}. {escape(text, 160)}" for item, text in found.to_check]
+    lines += _forbidden_lines(found.forbidden)
+    lines += [f"- Check first: {_observed([item])}. {escape(_SEE.sub('', text), 160)}" for item, text in found.to_check]
     lines += ["", _basis(charted)]
     if found.seasons_over:
         seasons = ", ".join(f"{group} (to {end})" for group, end in found.seasons_over)
@@ -251,7 +254,9 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
     same = forecast.earliest == forecast.recommended
     dates = f"recommended{' and earliest' if same else ''} {forecast.recommended}"
-    return f"{state} ({dates}{'' if same or forecast.earliest is None else f', earliest {forecast.earliest}'})"
+    last = item.last_day(as_of)
+    limit = f", not after {last}" if last is not None else ""
+    return f"{state} ({dates}{'' if same or forecast.earliest is None else f', earliest {forecast.earliest}'}){limit}"
 
 
 def _whatever_before(item: DueVaccine) -> str:
@@ -295,9 +300,14 @@ def _since(item: PatientObservation) -> str:
     return f" ({item.since})" if item.since is not None else ""
 
 
-def _forbidden_line(item: ForbiddenVaccine) -> str:
-    reason = f" ({_observed(item.against)})" if item.against else ""
-    return f"- Contraindicated: {item.group}{reason}."
+def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
+    """One line for the vaccine groups that the same entries of the chart forbid."""
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        reason = f" ({_observed(item.against)})" if item.against else ""
+        groups.setdefault(reason, []).append(item.group)
+    for reason, names in groups.items():
+        yield f"- Contraindicated: {', '.join(names)}{reason}."
 
 
 def _basis(charted: ChartedPerson) -> str:

@@ -64,6 +64,8 @@ _SHARED_DECISION = "shared clinical decision"
 # A release that begins a season without an end (COVID-19) is of that year.
 _SEASON = Period(years=1)
 ADULT = Period(years=19)
+# A dose that cannot be given later than in so many days is named with its last day (rotavirus: CDC's maximum age).
+_ENDS_SOON_DAYS = 60
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 # CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose; Tdap or Td from 7 years.
 _TETANUS_BOOSTER = Period(years=10)
@@ -114,6 +116,11 @@ class DueVaccine(Struct, frozen=True):
         """The days of the doses that count, earliest first."""
         days = {item.dose.given for item in self.evaluations if item.status is DoseStatus.VALID}
         return tuple(sorted(days))
+
+    def last_day(self, as_of: date) -> date | None:
+        """The last day on which the dose may be given, by CDC's maximum age, where that day is near."""
+        days = [day for candidate in self.forecast.best if (day := candidate.forecast.latest) is not None]
+        return min(days) if days and (min(days) - as_of).days <= _ENDS_SOON_DAYS else None
 
     def is_catch_up(self, person: Person, as_of: date) -> bool:
         """Whether an adult should have had it as a child, before the chart began perhaps.
@@ -167,7 +174,8 @@ def vaccines_due(
 ) -> VaccinesDue:
     """Evaluate and forecast every vaccine group, and sort the answers; `ordered` are groups with an open order.
 
-    For a child the longest due comes first, for an adult what came due last. What an adult should have had as a child
+    What soon cannot be given any more comes first; then for a child the longest due, for an adult what came due last.
+    What an adult should have had as a child
     and has no dose of stands apart: first the immunization registry is asked.
     """
     forecasts = assess(charted.person, as_of, knowledge)
@@ -186,6 +194,7 @@ def vaccines_due(
             into.setdefault(forecast.group, _due(forecast, charted, as_of, knowledge))
     is_adult = not charted.person.within_ages(as_of, None, ADULT)
     needed = sorted(found.values(), key=_recommended, reverse=is_adult)
+    needed.sort(key=lambda item: item.last_day(as_of) or date.max)
     open_ones = [item for item in needed if item.forecast.group not in ordered]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
     return VaccinesDue(

@@ -98,6 +98,26 @@ def test_a_history_of_intussusception_forbids_rotavirus_though_it_is_over(as_of:
     assert "Order Rotavirus dose 1" not in [one.label for one in card.suggestions]
 
 
+def test_a_dose_that_soon_cannot_be_given_any_more_comes_first_with_its_last_day(as_of: datetime) -> None:
+    # CDC: the first dose of rotavirus vaccine before 15 weeks of age.
+    card = card_of(as_of, "2026-09-08", *doses("08", "2026-09-08"))
+    assert card.summary.startswith("6 vaccines are due: Rotavirus (dose 1), HepB (dose 2)")
+    assert "**Rotavirus, dose 1**: due (recommended 2026-11-08, earliest 2026-10-20), not after 2026-12-21." in (
+        card.detail or ""
+    )
+    assert [one.label for one in card.suggestions if one.is_recommended] == ["Order Rotavirus dose 1"]
+    too_old = card_of(as_of, "2026-08-07", *doses("08", "2026-08-07"))
+    assert "Rotavirus" not in too_old.summary + (too_old.detail or "")
+
+
+def test_vaccines_that_one_entry_forbids_share_a_line(as_of: datetime) -> None:
+    pregnant = problem(SNOMED, "77386006", "2026-04-24", "Pregnancy")
+    detail = card_of(as_of, "1998-02-01", pregnant).detail or ""
+    (line,) = [one for one in detail.splitlines() if "Contraindicated" in one]
+    assert "MMR" in line
+    assert "Varicella" in line
+
+
 def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime) -> None:
     weeks = problem(ICD10, "Z3A.30", "2026-11-19", "30 weeks gestation")
     pregnant = problem(SNOMED, "77386006", "2026-04-24", "Pregnancy")
@@ -114,6 +134,7 @@ def test_hpv_after_26_years_is_a_shared_decision_with_hiv_too(as_of: datetime) -
     assert "HPV" not in card.summary
     # The code does not say how far the immune system is suppressed: live vaccines are to be checked.
     assert "Check first: HIV infection (2024-01-01). Do not vaccinate if" in (card.detail or "")
+    assert "severely immunocompromised.\n" in (card.detail or "")
 
 
 def test_a_dose_of_last_season_does_not_hide_that_this_season_is_not_known(as_of: datetime) -> None:
