@@ -37,7 +37,9 @@ class TakesMedication(YesNoFeature):
                 when = each.authored.text if each.authored is not None else record.as_of.date().isoformat()
                 return FeatureValue(self, 1.0, when, each.source, "", 1.0, each.name)
         if nameless is not None:
-            return Missing(self, "unknown", f"{self.words}: {nameless} has neither a name nor a code of its medicine.")
+            return Missing(
+                self, "unknown", f"{self.words}: {nameless} has neither a name nor a known code of its medicine."
+            )
         return self.not_found(record) if record.was_requested("MedicationRequest") else self.not_requested()
 
     @property
@@ -52,11 +54,10 @@ class TakesMedication(YesNoFeature):
 
 
 def _is_nameless(medication: ActiveMedication) -> bool:
-    """Whether nothing at all says which medicine it is, as where a reference leads to nothing that was sent."""
+    """Whether nothing says which medicine it is: a reference to nothing that was sent, or an unknown code alone."""
     identity, reference = medication.identity, medication.order.medicationReference
     address = reference.reference if reference is not None else None
-    is_known = identity.recognised or identity.rxnorm is not None
-    return not is_known and identity.words.strip() in ("", address or "")
+    return not identity.recognised and identity.words.strip() in ("", address or "", identity.rxnorm or "")
 
 
 _PREVENT = "an input of PREVENT (Khan 2024)"

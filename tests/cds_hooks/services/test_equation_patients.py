@@ -414,3 +414,15 @@ def test_harm_by_a_statin_may_be_in_words_under_a_code_that_says_nothing(
     assert (not answered.json()["cards"]) is is_harm
     if is_harm:
         assert reasons(answered) == ["contraindicated"]
+
+
+@pytest.mark.parametrize("words", ["HMG-CoA Reductase Inhibitors", "Statins-HMG-CoA Reductase Inhibitors", "Statins"])
+def test_a_reaction_to_statins_may_be_to_the_class_by_its_long_name(server_here: str, words: str) -> None:
+    allergy = {
+        "resourceType": "AllergyIntolerance",
+        "id": "to-the-class",
+        "patient": {"reference": "Patient/diabetes-no-statin"},
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"text": words},
+    }
+    assert reasons(answer(server_here, *STATIN, added("allergies", allergy))) == ["contraindicated"]

@@ -141,8 +141,11 @@ def test_a_medicine_that_nothing_names_leaves_it_open_what_is_taken() -> None:
     order["medicationReference"] = {"reference": "Medication/not-sent"}
     found = _one(record_of(order), "takes_statin")
     assert isinstance(found, Missing)
-    assert found.text == "Statin: MedicationRequest/m-1 has neither a name nor a code of its medicine."
+    assert found.text == "Statin: MedicationRequest/m-1 has neither a name nor a known code of its medicine."
     assert _value("takes_statin", order, _order("83367", "atorvastatin 20 MG Oral Tablet")) == 1.0
+    unknown = _order("999999999", "")
+    del unknown["medicationCodeableConcept"]["text"]
+    assert isinstance(_one(record_of(unknown), "takes_statin"), Missing)
 
 
 @pytest.mark.parametrize(
