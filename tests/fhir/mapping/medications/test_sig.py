@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.medications.sig import read_sig
+from fhir.mapping.medications.sig import Sig, read_sig
 from fhir.mapping.medications.sig_frequency import normalise_sig
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -363,3 +363,7 @@ def test_up_to_so_many_a_day_is_at_most_that() -> None:
     assert sig.as_needed
     assert sig.amount is not None
     assert sig.amount.high == 3.0
+
+
+def test_words_that_say_nothing_are_an_empty_sig() -> None:
+    assert read_sig("") == Sig()  # an order whose words say no more is amended freely (cards/amend.py)
