@@ -121,12 +121,11 @@ class ModelSpec:
         refuse_wrong_types(self)
         self._know_the_estimator()
         self._know_what_is_missing()
-        if not 0 < self.outcome.horizon_days < float("inf"):
-            said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
-            raise DeclarationError(said, "horizon_days")
-        if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
-            said = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
-            raise DeclarationError(f"{said} (0.1 shows a card for a tenth)", "capacity")
+        self._refuse_wrong_names()
+        self._refuse_wrong_numbers()
+        self._refuse_wrong_age_bands()
+
+    def _refuse_wrong_names(self) -> None:
         if not self.inputs:
             raise DeclarationError(f"{self.id}: it has no inputs", "inputs")
         known = set(self.feature_names)
@@ -155,25 +154,27 @@ class ModelSpec:
             keys = ", ".join(strange)
             text = f"{self.id}: exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv"
             raise DeclarationError(text, strange[0])
-        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
-            raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
+        if leaked := sorted(known & set(self.never_inputs)):
+            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one", leaked[0])
+        if self.standardise_by is not None and self.standardise_by not in self.subgroups:
+            raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
         if self.decision_role not in DECISION_ROLES:
             roles = ", ".join(DECISION_ROLES)
             said = f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}"
             raise DeclarationError(said, "decision_role")
+
+    def _refuse_wrong_numbers(self) -> None:
+        if not 0 < self.outcome.horizon_days < float("inf"):
+            said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
+            raise DeclarationError(said, "horizon_days")
+        if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
+            said = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
+            raise DeclarationError(f"{said} (0.1 shows a card for a tenth)", "capacity")
+        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
+            raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
         if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
             said = f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}"
             raise DeclarationError(said, "capacities")
-        if leaked := sorted(known & set(self.never_inputs)):
-            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one", leaked[0])
-        if self.age_percentiles and not self.age_bands:
-            said = f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
-            raise DeclarationError(said, "age_percentiles")
-        if self.age_bands and ("age_years" not in known or list(self.age_bands) != sorted(set(self.age_bands))):
-            said = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
-            raise DeclarationError(said, "age_bands")
-        if self.standardise_by is not None and self.standardise_by not in self.subgroups:
-            raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:
             raise DeclarationError(
                 f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
@@ -182,6 +183,16 @@ class ModelSpec:
             raise DeclarationError(
                 f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
             )
+
+    def _refuse_wrong_age_bands(self) -> None:
+        if self.age_percentiles and not self.age_bands:
+            said = f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
+            raise DeclarationError(said, "age_percentiles")
+        if self.age_bands and (
+            "age_years" not in self.feature_names or list(self.age_bands) != sorted(set(self.age_bands))
+        ):
+            said = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
+            raise DeclarationError(said, "age_bands")
 
     def _know_the_estimator(self) -> None:
         own: Any = self.estimator
