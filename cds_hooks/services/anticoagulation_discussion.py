@@ -289,7 +289,11 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     except EquationRefused as refused:
         return f"**HAS-BLED** could not be worked out: {escape(refused.text, 300)}", ()
     counted = [bleeding.equation.input(part.input).words for part in result.working.contributions if part.contribution]
-    items = f" ({', '.join(_OVER_65 if words == 'Age' else words.lower() for words in counted)})" if counted else ""
+    items = (
+        f" ({', '.join(_OVER_65 if words == 'Age' else f'{words[0].lower()}{words[1:]}' for words in counted)})"
+        if counted
+        else ""
+    )
     known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
     line = (
         f"**HAS-BLED {int(result.number)} of 9**{items}{known}; what is not in the chart counts as no. It shows what "

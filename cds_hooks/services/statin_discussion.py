@@ -42,6 +42,7 @@ EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
 TALK = "Shared decision: statin for primary prevention"
+TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
 _STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
 _HARM = re.compile(
     r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
@@ -69,7 +70,11 @@ _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 async def decide(call: ServiceInput) -> Advice:
     """One card where the risk is intermediate or high and no statin is active, else the reason for none."""
     record = call.record
-    past = reason_not_to_advise(record, EQUATION.id) or reason_already_planned(record, EQUATION.id, TALK)
+    past = (
+        reason_not_to_advise(record, EQUATION.id)
+        or reason_already_planned(record, EQUATION.id, TALK)
+        or reason_already_planned(record, EQUATION.id, TALK_OF_DISEASE)
+    )
     if past is not None:
         return past
     if find_condition(record, "pregnancy"):
@@ -168,6 +173,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
     charted = f" (**{escape(str(why.fact.value))}**" if isinstance(why.fact.value, str) else ""
     if charted:
         charted += f", {why.fact.effective[:10]})" if why.fact.effective else ")"
+    talk = TALK_OF_DISEASE if why.id == "atherosclerosis" else TALK
     return GuidelineCardContent(
         id=f"statin_{why.id}",
         summary=f"{why.words[0].upper()}{why.words[1:]}, no statin found. Consider talking about one.",
@@ -183,7 +189,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
             OrderSuggestion(
                 "Plan a talk about a statin",
                 "Draft order for a talk about benefits, harms and wishes concerning a statin.",
-                service_order(TALK, call.record.patient_id, today(call)),
+                service_order(talk, call.record.patient_id, today(call)),
             ),
         ),
         closing="For prevention, not for emergencies.",

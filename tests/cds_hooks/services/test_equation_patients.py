@@ -426,3 +426,18 @@ def test_a_reaction_to_statins_may_be_to_the_class_by_its_long_name(server_here:
         "code": {"text": words},
     }
     assert reasons(answer(server_here, *STATIN, added("allergies", allergy))) == ["contraindicated"]
+
+
+def test_the_talk_with_somebody_who_had_an_infarction_is_not_about_primary_prevention(server_here: str) -> None:
+    infarction = added("conditions", condition("diabetes-no-statin", "I25.2"))
+    card = only_card(answer(server_here, *STATIN, infarction))
+    drafted = card["suggestions"][0]["actions"][0]["resource"]["code"]["text"]
+    assert drafted == "Shared decision: statin in atherosclerotic disease"
+    planned = service_request("diabetes-no-statin", drafted)
+    assert reasons(answer(server_here, *STATIN, infarction, added("tests", planned))) == ["already-done"]
+
+
+def test_an_abbreviation_keeps_its_capitals_beside_the_score(server_here: str) -> None:
+    aspirin = order("af-no-anticoagulant", "1191", "aspirin 81 MG Oral Tablet")
+    card = only_card(answer(server_here, *AF, added("medications", aspirin)))
+    assert "antiplatelet or NSAID" in card["detail"]
