@@ -19,6 +19,7 @@ from cds_hooks.protocol.body import encode_response
 from cds_hooks.samples.loader import list_samples
 from cds_hooks.services import Service, find_services, planning
 from cds_hooks.simulator.chart import ChartError
+from fhir.record.record import PatientRecord
 from tests.cds_hooks.calls import client, ours, request_for
 
 SERVICES = find_services()
@@ -34,6 +35,35 @@ def requests_of(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]
             with suppress(ChartError):  # at a discharge: a patient without a stay
                 found.append(request_for(service, hook, sample.id, as_of, draft))
     return found
+
+
+@pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
+    service: str, hook: str, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not asked for is empty in every call, and would look like "none on record"."""
+    read = set[str]()
+    facts = PatientRecord._facts
+
+    def noted(record: PatientRecord, kind: type[Any]) -> Any:
+        read.add(kind.__name__)
+        return facts(record, kind)
+
+    monkeypatch.setattr(PatientRecord, "_facts", noted)
+    requests = requests_of(service, hook, as_of)
+
+    async def call() -> None:
+        async with client(tmp_path, as_of=as_of) as calls:
+            for request in requests:
+                await calls.post(f"/cds-services/{service}", json=request)
+
+    asyncio.run(call())
+    # Consents and flags are asked for by a setting of the site. Medications given out and reports of studies add to
+    # what is known where a client sends them; services that cannot do without them ask for them.
+    read_where_sent = {"Consent", "Flag", "MedicationDispense", "DiagnosticReport"}
+    if service == "statin-discussion":  # a delivery ends a pregnancy; without it no statin is suggested for longer
+        read_where_sent.add("Procedure")
+    assert read - read_where_sent <= {*SERVICES[service].needs.resources, "Observation", "Medication"}
 
 
 @pytest.mark.parametrize(("service", "hook"), CALLS)
