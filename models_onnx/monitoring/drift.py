@@ -6,10 +6,11 @@ of 5,000 values. Without a change PSI is distributed as chi-square with bins - 1
 Validation 2020), so the limit is the larger of the usual one and a quantile of that.
 """
 
-from math import log, sqrt
+from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
-from models_onnx.monitoring.sketch import Sketch
+from models_onnx.monitoring.sketch import Sketch, value_of
 
 BINS = 10
 WATCH, ACT = 0.10, 0.25
@@ -52,3 +53,38 @@ def chi_square_quantile(freedom: int, share: float) -> float:
     z = NormalDist().inv_cdf(share)
     part = 2 / (9 * freedom)
     return freedom * max(0.0, 1 - part + z * sqrt(part)) ** 3
+
+
+_FARTHER = 1.25
+"""By so much a value has to lie outside all values before: a single patient's new extreme is no other unit."""
+
+
+class Beyond(NamedTuple):
+    """The number of values that lie outside all those before, the range before, and how likely chance makes them."""
+
+    number: int
+    low: float
+    high: float
+    chance: float
+
+
+def beyond(reference: Sketch, window: Sketch) -> Beyond:
+    """What of the window lies below the lowest or above the highest value of the reference by a quarter of it or more.
+
+    `chance` is that of so many values of one distribution on that side (of both sides the smaller one, doubled): of
+    n + m values in any order the k largest are all among n with probability C(n, k) / C(n + m, k). The reference may
+    not be empty.
+    """
+    low, high = value_of(min(reference)), value_of(max(reference))
+    bottom = low / _FARTHER if low > 0 else low * _FARTHER
+    top = high * _FARTHER if high > 0 else high / _FARTHER
+    below = sum(times for bucket, times in window.items() if value_of(bucket) < bottom)
+    above = sum(times for bucket, times in window.items() if value_of(bucket) > top)
+    n, m = window.total(), reference.total()
+    chance = min(1.0, 2 * min(_all_largest(below, n, m), _all_largest(above, n, m)))
+    return Beyond(below + above, low, high, chance)
+
+
+def _all_largest(k: int, n: int, m: int) -> float:
+    """The probability that the k largest of n + m values are all among the n."""
+    return exp(lgamma(n + 1) - lgamma(n - k + 1) + lgamma(n + m - k + 1) - lgamma(n + m + 1))

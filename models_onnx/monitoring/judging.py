@@ -8,6 +8,7 @@ together (Bonferroni), so that a month of days without a change raises no alarm.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 
 from models_onnx.monitoring import arrival, drift, rates, shares
 from models_onnx.monitoring.day import DayCounts, total_of
@@ -23,6 +24,8 @@ _CONTINUOUS = 10
 """An input with fewer different values has no median whose ratio means anything: flags, counts of stays."""
 _UNLIKELY, _RARE = 1e-6, 1e-3
 _MANY_MORE = 1.5
+_NOVEL = 0.01
+_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,13 @@ class Compared:
     def figures(self) -> list[Figure]:
         """All figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
-        found = [*self._feed(now), *self._shares(), *self._latency(now, before), *self._inputs(now, before)]
+        found = [
+            *self._feed(now),
+            *self._hours(),
+            *self._shares(),
+            *self._latency(now, before),
+            *self._inputs(now, before),
+        ]
         found += [self._arrival("clock", each) for each in arrival.clocks(now, before)]
         found += [
             *self._scores(now, before),
@@ -84,6 +93,36 @@ class Compared:
             state = "watch"
         text = f"{self.service}: {calls:,} calls came where {expected:,.0f} were expected."
         yield self._figure("feed", "calls", calls, _FEWEST_EXPECTED, calls, expected, state, text)
+
+    def _hours(self) -> Iterator[Figure]:
+        """Hours of the day in which calls stay away over the whole window, though they come at other hours."""
+        days = [day for day in self.window if self.at is None or day != self.at.date()]
+        calls = [sum(self.window[day].hours.get(hour, 0) for day in days) for hour in range(_HOURS)]
+        then = [sum(self._expected_in(hour, day) for day in days) for hour in range(_HOURS)]
+        # When the clocks change, all calls come an hour earlier or later by UTC: the hours around count, too.
+        least = [min(then[hour - 1], then[hour], then[(hour + 1) % _HOURS]) for hour in range(_HOURS)]
+        asked = sum(each >= _FEWEST_EXPECTED for each in least)
+        if not asked or sum(calls) < 0.5 * sum(then):  # of calls that stay away at all hours `_feed` tells
+            return
+        quiet = [
+            hour
+            for hour in range(_HOURS)
+            if least[hour] >= _FEWEST_EXPECTED
+            and calls[hour] < 0.5 * least[hour]
+            and rates.at_most(calls[hour], least[hour]) * asked < _UNLIKELY
+        ]
+        came, expected = sum(calls[hour] for hour in quiet), sum(then[hour] for hour in quiet)
+        named = ", ".join(f"{hour:02}:00" for hour in quiet)
+        text = (
+            f"{self.service}: in the hours from {named} (UTC) {came:,} calls came where {expected:,.0f} were expected."
+        )
+        text = text if quiet else f"{self.service}: calls come at all hours of the day at which they came before."
+        state: State = "act" if quiet else "good"
+        yield self._figure("feed", "hours", sum(calls), _FEWEST_EXPECTED, came, expected, state, text)
+
+    def _expected_in(self, hour: int, day: date) -> float:
+        alike = self._alike(day)
+        return sum(each.hours.get(hour, 0) for each in alike) / len(alike) if alike else 0.0
 
     def expected(self, day: date) -> float:
         """How many calls came on average on the same weekday of the reference; of today in its full hours so far."""
@@ -142,14 +181,14 @@ class Compared:
             values, then = now.sketch("features", name), before.sketch("features", name)
             yield self._rise("missing", name, _missing(name), f"had no usable {name}", len(names))
             if len(then) >= _CONTINUOUS:
-                yield self._scale(name, now, before)
+                yield self._scale(name, now, before, len(names))
                 yield self._older(name, now, before)
                 late = arrival.delay(name, now.sketch("ages", name), before.sketch("ages", name), len(names))
                 if late is not None:
                     yield self._arrival("age of values", late)
             yield self._moved("input drift", name, values, then, len(names))
 
-    def _scale(self, name: str, now: DayCounts, before: DayCounts) -> Figure:
+    def _scale(self, name: str, now: DayCounts, before: DayCounts, asked: int) -> Figure:
         values, then = now.sketch("features", name), before.sketch("features", name)
         if min(values.total(), then.total()) < _FEWEST_VALUES:
             return self._too_few("units", name, min(values.total(), then.total()), _FEWEST_VALUES)
@@ -157,6 +196,14 @@ class Compared:
         ratio = value / median if median else 1.0
         state: State = "good" if 0.8 <= ratio <= 1.25 else "watch" if 0.5 <= ratio <= 2 else "act"
         text = f"{self.service}: the median of {name} is {value:.4g}, {median:.4g} before; another unit may be sent."
+        new = drift.beyond(then, values)
+        share = new.number / values.total()
+        if (
+            state != "act" and share >= _NOVEL and new.chance * asked < _UNLIKELY
+        ):  # a part of the values has another unit
+            state = "act"
+            text = f"{self.service}: {100 * share:.1f} in 100 values of {name} lie outside all values before "
+            text += f"({new.low:.4g} to {new.high:.4g}); another unit may be sent."
         return self._figure("units", name, values.total(), _FEWEST_VALUES, value, median, state, text)
 
     def _older(self, name: str, now: DayCounts, before: DayCounts) -> Figure:
@@ -190,7 +237,7 @@ class Compared:
             )
 
     def _alerts(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
-        """The rate of cards: beyond three sigma on two days in a row, to act; on one, or by CUSUM, to be watched."""
+        """The rate of cards: beyond three sigma on two days in a row, to act; on a day, or by CUSUM, to be watched."""
         days = [(one.with_cards, one.calls) for _, one in sorted(self.reference.items()) if one.calls]
         latest = [(one.with_cards, one.calls) for _, one in sorted(self.window.items()) if one.calls]
         if before.calls < _FEWEST_CALLS or now.calls < _FEWEST_VALUES or len(days) < 7:
@@ -199,10 +246,11 @@ class Compared:
         centre = before.with_cards / before.calls
         spread = rates.day_spread(days, centre)
         z = [rates.sigmas(cards, calls, centre, spread) for cards, calls in [*days, *latest]]
+        of_window = z[len(days) - 1 :]  # with the day before it
         state: State = "good"
-        if abs(z[-1]) > 3 or rates.cusum(z) > rates.CUSUM_LIMIT:
+        if any(abs(each) > 3 for each in of_window[1:]) or rates.cusum(z) > rates.CUSUM_LIMIT:
             state = "watch"
-        if abs(z[-1]) > 3 and abs(z[-2]) > 3 and z[-1] * z[-2] > 0:
+        if any(min(abs(one), abs(other)) > 3 and one * other > 0 for one, other in pairwise(of_window)):
             state = "act"
         rate = now.with_cards / now.calls
         text = f"{self.service}: {100 * rate:.1f} in 100 calls had a card, {100 * centre:.1f} before."

@@ -42,6 +42,21 @@ def micromoles(call: Call, _random: Random) -> Sequence[Call]:
     return [changed(call, creatinine_mg_dl=call.inputs.get("creatinine_mg_dl", 0) * 88.42)]
 
 
+def micromoles_in_part(call: Call, random: Random) -> Sequence[Call]:
+    """One of seven laboratories sends creatinine in umol/L."""
+    return micromoles(call, random) if random.random() < 0.15 else [call]
+
+
+def many_cards_on_two_days(call: Call, random: Random) -> Sequence[Call]:
+    """On Tuesday and Wednesday a fifth of the estimates were high."""
+    return [replace(call, score=0.9) if call.at.weekday() in (1, 2) and random.random() < 0.2 else call]
+
+
+def no_evenings(call: Call, _random: Random) -> Sequence[Call]:
+    """From three in the afternoon nothing comes, a fifth of the calls of the day."""
+    return [] if call.at.hour >= 15 else [call]
+
+
 def half_unknown(call: Call, random: Random) -> Sequence[Call]:
     """A code map was lost on one of two machines of the client."""
     if random.random() < 0.5:
@@ -109,6 +124,9 @@ def sex_unknown(call: Call, _random: Random) -> Sequence[Call]:
     ("fault", "family", "subject"),
     [
         (micromoles, "units", "creatinine_mg_dl"),
+        (micromoles_in_part, "units", "creatinine_mg_dl"),
+        (no_evenings, "feed", "hours"),
+        (many_cards_on_two_days, "alert rate", "cards"),
         (half_unknown, "missing", "albumin_g_dl"),
         (older, "input drift", "age_years"),
         (no_conditions_on_weekends, "prefetch", "conditions"),
@@ -145,6 +163,13 @@ def test_the_fault_of_one_client_is_named_with_that_client_only(reference: dict[
         *compared(week(healthy, 3), reference, "south").figures(),
     ]
     assert {each.client for each in incidents(figures)} == {"north"}
+
+
+def test_an_hour_earlier_when_the_clocks_change_is_no_gap(reference: dict[date, DayCounts]) -> None:
+    def earlier(call: Call, _random: Random) -> Sequence[Call]:
+        return [replace(call, at=call.at - timedelta(hours=1))]
+
+    assert incidents(compared(week(earlier), reference).figures()) == []
 
 
 def test_a_subgroup_with_twice_the_prevalence_is_named() -> None:
