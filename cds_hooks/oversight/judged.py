@@ -5,11 +5,11 @@ The figures and their states are those of `cds-hooks monitor report`.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from threading import Thread
 from time import monotonic
 from typing import Final
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.one_run import OneRun
 from cds_hooks.oversight.counts import Span
 from cds_hooks.oversight.figures import MOST_ROWS, Cell, Part, Row, number
 from cds_hooks.storage.decision import RecordUnavailable
@@ -99,7 +99,7 @@ class Judged:
 
     def __init__(self) -> None:
         self._done: dict[Span, tuple[float, int, list[Figure]]] = {}
-        self._running: dict[Span, Thread] = {}
+        self._running: dict[Span, OneRun] = {}
 
     def figures(self, book: CountBook, span: Span, wait_seconds: float | None) -> list[Figure] | None:
         """Every figure of the span, those to look at first; None where they are not ready after so long.
@@ -111,11 +111,10 @@ class Judged:
         if done is not None and (done[1] == counted_to or monotonic() - done[0] < _AGAIN_SECONDS):
             return done[2]
         running = self._running.get(span)
-        if running is None or not running.is_alive():
-            running = Thread(target=self._judge, args=(book, span, counted_to), name="judging", daemon=True)
+        if running is None:
+            running = OneRun("judging")
             self._running = {span: running}
-            running.start()
-        running.join(wait_seconds)
+        running.begin(lambda: self._judge(book, span, counted_to)).join(wait_seconds)
         done = self._done.get(span)
         return done[2] if done is not None else None
 

@@ -1,6 +1,5 @@
 """Keeps the book of counts up to date while pages are read from it: a little at once, more of it beside them."""
 
-import threading
 from contextlib import suppress
 from pathlib import Path
 from time import sleep
@@ -9,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.one_run import OneRun
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import newest_number
 
@@ -33,7 +33,7 @@ class CountKeeper:
         self._url = url
         self._file = file
         self._book: CountBook | None = None
-        self._beside: threading.Thread | None = None
+        self._beside = OneRun("counting")
 
     def counted(self) -> Counted:
         """The book with what is new in the record, if that is little; more is counted beside the pages.
@@ -52,16 +52,11 @@ class CountKeeper:
             text = "Run “cds-hooks monitor report”, and load this page again."
             return Counted(self._book, f"{max(waiting, newest):,} decisions are not counted yet. {text}")
         if waiting > AT_ONCE:
-            self._count_beside()
+            self._beside.begin(self._count)
             return Counted(self._book, f"{waiting:,} decisions are being counted; load this page again in a moment.")
         with suppress(RecordUnavailable):  # another process counts them
             self._book.read(self._url)
         return Counted(self._book)
-
-    def _count_beside(self) -> None:
-        if self._beside is None or not self._beside.is_alive():
-            self._beside = threading.Thread(target=self._count, name="counting", daemon=True)
-            self._beside.start()
 
     def _count(self) -> None:
         # short batches with pauses between, so that no hook call waits for one

@@ -1,6 +1,5 @@
 """What a committee works with: /models and /rules, and how each model and rule stands at this site."""
 
-import threading
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from time import monotonic
@@ -18,6 +17,7 @@ from cds_hooks.governance import Governance
 from cds_hooks.governance.governance import findings_of
 from cds_hooks.governance.releases import Releases
 from cds_hooks.governance.rule_counts import RuleCounts, count_rules
+from cds_hooks.one_run import OneRun
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
@@ -51,7 +51,7 @@ class RuleUse:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._thread: threading.Thread | None = None
+        self._counting = OneRun("rule counts")
         self._counted_at: float | None = None
         self.counts: dict[str, Counted] = {}
         self.calls = 0
@@ -65,11 +65,8 @@ class RuleUse:
     def refresh(self) -> None:
         """Counts anew where the last count is old; waits a moment for it."""
         is_old = self._counted_at is None or monotonic() - self._counted_at > _COUNTED_SECONDS
-        if is_old and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._count, daemon=True, name="rule counts")
-            self._thread.start()
-        if self._thread is not None:
-            self._thread.join(_WAIT_SECONDS)
+        if is_old:
+            self._counting.begin(self._count).join(_WAIT_SECONDS)
 
     def _count(self) -> None:
         try:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from sqlalchemy import func, select
 
 from cds_hooks.logs import log
+from cds_hooks.one_run import OneRun
 from cds_hooks.panel.worklist import (
     Answered,
     Noted,
@@ -75,7 +76,7 @@ class WorklistKeeper:
         self._sequence = 0
         self._top = 0
         self._is_cut = False
-        self._reader: threading.Thread | None = None
+        self._reader = OneRun("worklist")
         self._failure: RecordUnavailable | None = None
         self._version = 0
         self._made: tuple[int, float, Worklist] | None = None
@@ -88,11 +89,7 @@ class WorklistKeeper:
         Raises:
             RecordUnavailable: The record cannot be read.
         """
-        if self._reader is None or not self._reader.is_alive():
-            self._failure = None
-            self._reader = threading.Thread(target=self._read, daemon=True, name="worklist")
-            self._reader.start()
-        self._reader.join(_WAIT_SECONDS)
+        self._reader.begin(self._read).join(_WAIT_SECONDS)
         if self._failure is not None:
             raise self._failure
         first = self._first or 0
@@ -111,6 +108,7 @@ class WorklistKeeper:
             return made
 
     def _read(self) -> None:
+        self._failure = None
         try:
             self._read_decisions()
             now = self._now().timestamp()
