@@ -34,7 +34,7 @@ def within(*path: str | int) -> AbstractContextManager[None]:
 
 
 class _Within(AbstractContextManager[None]):
-    """A class, because 37,000 of them are entered at the start and a generator takes four times as long."""
+    """A class, because thousands of them are entered at the start and a generator takes four times as long."""
 
     __slots__ = ("_path",)
 

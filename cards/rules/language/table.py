@@ -171,22 +171,24 @@ def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int)
 
 def _filled(value: Any, shared: Mapping[str, Mapping[str, Any]]) -> Any:
     """The value with every `use` and `named` in it replaced by what it stands for."""
-    if isinstance(value, list):
-        return [_filled_part(item, shared, position) for position, item in enumerate(value)]
-    if not isinstance(value, dict):
+    if type(value) is list:
+        return [item if type(item) is str else _part(item, shared, position) for position, item in enumerate(value)]
+    if type(value) is not dict:
         return value
-    if set(value) == {"named"}:
+    if "named" in value and len(value) == 1:
         return _filled(_shared(shared, "predicates", value["named"]), shared)
     if "use" in value:
         return _used(value, shared)
-    return {name: _filled_part(item, shared, name) for name, item in value.items()}
+    return {name: item if type(item) is str else _part(item, shared, name) for name, item in value.items()}
 
 
-def _filled_part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) -> Any:
-    if not isinstance(value, list | dict):
-        return value
-    with within(step):
+def _part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) -> Any:
+    """The same for what stands at this step; asked so often at the start that only faults enter a context."""
+    try:
         return _filled(value, shared)
+    except (KeyError, TypeError, ValueError):
+        with within(step):
+            raise
 
 
 def _used(value: Raw, shared: Mapping[str, Mapping[str, Any]]) -> Any:
