@@ -4,8 +4,10 @@ import ast
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.conftest import ROOT
@@ -97,3 +99,10 @@ def test_starting_the_command_line_and_the_server_loads_no_training_library(tmp_
     answer = _run(sys.executable, "-c", program, folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.split() == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions and for types alone count, too: an arrow that goes both ways needs explaining."""
+    graph = grimp.build_graph("cds_hooks", "cards", "models_onnx", "fhir", cache_dir=None)
+    arrows = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(arrows).prepare()  # CycleError names the circle

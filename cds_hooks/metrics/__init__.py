@@ -7,128 +7,18 @@ loaded with the first page.
 """
 
 import asyncio
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cards.card import Card
-from cards.rules.engine.finding import Silence
+from cds_hooks.metrics.counts import Metrics
 
 if TYPE_CHECKING:
     from cds_hooks.metrics.page import WorkerFiles
 
-SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+__all__ = ["Metrics", "MetricsFolder"]
+
 _WRITE_SECONDS: Final = 1.0
-
-
-class Metrics:
-    """What the operator sees of the traffic."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, ...]] = Counter()
-        self.stages: dict[tuple[str, str], Distribution] = {}
-        self.fetches: dict[tuple[str, str], Distribution] = {}
-        self.record_failures: Callable[[], int] = lambda: 0
-        """Decisions that could not be committed so far; the record counts them itself."""
-        self.seal_failures: Callable[[], int] = lambda: 0
-        """How often the record could not be sealed, or a seal not be sent, so far."""
-        self.sealed_at: Callable[[], float | None] = lambda: None
-        """Epoch seconds until which the record is sealed; None where the site seals nothing."""
-
-        self.paused: Callable[[], Sequence[tuple[str, str]]] = list
-        """Kind and name of each rule and service that is paused."""
-        self.models_out: Sequence[str] = ()
-        """The ids of the models whose files cannot be served."""
-
-    def answered(
-        self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
-    ) -> None:
-        """Counts one answered call; `stages` are seconds by stage."""
-        counts = self.counts
-        counts["cds_requests", service, hook, "200"] += 1
-        for card in cards:
-            counts["cds_cards", service, card.indicator] += 1
-        for silence in silences:
-            counts["cds_silences", service, silence.reason] += 1
-        for stage, seconds in stages.items():
-            distribution = self.stages.get((service, stage))
-            if distribution is None:
-                distribution = self.stages[service, stage] = Distribution()
-            distribution.observe(seconds)
-
-    def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
-        """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
-        self.counts["cds_prefetch", client, service, summary] += 1
-        if seconds:
-            self.fetches.setdefault((client, service), Distribution()).observe(seconds)
-
-    def refused(self, service: str, status: int) -> None:
-        """Counts one call that was answered with an error."""
-        self.counts["cds_requests", service, "", str(status)] += 1
-
-    def untrusted(self, reason: str) -> None:
-        """Counts one call that no trusted client is shown to have made."""
-        self.counts["cds_untrusted", reason] += 1
-
-    def connection_accepted(self) -> None:
-        """Counts a connection that was taken."""
-        self.counts[("cds_connections",)] += 1
-
-    def edge_refused(self, reason: str) -> None:
-        """Counts a connection that was refused or ended at the edge."""
-        self.counts["cds_edge_refused", reason] += 1
-
-    def outbound(self, client: str, purpose: str, event: str) -> None:
-        """Counts a request to a FHIR server or for a key set that timed out, or a pool that was replaced for it."""
-        self.counts["cds_outbound", client, purpose, event] += 1
-
-    def feedback(self, service: str, outcome: str) -> None:
-        """Counts one answer to a card."""
-        self.counts["cds_feedback", service, outcome] += 1
-
-    def unmatched_feedback(self, service: str, reason: str) -> None:
-        """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
-        self.counts["cds_feedback_unmatched", service, reason] += 1
-
-    def outcome(self, kind: str, value: str) -> None:
-        """Counts one outcome that was stored."""
-        self.counts["cds_outcomes", kind, value] += 1
-
-    def refused_outcome(self, reason: str) -> None:
-        """Counts one report of an outcome that was not stored."""
-        self.counts["cds_outcomes_refused", reason] += 1
-
-    def page(self) -> bytes:
-        """The text that Prometheus reads: what this process counted."""
-        from cds_hooks.metrics.page import page_of
-
-        return page_of(self)
-
-
-class Distribution:
-    """Counts by bucket, and their sum."""
-
-    __slots__ = ("_counts", "total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(SECONDS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(SECONDS, seconds)] += 1
-        self.total += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound, as Prometheus wants them."""
-        running = 0
-        cumulative: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, SECONDS), "+Inf"), self._counts, strict=True):
-            running += count
-            cumulative.append((bound, running))
-        return cumulative
 
 
 class MetricsFolder:
@@ -147,7 +37,9 @@ class MetricsFolder:
     def page(self) -> bytes:
         """The text that Prometheus reads, of all workers; what others counted is up to a second old."""
         if self._folder is None:
-            return self._metrics.page()
+            from cds_hooks.metrics.page import page_of
+
+            return page_of(self._metrics)
         return self._files(self._folder).page()
 
     async def keep_writing(self) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from cds_hooks.metrics import SECONDS, Distribution, Metrics
+from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics
 
 _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 """Of these the lowest value of a worker is reported; of all others the sum over the workers."""

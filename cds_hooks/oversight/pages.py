@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cds_hooks.oversight.keeping import Counted
 from cds_hooks.oversight.replayed import Replay
@@ -13,11 +13,8 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_places
 from cds_hooks.web.decision_page import explain
-from cds_hooks.web.model_files import evidence_of
+from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.site import Site, render
-
-if TYPE_CHECKING:
-    from cds_hooks.oversight.routes import Oversight
 
 _MOST_BESIDE: Final = 21
 
@@ -38,21 +35,22 @@ def decisions_page(
     )
 
 
-def decision_page(of: "Oversight", decision: Decision, replay: Replay | None) -> str:
+def decision_page(
+    site: Site, url: str, services: Mapping[str, Service], files: ModelFiles, decision: Decision, replay: Replay | None
+) -> str:
     """One decision: what happened, what it rests on, what was not shown, and its replay where it was asked for.
 
     Raises:
         RecordUnavailable: the record cannot be read.
         msgspec.MsgspecError: the decision is recorded in another form.
     """
-    url = of.configured.database_url
-    service = of.services.get(decision.service)
+    service = services.get(decision.service)
     title = service.title if service is not None else decision.service
     return render(
         "decision.html",
-        site=of.site,
+        site=site,
         root="../",
-        it=explain(decision, title, of.files.manifest, evidence_of),
+        it=explain(decision, title, files.manifest, evidence_of),
         time=timeline(url, decision, feedback_on(url, decision.id), outcomes_of(url, decision.id)),
         beside=_beside(url, decision),
         replay=replay,

@@ -196,7 +196,8 @@ class Oversight:
         if found is None:
             return self.failed(_NO_DECISION, 404, "../")
         again = replay(self.configured, found) if is_replayed else None
-        return page(decision_page(self, found, again))
+        url = self.configured.database_url
+        return page(decision_page(self.site, url, self.services, self.files, found, again))
 
     def _refusal(self, request: Request) -> Response | None:
         """The answer to who may not open the page, and to a form of another site."""

@@ -32,7 +32,7 @@ from cds_hooks.prefetch.inspect import (
 from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.outbound import FhirBase, OutboundRefused
+from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.trust import Trust
 from fhir.client.errors import FetchError
 from fhir.client.query import FetchLimits, Query, Read, Search

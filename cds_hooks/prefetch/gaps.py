@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cds_hooks.prefetch.state import KeyState, PrefetchState
 from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.security.outbound import OutboundRefused
+from cds_hooks.security.fhir_base import OutboundRefused
 from fhir.client.errors import FetchError, InvalidQuery
 from fhir.client.query import Query
 

@@ -2,7 +2,8 @@
 
 from cds_hooks.errors import NotAllowed, ReplayStoreFailed, Untrusted
 from cds_hooks.security.client import ANONYMOUS, Budgets, TrustedClient
-from cds_hooks.security.outbound import FhirBase, OutboundClient, OutboundRefused
+from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
+from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.trust import Trust, open_trust
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError
 

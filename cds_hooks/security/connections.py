@@ -11,7 +11,7 @@ from typing import Final
 import httpcore
 
 from cds_hooks.security.addresses import AddressRule, address_of
-from cds_hooks.security.outbound import OutboundRefused, Resolver
+from cds_hooks.security.fhir_base import OutboundRefused, Resolver
 from cds_hooks.without_rich import load
 
 load("httpx")

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import httpcore
 
 from cds_hooks.security.connections import CheckedBackend, ssl_context_for
-from cds_hooks.security.outbound import CountOutbound, PoolKey, Resolver
+from cds_hooks.security.fhir_base import CountOutbound, PoolKey, Resolver
 
 MOST_CONNECTIONS: Final = 100
 """Most connections for one client and base; further requests wait within their own deadline."""

@@ -11,7 +11,7 @@ import httpcore
 
 from cds_hooks.security.addresses import Url
 from cds_hooks.security.connections import TransportRefused, httpx
-from cds_hooks.security.outbound import FhirBase, OutboundRefused
+from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.pools import ConnectionPools
 
 __all__ = ["Bound", "httpx"]

@@ -21,6 +21,7 @@ from sqlalchemy import make_url, select, text
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.metrics import Metrics
+from cds_hooks.metrics.page import page_of
 from cds_hooks.settings import Settings
 from cds_hooks.storage import open_decision_log
 from cds_hooks.storage.chain import row_hash, stored_rows
@@ -306,7 +307,7 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", _keys(signer))[-1].time.timestamp()
     metrics = Metrics()
     metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at
-    page = metrics.page().decode()
+    page = page_of(metrics).decode()
     assert "cds_seal_failures_total 1.0" in page
     assert float(page.partition("\ncds_sealed_until_timestamp_seconds ")[2].splitlines()[0]) == again.sealed_at
 

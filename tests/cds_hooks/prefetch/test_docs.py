@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from cds_hooks.prefetch import gaps
-from cds_hooks.security.outbound import RefusedReason
+from cds_hooks.security.fhir_base import RefusedReason
 from cds_hooks.services import find_services
 from cds_hooks.simulator.fhir_server import MODES
 from fhir.client import errors

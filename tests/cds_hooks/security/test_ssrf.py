@@ -14,7 +14,8 @@ import pytest
 
 from cds_hooks.security.addresses import BadUrl, Reach, is_loopback, parse_url, reach_of
 from cds_hooks.security.client import ANONYMOUS, Budgets, RegisteredBase
-from cds_hooks.security.outbound import FhirBase, OutboundClient, OutboundRefused
+from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
+from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.trust import DevelopmentTrust, FileTrust
 from cds_hooks.security.trust_file import TrustFileError
 from cds_hooks.simulator.signing import SigningKey

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.outbound import OutboundClient, Resolver
+from cds_hooks.security.fhir_base import Resolver
+from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.replay import SqliteReplayStore
 from cds_hooks.security.trust import FileTrust
 
