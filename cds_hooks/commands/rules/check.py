@@ -37,10 +37,15 @@ from models_onnx.training.data.charts import read_charts
 Json = dict[str, Any]
 
 _SERVICE = "order-safety"
+_MOST_NAMED = 5
 
 
 class CaseFault(Exception):
     """The file holds no case; the message says what it should hold."""
+
+
+class NoCaseFile(CaseFault):
+    """The file is of another kind: a folder of cases may hold tables and charts, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def check_file(path: Path) -> list[Checked]:
         return _short_cases(path.stem, document)
     if isinstance(document, dict) and "expected" in document and "request" in document:
         return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document)))]
-    raise CaseFault("holds neither a list of short cases nor a request with what is expected")
+    raise NoCaseFile("holds neither a list of short cases nor a request with what is expected")
 
 
 def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:
@@ -166,24 +171,33 @@ def check(
 
     A file is a list of short cases of the rule it is named after (docs/rules/README.md), or one complete request with
     `expected` beside it. Of a rule whose short cases are given, every band needs a firing, a silent and a missing case.
+    Files of a folder that hold neither are left out and named.
 
     Example: cds-hooks rules check tests/cases/rules
     """
     console = Console(stderr=True)
     checked: list[Checked] = []
+    left_out: list[str] = []
     files = list(_files(cases))
     for path in track(files, "cases", console=console, disable=as_json or not console.is_terminal):
         try:
             checked.extend(check_file(path))
         except CaseFault as fault:
-            checked.append(Checked(path.name, (str(fault),)))
+            if isinstance(fault, NoCaseFile) and path not in cases:
+                left_out.append(path.name)
+            else:
+                checked.append(Checked(path.name, (str(fault),)))
     wrong = [each for each in checked if each.faults]
     if as_json:
         cases_said = [{"case": each.name, "faults": list(each.faults)} for each in checked]
-        typer.echo(orjson.dumps({"cases": cases_said, "wrong": len(wrong)}, option=orjson.OPT_INDENT_2))
+        said = {"cases": cases_said, "wrong": len(wrong), "left_out": left_out}
+        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2))
     else:
         for each in wrong:
             typer.echo(f"{each.name}: {'; '.join(each.faults)}")
+        if left_out:
+            more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+            typer.echo(f"No cases, left out: {', '.join(left_out[:_MOST_NAMED])}{more}.")
         typer.echo(f"{len(checked)} cases, {len(wrong)} wrong.")
     if wrong or not checked:
         raise typer.Exit(1)

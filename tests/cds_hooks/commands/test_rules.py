@@ -110,6 +110,19 @@ def test_a_file_that_holds_no_case_is_said(tmp_path: Path, name: str, text: str,
     assert said in done.stdout
 
 
+def test_what_holds_no_case_in_a_folder_is_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / f"{RULE}.json").write_text((CASES / f"{RULE}.json").read_text())
+    (tmp_path / "table.json").write_text('{"doses": []}')
+    done = run("check", str(tmp_path))
+    assert done.exit_code == 0
+    assert "No cases, left out: table.json." in done.stdout
+    assert " cases, 0 wrong." in done.stdout
+    (tmp_path / f"{RULE}.json").unlink()
+    alone = run("check", str(tmp_path), "--json")
+    assert alone.exit_code == 1
+    assert json.loads(alone.stdout) == {"cases": [], "wrong": 0, "left_out": ["table.json"]}
+
+
 def _request_case(as_of: datetime, **expected: Any) -> str:
     request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
     return json.dumps({"id": "ours", "as_of": as_of.isoformat(), "request": request, "expected": expected})
