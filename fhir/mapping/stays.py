@@ -2,92 +2,22 @@
 
 The current stay is the one going on at `as_of`, else the newest that ended within the last day: a discharge is often
 written before the visit is closed. Emergency visits that led to it are part of it and are not counted before it.
-
-Discharge destinations are the codes of several code systems as one list: HL7 discharge-disposition (FHIR R4), the NUBC
-patient discharge status of US claims (UB-04 field 17), and that of MIMIC on FHIR. Codes that say neither, or "still a
-patient", are no destination.
 """
 
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from msgspec import Struct
-
+from fhir.mapping.destinations import Destination, destination_in_words, destination_of
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.reading import id_of_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
-from fhir.terminology.medications import table_rows
-
-
-class Destination(Struct, frozen=True, gc=False):
-    """One destination: its key and a clinician's words."""
-
-    key: str
-    words: str
-
-
-DESTINATIONS: Final[tuple[Destination, ...]] = tuple(
-    Destination(row["key"], row["words"]) for row in table_rows("discharge_destinations.csv")
-)
-"""All of them in the order of the table, which is the order of the codes of the feature `discharge_destination`."""
-
-
-def destination_of(code: str | None) -> Destination | None:
-    """The destination that a code of a discharge disposition names; None where it names none that is known.
-
-    >>> destination_of("03").key, destination_of("snf").key, destination_of("30")
-    ('skilled_nursing', 'skilled_nursing', None)
-    """
-    return _DESTINATION_BY_CODE.get(_normal(code or ""))
-
-
-# The first that is found says where: a "nursing home" is no home.
-_WORDS = (
-    ("hospice", ("hospice",)),
-    ("long_term_hospital", ("long-term acute", "long term acute", "ltac")),
-    ("psychiatric", ("psychiatric hospital", "psychiatric facility", "psychiatric unit")),
-    ("died", ("died", "expired", "deceased")),
-    ("skilled_nursing", ("skilled nursing", "nursing facility", "snf")),
-    ("intermediate_care", ("nursing home", "long-term care", "long term care", "intermediate care")),
-    ("rehabilitation", ("rehab",)),
-    ("home_health", ("home health",)),
-    ("home", ("home",)),
-    ("hospital", ("another hospital", "other hospital", "acute care hospital", "general hospital", "acute hospital")),
-)
-
-
-def destination_in_words(text: str) -> Destination | None:
-    """The destination that words name; None where they name none that is known.
-
-    >>> destination_in_words("Transfer to SNF").key, destination_in_words("Sunrise Nursing Home").key
-    ('skilled_nursing', 'intermediate_care')
-    """
-    lower = text.lower()
-    key = next((key for key, words in _WORDS if any(word in lower for word in words)), None)
-    return next((each for each in DESTINATIONS if each.key == key), None)
-
-
-def _read_by_code() -> Mapping[str, Destination]:
-    found: dict[str, Destination] = {}
-    for row, destination in zip(table_rows("discharge_destinations.csv"), DESTINATIONS, strict=True):
-        for column in ("nubc", "hl7", "mimic"):
-            found |= {_normal(code): destination for code in row[column].split(";") if code}
-    return found
-
-
-def _normal(code: str) -> str:
-    return code.strip().upper().lstrip("0")  # 01 and 1 are the same status of a claim
-
-
-_DESTINATION_BY_CODE: Final[Mapping[str, Destination]] = _read_by_code()
-
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
@@ -145,9 +75,12 @@ def is_in_intensive_care(record: PatientRecord) -> bool:
     return any(_INTENSIVE_CARE.search(each) for each in (*care_units(record), *words))
 
 
-_EMERGENCY, _OUTPATIENT = frozenset({"EMER"}), frozenset({"AMB", "VR", "HH"})  # the latter: also virtual, at home
+_EMERGENCY = frozenset({"EMER"})
+# Ambulatory, virtual and home visits.
+_OUTPATIENT = frozenset({"AMB", "VR", "HH"})
 # terminology.hl7.org admit-source: from accident/emergency department. v3 ActPriority: emergency, urgent, stat.
-_FROM_EMERGENCY, _URGENT = "emd", ("EM", "UR", "S", "E", "UD")
+_FROM_EMERGENCY = "emd"
+_URGENT = ("EM", "UR", "S", "E", "UD")
 _NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
 HALF_YEAR_DAYS, YEAR_DAYS = 182.625, 365.25
 

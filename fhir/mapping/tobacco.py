@@ -4,6 +4,7 @@ The status is LOINC 72166-2 (US Core) or, without an answer, tobacco use on the 
 8664-5 or SNOMED CT 401201003 and 782516008, the day of stopping is LOINC 74010-0; both may be components.
 """
 
+import math
 from datetime import date
 from typing import Literal, TypeAlias
 
@@ -71,20 +72,19 @@ def smoking_history(record: PatientRecord) -> SmokingHistory:
 
 
 def _answers(record: PatientRecord) -> list[Answer]:
-    found = []
+    found, non_smoker = [], []
     for observation in record.smoking_answers():
         time = effective_time(observation)
         if observation.status not in USABLE_STATUS or (time is not None and time.is_after(record.as_of_epoch)):
             continue
-        answer = _answer(observation, time)
-        if answer is not None:
-            found.append(answer)
-    return found
-
-
-def _answer(observation: Observation, time: FhirTime | None) -> Answer | None:
-    status, words, _ = read_smoking_answer(observation)
-    return Answer(status, words, time, _source(observation)) if status in ("current", "former", "never") else None
+        status, words, _ = read_smoking_answer(observation)
+        if status == "current" or status == "former" or status == "never":
+            found.append(Answer(status, words, time, _source(observation)))
+        elif status == "not current":
+            non_smoker.append(Answer("former", words, time, _source(observation)))
+    # A non-smoker who smoked before has stopped; of any other nobody knows whether they ever did.
+    smoked = min((_instant(one) for one in found if one.status != "never"), default=math.inf)
+    return [*found, *(one for one in non_smoker if _instant(one) > smoked)]
 
 
 def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None, str, str]:

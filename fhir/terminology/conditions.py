@@ -129,7 +129,7 @@ def _beginnings(plain: Iterable[str], patterns: Sequence[str]) -> _Beginnings:
 _CODES: Final[_Codes] = _read_codes()
 
 
-SmokingStatus = Literal["current", "former", "never", "missing"]
+SmokingStatus = Literal["current", "former", "never", "not current", "missing"]
 
 
 class ConditionGroup(Struct, frozen=True, gc=False):
@@ -199,8 +199,8 @@ _MORE_SMOKING_WORDS: Mapping[str, SmokingStatus] = {
     "never smoked": "never",
     "never a smoker": "never",
     "never tobacco smoker": "never",
-    "non smoker": "never",
-    "nonsmoker": "never",
+    "non smoker": "not current",  # somebody who stopped is one, too
+    "nonsmoker": "not current",
     "unknown": "missing",
     "not asked": "missing",
     "never assessed": "missing",

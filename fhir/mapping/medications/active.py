@@ -82,7 +82,9 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
         if request.status is not None and request.status not in _ON_REQUEST:
             continue  # most of them: their dates are not read
         written = parse_time(request.authoredOn) if request.authoredOn else None
-        if _is_active(request, written, record) and _is_order(request) and _goes_on(request, written, record):
+        if request.status is None and not _is_of_last_year(written, record):
+            continue
+        if _is_order(request) and _goes_on(request, written, record):
             source = f"MedicationRequest/{request.id}"
             if source not in replaced:
                 identity = identities.get(id(request))
@@ -97,10 +99,8 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
                 yield found
 
 
-def _is_active(request: MedicationRequest, written: FhirTime | None, record: PatientRecord) -> bool:
-    """By its status; one that came without a status counts for a year (rules/duplicate.json, dates_missing)."""
-    if request.status is not None:
-        return request.status in _ON_REQUEST
+def _is_of_last_year(written: FhirTime | None, record: PatientRecord) -> bool:
+    """So long an order counts that came without a status (rules/duplicate.json, dates_missing)."""
     return written is not None and int(written.age_days(record.as_of_epoch)) <= _WITHOUT_STATUS_DAYS
 
 

@@ -78,6 +78,9 @@ def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
         ((smoking(NEVER),), ("not due", "done")),
         ((smoking(FORMER), smoking(DAILY, "2020-01-01")), ("not due", "done")),
         ((smoking(DAILY), smoking(NEVER, "2020-01-01")), ("due", "smokes")),
+        ((result("72166-2", "Non-smoker"),), ("due", "not-asked")),
+        ((result("72166-2", "Non-smoker"), smoking(DAILY, "2020-01-01")), ("not due", "done")),
+        ((result("72166-2", "Non-smoker", "2020-01-01"), smoking(DAILY)), ("due", "smokes")),
     ],
 )
 def test_tobacco_is_asked_for_and_who_smokes_is_advised(entries: tuple[Json, ...], expected: tuple[str, str]) -> None:
@@ -92,6 +95,12 @@ def test_men_who_never_smoked_are_not_screened_for_an_aneurysm() -> None:
     man = person("1958-11-20", "male")
     assert state("abdominal-aortic-aneurysm", smoking(NEVER), patient=man) == ("not due", "risk")
     assert state("abdominal-aortic-aneurysm", patient=man) == ("not known", "not-charted")
+
+
+def test_a_non_smoker_may_have_smoked() -> None:
+    man, answer = person("1958-11-20", "male"), result("72166-2", "Non-smoker", "2026-01-10")
+    assert state("abdominal-aortic-aneurysm", answer, patient=man) == ("not known", "not-charted")
+    assert state("abdominal-aortic-aneurysm", answer, smoking(DAILY, "2001-01-01"), patient=man)[0] == "due"
 
 
 # Numbers

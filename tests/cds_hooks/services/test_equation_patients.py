@@ -102,7 +102,12 @@ def test_a_ratio_of_albumin_is_read_in_the_units_of_laboratories(server_here: st
 
 @pytest.mark.parametrize(
     ("words", "smokes"),
-    [("Current every day smoker", True), ("Current Some Day Smoker", True), ("Former smoker", False), ("Never", False)],
+    [
+        ("Current every day smoker", True),
+        ("Current Some Day Smoker", True),
+        ("Former smoker", False),
+        ("Non-smoker", False),
+    ],
 )
 def test_an_answer_about_smoking_in_words_is_read(server_here: str, words: str, smokes: bool) -> None:
     card = only_card(answer(server_here, *STATIN, added("tobacco", smoking_answer(words))))

@@ -162,6 +162,7 @@ def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bo
         ("CURRENT SOME DAY SMOKER", "current"),
         ("Ex-smoker (finding)", "former"),
         ("Never smoked tobacco", "never"),
+        ("Non-smoker", "not current"),
         ("Unknown if ever smoked", "missing"),
         ("Vapes", None),
         ("No current smoker in the home", None),

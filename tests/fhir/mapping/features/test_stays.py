@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from fhir.mapping.destinations import DESTINATIONS, destination_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
-from fhir.mapping.stays import DESTINATIONS, destination_of
 from tests.fhir.record.charts import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
