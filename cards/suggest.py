@@ -92,7 +92,7 @@ class SuggestionContext(Struct, frozen=True):
         found = self.book.first_new(after, drafted, known, before)
         if found is not None:
             rule, band = found
-            raise SuggestionWithheld(f"{rule} would speak about it ({band})")
+            raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
 
 
 class SuggestionWithheld(Exception):

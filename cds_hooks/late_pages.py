@@ -69,7 +69,7 @@ def page_addresses(needs: PageNeeds) -> list[BaseRoute]:
     from cds_hooks.routes.launch import launch_routes
     from cds_hooks.routes.login import login_routes
     from cds_hooks.routes.opening import opening_routes
-    from cds_hooks.routes.pages import page_routes
+    from cds_hooks.routes.pages import Pages
     from cds_hooks.simulations.routes import Simulations
     from cds_hooks.tester.routes import tester_routes
     from cds_hooks.worklist.routes import worklist_routes
@@ -80,9 +80,9 @@ def page_addresses(needs: PageNeeds) -> list[BaseRoute]:
     committee = Committee(site, configured.database_url, governance, needs.approvals, releases)
     smart = SmartLaunch(needs.trust, configured.public_url)
     return [
-        *page_routes(configured, services, components, visitors, committee),
+        *Pages(configured, services, components, visitors, committee).routes(),
         *approval_routes(configured, visitors, site, needs.approvals, releases, services, needs.served, why_too_early),
-        *Simulations(configured, visitors, site, committee.speaks).routes(),
+        *Simulations(configured, visitors, site, committee.shows_cards).routes(),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, smart, store, sessions, site),
         *opening_routes(configured, sessions, site),

@@ -8,7 +8,7 @@ ModelError
 ├── EquationRefused       one calculation that gives no value: a reason code, a sentence, the inputs it is about
 ├── ArtifactRefused       an artifact folder that is not served
 │   ├── ManifestRefused       manifest.json is missing, is not JSON or does not fit its schema
-│   ├── HashMismatch          model.onnx is not the file the manifest speaks of
+│   ├── HashMismatch          model.onnx is not the file that the manifest is about
 │   ├── UnsafeModel           not readable as ONNX, external data, or operators of an unknown domain
 │   ├── CardIncomplete        the model card is missing, blank in an attribute, or not the one in the file
 │   ├── SignatureRefused      release.json is missing, changed, or signed by a key that is not trusted

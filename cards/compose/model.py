@@ -108,7 +108,7 @@ class ModelCardContent(Struct, frozen=True):
     first_line: str = ""
     """What stands before the estimate: what the model cannot know of this patient, say."""
     remark: str = ""
-    """A sentence before everything that is not known: that a twin with fewer inputs speaks, say."""
+    """A sentence before everything that is not known: that a model with fewer inputs is used, say."""
     topic: Coding = TOPICS["planning"]
     alike: str = "people with results like these"
     purpose: str = "For planning, not for emergencies."
@@ -159,7 +159,7 @@ def _order(planned: ModelCardContent, card: str) -> dict[str, Any]:
     return {"resourceType": planned.order["resourceType"], "id": card, **planned.order}
 
 
-def spoken(found: FeatureValue, manifest: Manifest) -> str:
+def _value_words(found: FeatureValue, manifest: Manifest) -> str:
     """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
     feature = found.feature
     top = manifest.feature(feature.name).clip_high if isinstance(feature, Age) else None
@@ -178,7 +178,7 @@ def _detail(
 ) -> str:
     def describe(position: int) -> str:
         found = known[position][0]
-        value = escape(spoken(found, manifest), 60)
+        value = escape(_value_words(found, manifest), 60)
         dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
         return f"{found.feature.words} **{value}**{dated}{_why_low_raises(*known[position], manifest)}"
 

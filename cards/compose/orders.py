@@ -214,7 +214,7 @@ class _Check:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
         findings = tuple(sorted(found, key=_rank))
-        spoken = tuple(one for one in findings if not any(one.is_said_by(other) for other in findings))
+        listed = tuple(one for one in findings if not any(one.is_said_by(other) for other in findings))
         context = SuggestionContext(
             self.session,
             drafted,
@@ -227,14 +227,14 @@ class _Check:
         )
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
-        for finding in spoken:
+        for finding in listed:
             offered, withheld = suggestions_for(finding, context)
-            if finding is not spoken[0]:
-                offered = [_as_beside_headline(one, finding, spoken[0]) for one in offered]
+            if finding is not listed[0]:
+                offered = [_as_beside_headline(one, finding, listed[0]) for one in offered]
             suggestions.extend(offered)
             silences.extend(withheld)
-        card = _card(uuid, spoken, _distinct(suggestions), drafted)
-        if len(spoken) < len(findings):
+        card = _card(uuid, listed, _distinct(suggestions), drafted)
+        if len(listed) < len(findings):
             card = structs.replace(card, extension={EXTENSION_KEY: _extension(findings)})
         return card, [*silences, scope]
 
@@ -273,8 +273,8 @@ _WORD = re.compile(r"\w+")
 
 def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[str]:
     yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
-    spoken, rest = _spoken(findings)
-    for group in spoken:
+    groups, rest = _by_line(findings)
+    for group in groups:
         first, *others = group
         # The card's own summary is not said twice.
         lead = "" if first is findings[0] else f"**{_inline(first)}** "
@@ -294,7 +294,7 @@ def _not_in_headline(finding: Finding) -> str:
     return rest if is_said else finding.detail
 
 
-def _spoken(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
+def _by_line(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
     """The findings by line, and those for which no line is left.
 
     Each has a line of its own where there is room, else those of one merge group share the line of their worst.

@@ -59,7 +59,7 @@ def assess(
 
 
 def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: date) -> GroupForecast | None:
-    """The one forecast that speaks for a vaccine group: that of the person's age, a risk before the standard.
+    """The one forecast that stands for a vaccine group: that of the person's age, a risk before the standard.
 
     CDC's test cases expect one answer for each group. A series group for a later age is left out; one that was aged
     out of gives way to one that was not.

@@ -17,16 +17,17 @@ from sqlalchemy import select
 from cds_hooks.commands.lazy import no_collection
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.catalogue import never_spoke, rule_ids
+from cds_hooks.monitor.catalogue import rule_ids, rules_without_findings
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
-from cds_hooks.monitor.page import report_page, write_page
+from cds_hooks.monitor.page import report_page
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
+from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -109,7 +110,7 @@ def report(
             compared = [replace(one, at=at) for one in book.compared(last, days, before)]
             judged: list[Compared | LabelWindow] = [*compared, *mature]
             figures_of = [(one, list(one.figures())) for one in judged]
-            silent = never_spoke(compared, rule_ids(book))
+            silent = rules_without_findings(compared, rule_ids(book))
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
@@ -282,7 +283,7 @@ def _summary(figures: list[Figure]) -> str:
 
 def _write_html(file: Path, page: str) -> None:
     try:
-        write_page(file, page)
+        write_whole(file, page)  # whoever reads it meanwhile sees the whole page of before
     except OSError as error:
         typer.echo(f"--html: {file} cannot be written: {error.strerror}.", err=True)
         raise typer.Exit(2) from error

@@ -25,7 +25,7 @@ from models_onnx.discovery import discover
 
 @dataclass(frozen=True, slots=True)
 class ClientProfile:
-    """What a client speaks and draws. No request says its version (checklist row REQ-16), so it stands here.
+    """Which version a client uses and what it shows. No request says its version (checklist row REQ-16), so this does.
 
     `link_hosts` are the hosts (or `host:port`) that cards may link to, empty for any; `override_reasons` take the place
     of the cards' own where there are some.
@@ -79,12 +79,12 @@ def profile_for(
     dialects = find_dialects()
     if dialect not in dialects:
         raise UnknownDialect(f"there is no dialect {dialect!r}; there are {', '.join(dialects)}")
-    spoken = dialects[dialect]
+    found = dialects[dialect]
     return ClientProfile(
         name,
-        spoken,
-        _version(version) if version is not None else spoken.version,
-        _markdown(markdown) if markdown is not None else spoken.markdown,
+        found,
+        _version(version) if version is not None else found.version,
+        _markdown(markdown) if markdown is not None else found.markdown,
         frozenset(host.lower() for host in link_hosts),
         tuple(override_reasons),
         action_selection_behavior,

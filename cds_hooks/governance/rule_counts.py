@@ -168,14 +168,14 @@ def group_words(sex: str, age_years: float) -> str:
 
 
 class SimulatedOrders(Struct):
-    """The results for all orders: `spoken` counts findings by rule, `silent` counts reasons by rule."""
+    """The results for all orders: `found` has the findings by rule, `silent` counts reasons by rule."""
 
     orders: int = 0
     charts: int = 0
     not_recognised: int = 0
     with_card: int = 0
     indicators: Counter[str] = field(default_factory=Counter)
-    spoken: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
+    found: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
     silent: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: int = 0
     """Of the cards, those that name a high-alert drug that no rule is about: once for each drug of a patient."""
@@ -263,9 +263,9 @@ def _add(
             simulation.not_covered += 1
         simulation.with_card += 1
         simulation.indicators[card.indicator] += 1
-        for spoken in _spoken(card, draft):
-            simulation.spoken.setdefault(spoken.rule, []).append(spoken)
-            findings.append(spoken)
+        for finding in _findings_of(card, draft):
+            simulation.found.setdefault(finding.rule, []).append(finding)
+            findings.append(finding)
     if simulation.each is not None:
         person = record.patient
         on = _moment(instant).date()
@@ -273,7 +273,7 @@ def _add(
         simulation.each.append(SimulatedOrder(instant, group, tuple(findings)))
 
 
-def _spoken(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
+def _findings_of(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
     said = card.own_extension
     drug = next((fact.value for fact in said.facts if fact.name == "draft"), draft.name)
     for finding in said.findings:

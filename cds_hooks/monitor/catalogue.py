@@ -57,40 +57,40 @@ def _stamp() -> str:
     return found.hexdigest()
 
 
-def never_spoke(compared: Sequence[Compared], catalogue: frozenset[str]) -> list[Figure]:
-    """One figure for each client that calls a service of these rules: how many of them said nothing, in how many calls.
+def rules_without_findings(compared: Sequence[Compared], catalogue: frozenset[str]) -> list[Figure]:
+    """One figure for each client that calls a service of these rules: how many of them found nothing in how many calls.
 
     A finding that was withheld counts. Services in which no rule of the catalogue found anything are not counted.
     """
     found = []
     for client in sorted({one.client for one in compared}):
-        calls, spoke = 0, set[str]()
+        calls, found_something = 0, set[str]()
         for one in compared:
             if one.client != client:
                 continue
             days = [*one.reference.values(), *one.window.values()]
-            said = set().union(*map(_spoken, days)) & catalogue
-            spoke |= said
+            said = set().union(*map(_with_findings, days)) & catalogue
+            found_something |= said
             calls += sum(each.calls for each in days) if said else 0
         if calls:
-            found.append(_figure(client, calls, sorted(catalogue - spoke), len(catalogue)))
+            found.append(_figure(client, calls, sorted(catalogue - found_something), len(catalogue)))
     return found
 
 
-def _spoken(day: DayCounts) -> set[str]:
+def _with_findings(day: DayCounts) -> set[str]:
     withheld = (key.rpartition(" ") for key in day.silences)
     return set(day.rules) | {subject for subject, _, reason in withheld if reason in WITHHELD}
 
 
 def _figure(client: str, calls: int, silent: list[str], all_rules: int) -> Figure:
-    subject = "rules that never spoke"
+    subject = "rules without a finding"
     if calls < FEWEST_CALLS:
         text = f"{subject}: {calls:,} calls were counted, {FEWEST_CALLS:,} are needed."
         return Figure(client, "all services", "rules", subject, "insufficient", calls, FEWEST_CALLS, None, None, text)
     state: State = "watch" if silent else "good"
     more = f" and {len(silent) - _NAMED} more" if len(silent) > _NAMED else ""
     text = (
-        f"{len(silent)} of {all_rules} rules never spoke in {calls:,} calls, so each speaks in fewer than "
+        f"{len(silent)} of {all_rules} rules found nothing in {calls:,} calls, so each finds something in fewer than "
         f"{3000 / calls:.2g} of 1,000 (95 % certainty): {', '.join(silent[:_NAMED])}{more}."
     )
     value = len(silent) / all_rules

@@ -7,12 +7,10 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import date
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from cds_hooks.monitor.charts import HEIGHT, WIDTH, charts_of, label_charts_of
-from models_onnx.artifact.files import write_whole
+from cds_hooks.web.site import render, static_file
 from models_onnx.monitoring.figure import Figure, Incident
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -23,25 +21,24 @@ def report_page(
     paused: Sequence[str], summary: str,
 ) -> str:  # fmt: skip
     """The whole page; texts of clients and rules stand in it as texts."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("cds_hooks.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (files("cds_hooks.web") / "static" / "monitor_report.css").read_text(encoding="utf-8")
+    style = static_file("monitor_report.css").decode()
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     shown = [each for each in figures if each.state in ("act", "watch")]
-    values: dict[str, Any] = {
-        "until": until.isoformat(), "summary": summary, "incidents": found, "paused": paused, "figures": shown,
-        "sections": list(_sections(judged)), "width": f"{WIDTH:g}", "height": f"{HEIGHT:g}",
-        "style": Markup(style), "style_digest": digest,  # noqa: S704 - a file of this package
-    }  # fmt: skip
-    return environment.get_template("monitor_report.html").render(**values)
+    return render(
+        "monitor_report.html",
+        until=until.isoformat(),
+        summary=summary,
+        incidents=found,
+        paused=paused,
+        figures=shown,
+        sections=list(_sections(judged)),
+        width=f"{WIDTH:g}",
+        height=f"{HEIGHT:g}",
+        style=Markup(style),  # noqa: S704 - a file of this package
+        style_digest=digest,
+    )
 
 
 def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
@@ -52,8 +49,3 @@ def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
             heading, charts = f"{one.client}, {one.service}: {one.words}", label_charts_of(one)
         if charts:
             yield heading, charts
-
-
-def write_page(file: Path, page: str) -> None:
-    """Replaces the file as a whole, so that nobody reads half of it; OSError where it cannot be written."""
-    write_whole(file, page)

@@ -123,7 +123,7 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
     """What the candidate changes about each decision, or why it cannot be replayed."""
     first, second = tee(decisions)
     for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
-        if not old.by or not new.by or (old.answer is None and old.speaks is None and old.scores is None):
+        if not old.by or not new.by or (old.answer is None and old.is_due is None and old.scores is None):
             yield NotReplayed(old.because or new.because or "neither its cards nor its scores can be computed again")
             continue
         before = Counter(_said(old))
@@ -139,7 +139,7 @@ def _said(row: Replayed) -> Iterator[str]:
     """What each card is about: its rules, its model, or its kind."""
     response = row.response
     if response is None:
-        if row.speaks:
+        if row.is_due:
             yield row.basis.score_id
         return
     for card in response.get("cards") or []:

@@ -74,7 +74,7 @@ class Replayed(Struct, frozen=True):
     answer: bytes | None = None
     """The body of the answer, or an object with the `error` for which there is none; None of recorded values."""
     scores: Mapping[str, Any] | None = None
-    speaks: bool | None = None
+    is_due: bool | None = None
     """Whether the card of a model is due by its threshold; None where the values do not tell."""
     because: str = ""
     as_of: datetime | None = None
@@ -168,8 +168,8 @@ class Replayer:
             yield from (_not(row, text) for row in rows)
             return
         for row, scores in zip(rows, model_scores([row.basis for row in rows], model), strict=True):
-            speaks = self._speaks(row, scores, model)
-            yield msgspec.structs.replace(row, by="values", scores=self._with_versions(row, scores), speaks=speaks)
+            is_due = self._card_is_due(row, scores, model)
+            yield msgspec.structs.replace(row, by="values", scores=self._with_versions(row, scores), is_due=is_due)
 
     def _with_versions(self, row: Replayed, scores: dict[str, Any]) -> dict[str, Any]:
         """The scores with those of the versions that were computed beside it, as far as they are here still."""
@@ -187,7 +187,7 @@ class Replayer:
             again.append(version_scores(model, computed, partial(self._is_due, asked.of_chart, row, model)))
         return {**scores, "beside": again}
 
-    def _speaks(self, row: Replayed, scores: Mapping[str, Any], model: Model) -> bool | None:
+    def _card_is_due(self, row: Replayed, scores: Mapping[str, Any], model: Model) -> bool | None:
         asked = self._site.services.get(row.decision.service)
         if asked is None or asked.of_chart is None:
             return None
@@ -236,8 +236,8 @@ class Replayer:
             recorded, replayed = response_for_comparison(row.decision.response), row.response
             if recorded != replayed:  # comparing them as wholes is many times as fast as place by place
                 yield from differences_in("", recorded, replayed)
-        if row.speaks is not None and (spoke := _spoke(row)) is not None and spoke != row.speaks:
-            yield Difference("card", _shown(spoke), _shown(row.speaks))
+        if row.is_due is not None and (was_due := _was_due(row)) is not None and was_due != row.is_due:
+            yield Difference("card", _shown(was_due), _shown(row.is_due))
 
     def _content(self, digest: str) -> Content | None:
         if digest not in self._contents:
@@ -274,7 +274,7 @@ def _why_silent(basis: Basis) -> str | None:
     return next((text for text in reasons if text.startswith(_SILENT_USER)), None)
 
 
-def _spoke(row: Replayed) -> bool | None:
+def _was_due(row: Replayed) -> bool | None:
     """Whether the model's estimate reached the threshold then; None where another reason kept the card back."""
     reasons = {reason for subject, reason, _ in row.basis.silence if subject == row.basis.score_id}
     if _BELOW in reasons:
@@ -282,8 +282,8 @@ def _spoke(row: Replayed) -> bool | None:
     return True if row.decision.outcome == "cards" or "said-once" in reasons else None
 
 
-def _shown(speaks: bool) -> str:
-    return "due by the threshold" if speaks else "below the threshold"
+def _shown(is_due: bool) -> str:
+    return "due by the threshold" if is_due else "below the threshold"
 
 
 def _not(row: Replayed, because: str) -> Replayed:

@@ -84,8 +84,8 @@ def _examples(url: str) -> tuple[dict[str, list[str]], int]:
     found: dict[str, list[str]] = {}
     rows = read_rows(url, query)
     for row in rows:
-        spoken = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
-        for rule in spoken:
+        shown = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
+        for rule in shown:
             known = found.setdefault(rule, [])
             if len(known) < _EXAMPLES:
                 known.append(row.id)
@@ -180,7 +180,7 @@ class Committee:
         shown.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
         return rules_page(self._site, shown, families, wanted, self._use.calls, self._use.is_counting)
 
-    def speaks(self, rule: str) -> bool:
+    def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
         return self._row(all_rule_versions()[rule]).kind == "speaks"
 

@@ -1,5 +1,7 @@
 """Pages for people: the start page, models, equations, rules; those of single decisions are in `explaining.py`."""
 
+from collections.abc import Iterator
+
 import orjson
 from anyio import CapacityLimiter
 from starlette.requests import Request
@@ -71,77 +73,112 @@ def _by_age(configured: Settings, services: dict[str, Service]) -> frozenset[str
     )
 
 
-def page_routes(
-    configured: Settings,
-    services: dict[str, Service],
-    components: ServerComponents,
-    visitors: OperatorAccess,
-    committee: Committee | None = None,
-) -> list[Route]:
-    """The pages of this server. They run in worker threads, two at a time, so that no hook call waits for one."""
-    files = ModelFiles(configured.models_folder)
-    clock = format_time(configured.as_of) if configured.as_of else ""
-    shares = _shares_in_force(configured, services)
-    by_age = _by_age(configured, services)
-    site = Site(configured.trust_file is None, configured.alert_share, shares, clock, by_age)
+class Pages:
+    """The pages of what this server offers; they run in worker threads, two at a time, so that no hook call waits."""
 
-    def start(_: Request) -> Response:
-        models = [manifest for name in files.names() if (manifest := files.manifest(name)) is not None]
-        return page_answer(start_page(site, services.values(), models, rule_entries(), find_equations().values()))
+    def __init__(
+        self,
+        configured: Settings,
+        services: dict[str, Service],
+        components: ServerComponents,
+        visitors: OperatorAccess,
+        committee: Committee,
+    ) -> None:
+        """Reads nothing yet but what is in force here for each model."""
+        clock = format_time(configured.as_of) if configured.as_of else ""
+        shares = _shares_in_force(configured, services)
+        self._site = Site(
+            configured.trust_file is None, configured.alert_share, shares, clock, _by_age(configured, services)
+        )
+        self._configured = configured
+        self._services = services
+        self._components = components
+        self._visitors = visitors
+        self._committee = committee
+        self._files = ModelFiles(configured.models_folder)
+        self._absent = {model.name for service in services.values() for model in service.absent_models}
 
-    absent = {model.name for service in services.values() for model in service.absent_models}
+    def routes(self) -> list[Route]:
+        """The addresses of these pages, and those of single decisions."""
+        changes = Changes(self._site, self._configured.database_url, self._files)
+        pages = {
+            "/": self.start,
+            "/models": self.models,
+            "/models/{model_id}": self.model,
+            "/models/{model_id}/changes": changes.model,
+            "/models/{model_id}/card.{form}": self.model_card,
+            "/equations/{equation_id}": self.equation,
+            "/equations/{equation_id}/card.json": self.equation_card,
+            "/rules": self.rules,
+            "/rules/{rule_id}": self.rule,
+            "/rules/{rule_id}/changes": changes.rule,
+            "/static/{name}": self.static,
+        }
+        limiter = CapacityLimiter(_PAGES_AT_ONCE)
+        explaining = Explaining(
+            self._configured, self._services, self._components, self._visitors, self._site, self._files, limiter
+        )
+        return [*(Route(path, on_a_thread(page, limiter)) for path, page in pages.items()), *explaining.routes()]
 
-    def model(request: Request) -> Response:
+    def start(self, _: Request) -> Response:
+        """The start page: services, models, equations and rules."""
+        models = [manifest for _, manifest in self._manifests()]
+        equations = find_equations().values()
+        return page_answer(start_page(self._site, self._services.values(), models, rule_entries(), equations))
+
+    def models(self, _: Request) -> Response:
+        """The models with their state, for a committee."""
+        standings = [standing for each in self._manifests() if (standing := self._standing_of(*each)) is not None]
+        return page_answer(self._committee.models(standings))
+
+    def model(self, request: Request) -> Response:
+        """A model: what it is for, how it was tested, and its standing here."""
         model_id = request.path_params["model_id"]
-        if model_id in absent:
-            return failed(site, _MODEL_OUT, 503)
-        manifest = files.manifest(model_id)
+        if model_id in self._absent:
+            return failed(self._site, _MODEL_OUT, 503)
+        manifest = self._files.manifest(model_id)
         if manifest is None:
-            return failed(site, _NO_MODEL)
-        shapes, later = files.effects(model_id), files.evaluation(model_id)
-        card, release, standing = files.card(model_id), files.release(model_id), standing_of(model_id, manifest)
-        return page_answer(model_page(site, manifest, card, release, shapes, later, standing))
+            return failed(self._site, _NO_MODEL)
+        shapes, later = self._files.effects(model_id), self._files.evaluation(model_id)
+        card, release = self._files.card(model_id), self._files.release(model_id)
+        standing = self._standing_of(model_id, manifest)
+        return page_answer(model_page(self._site, manifest, card, release, shapes, later, standing))
 
-    def standing_of(model_id: str, manifest: Manifest) -> ModelStanding | None:
-        release = files.release(model_id)
-        if committee is None or release is None:
-            return None
-        waivers = (files.card(model_id) or {}).get("product", {}).get("waivers", [])
-        return committee.model(release, manifest.title, files.gates(model_id), waivers)
-
-    def models(_: Request) -> Response:
-        found = [(name, manifest) for name in files.names() if (manifest := files.manifest(name)) is not None]
-        standings = [standing for each in found if (standing := standing_of(*each)) is not None]
-        return page_answer(committee.models(standings)) if committee is not None else failed(site, _NO_MODEL)
-
-    def rules(request: Request) -> Response:
-        return page_answer(committee.rules(request)) if committee is not None else failed(site, _NO_RULE)
-
-    def model_card(request: Request) -> Response:
-        found = files.card_as(request.path_params["model_id"], request.path_params["form"], configured)
+    def model_card(self, request: Request) -> Response:
+        """The card of a model in the form that the address names."""
+        found = self._files.card_as(request.path_params["model_id"], request.path_params["form"], self._configured)
         if found is None:
             raise NotFound(_NO_FILE)
         return Response(found[0], media_type=found[1], headers=HEADERS)
 
-    def equation(request: Request) -> Response:
+    def equation(self, request: Request) -> Response:
+        """A published equation: its inputs, limits and source."""
         known = find_equations().get(request.path_params["equation_id"])
-        return page_answer(equation_page(site, known)) if known is not None else failed(site, _NO_EQUATION)
+        return page_answer(equation_page(self._site, known)) if known is not None else failed(self._site, _NO_EQUATION)
 
-    def card_of_equation(request: Request) -> Response:
+    def equation_card(self, request: Request) -> Response:
+        """The same as JSON."""
         equation_id = request.path_params["equation_id"]
         if equation_id not in find_equations():
             raise NotFound(_NO_FILE)
         body = orjson.dumps(equation_card(equation_id), option=orjson.OPT_INDENT_2)
         return Response(body, media_type="application/json", headers=HEADERS)
 
-    def rule(request: Request) -> Response:
+    def rules(self, request: Request) -> Response:
+        """The rules with their state, for a committee."""
+        return page_answer(self._committee.rules(request))
+
+    def rule(self, request: Request) -> Response:
+        """A rule: what it is about, its bands, its sources, and its standing here."""
         version = all_rule_versions().get(request.path_params["rule_id"])
         if version is None:
-            return failed(site, _NO_RULE)
-        facts = describe_rule(version, components.governance.site, needs_approval=configured.trust_file is not None)
-        return page_answer(rule_page(site, facts, committee.rule(version) if committee is not None else None))
+            return failed(self._site, _NO_RULE)
+        needs_approval = self._configured.trust_file is not None
+        facts = describe_rule(version, self._components.governance.site, needs_approval=needs_approval)
+        return page_answer(rule_page(self._site, facts, self._committee.rule(version)))
 
-    def static(request: Request) -> Response:
+    def static(self, request: Request) -> Response:
+        """A style sheet, script or icon."""
         name = request.path_params["name"]
         if name not in STATIC_TYPES:
             raise NotFound(_NO_FILE)
@@ -149,20 +186,14 @@ def page_routes(
         headers = {**HEADERS, "cache-control": "public, max-age=86400"}
         return Response(static_file(name), media_type=STATIC_TYPES[name], headers=headers)
 
-    changes = Changes(site, configured.database_url, files)
-    pages = {
-        "/": start,
-        "/models": models,
-        "/models/{model_id}": model,
-        "/models/{model_id}/changes": changes.model,
-        "/models/{model_id}/card.{form}": model_card,
-        "/equations/{equation_id}": equation,
-        "/equations/{equation_id}/card.json": card_of_equation,
-        "/rules": rules,
-        "/rules/{rule_id}": rule,
-        "/rules/{rule_id}/changes": changes.rule,
-        "/static/{name}": static,
-    }
-    limiter = CapacityLimiter(_PAGES_AT_ONCE)
-    explaining = Explaining(configured, services, components, visitors, site, files, limiter)
-    return [*(Route(path, on_a_thread(page, limiter)) for path, page in pages.items()), *explaining.routes()]
+    def _manifests(self) -> Iterator[tuple[str, Manifest]]:
+        for name in self._files.names():
+            if (manifest := self._files.manifest(name)) is not None:
+                yield name, manifest
+
+    def _standing_of(self, model_id: str, manifest: Manifest) -> ModelStanding | None:
+        release = self._files.release(model_id)
+        if release is None:
+            return None
+        waivers = (self._files.card(model_id) or {}).get("product", {}).get("waivers", [])
+        return self._committee.model(release, manifest.title, self._files.gates(model_id), waivers)

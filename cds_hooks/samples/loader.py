@@ -224,7 +224,7 @@ class DraftedOrder:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class ExpectedCard:
     """A service of a published equation that shows a card for this patient, and what it says."""
 
     service: str
@@ -247,7 +247,7 @@ class Sample:
     facts: dict[str, float]
     patient_view: PatientView
     orders: tuple[DraftedOrder, ...] = ()
-    services: tuple[Spoken, ...] | None = None
+    services: tuple[ExpectedCard, ...] | None = None
     later: str | None = None
 
 

@@ -157,7 +157,7 @@ class _ModelAdvisor(Struct, frozen=True):
             found.vector,
             replace(
                 card_words(said, _order(said, offered, call)),
-                remark="" if found.model is self.model else "**The model for fewer values speaks.**",
+                remark="" if found.model is self.model else "**The model for fewer values is used.**",
             ),
             uuid,
             lambda number: suggestion_uuid(uuid, number),

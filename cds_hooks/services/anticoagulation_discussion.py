@@ -3,7 +3,7 @@
 2023 ACC/AHA guideline: a yearly risk of stroke of 2 % as threshold, which by the rates of Friberg 2012 is 2 points.
 HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold.
 
-What speaks against a talk about an anticoagulant, and which anticoagulant was stopped: facts with their dates.
+What is a reason against a talk about an anticoagulant, and which anticoagulant was stopped: facts with their dates.
 """
 
 import re

@@ -115,7 +115,8 @@ SERVICE = Service(
     title="Genetic results and the drugs taken already",
     description=(
         "Compares genetic results with the medications on the list by CPIC's recommendations and FDA's table; one card "
-        "of at most three lines, silent where no drug needs a change. Results over 30 days old speak only as a warning."
+        "of at most three lines, silent where no drug needs a change. Results over 30 days old are shown only "
+        "as a warning."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,

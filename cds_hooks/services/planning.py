@@ -36,7 +36,7 @@ FEATURES = features_named(MODEL.features)
 SUMMARY = (
     "Death within 5 years: {estimate} (higher than {higher} in 100 US adults of 40 and over). Consider planning ahead."
 )
-SMALL_PANEL = "**The small panel speaks**: too many of the 11 laboratory values are missing for the full one."
+SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
 _A_YEAR_DAYS = 365.0
 # What a reader should know beside the number, which knows none of it.
@@ -82,7 +82,7 @@ async def decide(call: ServiceInput) -> Advice:
     diagnoses = _diagnoses_beside(record)
     record.release()
     advice = await advise_by_model(call, OF_CHART, vector, lambda found: _card(call, found, diagnoses))
-    advice.features = vector  # what the full panel was asked of, where the small one speaks
+    advice.features = vector  # what the full panel was asked of, where the small one is used
     return advice
 
 

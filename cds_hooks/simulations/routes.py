@@ -66,10 +66,10 @@ class Simulations:
     """The pages of one server."""
 
     def __init__(
-        self, configured: Settings, visitors: OperatorAccess, site: Site, speaks: Callable[[str], bool]
+        self, configured: Settings, visitors: OperatorAccess, site: Site, shows_cards: Callable[[str], bool]
     ) -> None:
-        """`speaks` says of a rule whether it shows its cards here now, at least to some."""
-        self._speaks = speaks
+        """`shows_cards` says of a rule whether it shows its cards here now, at least to some."""
+        self._shows_cards = shows_cards
         self._configured = configured
         self._visitors = visitors
         self._site = site
@@ -147,7 +147,7 @@ class Simulations:
         """The fields of the form; a rule that is not shown here is tried shown, where nothing else was asked."""
         if chosen is None or chosen[0] != "rule" or "change" in fields:
             return fields
-        return {**fields, "change": "off" if self._speaks(chosen[1]) else "speaks"}
+        return {**fields, "change": "off" if self._shows_cards(chosen[1]) else "speaks"}
 
     def _chosen(self, kind: str, name: str) -> tuple[str, str, str] | None:
         """Kind, id and title of what is to be tried; None where there is nothing of that name."""

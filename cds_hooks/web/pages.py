@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from cds_hooks.web.committee import ModelStanding, RuleStanding
 from cds_hooks.web.coverage import coverage_tables
 from cds_hooks.web.decision_page import NO_ANSWERS, Answering, Explanation
 from cds_hooks.web.model_page import (
@@ -80,8 +81,8 @@ def start_page(
     return _render("start.html", site, root="", coverage=coverage_tables(), **told)
 
 
-def rule_page(site: Site, rule: RulePage, standing: Any = None) -> str:
-    """What a medication rule says, on what it rests, and how it stands here (`committee.RuleStanding`)."""
+def rule_page(site: Site, rule: RulePage, standing: RuleStanding) -> str:
+    """What a medication rule says, on what it rests, and how it stands here."""
     return _render("rule.html", site, root="../", it=rule, standing=standing)
 
 
@@ -111,12 +112,12 @@ def model_page(
     release: Release | None = None,
     shapes: Sequence[Effect] = (),
     later: LaterEvaluation | None = None,
-    standing_here: Any = None,
+    standing_here: ModelStanding | None = None,
 ) -> str:
     """What a model is for, for whom it was tested, and how well it does; with its card, where there is one.
 
     `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed; `standing_here` is how it
-    stands at this site (`committee.ModelStanding`).
+    stands at this site.
     """
     return _render(
         "model.html",

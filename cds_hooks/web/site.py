@@ -85,7 +85,7 @@ def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") 
 
 
 def static_file(name: str) -> bytes:
-    """The bytes of a file of STATIC_TYPES."""
+    """The bytes of a file of web/static; those of STATIC_TYPES have an address."""
     return (_FOLDER / "static" / name).read_bytes()
 
 

@@ -257,7 +257,7 @@ def _recency(observation: Observation) -> float:
 def measure(
     analyte: Analyte, coded: CodedPart, as_of_epoch: float, known: FhirTime | None = None
 ) -> Measurement | Refusal | None:
-    """The usable number of a part, or why it is refused; None when there is no value to speak of.
+    """The usable number of a part, or why it is refused; None when there is no value.
 
     `known` is its time, where that was read already.
     """
@@ -296,12 +296,12 @@ def _converted(
     conversion = analyte.conversion(unit)
     charted_unit = unit
     if quantity.unit is not None and quantity.unit != unit:
-        spoken = analyte.conversion(quantity.unit)
-        if spoken is not None and quantity.unit:
+        worded = analyte.conversion(quantity.unit)
+        if worded is not None and quantity.unit:
             charted_unit = quantity.unit  # any other text beside a code that is known is not repeated
         if conversion is None:
-            conversion, unit = spoken, quantity.unit
-        elif spoken is not None and spoken is not conversion:
+            conversion, unit = worded, quantity.unit
+        elif worded is not None and worded is not conversion:
             return _refuse(
                 analyte,
                 coded,

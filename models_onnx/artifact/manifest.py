@@ -31,7 +31,7 @@ class TensorNames(Struct, frozen=True):
 
 
 class ModelFile(Struct, frozen=True):
-    """The model file the manifest speaks of."""
+    """The model file that the manifest is about."""
 
     name: str
     sha256: str

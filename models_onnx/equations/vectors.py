@@ -152,7 +152,7 @@ def _each_output(given: Any, equation: Equation) -> list[Any]:
 
 
 def _refusals_apart(document: Mapping[str, Any]) -> list[Any]:
-    """Vectors in a list of their own whose name speaks of refusals: each expects one."""
+    """Vectors in a list of their own whose name contains "refus": each expects one."""
     lists = [value for key, value in document.items() if "refus" in key.lower() and isinstance(value, list)]
     return [
         {"expected": None, **each} for some in lists for each in some if isinstance(each, dict) and "inputs" in each

@@ -280,14 +280,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class PatientRows:
-    """Whose rows they are and how many people each speaks for; without it every row is a patient of its own."""
+    """Whose rows they are and how many people each stands for; without it every row is a patient of its own."""
 
     patient: NDArray[np.int64]
     weight: Array
 
     @classmethod
     def alone(cls, count: int) -> "PatientRows":
-        """Every row a patient of its own, speaking for itself."""
+        """Every row a patient of its own, standing for itself alone."""
         return cls(np.arange(count), np.ones(count))
 
     def of(self, rows: NDArray[np.bool_]) -> "PatientRows":

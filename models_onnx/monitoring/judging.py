@@ -301,18 +301,18 @@ class Compared:
         )
 
     def _rules(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
-        """Rules that fire in most calls, and rules that fired before and do not now."""
-        spoke = [rule for rule, times in before.rules.items() if rule not in now.rules and before.calls]
-        for rule in sorted(spoke):
+        """Rules with a card in most calls, and rules that had cards before and have none now."""
+        silent = [rule for rule, times in before.rules.items() if rule not in now.rules and before.calls]
+        for rule in sorted(silent):
             expected = before.rules[rule] / before.calls * now.calls
             if expected < _FEWEST_EXPECTED:
                 continue
             state: State = "act" if rates.at_most(0, expected) * len(before.rules) < _UNLIKELY else "watch"
-            text = f"{self.service}: the rule {rule} did not speak where {expected:,.0f} times were expected."
+            text = f"{self.service}: the rule {rule} showed no card; {expected:,.0f} were expected."
             yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, 0.0, expected, state, text)
         for rule, times in sorted(now.rules.items()):
             if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
-                text = f"{self.service}: the rule {rule} speaks in {100 * times / now.calls:.0f} of 100 calls."
+                text = f"{self.service}: the rule {rule} shows cards in {100 * times / now.calls:.0f} of 100 calls."
                 yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, times / now.calls, None, "watch", text)
 
 

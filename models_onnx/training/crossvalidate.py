@@ -143,7 +143,7 @@ def build_reference(
 ) -> Reference:
     """All are of the reference cohort; a bin where the observed rate would fall is joined with the one below.
 
-    `weight`: how many people each speaks for; who has none is compared with, and not counted in a bin.
+    `weight`: how many people each stands for; who has none is compared with, and not counted in a bin.
     """
     quantiles = np.quantile(margin, np.arange(1, QUANTILES + 1) / (QUANTILES + 1)).round(6)
     starts = [round(percent * (QUANTILES + 1) / 100) for percent in BIN_PERCENTILES]
@@ -166,10 +166,10 @@ def _bins(
     for start, end in zip(starts, [*starts[1:], QUANTILES + 1], strict=True):
         inside = (place >= start) & (place < end)
         count, events = int(inside.sum()), int(y[inside].sum())
-        spoken_for = float(weight[inside].sum())
+        people = float(weight[inside].sum())
         mean = float(np.average(predicted[inside], weights=weight[inside])) if count else 0.0
-        rate = float((weight[inside] * y[inside]).sum()) / spoken_for if count else 0.0
-        # The interval is that of as many people as were seen, not of those they speak for.
+        rate = float((weight[inside] * y[inside]).sum()) / people if count else 0.0
+        # The interval is that of as many people as were seen, not of those they stand for.
         low, high = jeffreys(rate * count, count) if count else (0.0, 1.0)
         bins.append(CalibrationBin(start, count, events, round(mean, 4), round(rate, 6), round(low, 6), round(high, 6)))
     return bins

@@ -41,7 +41,7 @@ class OfferedSuggestion(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A rule has spoken.
+    """What a rule found about an order.
 
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can

@@ -217,7 +217,7 @@ class SuppressionPolicy:
             return None  # what is no rule needs no approval: that a drug is not covered
         was = self.site.approvals.get(finding.rule)
         why = "only another version of it is approved here" if was else "it is not approved here"
-        return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
+        return self._silence(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
 
     def _answered(self, finding: Finding) -> Silence | None:
         answers = self.answers.get((finding.rule, finding.band))

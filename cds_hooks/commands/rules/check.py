@@ -285,9 +285,9 @@ def _draw(simulation: SimulatedOrders, examples: int) -> None:
     table.add_column("per 100", justify="right")
     table.add_column("times", justify="right")
     table.add_column("examples", overflow="fold")
-    for rule, spoken in sorted(simulation.spoken.items(), key=lambda one: -len(one[1])):
-        shown = "\n".join(f"{one.band}: {one.summary}" for one in spoken[:examples])
-        table.add_row(rule, f"{simulation.per_100(len(spoken)):.2f}", str(len(spoken)), shown)
+    for rule, found in sorted(simulation.found.items(), key=lambda one: -len(one[1])):
+        shown = "\n".join(f"{one.band}: {one.summary}" for one in found[:examples])
+        table.add_row(rule, f"{simulation.per_100(len(found)):.2f}", str(len(found)), shown)
     console.print(table)
 
 
@@ -304,14 +304,14 @@ def _sentence(simulation: SimulatedOrders) -> str:
 def _as_json(simulation: SimulatedOrders, examples: int) -> dict[str, Any]:
     rules = {
         rule: {
-            "times": len(spoken),
-            "per_100_orders": round(simulation.per_100(len(spoken)), 3),
+            "times": len(found),
+            "per_100_orders": round(simulation.per_100(len(found)), 3),
             "examples": [
                 {"band": one.band, "indicator": one.indicator, "drug": one.drug, "summary": one.summary}
-                for one in spoken[:examples]
+                for one in found[:examples]
             ],
         }
-        for rule, spoken in sorted(simulation.spoken.items())
+        for rule, found in sorted(simulation.found.items())
     }
     return {
         "orders": simulation.orders,

@@ -164,6 +164,7 @@ def _name_source(site: Site, page: Page, path: PurePosixPath, inside: list[Token
 
 
 def _write_pages(chapters: list[Chapter], target: Path) -> None:
+    # not that of web/site.py: the wheel is built with jinja2 and markdown-it-py alone (setup.py)
     environment = Environment(
         loader=PackageLoader("cds_hooks.web"),
         autoescape=True,

@@ -88,12 +88,12 @@ def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | 
         if countable and (quantity.value or 0.0) <= _MOST_WITHOUT_UNIT:
             return _COUNT, None
         return None, DoseProblem("the dose has no unit")
-    coded, spoken = dose_unit(quantity.code), dose_unit(quantity.unit)
-    if coded is not None and spoken is not None and coded != spoken and {coded.kind, spoken.kind} != {"unit", "patch"}:
+    coded, worded = dose_unit(quantity.code), dose_unit(quantity.unit)
+    if coded is not None and worded is not None and coded != worded and {coded.kind, worded.kind} != {"unit", "patch"}:
         return None, DoseProblem(
             f"the dose's unit says {plain(quantity.unit or '', 20)}, its code says {plain(quantity.code or '', 20)}"
         )
-    found = spoken if coded == _COUNT and spoken is not None else coded or spoken
+    found = worded if coded == _COUNT and worded is not None else coded or worded
     if found is None:
         return None, DoseProblem(f"the dose's unit {quoted(quantity.unit or quantity.code or '')} is not known")
     return found, None

@@ -98,7 +98,7 @@ def _spoken(product: dict[str, Any], words: str) -> Iterator[str]:
         number, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
         hours = int(number) / 60 if unit.startswith("m") else float(number)
         if hours <= SHORTEST_HOURS:
-            yield f"its words speak of {match.group().strip()}"
+            yield f"its words name {match.group().strip()}"
             return
 
 

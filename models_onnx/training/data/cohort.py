@@ -66,7 +66,7 @@ class Cohort:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """How many people each row speaks for; 0 where its outcome is not known."""
+        """How many people each row stands for; 0 where its outcome is not known."""
         return self.observed.weight
 
     @property

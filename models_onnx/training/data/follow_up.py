@@ -1,6 +1,6 @@
 """Outcomes of people followed for less than the horizon, and the rows that one fit sees.
 
-Labels come with weights, by which those who were followed speak for those like them who were not (IPCW).
+Labels come with weights, by which those who were followed stand for those like them who were not (IPCW).
 
 The chance of still being followed, G(t), is the Kaplan-Meier curve of leaving the study, by stratum. A person who died
 at t counts 1/G(t-) times, one who was followed through the horizon 1/G(horizon-) times, and one who left before it not
@@ -164,7 +164,7 @@ class FittingRows:
 
     @property
     def weight(self) -> Array:
-        """How many people each row speaks for."""
+        """How many people each row stands for."""
         return self.observed.weight
 
     @property

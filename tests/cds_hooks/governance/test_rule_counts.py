@@ -56,8 +56,8 @@ def test_a_result_of_later_changes_nothing() -> None:
 def test_what_was_known_then_counts() -> None:
     simulation = run(creatinine("2020-01-20", 6.0), metformin("2020-02-01"))
     assert (simulation.orders, simulation.with_card) == (1, 1)
-    (spoken,) = simulation.spoken["renal-metformin"]
-    assert (spoken.band, spoken.indicator) == ("lt30", "critical")
+    (found,) = simulation.found["renal-metformin"]
+    assert (found.band, found.indicator) == ("lt30", "critical")
     assert simulation.per_100(1) == 100
 
 

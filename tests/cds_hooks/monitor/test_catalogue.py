@@ -1,4 +1,4 @@
-"""Rules of the catalogue that never spoke are named, where enough calls were counted to say so."""
+"""Rules of the catalogue that found nothing are named, where enough calls were counted to say so."""
 
 from datetime import date
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.monitor import catalogue
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.catalogue import FEWEST_CALLS, never_spoke, rule_ids
+from cds_hooks.monitor.catalogue import FEWEST_CALLS, rule_ids, rules_without_findings
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 
@@ -21,20 +21,20 @@ def service(calls: int, name: str = "order-safety", client: str = "north", **cou
 
 
 def test_a_rule_that_spoke_in_no_day_is_named_and_one_that_was_withheld_is_not() -> None:
-    spoke = service(
+    found = service(
         FEWEST_CALLS, rules={"renal-nsaid": 3}, silences={"ddi-statin said-once": 1, "mon-lithium no-rule": 9}
     )
-    (figure,) = never_spoke([spoke], RULES)
+    (figure,) = rules_without_findings([found], RULES)
     assert (figure.state, figure.n, figure.value) == ("watch", FEWEST_CALLS, 1 / 3)
-    assert "1 of 3 rules never spoke in 3,000 calls" in figure.text
+    assert "1 of 3 rules found nothing in 3,000 calls" in figure.text
     assert figure.text.endswith("fewer than 1 of 1,000 (95 % certainty): mon-lithium.")
 
 
 def test_too_few_calls_are_insufficient_and_calls_of_services_without_rules_do_not_count() -> None:
     few = service(FEWEST_CALLS - 1, rules={"renal-nsaid": 1})
-    (figure,) = never_spoke([few, service(10_000, "planning-conversation")], RULES)
+    (figure,) = rules_without_findings([few, service(10_000, "planning-conversation")], RULES)
     assert (figure.state, figure.n) == ("insufficient", FEWEST_CALLS - 1)
-    assert never_spoke([service(10_000, "planning-conversation")], RULES) == []
+    assert rules_without_findings([service(10_000, "planning-conversation")], RULES) == []
 
 
 def test_each_client_has_a_figure_of_its_own_and_good_is_said_where_all_spoke() -> None:
@@ -42,7 +42,10 @@ def test_each_client_has_a_figure_of_its_own_and_good_is_said_where_all_spoke() 
         service(FEWEST_CALLS, rules=dict.fromkeys(RULES, 1)),
         service(FEWEST_CALLS, client="south", rules={"renal-nsaid": 1}),
     ]
-    assert [(each.client, each.state) for each in never_spoke(both, RULES)] == [("north", "good"), ("south", "watch")]
+    assert [(each.client, each.state) for each in rules_without_findings(both, RULES)] == [
+        ("north", "good"),
+        ("south", "watch"),
+    ]
 
 
 def test_the_book_remembers_the_catalogue_until_the_rules_change(

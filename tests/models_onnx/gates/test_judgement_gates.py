@@ -300,7 +300,7 @@ def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: 
     bad = subject(tmp_path, manifest=lambda d: d.update(title="Early warning of sepsis, next 6 hours"))
     result = judge(bad, "G15")
     assert "it is about sepsis, early warning" in result.why
-    assert "its words speak of next 6 hours" in result.why
+    assert "its words name next 6 hours" in result.why
 
 
 def test_g13_reads_every_text_of_the_service(good: Subject) -> None:

@@ -241,7 +241,7 @@ def _fda_keys(gene: str, subgroup: str) -> tuple[str, list[str]] | None:
 
 
 def _fda_drugs(rows: Sequence[Row], cpic: set[str]) -> Iterator[dict[str, str]]:
-    """The drugs that FDA's table speaks about and CPIC has no recommendation for."""
+    """The drugs that FDA's table names and CPIC has no recommendation for."""
     for rxcui in sorted({row["rxcui"] for row in rows} - cpic - {"11289"}, key=_name_of):
         own = [row for row in rows if row["rxcui"] == rxcui]
         bands = {f"{row['class']}={lower}" for row in own for lower in _LOWER[row["indicator"]]}

@@ -1,0 +1,164 @@
+"""What the server does beside its calls from its start to its end, and what it says to its log at the start.
+
+Keeps the memory that calls need over and over, instead of asking the kernel for it again at each large call.
+"""
+
+import asyncio
+import ctypes
+import gc
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+
+from msgspec import Struct
+from starlette.applications import Starlette
+
+from cards.validation_cache import load_fhir_models
+from cds_hooks.approvals import ApprovalBook
+from cds_hooks.audit.seals import Sealing
+from cds_hooks.call import ServerComponents
+from cds_hooks.edge import EdgeLimits
+from cds_hooks.governance import Governance
+from cds_hooks.governance.one_card import WorkerClaims
+from cds_hooks.governance.pausing import Pausing
+from cds_hooks.governance.releases import Releases
+from cds_hooks.in_force import InForce
+from cds_hooks.logs import log
+from cds_hooks.metrics import MetricsFolder
+from cds_hooks.security import Trust
+from cds_hooks.services import Service
+from cds_hooks.storage.database import kept_connections
+from cds_hooks.storage.decision import RecordUnavailable
+
+# mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
+# are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_MOST_FREE_BYTES = 64 * 1024 * 1024
+_MOST_IN_HEAP_BYTES = 32 * 1024 * 1024
+_OBJECTS_BEFORE_COLLECTION = 20_000
+
+_SECONDS_BEFORE_THE_REST = 1.0
+_RECORDING_SECONDS = 2.0
+_READING_SECONDS = 5.0
+"""So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
+
+
+def settle_memory() -> None:
+    """Called once, when everything that lives as long as the process is there.
+
+    What was made so far is left out of garbage collection for good. What of it is garbage stays too: collecting it
+    first takes 0.2 s, and it is little. Freed memory up to 64 MiB is kept: without that a call of 683 KB has 50 to 200
+    page faults, which are 5 to 8 % of its time (docs/decisions/0006).
+
+    All threads share one heap: of their own ones each keeps what it freed, 3 MB together soon after the start.
+
+    A call leaves no cycles, so the collector looks seldom: with Python's 700 objects it walked through the calls that
+    were under way, for 3 to 4 % of the time, half a millisecond each time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # there is none without glibc
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+        mallopt(_MMAP_THRESHOLD, _MOST_IN_HEAP_BYTES)
+        mallopt(_ARENA_MAX, 1)
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
+    gc.enable()
+
+
+class Lifespan(Struct, frozen=True):
+    """The parts that are opened, kept up to date and closed with the server."""
+
+    components: ServerComponents
+    services: dict[str, Service]
+    approvals: ApprovalBook | None
+    trust: Trust
+    edge: EdgeLimits
+    counted: MetricsFolder
+    sealing: Sealing
+    pausing: Pausing
+    claims: WorkerClaims | None
+
+    @asynccontextmanager
+    async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
+        """Reads the record before the first call, keeps everything up to date meanwhile, and closes it at the end."""
+        settle_memory()
+        url = self.components.settings.database_url
+        with kept_connections(url):
+            _say_models_out(self.services)
+            with suppress(RecordUnavailable):  # the record says so itself, to every call
+                await asyncio.to_thread(self.components.governance.read_answers, url)
+                await asyncio.to_thread(self.components.releases.read, url)
+            _say_not_approved(self.components.governance, self.approvals, self.components.releases)
+            beside = [asyncio.create_task(each) for each in self._beside_the_calls(url)]
+            await asyncio.to_thread(self.components.in_force.start)
+            beside.append(asyncio.create_task(_keep_recording(self.components.in_force, url)))
+            beside.append(asyncio.create_task(_load_the_rest()))
+            await self.components.governance.wait_until_read(_READING_SECONDS)
+            yield {"services": len(self.services)}
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+        await self._close()
+
+    def _beside_the_calls(self, url: str) -> Iterator[Coroutine[None, None, None]]:
+        yield self.counted.keep_writing()
+        yield self.edge.keep_sweeping()
+        yield self.components.governance.keep_reading(url)
+        yield self.sealing.keep_sealing()
+        yield self.components.releases.keep_reading(url)
+        yield self.trust.keep_looking()
+        yield self.pausing.keep_looking()
+
+    async def _close(self) -> None:
+        if self.claims is not None:
+            await self.claims.aclose()
+        self.components.computing.close()
+        await self.components.decisions.close()
+        await self.trust.aclose()
+        await asyncio.to_thread(self.components.tracing.close)
+
+
+async def _keep_recording(in_force: InForce, url: str) -> None:
+    """What is in force goes into the record when it changes, until cancelled."""
+    while True:
+        await asyncio.to_thread(in_force.record, url)
+        await asyncio.sleep(_RECORDING_SECONDS)
+
+
+async def _load_the_rest() -> None:
+    """Loads what not every call needs, soon after the start: no first answer waits for it.
+
+    The models that suggestions are checked with take 0.1 to 0.3 s, what reads from FHIR servers 0.1 s. A call that
+    needs one of them before loads it itself.
+    """
+    await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
+    await asyncio.to_thread(import_module, "cds_hooks.services._vaccines")
+    await asyncio.to_thread(load_fhir_models)
+    await asyncio.to_thread(_prepare_connections)
+    gc.freeze()  # as settle_memory: they live as long as the process
+
+
+def _prepare_connections() -> None:
+    from cds_hooks.security.connections import prepare_connections
+
+    prepare_connections()
+
+
+def _say_models_out(services: dict[str, Service]) -> None:
+    for service in services.values():
+        for model in service.absent_models:
+            log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
+
+
+def _say_not_approved(governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:
+    rules = governance.approval_counts()
+    if rules is not None and rules["not_approved"]:
+        log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
+    if approvals is None:
+        return
+    if releases.refused:
+        log().error("acts in the record do not count", count=len(releases.refused))
+    if not approvals.asks_people:
+        log().warning("nobody can approve: CDS_PEOPLE_FILE is not set", reason="no-people")
+    if approvals.refused:
+        log().error("approvals in the record do not count", count=len(approvals.refused))
