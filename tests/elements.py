@@ -1,4 +1,4 @@
-"""Hypothesis strategies for FHIR R4 data types, valid and ugly: dates, text, concepts, quantities, doses."""
+"""Hypothesis strategies for FHIR R4 data types and the frame of a resource, valid and ugly: dates, text, quantities."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 Json = dict[str, Any]
 
 UCUM = "http://unitsofmeasure.org"
+SNOMED, RXNORM = "http://snomed.info/sct", "http://www.nlm.nih.gov/research/umls/rxnorm"
+CONDITION_CODES = ("431857002", "49436004", "44054006", "385763009", "72892002", "46177005")
 # Units of the laboratory and the bedside, and some that no table knows.
 _UNITS = ("mg/dL", "umol/L", "g/dL", "g/L", "10*3/uL", "K/uL", "U/L", "%", "fL", "kg", "[lb_av]", "cm", "mm[Hg]")
 _NO_UNITS = ("mg/hL", "furlongs", "µg/Löffel", "1", "?")
@@ -179,3 +181,27 @@ def ratios() -> SearchStrategy[Json]:
 
 def _in_words(text: str) -> Json:
     return {"text": text}
+
+
+@st.composite
+def resource_about(
+    draw: DrawFn, kind: str, patient_id: str, *parts: SearchStrategy[Json], about: str = "subject"
+) -> Json:
+    """`kind` about the patient, all parts put together, with what no reader asks for beside it."""
+    resource: Json = {"resourceType": kind, "id": draw(ids()), about: {"reference": f"Patient/{patient_id}"}}
+    for part in parts:
+        resource |= draw(part)
+    unread = some(
+        meta=some(versionId=ids(), lastUpdated=instants()).map(lambda meta: meta or {"versionId": "1"}),
+        language=st.just("de-AT"),
+        extension=st.just([{"url": "http://example.org/ours", "valueString": "naïve"}]),
+        implicitRules=st.just("http://example.org/rules"),
+    )
+    return resource | draw(unread)
+
+
+def status_or_absent(codes: str) -> SearchStrategy[Json]:
+    """A status, or (one time in ten) the extension that R4 allows in its place."""
+    given = st.sampled_from(codes.split()).map(lambda code: {"status": code})
+    absent = st.just({"_status": {"extension": [ABSENT]}})
+    return st.integers(0, 9).flatmap(lambda dice: absent if dice == 0 else given)

@@ -13,13 +13,14 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tests.elements import (
     ABSENT,
+    CONDITION_CODES,
+    RXNORM,
+    SNOMED,
     UCUM,
     Json,
     concepts,
     date_times,
     dates,
-    dosages,
-    durations,
     ids,
     instants,
     least,
@@ -27,16 +28,18 @@ from tests.elements import (
     one_of_elements,
     periods,
     quantities,
-    ratios,
     references,
+    resource_about,
     some,
+    status_or_absent,
     statuses,
     words,
 )
+from tests.medication_strategies import medication_dispenses, medication_requests, medication_statements, medications
 
-LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+LOINC = "http://loinc.org"
 CVX = "http://hl7.org/fhir/sid/cvx"
-ICD10, RXNORM = "http://hl7.org/fhir/sid/icd-10-cm", "http://www.nlm.nih.gov/research/umls/rxnorm"
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 # Codes that the features and rules look for, so that what is made here reaches them and is not only passed over.
 _LAB_CODES = (
@@ -53,32 +56,7 @@ _LAB_CODES = (
     "788-0",
 )
 _VITAL_CODES = ("29463-7", "8302-2", "39156-5", "8867-4", "8310-5", "8480-6", "8462-4")
-_CONDITION_CODES = ("431857002", "49436004", "44054006", "385763009", "72892002", "46177005")
 _ICD10_CODES = ("N18.4", "I48.91", "E11.9", "Z95.2", "Z99.2", "N179", "C50")
-_DRUG_CODES = ("861007", "1364445", "1037045", "198014", "1648755", "6809", "316672", "0")
-_DRUG_WORDS = ("metFORMIN 500 mg tab", "Naproxen 500mg", "apixaban", "water tablet", "ибупрофен 200 мг")
-
-
-@st.composite
-def _resource(draw: DrawFn, kind: str, patient_id: str, *parts: SearchStrategy[Json], about: str = "subject") -> Json:
-    """`kind` about the patient, all parts put together, with what no reader asks for beside it."""
-    resource: Json = {"resourceType": kind, "id": draw(ids()), about: {"reference": f"Patient/{patient_id}"}}
-    for part in parts:
-        resource |= draw(part)
-    unread = some(
-        meta=some(versionId=ids(), lastUpdated=instants()).map(lambda meta: meta or {"versionId": "1"}),
-        language=st.just("de-AT"),
-        extension=st.just([{"url": "http://example.org/ours", "valueString": "naïve"}]),
-        implicitRules=st.just("http://example.org/rules"),
-    )
-    return resource | draw(unread)
-
-
-def _status_or_absent(codes: str) -> SearchStrategy[Json]:
-    """A status, or (one time in ten) the extension that R4 allows in its place."""
-    given = st.sampled_from(codes.split()).map(lambda code: {"status": code})
-    absent = st.just({"_status": {"extension": [ABSENT]}})
-    return st.integers(0, 9).flatmap(lambda dice: absent if dice == 0 else given)
 
 
 def patients(patient_id: str = "p") -> SearchStrategy[Json]:
@@ -125,10 +103,10 @@ def components() -> SearchStrategy[Json]:
 def observations(patient_id: str = "p") -> SearchStrategy[Json]:
     codes = concepts(LOINC, (*_LAB_CODES, *_VITAL_CODES, "85354-9"), ("Creatinine", "Kreatinin", "BP"))
     made = one_of_elements(effectiveDateTime=date_times(), effectiveInstant=instants(), effectivePeriod=periods())
-    return _resource(
+    return resource_about(
         "Observation",
         patient_id,
-        _status_or_absent(_OBSERVATION_STATUS),
+        status_or_absent(_OBSERVATION_STATUS),
         codes.map(lambda code: {"code": code}),
         made,
         st.one_of(_values(), date_times().map(lambda when: {"valueDateTime": when})),
@@ -144,8 +122,8 @@ def observations(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def conditions(patient_id: str = "p") -> SearchStrategy[Json]:
-    codes = st.one_of(concepts(SNOMED, _CONDITION_CODES), concepts(ICD10, _ICD10_CODES))
-    return _resource(
+    codes = st.one_of(concepts(SNOMED, CONDITION_CODES), concepts(ICD10, _ICD10_CODES))
+    return resource_about(
         "Condition",
         patient_id,
         one_of_elements(onsetDateTime=date_times(), onsetPeriod=periods(), onsetString=words(), onsetAge=_age()),
@@ -166,15 +144,15 @@ def _age() -> SearchStrategy[Json]:
 
 def encounters(patient_id: str = "p") -> SearchStrategy[Json]:
     classes = st.sampled_from(("AMB", "IMP", "EMER", "HH")).map(lambda code: {"class": {"code": code}})
-    return _resource(
+    return resource_about(
         "Encounter",
         patient_id,
-        _status_or_absent("planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown"),
+        status_or_absent("planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown"),
         classes,
         some(
             type=st.lists(concepts(SNOMED, ("185349003", "183452005")), min_size=1, max_size=2),
             period=periods(),
-            reasonCode=st.lists(concepts(SNOMED, _CONDITION_CODES), min_size=1, max_size=2),
+            reasonCode=st.lists(concepts(SNOMED, CONDITION_CODES), min_size=1, max_size=2),
             hospitalization=some(dischargeDisposition=statuses("home exp hosp snf")).map(
                 lambda stay: stay or {"extension": [ABSENT]}
             ),
@@ -183,20 +161,20 @@ def encounters(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def procedures(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
+    return resource_about(
         "Procedure",
         patient_id,
-        _status_or_absent("preparation in-progress not-done on-hold stopped completed entered-in-error unknown"),
+        status_or_absent("preparation in-progress not-done on-hold stopped completed entered-in-error unknown"),
         one_of_elements(performedDateTime=date_times(), performedPeriod=periods(), performedString=words()),
         some(code=concepts(SNOMED, ("265764009", "180325003"))),
     )
 
 
 def diagnostic_reports(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
+    return resource_about(
         "DiagnosticReport",
         patient_id,
-        _status_or_absent("registered partial preliminary final amended corrected appended cancelled entered-in-error"),
+        status_or_absent("registered partial preliminary final amended corrected appended cancelled entered-in-error"),
         one_of_elements(effectiveDateTime=date_times(), effectivePeriod=periods()),
         st.builds(dict, code=concepts(LOINC, ("24606-6", "18746-8"))),
         some(issued=instants()),
@@ -204,10 +182,10 @@ def diagnostic_reports(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def service_requests(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
+    return resource_about(
         "ServiceRequest",
         patient_id,
-        _status_or_absent("draft active on-hold revoked completed entered-in-error unknown"),
+        status_or_absent("draft active on-hold revoked completed entered-in-error unknown"),
         st.just({"intent": "order"}),
         one_of_elements(occurrenceDateTime=date_times(), occurrencePeriod=periods()),
         some(code=concepts(LOINC, ("2160-0", "51990-0")), authoredOn=date_times(), doNotPerform=st.booleans()),
@@ -223,7 +201,7 @@ def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
         onset=date_times(),
         description=words(),
     )
-    return _resource(
+    return resource_about(
         "AllergyIntolerance",
         patient_id,
         one_of_elements(onsetDateTime=date_times(), onsetString=words()),
@@ -245,10 +223,10 @@ def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
+    return resource_about(
         "Immunization",
         patient_id,
-        _status_or_absent("completed entered-in-error not-done"),
+        status_or_absent("completed entered-in-error not-done"),
         st.one_of(
             st.builds(dict, occurrenceDateTime=date_times()),
             st.builds(dict, occurrenceString=words()),
@@ -265,10 +243,10 @@ def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def devices(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
+    return resource_about(
         "Device",
         patient_id,
-        _status_or_absent("active inactive entered-in-error unknown"),
+        status_or_absent("active inactive entered-in-error unknown"),
         st.builds(dict, type=concepts(SNOMED, ("14106009", "72506001"), ("Cardiac pacemaker", "Infusion pump"))),
         some(
             deviceName=st.lists(words().map(lambda text: {"name": text, "type": "other"}), min_size=1, max_size=2),
@@ -296,10 +274,10 @@ def consents(patient_id: str = "p") -> SearchStrategy[Json]:
         "category": [{"text": "opting out"}],
         "policyRule": {"text": "the policy"},
     }
-    return _resource(
+    return resource_about(
         "Consent",
         patient_id,
-        _status_or_absent("draft proposed active active rejected inactive entered-in-error"),
+        status_or_absent("draft proposed active active rejected inactive entered-in-error"),
         st.just(about),
         some(provision=rules, dateTime=date_times()),
         about="patient",
@@ -308,101 +286,12 @@ def consents(patient_id: str = "p") -> SearchStrategy[Json]:
 
 def flags(patient_id: str = "p") -> SearchStrategy[Json]:
     codes = concepts("http://example.org/flags", ("no-cds", "fall-risk"), ("Wants no estimates", "Falls"))
-    return _resource(
+    return resource_about(
         "Flag",
         patient_id,
-        _status_or_absent("active active inactive entered-in-error"),
+        status_or_absent("active active inactive entered-in-error"),
         st.builds(dict, code=codes),
         some(period=periods()),
-    )
-
-
-def _drugs() -> SearchStrategy[Json]:
-    return concepts(RXNORM, _DRUG_CODES, _DRUG_WORDS)
-
-
-def medications(*others: str) -> SearchStrategy[Json]:
-    """A product with a code, a mixture, or an ingredient that points at one of `others` (itself, to make a loop)."""
-    item = st.one_of(
-        _drugs().map(lambda drug: {"itemCodeableConcept": drug}),
-        references(*(others or ("Medication/nowhere",))).map(lambda target: {"itemReference": target}),
-    )
-    rest = some(isActive=st.booleans(), strength=ratios())
-    ingredients = st.lists(st.builds(lambda item, rest: item | rest, item, rest), min_size=1, max_size=3)
-    return least(
-        {"resourceType": "Medication", "id": ids()},
-        code=_drugs(),
-        status=st.sampled_from(("active", "inactive", "entered-in-error")),
-        form=words().map(lambda text: {"text": text}),
-        identifier=st.lists(ids().map(lambda name: {"system": "urn:oid:1.2.3", "value": name}), min_size=1, max_size=2),
-        ingredient=ingredients,
-    )
-
-
-@st.composite
-def _medication_choice(draw: DrawFn) -> Json:
-    """Coded, in words, referenced, or contained: two Medications, either of which may name the other as ingredient."""
-    if draw(st.booleans()):
-        return {"medicationCodeableConcept": draw(_drugs())}
-    if draw(st.booleans()):
-        return {
-            "medicationReference": draw(references("Medication/m", "urn:uuid:5d1f0b3a-0000-4000-8000-000000000001"))
-        }
-    first = draw(medications("#one", "#two")) | {"id": "one"}
-    second = draw(medications("#one", "#two")) | {"id": "two"}
-    return {"contained": [first, second], "medicationReference": draw(references("#one", "#two", "#three"))}
-
-
-def medication_requests(patient_id: str = "p") -> SearchStrategy[Json]:
-    dispense = some(
-        validityPeriod=periods(),
-        numberOfRepeatsAllowed=st.integers(0, 11),
-        quantity=quantities(),
-        expectedSupplyDuration=durations(),
-    )
-    return _resource(
-        "MedicationRequest",
-        patient_id,
-        _status_or_absent("active on-hold cancelled completed entered-in-error stopped draft unknown"),
-        st.sampled_from(("proposal", "plan", "order", "reflex-order")).map(lambda intent: {"intent": intent}),
-        _medication_choice(),
-        some(
-            doNotPerform=st.booleans(),
-            encounter=references("Encounter/e"),
-            authoredOn=date_times(),
-            reasonCode=st.lists(concepts(SNOMED, _CONDITION_CODES), min_size=1, max_size=2),
-            dosageInstruction=st.lists(dosages(), min_size=1, max_size=3),
-            dispenseRequest=never_empty(dispense, {"extension": [ABSENT]}),
-            priorPrescription=references("MedicationRequest/r"),
-        ),
-    )
-
-
-def medication_statements(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
-        "MedicationStatement",
-        patient_id,
-        _status_or_absent("active completed entered-in-error intended stopped on-hold unknown not-taken"),
-        _medication_choice(),
-        one_of_elements(effectiveDateTime=date_times(), effectivePeriod=periods()),
-        some(dateAsserted=date_times(), dosage=st.lists(dosages(), min_size=1, max_size=3)),
-    )
-
-
-def medication_dispenses(patient_id: str = "p") -> SearchStrategy[Json]:
-    return _resource(
-        "MedicationDispense",
-        patient_id,
-        _status_or_absent("preparation in-progress cancelled on-hold completed entered-in-error stopped declined"),
-        _medication_choice(),
-        some(
-            authorizingPrescription=st.lists(references("MedicationRequest/r"), min_size=1, max_size=2),
-            quantity=quantities(),
-            daysSupply=durations(),
-            whenPrepared=date_times(),
-            whenHandedOver=date_times(),
-            dosageInstruction=st.lists(dosages(), min_size=1, max_size=3),
-        ),
     )
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conftest import examples
 from tests.hardening.mutations import Json, mutated, spoiled
-from tests.strategies import bundles, medication_requests
+from tests.medication_strategies import medication_requests
+from tests.strategies import bundles
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FUZZ = settings(

@@ -152,3 +152,61 @@ def service_request(sample: str, words: str, status: str = "active", **more: Any
         "authoredOn": ago(3),
         **more,
     }
+
+
+def said(answered: Any) -> str:
+    """The sentences of a silent answer."""
+    return " ".join(each["text"] for each in ours(answered)["silence"])
+
+
+def changed(kind: str, change: Callable[[dict[str, Any]], None], code: str = "") -> Change:
+    """Changes every resource of a type, of a code where one is given."""
+
+    def change_all(request: dict[str, Any]) -> None:
+        for resource in resources(request):
+            codes = {coding.get("code") for coding in (resource.get("code") or {}).get("coding", [])}
+            if resource["resourceType"] == kind and (not code or code in codes):
+                change(resource)
+
+    return change_all
+
+
+def born(years: int) -> Change:
+    """The patient as somebody of so many years."""
+
+    def change(request: dict[str, Any]) -> None:
+        request["prefetch"]["patient"]["birthDate"] = ago(years * 366)
+
+    return change
+
+
+def worded(sample: str, words: str, **more: Any) -> dict[str, Any]:
+    """A condition that is charted in words alone."""
+    made = condition(sample, "X")
+    return {**made, "id": "in-words", "code": {"text": words}, **more}
+
+
+def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -> dict[str, Any]:
+    """A visit whose type has these words."""
+    return {
+        "resourceType": "Encounter",
+        "id": "added-visit",
+        "status": status,
+        "class": {"code": "AMB"},
+        "type": [{"text": words}],
+        "subject": {"reference": f"Patient/{sample}"},
+        "period": {"start": ago(days_ago)},
+        **more,
+    }
+
+
+def procedure(sample: str, words: str, status: str = "completed", **coding: str) -> dict[str, Any]:
+    """A procedure of a month ago."""
+    return {
+        "resourceType": "Procedure",
+        "id": "added-procedure",
+        "status": status,
+        "code": {"text": words, **({"coding": [coding]} if coding else {})},
+        "subject": {"reference": f"Patient/{sample}"},
+        "performedDateTime": ago(30),
+    }

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from cds_hooks.samples import Sample, list_samples, load_draft, load_patient
 from fhir.record.resources import READ_TYPES, decoder
-from tests import strategies
+from tests import medication_strategies, strategies
 from tests.conftest import examples
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -136,10 +136,10 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "Patient": strategies.patients(),
     "Observation": strategies.observations(),
     "Condition": strategies.conditions(),
-    "MedicationRequest": strategies.medication_requests(),
-    "MedicationStatement": strategies.medication_statements(),
-    "MedicationDispense": strategies.medication_dispenses(),
-    "Medication": strategies.medications(),
+    "MedicationRequest": medication_strategies.medication_requests(),
+    "MedicationStatement": medication_strategies.medication_statements(),
+    "MedicationDispense": medication_strategies.medication_dispenses(),
+    "Medication": medication_strategies.medications(),
     "AllergyIntolerance": strategies.allergies(),
     "Encounter": strategies.encounters(),
     "Procedure": strategies.procedures(),

@@ -20,7 +20,7 @@ from tests.fhir.mapping.medications.doses import (
     dose_of,
     per_day,
 )
-from tests.strategies import medication_requests
+from tests.medication_strategies import medication_requests
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])

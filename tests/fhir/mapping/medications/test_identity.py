@@ -11,7 +11,7 @@ from fhir.record.resources import Medication, MedicationRequest, MedicationState
 from tests.conftest import examples
 from tests.fhir.mapping.charts import RXNORM, coded, identity_of, order, record_of, request, statement
 from tests.fhir.record.charts import lean
-from tests.strategies import medication_requests, medications
+from tests.medication_strategies import medication_requests, medications
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
