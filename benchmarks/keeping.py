@@ -28,7 +28,7 @@ from benchmarks.charts import load_patients
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import Subject, discover, find_subjects
-from cds_hooks.lifespan import settle_memory
+from cds_hooks.memory import settle_memory
 
 SERVICES: Final = ("planning-conversation", "order-safety-sign", "medication-review")
 _SIZE_KB, _ROUNDS, _TOGETHER, _TIMES = 68, 200, 8, 2

@@ -1,10 +1,6 @@
-"""What the server does beside its calls from its start to its end, and what it says to its log at the start.
-
-Keeps the memory that calls need over and over, instead of asking the kernel for it again at each large call.
-"""
+"""What the server does beside its calls from its start to its end, and what it says to its log at the start."""
 
 import asyncio
-import ctypes
 import gc
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -24,45 +20,17 @@ from cds_hooks.governance.pausing import Pausing
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.logs import log
+from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
 
-# mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
-# are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_MOST_FREE_BYTES = 64 * 1024 * 1024
-_MOST_IN_HEAP_BYTES = 32 * 1024 * 1024
-_OBJECTS_BEFORE_COLLECTION = 20_000
-
 _SECONDS_BEFORE_THE_REST = 1.0
 _RECORDING_SECONDS = 2.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
-
-
-def settle_memory() -> None:
-    """Called once, when everything that lives as long as the process is there.
-
-    What was made so far is left out of garbage collection for good. What of it is garbage stays too: collecting it
-    first takes 0.2 s, and it is little. Freed memory up to 64 MiB is kept: without that a call of 683 KB has 50 to 200
-    page faults, which are 5 to 8 % of its time (docs/decisions/0006).
-
-    All threads share one heap: of their own ones each keeps what it freed, 3 MB together soon after the start.
-
-    A call leaves no cycles, so the collector looks seldom: with Python's 700 objects it walked through the calls that
-    were under way, for 3 to 4 % of the time, half a millisecond each time.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # there is none without glibc
-    if mallopt is not None:
-        mallopt(_TRIM_THRESHOLD, _MOST_FREE_BYTES)
-        mallopt(_MMAP_THRESHOLD, _MOST_IN_HEAP_BYTES)
-        mallopt(_ARENA_MAX, 1)
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
-    gc.enable()
 
 
 class Lifespan(Struct, frozen=True):

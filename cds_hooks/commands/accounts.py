@@ -1,8 +1,7 @@
 """`cds-hooks accounts`: makes, lists, disables and changes the accounts with which people log in to the pages."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from getpass import getuser
 from typing import Annotated, Any
 
@@ -22,13 +21,16 @@ from cds_hooks.access.accounts import (
 )
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
+from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
+
+_said_in_a_sentence = partial(said_in_a_sentence, AccountRefused, RecordUnavailable)
 
 app = typer.Typer(no_args_is_help=True, help="Make and change the accounts with which people log in to the pages.")
 
@@ -38,9 +40,6 @@ RoleOption = Annotated[
 ]
 FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
-]
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
 
 
@@ -67,9 +66,7 @@ def add(
 
 
 @app.command("list")
-def list_(
-    database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def list_(database: Database = None, as_json: AsJson = False) -> None:
     """List the accounts with their roles, and what each role opens.
 
     Example: cds-hooks accounts list --json
@@ -157,18 +154,12 @@ def _record(url: str, name: str, act: str, **more: Any) -> None:
 
 
 def _password(from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    text: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return text
-
-
-@contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
     try:
-        yield
-    except (AccountRefused, RecordUnavailable, UnicodeError) as error:
-        typer.echo(
-            "The password is not UTF-8 text." if isinstance(error, UnicodeError) else as_sentence(error), err=True
-        )
-        raise typer.Exit(1) from error
+        if from_stdin:
+            text = sys.stdin.readline().rstrip("\r\n")
+        else:
+            text = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        text.encode()  # bytes that are no UTF-8 may have come through as halves of characters
+    except UnicodeError as error:
+        raise AccountRefused("the password is not UTF-8 text") from error
+    return text

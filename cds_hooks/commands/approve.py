@@ -32,6 +32,7 @@ from cds_hooks.approvals.statements import (
     waiver_subject,
     words_of,
 )
+from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
@@ -51,18 +52,7 @@ Note = Annotated[str, typer.Option(help="What was checked; needed where a rule s
 PeopleOption = Annotated[
     Path | None, typer.Option("--people", metavar="FILE", help="The file of people; else CDS_PEOPLE_FILE.")
 ]
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
-    ),
-]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version.")]
 
 
@@ -242,7 +232,7 @@ def _next(kind: Kind, subject: Subject) -> str:
 def list_(
     people: PeopleOption = None,
     database: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what was signed by whom, and what is still missing; each signature is verified.
 

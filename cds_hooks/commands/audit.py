@@ -10,6 +10,7 @@ import typer
 
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import audit as compare
+from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.monitor.finder import note_verification
@@ -19,10 +20,6 @@ from models_onnx.artifact.keys import local_signer, public_file, read_keys, read
 from models_onnx.errors import SignatureRefused
 
 app = typer.Typer(no_args_is_help=True, help="Seal the record with a key outside the database, and verify the seals.")
-
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
 
 
 @app.command()
@@ -73,7 +70,7 @@ def verify(
         Path | None, typer.Option(metavar="FOLDER", help="Folder of the record's archives, which are looked into, too.")
     ] = None,
     database: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the record with its seals; exit code 1 where anything was rewritten, deleted, cut off or put in.
 

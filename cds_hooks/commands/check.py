@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from cds_hooks.commands.options import AsJson
 from cds_hooks.contract.charts import (
     QUICK,
     PatientChart,
@@ -52,7 +53,6 @@ Only = Annotated[
     list[str] | None,
     typer.Option(metavar="ROW|SECTION", help="Only these rows or sections, such as CARD-03 or FB; may be given again."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI server.")]
 Rows = Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")]
 DialectName = Annotated[str, typer.Option(metavar="NAME", help="Whose way of calling: standard or epic.")]

@@ -18,6 +18,7 @@ from rich.text import Text
 from cards.extension import EXTENSION_KEY
 from cards.withheld import SUPPRESSED
 from cds_hooks.audit.archive import archives, find_archived
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
 from cds_hooks.commands.sentences import said_in_a_sentence
@@ -31,26 +32,21 @@ from cds_hooks.storage.queries import DecisionFilter, feedback_on, get_decision
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
 
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 @app.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many, at most.")] = 20,
-    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
+    service: Service = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome only.")] = None,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    client: Client = None,
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
     user: Annotated[str | None, typer.Option(help="Shown to this user (as Practitioner/1) of --client.")] = None,
     rule: Annotated[str | None, typer.Option(help="In which this rule found something, or said why not.")] = None,
     silent: Annotated[
         bool, typer.Option("--silent", help="Only where a card was held back; each with its reason.")
     ] = False,
-    since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
+    since: Since = None,
+    until: Before = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,8 +1,6 @@
 """Command groups whose commands are imported only when they are typed, so that the command line starts fast."""
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import FunctionType, ModuleType
@@ -10,6 +8,8 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from cds_hooks.memory import no_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,6 @@ def _import_module(name: str) -> ModuleType:
     """The module, imported without garbage collection, which would take 80 of 530 ms and find nothing."""
     with no_collection():
         return import_module(name)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: where much is made and kept, it takes a fifth of the time and finds nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 _FRAME_SLOTS = 24 * 1024

@@ -1,16 +1,19 @@
 """`cds-hooks medications`: how many medications of real charts are recognised, and how many of their doses read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.options import AsJson
 from cds_hooks.settings import settings
 from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage, dose_coverage, medication_coverage
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="What is known of medications.")
 _SHOWN = 5
@@ -25,7 +28,7 @@ def _root() -> None:
 @app.command()
 def coverage(
     data: Annotated[Path | None, typer.Option(help="Folder of other people's data; else CDS_DATA_DIR.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count the medications of the charts in the data folder that are recognised, and name those that are not.
 
@@ -36,11 +39,7 @@ def coverage(
 
     Example: cds-hooks medications coverage
     """
-    folder = data or settings().data_dir
-    found = medication_coverage(folder)
-    if not found:
-        typer.echo(f"there are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR", err=True)
-        raise typer.Exit(2)
+    found = _of_charts(medication_coverage, data)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
@@ -50,7 +49,7 @@ def coverage(
 @app.command()
 def doses(
     data: Annotated[Path | None, typer.Option(help="Folder of other people's data; else CDS_DATA_DIR.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count the orders of the charts in the data folder that have a daily dose, and say why the others have none.
 
@@ -58,17 +57,22 @@ def doses(
 
     Example: cds-hooks medications doses
     """
-    folder = data or settings().data_dir
-    found = dose_coverage(folder)
-    if not found:
-        typer.echo(f"there are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR", err=True)
-        raise typer.Exit(2)
+    found = _of_charts(dose_coverage, data)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
         Console().print(_dose_table(found))
         for line in _dose_problems(found):
             typer.echo(line)
+
+
+def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> tuple[T, ...]:
+    folder = data or settings().data_dir
+    found = counted(folder)
+    if not found:
+        typer.echo(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", err=True)
+        raise typer.Exit(2)
+    return found
 
 
 def _dose_table(found: tuple[DoseCoverage, ...]) -> Table:

@@ -14,8 +14,9 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.lazy import no_collection
+from cds_hooks.commands.options import AsJson, Client, Database, Service
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.catalogue import rule_ids, rules_without_findings
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
@@ -61,10 +62,10 @@ def report(
     label_days: Annotated[
         int, typer.Option(min=1, max=3650, help="How many days of mature predictions are held against what happened.")
     ] = 90,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
-    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
+    client: Client = None,
+    service: Service = None,
     every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     counts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the counts are kept; else CDS_COUNTS_FILE.")
     ] = None,
@@ -80,10 +81,7 @@ def report(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page with charts, too.")
     ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
+    database: Database = None,
 ) -> None:
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
 
@@ -140,11 +138,8 @@ def report(
 @app.command()
 def reviews(
     days: Annotated[int, typer.Option(min=1, max=3650, help="Answers of so many days.")] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
+    as_json: AsJson = False,
+    database: Database = None,
 ) -> None:
     """List what the reasons of clinicians ask of people, with decisions to open.
 

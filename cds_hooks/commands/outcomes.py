@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.options import AsJson, Client, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
@@ -29,11 +30,6 @@ from cds_hooks.storage.outcomes import completed, count_outcomes, list_outcomes,
 app = typer.Typer(no_args_is_help=True, help="Take in what happened after the decisions, list it and count it.")
 
 _AT_ONCE = 500
-
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("import")
@@ -109,7 +105,7 @@ def _named(text: str) -> tuple[str, str]:
 @app.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")] = 20,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    client: Client = None,
     subject: Annotated[str | None, typer.Option(help="Of this model, card or suggestion only.")] = None,
     as_json: AsJson = False,
     database: Database = None,

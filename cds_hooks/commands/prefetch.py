@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from cds_hooks.commands.options import AsJson, Client, Database, Service
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.storage.decision import RecordUnavailable
@@ -121,13 +122,10 @@ def _group() -> None:
 @app.command()
 def stats(
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
-    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    client: Client = None,
+    service: Service = None,
+    database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show for each client and key how often it was sent, fetched or missing, and what fetching took.
 

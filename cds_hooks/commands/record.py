@@ -21,6 +21,7 @@ from cds_hooks.audit.archive import Archive, archive, archives, is_archive, rest
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Since
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.governance import read_rules_file
@@ -57,11 +58,7 @@ def site_rules(file: Path | None) -> SiteRules:
 
 app = typer.Typer(no_args_is_help=True, help="Back up, restore, export and archive the record; legal holds.")
 
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does it, for the record; else the user of this shell.")]
 
 
@@ -214,10 +211,10 @@ def export(
     form: Annotated[
         ExportForm, typer.Option("--format", help="ndjson (everything), csv (a line each), or fhir.")
     ] = "ndjson",
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    client: Client = None,
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
+    since: Since = None,
+    until: Before = None,
     database: Database = None,
 ) -> None:
     """Print decisions, the newest first: as NDJSON with everything, as CSV, or as FHIR AuditEvent (NDJSON).

@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
 from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
 from cds_hooks.approvals.signed_file import write_signed
+from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
@@ -40,17 +41,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client t
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="Private key of the person who decides (PEM); needed with a trust file.")
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
-    ),
-]
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
 
 
@@ -140,7 +130,7 @@ def compare(
         int, typer.Option(min=1, max=10_000_000, help="So many decisions at most are read, the newest first.")
     ] = 20_000,
     database: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a version of a model with the one in use, over the decisions in which both computed.
 
@@ -169,9 +159,7 @@ def compare(
 
 
 @app.command("list")
-def list_(
-    database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def list_(database: Database = None, as_json: AsJson = False) -> None:
     """List what is not simply on or paused, what waits for a second signature, and every act.
 
     Exit codes: 0 all acts count, 1 one is refused.

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.settings import settings
@@ -48,10 +49,10 @@ def replay(
         str | None, typer.Argument(metavar="[ID]", help="One decision, or the uuid of one of its cards.")
     ] = None,
     sample: Sample = None,
-    since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
-    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    since: Since = None,
+    until: Before = None,
+    service: Service = None,
+    client: Client = None,
     as_of: Annotated[
         datetime | None, typer.Option(help="Replay whole calls as of this time instead of their own.")
     ] = None,
@@ -59,9 +60,7 @@ def replay(
         list[str] | None,
         typer.Option(metavar="CANDIDATE", help="A model's folder, a rules file, or CDS_NAME=value: what it changes."),
     ] = None,
-    database: Annotated[
-        str | None, typer.Option("--database", metavar="URL", help="The record; else CDS_DATABASE_URL.")
-    ] = None,
+    database: Database = None,
     scores: Annotated[
         bool,
         typer.Option("--scores", help="Of models, equations and vaccines the scores only, from the recorded values."),
@@ -69,7 +68,7 @@ def replay(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="So many processes beside each other; each takes a core and 170 MB.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
 

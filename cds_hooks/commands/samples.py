@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.options import AsJson
 from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import settings
 
@@ -16,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Invented sample patients, always a
 
 
 @app.command("list")
-def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+def list_command(as_json: AsJson = False) -> None:
     """List the sample patients and their stories.
 
     Example: cds-hooks samples list

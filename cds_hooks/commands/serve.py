@@ -47,7 +47,7 @@ def serve(
     Example: cds-hooks serve --port 8085
     """
     # What the start makes lives as long as the process: collecting it again and again costs a fifth of the start.
-    # The app switches the collector on when it is ready (app.py).
+    # The app switches the collector on when it is ready (`settle_memory`).
     gc.disable()
     os.umask(0o077)  # every file that the server makes is for its own user only; workers inherit it
     sockets = [_listen(host, port), *_operator_sockets()]

@@ -12,11 +12,12 @@ from rich.text import Text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from cds_hooks.commands.options import AsJson
 from cds_hooks.settings import Settings, settings
 
 
 def show_settings(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only those that the environment sets.")] = False,
 ) -> None:
     """Print every setting that is in force, and where it comes from; secrets and passwords are hidden.

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.approvals import PeopleFileError
+from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.governance import RulesFileError, read_rules_file
 from cds_hooks.security.client import KeySetUrl, TrustedClient
@@ -28,7 +29,6 @@ app = typer.Typer(no_args_is_help=True, help="Say who may call, and which FHIR s
 File = Annotated[
     Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT = Path("trust.toml")
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
 from cards.vaccines.importing import import_release
+from cds_hooks.commands.options import AsJson
 from models_onnx.artifact.files import write_whole
 
 app = typer.Typer(no_args_is_help=True, help="Check and update what is known of vaccination.")
@@ -26,7 +27,7 @@ def _root() -> None:
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Cases, one JSON object per line.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run CDC's cases and print how many are answered exactly, by antigen, and each difference.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cds_hooks.commands.options import Client, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.panel.worklist import answered_findings, make_worklist
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
@@ -19,11 +20,8 @@ def worklist(
     out: Annotated[Path, typer.Option(help="Where it goes: .csv, or .json for a FHIR List with its Tasks.")],
     capacity: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many patients the list has at most.")] = 50,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far back decisions are read.")] = 90,
-    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
+    client: Client = None,
+    database: Database = None,
 ) -> None:
     """List the tests and vaccines that were found missing and for which no card interrupted, the most urgent first.
 

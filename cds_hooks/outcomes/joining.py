@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from cds_hooks.outcomes.labels import DAY, DEATH, Label, Labels
 from cds_hooks.outcomes.report import Report, span_of
-from cds_hooks.protocol.feedback import plain_uuid
+from cds_hooks.protocol.feedback import cards_sent, plain_uuid
 from cds_hooks.storage.decision import decision_of
 from cds_hooks.storage.outcomes import Key, Kind, Outcome, Source, newest_outcomes
 from cds_hooks.storage.queries import get_decisions, read_rows
@@ -85,21 +85,7 @@ class _Basis(Struct):
     scores: dict[str, Any] | None = None
 
 
-class _Suggestion(Struct):
-    uuid: str = ""
-
-
-class _Card(Struct):
-    uuid: str = ""
-    suggestions: tuple[_Suggestion, ...] = ()
-
-
-class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
-
-
 _basis: Final = msgspec.json.Decoder(_Basis)
-_response: Final = msgspec.json.Decoder(_Response)
 
 
 def model_of(basis: bytes) -> str | None:
@@ -293,7 +279,7 @@ def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
 def _subject_on(response: bytes, report: Report) -> str | None:
     """The uuid of the card or suggestion that the report is about, where the response has it."""
     wanted, suggested = plain_uuid(report.card or ""), plain_uuid(report.suggestion or "")
-    for card in _response.decode(response).cards:
+    for card in cards_sent(response):
         if card.uuid == wanted:
             return wanted if not suggested else next((s.uuid for s in card.suggestions if s.uuid == suggested), None)
     return None

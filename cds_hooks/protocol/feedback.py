@@ -165,20 +165,29 @@ OTHER_SERVICE: Final = "other-service"
 UNKNOWN_SUGGESTION: Final = "unknown-suggestion"
 
 
-class _Suggestion(Struct):
+class SuggestionId(Struct):
+    """What is read of a suggestion that was sent."""
+
     uuid: str = ""
 
 
-class _Card(Struct):
+class CardIds(Struct):
+    """What is read of a card that was sent."""
+
     uuid: str = ""
-    suggestions: tuple[_Suggestion, ...] = ()
+    suggestions: tuple[SuggestionId, ...] = ()
 
 
 class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
+    cards: tuple[CardIds, ...] = ()
 
 
 _response: Final = msgspec.json.Decoder(_Response)
+
+
+def cards_sent(response: bytes) -> tuple[CardIds, ...]:
+    """The cards of a recorded response; msgspec.DecodeError where it is none."""
+    return _response.decode(response).cards
 
 
 class MatchedFeedback(Struct):
@@ -192,7 +201,7 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
     """Separates the items: one about a card that this client did not get must not fail the batch (FB-17, FB-18)."""
     matched = MatchedFeedback()
     # a report may have a thousand items about one long answer, which is decoded once
-    sent = {key: {card.uuid: card for card in _response.decode(one.response).cards} for key, one in decisions.items()}
+    sent = {key: {card.uuid: card for card in cards_sent(one.response)} for key, one in decisions.items()}
     for item in items:
         key = decision_of(item.card) or ""
         decision, card = decisions.get(key), sent.get(key, {}).get(item.card)
@@ -207,7 +216,7 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
     return matched
 
 
-def _take(item: FeedbackItem, card: _Card, matched: MatchedFeedback) -> None:
+def _take(item: FeedbackItem, card: CardIds, matched: MatchedFeedback) -> None:
     ours = {suggestion.uuid for suggestion in card.suggestions}
     known = tuple(each for each in item.accepted_suggestions if each in ours)
     matched.unmatched += [UNKNOWN_SUGGESTION] * (len(item.accepted_suggestions) - len(known))

@@ -67,20 +67,12 @@ class _Feedback:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         service_id = self._addresses[service_id].id
         client.require(service_id)
-        budgets, configured = client.budgets, self._components.settings
-        self._intake.enter(
-            client.name,
-            min(budgets.concurrency, configured.concurrent_calls),
-            min(budgets.calls_per_second, configured.calls_per_second),
-        )
+        settings, turn = self._components.settings, self._turns[client.name]
         try:
-            body = await self._intake.body(request.scope["headers"], request.receive, MOST_BYTES)
-            async with self._turns[client.name]:
+            async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:
                 await self._take(body, service_id, client)
         except BodyTooLarge as error:
             return UnreadRefusal(error, service_id)
-        finally:
-            self._intake.leave(client.name)
         return Response(b"{}", media_type="application/json")
 
     async def _take(self, body: bytes, service_id: str, client: TrustedClient) -> None:

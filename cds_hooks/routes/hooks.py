@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Final
+
+from starlette.requests import Request
 
 from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Deadlines
@@ -26,6 +28,7 @@ from cds_hooks.logs import log
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.services import Service
+from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
@@ -67,9 +70,35 @@ class RequestLimits:
         begun.append(now)
         self._calls[client] += 1
 
+    def enter_client(self, client: TrustedClient, configured: Settings) -> None:
+        """The same within the budgets of the trust file and of this server."""
+        budgets = client.budgets
+        self.enter(
+            client.name,
+            min(budgets.concurrency, configured.concurrent_calls),
+            min(budgets.calls_per_second, configured.calls_per_second),
+        )
+
     def leave(self, client: str) -> None:
         """Counts a call that has ended."""
         self._calls[client] -= 1
+
+    @asynccontextmanager
+    async def report(
+        self, request: Request, client: TrustedClient, configured: Settings, most_bytes: int, turn: asyncio.Lock
+    ) -> AsyncIterator[bytes]:
+        """The body of a report, which counts as a call of the client; `turn` is held until the report is taken.
+
+        Raises:
+            TooManyCalls: as `enter`; and what `body` raises.
+        """
+        self.enter_client(client, configured)
+        try:
+            body = await self.body(request.scope["headers"], request.receive, most_bytes)
+            async with turn:
+                yield body
+        finally:
+            self.leave(client.name)
 
     async def body(
         self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, most_bytes: int | None = None
@@ -205,12 +234,7 @@ class HookRoute:
         receive: Receive,
         trace: CallTrace | None,
     ) -> bytes:
-        budgets, configured = client.budgets, self.components.settings
-        self.intake.enter(
-            client.name,
-            min(budgets.concurrency, configured.concurrent_calls),
-            min(budgets.calls_per_second, configured.calls_per_second),
-        )
+        self.intake.enter_client(client, self.components.settings)
         try:
             # the body is handed over and not kept here, so that invoke can let go of it
             body = self.intake.body(scope["headers"], receive)

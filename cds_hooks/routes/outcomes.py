@@ -51,20 +51,12 @@ class _Outcomes:
 
     async def answer(self, request: Request) -> Response:
         client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
-        budgets, configured = client.budgets, self._components.settings
-        self._intake.enter(
-            client.name,
-            min(budgets.concurrency, configured.concurrent_calls),
-            min(budgets.calls_per_second, configured.calls_per_second),
-        )
+        settings, turn = self._components.settings, self._turns[client.name]
         try:
-            body = await self._intake.body(request.scope["headers"], request.receive, MOST_BYTES)
-            async with self._turns[client.name]:
+            async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:
                 joined, new = await self._take(body, client)
         except BodyTooLarge as error:
             return UnreadRefusal(error, "outcomes")
-        finally:
-            self._intake.leave(client.name)
         refused = [{"index": e.index, "reason": e.reason, "text": REFUSALS[e.reason]} for e in joined.refused]
         said = {"stored": len(new), "known": len(joined.items) - len(new), "refused": refused}
         return Response(encode(said), media_type="application/json")

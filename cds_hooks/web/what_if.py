@@ -108,11 +108,6 @@ class WhatIf(Struct, frozen=True):
     problems: Mapping[str, str] = field(default_factory=dict)
     answer: Answer | None = None
 
-    @property
-    def is_asked(self) -> bool:
-        """Whether somebody has sent the form."""
-        return self.answer is not None or bool(self.problems)
-
 
 def what_if(basis: Basis, of_site: Mapping[str, Value]) -> WhatIf | None:
     """What can be changed about this estimate; `of_site` are inputs that are of the place, not of the patient.

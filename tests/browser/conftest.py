@@ -18,11 +18,23 @@ from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
+from cds_hooks.web.documentation.site import write_site
 from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.conftest import ROOT
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The documentation site of this checkout, where the server that these tests start finds it."""
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    write_site(ROOT / "docs", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cds_hooks.routes.documentation.SITE", folder)
+        yield folder
 
 
 @pytest.fixture(scope="module")

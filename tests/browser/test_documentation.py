@@ -1,26 +1,12 @@
 """The documentation site in Chromium: reading, searching, the keyboard, both themes, and a phone."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from cds_hooks.web.documentation.site import write_site
-from tests.conftest import ROOT
-
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The site of this checkout, where the server that these tests start finds it."""
-    folder = tmp_path_factory.mktemp("documentation") / "site"
-    write_site(ROOT / "docs", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.routes.documentation.SITE", folder)
-        yield folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("site")]
 
 
 def test_a_reader_finds_a_setting_by_searching_and_opens_its_place(opened: Callable[..., Page], base_url: str) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from cds_hooks.web.documentation.site import write_site
 from tests.browser.conftest import running
 from tests.browser.looking import cut_off, serious_faults
-from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("site")]
 
 Open = Callable[..., Page]
 
@@ -38,16 +36,6 @@ PATHS = {
 """The pages by a word for each; those of a decision, a model and a rule are among `pages` of conftest.py."""
 
 KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "decision", "login")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The documentation of this checkout, where the server that these tests start finds it."""
-    folder = tmp_path_factory.mktemp("documentation") / "site"
-    write_site(ROOT / "docs", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.routes.documentation.SITE", folder)
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.equation.output import listed, show_checked, show_results
+from cds_hooks.commands.options import AsJson
 from cds_hooks.settings import settings
 from cds_hooks.simulator.chart import ChartError, open_chart
 from fhir.record.reading import read_record
@@ -30,8 +31,6 @@ from models_onnx.equations.vectors import PREVENT_TABLE, check_vectors, own_vect
 from models_onnx.errors import EquationRefused, ModelError
 
 app = typer.Typer(no_args_is_help=True, help="The published equations: list, work out, check.")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, Name, print_json, problems, wide_console
 from cds_hooks.commands.model.release import Folder
+from cds_hooks.commands.options import Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
@@ -56,10 +57,7 @@ def capacity(
         typer.Option(min=0.01, max=1_000_000_000, help="Patients a day whom the model scores; else from the record."),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days of the record that are counted.")] = 28,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
+    database: Database = None,
     folder: Folder = ARTIFACTS,
     as_json: AsJson = False,
 ) -> None:

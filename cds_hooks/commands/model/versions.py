@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, print_json, problems, wide_console
 from cds_hooks.commands.model.release import Folder
+from cds_hooks.commands.options import Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -17,9 +18,6 @@ from models_onnx.errors import ArtifactRefused
 from models_onnx.serving.registry import ARTIFACTS
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
-Database = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
-]
 
 
 def history(name: Name, folder: Folder = ARTIFACTS, database: Database = None, as_json: AsJson = False) -> None:

@@ -28,6 +28,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, SuppressionPolicy, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
+from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.governance.rule_counts import SimulatedOrders, simulate
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
@@ -165,7 +166,7 @@ async def _answer(case: Json) -> httpx.Response:
 
 def check(
     cases: Annotated[list[Path], typer.Argument(exists=True, metavar="CASES…", help="Case files, or folders of them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run cases and compare what the rules find with what each case says is right. Exit code 1 where one is wrong.
 
@@ -203,7 +204,7 @@ def check(
         raise typer.Exit(1)
 
 
-def lint(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def lint(as_json: AsJson = False) -> None:
     """Check the files of all rules: form, words, codes, lengths, what is unsafe to offer. Exit code 1 if one is wrong.
 
     Example: cds-hooks rules lint
@@ -242,7 +243,7 @@ def simulate_folder(
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="With the switches of this rules file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge each order of these charts as of the moment it was written, and count what the rules say per 100 orders.
 

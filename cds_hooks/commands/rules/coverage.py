@@ -19,6 +19,7 @@ from cards.rules.engine.coverage import (
     study_coverage,
 )
 from cards.rules.engine.rule_book import rule_book
+from cds_hooks.commands.options import AsJson
 
 
 def coverage(
@@ -28,7 +29,7 @@ def coverage(
             metavar="NAME", help="The beginning of the name of an ingredient or a test, or its RxNorm or LOINC code."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show for each drug and test of the tables which checks exist and which do not.
 

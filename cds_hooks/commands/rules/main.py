@@ -16,6 +16,7 @@ from rich.table import Table
 from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
 from cds_hooks.approvals import PeopleFileError
+from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
@@ -37,7 +38,6 @@ app.command("coverage")(coverage)
 RulesFile = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="Rules file of the site; else CDS_RULES_FILE.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -166,10 +166,7 @@ def approve(
 @app.command()
 def stats(
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
-    ] = None,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Count from the record what each rule said, would have said in shadow, and how clinicians answered.

@@ -1,6 +1,5 @@
 """Old decisions move into sealed files: the chain holds with and without them, and what is held stays."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -12,14 +11,14 @@ from cds_hooks.audit.archive import archive, archives, find_archived, restore_ar
 from cds_hooks.audit.holds import hold, holds, release
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
-from cds_hooks.storage import Decision, RecordUnavailable, open_decision_log
+from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import feedback_on, get_decision, list_decisions
 from cds_hooks.storage.tables import removals
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
@@ -34,17 +33,8 @@ def signer(tmp_path: Path) -> Signer:
 
 def _write(url: str, *rows: tuple[str, int], patient: str = "p1") -> list[Decision]:
     """One server run: decisions of these clients and times, each with feedback."""
-
-    async def scenario() -> list[Decision]:
-        log = open_decision_log(url)
-        made = [_dated(a_decision(client=client, decided_at=at, patient=patient, user_id="k:u")) for client, at in rows]
-        for decision in made:
-            await log.append(decision)
-            await log.append_feedback([some_feedback(decision.id)])
-        await log.close()
-        return made
-
-    return asyncio.run(scenario())
+    made = [_dated(a_decision(client=client, decided_at=at, patient=patient, user_id="k:u")) for client, at in rows]
+    return store(url, *made, answered=True)
 
 
 def _dated(decision: Decision) -> Decision:

@@ -31,7 +31,7 @@ from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
 from cds_hooks.storage.tables import feedback
 from models_onnx.artifact.keys import Keys, Signer, local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
@@ -62,15 +62,7 @@ def seals(url: str, tmp_path: Path, signer: Signer) -> Path:
 
 
 def _write(url: str, many: int) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for _ in range(many):
-            decision = a_decision(decided_at=1_000, user_id="k:u")
-            await log.append(decision)
-            await log.append_feedback([some_feedback(decision.id)])
-        await log.close()
-
-    asyncio.run(scenario())
+    store(url, *(a_decision(decided_at=1_000, user_id="k:u") for _ in range(many)), answered=True)
 
 
 def _audit(url: str, seals: Path, signer: Signer) -> Audit:

@@ -1,6 +1,5 @@
 """Backup, restore and export: from one database into the other, with every hash and seal as before."""
 
-import asyncio
 import csv
 import io
 import json
@@ -14,26 +13,18 @@ from fhir.resources.R4B.auditevent import AuditEvent
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, export, restore
 from cds_hooks.audit.verification import audit
-from cds_hooks.storage import RecordUnavailable, open_decision_log
+from cds_hooks.storage import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, list_decisions
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url"]
 
 
 def _write(url: str) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for number in range(3):
-            decision = a_decision(user_id="k:u", patient=f"=p{number}")
-            await log.append(decision)
-            await log.append_feedback([some_feedback(decision.id)])
-        await log.close()
-
-    asyncio.run(scenario())
+    store(url, *(a_decision(user_id="k:u", patient=f"=p{number}") for number in range(3)), answered=True)
 
 
 @pytest.mark.parametrize("way", ["to postgres", "to sqlite"])

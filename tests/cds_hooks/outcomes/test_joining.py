@@ -1,6 +1,5 @@
 """Reports are joined to the decisions of their client, by id or by patient and time."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +9,11 @@ import pytest
 from cds_hooks.outcomes.joining import Joined, Sender, join_reports
 from cds_hooks.outcomes.labels import Label
 from cds_hooks.outcomes.report import Report, checked_report
-from cds_hooks.storage import Decision, card_uuid, open_decision_log, suggestion_uuid
+from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
 from tests.cds_hooks.storage.conftest import sqlite_url
-from tests.cds_hooks.storage.samples import a_decision
+from tests.cds_hooks.storage.samples import a_decision, store
 
 __all__ = ["sqlite_url"]
 
@@ -38,14 +37,8 @@ def decided(model: str | None = "mortality", client: str = "north", patient: str
     )
 
 
-def record(url: str, *decisions: Decision) -> str:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for decision in decisions:
-            await log.append(decision)
-        await log.close()
-
-    asyncio.run(scenario())
+def record(url: str, *given: Decision) -> str:
+    store(url, *given)
     return url
 
 

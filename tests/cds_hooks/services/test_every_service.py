@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from msgspec import structs
@@ -37,6 +38,16 @@ def requests_of(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]
     return found
 
 
+def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of: datetime) -> list[httpx.Response]:
+    """What one server answers to these calls, in their order."""
+
+    async def call() -> list[httpx.Response]:
+        async with client(folder, as_of=as_of) as calls:
+            return [await calls.post(f"/cds-services/{service}", json=request) for request in requests]
+
+    return asyncio.run(call())
+
+
 @pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
     service: str, hook: str, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
@@ -50,14 +61,7 @@ def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
         return facts(record, kind)
 
     monkeypatch.setattr(PatientRecord, "_facts", noted)
-    requests = requests_of(service, hook, as_of)
-
-    async def call() -> None:
-        async with client(tmp_path, as_of=as_of) as calls:
-            for request in requests:
-                await calls.post(f"/cds-services/{service}", json=request)
-
-    asyncio.run(call())
+    answers_to(requests_of(service, hook, as_of), service, tmp_path, as_of)
     # Consents and flags are asked for by a setting of the site. Medications given out and reports of studies add to
     # what is known where a client sends them; services that cannot do without them ask for them.
     read_where_sent = {"Consent", "Flag", "MedicationDispense", "DiagnosticReport"}
@@ -70,13 +74,7 @@ def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
 def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     service: str, hook: str, tmp_path: Path, as_of: datetime
 ) -> None:
-    requests = requests_of(service, hook, as_of)
-
-    async def call() -> list[Any]:
-        async with client(tmp_path, as_of=as_of) as calls:
-            return [await calls.post(f"/cds-services/{service}", json=request) for request in requests]
-
-    answers = asyncio.run(call())
+    answers = answers_to(requests_of(service, hook, as_of), service, tmp_path, as_of)
     assert {answer.status_code for answer in answers} <= {200, 412}
     answered = [answer for answer in answers if answer.status_code == 200]
     assert answered
@@ -95,11 +93,10 @@ def test_the_same_call_has_the_same_answer_whatever_was_asked_before(
 ) -> None:
     requests = requests_of(service, hook, as_of)[:6]
 
-    async def call(these: list[dict[str, Any]]) -> list[Any]:
-        async with client(tmp_path, as_of=as_of) as calls:
-            return [_without_ids((await calls.post(f"/cds-services/{service}", json=each)).json()) for each in these]
+    def call(these: list[dict[str, Any]]) -> list[Any]:
+        return [_without_ids(answer.json()) for answer in answers_to(these, service, tmp_path, as_of)]
 
-    assert asyncio.run(call(requests)) == asyncio.run(call(requests[::-1]))[::-1]
+    assert call(requests) == call(requests[::-1])[::-1]
 
 
 def _without_ids(answer: Any) -> Any:

@@ -14,7 +14,7 @@ from cards.card import SUMMARY_LIMIT
 from cds_hooks.samples.loader import list_samples
 from tests.cards.sentences import faults
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.cds_hooks.services.test_every_service import CALLS, answers_to, requests_of
 
 _PERCENTILE = re.compile(r"Higher than (?:about )?\d+ in 100")
 
@@ -23,13 +23,8 @@ _PERCENTILE = re.compile(r"Higher than (?:about )?\d+ in 100")
 def test_every_sentence_of_a_service_is_one_for_a_clinician(
     service: str, hook: str, tmp_path: Path, as_of: datetime
 ) -> None:
-    requests = requests_of(service, hook, as_of)
-
-    async def call() -> list[Any]:
-        async with client(tmp_path, as_of=as_of) as calls:
-            return [await calls.post(f"/cds-services/{service}", json=request) for request in requests]
-
-    answered = [one for one in asyncio.run(call()) if one.status_code == 200]
+    answers = answers_to(requests_of(service, hook, as_of), service, tmp_path, as_of)
+    answered = [one for one in answers if one.status_code == 200]
     assert answered
     assert [fault for one in answered for fault in _faults(one)] == []
 

@@ -1,12 +1,14 @@
 """Decisions and feedback to put into a record."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import msgspec
 
 from cds_hooks.storage import Decision, DecisionLog, FeedbackItem, card_uuid, new_decision_id
+from cds_hooks.storage.opening import open_decision_log
 
 _numbers = count(1)
 
@@ -44,6 +46,22 @@ def some_feedback(decision_id: str, **changes: Any) -> FeedbackItem:
         user_comment="Already discussed",
     )
     return msgspec.structs.replace(item, **changes)
+
+
+def store(url: str, *given: Decision, answered: bool = False) -> list[Decision]:
+    """Puts decisions into a record, as one run of a server; with `answered` each with its feedback."""
+
+    async def run() -> None:
+        log = open_decision_log(url)
+        for decision in given:
+            await log.append(decision)
+            if answered:
+                await log.append_feedback([some_feedback(decision.id)])
+        await log.close()
+
+    with ThreadPoolExecutor(1) as thread:  # the test may have an event loop of its own
+        thread.submit(lambda: asyncio.run(run())).result()
+    return list(given)
 
 
 async def append_together(log: DecisionLog, many: int, **changes: Any) -> list[Decision]:

@@ -1,6 +1,5 @@
 """What is at rest: small, unreadable without the key, readable after the key was changed."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
@@ -8,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import LargeBinary, select, type_coerce
 
-from cds_hooks.storage import Decision, RecordUnavailable, content, open_decision_log
+from cds_hooks.storage import RecordUnavailable, content
 from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.content import ContentKeys, read_content_keys, use_content_keys
 from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import decisions
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision, store
 
 _OLD, _NEW = "11" * 32, "22" * 32
 
@@ -24,17 +23,6 @@ def _no_keys_afterwards() -> Iterator[None]:
     use_content_keys(ContentKeys())
 
 
-def _append(url: str, *given: Decision) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for decision in given:
-            await log.append(decision)
-            await log.append_feedback([some_feedback(decision.id)])
-        await log.close()
-
-    asyncio.run(scenario())
-
-
 def _stored(url: str) -> list[bytes]:
     return [row[0] for row in read_rows(url, select(type_coerce(decisions.c.basis, LargeBinary)))]
 
@@ -43,7 +31,7 @@ def test_content_is_compressed_and_comes_back_as_it_was(url: str) -> None:
     pytest.importorskip("zstandard")
     features = {f"feature_{number}": [float(number), "2026-11-20", f"Observation/{number}"] for number in range(40)}
     decision = a_decision(basis=json.dumps({"features": features}).encode())
-    _append(url, decision)
+    store(url, decision, answered=True)
     assert get_decision(url, decision.id) == decision
     assert len(_stored(url)[0]) < len(decision.basis) / 3
 
@@ -51,10 +39,10 @@ def test_content_is_compressed_and_comes_back_as_it_was(url: str) -> None:
 def test_rows_from_before_compression_are_read_and_verified(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "_compress", lambda value, _: value)
     decision = a_decision()
-    _append(url, decision)
+    store(url, decision, answered=True)
     assert _stored(url) == [decision.basis]
     monkeypatch.undo()
-    _append(url, a_decision())
+    store(url, a_decision(), answered=True)
     assert get_decision(url, decision.id) == decision
     assert verify_chain(url).broken is None
 
@@ -62,10 +50,10 @@ def test_rows_from_before_compression_are_read_and_verified(url: str, monkeypatc
 def test_content_is_encrypted_by_one_setting_and_keys_are_rotated(url: str) -> None:
     use_content_keys(read_content_keys(_OLD))
     first = a_decision()
-    _append(url, first)
+    store(url, first, answered=True)
     use_content_keys(read_content_keys(f"{_NEW}\n{_OLD}\n"))
     second = a_decision()
-    _append(url, second)
+    store(url, second, answered=True)
     assert [get_decision(url, one.id) for one in (first, second)] == [first, second]
     assert feedback_on(url, first.id)[0].user_comment == "Already discussed"
     assert not any(word in stored for stored in _stored(url) for word in (b"features", b"Patient"))

@@ -1,6 +1,5 @@
 """Outcomes are only ever added, versioned, chained, sealed, archived and carried over, in both databases."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from cds_hooks.audit.holds import hold
 from cds_hooks.audit.seals import Seal, add_seal, next_seal, read_seals, sign_seal
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, audit
-from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage import Decision
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.outcomes import (
     Outcome,
@@ -27,7 +26,7 @@ from cds_hooks.storage.outcomes import (
     store_outcomes,
 )
 from models_onnx.artifact.keys import Signer, local_signer
-from tests.cds_hooks.storage.samples import a_decision
+from tests.cds_hooks.storage.samples import a_decision, store
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
 
@@ -39,16 +38,7 @@ def signer(tmp_path: Path) -> Signer:
 
 def write(url: str, *times: int, **changes: Any) -> list[Decision]:
     """Decisions made at these times."""
-
-    async def scenario() -> list[Decision]:
-        log = open_decision_log(url)
-        made = [a_decision(decided_at=at, **changes) for at in times]
-        for decision in made:
-            await log.append(decision)
-        await log.close()
-        return made
-
-    return asyncio.run(scenario())
+    return store(url, *(a_decision(decided_at=at, **changes) for at in times))
 
 
 def an_event(decision: str | None, value: str = "yes", **changes: Any) -> Outcome:

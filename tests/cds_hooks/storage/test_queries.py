@@ -1,12 +1,11 @@
 """Reading decisions back."""
 
-import asyncio
 import json
 
 import pytest
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id, open_decision_log
+from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id
 from cds_hooks.storage.queries import (
     DecisionFilter,
     feedback_on,
@@ -15,7 +14,7 @@ from cds_hooks.storage.queries import (
     get_decision,
     list_decisions,
 )
-from tests.cds_hooks.storage.samples import a_decision
+from tests.cds_hooks.storage.samples import a_decision, store
 
 
 @pytest.fixture
@@ -24,18 +23,8 @@ def stored(url: str) -> list[Decision]:
     services = ("planning", "order-safety")
     decisions = [a_decision(service=services[n % 2], outcome="cards" if n < 3 else "silent") for n in range(6)]
 
-    _store(url, *decisions)
+    store(url, *decisions)
     return decisions
-
-
-def _store(url: str, *decisions: Decision) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for decision in decisions:
-            await log.append(decision)
-        await log.close()
-
-    asyncio.run(scenario())
 
 
 def test_the_newest_come_first(url: str, stored: list[Decision]) -> None:
@@ -81,7 +70,7 @@ def test_decisions_are_found_by_time_client_patient_and_rule(url: str) -> None:
     spoke = a_decision(decided_at=3_000, client="b", response=json.dumps({"cards": [card]}).encode())
     silent = a_decision(decided_at=2_000, patient="p", basis=b'{"silence":[["renal-nsaid","shadow","It is not."]]}')
     other = a_decision(decided_at=1_000)
-    _store(url, other, silent, spoke)
+    store(url, other, silent, spoke)
     for wanted, expected in (
         (DecisionFilter(), [spoke, silent, other]),
         (DecisionFilter(since=2_000), [spoke, silent]),

@@ -1,8 +1,6 @@
 """The page of the worklist follows the record, and what people do to its findings is recorded and undone."""
 
-import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -11,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id
-from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.worklist.acts import DONE_DAYS, finding_digest, record_act
 from cds_hooks.worklist.keeper import WorklistKeeper
 from cds_hooks.worklist.page import Filter, make_lists
@@ -19,6 +16,7 @@ from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit,
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.panel.test_worklist import decision
 from tests.cds_hooks.services.equation_calls import NOW
+from tests.cds_hooks.storage.samples import store
 from tests.cds_hooks.tester.test_access import _behind_a_trust_file
 from tests.live import record_in
 
@@ -33,15 +31,7 @@ def a_row(patient: str, tests: tuple[str, ...] = ("Lipid panel",), days: float =
 
 def keep(folder: Path, *decisions: Decision) -> None:
     """Puts decisions into the record of a folder."""
-
-    async def append() -> None:
-        log = open_decision_log(record_in(folder))
-        for one in decisions:
-            await log.append(one)
-        await log.close()
-
-    with ThreadPoolExecutor(1) as thread:  # the test may have an event loop of its own
-        thread.submit(lambda: asyncio.run(append())).result()
+    store(record_in(folder), *decisions)
 
 
 def keeper_of(folder: Path, most: int = 1000) -> WorklistKeeper:

@@ -1,0 +1,25 @@
+"""Options that several commands have: one name, one meaning and one help text each."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+Client = Annotated[str | None, typer.Option(help="Of this client only.")]
+Service = Annotated[str | None, typer.Option(help="Of this service only.")]
+Since = Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")]
+Before = Annotated[datetime | None, typer.Option(help="Before this time (UTC).")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
+    ),
+]
+"""Where a command puts what it signed, in place of the record."""
