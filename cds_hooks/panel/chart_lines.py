@@ -3,6 +3,9 @@
 import gzip
 import io
 import re
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -20,8 +23,12 @@ from fhir.terminology.analytes import ANALYTES
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
 _FOUND_WITHOUT_CODE = frozenset({GENOMICS, SCREENING})
 _BUFFER_BYTES = 128_000
+_GZIP = b"\x1f\x8b"
 # The code of a laboratory result as most servers write the first one. A search for it takes a tenth of decoding.
 _FIRST_CODE = b'"system":"http://loinc.org","code":"'
+
+# How a packed file ends that was cut short or is damaged.
+BROKEN_OFF = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 class Reference(Struct, frozen=True, gc=False):
@@ -111,7 +118,7 @@ class Wanted:
     def _takes_codes(self, line: bytes) -> bool:
         try:
             found = _observed.decode(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return True
         codes = self.codes
         for concept in (found.code, *(each.code for each in found.component)):
@@ -179,12 +186,18 @@ class ChartResources:
 
 @dataclass(slots=True)
 class GroupingTally:
-    """What was read, and what was not: lines without a patient, lines and files that are no FHIR."""
+    """What was read, and what was not: lines without a patient, lines and files that are no FHIR.
+
+    `unreadable_in` is the first file with one of these. `two_persons` are the patients of whom two Patient resources
+    differ in birth date or sex, so that their charts are perhaps of two people.
+    """
 
     resources: int = 0
     used: int = 0
     without_patient: int = 0
     unreadable: int = 0
+    unreadable_in: str = ""
+    two_persons: int = 0
 
     def add(self, other: "GroupingTally") -> None:
         """Counts what was read elsewhere."""
@@ -192,17 +205,24 @@ class GroupingTally:
         self.used += other.used
         self.without_patient += other.without_patient
         self.unreadable += other.unreadable
+        self.unreadable_in = self.unreadable_in or other.unreadable_in
+        self.two_persons += other.two_persons
+
+    def note_file(self, path: Path, before: int) -> None:
+        """Names this file where what is no FHIR was found in it: more is counted than `before`."""
+        if self.unreadable > before:
+            self.unreadable_in = self.unreadable_in or path.name
 
 
 def head_of(line: bytes) -> Head | None:
     """The head of a resource; None where this is no resource in JSON."""
     try:
         return _head.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def patient_of(head: Head, names: dict[str, str]) -> str | None:
+def patient_of(head: Head, names: Mapping[str, str]) -> str | None:
     """The id of the patient whom a resource is about; `names` has what each fullUrl stands for."""
     if head.resourceType == "Patient":
         return head.id
@@ -228,8 +248,23 @@ def broken_off(path: Path) -> str:
     )
 
 
+def is_packed(path: Path) -> bool:
+    """Whether the file begins as gzip does, or has the name of a packed file and begins as nothing that is read."""
+    with path.open("rb", buffering=0) as file:
+        begins = file.read(len(BOM_UTF8))
+    return begins.startswith(_GZIP) or (
+        path.name.lower().endswith(".gz") and begins[:1] not in (b"{", BOM_UTF8[:1], b"")
+    )
+
+
 def opened(path: Path) -> IO[bytes]:
-    """The file, unpacked where its name says that it is packed, ready to be read line by line."""
-    if path.name.endswith(".gz"):
-        return io.BufferedReader(cast(io.RawIOBase, gzip.open(path)), _BUFFER_BYTES)
-    return path.open("rb", _BUFFER_BYTES)
+    """The file, unpacked where it is packed, ready to be read line by line, behind a byte order mark."""
+    raw = gzip.GzipFile(path) if is_packed(path) else path.open("rb", buffering=0)
+    file = io.BufferedReader(cast(io.RawIOBase, raw), _BUFFER_BYTES)
+    try:
+        if file.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
+            file.read(len(BOM_UTF8))
+    except BROKEN_OFF:
+        file.close()
+        raise
+    return file

@@ -1,34 +1,30 @@
-"""Groups Bulk Data NDJSON by patient out of core: the lines that can matter are dealt out to files, each held at once.
+"""Groups bundles and NDJSON by patient out of core: what can matter is dealt out to files, each held at once.
 
 Most of the time of a whole run went into these lines. A line as servers usually write it, with its resourceType first,
 is judged by a few searches in its bytes; any other one is decoded as far as its type, patient and codes.
 """
 
-import gzip
 import re
-import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from pathlib import Path
-from typing import IO, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations, groupby
+from typing import IO, Any, Protocol
+
+import msgspec
+from msgspec import Struct
 
 from cds_hooks.panel.chart_lines import (
     ChartLines,
     GroupingTally,
+    Head,
     Wanted,
-    broken_off,
     head_of,
     medications_of,
-    opened,
     patient_of,
 )
-from cds_hooks.panel.spill import Block, Spill
-from models_onnx.errors import PanelRefused
+from cds_hooks.panel.spill import Block
 
 # So many bytes of lines stay in the cache of a core until they are dealt out.
 _AT_ONCE_BYTES = 128_000
-_PACKED = 8  # how many times longer a file is than when it is packed with gzip, about
 _KIND = b'"resourceType":"'
 # The resource as servers write it: the first reference of a subject is enough, unless a contained one comes before it.
 _SUBJECT = b'"subject":{"reference":"Patient/'
@@ -38,26 +34,14 @@ _DECODED = frozenset({"", "Patient", "Medication"})
 _NO_ID = re.compile(rb"[\x00-\x1f]")
 
 
-def charts_of_ndjson(
-    files: list[Path], wanted: Wanted, tally: GroupingTally, progress: Callable[[int], None]
-) -> Iterator[ChartLines]:
-    """Every patient of whom there is a Patient among these files, each with all lines that can matter.
+class _Person(Struct, frozen=True):
+    """What two Patient resources of one person agree in."""
 
-    Raises:
-        PanelRefused: a file breaks off, or cannot be unpacked.
-    """
-    size = sum(path.stat().st_size * (_PACKED if path.name.endswith(".gz") else 1) for path in files)
-    with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
-        dealer = Dealer(spill, wanted, tally)
-        for path in files:
-            try:
-                with opened(path) as file:
-                    dealer.deal(file)
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise PanelRefused(broken_off(path)) from error
-            progress(tally.resources)
-        for part in spill.parts():
-            yield from _grouped(part, dealer.shared, tally)
+    birthDate: Any = None
+    gender: Any = None
+
+
+_person = msgspec.json.Decoder(_Person)
 
 
 class Sink(Protocol):
@@ -127,7 +111,10 @@ class Dealer:
         if not line.strip():
             self._tally.resources -= 1
             return
-        head = head_of(line)
+        self.take(head_of(line), line, {})
+
+    def take(self, head: Head | None, line: bytes, names: Mapping[str, str]) -> None:
+        """A resource and its head, None where it is none; `names` has what each fullUrl stands for."""
         if head is None or head.resourceType is None:
             self._tally.unreadable += 1
             return
@@ -136,7 +123,7 @@ class Dealer:
         if head.resourceType == "Medication":
             self.shared[(head.id or "").encode()] = line
             return
-        patient = (patient_of(head, {}) or "").encode()
+        patient = (patient_of(head, names) or "").encode()
         if not patient or _NO_ID.search(patient):
             self._tally.without_patient += 1
             return
@@ -152,21 +139,42 @@ def kind_of(line: bytes) -> str:
     return line[start + len(_KIND) : line.find(b'"', start + len(_KIND))].decode("ascii", "replace")
 
 
-def _grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingTally) -> Iterator[ChartLines]:
+def grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingTally) -> Iterator[ChartLines]:
+    """The charts of those of the patients in this file of whom there is a Patient."""
     blocks: dict[bytes, list[bytes]] = {}
-    patients: set[bytes] = set()
+    patients: dict[bytes, list[bytes]] = {}
     for block in part:
         known = blocks.get(block.patient)
         if known is None:
             known = blocks[block.patient] = []
         if block.has_patient:
-            patients.add(block.patient)
+            patients.setdefault(block.patient, []).append(block.lines)
         known.append(block.lines)
     for patient in sorted(blocks):
         of_patient = blocks.pop(patient)
         if patient not in patients:  # named, and not in the folder
             tally.without_patient += sum(block.count(b"\n") for block in of_patient)
             continue
+        if len(patients[patient]) > 1 and _may_be_two(patients[patient]):
+            tally.two_persons += 1
+            continue
         yield ChartLines(
             patient.decode(), blocks=of_patient, shared=medications_of(of_patient, shared) if shared else ()
         )
+
+
+def _may_be_two(patients: list[bytes]) -> bool:
+    """Whether Patient resources of one id differ in what a person has once; a date may be more exact than another."""
+    people = []
+    for line in patients:
+        try:
+            people.append(_person.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    for one, other in combinations(set(people), 2):
+        if one.gender and other.gender and one.gender != other.gender:
+            return True
+        days = str(one.birthDate or ""), str(other.birthDate or "")
+        if not days[0].startswith(days[1]) and not days[1].startswith(days[0]):
+            return True
+    return False

@@ -1,20 +1,34 @@
-"""The charts in a folder of FHIR: bundles one by one, Bulk Data NDJSON by type grouped by patient.
+"""The charts in a folder of FHIR: bundles, single resources and Bulk Data NDJSON, grouped by patient.
 
 What no model or equation asks for is left out on the way, which is most of a chart.
 """
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 from msgspec import Raw, Struct
 
-from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted, head_of, opened, patient_of
-from cds_hooks.panel.dealing import charts_of_ndjson
+from cds_hooks.panel.chart_lines import (
+    BROKEN_OFF,
+    ChartLines,
+    GroupingTally,
+    Wanted,
+    broken_off,
+    head_of,
+    is_packed,
+    opened,
+)
+from cds_hooks.panel.dealing import Dealer, grouped
+from cds_hooks.panel.spill import Spill
 from models_onnx.errors import PanelRefused
 
-_SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
+_LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+_DOCUMENTS = (".json", ".json.gz")
+_PACKED = 8  # how many times longer a file is than when it is packed with gzip, about
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 class _Entry(Struct, frozen=True):
@@ -22,85 +36,104 @@ class _Entry(Struct, frozen=True):
     resource: Raw = Raw(b"null")
 
 
-class _Bundle(Struct, frozen=True):
+class _Document(Struct, frozen=True):
     resourceType: str | None = None
     entry: tuple[_Entry, ...] = ()
 
 
-_bundle = msgspec.json.Decoder(_Bundle)
+_document = msgspec.json.Decoder(_Document)
 
 
 def charts_of(
     folder: Path, wanted: Wanted, tally: GroupingTally, progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[ChartLines]:
-    """Every patient's chart, each once, in an order that the folder alone decides.
+    """Every patient's chart, each once with all that the files tell, in an order that the folder alone decides.
 
-    Bundles are a chart each; a patient of whom bundles and NDJSON tell comes once for each bundle and once for the
-    NDJSON. `progress` is told how many resources have been dealt out.
+    `progress` is told how many resources have been dealt out.
 
     Raises:
-        PanelRefused: the folder is not there or holds no FHIR.
+        PanelRefused: the folder is not there or holds no FHIR, or a packed file breaks off.
     """
     files = files_of(folder)
-    by_type = [path for path in files if ".ndjson" in path.name]
-    for path in files:
-        if ".ndjson" not in path.name:
-            yield from _of_bundle(path, wanted, tally)
-    if by_type:
-        yield from charts_of_ndjson(by_type, wanted, tally, progress)
+    size = sum(path.stat().st_size * (_PACKED if is_packed(path) else 1) for path in files)
+    with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
+        dealer = Dealer(spill, wanted, tally)
+        for path in files:
+            before = tally.unreadable
+            try:
+                with opened(path) as file:
+                    if is_lines(path):
+                        dealer.deal(file)
+                    else:
+                        _deal_document(file.read(), dealer, tally)
+            except BROKEN_OFF as error:
+                raise PanelRefused(broken_off(path)) from error
+            tally.note_file(path, before)
+            progress(tally.resources)
+        for part in spill.parts():
+            yield from grouped(part, dealer.shared, tally)
+
+
+def is_lines(path: Path) -> bool:
+    """Whether the file holds one resource on each line, by its name."""
+    return path.name.lower().endswith(_LINES)
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The bundles and the NDJSON of a folder, sorted by name.
+    """The bundles, the resources and the NDJSON of a folder, sorted by name.
 
     Raises:
         PanelRefused: the folder is not there or holds no FHIR.
     """
     if not folder.is_dir():
         raise PanelRefused(f"{folder} is not a folder.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_read(path))
     if not files:
-        raise PanelRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not.")
+        raise PanelRefused(
+            f"{folder} holds no bundle (.json) and no NDJSON (.ndjson, .jsonl), packed with gzip (.gz) or not."
+        )
     return files
 
 
-def _of_bundle(path: Path, wanted: Wanted, tally: GroupingTally) -> Iterator[ChartLines]:
+def files_passed_over(folder: Path) -> list[Path]:
+    """The files of the folder that are of no form that is read, without those that are hidden."""
+    others = (path for path in folder.rglob("*") if path.is_file() and not _is_read(path))
+    return sorted(path for path in others if not path.name.startswith("."))
+
+
+def _is_read(path: Path) -> bool:
+    return path.name.lower().endswith((*_LINES, *_DOCUMENTS))
+
+
+def _deal_document(content: bytes, dealer: Dealer, tally: GroupingTally) -> None:
+    """Takes in a bundle or a single resource; an object that says no type, as a list of files, is none."""
     try:
-        with opened(path) as file:
-            bundle = _bundle.decode(file.read())
-    except (msgspec.DecodeError, OSError, EOFError):
+        document = _document.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         tally.unreadable += 1
         return
-    charts: dict[str, ChartLines] = {}
-    shared: list[bytes] = []
+    if document.resourceType not in (None, "Bundle"):
+        tally.resources += 1
+        dealer.take(head_of(content), _on_one_line(content), {})
+        return
     heads = []
     names: dict[str, str] = {}
-    for entry in bundle.entry:
-        head = head_of(bytes(entry.resource))
-        if head is None or head.resourceType is None:
-            tally.unreadable += 1
+    for entry in document.entry:
+        resource = bytes(entry.resource)
+        if resource == b"null":
             continue
-        heads.append((head, bytes(entry.resource)))
-        if entry.fullUrl and head.id:
+        head = head_of(resource)
+        heads.append((head, resource))
+        if head is not None and entry.fullUrl and head.id:
             names[entry.fullUrl] = f"{head.resourceType}/{head.id}"
-        if head.resourceType == "Patient" and head.id:
-            charts[head.id] = ChartLines(head.id)
-    for head, line in heads:
+    for head, resource in heads:
         tally.resources += 1
-        if not wanted.takes_head(head):
-            continue
-        if head.resourceType == "Medication":
-            shared.append(line)
-            continue
-        chart = charts.get(patient_of(head, names) or "")
-        if chart is None:
-            tally.without_patient += 1
-            continue
-        tally.used += 1
-        chart.lines.append(_renamed(line, names))
-    for chart in charts.values():
-        chart.shared = tuple(shared)
-        yield chart
+        dealer.take(head, _on_one_line(_renamed(resource, names)), names)
+
+
+def _on_one_line(resource: bytes) -> bytes:
+    """The resource as a line of NDJSON; a line break within JSON stands between its parts, never in a text."""
+    return resource.translate(_LINE_BREAKS) + b"\n"
 
 
 def _renamed(line: bytes, names: dict[str, str]) -> bytes:

@@ -5,9 +5,7 @@ without dealing their lines out first. Whether an export is of that kind is trie
 at every line while it is read.
 """
 
-import gzip
 import re
-import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +16,19 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.panel.chart_lines import GroupingTally, Wanted, broken_off, head_of, opened, patient_of
+from cds_hooks.panel.chart_lines import (
+    BROKEN_OFF,
+    GroupingTally,
+    Wanted,
+    broken_off,
+    head_of,
+    is_packed,
+    opened,
+    patient_of,
+)
 from cds_hooks.panel.dealing import Dealer
 from models_onnx.errors import PanelRefused
 
-_BROKEN_OFF = (gzip.BadGzipFile, EOFError, zlib.error)
 _MOST_FILES = 128
 _PLAIN_ID = re.compile(r"[\w.\-]+")
 _TRIED_PLACES = 64
@@ -59,7 +65,7 @@ class Order:
     @property
     def can_begin_anywhere(self) -> bool:
         """Whether a part of the patients can be read by itself: a packed file is only read from its beginning."""
-        return not any(path.name.endswith(".gz") for path in self.files)
+        return not any(is_packed(path) for path in self.files)
 
     def number_of(self, patient: str) -> int | None:
         """The number of the patient with this id; None for one who is not in the Patient files."""
@@ -109,7 +115,7 @@ class Order:
         for path in self.files:
             try:
                 numbers = list(self._some_numbers(path))
-            except _BROKEN_OFF as error:
+            except BROKEN_OFF as error:
                 raise PanelRefused(broken_off(path)) from error
             if numbers != sorted(numbers):
                 return False
@@ -121,7 +127,7 @@ class Order:
                 number = self._number_in(file.readline())
                 if number is not None:
                     yield number
-            if path.name.endswith(".gz"):
+            if is_packed(path):
                 return
             begin, size = file.tell(), path.stat().st_size
             for place in range(_TRIED_PLACES):
@@ -147,11 +153,14 @@ def order_of(files: list[Path], wanted: Wanted) -> Order | None:
     try:
         for path in files:
             with opened(path) as file:
+                if file.tell():
+                    raise OutOfOrder  # a byte order mark, with which the file cannot be read in pieces
                 head = head_of(file.readline())
                 kind = head.resourceType if head is not None else None
             if kind == "Medication" and kind in wanted.types:
                 with opened(path) as file:
                     dealer.deal(file)
+                tally.note_file(path, 0)
                 continue
             (left_out if kind and kind not in wanted.types else in_order).append(path)
             if kind == "Patient":
@@ -160,7 +169,7 @@ def order_of(files: list[Path], wanted: Wanted) -> Order | None:
         return order if order.tried() else None
     except OutOfOrder:
         return None
-    except _BROKEN_OFF as error:
+    except BROKEN_OFF as error:
         raise PanelRefused(broken_off(path)) from error
 
 

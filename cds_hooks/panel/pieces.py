@@ -6,17 +6,15 @@ asks for is counted, and looked through for lines of another type.
 
 import gzip
 import io
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from cds_hooks.panel.chart_lines import GroupingTally, Wanted, broken_off, head_of
+from cds_hooks.panel.chart_lines import BROKEN_OFF, GroupingTally, Wanted, broken_off, head_of, is_packed
 from cds_hooks.panel.dealing import kind_of
 from cds_hooks.panel.order import OutOfOrder
 from models_onnx.errors import PanelRefused
 
 PIECE_BYTES = 128_000
-BROKEN_OFF = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 class Pieces:
@@ -25,7 +23,7 @@ class Pieces:
     def __init__(self, path: Path, begin: int = 0, end: int | None = None) -> None:
         """`end` None: to the end of the file; a packed file is only read from its beginning to its end."""
         self._path = path
-        self._is_packed = path.name.endswith(".gz")
+        self._is_packed = is_packed(path)
         # Without a buffer of its own: a piece is read straight to where it is decoded.
         self._file: io.RawIOBase | io.BufferedIOBase = (
             gzip.GzipFile(path) if self._is_packed else path.open("rb", buffering=0)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from msgspec.structs import astuple
 
 from cds_hooks.memory import no_collection
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
-from cds_hooks.panel.grouping import charts_of, files_of
+from cds_hooks.panel.grouping import charts_of, files_of, is_lines
 from cds_hooks.panel.order import Order, OutOfOrder, order_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
@@ -29,7 +30,9 @@ from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signatur
 PATIENTS_AT_ONCE = 200
 Content: TypeAlias = Literal["scores", "features"]
 # The order of the patients in the output: a run that was begun in another order cannot go on in this one.
-_BY_HASH, _AS_IN_FILES = "by hash, 256 files at most", "as in the files"
+_BY_HASH, _AS_IN_FILES = "by hash, 256 files at most, bundles too", "as in the files"
+UNREADABLE = "resources of charts that cannot be read and are not used"
+_NOT_READ = frozenset({"unreadable", "not-a-resource"})
 _BATCHES_A_TURN = 10
 _BATCHES_A_COLLECTION = 50
 _T = TypeVar("_T")
@@ -69,7 +72,7 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     """Writes the scores of every patient of the folder.
 
     Raises:
-        PanelRefused: the folder holds no FHIR, a name is unknown, or the form of the output is.
+        PanelRefused: the folder holds no FHIR or no patient, a name is unknown, or the form of the output is.
     """
     form = job.out.suffix.lower()
     if form not in (".csv", ".parquet", ".ndjson") or (form == ".ndjson" and job.content == "features"):
@@ -88,7 +91,7 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
 def _order_of(job: FhirJob, asked: PanelQuestions) -> Order | None:
     """The order of the files where they can be read side by side; None where their lines have to be dealt out."""
     files = files_of(job.folder)
-    if any(".ndjson" not in path.name for path in files):
+    if not all(is_lines(path) for path in files):
         return None
     order = order_of(files, Wanted.of(asked.needs))
     if order is None or (job.workers > 1 and not order.can_begin_anywhere):
@@ -111,8 +114,20 @@ def _scored(job: FhirJob, asked: PanelQuestions, order: Order | None, progress: 
                 out.tally[name] = out.tally.get(name, 0) + times
             out.add(content, count)
             progress(out.rows)
+    if not out.rows:
+        out.discard()
+        raise PanelRefused(_nobody(job.folder, tally))
     out.finish(_types(job, asked) if form == ".parquet" else "")
     return FhirResult(out.rows, resumed_at, dict(sorted(out.tally.items())), tally)
+
+
+def _nobody(folder: Path, tally: GroupingTally) -> str:
+    found = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are no FHIR"
+    file = f" (the first in {tally.unreadable_in})" if tally.unreadable_in else ""
+    return (
+        f"{folder} holds no patient who can be scored: only who has a Patient resource in it is. There are {found}"
+        f"{file}, and {tally.two_persons:,} patients whose Patient resources differ in birth date or sex."
+    )
 
 
 Batch: TypeAlias = list[ChartLines | ChartResources]
@@ -190,6 +205,11 @@ def _in_order(pool: ProcessPoolExecutor, function: Callable[[_T], _R], tasks: It
                 yield waiting.pop(0).result()
         while waiting:
             yield waiting.pop(0).result()
+    except BrokenProcessPool as error:
+        raise PanelRefused(
+            "A process ended before its charts were scored, most often because the memory was full. Type the same "
+            "command with fewer --workers: it goes on where this one stopped."
+        ) from error
     finally:
         for future in waiting:
             future.cancel()
@@ -213,15 +233,16 @@ class _Worker:
         forget_times()
         job, flags = self.job, self.asked.opt_out_flags
         records = [read_chart(each, job.as_of, job.as_it_stood, flags) for each in charts]
+        refused = sum(1 for each in records for refusal in each.refusals if refusal.reason in _NOT_READ)
+        counted: dict[str, int] = {UNREADABLE: refused} if refused else {}
         if self.job.content == "features":
             rows = feature_rows(self.asked, records).tolist()
             identified = zip(records, rows, strict=True)
             lines = [
                 [record.patient_id, *(None if value != value else value for value in row)] for record, row in identified
             ]
-            return write_fields(lines), len(charts), {}
+            return write_fields(lines), len(charts), counted
         scores = score_records(self.asked, records)
-        counted: dict[str, int] = {}
         for score in scores:
             key = f"{score.name} {score.output}".strip() if not score.reason else f"no score, {score.reason}"
             counted[key] = counted.get(key, 0) + 1

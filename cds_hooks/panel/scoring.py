@@ -105,7 +105,7 @@ def read_chart(
         chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
     try:
         entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
     return read_record(
@@ -121,7 +121,7 @@ def read_chart(
 def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]:
     try:
         resource, refused = read_value("chart", line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         refusals.append(Refusal("chart", "unreadable", "A line of the chart is not valid JSON: not used."))
         return []
     refusals += refused

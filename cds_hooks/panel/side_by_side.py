@@ -179,7 +179,7 @@ class _Stream:
         self._wanted, self._tally, self._day = wanted, tally, day.encode()
         is_whole = between == (0, order.patients)
         begin, end = (0, None) if is_whole else (order.begin_of(path, number) for number in between)
-        self._pieces = Pieces(path, begin or 0, end)
+        self._path, self._pieces = path, Pieces(path, begin or 0, end)
         self._chunk = _Chunk([])
         self._keys: list[str] = []
         self._keys_are_patients = False
@@ -263,8 +263,10 @@ class _Stream:
         dealer = Dealer(kept, self._wanted, self._tally)
         lines = [line + b"\n" for line in bytes(piece).split(b"\n")[:-1]]
         self._tally.resources += len(lines)
+        before = self._tally.unreadable
         for line in lines:
             dealer.deal_lines([line])
+        self._tally.note_file(self._path, before)
         # A Patient or a Medication in a file of other things may stand anywhere.
         if dealer.shared or (kept.patients and kept.patients != len(kept.lines)):
             raise OutOfOrder

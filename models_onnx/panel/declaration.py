@@ -132,6 +132,16 @@ def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclarati
     return TablePlan(inputs, tuple(leave_out), unsaid)
 
 
+def names_read(manifest: Manifest, declared: TableDeclaration) -> frozenset[str]:
+    """The names of columns that a table is read by, if it has them: those of inputs, conditions and the deceased."""
+    asked = (DECEASED, *(item.name for item in manifest.features), *manifest.population.exclude_conditions)
+    return frozenset(
+        name
+        for each in asked
+        for name in ((declared.columns[each],) if each in declared.columns else (each, *_aliases(each)))
+    )
+
+
 def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declared: TableDeclaration) -> InputColumn:
     column = _column(feature.name, feature.analyte, columns, declared.columns)
     if declared.without & {feature.name, feature.analyte}:

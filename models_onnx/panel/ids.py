@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import PanelRefused
 
+_NO_NAMES: frozenset[type] = frozenset({dict, list, tuple, bytes, bytearray, bool})
+
 
 class RowNames:
     """Counts the names of rows as they are read."""
@@ -21,7 +23,9 @@ class RowNames:
         self._hashes: list[NDArray[np.int64]] = []
 
     def take(self, names: Sequence[Any]) -> None:
-        """Takes in the names of the next rows."""
+        """Takes in the names of the next rows; PanelRefused where they are no texts or numbers."""
+        if any(type(name) in _NO_NAMES for name in names):
+            raise PanelRefused("The column of --id holds lists, structures or bytes: a text or a number names a row.")
         given = [hash(str(name)) for name in names if not is_blank(name)]
         self._hashes.append(np.array(given, dtype=np.int64))
         self.rows += len(names)

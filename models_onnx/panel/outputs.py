@@ -94,6 +94,11 @@ class ResumableOutput:
         new.write_bytes(orjson.dumps(state))
         new.replace(self._state)
 
+    def discard(self) -> None:
+        """Leaves nothing of an output that was begun."""
+        self._part.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
+
     def finish(self, types: str = "") -> None:
         """Puts the complete file in its place; as Parquet where `types` names the columns and their SQL types."""
         if types:

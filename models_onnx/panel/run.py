@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models_onnx.errors import PanelRefused
-from models_onnx.panel.declaration import TableDeclaration, TablePlan
+from models_onnx.panel.declaration import TableDeclaration, TablePlan, names_read
 from models_onnx.panel.frames import NOTHING_DECLARED, PanelModel
 from models_onnx.panel.ids import RowNames, refuse_unnamed
 from models_onnx.panel.outputs import (
@@ -73,7 +73,8 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
     if form != "fhir" and not out.rows:
         out.begin(csv_header(job.model.features, job.explain))
     names, untold = RowNames(), dict[str, tuple[str, ...]]()
-    for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns)))):
+    would_matter = names_read(job.model.model.manifest, job.declared)
+    for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), would_matter):
         if names.rows == 0:
             untold = _untold_units(plan, whole)
         names.take(whole[identity])  # those of the rows that were written before the interruption, too
@@ -113,8 +114,22 @@ def _id_column(job: ScoringJob, table: TableReader) -> str:
     wanted = job.id_column or "id"
     if wanted in table.columns:
         return wanted
+    if any(_is_value(column) for column in table.columns):
+        raise PanelRefused(
+            f"{job.rows} has no column {wanted!r}, and its first line seems to hold values: it has to hold the "
+            "names of the columns."
+        )
     said = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
     raise PanelRefused(f"{job.rows} {said}: say by --id which column names a row. It has: {', '.join(table.columns)}.")
+
+
+def _is_value(column: str) -> bool:
+    """Whether a header has a number where a name should be: then the first person may stand in it, who is not shown."""
+    try:
+        float(column)
+    except ValueError:
+        return False
+    return True
 
 
 def _signature(job: ScoringJob, identity: str) -> str:

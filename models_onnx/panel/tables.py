@@ -6,8 +6,11 @@ A part has at most 20,000 rows, so memory does not grow with the table.
 import csv
 import gzip
 import io
+import json
+import re
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -32,6 +35,7 @@ _SUFFIXES: dict[str, Form] = {
 }
 _LONGEST_FIELD = 1_000_000
 _UNREADABLE = (csv.Error, UnicodeError, EOFError, zlib.error, OSError)
+_GLOB_SIGN = re.compile(r"([*?\[])")
 
 
 def form_of(path: Path) -> Form:
@@ -50,10 +54,21 @@ class TableReader(Struct, frozen=True):
     _rows: Iterator[Any]
     _form: Form
 
-    def parts(self, wanted: Sequence[str]) -> Iterator[Part]:
-        """The wanted columns of the rows, at most 20,000 rows at a time; read once."""
+    def parts(self, wanted: Sequence[str], would_matter: frozenset[str] = frozenset()) -> Iterator[Part]:
+        """The wanted columns of the rows, at most 20,000 rows at a time; read once.
+
+        Raises:
+            PanelRefused: a later row of NDJSON has a name that would have mattered and that no row of the first 20,000
+                has, by which the columns are known.
+        """
+        would_matter -= set(self.columns)
         while taken := list(islice(self._rows, AT_ONCE)):
             if self._form == "ndjson":
+                if late := sorted(would_matter.intersection(set().union(*taken))):
+                    raise PanelRefused(
+                        f"{late[0]!r} comes only after the first {AT_ONCE:,} rows, by which the columns are known: "
+                        "write it in the first row too, as null where nothing is known."
+                    )
                 yield {name: [row.get(name) for row in taken] for name in wanted}
             else:
                 places = {name: self.columns.index(name) for name in wanted}
@@ -70,8 +85,12 @@ def open_table(path: Path, form: Form | None = None) -> Iterator[TableReader]:
     if str(path) == "-":
         if form is None or form == "parquet":
             raise PanelRefused("Standard input has no name: say its form with --from csv or --from ndjson.")
-        with _stream(sys.stdin.buffer, form, "standard input") as table:
-            yield table
+        given = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+        try:
+            with _stream(_unpacked(given, given.peek(2)[:2]), form, "standard input") as table:
+                yield table
+        finally:
+            given.detach()  # it would close standard input
         return
     if not path.is_file():
         raise PanelRefused(f"{path} is not there.")
@@ -80,7 +99,7 @@ def open_table(path: Path, form: Form | None = None) -> Iterator[TableReader]:
         with duckdb_connection() as connection:
             yield _of_parquet(connection, path)
         return
-    with path.open("rb") as file, _stream(_unpacked(file), form, path.name) as table:
+    with path.open("rb") as file, _stream(_unpacked(file, file.peek(2)[:2]), form, path.name) as table:
         yield table
 
 
@@ -97,10 +116,8 @@ def _stream(stream: IO[bytes], form: Form, name: str) -> Iterator[TableReader]:
         text.detach()
 
 
-def _unpacked(file: IO[bytes]) -> IO[bytes]:
+def _unpacked(file: IO[bytes], begins: bytes) -> IO[bytes]:
     """The file, unpacked where it begins as gzip does, whatever its name says."""
-    begins = file.read(2)
-    file.seek(0)
     return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if begins == b"\x1f\x8b" else file
 
 
@@ -110,26 +127,45 @@ def _of_text(text: io.TextIOWrapper, form: Form, name: str) -> TableReader:
     try:
         header = next(reader, None)
     except _UNREADABLE as error:
-        raise PanelRefused(f"{name} cannot be read as text in UTF-8, packed with gzip or not.") from error
+        raise PanelRefused(
+            f"{name} cannot be read as text in UTF-8, packed with gzip or not: save it as CSV in UTF-8."
+        ) from error
     if not header:
         raise PanelRefused(f"{name} has no header, so nothing says what its columns are.")
     columns = tuple(column.strip() for column in header)
+    if columns[0][:1] in ("{", "["):
+        raise PanelRefused(f"{name} begins as JSON does: with one object on each line it is read by --from ndjson.")
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
         raise PanelRefused(f"{name} has one column, {columns[0][:40]!r}: separate its columns by commas.")
     return TableReader(columns, _complete(reader, len(columns), name), "csv")
 
 
 def _complete(reader: Any, columns: int, name: str) -> Iterator[list[str]]:
+    before = reader.line_num
     try:
         for row in reader:
             if len(row) == columns:
                 yield row
             elif row:
-                raise PanelRefused(f"{name}, line {reader.line_num}: {len(row)} fields where the header has {columns}.")
+                raise PanelRefused(_wrong_row(name, before + 1, reader.line_num, len(row), columns))
+            before = reader.line_num
+    except UnicodeError as error:
+        raise PanelRefused(
+            f"{name} is not in UTF-8 somewhere after line {reader.line_num}: save the whole file in UTF-8."
+        ) from error
     except _UNREADABLE as error:
         raise PanelRefused(
             f"{name} cannot be read after line {reader.line_num}: it breaks off or is no CSV."
         ) from error
+
+
+def _wrong_row(name: str, first: int, last: int, fields: int, columns: int) -> str:
+    if last > first:
+        return (
+            f"{name}, lines {first} to {last} are read as one row of {fields} fields, where the header has {columns}: "
+            f'a quotation mark (") that opens in line {first} is not closed there.'
+        )
+    return f"{name}, line {last}: {fields} fields where the header has {columns}."
 
 
 def _of_ndjson(stream: IO[bytes], name: str) -> TableReader:
@@ -146,12 +182,35 @@ def _objects(stream: IO[bytes], name: str) -> Iterator[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = orjson.loads(line)
+            row = orjson.loads(line.removeprefix(BOM_UTF8) if number == 1 else line)
         except orjson.JSONDecodeError as error:
-            raise PanelRefused(f"{name}, line {number}: not JSON.") from error
+            raise PanelRefused(
+                f"{name}, line {number}: not JSON. NDJSON has one whole object on each line, in UTF-8, and null where "
+                "a value is missing (NaN is not JSON)."
+            ) from error
         if not isinstance(row, dict):
-            raise PanelRefused(f"{name}, line {number}: no object with the values of one row.")
+            raise PanelRefused(
+                f"{name}, line {number}: no object with the values of one row. NDJSON has one object on each line, "
+                "without a list around them."
+            )
+        if line.count(b":") > len(row) and (twice := _named_twice(line)):
+            raise PanelRefused(
+                f"{name}, line {number}: {twice[:40]!r} is there twice, so which value counts is not known."
+            )
         yield row
+
+
+def _named_twice(line: bytes) -> str:
+    """A name that an object of the line has twice; empty where there is none."""
+    twice: list[str] = []
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in members]
+        twice.extend(name for name in names if names.count(name) > 1)
+        return dict(members)
+
+    json.loads(line.decode("utf-8-sig"), object_pairs_hook=once)
+    return twice[0] if twice else ""
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
@@ -172,7 +231,9 @@ def duckdb_connection() -> Any:
 
 def _of_parquet(connection: Any, path: Path) -> TableReader:
     try:
-        found = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+        # The file of this very name: not those that its signs stand for, and no columns from the names of its folders.
+        name = _GLOB_SIGN.sub(r"[\1]", str(path))
+        found = connection.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [name])
     except Exception as error:  # DuckDB's errors have no common class that can be named without importing it
         raise PanelRefused(f"{path.name} cannot be read as Parquet.") from error
     columns = tuple(column[0] for column in found.description)

@@ -4,6 +4,7 @@ What a chart's result would be refused for is refused here, too: "<5" is not an 
 a value that nobody can have says that something is wrong. A coding that nobody declared is no guess: PanelRefused.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,10 +25,13 @@ _ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
 _YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 # FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
 _SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _ENOUGH_TO_JUDGE = 20
 _SHARE_OF_A_SECOND_UNIT = 0.05
 _FEWEST_OF_A_SECOND_UNIT = 5
 _SHOWN = 20
+# What Python takes for a number and nobody measured: yes as 1, bytes of text.
+_NO_NUMBERS = frozenset({bool, np.bool_, bytes, bytearray})
 
 
 def read_input(source: InputColumn, values: Values, units: Values | None = None) -> tuple[Array, Mask, Mask]:
@@ -146,6 +150,11 @@ def _meaning(value: Any, codes: Mapping[str, float], declared: Mapping[str, str]
     if text.lower() in codes:
         return codes[text.lower()]
     name = column.partition(" ")[0]
+    if codes is _YES_NO and _DATE.match(text):
+        raise PanelRefused(
+            f"The column {column} holds dates, and is asked for a yes or a no: write 1 where there is a date and 0 "
+            "where there is none."
+        )
     known = ", ".join(dict.fromkeys(codes))
     raise PanelRefused(
         f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {known}. "
@@ -166,6 +175,9 @@ def _numbers(values: Values) -> tuple[Array, Mask]:
     found, unreadable = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.bool_)
     for place, value in enumerate(values):
         if value is None or value == "":
+            continue
+        if type(value) in _NO_NUMBERS:
+            unreadable[place] = True
             continue
         try:
             found[place] = float("x" if isinstance(value, str) and "_" in value else value)

@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from cds_hooks.commands.model.console import print_json, progress_bars
+from cds_hooks.panel.grouping import files_passed_over
 from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.settings import settings
 from models_onnx.errors import PanelRefused
@@ -42,7 +43,7 @@ def score_charts(
     if as_json:
         print_json(result)
     else:
-        _show(result, out)
+        _show(result, out, folder)
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:
@@ -60,14 +61,20 @@ def moment_of(day: str | None) -> tuple[datetime, bool]:
     return end, end < now
 
 
-def _show(result: FhirResult, out: Path) -> None:
+def _show(result: FhirResult, out: Path, folder: Path) -> None:
     read = result.resources
     if result.resumed_at:
         typer.echo(f"Went on after patient {result.resumed_at:,}.", err=True)
     if read.without_patient:
         typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
     if read.unreadable:
-        typer.echo(f"{read.unreadable:,} lines or files are no FHIR: not used.", err=True)
+        said = f"{read.unreadable:,} lines or files are no FHIR: not used. The first is in {read.unreadable_in}."
+        typer.echo(said, err=True)
+    if read.two_persons:
+        said = "patients have Patient resources that differ in birth date or sex, as if they were two people"
+        typer.echo(f"{read.two_persons:,} {said}: not scored.", err=True)
+    if others := files_passed_over(folder):
+        typer.echo(f"{len(others):,} files are of a form that is not read, the first is {others[0].name}.", err=True)
     typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
     for name, count in result.counted.items():
         typer.echo(f"  {name}: {count:,}")
