@@ -136,7 +136,8 @@ def kind_of(line: bytes) -> str:
     start = line.find(_KIND, 0, 40)
     if start != 1:
         return ""
-    return line[start + len(_KIND) : line.find(b'"', start + len(_KIND))].decode("ascii", "replace")
+    end = line.find(b'"', start + len(_KIND))
+    return line[start + len(_KIND) : end].decode("ascii", "replace") if end > 0 else ""  # cut off: no type
 
 
 def grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingTally) -> Iterator[ChartLines]:

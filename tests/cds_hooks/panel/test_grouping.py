@@ -3,13 +3,13 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.panel import run
 from cds_hooks.panel.run import UNREADABLE, FhirJob, FhirResult, score_folder
 from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings
@@ -93,14 +93,17 @@ def one_by_one(charts: list[Resources], folder: Path) -> None:
             (folder / f"{each['resourceType']}-{each['id']}.json").write_text(json.dumps(each, indent=1))
 
 
+def marked(charts: list[Resources], folder: Path) -> None:
+    """Bundles as some programs of Windows write them."""
+    for number, chart in enumerate(charts):
+        (folder / f"{number}.JSON").write_bytes(BOM + bundle_of(chart))
+
+
 WRITTEN: dict[str, Callable[[list[Resources], Path], None]] = {
     "pages of searches": pages,
     "bundle and ndjson": halves,
     "one resource a file": one_by_one,
-    "bundles with a mark": lambda charts, folder: (
-        [(folder / f"{number}.JSON").write_bytes(BOM + bundle_of(chart)) for number, chart in enumerate(charts)]
-        and None
-    ),
+    "bundles with a mark": marked,
     "a mark": lambda charts, folder: by_type(charts, folder, change=lambda text: BOM + text),
     "a mark, packed": lambda charts, folder: by_type(
         charts, folder, "ndjson.gz", lambda text: gzip.compress(BOM + text)
@@ -211,6 +214,6 @@ def test_a_process_that_ends_is_a_sentence(
         def cancel(self) -> None:
             return
 
-    monkeypatch.setattr(run.ProcessPoolExecutor, "submit", lambda *_: Ended())
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", lambda *_: Ended())
     with pytest.raises(PanelRefused, match="with fewer --workers"):
         scored(folder, workers=2)
