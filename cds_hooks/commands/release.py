@@ -252,9 +252,10 @@ def _make(
 
 def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | None, share: int) -> tuple[Act, Signer]:
     """The act and the key of a person of the site; whether it may take effect is decided where it is handed in."""
-    if settings().people_file is None or key is None:
+    file = settings().people_file
+    if file is None or key is None:
         raise ApprovalRefused("a file for /approvals is signed: name the people in CDS_PEOPLE_FILE and give --key")
-    known = read_people(settings().people_file)  # type: ignore[arg-type]
+    known = read_people(file)
     signer, by, role = _who(key, lambda: known)
     assert signer is not None  # noqa: S101 - there is a key
     return _make(kind, name, state, why, (by, role), _version(kind, name), share), signer

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from anyio import CapacityLimiter, to_thread
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -219,15 +220,15 @@ class Simulations:
         most = fields.get("most", "")
         if most not in map(str, MOST):
             raise BadRequest("this number is not offered; choose one of those of the list")
-        simulation = Simulation(*chosen, change, int(most), value)  # type: ignore[arg-type]
+        simulation = Simulation(*chosen, change, int(most), value)  # type: ignore[arg-type]  # both are of the lists above
         if source == "record" and what in map(str, DAYS):
-            return Simulation(*chosen, change, int(most), value, days=int(what))  # type: ignore[arg-type]
+            return structs.replace(simulation, days=int(what))
         folder = self._folders().get(what) if source == "charts" and simulation.kind == "rule" else None
         if folder is None:
             raise BadRequest("these decisions or charts are not offered; choose some of the list")
         if not any(path.name.endswith(_CHARTS) for path in folder.rglob("*")):
             raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
-        return Simulation(*chosen, change, int(most), value, folder=what)  # type: ignore[arg-type]
+        return structs.replace(simulation, folder=what)
 
     def _one(self, request: Request) -> Response:
         run = self._runs.get(request.path_params["run_id"])

@@ -106,7 +106,7 @@ class Exchanged(Struct):
         """What was looked at and not shown: subject, reason code, sentence."""
         found = self.ours.get("silence")
         rows = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-        return [tuple(str(each.get(name, "")) for name in ("subject", "reason", "text")) for each in rows]  # type: ignore[misc]
+        return [(str(each.get("subject", "")), str(each.get("reason", "")), str(each.get("text", ""))) for each in rows]
 
 
 class Sent(Struct):

@@ -162,16 +162,5 @@ def calculate(equation: Equation, given: Mapping[str, Any], output: str | None =
     return EquationResult(equation, wanted, values, working, band, table)
 
 
-def calculate_all(equation: Equation, given: Mapping[str, Any]) -> list[EquationResult | EquationRefused]:
-    """Every output, each on its own: what cannot be had is the refusal that says why."""
-    results: list[EquationResult | EquationRefused] = []
-    for output in equation.outputs:
-        try:
-            results.append(calculate(equation, given, output.id))
-        except EquationRefused as refused:
-            results.append(refused)
-    return results
-
-
 def _banded(working: Working) -> float:
     return working.margin if isinstance(working.value, str) else float(working.value)

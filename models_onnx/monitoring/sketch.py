@@ -7,7 +7,7 @@ says how many values fell into it, not whose they were. Probabilities have bucke
 
 from collections import Counter
 from collections.abc import Iterable
-from math import ceil, exp, log
+from math import ceil, log
 
 RELATIVE_ERROR = 0.01
 """By how much a value that is read from a sketch may differ from the value that was counted, as a share of it."""
@@ -62,8 +62,3 @@ def log_odds_bucket(estimate: float) -> int:
     """The bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
     inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
     return round(log(inside / (1 - inside)) / WIDTH)
-
-
-def probability_of(bucket: int) -> float:
-    """The probability in the middle of a bucket."""
-    return 1 / (1 + exp(-bucket * WIDTH))

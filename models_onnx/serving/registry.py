@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, Artifact, load_artifact
+from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, is_imported
-from models_onnx.artifact.release_file import RELEASE, parse_release, reason_cards_withheld
-from models_onnx.errors import ArtifactRefused, ManifestRefused, NotReleased, UnknownModel
+from models_onnx.artifact.release_file import RELEASE, parse_release
+from models_onnx.errors import ArtifactRefused, ManifestRefused, UnknownModel
 from models_onnx.serving.runtime import Model
 
 if TYPE_CHECKING:
@@ -131,25 +131,11 @@ def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) ->
         UnknownModel: there is no model or version of that name; the message lists those there are.
         ArtifactRefused: the files are not those that were signed, or must not be served.
     """
-    return Model(_artifact(find_version(name, folder), folder, keys))
-
-
-def model_for_cards(name: str, least: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
-    """The same, refused with NotReleased where its state or a gate does not allow cards."""
     found = find_version(name, folder)
-    artifact = _artifact(found, folder, keys, signed=True)
-    if artifact.release is None:
-        raise NotReleased(f"{name} is a draft")
-    if reason := reason_cards_withheld(artifact.release, least):
-        raise NotReleased(reason)
-    return Model(artifact)
-
-
-def _artifact(found: Version, folder: Path, keys: Keys | None, signed: bool = False) -> Artifact:
-    artifact = load_artifact(found.folder, keys, signed or folder == ARTIFACTS)
+    artifact = load_artifact(found.folder, keys, folder == ARTIFACTS)
     if artifact.manifest.id != found.id:
         raise ManifestRefused(f"folder {found.folder.name} holds the manifest of {artifact.manifest.id!r}")
-    return artifact
+    return Model(artifact)
 
 
 def _version(model_id: str, folder: Path) -> Version:

@@ -169,7 +169,7 @@ def test_a_service_is_silent_where_there_is_nothing_to_do(
 
 def test_an_order_that_was_revoked_is_no_referral(server_here: str) -> None:
     revoked = service_request("ckd-uacr", "Referral to nephrology", "revoked")
-    only_card(answer(server_here, *KIDNEY, added("tests", revoked)))
+    assert only_card(answer(server_here, *KIDNEY, added("tests", revoked)))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models_onnx.artifact.release_file import GateSummary, parse_release
-from models_onnx.errors import ManifestRefused, NotReleased, SignatureRefused, UnknownModel
+from models_onnx.artifact.release_file import GateSummary, parse_release, reason_cards_withheld
+from models_onnx.errors import ManifestRefused, UnknownModel
 from models_onnx.release.publishing import write_release
-from models_onnx.serving.registry import find_version, load_model, model_for_cards, model_ids, versions
+from models_onnx.serving.registry import find_version, load_model, model_ids, versions
 from tests.models_onnx.workshop import KEYS, SIGNER, build, good_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -94,23 +94,27 @@ def test_a_folder_under_a_wrong_name_is_refused(shelf: Path) -> None:
         load_model("readmission_30d", shelf, KEYS)
 
 
-def test_a_draft_loads_for_tools_and_not_for_cards(shelf: Path) -> None:
+def test_a_draft_loads_from_a_folder_of_ones_own(shelf: Path) -> None:
     (shelf / "mortality_5y" / "release.json").unlink()
-    assert load_model("mortality_5y", shelf, KEYS).manifest.id == "mortality_5y"
-    with pytest.raises(SignatureRefused, match="never published"):
-        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+    drafted = load_model("mortality_5y", shelf, KEYS)
+    assert drafted.manifest.id == "mortality_5y"
+    assert drafted.artifact.release is None
 
 
-def test_for_cards_a_model_needs_its_gates_and_its_state(shelf: Path) -> None:
-    with pytest.raises(NotReleased, match="no gate report"):
-        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+def why_withheld(shelf: Path, least: str = "validated") -> str | None:
+    """Why the model that is loaded from there shows no cards."""
+    release = load_model("mortality_5y", shelf, KEYS).artifact.release
+    assert release is not None
+    return reason_cards_withheld(release, least)
+
+
+def test_for_cards_a_loaded_model_needs_its_gates_and_its_state(shelf: Path) -> None:
+    assert "no gate report" in str(why_withheld(shelf))
     home = shelf / "mortality_5y"
     red = GateSummary(green=("G1",), red=("G9",))
     write_release(home, msgspec.structs.replace(parse_release(home), gates=red, state="validated"), SIGNER)
-    with pytest.raises(NotReleased, match="held at validated: G9 not green"):
-        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+    assert "held at validated: G9 not green" in str(why_withheld(shelf))
     green = GateSummary(green=("G1", "G9"), red=())
     write_release(home, msgspec.structs.replace(parse_release(home), gates=green), SIGNER)
-    assert model_for_cards("mortality_5y", "validated", shelf, KEYS).manifest.id == "mortality_5y"
-    with pytest.raises(NotReleased, match="is validated; cards are shown from active on"):
-        model_for_cards("mortality_5y", "active", shelf, KEYS)
+    assert why_withheld(shelf) is None
+    assert "is validated; cards are shown from active on" in str(why_withheld(shelf, "active"))
