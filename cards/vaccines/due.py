@@ -4,6 +4,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.resources import files
@@ -18,11 +19,14 @@ from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, Vacci
 from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.medications import CVX
 
 # FHIR R4 request-status and medicationrequest-status: still to be done.
 _OPEN = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS = 90.0
+# request-intent: what somebody or a program proposes, or one of several choices, nobody has ordered.
+_NO_ORDER = frozenset({"proposal", "option"})
 
 
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
@@ -37,23 +41,28 @@ def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozen
             for part in knowledge.schedule.vaccines[coding.code].antigens
         }
         found |= {name for name, group in groups.items() if antigens & set(group.antigens)}
-        words = concept.words.casefold()
-        found |= {name for name in groups for label in _labels(name) if words.startswith(f"{label.casefold()} vaccine")}
+        found |= {name for name in groups if _orders_vaccine(concept.words, _labels(name))}
     return frozenset(found)
+
+
+def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
+    """Whether the words order a vaccine of these names: "Zoster vaccine", "Administer zoster vaccine, dose 2"."""
+    said = words.casefold()
+    if "vaccin" not in said and "immuni" not in said:
+        return False
+    found = (re.search(rf"\b{re.escape(label.casefold())}\b", said) for label in labels if label.casefold() in said)
+    return any(one is not None and is_of_patient(words, one.start()) for one in found)
 
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
     requests = (
-        *((each.status, each.authoredOn, each.code, each.doNotPerform) for each in record.service_requests),
-        *(
-            (each.status, each.authoredOn, each.medicationCodeableConcept, each.doNotPerform)
-            for each in record.medication_requests
-        ),
+        *((each, each.code) for each in record.service_requests),
+        *((each, each.medicationCodeableConcept) for each in record.medication_requests),
     )
-    for status, authored, concept, do_not_perform in requests:
-        if status not in _OPEN or concept is None or do_not_perform is True:
+    for each, concept in requests:
+        if each.status not in _OPEN or each.intent in _NO_ORDER or concept is None or each.doNotPerform is True:
             continue
-        written = parse_time(authored) if authored else None
+        written = parse_time(each.authoredOn) if each.authoredOn else None
         if written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS:
             yield concept
 
@@ -361,14 +370,12 @@ def _to_check(
         unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
     if not unsure:
         return ()
-    texts = {
-        item.observation: item.text
-        for group in found
-        for antigen in knowledge.schedule.groups[group].antigens
-        for known in [knowledge.antigens[antigen]]
-        for item in (*known.contraindications, *known.vaccine_contraindications)
-    }
-    return tuple((item, texts[code]) for item, code in unsure if code in texts)
+    antigens = [knowledge.antigens[antigen] for group in found for antigen in knowledge.schedule.groups[group].antigens]
+    of_all = {item.observation: item.text for known in antigens for item in known.contraindications}
+    # What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
+    of_one = {item.observation: item.text for known in antigens for item in known.vaccine_contraindications}
+    texts = {True: of_all, False: of_one | of_all}
+    return tuple((item, texts[item.is_open][code]) for item, code in unsure if code in texts[item.is_open])
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:

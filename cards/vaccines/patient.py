@@ -9,6 +9,7 @@ immunization history).
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,13 +21,22 @@ from msgspec import Struct
 
 from cards.vaccines.doses_by_day import DosesByDay
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
-from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group, groups_named
+from fhir.mapping.allergies import allergy_grade, is_over
+from fhir.mapping.conditions import (
+    condition_status,
+    condition_time,
+    doubt_of,
+    find_condition,
+    find_condition_group,
+    groups_named,
+)
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
-from fhir.mapping.medications.active import active_medications
+from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.pregnancy import gestation
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import AllergyIntolerance, Procedure
+from fhir.record.resources import Procedure
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
 
@@ -41,12 +51,16 @@ class GivenDose(Struct, frozen=True):
 
 
 class PatientObservation(Struct, frozen=True):
-    """A CDC observation code that holds for the person: since when, the words of the chart, and where they stand."""
+    """A CDC observation code that holds for the person: since when, the words of the chart, and where they stand.
+
+    `is_open`: the chart does not settle whether it holds. Such a one decides nothing and may be shown to be checked.
+    """
 
     code: str
     since: date | None = None
     source: str = ""
     words: str = ""
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,15 @@ _UNCERTAIN = frozenset({"076"})
 _UNITED_STATES = "U.S."
 _US_SPELLINGS = frozenset({"US", "USA", "U.S.", "U.S.A.", "UNITED STATES", "UNITED STATES OF AMERICA"})
 _TO_THE_DAY = frozenset({"day", "instant"})
+# CDC: immunosuppressive therapy. For how long a steroid was taken its order does not say.
+_SUPPRESSED = "158"
+_STEROID, _PREDNISONE = "corticosteroid", "8640"
+# CDC, General Best Practices for Immunization 2023, altered immunocompetence: 20 mg a day or more for 14 days.
+_SUPPRESSIVE_MG = 20.0
+# CDC's titles of allergies: "Severe allergic reaction to gelatin"; not those to a dose that was given before.
+_OF_SUBSTANCE = re.compile(
+    r"(?:allergic reaction|allergy|Hypersensitivity) to (?:the preservative )?([^\[]+?)\s*(?:\[|$)"
+)
 
 
 class ChartedPerson(Struct, frozen=True):
@@ -141,7 +164,9 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
         GivenDose(each.given, each.cvx, each.manufacturer, each.substandard, each.source) for each in history.doses
     )
     gender = {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
-    observations = {item.code: item for item in _observations(record)}
+    read = list(_observations(record))
+    observations = {item.code: item for item in read if not item.is_open}
+    open_ones = [item for item in read if item.is_open and item.code not in observations]
     country = (record.birth_country or "").strip()
     person = Person(
         date.fromisoformat(born.date),
@@ -150,7 +175,8 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
         tuple(item for item in observations.values() if item.code not in _UNCERTAIN),
         _UNITED_STATES if country.upper() in _US_SPELLINGS else country,
     )
-    return ChartedPerson(person, history, tuple(item for code, item in observations.items() if code in _UNCERTAIN))
+    uncertain = [item for code, item in observations.items() if code in _UNCERTAIN]
+    return ChartedPerson(person, history, (*uncertain, *dict.fromkeys(open_ones)))
 
 
 def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
@@ -163,7 +189,10 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
 
 
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
-    """Problems by CDC's codes; one that is over counts as evidence of immunity, or where CDC asks for a history."""
+    """Problems by CDC's codes; one that is over counts as evidence of immunity, or where CDC asks for a history.
+
+    A diagnosis that is provisional or one of several stays open: a suspected chickenpox is no immunity.
+    """
     for condition in record.conditions:
         meanings = _meanings(condition.code)
         if not meanings:
@@ -175,7 +204,8 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
         for code in meanings:
             if not is_over or code in _IMMUNE_CODES or code in _HISTORY:
                 words = condition.code.words if condition.code is not None else ""
-                yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words)
+                is_open = bool(doubt_of(condition))
+                yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words, is_open)
 
 
 def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
@@ -196,19 +226,26 @@ def _performed(procedure: Procedure) -> FhirTime | None:
 
 
 def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
-    """Allergies by CDC's codes; a reaction to a vaccine, known by its CVX code, only where it was severe."""
+    """Allergies by CDC's codes and by the names of its substances; to a vaccine (CVX), only where it was severe."""
     for allergy in record.allergies:
-        if allergy.clinicalStatus is not None and (
-            allergy.clinicalStatus.has("inactive") or allergy.clinicalStatus.has("resolved")
-        ):
+        if is_over(allergy):
             continue
-        words = allergy.code.words if allergy.code is not None else ""
-        for code in _meanings(allergy.code, with_vaccines=_is_severe(allergy)):
-            yield PatientObservation(code, None, f"AllergyIntolerance/{allergy.id}", words)
+        words, source = allergy.code.words if allergy.code is not None else "", f"AllergyIntolerance/{allergy.id}"
+        is_severe = allergy.criticality == "high" or allergy_grade(allergy) == "severe"
+        meanings = _meanings(allergy.code, with_vaccines=is_severe)
+        for code in meanings:
+            yield PatientObservation(code, None, source, words)
+        if not meanings and (is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")):
+            for code in _substances_named(words):
+                yield PatientObservation(code, None, source, words, is_open=not is_severe)
 
 
-def _is_severe(allergy: AllergyIntolerance) -> bool:
-    return allergy.criticality == "high" or any(reaction.severity == "severe" for reaction in allergy.reaction)
+def _substances_named(words: str) -> Iterator[str]:
+    """CDC's codes of allergies to the substances that the words name, of the patient's own."""
+    for name, code in _SUBSTANCES.items():
+        found = re.search(rf"\b{name}\b", words, re.IGNORECASE) if name in words.lower() else None
+        if found is not None and is_of_patient(words, found.start()):
+            yield code
 
 
 def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
@@ -224,7 +261,17 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         elif kind == "condition" or key in groups:
             hit = find_condition(record, key) if kind == "condition" else find_condition_group(record, key)
             if hit is not None:
-                yield PatientObservation(observation, _day(hit.time), hit.source, hit.words)
+                is_open = kind == _TO_CHECK or bool(hit.doubt)
+                yield PatientObservation(observation, _day(hit.time), hit.source, hit.words, is_open)
+    steroid = next((one for one, keys in systemic if _STEROID in keys and not _is_low_dose(one)), None)
+    if steroid is not None:
+        yield PatientObservation(_SUPPRESSED, _day(steroid.authored), steroid.source, steroid.name, is_open=True)
+
+
+def _is_low_dose(steroid: ActiveMedication) -> bool:
+    """Whether it is known to be less prednisone than what CDC calls immunosuppressive."""
+    daily = steroid.dose.daily(_PREDNISONE)
+    return daily is not None and daily.high < _SUPPRESSIVE_MG
 
 
 def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
@@ -268,6 +315,13 @@ _IMMUNE_CODES: Final[frozenset[str]] = frozenset().union(
 )
 
 
+_SUBSTANCES: Final[dict[str, str]] = {
+    named[1].lower(): code
+    for code, told in load_knowledge().schedule.observations.items()
+    if (named := _OF_SUBSTANCE.search(told.title)) is not None
+}
+
+
 def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
     table = files("cards.vaccines") / "data" / "chart_terms.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
@@ -275,5 +329,6 @@ def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
 
 
 _OF_MEDICATIONS: Final = ("class", "ingredient")
+_TO_CHECK: Final = "group to check"
 _CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()
 _CONDITION_TERMS: Final = tuple(term for term in _CHART_TERMS if term[1] not in _OF_MEDICATIONS)

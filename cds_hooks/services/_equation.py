@@ -55,6 +55,7 @@ _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
 # FHIR R4 request-status and event-status: asked for, under way or done.
+_NO_ORDER = frozenset({"proposal", "option"})  # request-intent: nobody has ordered it
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
 _DONE = frozenset({"completed", "in-progress"})
 
@@ -199,8 +200,17 @@ def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
     return next((hit for hit in hits if hit is not None and not hit.doubt), None)
 
 
+# "No follow-up needed", "palliative care declined": the words name it and say that it is not.
+_NOT_WANTED = re.compile(r"\b(?:no|not|without|declin\w+|refus\w+)\b[^.;,:]*$")
+_NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:needed|required|indicated|wanted|done))\b")
+
+
 def _holds(text: str, words: list[str]) -> bool:
-    return any(word in text for word in words)
+    places = ((text.find(word), len(word)) for word in words)
+    return any(
+        place >= 0 and _NOT_WANTED.search(text[:place]) is None and _NOT_TO_BE.match(text[place + length :]) is None
+        for place, length in places
+    )
 
 
 def advise_by_guideline(call: ServiceInput, said: GuidelineCardContent) -> Advice:
@@ -303,17 +313,20 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
     things: list[ServiceRequest | Procedure | Encounter] = []
     lines: list[str] = []
     for request in record.service_requests:
-        if request.status not in _NOT_ASKED_FOR and request.doNotPerform is not True and request.code is not None:
+        if request.status in _NOT_ASKED_FOR or request.intent in _NO_ORDER:
+            continue
+        concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
+        if request.doNotPerform is not True and concepts:
             things.append(request)
-            lines.append(_words(request.code))
+            lines.append("".join(map(_words, concepts)))
     for procedure in record.procedures:
         if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
             things.append(procedure)
             lines.append(_words(procedure.code))
     for encounter in record.encounters:
-        concepts = encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType)
+        kinds = encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType)
         places = (each.location.display for each in encounter.location if each.location is not None)
-        for line in (*map(_words, concepts), *(f" {place}" for place in places if place)):
+        for line in (*map(_words, kinds), *(f" {place}" for place in places if place)):
             things.append(encounter)
             lines.append(line)
     return _ThingsDone(things, lines, _searchable(_BETWEEN_LINES.join(dict.fromkeys(lines))))

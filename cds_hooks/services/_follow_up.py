@@ -25,7 +25,7 @@ from cds_hooks.services._service import Advice, ServiceInput, no_card
 from fhir.mapping.conditions import condition_time, find_condition
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.features.measured import Measured
-from fhir.mapping.stays import Stay, current_stay, discharge_destination
+from fhir.mapping.stays import OTHER_HOSPITALS, Stay, current_stay, discharge_destination
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import ends_pregnancy
@@ -50,7 +50,6 @@ _OTHER_WARD = re.compile(
 )
 # fhir/terminology/tables/discharge_destinations.csv: a team there cares for the patient, and follows up.
 FACILITIES = frozenset({"skilled_nursing", "intermediate_care", "rehabilitation"})
-_OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
 HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
 FEATURES = features_of(HOSPITAL, LACE)
 
@@ -91,7 +90,7 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
     known = discharge_destination(record)
     if known is not None and known[0].key in ("died", "hospice"):
         return no_card(subject, "outside-population", "The stay ends in hospice care or with death.")
-    if known is not None and known[0].key in _OTHER_HOSPITALS:
+    if known is not None and known[0].key in OTHER_HOSPITALS:
         text = f"The patient goes to {inside_a_sentence(known[0].words)}: who follows up is decided there."
         return no_card(subject, "outside-population", text)
     arranged = find_named_in_chart(

@@ -69,6 +69,8 @@ def _nothing_new(left: list[TakenDrug], taken: int) -> str:
     if left:
         names = ", ".join(dict.fromkeys(one.name for one in left))
         return f"Older genetic results are information only about {names}: said when it is ordered."
+    if not taken:
+        return "No medication that is taken is on the chart."
     drugs = "The drug that is taken needs" if taken == 1 else f"The {taken} drugs that are taken need"
     return f"{drugs} no change for the genetic results on record."
 

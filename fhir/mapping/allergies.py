@@ -241,12 +241,26 @@ def _drug_allergies(record: PatientRecord) -> tuple[Allergy, ...]:
 
 def _read_allergies(record: PatientRecord) -> Iterator[Allergy]:
     for resource in record.allergies:
-        stated = resource.clinicalStatus
-        if stated is not None and stated.coding and not stated.has("active"):
+        if is_over(resource):
             continue
         allergen = _allergen(resource)
         if allergen.ingredients or allergen.classes:
             yield _allergy(resource, allergen)
+
+
+def is_over(resource: AllergyIntolerance) -> bool:
+    """Whether its clinical status, by code or in words alone, is another one than active."""
+    stated = resource.clinicalStatus
+    if stated is None:
+        return False
+    if stated.coding:
+        return not stated.has("active")
+    return (stated.text or "active").strip().lower() != "active"
+
+
+def allergy_grade(resource: AllergyIntolerance) -> Grade:
+    """How severe its reactions were: mild where reactions are charted and none is severe, unknown without any."""
+    return _grade(resource, _reactions(resource))
 
 
 def _allergen(resource: AllergyIntolerance) -> Allergen:

@@ -237,7 +237,7 @@ def _is_abated(condition: Condition, as_of_epoch: float) -> bool:
     ended = parse_time(text) if text else None
     if ended is not None:
         return not ended.is_after(as_of_epoch)
-    return bool(condition.abatementString)
+    return bool(condition.abatementString) or condition.abatementAge is not None or condition.abatementRange is not None
 
 
 def _counts(hit: ConditionHit, record: PatientRecord) -> bool:

@@ -78,10 +78,13 @@ def is_in_intensive_care(record: PatientRecord) -> bool:
 _EMERGENCY = frozenset({"EMER"})
 # Ambulatory, virtual and home visits.
 _OUTPATIENT = frozenset({"AMB", "VR", "HH"})
-# terminology.hl7.org admit-source: from accident/emergency department. v3 ActPriority: emergency, urgent, stat.
-_FROM_EMERGENCY = "emd"
+# terminology.hl7.org admit-source: from accident/emergency department, transferred from other hospital. v3
+# ActPriority: emergency, urgent, stat.
+_FROM_EMERGENCY, _FROM_HOSPITAL = "emd", "hosp-trans"
 _URGENT = ("EM", "UR", "S", "E", "UD")
 _NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
+OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
+"""The destinations (fhir/terminology/tables/discharge_destinations.csv) where a stay in hospital goes on."""
 HALF_YEAR_DAYS, YEAR_DAYS = 182.625, 365.25
 
 
@@ -196,10 +199,46 @@ def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
 
 
 def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
-    """Other stays in hospital that began in the year before this one."""
+    """Other stays in hospital that began in the year before this one, without those that it continues."""
     others = [each for each in stays_in_hospital(record) if each.encounter is not stay.encounter]
-    before = [each for each in others if _is_within(each, stay, YEAR_DAYS)]
+    continued = _continued_by(stay, others)
+    before = [each for each in others if _is_within(each, stay, YEAR_DAYS) and each not in continued]
     return float(len(before)), _visits_of("stay", before), before[0].source if before else stay.source
+
+
+def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
+    """The stays (newest first) that went over into this one: a transfer is no admission of its own.
+
+    The chart says so where this stay came from another hospital, or the one before went to one, within a day; and where
+    this one began before the other was over nobody was at home in between.
+    """
+    chain, first = [], stay
+    for each in others:
+        if each.end is None or each.start.instant > first.start.instant:
+            continue
+        gap = first.start.instant - each.end.instant
+        width = DAY_SECONDS * (_width(first.start) + _width(each.end))
+        is_said = _came_from_hospital(first) or _went_to_hospital(each)
+        if (gap <= 0 and not width) or (gap <= DAY_SECONDS + width and is_said):
+            chain.append(each)
+            first = each
+    return chain
+
+
+def _came_from_hospital(stay: Stay) -> bool:
+    hospitalization = stay.encounter.hospitalization
+    source = hospitalization.admitSource if hospitalization is not None else None
+    return source is not None and source.has(_FROM_HOSPITAL)
+
+
+def _went_to_hospital(stay: Stay) -> bool:
+    hospitalization = stay.encounter.hospitalization
+    concept = hospitalization.dischargeDisposition if hospitalization is not None else None
+    if concept is None:
+        return False
+    coded = [found for each in concept.coding if (found := destination_of(each.code)) is not None]
+    named = coded[0] if coded else destination_in_words(concept.words)
+    return named is not None and named.key in OTHER_HOSPITALS
 
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:
@@ -234,7 +273,18 @@ def _whole_stays(record: PatientRecord) -> list[Stay]:
     ]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
     parts = _parts_of_longer_stays(stays, record.as_of_epoch)
-    return [stay for stay in stays if id(stay.encounter) not in parts]
+    return _each_once([stay for stay in stays if id(stay.encounter) not in parts], record.encounter_id)
+
+
+def _each_once(stays: list[Stay], named: str | None) -> list[Stay]:
+    """Of stays that begin and end together one, that of the call first: nobody is in two hospitals at once."""
+    kept: dict[tuple[float, float | None], Stay] = {}
+    for stay in stays:
+        span = stay.start.instant, stay.end.instant if stay.end is not None else None
+        if span not in kept or stay.encounter.id == named:
+            kept[span] = stay
+    ids = {id(stay) for stay in kept.values()}
+    return [stay for stay in stays if id(stay) in ids]
 
 
 def _emergencies(record: PatientRecord) -> list[Stay]:

@@ -6,7 +6,7 @@ The status is LOINC 72166-2 (US Core) or, without an answer, tobacco use on the 
 
 import math
 from datetime import date
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -71,13 +71,23 @@ def smoking_history(record: PatientRecord) -> SmokingHistory:
     return SmokingHistory(newest, ever, pack_years, last_yes, min(since_then, default=None))
 
 
+_IN_WORDS: Final = {
+    "current": "smokes",
+    "former": "smoked formerly",
+    "never": "never smoked",
+    "not current": "does not smoke",
+}
+
+
 def _answers(record: PatientRecord) -> list[Answer]:
     found, non_smoker = [], []
     for observation in record.smoking_answers():
         time = effective_time(observation)
         if observation.status not in USABLE_STATUS or (time is not None and time.is_after(record.as_of_epoch)):
             continue
-        status, words, _ = read_smoking_answer(observation)
+        status, words, code = read_smoking_answer(observation)
+        if words == code:  # a code without its name
+            words = _IN_WORDS.get(status or "", words)
         if status == "current" or status == "former" or status == "never":
             found.append(Answer(status, words, time, _source(observation)))
         elif status == "not current":

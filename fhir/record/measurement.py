@@ -348,9 +348,19 @@ def _refuse(analyte: Analyte, coded: CodedPart, reason: str, what: str) -> Refus
     when = f" on {time.date}" if time is not None and reason != "future" else ""
     # The side on which it lies may still decide a rule (`one_sided_result`).
     used = "not used as a number" if reason == "not-exact" else "not used"
-    statement = f"{analyte.words} {what}"
+    statement = f"{analyte.words} {_of_several(what) if _SEVERAL.search(analyte.words) else what}"
     text = f"{statement}{when}: {used}."
     return Refusal(_source(coded[0]), reason, text, analyte.key, coded[2] or "", statement)
+
+
+# Quantities whose name is a plural ("Platelets", "White blood cells"), and the verbs of the sentences above.
+_SEVERAL = re.compile(r"(?:cells|cytes|phils|platelets|cerides)\b", re.IGNORECASE)
+_VERBS = {"has": "have", "is": "are", "was": "were"}
+
+
+def _of_several(what: str) -> str:
+    verb, _, rest = what.partition(" ")
+    return f"{_VERBS.get(verb, verb)} {rest}"
 
 
 def _source(observation: Observation) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from msgspec.structs import replace as replace_fields
@@ -167,7 +167,7 @@ class PatientRecord:
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Problems and diagnoses, active or not; neither refuted nor entered in error."""
+        """Problems and diagnoses, active or not; neither refuted, entered in error nor dated after `as_of`."""
         return self._facts(Condition)
 
     @property
@@ -197,7 +197,7 @@ class PatientRecord:
 
     @property
     def procedures(self) -> tuple[Procedure, ...]:
-        """What was done."""
+        """What was done, or is being prepared; not what is dated after `as_of`."""
         return self._facts(Procedure)
 
     @property
@@ -234,9 +234,12 @@ class PatientRecord:
             if kind in _VERIFIED:
                 facts = [each for each in distinct if _is_verified(each)]
                 if kind is Condition:
-                    facts = [_with_code_of_words(each) for each in facts]
+                    begun = _those_begun(facts, _onset, self)
+                    facts = [_with_code_of_words(each) for each in begun]
             else:
                 facts = [each for each in distinct if each.status not in _NEVER_STATUS]
+                if kind is Procedure:
+                    facts = _those_begun(facts, _performed, self)
             known = resources.facts[kind] = tuple(facts)
         return known
 
@@ -394,7 +397,34 @@ def _is_verified(resource: Any) -> bool:
         for coding in stated.coding:
             if coding.code in _NEVER_VERIFICATION:
                 return False
+        if stated.text and not stated.coding:
+            return stated.text.strip().lower().replace(" ", "-") not in _NEVER_VERIFICATION
     return True
+
+
+def _those_begun(facts: list[_T], date_of: Callable[[_T], str | None], record: PatientRecord) -> list[_T]:
+    """Those that do not begin after `as_of`: an operation or an illness of next month is none yet.
+
+    What is written with a day before yesterday is past in every time zone, and its date is not parsed.
+    """
+    last = (record.as_of - timedelta(days=1)).date().isoformat()
+    begun = []
+    for fact in facts:
+        text = date_of(fact)
+        time = parse_time(text) if text and text[:10] >= last else None
+        if time is None or not time.is_after(record.as_of_epoch):
+            begun.append(fact)
+    return begun
+
+
+def _onset(condition: Condition) -> str | None:
+    period = condition.onsetPeriod
+    return condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
+
+
+def _performed(procedure: Procedure) -> str | None:
+    period = procedure.performedPeriod
+    return procedure.performedDateTime or (period.start if period is not None else None)
 
 
 def _with_code_of_words(condition: Condition) -> Condition:

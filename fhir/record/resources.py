@@ -112,6 +112,8 @@ class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):
     onsetString: ChartText | None = None
     abatementDateTime: ChartText | None = None
     abatementPeriod: Period | None = None
+    abatementAge: Quantity | None = None
+    abatementRange: Element | None = None
     abatementString: ChartText | None = None
     recordedDate: ChartText | None = None
 
@@ -293,6 +295,7 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     subject: Subject | None = None
     authoredOn: ChartText | None = None
     occurrenceDateTime: ChartText | None = None
+    performerType: CodeableConcept | None = None
 
 
 class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):

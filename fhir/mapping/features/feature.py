@@ -149,15 +149,17 @@ class Feature(ABC):
             return self.refused(found.refused[0])
         last = found.last if isinstance(found, Absent) else None
         if last is None:
-            return Missing(self, "absent", f"{self.words} is not recorded.")
+            return Missing(self, "absent", f"{self.words}: not recorded.")
         named = f": {what}" if what else ""
         charted = f"{last.charted_value:g} {last.charted_unit}"
-        text = f"{self.words}{named} {charted} is from {last.time.date}, older than {self.window_days} days."
+        text = f"{self.words}{named} {charted} of {last.time.date}: older than {self.window_days} days."
         return Missing(self, "stale", text)
 
     def refused(self, refusal: Refusal) -> "Missing":
         """Missing with the reason "refused": a value is on record and cannot be used."""
-        return Missing(self, "refused", f"{self.words}: {refusal.text}", refusal.reason == "implausible", refusal)
+        # A refusal names its analyte: said once, where the feature is called alike.
+        text = refusal.text if refusal.text.startswith(f"{self.words} ") else f"{self.words}: {refusal.text}"
+        return Missing(self, "refused", text, refusal.reason == "implausible", refusal)
 
     def of_chart(self, record: PatientRecord, value: float, words: str) -> "FeatureValue":
         """A value that rests on the chart as a whole."""

@@ -90,7 +90,7 @@ class MeanPressure(Feature):
             value = mean_arterial_pressure(systolic.measurement.value, of.value)
             return FeatureValue(self, value, of.time.text, of.source, of.code, round(value, 1), self.unit)
         refused = _first_refused(self, systolic, diastolic)
-        return refused or Missing(self, "absent", f"{self.words} is not recorded.")
+        return refused or Missing(self, "absent", f"{self.words}: not recorded.")
 
 
 @dataclass(frozen=True, eq=False)

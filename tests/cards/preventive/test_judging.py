@@ -137,7 +137,7 @@ def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
         "authoredOn": "2026-11-20",
     }
     assert state(service, *resources, request, **more) == ("not due", "ordered")
-    for gone in ({"status": "revoked"}, {"authoredOn": "2026-08-01"}):
+    for gone in ({"status": "revoked"}, {"authoredOn": "2026-08-01"}, {"intent": "proposal"}, {"intent": "option"}):
         assert judged(service, *resources, request | gone, **more).state == "due"
     assert state(service, *resources, request | {"doNotPerform": True}, **more) == ("not due", "declined")
 
@@ -379,3 +379,22 @@ def test_what_was_not_sent_is_named(lacking: str) -> None:
     unknown = [one for one in answers if one.because == "not-sent"]
     assert unknown
     assert all(one.state == "not known" and "not sent" in one.text for one in unknown)
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("colorectal-cancer", "Ulcerative colitis"),
+        ("colorectal-cancer", "Crohn's disease"),
+        ("colorectal-cancer", "Personal history of colonic polyps"),
+        ("cervical-cancer", "Status post total hysterectomy"),
+        ("breast-cancer", "History of bilateral mastectomy"),
+        ("hiv", "HIV positive"),
+    ],
+)
+def test_a_condition_in_words_keeps_it_silent_as_its_code_does(service: str, words: str) -> None:
+    resources, more = FIRES[service]
+    told = {"resourceType": "Condition", "id": "w", "code": {"text": words}, "subject": {"reference": "Patient/p1"}}
+    assert state(service, *resources, told, **more) == ("not due", "condition")
+    family = told | {"code": {"text": f"Family history of {words}"}}
+    assert judged(service, *resources, family, **more).state == "due"

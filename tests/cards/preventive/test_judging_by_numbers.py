@@ -180,3 +180,7 @@ def test_a_statin_is_not_suggested_without_a_risk_factor_or_under_ten_in_a_hundr
 
 def test_the_risk_says_by_which_equation() -> None:
     assert "PREVENT" in judged("statin", *RISK, patient=person("1962-11-20", "male")).text
+
+
+def test_an_answer_by_code_alone_is_said_in_words() -> None:
+    assert judged("tobacco", smoking("266919005")).text == "asked: never smoked (2026-01-10)"

@@ -74,6 +74,27 @@ def test_no_referral_where_nephrology_is_or_will_be_at_work(
     assert reasons(answer(server_here, *KIDNEY, added(key, resource))) == [reason]
 
 
+@pytest.mark.parametrize(
+    ("words", "more", "is_referred"),
+    [
+        ("Referral to nephrology", {}, True),
+        ("Ambulatory referral", {"performerType": {"text": "Nephrologist"}}, True),
+        ("Ambulatory referral", {"performerType": {"coding": [{"display": "Nephrologist"}]}}, True),
+        ("Ambulatory referral", {"performerType": {"text": "Cardiologist"}}, False),
+        ("Referral to nephrology", {"intent": "proposal"}, False),
+        ("Referral to nephrology declined by the patient", {}, False),
+        ("No nephrology referral needed", {}, False),
+    ],
+)
+def test_a_referral_is_known_by_its_words_or_by_whom_it_goes_to(
+    server_here: str, words: str, more: dict[str, Any], is_referred: bool
+) -> None:
+    referral = service_request("ckd-uacr", words, **more)
+    answered = answer(server_here, *KIDNEY, added("tests", referral))
+    assert bool(answered.json()["cards"]) is not is_referred
+    assert not is_referred or reasons(answered) == ["already-done"]
+
+
 def test_an_adrenal_clinic_is_no_renal_clinic(server_here: str) -> None:
     visit = visit_of("ckd-uacr", "Adrenal clinic", "finished", 10)
     assert only_card(answer(server_here, *KIDNEY, added("encounters", visit)))

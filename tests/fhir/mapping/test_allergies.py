@@ -69,6 +69,7 @@ def test_a_class_that_the_tables_do_not_have_is_an_error() -> None:
         _allergy("NKDA"),
         _allergy("Penicillin", clinicalStatus={"coding": [{"code": "resolved"}]}),
         _allergy("Penicillin", clinicalStatus={"coding": [{"code": "inactive"}]}),
+        _allergy("Penicillin", clinicalStatus={"text": "Resolved"}),
         _allergy("Penicillin", verificationStatus={"coding": [{"code": "refuted"}]}),
         _allergy("Penicillin", verificationStatus={"coding": [{"code": "entered-in-error"}]}),
         _allergy(),

@@ -41,6 +41,8 @@ def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
         {"abatementDateTime": "2020-01-01"},
         {"abatementPeriod": {"start": "2019-01-01", "end": "2020-01-01"}},
         {"abatementString": "in childhood"},
+        {"abatementAge": {"value": 30, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}},
+        {"abatementRange": {"low": {"value": 30}, "high": {"value": 40}}},
     ],
 )
 def test_what_has_abated_does_not_count_whatever_its_status_says(over: dict[str, Any]) -> None:

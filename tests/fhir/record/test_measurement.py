@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir.record.results import Absent, Found
+from fhir.record.results import Absent, Found, Refused
 from tests.fhir.record.charts import observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
@@ -29,6 +29,11 @@ def _loinc(code: str) -> dict[str, Any]:
         ("6690-2", "wbc", 7.1, "K/uL", 7.1),
         ("6690-2", "wbc", 7.1, "10*9/L", 7.1),
         ("29463-7", "body_weight", 150.0, "lb", 68.04),
+        (CREATININE, "creatinine", 12.0, "mg/L", 1.2),
+        ("2345-7", "glucose", 1.1, "g/L", 110.0),
+        ("8480-6", "sbp", 16.0, "kPa", 120.01),
+        ("787-2", "mcv", 90.0, "um3", 90.0),
+        ("6690-2", "wbc", 7.1, "thou/mm3", 7.1),
     ],
 )
 def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: str | None, expected: float) -> None:
@@ -176,3 +181,10 @@ def test_the_newest_does_not_depend_on_the_order_of_arrival(times: list[str]) ->
     assert found is not None
     assert found.time.text == "2026-05-01T23:00:00-05:00"
     assert record.measurements("creatinine")[0] == found
+
+
+def test_a_quantity_whose_name_is_a_plural_has_the_verb_of_one() -> None:
+    absent = {"valueQuantity": None, "dataAbsentReason": {"text": "not performed"}}
+    refused = record_of(observation("777-3", 150, "10*3/uL", **absent)).lookup("platelets", 365)
+    assert isinstance(refused, Refused)
+    assert refused.refused[0].text == "Platelets have no value (data absent) on 2026-11-01: not used."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.terminology.condition_words import code_of_words
+from fhir.terminology.condition_words import code_of_words, is_of_patient
 from fhir.terminology.conditions import condition_meaning, pregnancy_meaning
 from fhir.terminology.medications import table_rows
 from tests.fhir.record.charts import record_of
@@ -87,6 +87,39 @@ def test_qualifiers_do_not_change_what_it_is(words: str, code: str) -> None:
     ],
 )
 def test_what_is_denied_asked_or_not_understood_means_nothing(words: str) -> None:
+    assert code_of_words(words) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "is_so"),
+    [
+        ("Esophagitis", True),
+        ("Esophagitis - ruled out", False),
+        ("Esophagitis, ruled out by endoscopy", False),
+        ("Esophagitis was excluded", False),
+        ("Esophagitis (suspected)", False),
+        ("Esophagitis?", False),
+        ("Esophagitis in brother", False),
+        ("Esophagitis (family history)", False),
+        ("Esophagitis screening", False),
+        ("Esophagitis risk", False),
+        ("Esophagitis with high bleeding risk", True),
+        ("Esophagitis, embolism ruled out", True),
+        ("Esophagitis in a patient with a family history of cancer", True),
+        ("Esophagitis without bleeding", True),
+    ],
+)
+def test_what_stands_behind_a_name_can_take_it_back(words: str, is_so: bool) -> None:
+    assert is_of_patient(words, 0) is is_so
+
+
+@pytest.mark.parametrize("before", ["Family history of", "Fear of", "Partner with", "Grandmother had", "No"])
+def test_what_stands_before_a_name_can_be_of_somebody_else(before: str) -> None:
+    assert not is_of_patient(f"{before} esophagitis", len(before) + 1)
+
+
+@pytest.mark.parametrize("words", ["Type 2 diabetes with CKD - ruled out", "Cirrhosis, excluded", "Stroke in mother"])
+def test_what_is_taken_back_has_no_code(words: str) -> None:
     assert code_of_words(words) is None
 
 

@@ -11,6 +11,7 @@ from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, says, study_of, worked_out_once
 from cards.rules.patient.context import RuleContext
 from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.terminology.condition_words import is_of_patient
 
 _BACK_PAIN_ICD10 = ("M54.5",)
 _BACK_PAIN_SNOMED = "279039007"
@@ -33,7 +34,8 @@ _FACTS = frozenset({"conditions"})
 
 def _says_back_pain(concept: CodeableConcept) -> bool:
     coded = any(code.startswith(_BACK_PAIN_ICD10) or code == _BACK_PAIN_SNOMED for code in codes_of(concept))
-    return coded or bool(_BACK_PAIN_WORDS.search(concept.words))
+    said = _BACK_PAIN_WORDS.search(concept.words)
+    return coded or (said is not None and is_of_patient(concept.words, said.start()))
 
 
 def _is_for_back_pain(context: RuleContext) -> Truth:

@@ -119,6 +119,49 @@ def test_a_part_of_a_stay_is_no_stay_and_an_admission_through_the_emergency_depa
     assert value("ed_visits_12m", stay(), whole, intensive) == 0
 
 
+def came_from(source: str, chart: dict[str, Any]) -> dict[str, Any]:
+    """The stay with a code of where the patient came from."""
+    return chart | {
+        "hospitalization": chart.get("hospitalization", {}) | {"admitSource": {"coding": [{"code": source}]}}
+    }
+
+
+BEFORE = {"start": "2026-11-10T08:00:00Z", "end": "2026-11-15T06:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("current", "before", "count"),
+    [
+        (stay(), stay("a", **BEFORE), 1),  # at home for two hours
+        (stay(), stay("a", disposition="home", **BEFORE), 1),
+        (stay(), stay("a", disposition="other-hcf", **BEFORE), 0),
+        (stay(), stay("a", disposition="02", **BEFORE), 0),
+        (came_from("hosp-trans", stay()), stay("a", **BEFORE), 0),
+        (came_from("emd", stay()), stay("a", **BEFORE), 1),
+        (stay(), stay("a", **(BEFORE | {"end": "2026-11-15T08:00:00Z"})), 0),
+        (stay(), stay("a", disposition="other-hcf", **(BEFORE | {"end": "2026-11-12T08:00:00Z"})), 1),
+    ],
+)
+def test_a_stay_that_went_over_into_this_one_is_no_admission_of_its_own(
+    current: dict[str, Any], before: dict[str, Any], count: int
+) -> None:
+    assert value("admissions_12m", current, before) == count
+    earlier = stay("b", start="2026-03-01T08:00:00Z", end="2026-03-05T08:30:00Z")
+    assert value("admissions_12m", current, before, earlier) == count + 1
+
+
+def test_a_stay_may_go_over_twice() -> None:
+    first = stay("a", start="2026-11-08T08:00:00Z", end="2026-11-10T08:00:00Z")
+    second = stay("b", start="2026-11-10T08:00:00Z", end="2026-11-15T08:00:00Z")
+    assert value("admissions_12m", stay(), first, second) == 0
+
+
+def test_two_entries_of_one_stay_are_one() -> None:
+    span = {"start": "2026-03-01T08:00:00Z", "end": "2026-03-05T08:30:00Z"}
+    other_zone = {"start": "2026-03-01T09:00:00+01:00", "end": "2026-03-05T09:30:00+01:00"}
+    assert value("admissions_12m", stay(), stay("a", **span), stay("b", **span), stay("c", **other_zone)) == 1
+
+
 def test_mean_pressure_is_a_third_of_the_way_up() -> None:
     readings = [observation(code, number, "mm[Hg]", "2026-11-19T08:00:00Z") for code, number in PRESSURES]
     assert value("stay_mean_pressure_mmhg", stay(), *readings) == pytest.approx(90.0)
