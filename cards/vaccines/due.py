@@ -19,6 +19,7 @@ from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, Vacci
 from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationRequest, ServiceRequest
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.medications import CVX
 
@@ -55,7 +56,7 @@ def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
 
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
-    requests = (
+    requests: tuple[tuple[ServiceRequest | MedicationRequest, CodeableConcept | None], ...] = (
         *((each, each.code) for each in record.service_requests),
         *((each, each.medicationCodeableConcept) for each in record.medication_requests),
     )
