@@ -64,6 +64,19 @@ def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[Condi
     return found if all(hit.doubt for hit in found) else []
 
 
+def doubtful_problems(record: PatientRecord) -> Mapping[str, tuple[str, str]]:
+    """The words and the verification status of each problem that is not confirmed, by its Type/id."""
+    return record.derive(_doubtful)
+
+
+def _doubtful(record: PatientRecord) -> dict[str, tuple[str, str]]:
+    return {
+        f"Condition/{one.id}": (one.code.words if one.code is not None else "", doubt)
+        for one in record.conditions
+        if (doubt := doubt_of(one))
+    }
+
+
 def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | None:
     """What tells of a condition that no entry of the problem list names."""
     if key == "pregnancy":

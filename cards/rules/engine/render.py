@@ -202,7 +202,8 @@ def render_finding(match: Match) -> Finding:
 def _speak(match: Match, band: CompiledBand) -> Finding:
     rule, context, declared = match.rule, match.context, band.declared
     assert declared.indicator != "silent"  # noqa: S101 - deciding.py makes a silence of it
-    unsure = context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
+    doubts = context.doubts_of(band.when.facts(context))
+    unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     milder = tuple(reason.text for reason in reasons(band, context, "info"))
     lower: tuple[str, ...] = ()
@@ -213,10 +214,10 @@ def _speak(match: Match, band: CompiledBand) -> Finding:
     text = _Text(declared.id, indicator, band.when, summary, band.detail, not unsure, declared.cites)
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
     if not match.less:
-        return _finding(rule, text, offers, context, (*milder, *lower))
+        return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
     also = context.with_partners(match.less)
     named = f"The same rule, milder: {', '.join(also.partner_names())}."
-    return _finding(rule, text, offers, context, (*milder, *lower, named), also.partner_facts())
+    return _finding(rule, text, offers, context, (*doubts, *milder, *lower, named), also.partner_facts())
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:

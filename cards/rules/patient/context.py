@@ -9,12 +9,14 @@ from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, is_beside
 from cards.rules.patient.pair_context import PairContext, meant_name, medication_fact
 from cards.text import format_dose, format_number, plain
-from fhir.mapping.conditions import doubted_conditions
+from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM
 
 _ESTIMATES = frozenset(ESTIMATES)
+# The facts that are entries of the problem list where no key of the tables stands for them.
+_PROBLEMS = frozenset({"condition", "problem"})
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
 _UNKNOWN = {
     "each_dose": ("dose_mg", "dose-not-entered", "the dose is {not_entered}."),
@@ -308,6 +310,16 @@ class RuleContext(PairContext):
         return self.is_doubtful(used) or (
             critical and any(one.instead_of_clearance or one.is_diagnosis for one in self._estimates(used))
         )
+
+    def doubts_of(self, facts: Iterable[Fact]) -> tuple[str, ...]:
+        """Sentences about the problems among these facts of a finding, where none of them is confirmed."""
+        doubtful = doubtful_problems(self.session.record)
+        if not doubtful:
+            return ()
+        sources = {fact.source or "" for fact in facts if fact.name in _PROBLEMS}
+        if not sources <= doubtful.keys():
+            return ()
+        return tuple(f"{plain(doubtful[each][0])}: charted as {doubtful[each][1]}." for each in sorted(sources))
 
     @property
     def gives_no_dose(self) -> bool:

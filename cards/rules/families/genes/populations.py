@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cards.rules.patient.context import RuleContext
-from fhir.mapping.conditions import condition_status
+from fhir.mapping.conditions import condition_status, doubt_of
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
@@ -79,9 +79,16 @@ def _has_taken_it_long(context: RuleContext) -> bool:
 
 
 def _indication(context: RuleContext) -> str | None:
-    """Why the drug is ordered: by the order's own reason, else by problems and procedures; None where none says."""
+    """Why the drug is ordered: by the order's own reason, else by problems and procedures; None where none says.
+
+    A diagnosis that is tentative, or one of several, is no indication.
+    """
     record = context.session.record
-    listed = [one.code for one in record.conditions if condition_status(one, record.as_of_epoch) != "past"]
+    listed = [
+        one.code
+        for one in record.conditions
+        if condition_status(one, record.as_of_epoch) != "past" and not doubt_of(one)
+    ]
     done = [one.code for one in record.procedures if one.status == "completed"]
     return _named(context.drafted.order.reasonCode) or _named(one for one in (*listed, *done) if one is not None)
 
