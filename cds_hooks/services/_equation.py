@@ -108,7 +108,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
 
 def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str:
     why = dict.fromkeys(charted.missing[name].text for name in lacking)
-    return f"{charted.equation.title}: {' '.join(why)}"
+    return f"{charted.equation.title} cannot be worked out. {' '.join(why)}"
 
 
 def reason_not_to_advise(

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import pytest
 
 from cards.casebook.patients import PATIENT_ID
 from cards.compose.orders import check_orders
@@ -70,6 +71,28 @@ def test_a_provisional_diagnosis_warns_one_step_lower_and_says_so(as_of: datetim
     assert (sure.indicator, unsure.indicator) == ("critical", "warning")
     assert "Heart failure: charted as provisional." in (unsure.detail or "")
     assert "provisional" not in (sure.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("draft", "code", "words"),
+    [
+        ("estradiol 1 mg tablet | 1 tablet daily", "C50.911", "Breast cancer"),
+        (
+            "heparin 5000 units/mL | 5000 units subcutaneously every 12 hours",
+            "D75.82",
+            "Heparin-induced thrombocytopenia",
+        ),
+        ("flecainide 100 mg tablet | 1 tablet twice daily", "I25.2", "Old myocardial infarction"),
+    ],
+)
+def test_a_provisional_diagnosis_that_only_one_rule_asks_for_is_no_less_uncertain(
+    as_of: datetime, draft: str, code: str, words: str
+) -> None:
+    coded = {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}], "text": words}}
+    (sure,) = outcome_of({"chart": {"more": [_problem("confirmed") | coded]}, "draft": draft}, as_of).cards
+    (unsure,) = outcome_of({"chart": {"more": [_problem("provisional") | coded]}, "draft": draft}, as_of).cards
+    assert (sure.indicator, unsure.indicator) == ("critical", "warning")
+    assert f"{words}: charted as provisional." in (unsure.detail or "")
 
 
 def test_a_confirmed_diagnosis_goes_before_a_newer_provisional_one(as_of: datetime) -> None:

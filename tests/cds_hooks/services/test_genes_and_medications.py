@@ -112,6 +112,21 @@ def test_a_result_of_today_speaks_about_a_drug_that_is_taken(tmp_path: Path, as_
     assert [fact["source"] for fact in said["facts"] if fact["name"] == "gene"] == ["Observation/result-cyp2c19"]
 
 
+def test_a_tentative_diagnosis_is_no_indication(tmp_path: Path, as_of: datetime) -> None:
+    tentative = infarction() | {"verificationStatus": {"coding": [{"code": "differential"}]}}
+    found = result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of)
+    (card,) = ask(tmp_path, as_of, *found, tentative).json()["cards"]
+    assert card["indicator"] == "info"
+    assert "depends on the indication" in card["summary"]
+
+
+def test_without_any_medication_nothing_is_counted(tmp_path: Path, as_of: datetime) -> None:
+    answer = ask(tmp_path, as_of, result("CYP2C19", "poor metaboliser", 0, as_of))
+    assert [each["text"] for each in ours(answer)["silence"] if each["reason"] == "below-threshold"] == [
+        "No medication that is taken is on the chart."
+    ]
+
+
 def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Path, as_of: datetime) -> None:
     answer = ask(
         tmp_path,
