@@ -184,7 +184,7 @@ def test_the_newest_does_not_depend_on_the_order_of_arrival(times: list[str]) ->
 
 
 def test_a_quantity_whose_name_is_a_plural_has_the_verb_of_one() -> None:
-    absent = {"valueQuantity": None, "dataAbsentReason": {"text": "not performed"}}
-    refused = record_of(observation("777-3", 150, "10*3/uL", **absent)).lookup("platelets", 365)
+    absent = observation("777-3", 150, "10*3/uL", valueQuantity=None, dataAbsentReason={"text": "not performed"})
+    refused = record_of(absent).lookup("platelets", 365)
     assert isinstance(refused, Refused)
     assert refused.refused[0].text == "Platelets have no value (data absent) on 2026-11-01: not used."
