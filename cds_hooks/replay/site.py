@@ -32,7 +32,7 @@ from models_onnx.serving.runtime import Model, Prediction
 class _NothingRecorded:
     """A log that keeps nothing: a replay computes and does not answer."""
 
-    health = RecordHealth()
+    health = RecordHealth("the record of a replay")
 
     async def append(self, decision: Decision) -> None:
         """Keeps nothing."""

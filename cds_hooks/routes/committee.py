@@ -187,13 +187,13 @@ class Committee:
     def _row(self, version: RuleVersion) -> RuleRow:
         rule = version.rule
         state = self._releases.current.states.get(("rule", rule.id))
-        here = approval_status(version, self._governance.site, needs_approval=self._approvals is not None)
-        kind = "off" if here.startswith("switched off") else "shadow" if here.startswith("in shadow") else "speaks"
+        status = approval_status(version, self._governance.site, needs_approval=self._approvals is not None)
+        here, kind = status.brief, str(status.kind)
         if state is not None:
             here = f"{state.words} by an act"
             kind = {"off": "off", "retired": "off", "shadow": "shadow"}.get(state.state, kind)
         counted = self._use.counts.get(rule.id, NEVER)
-        return RuleRow(rule.id, rule.title, version.table.title, version.digest, here.partition(";")[0], kind, counted)
+        return RuleRow(rule.id, rule.title, version.table.title, version.digest, here, kind, counted)
 
     def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:
         acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]

@@ -137,7 +137,7 @@ def health_routes(
         try:
             await check()
         except RecordUnavailable as error:
-            log().error("not ready", status=503, reason=plain(str(error)))
+            log().error("not ready", status=503, reason=plain(error.cause))
             away = {"status": "the decisions cannot be recorded", "services": len(services)}
             return JSONResponse(away, 503, {"retry-after": "5"})
         rules = components.governance.approval_counts()

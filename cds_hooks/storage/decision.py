@@ -34,7 +34,9 @@ _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_.,:;/()*+-]+")
 class RecordHealth:
     """Counts the decisions that could not be committed, and logs the cause at once and then every ten seconds."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, record: str, clock: Callable[[], float] = monotonic) -> None:
+        """`record` names the record in sentences for callers."""
+        self._record = record
         self.failures = 0
         """Number of decisions and probes that could not be committed since the process started."""
         self._clock = clock
@@ -51,6 +53,10 @@ class RecordHealth:
         if self._cause is None or self._clock() - self._failed_at > _REMEMBERED_SECONDS:
             return None
         return self._cause
+
+    def refusal(self, cause: str) -> "RecordUnavailable":
+        """What callers get; the log has the cause alone."""
+        return RecordUnavailable(f"{self._record} cannot be written: {cause}", cause)
 
     def failed(self, cause: str, count: int = 1) -> None:
         """Records that `count` decisions, or a probe, could not be committed."""
@@ -70,7 +76,7 @@ class RecordHealth:
 
 def plain(cause: str) -> str:
     """The cause for the operational log: the database's message in at most 120 plain characters."""
-    return _NOT_PLAIN.sub(" ", cause.rpartition(" cannot be written: ")[2]).strip()[:120]
+    return _NOT_PLAIN.sub(" ", cause).strip()[:120]
 
 
 _VERSION = 7 << 76
@@ -309,6 +315,11 @@ _Item = TypeVar("_Item", Decision, FeedbackItem)
 class RecordUnavailable(Exception):
     """The record cannot be written or read; the message is a sentence for the operator, without patient data."""
 
+    def __init__(self, message: str, cause: str = "") -> None:
+        """`cause` is what the database said, for the log; the message where it said nothing."""
+        super().__init__(message)
+        self.cause = cause or message
+
 
 class DecisionLog(Protocol):
     """The append-only record of decisions; one log per process, used from one event loop."""
@@ -342,15 +353,15 @@ class DecisionLog(Protocol):
         """Commits the waiting decisions and closes the database."""
 
 
-def answer_all(waiting: WaitingDecisions, failure: str | None) -> None:
-    """Answers every waiting caller: with success, or with RecordUnavailable and this reason."""
+def answer_all(waiting: WaitingDecisions, refusal: RecordUnavailable | None) -> None:
+    """Answers every waiting caller: with success, or with this refusal."""
     for _, future in waiting:
         if future.done():  # its caller was cancelled; the decision is in the record all the same
             continue
-        if failure is None:
+        if refusal is None:
             future.set_result(None)
         else:
-            future.set_exception(RecordUnavailable(failure))
+            future.set_exception(RecordUnavailable(str(refusal), refusal.cause))  # each with a traceback of its own
 
 
 def without_nul(item: _Item) -> _Item:

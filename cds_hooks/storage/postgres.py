@@ -17,7 +17,6 @@ from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
     RecordHealth,
-    RecordUnavailable,
     WaitingDecisions,
     answer_all,
     without_nul,
@@ -38,7 +37,7 @@ class PostgresDecisionLog:
 
     def __init__(self, url: URL) -> None:
         """The database must exist and be migrated; the connection is opened by the first append."""
-        self.health = RecordHealth()
+        self.health = RecordHealth("the record in PostgreSQL")
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
@@ -70,11 +69,11 @@ class PostgresDecisionLog:
                     await connection.execute(NEWEST_HASH)
                     await connection.execute(_PROBE)
         except (psycopg.Error, OSError) as error:
-            reason = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
-            self.health.failed(reason)
-            raise RecordUnavailable(reason) from error
-        if (failure := self.health.recent_failure) is not None:
-            raise RecordUnavailable(failure)
+            cause = database_error_reason(error)
+            self.health.failed(cause)
+            raise self.health.refusal(cause) from error
+        if (recent := self.health.recent_failure) is not None:
+            raise self.health.refusal(recent)
 
     async def close(self) -> None:
         """Commits the waiting decisions and closes the connection."""
@@ -85,19 +84,19 @@ class PostgresDecisionLog:
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            failure = None
+            cause = None
             try:
                 async with asyncio.timeout(_WAIT_SECONDS):
                     await self._commit([decision for decision, _ in group])
             # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
             except Exception as error:
-                failure = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
+                cause = database_error_reason(error)
             # the callers are answered first, so that no failure of the next steps leaves them waiting
-            answer_all(group, failure)
-            if failure is None:
+            answer_all(group, None if cause is None else self.health.refusal(cause))
+            if cause is None:
                 self.health.succeeded()
                 continue
-            self.health.failed(failure, len(group))
+            self.health.failed(cause, len(group))
             # it is uncertain whether the rows were stored, so connection and chain are given up
             with suppress(psycopg.Error, OSError):
                 await self._disconnect()

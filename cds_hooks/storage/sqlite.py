@@ -18,7 +18,6 @@ from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
     RecordHealth,
-    RecordUnavailable,
     WaitingDecisions,
     answer_all,
 )
@@ -111,7 +110,7 @@ class SqliteDecisionLog:
         """
         self._url = url
         self._file = sqlite_file(url)
-        self.health = RecordHealth()
+        self.health = RecordHealth(f"the record at {self._file}")
         self._chain: Chain | None = None
         self._probed_at: float | None = None
         self._start_group()
@@ -119,7 +118,7 @@ class SqliteDecisionLog:
             self._connection = connect_sqlite(self._file)
             self._identity = _identity(self._file)
         except (sqlite3.Error, OSError) as error:
-            raise RecordUnavailable(self._reason(error)) from error
+            raise self.health.refusal(database_error_reason(error)) from error
         self._checkpointer = Checkpointer(self._file)
 
     async def append(self, decision: Decision) -> None:
@@ -151,11 +150,11 @@ class SqliteDecisionLog:
             await self._probe()
         except (sqlite3.Error, OSError) as error:
             self._probed_at = None
-            reason = self._reason(error)
-            self.health.failed(reason)
-            raise RecordUnavailable(reason) from error
-        if (failure := self.health.recent_failure) is not None:
-            raise RecordUnavailable(failure)
+            cause = database_error_reason(error)
+            self.health.failed(cause)
+            raise self.health.refusal(cause) from error
+        if (recent := self.health.recent_failure) is not None:
+            raise self.health.refusal(recent)
 
     async def _probe(self) -> None:
         """Writes SQLite's application number in the file's header: one page, and no row."""
@@ -201,7 +200,7 @@ class SqliteDecisionLog:
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Commits all waiting decisions and answers their callers; retries shortly while another process writes."""
-        waiting, failure = self._waiting, None
+        waiting, cause = self._waiting, None
         try:
             self._commit([decision for decision, _ in waiting])
         # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
@@ -211,14 +210,14 @@ class SqliteDecisionLog:
                 return
             # it is uncertain whether the rows were stored, so this chain is given up
             self._chain = None
-            failure = self._reason(error)
+            cause = database_error_reason(error)
         # the callers are answered first, so that no failure of logging or counting leaves them waiting
         self._start_group()
-        answer_all(waiting, failure)
-        if failure is None:
+        answer_all(waiting, None if cause is None else self.health.refusal(cause))
+        if cause is None:
             self.health.succeeded()
         else:
-            self.health.failed(failure, len(waiting))
+            self.health.failed(cause, len(waiting))
 
     def _commit(self, group: list[Decision]) -> None:
         self._check_file()
@@ -249,9 +248,6 @@ class SqliteDecisionLog:
         if self._locked_since is None:
             self._locked_since = now
         return now - self._locked_since < LOCK_WAIT_SECONDS
-
-    def _reason(self, error: Exception) -> str:
-        return f"the record at {self._file} cannot be written: {database_error_reason(error)}"
 
 
 def _free_bytes(file: Path) -> int:

@@ -1,6 +1,7 @@
 """One medication rule laid out for reading: what it says when, what it rests on, who has approved it here."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
 
@@ -65,7 +66,7 @@ def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool
         checked=f"{rule.audit.verified}: {rule.audit.source}, {rule.audit.date}",
         reviewed=table.reviewed,
         status=table.status,
-        here=approval_status(version, site, needs_approval=needs_approval),
+        here=approval_status(version, site, needs_approval=needs_approval).words,
         differs=rule.audit.differs,
         bands=bands,
         silences=tuple(one.text for one in rule.silent_when),
@@ -73,20 +74,35 @@ def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool
     )
 
 
-def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> str:
+class ApprovalStatus(Struct, frozen=True):
+    """Whether a rule shows cards at a site, and who has approved it."""
+
+    kind: Literal["speaks", "shadow", "off"]
+    """As the filter of the list names it."""
+    brief: str
+    details: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """All of it in one line."""
+        return "; ".join((self.brief, *self.details))
+
+
+def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> ApprovalStatus:
     """Whether the rule shows cards at this site, and who has approved it."""
     switches = site.switches.get(version.rule.id, ())
     approval = site.approvals.get(version.rule.id)
     if any(each.off and not each.clients and not each.units for each in switches):
-        return "switched off"
+        return ApprovalStatus("off", "switched off")
+    partly = ("partly switched off",) if switches else ()
     if approval is not None and approval.digest == version.digest:
-        said = f"shows cards; approved by {approval.by} ({approval.role}) on {approval.on}"
-        said += f": {approval.note}" if approval.note else ""
-    elif not needs_approval:
-        said = "shows cards, as every rule does in the development profile; not approved"
-    else:
-        said = "in shadow: judged and counted, not shown, because this version is not approved"
-    return f"{said}; partly switched off" if switches else said
+        by = f"approved by {approval.by} ({approval.role}) on {approval.on}"
+        return ApprovalStatus("speaks", "shows cards", (f"{by}: {approval.note}" if approval.note else by, *partly))
+    if not needs_approval:
+        brief = "shows cards, as every rule does in the development profile"
+        return ApprovalStatus("speaks", brief, ("not approved", *partly))
+    brief = "in shadow: judged and counted, not shown, because this version is not approved"
+    return ApprovalStatus("shadow", brief, partly)
 
 
 def _offers(suggestions: Iterable[SuggestionTemplate]) -> tuple[str, ...]:

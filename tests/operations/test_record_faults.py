@@ -101,7 +101,7 @@ def test_a_decision_that_failed_keeps_the_server_unready_even_where_the_probe_su
 def test_the_cause_is_logged_at_once_and_then_every_ten_seconds() -> None:
     now, written = 0.0, io.StringIO()
     configure_logs("info", written)
-    health = RecordHealth(lambda: now)
+    health = RecordHealth("the record", lambda: now)
     for second in range(25):
         now = float(second)
         health.failed("disk is 'full'", 10)

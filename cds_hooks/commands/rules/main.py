@@ -203,7 +203,7 @@ def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
         "verified_on": rule.audit.date,
         "reviewed": version.table.reviewed,
         "status": version.table.status,
-        "here": approval_status(version, site, needs_approval=settings().trust_file is not None),
+        "here": approval_status(version, site, needs_approval=settings().trust_file is not None).words,
         "bands": [{"id": band.id, "indicator": band.indicator} for band in rule.bands],
         "evidence": [
             {"label": one.label, "document": one.document, "organisation": one.organisation, "year": one.year}
