@@ -54,8 +54,8 @@ _A_YEAR_DAYS = 365
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
-# FHIR R4 request-status and event-status: asked for, under way or done.
-_NO_ORDER = frozenset({"proposal", "option"})  # request-intent: nobody has ordered it
+_NO_ORDER = frozenset({"proposal", "option"})  # FHIR R4 request-intent: nobody has ordered it
+# FHIR R4 request-status and event-status: neither asked for nor done; done or under way.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
 _DONE = frozenset({"completed", "in-progress"})
 

@@ -113,11 +113,14 @@ def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None,
     return next((known for each in said if (known := smoking_answer_in_words(each)) is not None), None), words, ""
 
 
+_PROBLEMS: Final[tuple[tuple[str, Smoking], ...]] = (("tobacco_use", "current"), ("tobacco_history", "former"))
+
+
 def _on_problem_list(record: PatientRecord) -> Answer | None:
-    for group, status in (("tobacco_use", "current"), ("tobacco_history", "former")):
+    for group, status in _PROBLEMS:
         hit = find_condition_group(record, group)
         if hit is not None:
-            return Answer(status, hit.words, hit.time, hit.source)  # type: ignore[arg-type]  # literals above
+            return Answer(status, hit.words, hit.time, hit.source)
     return None
 
 
@@ -125,11 +128,10 @@ def _pack_years(record: PatientRecord) -> PackYears | None:
     found = []
     for part in _parts(record, PACK_YEARS):
         quantity, time = part[1].valueQuantity, effective_time(part[0])
-        unit = (quantity.code or quantity.unit or "") if quantity is not None else ""
-        is_number = quantity is not None and quantity.value is not None and not quantity.comparator
-        if quantity is None or quantity.value is None or not is_number or "pack" not in f"{unit or 'pack'}".lower():
+        if quantity is None or quantity.value is None or quantity.comparator:
             continue
-        if 0 <= quantity.value <= _MOST_PACK_YEARS:
+        unit = quantity.code or quantity.unit or "pack"  # of no unit is taken to be the one that was asked for
+        if "pack" in unit.lower() and 0 <= quantity.value <= _MOST_PACK_YEARS:
             found.append(PackYears(float(quantity.value), time, _source(part[0])))
     return max(found, key=lambda one: one.time.instant if one.time is not None else 0.0, default=None)
 
