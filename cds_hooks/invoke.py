@@ -37,10 +37,10 @@ from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
 from fhir.record.datatypes import forget_times
 from fhir.record.kept_facts import keep_facts, record_of_facts
-from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WrongPatient, shorten_refusals
 from fhir.record.results import NotKept
 
 

@@ -13,7 +13,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
-from fhir.record.measurement import Refusal
+from fhir.record.refusals import Refusal
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 

@@ -34,8 +34,8 @@ from cds_hooks.governance.simulated_studies import study_orders
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 from fhir.record.datatypes import parse_time
-from fhir.record.measurement import WrongPatient
 from fhir.record.reading import read_record
+from fhir.record.refusals import WrongPatient
 from fhir.record.resources import decoder
 
 

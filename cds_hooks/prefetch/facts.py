@@ -19,7 +19,7 @@ from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
 from fhir.record.datatypes import write_decimal
 from fhir.record.kept_facts import KeptFacts
-from fhir.record.measurement import Refusal
+from fhir.record.refusals import Refusal
 
 _DRAFTS: Final = "draftOrders"
 _EMPTY: Final = Raw(b"{}")

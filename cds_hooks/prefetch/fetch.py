@@ -36,7 +36,7 @@ from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.trust import Trust
 from fhir.client.errors import FetchError
 from fhir.client.query import FetchLimits, Query, Read, Search
-from fhir.record.measurement import Refusal
+from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest
 from fhir.client.query import Search, escaped
 from fhir.record.datatypes import Reference, parse_time
-from fhir.record.measurement import Refusal
 from fhir.record.reading import BrokenResource
+from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     Bundle,
     Medication,

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import KeyState, PrefetchState, State, Templates
-from fhir.record.measurement import Refusal
+from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource
 
 _TOKEN: Final = "fhirAuthorization"  # noqa: S105 - the name of the member that is left out

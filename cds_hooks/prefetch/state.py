@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from cards.card import Card
 from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch.template import TOKENS_OF_3, Template, check_template
-from fhir.record.measurement import Refusal
+from fhir.record.refusals import Refusal
 
 State = Literal["given", "null", "failed", "fetched", "unobtainable"]
 """given: the client sent it. null: the client asked and found none. failed: the client could not get it and said so.

@@ -20,8 +20,8 @@ from cds_hooks.protocol.body import (
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.repair import repair_bytes
-from fhir.record.measurement import Refusal
 from fhir.record.reading import BrokenResource, read_value
+from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"

@@ -24,8 +24,8 @@ from fhir.client.errors import (
     Unreadable,
 )
 from fhir.client.query import FetchLimits, Query, Read, Search
-from fhir.record.measurement import Refusal
 from fhir.record.reading import read_value
+from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleEntry, OperationOutcome
 
 RETRIED = (429, 503)

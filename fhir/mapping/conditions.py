@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.measurement import Refusal
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient

@@ -8,8 +8,8 @@ from datetime import date
 from functools import cached_property
 
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.measurement import Refusal
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import Refusal
 from fhir.record.resources import Immunization
 from fhir.terminology.medications import CVX
 

@@ -26,8 +26,9 @@ from fhir.mapping.equations import (
 )
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import DAY_SECONDS, FhirTime
-from fhir.record.measurement import Measurement, OneSidedResult, Refusal, Side
+from fhir.record.measurement import Measurement, OneSidedResult, Side
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import Refusal
 
 Method: TypeAlias = Literal[
     "reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis", "CKD stage 5", "CKD stage 4"

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, Refusal
+from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
+from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     AnyResource,
     Medication,

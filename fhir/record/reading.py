@@ -12,9 +12,9 @@ from msgspec import Raw, Struct
 
 from fhir.record.chart_text import LONGEST_TEXT
 from fhir.record.datatypes import Subject
-from fhir.record.measurement import Refusal, WrongPatient
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, record_of_resources
+from fhir.record.refusals import Refusal, WrongPatient
 from fhir.record.resources import (
     Bundle,
     BundleEntry,

@@ -1,25 +1,15 @@
 """The patient record: the facts of one patient at one instant. It does not change after it was read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from datetime import datetime
+from typing import Literal, TypeVar
 
-from msgspec.structs import replace as replace_fields
-
-from fhir.record.datatypes import Coding, FhirTime, parse_time
-from fhir.record.measurement import (
-    GENOMICS,
-    OTHER,
-    SCREENING,
-    SMOKING_STATUS,
-    CodedPart,
-    Measurement,
-    OneSidedResult,
-    RecordReleased,
-    Refusal,
-)
+from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.facts import NEVER_STATUS, distinct, facts_among
+from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, CodedPart, Measurement, OneSidedResult
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
+from fhir.record.refusals import RecordReleased, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,
@@ -37,14 +27,10 @@ from fhir.record.resources import (
     ServiceRequest,
 )
 from fhir.record.results import ALL, AnalyteResults, Found, Holder, KeepFacts, Lookup, ReadResources, Released
-from fhir.terminology.condition_words import ICD10_CM, code_of_words
-from fhir.terminology.conditions import SYSTEMS, condition_meaning
 
 _T = TypeVar("_T")
 
-_NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
-_NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
 
 LONGEST_LIFE_YEARS = 122
 """The longest life that was verified: Jeanne Calment, 1875 to 1997 (confirmed by Robine, Allard and others, The
@@ -204,7 +190,7 @@ class PatientRecord:
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
         self._facts(Procedure)  # which notes that procedures were read
-        return tuple(each for each in _distinct_facts(self._open.by_type[Procedure]) if each.status == "not-done")
+        return tuple(each for each in distinct(self._open.by_type[Procedure]) if each.status == "not-done")
 
     @property
     def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
@@ -230,17 +216,7 @@ class PatientRecord:
         resources = self._open
         known = resources.facts.get(kind)
         if known is None:
-            distinct = _distinct_facts(resources.by_type[kind])
-            if kind in _VERIFIED:
-                facts = [each for each in distinct if _is_verified(each)]
-                if kind is Condition:
-                    begun = _those_begun(facts, _onset, self)
-                    facts = [_with_code_of_words(each) for each in begun]
-            else:
-                facts = [each for each in distinct if each.status not in _NEVER_STATUS]
-                if kind is Procedure:
-                    facts = _those_begun(facts, _performed, self)
-            known = resources.facts[kind] = tuple(facts)
+            known = resources.facts[kind] = facts_among(resources.by_type[kind], kind, self.as_of)
         return known
 
     # The patient
@@ -341,7 +317,7 @@ class PatientRecord:
         self._open.scan(GENOMICS)
         parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
         found = {part[0].id or id(part[0]): part[0] for part in parts}
-        return [each for each in found.values() if each.status not in _NEVER_STATUS]
+        return [each for each in found.values() if each.status not in NEVER_STATUS]
 
     def screening_parts(self) -> list[CodedPart]:
         """Observations and components that may be a screening test or a fact about smoking.
@@ -381,75 +357,3 @@ def _says_opted_out(record: PatientRecord) -> str:
 def _completed_years(record: PatientRecord) -> int | None:
     born = record.birth_date
     return born.completed_years(record.as_of.date()) if born is not None else None
-
-
-def _distinct_facts(resources: list[Any]) -> Iterable[Any]:
-    """Each once: the same resource under two prefetch keys is one fact; what has no id is always another one."""
-    if len({resource.id for resource in resources}) == len(resources):
-        return resources
-    seen: set[str | None] = set()
-    return [each for each in resources if each.id is None or not (each.id in seen or seen.add(each.id))]  # type: ignore[func-returns-value]  # adds, and is None
-
-
-def _is_verified(resource: Any) -> bool:
-    stated = resource.verificationStatus
-    if stated is not None:
-        for coding in stated.coding:
-            if coding.code in _NEVER_VERIFICATION:
-                return False
-        if stated.text and not stated.coding:
-            return stated.text.strip().lower().replace(" ", "-") not in _NEVER_VERIFICATION
-    return True
-
-
-def _those_begun(facts: list[_T], date_of: Callable[[_T], str | None], record: PatientRecord) -> list[_T]:
-    """Those that do not begin after `as_of`: an operation or an illness of next month is none yet.
-
-    What is written with a day before yesterday is past in every time zone, and its date is not parsed.
-    """
-    last = (record.as_of - timedelta(days=1)).date().isoformat()
-    begun = []
-    for fact in facts:
-        text = date_of(fact)
-        time = parse_time(text) if text and text[:10] >= last else None
-        if time is None or not time.is_after(record.as_of_epoch):
-            begun.append(fact)
-    return begun
-
-
-def _onset(condition: Condition) -> str | None:
-    period = condition.onsetPeriod
-    return condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
-
-
-def _performed(procedure: Procedure) -> str | None:
-    period = procedure.performedPeriod
-    return procedure.performedDateTime or (period.start if period is not None else None)
-
-
-def _with_code_of_words(condition: Condition) -> Condition:
-    """The condition with the code that its words name, where its own codes say nothing that is known here.
-
-    An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
-    """
-    concept = condition.code
-    if concept is None:
-        return condition
-    for coding in concept.coding:
-        if _is_read(coding):
-            return condition
-    code = code_of_words(concept.words)
-    if code is None:
-        return condition
-    return replace_fields(
-        condition, code=replace_fields(concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code)))
-    )
-
-
-def _is_read(coding: Coding) -> bool:
-    short = SYSTEMS.get(coding.system or "")
-    return short is not None and (short != "snomed" or condition_meaning(coding.system, coding.code) is not None)
-
-
-_VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})
-"""What has a verification status instead of a status."""

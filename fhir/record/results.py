@@ -14,8 +14,6 @@ from fhir.record.measurement import (
     CodedPart,
     Measurement,
     OneSidedResult,
-    RecordError,
-    Refusal,
     measure,
     newest_first,
     newest_parts,
@@ -24,6 +22,7 @@ from fhir.record.measurement import (
     parts_since,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode
+from fhir.record.refusals import RecordError, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,

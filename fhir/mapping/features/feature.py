@@ -16,8 +16,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from fhir.record.measurement import Measurement, Refusal
+from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import Refusal
 from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.analytes import ANALYTES, Analyte
 

@@ -12,8 +12,8 @@ from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
-from fhir.record.measurement import RecordReleased, Refusal
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import RecordReleased, Refusal
 from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.conditions import CONDITION_KEYS
 from tests.fhir.mapping.charts import MAN, condition

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
-from fhir.record.measurement import WrongPatient
 from fhir.record.reading import OnOtherPatient, read_record, read_value
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WrongPatient
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"

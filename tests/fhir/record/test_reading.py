@@ -4,8 +4,8 @@ import msgspec
 import orjson
 import pytest
 
-from fhir.record.measurement import WrongPatient
 from fhir.record.reading import read_record, read_value
+from fhir.record.refusals import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation
 
 GOOD = observation("2160-0", 1.2, "mg/dL")

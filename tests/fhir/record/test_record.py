@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhir.record.measurement import WrongPatient
 from fhir.record.reading import read_record
+from fhir.record.refusals import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
 CONDITION: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Refusals are told one by one as long as they are few."""
 
-from fhir.record.measurement import Refusal, shorten_refusals
+from fhir.record.refusals import Refusal, shorten_refusals
 
 
 def _refused(number: int, analyte: str = "creatinine", reason: str = "unknown-unit") -> Refusal:
