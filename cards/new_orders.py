@@ -187,7 +187,8 @@ def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
     for request in record.service_requests:
         written = parse_time(request.authoredOn) if request.authoredOn else None
         is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
-        if request.status not in _OPEN or not is_recent or request.code is None or request.doNotPerform is True:
+        is_open = request.status in _OPEN and request.doNotPerform is not True and not request.is_only_proposed
+        if not is_open or not is_recent or request.code is None:
             continue
         words = (request.code.text or "", *(coding.display or "" for coding in request.code.coding))
         if any(coding.code == test.loinc for coding in request.code.coding) or any(map(test.called.search, words)):

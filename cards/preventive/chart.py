@@ -25,8 +25,6 @@ from fhir.terminology.late_pattern import late_pattern
 DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS: Final = 90.0
-# request-intent: what somebody or a program proposes, or one of several choices, nobody has ordered.
-_NO_ORDER: Final = frozenset({"proposal", "option"})
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 # SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted.
 _REFUSALS: Final = frozenset({"105480006", "183944003", "416432009"})
@@ -166,7 +164,7 @@ def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozense
 
 
 def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
-    if request.status not in _OPEN or request.intent in _NO_ORDER or request.doNotPerform is True:
+    if request.status not in _OPEN or request.is_only_proposed or request.doNotPerform is True:
         return False
     written = parse_time(request.authoredOn or "")
     return written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS

@@ -26,8 +26,6 @@ from fhir.terminology.medications import CVX
 # FHIR R4 request-status and medicationrequest-status: still to be done.
 _OPEN = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS = 90.0
-# request-intent: what somebody or a program proposes, or one of several choices, nobody has ordered.
-_NO_ORDER = frozenset({"proposal", "option"})
 
 
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
@@ -61,7 +59,7 @@ def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
         *((each, each.medicationCodeableConcept) for each in record.medication_requests),
     )
     for each, concept in requests:
-        if each.status not in _OPEN or each.intent in _NO_ORDER or concept is None or each.doNotPerform is True:
+        if each.status not in _OPEN or each.is_only_proposed or concept is None or each.doNotPerform is True:
             continue
         written = parse_time(each.authoredOn) if each.authoredOn else None
         if written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS:

@@ -54,7 +54,6 @@ _A_YEAR_DAYS = 365
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
-_NO_ORDER = frozenset({"proposal", "option"})  # FHIR R4 request-intent: nobody has ordered it
 # FHIR R4 request-status and event-status: neither asked for nor done; done or under way.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
 _DONE = frozenset({"completed", "in-progress"})
@@ -313,7 +312,7 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
     things: list[ServiceRequest | Procedure | Encounter] = []
     lines: list[str] = []
     for request in record.service_requests:
-        if request.status in _NOT_ASKED_FOR or request.intent in _NO_ORDER:
+        if request.status in _NOT_ASKED_FOR or request.is_only_proposed:
             continue
         concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
         if request.doNotPerform is not True and concepts:

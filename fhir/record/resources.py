@@ -155,6 +155,8 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
     status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
+    reportedBoolean: bool | None = None
+    reportedReference: Reference | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Subject | None = None
@@ -165,6 +167,16 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
     dispenseRequest: DispenseRequest | None = None
     priorPrescription: Reference | None = None
     contained: tuple[AnyResource, ...] = ()
+
+    @property
+    def is_only_proposed(self) -> bool:
+        """Whether nobody has ordered it, as in a ServiceRequest."""
+        return self.intent in ("proposal", "option")
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether it tells of an order or of a medicine that was reported, as by the patient."""
+        return self.reportedBoolean is True or self.reportedReference is not None
 
 
 class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationStatement"):
@@ -296,6 +308,11 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     authoredOn: ChartText | None = None
     occurrenceDateTime: ChartText | None = None
     performerType: CodeableConcept | None = None
+
+    @property
+    def is_only_proposed(self) -> bool:
+        """Whether nobody has ordered it: somebody or a program proposes it, or it is one of several choices."""
+        return self.intent in ("proposal", "option")
 
 
 class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):

@@ -322,6 +322,7 @@ def open_tests(resources: Iterable[object]) -> frozenset[str]:
         if isinstance(request, ServiceRequest)
         and request.status in _OPEN_ORDER
         and request.doNotPerform is not True
+        and not request.is_only_proposed
         and request.code is not None
         for coding in request.code.coding
         if coding.code and coding.system in (LOINC, None)

@@ -21,7 +21,8 @@ _ON_REQUEST = frozenset({"active"})
 # patient's list and meets the drafted order then. unknown "not currently known whether it is being taken", not-taken,
 # stopped, completed and on-hold are not on it.
 _ON_STATEMENT = frozenset({"active", "intended"})
-# medicationrequest-intent: proposal and plan authorise nothing; option is one of several that may be chosen.
+# medicationrequest-intent: proposal and plan authorise nothing; option is one of several that may be chosen. A plan
+# that is reported is what the patient takes without a prescription (US Core, medication list guidance).
 _NO_ORDER = frozenset({"proposal", "plan", "option"})
 # Every status that means the patient took the drug, or was to take it, at the time.
 _WAS_TAKEN_REQUEST = frozenset({"active", "on-hold", "completed", "stopped", "unknown"})
@@ -204,7 +205,9 @@ def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
 
 
 def _is_order(request: MedicationRequest) -> bool:
-    return request.intent not in _NO_ORDER and request.doNotPerform is not True
+    if request.intent in _NO_ORDER and not (request.intent == "plan" and request.is_reported):
+        return False
+    return request.doNotPerform is not True
 
 
 def _is_going_on(order: Order, record: PatientRecord) -> bool:

@@ -36,6 +36,8 @@ def test_a_ratio_of_albumin_is_read_in_the_units_of_laboratories(server_here: st
 def test_a_test_that_is_ordered_in_words_is_not_offered_again(server_here: str, words: str) -> None:
     ordered = service_request("ckd-uacr", words)
     assert reasons(answer(server_here, *KIDNEY, without("9318-7"), added("tests", ordered))) == ["input-missing"]
+    proposed = service_request("ckd-uacr", words, intent="proposal")
+    assert reasons(answer(server_here, *KIDNEY, without("9318-7"), added("tests", proposed))) == ["worklist"]
 
 
 def test_a_laboratorys_own_estimates_make_kidney_disease_chronic(server_here: str) -> None:

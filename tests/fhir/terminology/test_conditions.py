@@ -14,6 +14,7 @@ from fhir.terminology.conditions import (
     condition_keys_of,
     smoking_answer_in_words,
 )
+from fhir.terminology.medications import table_rows
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -153,6 +154,17 @@ def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
 )
 def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bool) -> None:
     assert (group in condition_groups_of("http://hl7.org/fhir/sid/icd-10", code)) is belongs
+
+
+@pytest.mark.parametrize(
+    ("key", "group"), [("dementia", "dementia"), ("hf", "heart_failure"), ("afib", "atrial_fibrillation")]
+)
+def test_a_group_has_every_code_of_the_key_with_the_same_meaning(key: str, group: str) -> None:
+    row = next(row for row in table_rows("conditions.csv") if row["key"] == key)
+    coded = [(SNOMED, row["snomed"]), (ICD10, row["icd10"]), (ICD9, row["icd9"])]
+    for system, codes in coded:
+        for code in filter(None, codes.split(";")):
+            assert group in condition_groups_of(system, code), code
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,8 @@ def _day(resource: dict[str, Any], session: PatientSession) -> str:
 def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
     said = request.occurrenceDateTime or request.authoredOn or ""
     drafted = any(one.reference == f"ServiceRequest/{request.id}" for one in session.drafts)
-    return request.status == "active" and not drafted and said[:10] == _today(said, session)
+    is_ordered = request.status == "active" and request.doNotPerform is not True and not request.is_only_proposed
+    return is_ordered and not drafted and said[:10] == _today(said, session)
 
 
 def _today(said: str, session: PatientSession) -> str:

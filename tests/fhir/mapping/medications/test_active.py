@@ -127,6 +127,22 @@ def test_an_order_that_a_later_one_replaces_is_not_on_the_list(status: str) -> N
     assert [one.source for one in found] == (["MedicationRequest/m2"] if status == "active" else [])
 
 
+@pytest.mark.parametrize(
+    ("more", "active"),
+    [
+        ({"intent": "plan", "reportedBoolean": True}, True),
+        ({"intent": "plan", "reportedReference": {"reference": "Patient/p1"}}, True),
+        ({"intent": "plan", "reportedBoolean": False}, False),
+        ({"intent": "plan", "reportedBoolean": True, "status": "stopped"}, False),
+        ({"intent": "plan", "reportedBoolean": True, "doNotPerform": True}, False),
+        ({"intent": "proposal", "reportedBoolean": True}, False),
+        ({"intent": "order", "reportedBoolean": True}, True),
+    ],
+)
+def test_what_the_patient_takes_without_a_prescription_is_a_reported_plan(more: dict[str, Any], active: bool) -> None:
+    assert bool(_names(request(METFORMIN, **more))) is active
+
+
 def test_a_draft_or_a_plan_replaces_nothing_yet() -> None:
     for more in ({"status": "draft"}, {"intent": "plan"}):
         later = request(METFORMIN, "m2", priorPrescription={"reference": "MedicationRequest/m1"}, **more)
