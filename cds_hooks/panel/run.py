@@ -1,13 +1,13 @@
 """Scores a folder of FHIR: in batches of patients, in several processes where that is asked, and resumable."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count, islice
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -24,6 +24,7 @@ from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_ro
 from cds_hooks.panel.side_by_side import charts_side_by_side
 from cds_hooks.settings import Settings
 from fhir.record.datatypes import forget_times
+from fhir.record.record import PatientRecord
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
 
@@ -136,10 +137,14 @@ Scores: TypeAlias = Callable[[int, GroupingTally], Iterator[Done]]
 
 
 def _batches(charts: Iterator[ChartLines | ChartResources]) -> Iterator[Batch]:
-    for number in count(1):
-        batch = list(islice(charts, PATIENTS_AT_ONCE))
-        if not batch:
-            return
+    while batch := list(islice(charts, PATIENTS_AT_ONCE)):
+        yield batch
+        del batch
+
+
+def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
+    """The same batches; the collector, which is off, looks at what is young once in a while."""
+    for number, batch in enumerate(batches, 1):
         yield batch
         del batch
         if not number % _BATCHES_A_COLLECTION:
@@ -151,13 +156,15 @@ def _scorer(job: FhirJob, asked: PanelQuestions, order: Order | None) -> Iterato
     """What scores the patients from one on, in batches: in this process, or in as many as the job says."""
     if job.workers == 1:
         worker = _Worker(job, order)
-        yield lambda first, tally: map(worker, _batches(_charts(job, asked, order, first, tally)))
+        yield lambda first, tally: _collecting(worker.each_batch(_charts(job, asked, order, first, tally)))
         return
     # spawn: onnxruntime's threads do not live through a fork.
     with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job, order)) as pool:
         most = 2 * job.workers
         if order is None:
-            yield lambda first, tally: _in_order(pool, _score, _batches(_charts(job, asked, None, first, tally)), most)
+            yield lambda first, tally: _in_order(
+                pool, _score, _collecting(_batches(_charts(job, asked, None, first, tally))), most
+            )
         else:
             known = order
             yield lambda first, tally: _of_ranges(
@@ -220,6 +227,7 @@ class _Worker:
 
     def __init__(self, job: FhirJob, order: Order | None) -> None:
         self.job, self.order, self.asked = job, order, questions_about(job.names, job.settings)
+        self._patients = self._unreadable = 0
 
     def between(self, first: int, last: int) -> tuple[list[Done], GroupingTally]:
         """The batches of the patients with these numbers, which this process reads itself."""
@@ -227,26 +235,39 @@ class _Worker:
         if self.order is None:
             raise ValueError("the files are in no order")
         charts = charts_side_by_side(self.order, Wanted.of(self.asked.needs), tally, _day(self.job), first, last)
-        return [self(batch) for batch in _batches(charts)], tally
+        return list(self.each_batch(charts)), tally
 
-    def __call__(self, charts: Batch) -> Done:
+    def each_batch(self, charts: Iterator[ChartLines | ChartResources]) -> Iterator[Done]:
+        """The batches of these charts; the record of a chart is made when it is scored, and freed then."""
+        while (done := self(islice(charts, PATIENTS_AT_ONCE)))[1]:
+            yield done
+
+    def __call__(self, charts: Iterable[ChartLines | ChartResources]) -> Done:
         forget_times()
-        job, flags = self.job, self.asked.opt_out_flags
-        records = [read_chart(each, job.as_of, job.as_it_stood, flags) for each in charts]
-        refused = sum(1 for each in records for refusal in each.refusals if refusal.reason in _NOT_READ)
-        counted: dict[str, int] = {UNREADABLE: refused} if refused else {}
+        self._patients = self._unreadable = 0
         if self.job.content == "features":
+            records = [self._read(each) for each in charts]
             rows = feature_rows(self.asked, records).tolist()
             identified = zip(records, rows, strict=True)
             lines = [
                 [record.patient_id, *(None if value != value else value for value in row)] for record, row in identified
             ]
-            return write_fields(lines), len(charts), counted
-        scores = score_records(self.asked, records)
+            return write_fields(lines), self._patients, self._with_unreadable({})
+        scores = score_records(self.asked, map(self._read, charts))
+        counted: dict[str, int] = {}
         for score in scores:
             key = f"{score.name} {score.output}".strip() if not score.reason else f"no score, {score.reason}"
             counted[key] = counted.get(key, 0) + 1
-        return self._written(scores), len(charts), counted
+        return self._written(scores), self._patients, self._with_unreadable(counted)
+
+    def _read(self, chart: ChartLines | ChartResources) -> PatientRecord:
+        record = read_chart(chart, self.job.as_of, self.job.as_it_stood, self.asked.opt_out_flags)
+        self._patients += 1
+        self._unreadable += sum(1 for refusal in record.refusals if refusal.reason in _NOT_READ)
+        return record
+
+    def _with_unreadable(self, counted: dict[str, int]) -> dict[str, int]:
+        return {UNREADABLE: self._unreadable, **counted} if self._unreadable else counted
 
     def _written(self, scores: list[Score]) -> bytes:
         if self.job.out.suffix.lower() != ".ndjson":

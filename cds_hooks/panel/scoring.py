@@ -5,7 +5,7 @@ run over many charts at once, which gives the same bits.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,15 +128,24 @@ def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]
     return [] if resource is None else [BundleEntry(resource=resource)]
 
 
-def score_records(asked: PanelQuestions, records: Sequence[PatientRecord]) -> list[Score]:
-    """The scores of these patients, each patient's together: the models, then the equations."""
-    by_model = [_scores_of(each, records) for each in asked.models]
+def score_records(asked: PanelQuestions, records: Iterable[PatientRecord]) -> list[Score]:
+    """The scores of these patients, each patient's together: the models, then the equations.
+
+    No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
+    """
     features = {each.name: each for each in features_of(*asked.equations)}
     of_place = asked.of_place
+    waiting = [_Waiting(each) for each in asked.models]
     found: list[Score] = []
-    for place, record in enumerate(records):
-        found += [scores[place] for scores in by_model]
-        found += _equations(asked, record, features, of_place) if features else ()
+    for record in records:
+        for model in waiting:
+            found.append(model.score(record, len(found)))
+        if features:
+            found += _equations(asked, record, features, of_place)
+        del record
+    for model in waiting:
+        for place, score in model.scored():
+            found[place] = score
     return found
 
 
@@ -147,28 +156,37 @@ def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDA
     return np.array(rows, dtype=np.float64).reshape(len(records), len(features))
 
 
-def _scores_of(asked: ChartModel, records: Sequence[PatientRecord]) -> list[Score]:
-    name = asked.model.manifest.id
-    found: list[Score | None] = [None] * len(records)
-    places, vectors = [], []
-    for place, record in enumerate(records):
+class _Waiting:
+    """The patients of a model who get a number unless it refuses them; they are run together."""
+
+    def __init__(self, asked: ChartModel) -> None:
+        self._asked, self._name = asked, asked.model.manifest.id
+        self._vectors: list[NDArray[np.float64]] = []
+        self._places: list[tuple[int, str]] = []
+
+    def score(self, record: PatientRecord, place: int) -> Score:
+        """The score of this patient, or an empty one in the place of one that will be known when all are run."""
+        asked, name = self._asked, self._name
         outside = asked.outside(record)
         if record.opted_out and (outside is None or outside.reason != "deceased"):
-            found[place] = Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
-            continue
+            return Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
         if outside is not None:
-            found[place] = Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
-            continue
+            return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
         vector = asked.inputs(record)
         if any(gap.implausible for gap in vector.missing):
-            found[place] = _one_by_one(asked, record, vector)
-        else:
-            places.append(place)
-            vectors.append(vector.values)
-    if vectors:
-        for place, score in zip(places, _at_once(asked, vectors), strict=True):
-            found[place] = _named(score, records[place].patient_id)
-    return [score for score in found if score is not None]
+            return _one_by_one(asked, record, vector)
+        self._vectors.append(vector.values)
+        self._places.append((place, record.patient_id))
+        return _LATER
+
+    def scored(self) -> Iterator[tuple[int, Score]]:
+        """The place and the score of each who waited."""
+        if self._vectors:
+            for (place, patient_id), score in zip(self._places, _at_once(self._asked, self._vectors), strict=True):
+                yield place, _named(score, patient_id)
+
+
+_LATER = Score("", "")
 
 
 def _named(score: Score, patient_id: str) -> Score:
