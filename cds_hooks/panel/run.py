@@ -1,6 +1,7 @@
 """Scores a folder of FHIR: in batches of patients, in several processes where that is asked, and resumable."""
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -254,10 +255,9 @@ class _Worker:
             ]
             return write_fields(lines), self._patients, self._with_unreadable({})
         scores = score_records(self.asked, map(self._read, charts))
-        counted: dict[str, int] = {}
-        for score in scores:
-            key = f"{score.name} {score.output}".strip() if not score.reason else f"no score, {score.reason}"
-            counted[key] = counted.get(key, 0) + 1
+        counted = Counter(f"{score.name} {score.output}".strip() for score in scores if not score.reason)
+        reasons = Counter([score.reason for score in scores if score.reason])
+        counted.update({f"no score, {reason}": times for reason, times in reasons.items()})
         return self._written(scores), self._patients, self._with_unreadable(counted)
 
     def _read(self, chart: ChartLines | ChartResources) -> PatientRecord:

@@ -26,6 +26,7 @@ from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
@@ -163,11 +164,9 @@ def find_named_in_chart(
     else. `only_done`: no order and no visit, but a procedure that was performed.
     """
     things = record.derive(_things_done)
-    everything = things.all_words
-    looked_for = [word for word in words if word in everything]
-    if not looked_for:
+    naming = {line for line in things.different if _holds(line, words)}
+    if not naming:
         return None
-    naming = {line for line in set(things.lines) if _holds(_searchable(line), looked_for)}
     if not_with is not None:
         naming = {line for line in naming if not_with.search(line) is None}
     for thing, line in zip(things.things, things.lines, strict=True):
@@ -204,10 +203,12 @@ _NOT_WANTED = re.compile(r"\b(?:no|not|without|declin\w+|refus\w+)\b[^.;,:]*$")
 _NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:needed|required|indicated|wanted|done))\b")
 
 
-def _holds(text: str, words: list[str]) -> bool:
-    places = ((text.find(word), len(word)) for word in words)
+@remembered("words of things done", entries=4096, longest=1500)
+def _holds(line: str, words: tuple[str, ...]) -> bool:
+    text = line.replace("\n", " ").lower()
+    places = ((text.find(word), len(word)) for word in words if word in text)
     return any(
-        place >= 0 and _NOT_WANTED.search(text[:place]) is None and _NOT_TO_BE.match(text[place + length :]) is None
+        _NOT_WANTED.search(text[:place]) is None and _NOT_TO_BE.match(text[place + length :]) is None
         for place, length in places
     )
 
@@ -298,14 +299,11 @@ def reason_already_planned(record: PatientRecord, subject: str, talk: str) -> Ad
 
 
 class _ThingsDone(Struct, frozen=True):
-    """Orders, procedures and visits, the words of each, and all different words as one text.
-
-    Most of what is looked for is not there, and one search in that text says so: visits of a kind have the same words.
-    """
+    """Orders, procedures and visits, the words of each, and the different words: visits of a kind have the same."""
 
     things: list[ServiceRequest | Procedure | Encounter]
     lines: list[str]
-    all_words: str
+    different: dict[str, None]
 
 
 def _things_done(record: PatientRecord) -> _ThingsDone:
@@ -323,19 +321,14 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
             things.append(procedure)
             lines.append(_words(procedure.code))
     for encounter in record.encounters:
-        kinds = encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType)
-        places = (each.location.display for each in encounter.location if each.location is not None)
-        for line in (*map(_words, kinds), *(f" {place}" for place in places if place)):
+        for kind in encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType):
             things.append(encounter)
-            lines.append(line)
-    return _ThingsDone(things, lines, _searchable(_BETWEEN_LINES.join(dict.fromkeys(lines))))
-
-
-_BETWEEN_LINES = "\x1f"  # the character that ASCII has for it: no word that is looked for goes over it
-
-
-def _searchable(words: str) -> str:
-    return words.replace("\n", " ").lower()
+            lines.append(_words(kind))
+        for place in encounter.location:
+            if place.location is not None and place.location.display:
+                things.append(encounter)
+                lines.append(f" {place.location.display}")
+    return _ThingsDone(things, lines, dict.fromkeys(lines))
 
 
 def _source_and_time(thing: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:

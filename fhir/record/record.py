@@ -299,6 +299,10 @@ class PatientRecord:
         """All usable values of an analyte, newest first."""
         return self._results(analyte).usable()
 
+    def measurements_with_code(self, analyte: str, code: str) -> list[Measurement]:
+        """Those of them that were charted with this code."""
+        return self._results(analyte).usable_with_code(code)
+
     def measurements_since(self, analyte: str, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
         return self._results(analyte).usable_since(instant)

@@ -124,6 +124,7 @@ class AnalyteResults:
         "_as_of_epoch",
         "_at_once",
         "_is_partial",
+        "_is_refusing_later",
         "_looked_at",
         "_newest",
         "_ordered",
@@ -154,6 +155,7 @@ class AnalyteResults:
         self._at_once: list[CodedPart] = []
         self._usable: tuple[Measurement, ...] | None = None
         self._refuses = False
+        self._is_refusing_later = False
 
     def lookup(self, max_age_days: float | None = None) -> Lookup:
         """The newest usable value that is at most so many whole days old, or why there is none.
@@ -177,6 +179,13 @@ class AnalyteResults:
             outcomes = map(self._outcome, ordered, self._times)
             self._usable = tuple([outcome for outcome in outcomes if type(outcome) is Measurement])
         return self._usable
+
+    def usable_with_code(self, code: str) -> list[Measurement]:
+        """Those of them with this code; of the others only `refusals` asks whether they can be used."""
+        self._read_through()
+        self._is_refusing_later = True
+        ordered, _, times = newest_first([part for part in self._parts if part[2] == code])
+        return self._measured(zip(ordered, times, strict=True))
 
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
@@ -206,6 +215,10 @@ class AnalyteResults:
 
         What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
         """
+        if self._is_refusing_later:
+            self._is_refusing_later = False
+            for part in self._parts:
+                self._outcome(part)
         if not self._refuses:
             return []
         outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())

@@ -113,7 +113,7 @@ class FeaturesByName(Struct, frozen=True):
     gaps: Mapping[str, Missing]
     vector: FeatureVector | None = None
 
-    def read(self, name: str) -> FeatureValue | Missing | None:
+    def __getitem__(self, name: str) -> FeatureValue | Missing | None:
         """What was found of a feature, or why it is missing."""
         return self.found.get(name) or self.gaps.get(name)
 
@@ -154,15 +154,18 @@ def refused_at_once(
 
     Nothing more is read than what decides it.
     """
-    excluded = _excluded(equation, features.__getitem__)
+    excluded = _excluded(equation, features)
     if excluded is not None:
         return {output.id: excluded for output in equation.outputs}
     refused: dict[str, NoValue] = {}
+    why = None
     for output, needed in equation.read_for.items():
         for item in needed:
             known = features[item.feature]
             if type(known) is Missing and (site is None or item.name not in site):
-                refused[output] = NoValue("input-missing", f"{equation.title}: {known.text}", (item.name,))
+                if why is None or why.inputs != (item.name,):
+                    why = NoValue("input-missing", f"{equation.title}: {known.text}", (item.name,))
+                refused[output] = why
                 break
     return refused
 
@@ -189,7 +192,7 @@ def inputs_from_features(
             given[item.name] = False
             not_found.append(item)
     return RecordInputs(
-        equation, given, evidence, missing, tuple(not_found), _excluded(equation, features.read), features.vector
+        equation, given, evidence, missing, tuple(not_found), _excluded(equation, features), features.vector
     )
 
 
@@ -199,24 +202,22 @@ def _value(item: EquationInput, known: FeatureValue) -> Value:
     return bool(known.value) if item.kind == "yes-no" else known.value
 
 
-def _excluded(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> NoValue | None:
+def _excluded(equation: Equation, features: FeaturesByName | FeaturesWhenAsked) -> NoValue | None:
     for exclusion in equation.exclusions:
         for name in exclusion.features:
-            known = read(name)
+            known = features[name]
             if type(known) is Missing:
                 text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {known.text}"
                 return NoValue("excluded", text, (name,))
             if type(known) is FeatureValue and known.value:
                 text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
                 return NoValue("excluded", text, (name,))
-    return _not_for(equation, read)
+    return _not_for(equation, features) if equation.only_with else None
 
 
-def _not_for(equation: Equation, read: Callable[[str], FeatureValue | Missing | None]) -> NoValue | None:
-    if not equation.only_with:
-        return None
+def _not_for(equation: Equation, features: FeaturesByName | FeaturesWhenAsked) -> NoValue | None:
     for name in equation.only_with:
-        known = read(name)
+        known = features[name]
         if type(known) is FeatureValue and known.value:
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)

@@ -178,9 +178,10 @@ def write_fields(rows: Sequence[Sequence[Any]]) -> bytes:
 
 def _fields(column: tuple[Any, ...]) -> list[str]:
     """The fields of a column; of texts, which are few different ones, each different one is made once."""
-    if set(map(type, column)) == {str}:
-        fields = {text: _field(text) for text in set(column)}
-        return [fields[text] for text in column]
+    different = set(column)
+    if set(map(type, different)) == {str}:
+        fields = {text: _field(text) for text in different}
+        return list(map(fields.__getitem__, column))
     return ["" if value is None else repr(value) if type(value) is float else _field(value) for value in column]
 
 

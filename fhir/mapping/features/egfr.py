@@ -58,9 +58,8 @@ class EstimatedGFR(Feature):
         return f"{found.value:.0f} {self.unit} (creatinine {creatinine})"
 
     def _reported(self, record: PatientRecord) -> Measurement | None:
-        for reported in record.measurements(self.analyte):
-            is_fresh = self.window_days is None or reported.age_days(record.as_of_epoch) <= self.window_days
-            if reported.code == CKD_EPI_2021_LOINC and is_fresh:
+        for reported in record.measurements_with_code(self.analyte, CKD_EPI_2021_LOINC):
+            if self.window_days is None or reported.age_days(record.as_of_epoch) <= self.window_days:
                 return reported
         return None
 
