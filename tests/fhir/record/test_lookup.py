@@ -19,7 +19,7 @@ from fhir.terminology.conditions import CONDITION_KEYS
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of
 
-CREATININE, POTASSIUM, EGFR = "2160-0", "2823-3", "33914-3"
+CREATININE, POTASSIUM, EGFR, CKD_EPI_2021 = "2160-0", "2823-3", "33914-3", "98979-8"
 
 
 def test_a_usable_value_is_found_and_the_newer_ones_that_were_refused_stand_beside_it() -> None:
@@ -55,6 +55,20 @@ def test_a_value_older_than_asked_for_is_absent_and_named() -> None:
     assert found.last is not None
     assert found.last.time.date == "2025-01-01"
     assert record.lookup("potassium") == Absent()
+
+
+def test_values_with_one_code_leave_the_refusals_of_the_others_to_be_named() -> None:
+    values = (
+        observation(EGFR, 70.0, "mL/min/{1.73_m2}", "2026-09-01"),
+        observation(CKD_EPI_2021, 60.0, "mL/min/{1.73_m2}", "2026-08-01"),
+        observation(EGFR, 9999.0, "mL/min/{1.73_m2}", "2026-07-01"),
+        observation(CKD_EPI_2021, 61.0, "mL/min/{1.73_m2}", "2026-10-01"),
+    )
+    record, asked_all = record_of(*values), record_of(*values)
+    assert [one.value for one in record.measurements_with_code("egfr", CKD_EPI_2021)] == [61.0, 60.0]
+    assert [one.value for one in asked_all.measurements("egfr")] == [61.0, 70.0, 60.0]
+    assert record.refusals == asked_all.refusals
+    assert [one.reason for one in record.refusals] == ["implausible"]
 
 
 def test_an_analyte_that_is_not_in_the_table_is_a_fault_of_the_program() -> None:
