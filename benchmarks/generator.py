@@ -110,14 +110,15 @@ class Load:
     async def _pace(self) -> None:
         """Starts calls at even distances, in turn over the connections; a late start counts as waiting.
 
-        It looks at the clock and the sockets all the time instead of sleeping: a core that sleeps wakes up late, on a
-        virtual machine by milliseconds, and that would be counted as the server's time.
+        With a core of its own it looks at the clock and the sockets all the time instead of sleeping: a core that
+        sleeps wakes up late, on a virtual machine by milliseconds, and that would be counted as the server's time.
         """
+        is_alone = self._order.core is not None
         started, number = perf_counter_ns(), 0
         while True:
             due = started + int(1e9 * number / self._order.per_second)
-            while perf_counter_ns() < due:
-                await asyncio.sleep(0)
+            while (early := due - perf_counter_ns()) > 0:
+                await asyncio.sleep(0 if is_alone else early / 1e9)
             connection = self._connections[number % len(self._connections)]
             connection.send_due(due)
             number += 1
