@@ -203,7 +203,9 @@ def people(
     try:
         found = prevent_on_people(table)
     except OSError as error:
-        typer.echo(f"{table} cannot be read: {error.strerror}", err=True)
+        typer.echo(
+            f"{table} cannot be read: {error.strerror}. Name the data folder with --data or CDS_DATA_DIR.", err=True
+        )
         raise typer.Exit(2) from error
     if as_json:
         typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
