@@ -70,14 +70,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     sealing = Sealing(configured)
     counted = _counted(components, services, sealing)
     trust.outbound.count_with(components.metrics.outbound)
-    edge = EdgeLimits(
-        connections_within(configured.connections),
-        configured.head_seconds,
-        configured.answer_seconds,
-        components.metrics.edge_refused,
-        accepted=components.metrics.connection_accepted,
-        new_id=new_decision_id,
-    )
+    edge = _edge(configured, components.metrics)
     pausing = Pausing(configured, components.governance.acceptance, components.releases)
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, pausing, claims)
     visitors = OperatorAccess(configured)
@@ -183,6 +176,17 @@ def _counted(components: ServerComponents, services: Mapping[str, Service], seal
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at
     return MetricsFolder(metrics, components.settings.metrics_dir)
+
+
+def _edge(configured: Settings, metrics: Metrics) -> EdgeLimits:
+    return EdgeLimits(
+        connections_within(configured.connections),
+        configured.head_seconds,
+        configured.answer_seconds,
+        metrics.edge_refused,
+        accepted=metrics.connection_accepted,
+        new_id=new_decision_id,
+    )
 
 
 def _for_browsers(hooks: ASGIApp, configured: Settings, trust: Trust) -> ASGIApp:

@@ -94,13 +94,7 @@ def next_pages_are_followed(service: Service) -> Faults:
 @check_service("FHIR-21", level=SHOULD)
 def next_links_to_other_hosts_are_not_followed(service: Service) -> Faults:
     """Keep next links on the origin of fhirServer: the token belongs nowhere else."""
-    with _offered(service) as stub, serving_fhir(stub.chart, service.fhir_host) as other:
-        stub.mode, stub.elsewhere = "foreign", other.base
-        exchange = _ask(service, stub, {}, "the FHIR server's next link leads to another origin")
-        _fetched(stub)
-        if other.asked:
-            sent = " with the token" if any(other.tokens) else ""
-            yield exchange.fault(f"the other origin was called{sent}")
+    yield from _another_origin(service, "foreign", "the FHIR server's next link leads to another origin")
 
 
 @check_service("FHIR-02", level=SHOULD)
@@ -118,9 +112,14 @@ def next_pages_are_asked_for_with_the_token(service: Service) -> Faults:
 @check_service("FHIR-21", level=SHOULD)
 def redirects_are_not_followed_with_the_token(service: Service) -> Faults:
     """Follow no redirect of the FHIR server to another origin: the token belongs nowhere else."""
+    yield from _another_origin(service, "redirect", "the FHIR server redirects to another origin")
+
+
+def _another_origin(service: Service, mode: str, purpose: str) -> Faults:
+    """A fault where the service calls the other origin to which its FHIR server points."""
     with _offered(service) as stub, serving_fhir(stub.chart, service.fhir_host) as other:
-        stub.mode, stub.elsewhere = "redirect", other.base
-        exchange = _ask(service, stub, {}, "the FHIR server redirects to another origin")
+        stub.mode, stub.elsewhere = mode, other.base
+        exchange = _ask(service, stub, {}, purpose)
         _fetched(stub)
         if other.asked:
             sent = " with the token" if any(other.tokens) else ""
