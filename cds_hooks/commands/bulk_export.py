@@ -45,6 +45,12 @@ def bulk_export(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     typer.echo(f"{len(found.files)} files: {out}")
+    if found.deleted_files:
+        names = ", ".join(path.name for path in found.deleted_files)
+        typer.echo(f"What was deleted on the server since then is named in {names}.", err=True)
+    if since is not None:
+        said = "The files hold only what changed since then: scored alone, charts would lack all that is older."
+        typer.echo(said, err=True)
     if found.errors:
         names = ", ".join(path.name for path in found.error_files)
         said = "resources or more could not be exported by the server: the charts are not complete. It says why in"

@@ -4,21 +4,34 @@ FHIR Bulk Data Access 2.0 (HL7, STU 2) and SMART Backend Services (SMART App Lau
 where it was: `export.json` in the folder has the address at which the server says how far it is.
 """
 
+import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep, time
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import orjson
 
+from cds_hooks.panel.bulk_answers import (
+    ENDS,
+    EXPIRED,
+    OF_FILE,
+    OF_KICK_OFF,
+    BulkRefused,
+    absolute,
+    errors_in,
+    is_whole,
+    read_manifest,
+    refuse_address,
+    refuse_status,
+)
 from fhir.client.client import seconds_to_wait
-from models_onnx.errors import PanelRefused
 
 STATE = "export.json"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -28,13 +41,13 @@ _ATTEMPTS = 6
 _LONGEST_WAIT_SECONDS = 3600.0
 _TOKEN_SECONDS = 300.0  # where the token server does not say how long a token lasts
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-# What is no part of a chart has a name that `score --fhir` does not read.
-_END = {"output": "ndjson", "error": "ndjson.txt"}
+_GROUP = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_INSTANT = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?)?)?")
 _KIND_OF_FILE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-class BulkRefused(PanelRefused):
-    """An export that cannot be had: the sentence says which step failed, and what to do. It holds no token."""
+class _Expired(Exception):
+    """The address of a file is no longer valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +66,15 @@ class Exported:
     """The files of an export, all complete, and what the server says it could not export.
 
     `errors` is the number of its OperationOutcomes of severity error or fatal, which are in `error_files`: the export
-    then lacks something. `taken_at` is the server's transactionTime: nothing later is in the files.
+    then lacks something. `deleted_files` name what was deleted since the instant that was asked for. `taken_at` is the
+    server's transactionTime: nothing later is in the files.
     """
 
     files: tuple[Path, ...]
     error_files: tuple[Path, ...] = ()
     errors: int = 0
     taken_at: str = ""
+    deleted_files: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,6 +90,7 @@ class BulkExport:
     wait: Callable[[float], None] = sleep
     _token: str = ""
     _token_ends: float = 0.0
+    _has_asked_again: bool = False
     _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60.0, follow_redirects=False))
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Exported:
@@ -83,21 +99,35 @@ class BulkExport:
         Raises:
             BulkRefused: the server or its token server refuses, fails, or offers an address that is not called.
         """
-        _refuse_address(self.base, self.base)
+        refuse_address(self.base, self.base)
+        self._refuse_question()
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._http:
                 status = self._begun() or self._kick_off()
                 progress("The server prepares the export.")
                 manifest = self._manifest(status, progress)
-                files = self._download(manifest, "output", "", progress)
-                error_files = self._download(manifest, "error", "errors.", progress)
+                try:
+                    files, error_files, deleted = self._all_files(manifest, progress)
+                except _Expired:  # the list of files is asked for once more: it comes with fresh addresses
+                    progress("The address of a file is no longer valid: the list of files is asked for again.")
+                    manifest = self._same_files(manifest, self._manifest(status, progress))
+                    files, error_files, deleted = self._all_files(manifest, progress)
                 self._send("DELETE", status, allowed=(200, 202, 204, 404, 405))
         except httpx.HTTPError as error:
             raise BulkRefused(f"{self.base} cannot be reached ({type(error).__name__}); try again.") from error
         (self.folder / STATE).unlink(missing_ok=True)
         taken_at = str(manifest.get("transactionTime") or "")
-        return Exported(tuple(files), tuple(error_files), sum(map(_errors_in, error_files)), taken_at)
+        errors = sum(map(errors_in, error_files))
+        return Exported(tuple(files), tuple(error_files), errors, taken_at, tuple(deleted))
+
+    def _refuse_question(self) -> None:
+        if self.group is not None and not _GROUP.fullmatch(self.group):
+            raise BulkRefused("--group: the id of a Group has letters, digits, '-' and '.', at most 64 of them.")
+        if strange := [kind for kind in self.types if not kind or not _KIND_OF_FILE.issuperset(kind)]:
+            raise BulkRefused(f"--type: {strange[0][:40]!r} is no resource type; write it as Observation.")
+        if self.since is not None and not _INSTANT.fullmatch(self.since):
+            raise BulkRefused("--since: write an instant with its zone, as 2026-11-20T09:00:00Z.")
 
     # The three steps
 
@@ -112,12 +142,12 @@ class BulkExport:
             raise BulkRefused(f"{state} cannot be read: take another folder, or remove that file.") from error
         if asked != self._asked():
             raise BulkRefused(f"{state} is of another export: take another folder, or remove that file.")
-        _refuse_address(status, self.base)
+        refuse_address(status, self.base)
         return status
 
     def _refuse_files_of_another_export(self) -> None:
         """Files that are here count as downloaded, which those of an export before this one are not."""
-        there = sorted(path.name for end in set(_END.values()) for path in self.folder.glob(f"*.{end}"))
+        there = sorted(path.name for end in set(ENDS.values()) for path in self.folder.glob(f"*.{end}"))
         if there:
             raise BulkRefused(
                 f"{self.folder} has files of an earlier export ({there[0]}), which would be mixed with those of a new "
@@ -134,9 +164,13 @@ class BulkExport:
         parameters |= {"_type": ",".join(self.types)} if self.types else {}
         parameters |= {"_since": self.since} if self.since else {}
         headers = {"accept": "application/fhir+json", "prefer": "respond-async"}
-        answer = self._send("GET", f"{self.base.rstrip('/')}/{where}", headers, parameters, allowed=(202,))
+        address = f"{self.base.rstrip('/')}/{where}"
+        answer = self._send("GET", address, headers, parameters, allowed=(202,), hints=OF_KICK_OFF)
         status = str(answer.headers.get("content-location", ""))
-        _refuse_address(status, self.base)
+        if not status:
+            raise BulkRefused("The server took the export and did not say where its status is (Content-Location).")
+        status = absolute(address, status)
+        refuse_address(status, self.base)
         written = self.folder / f"{STATE}.part"  # under its name only when it is complete
         written.write_bytes(orjson.dumps({"asked": self._asked(), "status": status}))
         written.replace(self.folder / STATE)
@@ -148,13 +182,35 @@ class BulkExport:
             answer = self._send("GET", status, {"accept": "application/json"}, allowed=(200, 202, 404))
             if answer.status_code == 404:
                 (self.folder / STATE).unlink(missing_ok=True)
-                raise BulkRefused("The server no longer knows this export: type the command again to begin a new one.")
+                raise BulkRefused(
+                    f"The server no longer knows this export. Remove the files in {self.folder}, or take another "
+                    "folder, and type the command again to begin a new one."
+                )
             if answer.status_code == 200:
-                return _read_manifest(answer)
+                return read_manifest(answer, status)
             said = answer.headers.get("x-progress", "")[:100]
             progress(f"The server prepares the export{': ' + said if said else ''}.")
             self.wait(min(seconds_to_wait(answer.headers, min(attempt, 10)), _LONGEST_WAIT_SECONDS))
             attempt += 1
+
+    def _same_files(self, before: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+        """The list as it came again; BulkRefused where it is another one, whose files have other names here."""
+        for member in ENDS:
+            old, new = ([str(entry["type"]) for entry in each.get(member) or ()] for each in (before, again))
+            if old != new:
+                raise BulkRefused(
+                    "The server's list of files is another one than before: take another folder, and begin again."
+                )
+        return again
+
+    def _all_files(
+        self, manifest: dict[str, Any], progress: Callable[[str], None]
+    ) -> tuple[list[Path], list[Path], list[Path]]:
+        return (
+            self._download(manifest, "output", "", progress),
+            self._download(manifest, "error", "errors.", progress),
+            self._download(manifest, "deleted", "deleted.", progress),
+        )
 
     def _download(
         self, manifest: dict[str, Any], member: str, prefix: str, progress: Callable[[str], None]
@@ -166,16 +222,19 @@ class BulkExport:
             if not kind or not _KIND_OF_FILE.issuperset(kind):
                 raise BulkRefused("The server names a file of a type that is no FHIR type.")
             counts[kind] = counts.get(kind, 0) + 1
-            path = self.folder / f"{prefix}{kind}.{counts[kind]}.{_END[member]}"
+            path = self.folder / f"{prefix}{kind}.{counts[kind]}.{ENDS[member]}"
             if not path.is_file():
-                _refuse_address(url, self.base)
-                self._fetch(url, path, needs_token)
+                refuse_address(url, self.base)
+                self._fetch(url, path, needs_token, entry.get("count"))
             files.append(path)
             progress(f"{path.name} is here.")
         return files
 
-    def _fetch(self, url: str, path: Path, needs_token: bool) -> None:
-        """One file, under its name only when it is complete; a broken transfer begins again."""
+    def _fetch(self, url: str, path: Path, needs_token: bool, count: Any) -> None:
+        """One file, under its name only when it is complete; a broken transfer begins again.
+
+        `count` is how many lines the server's list says that it has, where it says it.
+        """
         part = path.with_name(f"{path.name}.part")
         is_renewed = False
         for attempt in range(_ATTEMPTS):
@@ -187,14 +246,19 @@ class BulkExport:
                     if answer.status_code == 401 and needs_token and self.key is not None and not is_renewed:
                         self._token_ends, is_renewed = 0.0, True
                         continue
-                    _refuse_status(answer, (200,))
+                    if answer.status_code in EXPIRED and not self._has_asked_again:
+                        self._has_asked_again = True
+                        raise _Expired
+                    refuse_status(answer, (200,), OF_FILE)
                     with part.open("wb") as file:
                         for piece in answer.iter_bytes():
                             file.write(piece)
-                part.replace(path)
-                return
-            except httpx.TransportError:
-                self.wait(0.05 * 2.0**attempt)
+                if is_whole(part, count):
+                    part.replace(path)
+                    return
+            except (httpx.TransportError, httpx.DecodingError):
+                pass
+            self.wait(0.05 * 2.0**attempt)
         raise BulkRefused(
             f"{path.name} could not be downloaded in {_ATTEMPTS} attempts; what is here stays: try again."
         )
@@ -208,6 +272,7 @@ class BulkExport:
         headers: dict[str, str] | None = None,
         parameters: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (200,),
+        hints: Mapping[int, str] = MappingProxyType({}),
     ) -> httpx.Response:
         is_renewed = False
         for attempt in range(_ATTEMPTS):
@@ -219,7 +284,7 @@ class BulkExport:
             if answer.status_code not in _RETRIED:
                 break
             self._pause(answer, attempt)
-        _refuse_status(answer, allowed)
+        refuse_status(answer, allowed, hints)
         return answer
 
     def _pause(self, answer: httpx.Response, attempt: int) -> None:
@@ -288,7 +353,7 @@ class BulkExport:
         address = str(_member(answer, "token_endpoint") or "") if answer.status_code == 200 else ""
         if not address:
             raise BulkRefused(f"{self.base}/.well-known/smart-configuration names no token_endpoint.")
-        _refuse_address(address, self.base)
+        refuse_address(address, self.base)
         return address
 
 
@@ -305,49 +370,3 @@ def _member(answer: httpx.Response, name: str) -> Any:
     except orjson.JSONDecodeError:
         return None
     return document.get(name) if isinstance(document, dict) else None
-
-
-def _read_manifest(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        manifest = orjson.loads(answer.content)
-        if all(entry["type"] and entry["url"] for entry in (*manifest["output"], *(manifest.get("error") or ()))):
-            return dict(manifest)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        pass
-    raise BulkRefused("The server's list of files cannot be read: each of its output needs type and url.")
-
-
-def _errors_in(path: Path) -> int:
-    """How many OperationOutcomes of this file say that something was not exported; what is no JSON says so, too."""
-    found = 0
-    with path.open("rb") as file:
-        for line in file:
-            if line.strip():
-                found += _is_error(line)
-    return found
-
-
-def _is_error(line: bytes) -> bool:
-    try:
-        issues = orjson.loads(line)["issue"]
-        return any(issue["severity"] in ("error", "fatal") for issue in issues)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return True
-
-
-def _refuse_status(answer: httpx.Response, allowed: tuple[int, ...]) -> None:
-    if answer.status_code not in allowed:
-        step = f"{answer.request.method} {answer.request.url.path}"
-        raise BulkRefused(f"{step} was answered with {answer.status_code}: the export ends here.")
-
-
-def _refuse_address(url: str, base: str) -> None:
-    """Https alone, and http only to where the base itself is http on this machine: a token never goes in the clear."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:  # as for "https://["
-        raise BulkRefused("An address that this server names is none: the export ends here.") from error
-    is_local = parts.hostname in ("localhost", "127.0.0.1", "::1") and urlsplit(base).hostname == parts.hostname
-    if parts.username or not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
-        where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "no address"
-        raise BulkRefused(f"{where} is not called: an export needs https (http only on this machine).")

@@ -51,6 +51,9 @@ class Story:
         self.busy: list[str] = []
         self.exports = 0
         self.assertions: list[dict[str, Any]] = []
+        self.manifest: dict[str, Any] = {}
+        self.contents: dict[str, list[tuple[int, bytes]]] = {}
+        self.kick_off: tuple[int, str] | None = None
 
 
 @contextmanager
@@ -123,6 +126,11 @@ def bulk_server(story: Story) -> Iterator[str]:
                 self.answer(200, "\n".join(story.errors).encode())
             elif self.fails(path):
                 return
+            elif story.contents.get(kind := path.rpartition("/")[2]):
+                answers = story.contents[kind]
+                self.answer(*(answers.pop(0) if len(answers) > 1 else answers[0]))
+            elif path.endswith("$export") and story.kick_off:
+                self.answer(story.kick_off[0], Content_Location=story.kick_off[1])
             elif path.endswith("$export"):
                 story.exports += 1
                 self.answer(202, Content_Location=f"{base}/status/{story.exports}")
@@ -142,7 +150,7 @@ def bulk_server(story: Story) -> Iterator[str]:
             output = [{"type": kind, "url": f"{host}/files/{kind}"} for kind in FILES]
             failed = [{"type": "OperationOutcome", "url": f"{base}/files/OperationOutcome"}] if story.errors else []
             manifest = {"transactionTime": "2026-11-20T00:00:00Z", "requiresAccessToken": True, "output": output}
-            self.answer(200, json.dumps(manifest | {"error": failed}).encode())
+            self.answer(200, json.dumps(manifest | {"error": failed} | story.manifest).encode())
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     base = f"http://127.0.0.1:{server.server_port}/fhir"
@@ -304,3 +312,87 @@ def test_refusals_are_sentences_without_the_token(tmp_path: Path) -> None:
         BulkExport("http://ehr.example/fhir", tmp_path).run()
     with pytest.raises(BulkRefused, match="cannot be reached"):
         BulkExport(base, tmp_path / "gone", BACKEND, wait=lambda _: None).run()
+
+
+def test_addresses_that_ended_are_asked_for_once_more(tmp_path: Path) -> None:
+    """The list of files comes again with fresh addresses, and what is here already is not downloaded twice."""
+    story = Story()
+    story.polls_before_ready = 0
+    story.contents["Condition"] = [(403, b"<Error/>"), (200, FILES["Condition"].encode())]
+    with bulk_server(story) as base:
+        files = BulkExport(base, tmp_path / "a", BACKEND, wait=lambda _: None).run().files
+        assert [path.read_text() for path in files] == list(FILES.values())
+        assert sum("files/Patient" in path for _, path in story.requests) == 1
+        story.contents["Condition"] = [(410, b"")]
+        with pytest.raises(BulkRefused, match=r"with 410: .* A fresh list of files did not help"):
+            BulkExport(base, tmp_path / "b", BACKEND, wait=lambda _: None).run()
+    assert (tmp_path / "b" / STATE).is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "count", "said"),
+    [
+        (b"<!DOCTYPE html><title>Log in</title>", None, "is no NDJSON, perhaps the page of a login"),
+        (FILES["Condition"].encode() * 2, 3, "could not be downloaded in 6 attempts"),
+        (FILES["Condition"].encode()[:-9], None, "could not be downloaded in 6 attempts"),
+    ],
+)
+def test_what_is_no_whole_file_is_none(tmp_path: Path, content: bytes, count: int | None, said: str) -> None:
+    story = Story()
+    story.polls_before_ready, story.contents["Condition"] = 0, [(200, content)]
+    with bulk_server(story) as base:
+        story.manifest = {"output": [{"type": "Condition", "url": f"{base}/files/Condition", "count": count}]}
+        with pytest.raises(BulkRefused, match=said):
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+    assert not list(tmp_path.glob("*.ndjson"))
+
+
+def test_what_was_deleted_and_what_an_export_of_changes_lacks_is_said(tmp_path: Path) -> None:
+    story = Story()
+    story.polls_before_ready = 0
+    story.contents["deleted"] = [(200, b'{"resourceType":"Bundle","type":"transaction"}\n')]
+    story.manifest = {"deleted": [{"type": "Bundle", "url": "/fhir/files/deleted"}]}
+    (tmp_path / "key.pem").write_text(PEM)
+    with bulk_server(story) as base:
+        words = ["bulk-export", base, "--out", str(tmp_path / "a"), "--since", "2026-11-01", "--key-id", "key-1"]
+        answer = CliRunner().invoke(
+            cli.app, [*words, "--client-id", "panel-client", "--key", str(tmp_path / "key.pem")]
+        )
+    assert answer.exit_code == 0, answer.output
+    told = " ".join(answer.output.split())
+    assert "is named in deleted.Bundle.1.ndjson.txt" in told
+    assert "scored alone, charts would lack all that is older" in told
+
+
+@pytest.mark.parametrize(
+    ("kick_off", "said"),
+    [
+        ((202, ""), "did not say where its status is"),
+        ((404, ""), "look at the address and at --group"),
+        ((400, ""), "look at --type, --group and --since"),
+        ((403, ""), "its registration needs a scope"),
+    ],
+)
+def test_an_export_that_is_not_begun_says_where_to_look(tmp_path: Path, kick_off: tuple[int, str], said: str) -> None:
+    story = Story()
+    story.kick_off = kick_off
+    with bulk_server(story) as base, pytest.raises(BulkRefused, match=said):
+        BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+
+
+def test_addresses_may_be_written_from_that_of_the_server_on(tmp_path: Path) -> None:
+    story = Story()
+    story.polls_before_ready, story.kick_off = 0, (202, "/fhir/status/7")
+    story.manifest = {"output": [{"type": "Patient", "url": "../files/Patient"}]}
+    with bulk_server(story) as base:
+        (file,) = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run().files
+    assert file.read_text() == FILES["Patient"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"group": "../../x"}, "--group"), ({"types": ("../x",)}, "--type"), ({"since": "yesterday"}, "--since")],
+)
+def test_a_question_that_is_none_is_not_asked(tmp_path: Path, asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(BulkRefused, match=said):
+        BulkExport("https://ehr.example/fhir", tmp_path, **asked).run()
