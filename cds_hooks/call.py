@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Raw
 
-from cards.rules.engine.finding import Silence
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import MetFinding
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
 from cds_hooks.errors import HookError, operation_outcome
@@ -163,6 +164,8 @@ class Call:
         """What of the chart was read, where facts are kept."""
         self.given: Mapping[str, Any] = {}
         """The client's own JSON of the orders that were asked for, by Type/id."""
+        self.answered: list[tuple[Finding, Silence]] = []
+        """The findings that are not shown because they were answered before."""
         self.again: Again | None = None
         """What is answered again; None for a call that came in."""
         self.released = components.releases.current
@@ -201,12 +204,19 @@ def decision_of(call: Call, decided: Decided, chosen: Chosen, response: bytes, s
             call.kept,
             decided.audience.units,
             {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
+            _met(call.answered, silences) if call.answered else (),
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=write_facts(request, call.facts, call.prefetch, call.given, advice.orders, response)
         if keeps_facts
         else None,
     )
+
+
+def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:
+    """The answered findings with the places of their silences."""
+    places = {id(silence): place for place, silence in enumerate(silences)}
+    return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]
 
 
 def refused(call: Call, error: HookError, reason: Silence) -> Decision:

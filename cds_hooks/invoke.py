@@ -356,7 +356,8 @@ def _chooser(call: Call, patient_id: str) -> Choose:
 def _policy(call: Call, record: PatientRecord) -> SuppressionCheck:
     """Which findings are shown about this patient: by the site's rules, then by the acts of release and the pauses."""
     client, patient_id, governance = call.client.name, record.patient_id, call.components.governance
-    policy = governance.suppression_policy(client, patient_id, partial(care_units, record), record.as_of_epoch)
+    units = partial(care_units, record)
+    policy = governance.suppression_policy(client, patient_id, units, record.as_of_epoch, call.answered)
     if call.released.states or call.released.paused:
         return call.released.narrow(policy, client, patient_id)
     return policy

@@ -22,6 +22,7 @@ from sqlalchemy import Select, select
 
 from cards.card import SEVERITY, Card
 from cards.extension import WorklistEntry
+from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import (
     Override,
     Overrides,
@@ -205,11 +206,16 @@ class Governance:
         self._looked_at = clock()
 
     def suppression_policy(
-        self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
+        self,
+        client: str,
+        patient: str,
+        units: Callable[[], Collection[str]],
+        as_of: float,
+        noted: list[tuple[Finding, Silence]] | None = None,
     ) -> SuppressionCheck:
         """Which findings are shown in a call of this client about this patient; `as_of` in epoch seconds.
 
-        `units` gives the care units in which the patient is seen.
+        `units` gives the care units in which the patient is seen; `noted` takes in the findings that were answered.
         """
         return SuppressionPolicy(
             self.site,
@@ -219,6 +225,7 @@ class Governance:
             units=units,
             answers=self._memory.of_patient(client, patient),
             as_of=as_of,
+            noted=noted,
         )
 
     def approval_counts(self) -> dict[str, int] | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # who counts or finds decisions judges nothing, and the judgi
     from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 5
+_VERSION: Final = 6
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """

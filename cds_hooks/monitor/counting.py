@@ -11,7 +11,7 @@ from msgspec import Struct
 from cds_hooks.monitor.postings import names_of, plain_subject
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import cards_of
-from models_onnx.monitoring.day import DayCounts, count, count_need, groups_of, sketch_value
+from models_onnx.monitoring.day import DIFFER_BY_SEX, DayCounts, count, count_need, groups_of, sketch_value
 from models_onnx.monitoring.sketch import bucket_of, log_odds_bucket
 
 _DAY_SECONDS: Final = 86_400.0
@@ -118,6 +118,10 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
         at = _instant(effective)
         if as_of is not None and at is not None:
             sketch_value(day.ages, name, max(0.0, (as_of - at).total_seconds() / _DAY_SECONDS))
+    if (sex := values.get("sex_male")) is not None:
+        for name in DIFFER_BY_SEX:
+            if name in values:
+                sketch_value(day.by_sex, f"{name} {'men' if sex else 'women'}", values[name])
     for name, reason in basis.missing.items():
         count(day.missing, f"{name} {reason}")
     score = basis.scores.get("probability", basis.scores.get("value"))

@@ -15,7 +15,13 @@ from msgspec import Struct
 from cards.card import Card
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
-from cards.rules.engine.governance import ACKNOWLEDGED, SWITCHED_OFF, SuppressionCheck, ingredients_of
+from cards.rules.engine.governance import (
+    ACKNOWLEDGED,
+    SWITCHED_OFF,
+    MetFinding,
+    SuppressionCheck,
+    ingredients_of,
+)
 from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.loop_guard import with_suggestions
 from cds_hooks.governance.patient_finding import patient_finding
@@ -60,13 +66,18 @@ class Remembered:
         response: bytes,
         silences: Sequence[tuple[str, str, str]],
         withheld: Mapping[str, int] | None = None,
+        met: Sequence[MetFinding] = (),
     ) -> None:
-        """`response`, `silences` and `withheld` (the place of a reason by uuid) as they were recorded."""
+        """`response`, `silences`, `withheld` (the place of a reason by uuid) and `met` as they were recorded.
+
+        Decisions of before 22 November 2026 have no `met`: of them only rule and drugs tell what was answered.
+        """
         said = _response.decode(response)
         self.resting = said.extension.ours.resting
         self.worklist = said.extension.ours.worklist
         self.withheld = {uuid: Silence(*silences[place]) for uuid, place in (withheld or {}).items()}
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
+        self._met = [(each, Silence(*silences[each.place])) for each in met]
         self._answered = [Silence(*each) for each in silences if each[1] == ACKNOWLEDGED]
         self._kept_back = [Silence(*each) for each in silences if each[1] in _REMEMBERED]
         self._shown = _shown_in(response) if self._answered else []
@@ -75,9 +86,19 @@ class Remembered:
         """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
         if not self._answered:
             return None
+        alike = [
+            (met, silence)
+            for met, silence in self._met
+            if (silence.subject, met.band) == (finding.rule, finding.band) and met.answer.counts_for(finding)
+        ]
+        for met, silence in alike:
+            if met == MetFinding.of(finding, met.place):
+                return silence
         about = ingredients_of((fact.name, fact.value) for fact in finding.facts)
         if any((rule, band) == (finding.rule, finding.band) and about <= told for rule, band, told in self._shown):
             return None
+        if self._met:
+            return next((silence for _, silence in alike), None)
         return next((each for each in self._answered if each.subject == finding.rule), None)
 
     def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
@@ -159,10 +180,15 @@ class RecordedGovernance(Governance):
         return self._remembered.choose(caller, cards)
 
     def suppression_policy(
-        self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
+        self,
+        client: str,
+        patient: str,
+        units: Callable[[], Collection[str]],
+        as_of: float,
+        noted: list[tuple[Finding, Silence]] | None = None,
     ) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""
-        policy = super().suppression_policy(client, patient, units, as_of)
+        policy = super().suppression_policy(client, patient, units, as_of, noted)
         remembered, tried = self._remembered, self.tried
 
         def check(finding: Finding) -> Silence | None:

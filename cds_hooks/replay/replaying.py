@@ -142,7 +142,8 @@ class Replayer:
             return _not(row, f"there is no {missing} here any more")
         as_of = self._as_of or basis.as_of
         by: By = "request" if row.request is not None else "facts"
-        site.governance.recall(Remembered(decision.response, basis.silence, basis.withheld), as_of.date())
+        remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
+        site.governance.recall(remembered, as_of.date())
         try:
             kept = _kept(row, facts)
             call = Again(decision, kept, as_of, _why_silent(basis))

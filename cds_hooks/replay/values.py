@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from cards.compose.vaccines import forecast_entries
+from cards.rules.engine.governance import MetFinding
 from cards.vaccines.due import vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
@@ -44,6 +45,7 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
     config: str = ""
     request: Raw | UnsetType = UNSET
     withheld: dict[str, int] = msgspec.field(default_factory=dict)
+    answered: tuple[MetFinding, ...] = ()
 
     @cached_property
     def features(self) -> dict[str, tuple[float, str, str]]:

@@ -24,6 +24,7 @@ from cds_hooks.logs import log
 
 if TYPE_CHECKING:  # the commands that read the record must start quickly, and rules take a third of a second to load
     from cards.rules.engine.finding import Silence
+    from cards.rules.engine.governance import MetFinding
     from fhir.mapping.features.feature import FeatureVector
 
 _LOG_EVERY_SECONDS: Final = 10.0
@@ -278,13 +279,14 @@ def encode_basis(
     request: msgspec.Raw | None = None,
     units: Sequence[str] = (),
     withheld: Mapping[str, int] | None = None,
+    answered: "Sequence[MetFinding]" = (),
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
     call's position in a trace, `config` the digest of what was in force (cds_hooks/in_force.py), `request` the call
     itself where the site keeps it. `units` are the care units with a budget, `withheld` the place of the reason in
-    `silences` by the uuid of a card or suggestion.
+    `silences` by the uuid of a card or suggestion, `answered` the findings that were answered before.
     """
     basis: dict[str, Any] = {"timings": timings}
     if config:
@@ -295,6 +297,8 @@ def encode_basis(
         basis["units"] = units
     if withheld:
         basis["withheld"] = withheld
+    if answered:
+        basis["answered"] = answered
     if trace:
         basis["trace"] = trace
     if prefetch is not None:

@@ -12,6 +12,8 @@ from models_onnx.monitoring.sketch import Sketch, bucket_of
 Counts = dict[str, int]
 Sketches = dict[str, dict[int, int]]
 _EVERYBODY: Final = "all"
+DIFFER_BY_SEX: Final = ("creatinine_mg_dl", "rbc_10e6_ul")
+"""Inputs in which women and men differ, counted apart as well (sexes.py)."""
 _RACE: Final = "race_"
 
 
@@ -25,6 +27,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     "rule accepted", "rule overridden", "rule changed" and the like, `answer_reasons` "rule reason". `needs` has by
     "model group" and stratum of the estimate how many there were, the sum of their recorded conditions, and the sum of
     the squares. `repeated` are calls that came twice, `behind` those that are dated before an earlier one (feed.py);
+    `by_sex` has the values of some inputs by "input men" and "input women".
     `answer_seconds` has how long after an answer was given it arrived, negative where a clock is ahead.
     """
 
@@ -40,6 +43,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     missing: Counts = {}
     features: Sketches = {}
     ages: Sketches = {}
+    by_sex: Sketches = {}
     scores: Sketches = {}
     milliseconds: dict[int, int] = {}
     stages: Sketches = {}
@@ -66,7 +70,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
             _add_into(mine, more)
 
     def sketch(self, family: str, name: str) -> Sketch:
-        """One of the sketches of `features`, `ages` or `scores`; empty where nothing was counted."""
+        """One of the sketches of `features`, `ages`, `by_sex` or `scores`; empty where nothing was counted."""
         return Counter(getattr(self, family).get(name, {}))
 
     def missing_of(self, feature: str) -> int:
@@ -144,7 +148,7 @@ def total_of(days: list[DayCounts]) -> DayCounts:
     return total
 
 
-_SKETCHES: Final = frozenset({"features", "ages", "scores", "stages"})
+_SKETCHES: Final = frozenset({"features", "ages", "by_sex", "scores", "stages"})
 _WIDEST: Final = 1 << 16
 
 

@@ -5,16 +5,16 @@ says "act" only where the change is both large and certain, and certainty is ask
 together (Bonferroni), so that a month of days without a change raises no alarm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 
-from models_onnx.monitoring import arrival, drift, rates, shares
+from models_onnx.monitoring import arrival, drift, rates, repeated, sexes, shares
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.label_judging import label_choice
-from models_onnx.monitoring.sketch import Sketch, quantile
+from models_onnx.monitoring.sketch import Sketch, quantile, value_of
 from models_onnx.monitoring.today import Today
 
 _FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = shares.FEWEST_CALLS, 100, 500, 20
@@ -26,6 +26,8 @@ _UNLIKELY, _RARE = 1e-6, 1e-3
 _MANY_MORE = 1.5
 _NOVEL = 0.01
 _HOURS = 24
+_FLAG = 2
+"""Yes and no: so many different values has an input whose level is the share of the higher one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,10 @@ class Compared:
                 late = arrival.delay(name, now.sketch("ages", name), before.sketch("ages", name), len(names))
                 if late is not None:
                     yield self._arrival("age of values", late)
-            yield self._moved("input drift", name, values, then, len(names))
+            found = self._moved("input drift", name, values, then, len(names))
+            yield self._closer(name, values, then, found, len(names)) if found.state in ("good", "watch") else found
+            if name == "sex_male":
+                yield from map(self._exchanged, sexes.exchanged(now, before))
 
     def _scale(self, name: str, now: DayCounts, before: DayCounts, asked: int) -> Figure:
         values, then = now.sketch("features", name), before.sketch("features", name)
@@ -228,6 +233,51 @@ class Compared:
             state = "act"
         text = f"{self.service}: {name} is distributed otherwise than before (stability index {index:.2f})."
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
+
+    def _closer(self, name: str, values: Sketch, then: Sketch, found: Figure, asked: int) -> Figure:
+        """The figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
+        found = self._level(name, values, then, found, asked)
+        if found.state == "act" or len(then) <= _FLAG:
+            return found
+        days, sums = list(self.reference.values()), (values, then)
+        one = repeated.one_value(name, self.window, days, self._alike, sums, asked)
+        for each in (repeated.coarser(name, values, then, asked), one):
+            if each is not None and (each.state == "act" or found.state == "good"):
+                text, least = f"{self.service}: {each.text}", _FEWEST_FOR_DRIFT
+                n = values.total()
+                found = self._figure("input drift", name, n, least, each.value, each.before, each.state, text)
+        return found
+
+    def _level(self, name: str, values: Sketch, then: Sketch, found: Figure, asked: int) -> Figure:
+        """The figure, or that of the level, where more or fewer values than before lie above the median of then.
+
+        The index sees that of a flag, and of a level that moved by a third of a standard deviation, hardly.
+        """
+        cut = min(then) if len(then) <= _FLAG else _median(then)
+        n, m = values.total(), then.total()
+        sums = shares.Moved("good", n, _above(values, cut) / n, _above(then, cut) / m)
+
+        def counted(day: DayCounts) -> tuple[int, int]:
+            buckets = day.features.get(name, {})
+            return _above(buckets, cut), sum(buckets.values())
+
+        level = shares.moved(self.window, list(self.reference.values()), counted, asked, sums)
+        if level.state == "good" or (level.state, found.state) == ("watch", "watch"):
+            return found
+        text = f"{self.service}: {100 * level.share:.1f} in 100 values of {name} are above {value_of(cut):.4g}, "
+        text += f"{100 * level.before:.1f} before."
+        least = _FEWEST_FOR_DRIFT
+        return self._figure("input drift", name, n, least, level.share, level.before, level.state, text)
+
+    def _exchanged(self, found: sexes.Exchanged) -> Figure:
+        subject = f"sex_male by {found.name}"
+        if found.state == "insufficient":
+            return self._too_few("input drift", subject, found.n, sexes.FEWEST)
+        text = f"{self.service}: women and men differ in {found.name} as before."
+        if found.state != "good":
+            text = f"{self.service}: women and men do not differ in {found.name} as before, "
+            text += f"as if they were exchanged in {100 * found.share:.0f} of 100 calls."
+        return self._figure("input drift", subject, found.n, sexes.FEWEST, found.share, 0.0, found.state, text)
 
     def _scores(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         names = sorted({*now.scores, *before.scores})
@@ -314,6 +364,20 @@ class Compared:
             if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
                 text = f"{self.service}: the rule {rule} shows cards in {100 * times / now.calls:.0f} of 100 calls."
                 yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, times / now.calls, None, "watch", text)
+
+
+def _median(sketch: Sketch) -> int:
+    """The bucket in which the median lies."""
+    below, half = 0, sketch.total() / 2
+    for bucket in sorted(sketch):
+        below += sketch[bucket]
+        if below >= half:
+            break
+    return bucket
+
+
+def _above(buckets: Mapping[int, int], cut: int) -> int:
+    return sum(times for bucket, times in buckets.items() if bucket > cut)
 
 
 def _without(key: str) -> shares.Counted:

@@ -6,6 +6,8 @@ held against the same weekdays before, too.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from math import sqrt
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from models_onnx.monitoring import rates
@@ -15,6 +17,7 @@ from models_onnx.monitoring.figure import State
 FEWEST_CALLS: Final = 200
 _OF_A_DAY: Final = 50
 _WATCH, _ACT, _CERTAIN = 0.03, 0.10, 0.001
+_MOVED_WATCH, _MOVED_ACT = 0.05, 0.10
 
 Counted = Callable[[DayCounts], tuple[int, int]]
 """How many of the calls of a day have what is looked for, and how many there are in all."""
@@ -50,6 +53,35 @@ def rise(
         if found.state == "act":
             return found._replace(day=day)
     return whole
+
+
+class Moved(NamedTuple):
+    """A share with that of before, and of how many values."""
+
+    state: State
+    n: int
+    share: float
+    before: float
+
+
+def moved(
+    window: Mapping[date, DayCounts], reference: Sequence[DayCounts], counted: Counted, asked: int, sums: Moved
+) -> Moved:
+    """Whether a share is another one than before: by 5 points and certainly, to be watched; by 10, to act.
+
+    `sums` has the shares of all days, with which nothing more is counted where they are about the same. Where the days
+    before differ by more than chance, certainty is asked for in units of their spread (`rates.day_spread`).
+    """
+    gap = abs(sums.share - sums.before)
+    if gap < _MOVED_WATCH:
+        return sums
+    spread = rates.day_spread([counted(each) for each in reference], sums.before)
+    (_, n), (_, m) = _sum(window.values(), counted), _sum(reference, counted)
+    deviation = spread * sqrt(max(sums.before * (1 - sums.before), 1e-9) * (1 / n + 1 / m))
+    for least, doubt, state in ((_MOVED_ACT, 0.001, "act"), (_MOVED_WATCH, 0.01, "watch")):
+        if gap >= least and gap > deviation * NormalDist().inv_cdf(1 - doubt / (2 * asked)):
+            return sums._replace(state="act" if state == "act" else "watch")
+    return sums
 
 
 def _sum(days: Iterable[DayCounts], counted: Counted) -> tuple[int, int]:

@@ -171,6 +171,31 @@ class Override(Struct, frozen=True):
         )
 
 
+class MetFinding(Struct, frozen=True):
+    """A finding that was not shown because it was answered before, as a decision records it for a replay.
+
+    `place` is that of its silence among those of the decision. The rest tells it from another finding of the same rule,
+    as of a second draft, to which the answer did not count.
+    """
+
+    place: int
+    band: str
+    indicator: Indicator
+    about: frozenset[str] = frozenset()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(finding: Finding, place: int) -> "MetFinding":
+        """What is recorded of the finding whose silence is at this place."""
+        told = [(fact.name, fact.value) for fact in finding.facts]
+        return MetFinding(place, finding.band, finding.indicator, ingredients_of(told), numeric_values(told))
+
+    @property
+    def answer(self) -> Override:
+        """An answer that counts for this finding and for those that are about the same."""
+        return Override(0.0, self.indicator, "", self.about, self.numbers)
+
+
 Overrides: TypeAlias = Mapping[tuple[str, str], Collection[Override]]
 """By rule and band."""
 
@@ -198,6 +223,8 @@ class SuppressionPolicy:
     units: Callable[[], Collection[str]]
     answers: Overrides
     as_of: float
+    noted: list[tuple[Finding, Silence]] | None = None
+    """Takes in the findings that were answered, with their silences; None where nobody asks."""
 
     def __call__(self, finding: Finding) -> Silence | None:
         """Why the finding is not shown: switched off, not approved, overridden lately; None where it is shown."""
@@ -228,7 +255,10 @@ class SuppressionPolicy:
             is_recent = 0 <= self.as_of - answer.at <= days * 86400
             if is_recent and answer.counts_for(finding):
                 text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
-                return self._silence(finding, ACKNOWLEDGED, text)
+                silence = self._silence(finding, ACKNOWLEDGED, text)
+                if self.noted is not None:
+                    self.noted.append((finding, silence))
+                return silence
         return None
 
     def _silence(self, finding: Finding, reason: str, text: str) -> Silence:

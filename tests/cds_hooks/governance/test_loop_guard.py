@@ -226,3 +226,29 @@ def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path)
     finally:
         use_content_keys(read_content_keys(""))
     assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "request", ())] * 3
+
+
+def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_own_reason_in_a_replay(tmp_path: Path) -> None:
+    """Both findings are of one rule, and neither is shown: only what was recorded of them tells them apart."""
+    keys = tmp_path / "keys"
+    keys.write_text("5a" * 32)
+    settings: dict[str, Any] = {"content_keys": keys}
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+            naproxen, ibuprofen = (await sign(calls, "naproxen-egfr-25", "ibuprofen-healthy")).json()["cards"]
+            await _accept(calls, ibuprofen)
+            await calls.post(f"/cds-services/{SIGN}/feedback", json=feedback(naproxen))
+            for drafts in (("naproxen-egfr-25", "ibuprofen-healthy"), ("ibuprofen-healthy", "naproxen-egfr-25")):
+                again = await sign(calls, *drafts)
+                assert indicators(again) == []
+                assert len(reasons(again, "loop-guard")) == len(reasons(again, "acknowledged")) == 1
+
+    asyncio.run(story())
+    use_content_keys(read_content_keys("5a" * 32))
+    try:
+        url = record_in(tmp_path)
+        verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
+    finally:
+        use_content_keys(read_content_keys(""))
+    assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "facts", ())] * 3

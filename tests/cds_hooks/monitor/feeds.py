@@ -49,6 +49,8 @@ def _call(number: int, at: datetime, random: Random) -> Call:
         "creatinine_mg_dl": round(random.lognormvariate(0.05, 0.35), 2),
         "albumin_g_dl": round(random.gauss(3.9, 0.4), 1),
     }
+    if inputs["sex_male"]:
+        inputs["creatinine_mg_dl"] = round(1.15 * inputs["creatinine_mg_dl"], 2)  # men have more
     ages = {name: random.expovariate(1 / 20) for name in ("creatinine_mg_dl", "albumin_g_dl")}
     gone = {name: "absent" for name in ages if random.random() < 0.08}
     kept = {name: value for name, value in inputs.items() if name not in gone}

@@ -19,6 +19,7 @@ from tests.cds_hooks.monitor.feeds import (
     Fault,
     changed,
     compared,
+    day_of_calls,
     days_of_calls,
     healthy,
 )
@@ -120,9 +121,39 @@ def sex_unknown(call: Call, _random: Random) -> Sequence[Call]:
     return [replace(call, inputs=kept, missing={**call.missing, "sex_male": "absent"})]
 
 
+def sex_reversed(call: Call, _random: Random) -> Sequence[Call]:
+    """Women are sent as men and men as women: 48 in 100 are men before, 52 now."""
+    return [changed(call, sex_male=1 - call.inputs["sex_male"])]
+
+
+def men_by_default(call: Call, random: Random) -> Sequence[Call]:
+    """A quarter of the patients come from a system that sends everybody as male."""
+    return [changed(call, sex_male=1.0)] if random.random() < 0.25 else [call]
+
+
+def four_years_younger(call: Call, _random: Random) -> Sequence[Call]:
+    """Birth dates are shifted: everybody is four years younger, a third of a standard deviation."""
+    return [changed(call, age_years=call.inputs["age_years"] - 4)]
+
+
+def rounded(call: Call, _random: Random) -> Sequence[Call]:
+    """Creatinine comes with one decimal place instead of two."""
+    return [changed(call, creatinine_mg_dl=round(call.inputs.get("creatinine_mg_dl", 0), 1))]
+
+
+def stuck_on_weekends(call: Call, _random: Random) -> Sequence[Call]:
+    """On Saturday and Sunday the analyser gives one value."""
+    return [changed(call, creatinine_mg_dl=1.1)] if call.at.weekday() > 4 else [call]
+
+
 @pytest.mark.parametrize(
     ("fault", "family", "subject"),
     [
+        (sex_reversed, "input drift", "sex_male by creatinine_mg_dl"),
+        (men_by_default, "input drift", "sex_male"),
+        (four_years_younger, "input drift", "age_years"),
+        (rounded, "input drift", "creatinine_mg_dl"),
+        (stuck_on_weekends, "input drift", "creatinine_mg_dl"),
         (micromoles, "units", "creatinine_mg_dl"),
         (micromoles_in_part, "units", "creatinine_mg_dl"),
         (no_evenings, "feed", "hours"),
@@ -201,6 +232,18 @@ def test_thirty_clean_weeks_raise_no_alarm() -> None:
         window = {day: days[day] for day in dates[place : place + 7]}
         before = {day: days[day] for day in dates[place - DAYS : place]}
         assert incidents(compared(window, before).figures()) == [], dates[place]
+
+
+def test_weeks_with_a_holiday_raise_no_alarm() -> None:
+    """On one day, now and sometimes before, nobody or hardly anybody calls."""
+    for seed in range(200, 230):
+        random = Random(seed)
+        before, days = days_of_calls(FIRST, DAYS, seed), days_of_calls(WINDOW, 7, seed + 1000)
+        holiday, share = WINDOW + timedelta(days=random.randrange(5)), random.choice([0.0, 0.04, 0.1, 0.2])
+        days[holiday] = day_of_calls(holiday, random, "north", share=share)
+        if seed % 3 == 0:
+            before[FIRST + timedelta(days=9)] = day_of_calls(FIRST + timedelta(days=9), random, "north", share=0.1)
+        assert incidents(compared(days, before).figures()) == [], holiday
 
 
 def test_clean_labels_raise_no_alarm() -> None:
