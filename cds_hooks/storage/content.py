@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Literal
 
 from sqlalchemy import Dialect, LargeBinary, Text
@@ -162,6 +163,17 @@ def _cipher(key: bytes) -> Any:
     return AESGCM(key)
 
 
+def _one_at_a_time(function: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """The function of an object of zstandard, which lets go of the GIL and breaks where two threads use it at once."""
+    lock = Lock()
+
+    def alone(value: bytes) -> bytes:
+        with lock:
+            return function(value)
+
+    return alone
+
+
 @cache
 def _compressor(number: int) -> Callable[[bytes], bytes] | None:
     try:
@@ -170,9 +182,7 @@ def _compressor(number: int) -> Callable[[bytes], bytes] | None:
         return None
     dictionary = zstandard.ZstdCompressionDict(_dictionary(number))
     dictionary.precompute_compress(level=_LEVEL)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary)
-    compress: Callable[[bytes], bytes] = compressor.compress
-    return compress
+    return _one_at_a_time(zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary).compress)
 
 
 def _compress(value: bytes, dictionary: int) -> bytes:
@@ -191,19 +201,20 @@ def _decompress(stored: bytes) -> bytes:
         parameters = zstandard.get_frame_parameters(stored)
         if parameters.content_size > LARGEST_BYTES:
             raise ContentUnreadable("a stored value states a size that the server never writes")
-        value: bytes = _decompressor(parameters.dict_id).decompress(stored)
+        value = _decompressor(parameters.dict_id)(stored)
     except (zstandard.ZstdError, FileNotFoundError) as error:
         raise ContentUnreadable("content of the record cannot be decompressed") from error
     return value
 
 
 @cache
-def _decompressor(dictionary: int) -> Any:
+def _decompressor(dictionary: int) -> Callable[[bytes], bytes]:
     import zstandard
 
     if not dictionary:
-        return zstandard.ZstdDecompressor()
-    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(_dictionary(dictionary)))
+        return _one_at_a_time(zstandard.ZstdDecompressor().decompress)
+    known = zstandard.ZstdCompressionDict(_dictionary(dictionary))
+    return _one_at_a_time(zstandard.ZstdDecompressor(dict_data=known).decompress)
 
 
 def _dictionary(number: int) -> bytes:
