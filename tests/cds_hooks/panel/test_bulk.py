@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport, BulkRefused
+from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport
+from cds_hooks.panel.bulk_answers import BulkRefused
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
