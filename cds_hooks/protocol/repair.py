@@ -206,12 +206,12 @@ _LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind f
 
 
 def repair_bytes(raw: bytes | Raw) -> bytes:
-    """The JSON bytes of a resource or Bundle with its resources mended."""
+    """The JSON bytes of a resource or Bundle with its resources repaired."""
     return msgspec.json.encode(repair_resource(msgspec.json.decode(raw)))
 
 
 def repair_resource(value: Any) -> Any:
-    """A decoded resource or Bundle, taken out of its wrapper and mended; anything else as it came."""
+    """A decoded resource or Bundle, taken out of its wrapper and repaired; anything else as it came."""
     if not isinstance(value, dict):
         return value
     if "resourceType" not in value and isinstance(value.get("resource"), dict):

@@ -338,7 +338,7 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
         wire = _careful.decode(body)
         check_whole(body)
         for key, raw in (wire.prefetch or {}).items():
-            value, refused = _read_mended(key, raw)
+            value, refused = _read_repaired(key, raw)
             # null says "asked, none found"; something that is not a FHIR resource does not
             prefetch[key] = BrokenResource() if value is None and refused else value
             refusals += refused
@@ -353,10 +353,10 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
     return wire, prefetch, refusals
 
 
-def _read_mended(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
-    """The value as it is, or mended where that can be read better."""
+def _read_repaired(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
+    """The value as it is, or repaired where that can be read better."""
     value, refused = read_value(key, raw)
     if not refused:
         return value, refused
-    mended, refused_still = read_value(key, repair_bytes(raw))
-    return (mended, refused_still) if len(refused_still) < len(refused) else (value, refused)
+    repaired, refused_still = read_value(key, repair_bytes(raw))
+    return (repaired, refused_still) if len(refused_still) < len(refused) else (value, refused)

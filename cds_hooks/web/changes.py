@@ -39,7 +39,7 @@ class VersionChoice(Struct, frozen=True):
 
 RULE_PARTS: Final = {
     "title": "Title",
-    "bands": "Cards: when, how loud, what they say and offer",
+    "bands": "Cards: when, how severe, what they say and offer",
     "trigger": "Which orders it looks at",
     "missing_data": "What it says where a value is missing",
     "silent_when": "When it keeps quiet",

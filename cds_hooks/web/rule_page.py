@@ -11,7 +11,7 @@ from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 
 class BandRow(Struct, frozen=True):
-    """One band: when, how loud, what it says and offers, in words."""
+    """One band: when, how severe, what it says and offers, in words."""
 
     id: str
     indicator: str

@@ -115,8 +115,8 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
     pairs = {one[:2] for one in found}
     # Findings about one order share a card, whose indicator is that of the worst of them.
     faults = [f"no finding {'/'.join(bands[0])}" for bands in wanted if not pairs.intersection(bands)]
-    loudest = {one["indicator"] for one in expected.get("findings", ())}
-    if "critical" in loudest and "critical" not in {one[2] for one in found}:
+    indicators = {one["indicator"] for one in expected.get("findings", ())}
+    if "critical" in indicators and "critical" not in {one[2] for one in found}:
         faults.append("no critical card")
     also = set(expected.get("allowed_also", ()))
     about = {words.partition("-")[0] for words in expected.get("must_not_fire", ()) if "-" in words.partition(" ")[0]}
@@ -259,13 +259,13 @@ def simulate_folder(
         raise typer.Exit(1) from error
     simulation = SimulatedOrders()
     console = Console(stderr=True)
-    hearing = SuppressionPolicy(
+    policy = SuppressionPolicy(
         site, all_rule_versions(), needs_approval=False, client="", units=tuple, answers={}, as_of=0.0
     )
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
-            simulate(simulation, [chart.patient, *chart.resources], orders, hearing, studies=studies)
+            simulate(simulation, [chart.patient, *chart.resources], orders, policy, studies=studies)
     except TrainingRefused as problem:
         typer.echo(as_sentence(problem), err=True)
         raise typer.Exit(2) from problem
@@ -293,11 +293,11 @@ def _draw(simulation: SimulatedOrders, examples: int) -> None:
 
 
 def _sentence(simulation: SimulatedOrders) -> str:
-    loud = ", ".join(f"{number} {indicator}" for indicator, number in sorted(simulation.indicators.items()))
+    by_indicator = ", ".join(f"{number} {indicator}" for indicator, number in sorted(simulation.indicators.items()))
     return (
         f"{simulation.orders:,} orders of {simulation.charts} patients: {simulation.with_card} with a card "
-        f"({simulation.per_100(simulation.with_card):.1f} per 100; {loud or 'none'}), {simulation.not_covered} of them "
-        "to say that no rule is about a high-alert drug; "
+        f"({simulation.per_100(simulation.with_card):.1f} per 100; {by_indicator or 'none'}), "
+        f"{simulation.not_covered} of them to say that no rule is about a high-alert drug; "
         f"{simulation.not_recognised} orders were not recognised."
     )
 

@@ -3,8 +3,8 @@
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
 [code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago],
 `genes` are [form, gene, words, more] (genetic.py). A draft that is an object has the form of tests/cases/rules.
-`kind` is "fires" (one of `rules` speaks, at least as loudly as `at_least`), "silent" (none of them does, and no card is
-a warning) or "missing" (none of them speaks as if the facts were known).
+`kind` is "fires" (one of `rules` has a finding, at least as severe as `at_least`), "silent" (none of them does, and no
+card is a warning) or "missing" (none of them finds anything as if the facts were known).
 """
 
 import json
@@ -70,14 +70,14 @@ def fault_of(case: Json, as_of: datetime) -> str | None:
     said = findings(outcome)
     own = [one for one in said if one[0] in case["rules"]]
     if case["kind"] == "fires":
-        loud = INDICATORS.index(case.get("at_least", "warning"))
-        heard = any(INDICATORS.index(indicator) >= loud for _, _, indicator in own) or _not_covered(case, outcome)
-        return None if heard else f"nothing of {case['rules']}; said {said}"
+        least = INDICATORS.index(case.get("at_least", "warning"))
+        is_found = any(INDICATORS.index(indicator) >= least for _, _, indicator in own) or _not_covered(case, outcome)
+        return None if is_found else f"nothing of {case['rules']}; said {said}"
     if own and not (case["kind"] == "missing" and all(one[2] == "info" for one in own)):
-        return f"{own} spoke"
+        return f"{own} found something"
     warned = [one for one in said if one[2] != "info"]
     if case["kind"] == "silent":
-        return f"{warned} spoke" if warned else None
+        return f"{warned} found something" if warned else None
     known = {"missing", "unknown", "not-sent"}
     open_ = [one for one in outcome.silences if known & set(one.reason.split("-"))]
     return None if own or open_ or _scope_names_unknown(outcome) else "nothing says that a fact is missing"

@@ -1,6 +1,6 @@
 """Whole requests of tests/cases/requests, written from the rules' sources by one who did not write the rules.
 
-`cds-hooks rules check tests/cases/requests` asks the server the same; here every finding and its loudness must be as
+`cds-hooks rules check tests/cases/requests` asks the server the same; here every finding and its severity must be as
 stated, and accepting a suggestion must leave less to say.
 """
 

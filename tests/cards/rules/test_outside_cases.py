@@ -21,7 +21,7 @@ Json = dict[str, Any]
 OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
 ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning")}
-# Rules written after the cases were published that rightly speak too: an NSAID beside methotrexate with eGFR under 60;
+# Rules written after the cases were published that show cards, too: an NSAID beside methotrexate with eGFR under 60;
 # methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30.
 NEWER = {
     "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"},
@@ -137,9 +137,9 @@ def test_every_case_of_our_rules_is_answered_as_published(outside: list[Json]) -
         more = {one for one in found - pairs if _declared(*one) != "info" and not {one[0], "/".join(one)} & allowed}
         silent = case["expected"]["silent"] and {one for one in found if not {one[0], "/".join(one)} & allowed}
         fired = {one for one in found - pairs if one[0] in never or "/".join(one) in never}
-        # A card is as loud as the worst that is found about its order.
-        loud = {card.indicator for card in outcome.cards} == {_worst(expected)} if expected else True
-        if pairs - found or more or silent or fired or not loud:
+        # A card is as severe as the worst that is found about its order.
+        is_as_severe = {card.indicator for card in outcome.cards} == {_worst(expected)} if expected else True
+        if pairs - found or more or silent or fired or not is_as_severe:
             wrong.append((case["id"], expected, findings(outcome)))
     assert wrong == []
     assert len(outside) >= 82

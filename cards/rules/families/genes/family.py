@@ -130,7 +130,7 @@ FAMILY = Family(
         Condition(
             "gene_advice",
             "the patient's results for the drug's genes give this advice (a class of CPIC's or FDA's recommendations, "
-            "or `unknown_allele`, `preliminary`, `transplant`, `indication_unknown`), as loud as `indicator`",
+            "or `unknown_allele`, `preliminary`, `transplant`, `indication_unknown`), as severe as `indicator`",
             _gene_advice,
             members(("says", "indicator"), says=TEXT, indicator=_INDICATORS),
             lambda spec: f"the genes say {spec['gene_advice']['says']} ({spec['gene_advice']['indicator']})",

@@ -18,7 +18,7 @@ from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS
 Row: TypeAlias = Mapping[str, str]
 
 _LOWER: Final = {"critical": ("critical", "warning", "info"), "warning": ("warning", "info"), "info": ("info",)}
-# What FDA's table says to do, as loud as a recommendation of CPIC of the same kind; its third section is kinetics only.
+# What FDA's table says to do, as severe as a recommendation of CPIC of the same kind; its section 3 is kinetics only.
 _FDA_INDICATOR: Final = {
     ("1 management", "avoid"): "warning",
     ("1 management", "reduce"): "warning",

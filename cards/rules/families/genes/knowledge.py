@@ -30,7 +30,7 @@ class Action(Struct, frozen=True):
 
 
 class Recommendation(Struct, frozen=True, gc=False):
-    """One row: for whom, with which keys, what to do, how loudly; `source` is CPIC or FDA with the strength."""
+    """One row: for whom, with which keys, what to do, how severe it is; `source` is CPIC or FDA with the strength."""
 
     population: str
     keys: tuple[str, ...]
