@@ -26,7 +26,11 @@ from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
+<<<<<<< HEAD
 from fhir.terminology.caching import remembered
+=======
+from fhir.record.visit_classes import VISIT_CLASSES
+>>>>>>> 36dd94a8 (Visits and dispositions of charts with code systems of their own are read by their displays; urgency in words)
 from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
@@ -264,7 +268,9 @@ def is_moment_for_reminder(call: ServiceInput) -> bool:
 
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
-    return [each for each in call.record.encounters if each.class_ is not None]
+    """The visits of which the chart says of what kind they are."""
+    visits = call.record.encounters
+    return [each for each in visits if each.class_ is not None and each.class_.code in VISIT_CLASSES]
 
 
 def _visits_now(call: ServiceInput) -> list[Encounter]:

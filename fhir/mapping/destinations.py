@@ -4,11 +4,13 @@ The codes of several code systems are one list: HL7 discharge-disposition (FHIR 
 of US claims (UB-04 field 17), and that of MIMIC on FHIR. Codes that say neither, or "still a patient", are none.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
+from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.medications import table_rows
 
 
@@ -58,6 +60,21 @@ def destination_in_words(text: str) -> Destination | None:
     lower = text.lower()
     key = next((key for key, words in _WORDS if any(word in lower for word in words)), None)
     return next((each for each in DESTINATIONS if each.key == key), None)
+
+
+# HL7 discharge-disposition and its table 0112, NUBC, MIMIC. Without a system the code may be one of them; a number of
+# another system ("6" of Epic) is none.
+_OF_DISPOSITIONS = re.compile(r"discharge|nubc|0112|113883\.(?:6\.301\.5|12\.112)$", re.IGNORECASE)
+
+
+def destination_named(disposition: CodeableConcept | None) -> Destination | None:
+    """Where a discharge disposition says that the patient goes: by its codes, else by its words."""
+    if disposition is None:
+        return None
+    codes = (one.code for one in disposition.coding if not one.system or _OF_DISPOSITIONS.search(one.system))
+    said = (disposition.text, *(one.display for one in disposition.coding))
+    named = (*map(destination_of, codes), *map(destination_in_words, filter(None, said)))
+    return next((one for one in named if one is not None), None)
 
 
 def _read_by_code() -> Mapping[str, Destination]:

@@ -13,8 +13,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import TypeAlias
 
-from fhir.mapping.destinations import Destination, destination_in_words, destination_of
-from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.mapping.destinations import Destination, destination_in_words, destination_named
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.reading import id_of_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
@@ -82,6 +82,12 @@ _OUTPATIENT = frozenset({"AMB", "VR", "HH"})
 # ActPriority: emergency, urgent, stat.
 _FROM_EMERGENCY, _FROM_HOSPITAL = "emd", "hosp-trans"
 _URGENT = ("EM", "UR", "S", "E", "UD")
+# In words, where the codes are of a system of the chart's own or none (MIMIC on FHIR: "EMERGENCY ROOM").
+_EMERGENCY_WORDS = re.compile(r"\bemergency (?:room|dep(?:artmen)?t)\b", re.IGNORECASE)
+_HOSPITAL_WORDS = re.compile(
+    r"\btransfer(?:red)? from (?:an?other |an? )?(?:acute (?:care )?)?hospital\b", re.IGNORECASE
+)
+_URGENT_WORDS = re.compile(r"(?<!non-)(?<!non )(?<!not )\b(?:emergency|emergent|urgent)\b", re.IGNORECASE)
 _NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
 OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
 """The destinations (fhir/terminology/tables/discharge_destinations.csv) where a stay in hospital goes on."""
@@ -135,12 +141,11 @@ def _find_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
     hospitalization = stay.encounter.hospitalization if stay is not None else None
     if stay is None or hospitalization is None:
         return None
-    concept, place = hospitalization.dischargeDisposition, hospitalization.destination
-    codings = concept.coding if concept is not None else ()
-    words = [concept.text or "" if concept is not None else "", *(coding.display or "" for coding in codings)]
-    words.append((place.display or "") if place is not None else "")
-    named = (*(destination_of(each.code) for each in codings), *map(destination_in_words, filter(None, words)))
-    return next(((found, stay) for found in named if found is not None), None)
+    place = hospitalization.destination
+    found = destination_named(hospitalization.dischargeDisposition)
+    if found is None and place is not None and place.display:
+        found = destination_in_words(place.display)
+    return (found, stay) if found is not None else None
 
 
 def current_stay_source(record: PatientRecord) -> str:
@@ -171,12 +176,18 @@ def admitted_as_emergency(record: PatientRecord, stay: Stay) -> StayFact:
         return 1.0, "through the emergency department", led.source
     hospitalization = stay.encounter.hospitalization
     source = hospitalization.admitSource if hospitalization is not None else None
-    if source is not None and source.has(_FROM_EMERGENCY):
+    if source is not None and (source.has(_FROM_EMERGENCY) or _says(_EMERGENCY_WORDS, source)):
         return 1.0, "from the emergency department", stay.source
     priority = stay.encounter.priority
-    if priority is not None and any(priority.has(code) for code in _URGENT):
+    if priority is not None and (any(priority.has(code) for code in _URGENT) or _says(_URGENT_WORDS, priority)):
         return 1.0, "urgent", stay.source
     return 0.0, "not charted as an emergency", stay.source
+
+
+def _says(words: re.Pattern[str], concept: CodeableConcept) -> bool:
+    """Whether its text, a display or, as MIMIC writes words there, a code says so."""
+    said = (concept.text, *(part for one in concept.coding for part in (one.display, one.code)))
+    return any(words.search(each) is not None for each in said if each)
 
 
 def _visits_of(word: str, found: Sequence[object]) -> str:
@@ -228,17 +239,13 @@ def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
 def _came_from_hospital(stay: Stay) -> bool:
     hospitalization = stay.encounter.hospitalization
     source = hospitalization.admitSource if hospitalization is not None else None
-    return source is not None and source.has(_FROM_HOSPITAL)
+    return source is not None and (source.has(_FROM_HOSPITAL) or _says(_HOSPITAL_WORDS, source))
 
 
 def _went_to_hospital(stay: Stay) -> bool:
     hospitalization = stay.encounter.hospitalization
-    concept = hospitalization.dischargeDisposition if hospitalization is not None else None
-    if concept is None:
-        return False
-    coded = [found for each in concept.coding if (found := destination_of(each.code)) is not None]
-    named = coded[0] if coded else destination_in_words(concept.words)
-    return named is not None and named.key in OTHER_HOSPITALS
+    found = destination_named(hospitalization.dischargeDisposition) if hospitalization is not None else None
+    return found is not None and found.key in OTHER_HOSPITALS
 
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:

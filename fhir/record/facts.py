@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import Coding, parse_time
-from fhir.record.resources import AllergyIntolerance, Condition, Procedure
+from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
+from fhir.record.visit_classes import with_known_class
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS, condition_meaning
 
@@ -24,6 +25,8 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
     each_once = distinct(resources)
     if kind not in _VERIFIED:
         facts = [each for each in each_once if each.status not in NEVER_STATUS]
+        if kind is Encounter:
+            facts = [with_known_class(each) for each in facts]
         return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
     facts = [each for each in each_once if _is_verified(each)]
     if kind is Condition:

@@ -208,6 +208,18 @@ def test_in_an_emergency_for_a_patient_or_outside_a_visit_it_goes_to_the_worklis
     assert ours(stay)["silence"][0]["reason"] == "outside-population"
 
 
+@pytest.mark.parametrize(
+    ("display", "is_shown"),
+    [("Appointment", True), ("Something else", True), ("Emergency", False), ("Inpatient", False)],
+)
+def test_a_visit_may_have_a_class_of_the_charts_own(
+    tmp_path: Path, as_of: datetime, display: str, is_shown: bool
+) -> None:
+    own = {"system": "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260", "code": "5", "display": display}
+    (answered,) = answers(tmp_path, as_of, request(encounter("AMB") | {"class": own}))
+    assert bool(answered.json()["cards"]) is is_shown
+
+
 def test_a_silent_answer_has_the_reason_of_each_service(tmp_path: Path, as_of: datetime) -> None:
     young = person("2010-01-01", "male")
     (answered,) = answers(tmp_path, as_of, request(birthDate=young["birthDate"], gender="male"))

@@ -8,6 +8,7 @@ import pytest
 from fhir.mapping.destinations import DESTINATIONS, destination_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
+from fhir.mapping.stays import discharge_destination
 from tests.fhir.record.charts import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -160,6 +161,42 @@ def test_two_entries_of_one_stay_are_one() -> None:
     span = {"start": "2026-03-01T08:00:00Z", "end": "2026-03-05T08:30:00Z"}
     other_zone = {"start": "2026-03-01T09:00:00+01:00", "end": "2026-03-05T09:30:00+01:00"}
     assert value("admissions_12m", stay(), stay("a", **span), stay("b", **span), stay("c", **other_zone)) == 1
+
+
+OF_THE_CHART = "urn:oid:1.2.840.114350.1.13.0.1.7.4.698084.18888"
+NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
+
+
+@pytest.mark.parametrize(
+    ("disposition", "key"),
+    [
+        ({"coding": [{"system": NUBC, "code": "06"}]}, "home_health"),
+        ({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0112", "code": "03"}]}, "skilled_nursing"),
+        ({"coding": [{"system": "urn:oid:2.16.840.1.113883.6.301.5", "code": "51"}]}, "hospice"),
+        ({"coding": [{"system": OF_THE_CHART, "code": "6", "display": "Skilled Nursing Facility"}]}, "skilled_nursing"),
+        ({"coding": [{"system": OF_THE_CHART, "code": "20"}], "text": "Home or Self Care"}, "home"),
+        ({"coding": [{"system": OF_THE_CHART, "code": "20"}]}, None),
+        ({"coding": [{"code": "20"}]}, "died"),
+    ],
+)
+def test_a_number_of_another_code_system_is_no_destination(disposition: dict[str, Any], key: str | None) -> None:
+    told = discharge_destination(record_of(stay() | {"hospitalization": {"dischargeDisposition": disposition}}))
+    assert (told[0].key if told is not None else None) == key
+
+
+@pytest.mark.parametrize(
+    ("more", "is_emergency"),
+    [
+        ({"hospitalization": {"admitSource": {"coding": [{"system": "urn:mimic", "code": "EMERGENCY ROOM"}]}}}, True),
+        ({"hospitalization": {"admitSource": {"text": "From Emergency Department"}}}, True),
+        ({"hospitalization": {"admitSource": {"text": "Clinic referral"}}}, False),
+        ({"priority": {"coding": [{"system": OF_THE_CHART, "code": "2", "display": "Urgent"}]}}, True),
+        ({"priority": {"text": "Non-urgent"}}, False),
+        ({"priority": {"coding": [{"code": "EL"}]}}, False),
+    ],
+)
+def test_how_urgent_a_stay_began_is_read_in_words_too(more: dict[str, Any], is_emergency: bool) -> None:
+    assert value("admitted_as_emergency", stay() | more) == is_emergency
 
 
 def test_mean_pressure_is_a_third_of_the_way_up() -> None:
