@@ -26,11 +26,8 @@ from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
-<<<<<<< HEAD
-from fhir.terminology.caching import remembered
-=======
 from fhir.record.visit_classes import VISIT_CLASSES
->>>>>>> 36dd94a8 (Visits and dispositions of charts with code systems of their own are read by their displays; urgency in words)
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
