@@ -209,7 +209,7 @@ def order_of_test(test: OrderableTest, patient_id: str, date: str) -> dict[str, 
 
 
 def service_order(text: str, patient_id: str, date: str, **more: Any) -> dict[str, Any]:
-    """A drafted ServiceRequest for what has no code with a source at hand: text only."""
+    """A drafted ServiceRequest for what has no code with an available source: text only."""
     return {
         "resourceType": "ServiceRequest",
         "status": "draft",

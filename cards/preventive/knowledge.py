@@ -89,7 +89,7 @@ class Interval(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """The order that a suggestion drafts: its words and its codes, none where no code with a source is at hand."""
+    """The order that a suggestion drafts: its words and its codes, none where no code with a source is available."""
 
     text: str
     coding: tuple[dict[str, str], ...] = ()

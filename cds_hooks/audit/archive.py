@@ -338,7 +338,7 @@ def restore_archive(file: Path, url: str, actor: str) -> Archive:
 def find_archived(url: str, decision_id: str) -> tuple[list[Archive], bool]:
     """The archives in which this decision is or can be, by its time; the second value says that it was found in one.
 
-    The time stands in the id. Where an archive's file is at hand it is looked into, and only what has it remains.
+    The time stands in the id. Where an archive's file is available it is looked into, and only what has it remains.
     """
     try:
         at = int(decision_id.replace("-", "")[:12], 16) * 1000

@@ -100,7 +100,7 @@ class _Gaps:
     def __init__(self, url: str, keys: Keys, found: Audit, folder: Path | None) -> None:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
         self.inside: dict[tuple[str, int], str] = {}
-        """Hashes of the rows of the archives at hand, by chain and position."""
+        """Hashes of the rows of the available archives, by chain and position."""
         signed = verified_archives(url, keys)
         for name, spans in removed_spans(url).items():
             made = signed.get(name)

@@ -93,7 +93,7 @@ def _children(node: Any, name: str) -> list[Any]:
 
 
 def _resolved(node: Any, everything: Iterable[Any]) -> list[Any]:
-    """The resource, where it is at hand; else what its reference says of it: type and id."""
+    """The resource, where it is available; else what its reference says of it: type and id."""
     text = node.get("reference") if isinstance(node, dict) else node
     match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
     if match is None:

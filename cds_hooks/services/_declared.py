@@ -250,7 +250,7 @@ def _reason_for_nothing(said: ServiceFile, subject: str, record: PatientRecord) 
     if said.is_at_discharge and current_stay(record) is None:
         return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
     if (said.only_with or said.not_with) and not record.was_requested("Condition"):
-        text = "The problem list is not at hand: whether this is for the patient is not known."
+        text = "The problem list is not available: whether this is for the patient is not known."
         return no_card(subject, "input-missing", text)
     against = _first_of(record, said.not_with)
     if against is not None:

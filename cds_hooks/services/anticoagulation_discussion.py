@@ -153,7 +153,7 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not record.was_requested("Condition"):
         return no_card(
-            EQUATION.id, "input-missing", "The problem list is not at hand: atrial fibrillation is not known."
+            EQUATION.id, "input-missing", "The problem list is not available: atrial fibrillation is not known."
         )
     vector = map_features(record, FEATURES)
     rhythm = find_condition_group(record, "atrial_fibrillation")

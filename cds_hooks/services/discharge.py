@@ -1,7 +1,7 @@
 """What the patient goes home with: the rules for orders over the active medications.
 
 A planning estimate has no place here: its population lives at home (models_onnx/models/mortality_5y.py). What can be
-decided at discharge with sources at hand is the dose of what goes home, by the kidney function of this stay.
+decided at discharge with available sources is the dose of what goes home, by the kidney function of this stay.
 """
 
 from collections.abc import Iterable, Iterator

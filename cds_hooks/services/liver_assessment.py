@@ -75,7 +75,7 @@ async def decide(call: ServiceInput) -> Advice:
     if find_condition_group(record, "cirrhosis", "liver_severe") is not None:
         return no_card(EQUATION.id, "already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")
     if not record.was_requested("Condition"):
-        text = "The problem list is not at hand: whether there is a reason for FIB-4 or against it is not known."
+        text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
         return no_card(EQUATION.id, "input-missing", text)
     risk = find_confirmed(record, *_RISKS)
     if risk is None:

@@ -74,8 +74,8 @@ def _require_orders(call: ServiceInput) -> None:
         return
     why = next((each.text for each in states if each.template.key == _KEY), "not sent")
     raise PreconditionFailed(
-        f"None of the ServiceRequests of context.dispatchedOrders is at hand ({why}): nothing was judged. Send them in "
-        "the prefetch, under any key, or a fhirServer with a token that may read them.",
+        f"None of the ServiceRequests of context.dispatchedOrders is available ({why}): nothing was judged. Send them "
+        "in the prefetch, under any key, or a fhirServer with a token that may read them.",
         f"prefetch.{_KEY}",
     )
 

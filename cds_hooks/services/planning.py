@@ -191,7 +191,7 @@ def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
 
 
 def planning_order(patient_id: str, date: str) -> dict[str, Any]:
-    """A draft ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is at hand."""
+    """A draft ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
     return {
         "resourceType": "ServiceRequest",
         "status": "draft",

@@ -104,7 +104,7 @@ def words_of(feature: ModelInput) -> str:
 
 
 def average_of(feature: ModelInput) -> str:
-    """The mean of the reference cohort in words; "" where the model's own dictionary is not at hand."""
+    """The mean of the reference cohort in words; "" where the model's own dictionary is not available."""
     mean = feature.reference_value
     if math.isnan(mean) or feature.choices:
         return ""

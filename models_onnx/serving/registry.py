@@ -211,7 +211,7 @@ def _listed(spec: "ModelSpec", folder: Path) -> Listed:
 
 
 def _undeclared(name: str, folder: Path) -> Listed:
-    """A model whose declaration is not at hand: an imported one, or one that was trained here elsewhere."""
+    """A model whose declaration is not available: an imported one, or one that was trained here elsewhere."""
     if not is_imported((folder / MANIFEST).read_bytes()):
         try:
             manifest = load_artifact(folder).manifest

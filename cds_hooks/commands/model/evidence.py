@@ -62,7 +62,7 @@ def gather(
     specs: Path | None = None,
     rows: Path | None = None,
 ) -> Evidence:
-    """Everything that is at hand; what is not is left out with its reason, and its gate is not run."""
+    """Everything that is available; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None

@@ -128,7 +128,7 @@ class CharlsonPoints(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The points, with the conditions that give them."""
         if not record.was_requested("Condition"):
-            return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not at hand.")
+            return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
         hits = condition_group_hits(record)
         there = [item for item in CHARLSON_ITEMS if any(group in hits for group in item.groups)]
         families: dict[str, int] = {}
@@ -150,7 +150,7 @@ class CharlsonCount(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The number of items."""
         if not record.was_requested("Condition"):
-            return Missing(self, "unknown", f"{self.words}: the diagnoses are not at hand.")
+            return Missing(self, "unknown", f"{self.words}: the diagnoses are not available.")
         hits = condition_group_hits(record)
         count = sum(any(group in hits for group in item.groups) for item in CHARLSON_ITEMS)
         return self.of_chart(record, float(count), "conditions")

@@ -189,7 +189,7 @@ class YesNoFeature(Feature):
 
     def not_requested(self) -> "Missing":
         """Missing with the reason "unknown": the part of the chart that would tell was not requested."""
-        return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not at hand.")
+        return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
 
 
 class FeatureValue(Struct, frozen=True, gc=False):

@@ -58,9 +58,9 @@ class HospitalUse(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The number; missing without a stay or without the visits."""
         if not record.was_requested("Encounter"):
-            return Missing(self, "unknown", f"{self.words}: visits and stays are not at hand.")
+            return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
         if self.count is procedure_in_stay and not record.was_requested("Procedure"):
-            return Missing(self, "unknown", f"{self.words}: procedures are not at hand.")
+            return Missing(self, "unknown", f"{self.words}: procedures are not available.")
         stay = current_stay(record)
         if stay is None:
             return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")
@@ -184,7 +184,7 @@ def _narrow(system: str | None, code: str | None) -> tuple[str, ...]:
 def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Missing:
     """The conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
     if not record.was_requested("Condition"):
-        return Missing(feature, "unknown", f"{feature.words}: the diagnoses are not at hand.")
+        return Missing(feature, "unknown", f"{feature.words}: the diagnoses are not available.")
     stay = current_stay(record)
     if stay is None:
         return Missing(feature, "absent", f"{feature.words}: no stay in hospital is going on.")

@@ -148,7 +148,7 @@ def test_without_any_of_the_orders_there_is_no_advice(tmp_path: Path, as_of: dat
     request = without(_request(as_of), "tests")
     answer = post(tmp_path, DISPATCH, request, as_of=as_of)
     assert answer.status_code == 412
-    assert "None of the ServiceRequests of context.dispatchedOrders is at hand" in answer.text
+    assert "None of the ServiceRequests of context.dispatchedOrders is available" in answer.text
 
 
 def test_an_order_that_was_looked_for_and_not_found_is_said(tmp_path: Path, as_of: datetime) -> None:

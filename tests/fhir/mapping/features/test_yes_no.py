@@ -1,4 +1,4 @@
-"""Yes-or-no features: found with their evidence, not found and said so, or not at hand at all."""
+"""Yes-or-no features: found with their evidence, not found and said so, or not available at all."""
 
 from typing import Any
 
