@@ -1,18 +1,12 @@
-"""Where the time of a call goes: what the service itself says of its stages, and the model alone."""
+"""Where the time of a call goes: what the service itself says of its stages, alone and under load."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
-
-import numpy as np
-import onnxruntime
 
 from benchmarks.subject import EXTENSION, CallJson, asking_for_timings
-from models_onnx.serving.registry import load_model, model_ids
-from models_onnx.serving.runtime import Model
 
 _CALLS = 30
 _SUM_OR_COUNT = re.compile(
@@ -52,21 +46,3 @@ class LoadedStages:
             if kind == "sum" and calls > 0:
                 means[stage] = 1e6 * (total - self._before.get(("sum", stage), 0.0)) / calls
         return means
-
-
-def model_alone() -> dict[str, float]:
-    """Median microseconds of one `session.run` (probability and contributions) for each model that is served."""
-    return {name: _session_run_us(load_model(name)) for name in model_ids()}
-
-
-def _session_run_us(model: Model) -> float:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.artifact.content, options, providers=["CPUExecutionProvider"])
-    row = {session.get_inputs()[0].name: np.zeros((1, len(model.features)), np.float32)}
-    taken = []
-    for _ in range(2000):
-        started = perf_counter()
-        session.run(None, row)
-        taken.append(perf_counter() - started)
-    return 1e6 * median(taken)

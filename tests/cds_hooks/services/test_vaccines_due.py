@@ -1,13 +1,10 @@
 """The service `vaccines-due`: what is due and from which doses, what was not judged, and when it says nothing."""
 
-import asyncio
 import copy
 import json
-import re
 import sqlite3
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,111 +14,20 @@ from markdown_it import MarkdownIt
 
 from cards.card import Card, check_card
 from cds_hooks.storage.content import load_content
-from tests.cds_hooks.calls import client, ours, request_for
-
-SERVICE = "vaccines-due"
-CVX, SNOMED, RXNORM = (
-    "http://hl7.org/fhir/sid/cvx",
-    "http://snomed.info/sct",
-    "http://www.nlm.nih.gov/research/umls/rxnorm",
-)
-SUBJECT = {"reference": "Patient/p"}
-Json = dict[str, Any]
-
-
-def dose(number: int, cvx: str, day: str, **more: Any) -> Json:
-    code = {"coding": [{"system": CVX, "code": cvx}], "text": f"vaccine {cvx}"}
-    return {
-        "resourceType": "Immunization",
-        "id": f"dose-{number}",
-        "status": "completed",
-        "vaccineCode": code,
-        "patient": SUBJECT,
-        "occurrenceDateTime": day,
-    } | more
-
-
-def condition(code: str, since: str, words: str) -> Json:
-    return {
-        "resourceType": "Condition",
-        "id": f"condition-{code}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": SNOMED, "code": code}], "text": words},
-        "subject": SUBJECT,
-        "onsetDateTime": since,
-    }
-
-
-def bundle(*resources: Json) -> Json:
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
-
-
-def request(born: str | None, *resources: Json, **patient: Any) -> Json:
-    person = (
-        {"resourceType": "Patient", "id": "p", "gender": "female"} | ({"birthDate": born} if born else {}) | patient
-    )
-    of_type: dict[str, list[Json]] = {}
-    for each in resources:
-        of_type.setdefault(each["resourceType"], []).append(each)
-    keys = {
-        "Immunization": "immunizations",
-        "Condition": "conditions",
-        "AllergyIntolerance": "allergies",
-        "Procedure": "procedures",
-        "Encounter": "encounters",
-        "MedicationRequest": "medications",
-        "MedicationStatement": "statements",
-        "ServiceRequest": "tests",
-        "Observation": "pregnancy",
-        "Medication": "orderedProducts",
-    }
-    prefetch: Json = {key: bundle(*of_type.get(kind, ())) for kind, key in keys.items()}
-    return {
-        "hook": "patient-view",
-        "hookInstance": "5d1f0b3a-0000-4000-8000-000000000001",
-        "context": {"userId": "Practitioner/1", "patientId": "p"},
-        "prefetch": {"patient": person, **prefetch},
-    }
-
-
-def answer(folder: Path, body: Json, as_of: datetime) -> Any:
-    async def call() -> Any:
-        async with client(folder, as_of=as_of) as calls:
-            return await calls.post(f"/cds-services/{SERVICE}", json=body)
-
-    answered = asyncio.run(call())
-    assert answered.status_code == 200, answered.text
-    return answered
-
-
-def only_card(folder: Path, as_of: datetime, born: str, *resources: Json, **patient: Any) -> Json:
-    (card,) = answer(folder, request(born, *resources, **patient), as_of).json()["cards"]
-    assert isinstance(card, dict)
-    return card
-
-
-def silence(folder: Path, as_of: datetime, born: str | None, *resources: Json, **patient: Any) -> tuple[str, str]:
-    answered = answer(folder, request(born, *resources, **patient), as_of)
-    assert answered.json()["cards"] == []
-    (found,) = (each for each in ours(answered)["silence"] if each["subject"] == SERVICE)
-    return found["reason"], found["text"]
-
-
-CHILD = "2022-11-01"
-"""Four years old at the instant of the tests: boosters are due."""
-CHILD_DOSES = tuple(
-    dose(number, cvx, day)
-    for number, (cvx, day) in enumerate(
-        [
-            *[("20", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
-            *[("10", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01")],
-            *[("08", day) for day in ("2022-11-01", "2023-01-01", "2023-05-01")],
-            *[("48", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
-            *[("216", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
-            *[("83", day) for day in ("2023-11-01", "2024-06-01")],
-            *[(cvx, "2023-11-01") for cvx in ("03", "21")],
-        ]
-    )
+from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.services.vaccine_calls import (
+    CHILD,
+    CHILD_DOSES,
+    SERVICE,
+    SUBJECT,
+    Json,
+    answer,
+    condition,
+    dose,
+    encounter,
+    only_card,
+    request,
+    silence,
 )
 
 
@@ -135,16 +41,6 @@ def test_the_boosters_of_a_four_year_old_are_due_with_their_dates_and_doses(tmp_
     assert "earliest 2023-12-01" in line
     assert "Doses that count: 2023-11-01." in line
     assert card["source"]["label"] == "CDC CDSi 4.64 after ACIP, 2025-11-10"
-
-
-def encounter(status: str, code: str) -> Json:
-    return {
-        "resourceType": "Encounter",
-        "id": f"{status}-{code}",
-        "status": status,
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": SUBJECT,
-    }
 
 
 def test_what_is_due_is_shown_in_a_visit_and_not_at_a_look_into_the_chart_or_during_a_stay(
@@ -216,30 +112,10 @@ def test_the_same_dose_entered_twice_counts_once(tmp_path: Path, as_of: datetime
     assert once["detail"].splitlines() == twice["detail"].splitlines()
 
 
-def test_a_live_vaccine_is_contraindicated_in_pregnancy_and_not_offered(tmp_path: Path, as_of: datetime) -> None:
-    pregnant = condition("77386006", "2026-08-01", "Pregnancy")
-    card = only_card(tmp_path, as_of, "1995-01-01", pregnant)
-    assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(Pregnancy \(2026-08-01\)\)\.", card["detail"])
-    assert not any("MMR" in each["label"] for each in card["suggestions"])
-
-
 def test_a_risk_names_the_condition_it_comes_from(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1985-01-01", condition("73211009", "2020-02-02", "Diabetes mellitus"))
     line = next(line for line in card["detail"].splitlines() if "Pneumococcal" in line)
     assert "Because of Diabetes mellitus (2020-02-02)." in line
-
-
-def taking(words: str, code: str | None = None) -> Json:
-    coding = {"coding": [{"system": RXNORM, "code": code}]} if code else {}
-    return {
-        "resourceType": "MedicationRequest",
-        "id": "taken",
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": {**coding, "text": words},
-        "subject": SUBJECT,
-        "authoredOn": "2026-10-01",
-    }
 
 
 def test_what_an_adult_should_have_had_as_a_child_stands_apart(tmp_path: Path, as_of: datetime) -> None:
@@ -249,91 +125,6 @@ def test_what_an_adult_should_have_had_as_a_child_stands_apart(tmp_path: Path, a
     assert "to catch up" in card["summary"]
     started = only_card(tmp_path, as_of, "1985-01-01", dose(1, "43", "2020-01-01"))
     assert "**HepB, dose 2**" in started["detail"]
-
-
-def test_chemotherapy_forbids_live_vaccines_and_an_ointment_does_not(tmp_path: Path, as_of: datetime) -> None:
-    chemotherapy = only_card(tmp_path, as_of, "1990-01-01", taking("cyclophosphamide 50 MG Oral Tablet"))
-    ointment = only_card(tmp_path, as_of, "1990-01-01", taking("tacrolimus 0.1 % Topical Ointment"))
-    assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(cyclophosphamide \(2026-10-01\)\)\.", chemotherapy["detail"])
-    assert "Contraindicated" not in ointment["detail"]
-
-
-def charted(code: str, words: str, **more: Any) -> Json:
-    """A problem by its ICD-10-CM code."""
-    coding = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}], "text": words}
-    return condition("x", "2026-02-02", words) | {"code": coding} | more
-
-
-def allergic(words: str, **more: Any) -> Json:
-    return {"resourceType": "AllergyIntolerance", "id": "a", "code": {"text": words}, "patient": SUBJECT} | more
-
-
-SEVERE = {"reaction": [{"severity": "severe", "manifestation": [{"text": "Anaphylaxis"}]}]}
-MILD = {"reaction": [{"severity": "mild", "manifestation": [{"text": "Rash"}]}]}
-
-
-@pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        (charted("C91.00", "Leukaemia"), "Check first: Leukaemia (2026-02-02). Do not vaccinate persons with severe"),
-        (charted("D81.9", "SCID"), "Check first: SCID (2026-02-02). Do not vaccinate persons with severe"),
-        (
-            taking("prednisone 40 MG Oral Tablet"),
-            "Check first: prednisone (2026-10-01). Do not vaccinate if the patient",
-        ),
-        (
-            allergic("Gelatin"),
-            "Check first: Gelatin. Do not vaccinate if the patient has had a severe allergic reaction",
-        ),
-    ],
-)
-def test_what_may_forbid_a_live_vaccine_is_to_be_checked_first(
-    tmp_path: Path, as_of: datetime, entry: Json, says: str
-) -> None:
-    assert says in only_card(tmp_path, as_of, "1990-01-01", entry)["detail"]
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        charted("C91.00", "Leukaemia", clinicalStatus={"coding": [{"code": "remission"}]}),
-        charted("Z80.6", "Family history of leukaemia"),
-        taking("prednisone 5 MG Oral Tablet") | {"dosageInstruction": [{"text": "1 tablet daily"}]},
-        taking("prednisone 40 MG Oral Tablet") | {"status": "stopped"},
-        allergic("Gelatin", **MILD),
-        allergic("Gelatin", criticality="low"),
-        allergic("No known gelatin allergy"),
-        allergic("Gelatin", clinicalStatus={"text": "Resolved"}),
-    ],
-)
-def test_what_only_looks_like_it_is_not_said(tmp_path: Path, as_of: datetime, entry: Json) -> None:
-    assert "Check first" not in only_card(tmp_path, as_of, "1990-01-01", entry)["detail"]
-
-
-def test_a_severe_allergy_in_words_forbids_the_vaccine(tmp_path: Path, as_of: datetime) -> None:
-    card = only_card(tmp_path, as_of, "1990-01-01", allergic("Gelatin", **SEVERE))
-    assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(Gelatin\)\.", card["detail"])
-
-
-@pytest.mark.parametrize(
-    ("problem", "is_immune"),
-    [
-        (charted("B01.9", "Varicella"), True),
-        (charted("B02.9", "Zoster", clinicalStatus={"coding": [{"code": "resolved"}]}), True),
-        (condition("38907003", "2010-01-01", "Varicella"), True),
-        (
-            condition("38907003", "2010-01-01", "Varicella")
-            | {"verificationStatus": {"coding": [{"code": "provisional"}]}},
-            False,
-        ),
-        (charted("Z20.820", "Exposure to varicella"), False),
-        (charted("B01.9", "Varicella") | {"verificationStatus": {"coding": [{"code": "refuted"}]}}, False),
-    ],
-)
-def test_a_diagnosis_of_varicella_is_immunity_and_a_suspicion_is_none(
-    tmp_path: Path, as_of: datetime, problem: Json, is_immune: bool
-) -> None:
-    assert ("Varicella" not in only_card(tmp_path, as_of, "1990-01-01", problem)["detail"]) is is_immune
 
 
 @pytest.mark.parametrize(
@@ -353,12 +144,6 @@ def test_an_order_of_a_vaccine_in_words_is_read(tmp_path: Path, as_of: datetime,
     }  # fmt: skip
     detail = only_card(tmp_path, as_of, "1990-01-01", order | more)["detail"]
     assert ("Ordered already: MMR" in detail) is is_ordered
-
-
-def test_an_immunosuppressant_forbids_live_vaccines(tmp_path: Path, as_of: datetime) -> None:
-    card = only_card(tmp_path, as_of, "1990-01-01", taking("tacrolimus", "42316"))
-    assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(tacrolimus \(2026-10-01\)\)\.", card["detail"])
-    assert "**Zoster, dose 1**" in card["detail"]
 
 
 def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of: datetime) -> None:
