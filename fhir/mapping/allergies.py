@@ -20,7 +20,12 @@ from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, Ingredient, table_rows
 
 _NEGATED = late_pattern(
-    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?)\b", re.IGNORECASE
+    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?|ruled[ -]?out|excluded"
+    r"|de-?label+ed|challenge (?:passed|tolerated|negative)"
+    # Of somebody else; what a mother tells of her child is the child's.
+    r"|(?:mother|father|brother|sister|son|daughter|husband|wife|spouse)"
+    r" (?:(?:is |was )?allergic|(?:has|had) (?:an? )?(?:\w+ ){0,2}allergy))\b",
+    re.IGNORECASE,
 )
 
 

@@ -15,6 +15,8 @@ from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
+from fhir.terminology.caching import remembered
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import condition_keys_of, ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
@@ -185,21 +187,54 @@ def _all_ends(record: PatientRecord) -> tuple[float, ...]:
 
 def _ends(record: PatientRecord) -> Iterator[FhirTime]:
     for condition in record.conditions:
-        if _ends_it(condition.code):
+        if _ends_it(condition.code, _ENDED_BY_WORDS):
             yield from _time(condition.onsetDateTime or condition.recordedDate)
         elif condition.code is not None and _is_pregnancy(condition.code):
             yield from _time(condition.abatementDateTime)
     for procedure in record.procedures:
-        if procedure.status == "completed" and _ends_it(procedure.code):
+        if procedure.status == "completed" and _ends_it(procedure.code, _DELIVERED_IN_WORDS):
             period = procedure.performedPeriod
             yield from _time(procedure.performedDateTime or (period.start if period is not None else None))
     yield from (sign.time for sign in pregnancy_signs(record).not_pregnant)
 
 
-def _ends_it(concept: CodeableConcept | None) -> bool:
-    return concept is not None and any(
-        ends_pregnancy(coding.system, coding.code, coding.display or concept.words) for coding in concept.coding
-    )
+def _ends_it(concept: CodeableConcept | None, in_words: re.Pattern[str]) -> bool:
+    if concept is None:
+        return False
+    for coding in concept.coding:
+        if ends_pregnancy(coding.system, coding.code, coding.display or concept.words):
+            return True
+        if coding.code and coding.code.startswith("10") and _OBSTETRIC_CODE.fullmatch(coding.code):
+            return True
+    return _says_ended(concept.words, in_words is _DELIVERED_IN_WORDS)
+
+
+# ICD-10-PCS (CMS), section obstetrics: abortion, extraction and delivery of the products of conception.
+_OBSTETRIC_CODE = re.compile(r"10[ADE]0[0-9XZ]{3}")
+# What was done, with the day on which it was done, and problems that only a pregnancy that is over has. "Status post
+# cesarean" on the list of a pregnant woman is of an earlier birth.
+_DELIVERED_IN_WORDS = re.compile(
+    r"\b(?:vaginal|normal|spontaneous|breech|forceps|instrumental|vacuum[- ]assisted) (?:delivery|birth)\b"
+    r"|\bca?esarean\b|\bc-section\b|\bdelivery of (?:baby|infant|newborn|placenta|products of conception)\b"
+    r"|\btermination of pregnancy\b|\b(?:curettage|evacuation)\b.*\b(?:abortion|miscarriage)\b",
+    re.IGNORECASE,
+)
+_ENDED_BY_WORDS = re.compile(
+    r"^(?:postpartum\b|puerper\w+|(?:(?:complete|incomplete|missed|spontaneous) )*(?:miscarriage|abortion)\b"
+    r"|(?:single|twin) live ?birth)",
+    re.IGNORECASE,
+)
+_OF_ANOTHER_TIME = re.compile(
+    r"\b(?:history|h/o|prior|previous|past|plan\w*|schedul\w*|counsel\w*|consult\w*|class|education|threatened|risk"
+    r"|prevention|request\w*)\b",
+    re.IGNORECASE,
+)
+
+
+@remembered("words of births", entries=2048, longest=200)
+def _says_ended(words: str, is_done: bool) -> bool:
+    said = (_DELIVERED_IN_WORDS if is_done else _ENDED_BY_WORDS).search(words)
+    return said is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, said.start())
 
 
 def _is_pregnancy(concept: CodeableConcept) -> bool:

@@ -67,6 +67,11 @@ def test_a_class_that_the_tables_do_not_have_is_an_error() -> None:
         _allergy(code="300913006", system=SNOMED),
         _allergy("No known allergy to penicillin"),
         _allergy("NKDA"),
+        _allergy("Penicillin allergy ruled out"),
+        _allergy("Penicillin allergy, oral challenge passed"),
+        _allergy("Penicillin: delabelled 2024"),
+        _allergy("Mother allergic to penicillin"),
+        _allergy("Wife has a penicillin allergy"),
         _allergy("Penicillin", clinicalStatus={"coding": [{"code": "resolved"}]}),
         _allergy("Penicillin", clinicalStatus={"coding": [{"code": "inactive"}]}),
         _allergy("Penicillin", clinicalStatus={"text": "Resolved"}),
@@ -77,6 +82,10 @@ def test_a_class_that_the_tables_do_not_have_is_an_error() -> None:
 )
 def test_food_and_what_is_over_or_refuted_is_no_drug_allergy(allergy: dict[str, Any]) -> None:
     assert allergies(record_of(allergy)) == ()
+
+
+def test_what_a_mother_tells_of_her_child_is_the_childs() -> None:
+    assert allergy_to_class(record_of(_allergy("Penicillin (rash, per mother)")), PENICILLINS) is not None
 
 
 def test_without_a_clinical_status_it_counts() -> None:

@@ -145,6 +145,66 @@ def test_the_end_of_it_ends_every_sign_before(sign: dict[str, Any], end: dict[st
     assert source(sign, end) is None
 
 
+PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
+
+
+def procedure(words: str, when: str = "2026-11-01", status: str = "completed", **coding: str) -> dict[str, Any]:
+    """Something that was done, in words or with a code."""
+    code = {"text": words} | ({"coding": [coding]} if coding else {})
+    return {
+        "resourceType": "Procedure", "id": "p", "status": status, "code": code, "subject": SUBJECT,
+        "performedDateTime": when,
+    }  # fmt: skip
+
+
+def told(words: str) -> dict[str, Any]:
+    """A problem in words alone."""
+    return {
+        "resourceType": "Condition", "id": "w", "code": {"text": words}, "subject": SUBJECT,
+        "onsetDateTime": "2026-11-01",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        procedure("Vaginal delivery"),
+        procedure("Repeat low transverse cesarean section"),
+        procedure("Termination of pregnancy"),
+        procedure("Suction curettage for missed abortion"),
+        procedure("Delivery", system=PCS, code="10E0XZZ"),
+        procedure("Extraction", system=PCS, code="10D00Z1"),
+        procedure("Birth", system=SNOMED, code="177184002"),
+        told("Miscarriage"),
+        told("Complete spontaneous abortion"),
+        told("Postpartum hemorrhage"),
+        told("Single live birth"),
+    ],
+)
+def test_a_birth_or_a_loss_in_words_ends_a_pregnancy(end: dict[str, Any]) -> None:
+    assert find_condition(record_of(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), end), "pregnancy") is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        procedure("Vaginal delivery", "2024-01-01"),
+        procedure("Cesarean section", status="preparation"),
+        procedure("Cesarean section", "2027-01-01"),
+        procedure("Counseling about vaginal delivery"),
+        procedure("Planned cesarean section"),
+        procedure("Delivery of radiation therapy"),
+        told("Status post cesarean section"),
+        told("History of postpartum depression"),
+        told("Threatened miscarriage"),
+        told("Recurrent miscarriage"),
+        told("No miscarriage"),
+    ],
+)
+def test_what_is_of_another_birth_or_none_does_not_end_it(other: dict[str, Any]) -> None:
+    assert find_condition(record_of(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), other), "pregnancy")
+
+
 def test_a_condition_that_is_over_ends_the_visits_in_it() -> None:
     over = condition("72892002", status="resolved", onsetDateTime="2026-02-01", abatementDateTime="2026-11-05")
     assert source(visit("2026-10-01"), over) is None
