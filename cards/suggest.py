@@ -63,9 +63,9 @@ class NamingBudget:
 class SuggestionContext(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
-    `evaluated` gives the evaluation of a draft as the drafts are now; `original` the
-    client's own JSON of an active order ('MedicationRequest/7'), None where it is not available; `proofs` what was
-    proven in this session; `allowance` bounds the work of the whole call.
+    `evaluated` gives the evaluation of a draft as the drafts are now; `original` the client's own JSON of an active
+    order ('MedicationRequest/7'), None where it is not available; `validation_cache` has what was proven to be valid in
+    this session; `allowance` bounds the work of the whole call.
     """
 
     session: PatientSession

@@ -19,7 +19,7 @@ class GapReason(Struct, frozen=True):
     """What stood in the way.
 
     The codes are no-server, no-token, not-found, not-allowed, no-value, needs-another, and those of
-    `fhir/client/errors.py` and `security/refused.py`.
+    `fhir/client/errors.py` and `cds_hooks/security/fhir_base.py`.
     """
 
     code: str

@@ -73,7 +73,7 @@ class ModelFile(Struct, frozen=True):
 
 
 class Basis(Struct, frozen=True):
-    """What a decision was based on, as storage/basis.py writes it."""
+    """What a decision was based on, as `encode_basis` writes it."""
 
     as_of: datetime
     features: dict[str, tuple[float, str, str]] = {}

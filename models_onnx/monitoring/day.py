@@ -26,7 +26,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     `hour_errors` and `hour_milliseconds` are by the hour of the day in UTC. `answers` and `orders` count
     "rule accepted", "rule overridden", "rule changed" and the like, `answer_reasons` "rule reason". `needs` has by
     "model group" and stratum of the estimate how many there were, the sum of their recorded conditions, and the sum of
-    the squares. `repeated` are calls that came twice, `behind` those that are dated before an earlier one (feed.py);
+    the squares. `repeated` are calls that came twice, `behind` those that are dated before an earlier one (arrival.py);
     `by_sex` has the values of some inputs by "input men" and "input women".
     `answer_seconds` has how long after an answer was given it arrived, negative where a clock is ahead.
     """

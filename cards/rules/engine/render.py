@@ -196,12 +196,12 @@ def render_finding(match: Match) -> Finding:
     """The finding of a match, with its texts and facts."""
     if isinstance(match.says, CompiledMissingData):
         return _ask(match, match.says)
-    return _speak(match, match.says)
+    return _finding_of(match, match.says)
 
 
-def _speak(match: Match, band: CompiledBand) -> Finding:
+def _finding_of(match: Match, band: CompiledBand) -> Finding:
     rule, context, declared = match.rule, match.context, band.declared
-    assert declared.indicator != "silent"  # noqa: S101 - deciding.py makes a silence of it
+    assert declared.indicator != "silent"  # noqa: S101 - finding.py makes a silence of it
     doubts = context.doubts_of(band.when.facts(context))
     unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator

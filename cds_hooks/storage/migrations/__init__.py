@@ -1,1 +1,1 @@
-"""The record's schema, step by step; `migrate.upgrade` runs what is missing."""
+"""The record's schema, step by step; `upgrade_schema` (storage/opening.py) runs what is missing."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps inside the transaction that `migrate.upgrade` opened and locked."""
+"""Alembic's entry: runs the steps inside the transaction that `upgrade_schema` opened and locked."""
 
 from alembic import context
 

@@ -106,7 +106,7 @@ _VERB = late_pattern(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|
 
 
 class SigAmount(Struct, frozen=True, gc=False):
-    """How much at a time: `low` to `high` of `unit`; `of_each` is the mass of one where the words say "two 500 mg"."""
+    """How much at a time: `low` to `high` of `unit`; `start` and `end` are where the words say it."""
 
     low: float
     high: float
