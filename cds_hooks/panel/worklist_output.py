@@ -1,6 +1,6 @@
 """A worklist as CSV, and as FHIR R4: a List whose entries are Tasks, in one Bundle."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -47,8 +47,11 @@ def worklist_line(place: int, row: WorklistRow) -> list[Any]:
 
 
 def worklist_bundle(found: Worklist, now: datetime) -> bytes:
-    """A Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order."""
-    moment = now.isoformat(timespec="seconds")
+    """A Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
+
+    Two lists of one day (UTC) name the same thing by the same id, so that the second one replaces the first.
+    """
+    moment = now.astimezone(UTC).isoformat(timespec="seconds")
     tasks = [_task(row, entry, moment) for row in found.rows for entry in row.entries]
     listed = {
         "resourceType": "List",
@@ -59,7 +62,7 @@ def worklist_bundle(found: Worklist, now: datetime) -> bytes:
         "note": [{"text": f"{found.others} more patients are beyond the capacity of this list."}],
         **({"entry": [{"item": {"reference": url}} for url, _ in tasks]} if tasks else {"emptyReason": _NIL}),
     }
-    entries = [(_url("list", moment), listed), *tasks]
+    entries = [(_url("list", moment[:10]), listed), *tasks]
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
@@ -76,7 +79,7 @@ def _task(row: WorklistRow, entry: WorklistEntry, moment: str) -> tuple[str, dic
     code: dict[str, Any] = {"text": f"Consider ordering: {entry.test}"}
     if entry.code:
         code["coding"] = [{"system": LOINC, "code": entry.code, "display": entry.test}]
-    return _url(row.client, row.patient, entry.test, moment), {
+    return _url(row.client, row.patient, entry.test, moment[:10]), {
         "resourceType": "Task",
         "status": "draft",
         "intent": "proposal",

@@ -33,6 +33,7 @@ from models_onnx.training.fitting.additive import Linear, fit_logistic
 
 # Types of numbers, which skops names among those to be looked at.
 _HARMLESS = frozenset({"numpy.dtype"})
+_LIBRARIES = ("sklearn", "scipy", "numpy")
 # What the few inputs beside the model are fitted with, where the model itself cannot be fitted on them.
 _SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
@@ -213,16 +214,30 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
     except Exception as problem:
         raise _not_of_skops(path, problem) from problem
     if strange:
-        raise TrainingRefused(
-            f"{path.name} holds types that are not trusted: {', '.join(strange)}. Look at each; then declare "
-            f"trusted=({', '.join(map(repr, strange))},)"
-        )
+        raise TrainingRefused(_not_trusted(path.name, strange))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of another version of scikit-learn: the proof decides, not a warning
         try:
             return load(path, trusted=[*trusted, *_HARMLESS])
         except Exception as problem:
             raise _not_of_skops(path, problem) from problem
+
+
+def _not_trusted(name: str, strange: Sequence[str]) -> str:
+    """What has to be looked at before the file is read, and what is then to be written where."""
+    foreign = [each for each in strange if each.partition(".")[0] not in _LIBRARIES]
+    said = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
+    if foreign:
+        said += (
+            f"{', '.join(foreign)} is of none of {', '.join(_LIBRARIES)}: reading the file would run that code: find "
+            "out what it is first. "
+        )
+    else:
+        said += f"All are parts of {', '.join(_LIBRARIES)}, as trees and calibrated models need them. "
+    return (
+        f"{said}If you know where the file is from, write into the declaration: estimator=Fitted({name!r}, "
+        f"trusted=({', '.join(map(repr, strange))},), ...); if not, have the model fitted by a function (_fit:model)"
+    )
 
 
 def _not_of_skops(path: Path, problem: Exception) -> TrainingRefused:

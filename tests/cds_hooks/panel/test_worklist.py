@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,18 @@ def test_the_bundle_is_valid_fhir_in_the_order_of_the_list() -> None:
     assert [each["for"]["reference"] for each in tasks] == ["Patient/a", "Patient/b", "Patient/b"]
     assert {each["intent"] for each in tasks} == {"proposal"}
     Bundle.model_validate(json.loads(worklist_bundle(Worklist((), 0, 0), NOW)))
+
+
+def test_what_is_listed_twice_on_one_day_has_the_same_id_and_another_one_the_next_day() -> None:
+    found = listed(decision("a", percentile=90))
+    morning = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
+    zone = timezone(timedelta(hours=-5))  # where it is the evening before
+    lists = [
+        [entry["fullUrl"] for entry in json.loads(worklist_bundle(found, moment))["entry"]]
+        for moment in (morning, (morning + timedelta(hours=23)).astimezone(zone), morning + timedelta(days=1))
+    ]
+    assert lists[0] == lists[1]
+    assert not set(lists[1]) & set(lists[2])
 
 
 def test_the_csv_has_the_reason_of_every_row() -> None:
