@@ -18,7 +18,8 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.training import documents
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
-from models_onnx.training.data.cohort import Cohort, Table, build_cohort, why_empty
+from models_onnx.training.data.cohort import Cohort, Table, build_cohort
+from models_onnx.training.data.declared import why_empty
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.training.fitting.additive import Linear, largest_difference
 from models_onnx.training.fitting.families import Fitted, oracle_of
@@ -49,6 +50,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     for name, x in zip(cohort.features, cohort.X.T, strict=True):
         if np.isnan(x).all():
             raise TrainingRefused(why_empty(spec, name, cohort.rows))
+    _refuse_one_outcome(spec, cohort)
     folds = Folds(spec, cohort, spec.feature_names)
     predicted = folds.out_of_fold(progress, "cross-validation")
     fitted = folds.recalibrated_without()
@@ -76,6 +78,15 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     parity = documents.parity(compiled.agreement, second)
     manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
     return Trained(manifest, compiled.content)
+
+
+def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:
+    y = cohort.observed.y
+    if (y == y[0]).all():
+        raise TrainingRefused(
+            f"{spec.table}: the outcome {spec.outcome.column} is {y[0]} in all {len(y):,} rows that are left, so "
+            "nothing can be learned from them or said of them"
+        )
 
 
 def evaluate(

@@ -31,6 +31,7 @@ from models_onnx.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
+from models_onnx.training.data.declared import one_for_each_row
 from models_onnx.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
@@ -196,7 +197,7 @@ def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         report.add("missing-outcome", "warning", "columns", text, [spec.outcome.column])
     for name, of in spec.derived.items():
         try:
-            of(rows.head(1))
+            one_for_each_row(spec, f"the input {name}", of, rows.head(1))
         except KeyError as absent:
             report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
     report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", _repeated(rows))
@@ -248,7 +249,7 @@ def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataRepo
     text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
     if len(x) and not len(known):
-        report.add("always-missing", "warning", name, "no row has a value", len(x))
+        report.add("always-missing", "warning", name, "no row has a number: it is blank or text", len(x))
     if trained is None or name not in {item.name for item in trained.features} or len(known) < _ENOUGH:
         return
     item = trained.feature(name)
@@ -275,6 +276,13 @@ def _shift(name: str, known: np.ndarray, reference: float, is_code: bool, report
 
 def _outcome(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     follow = spec.outcome.follow_up
+    if follow is None and spec.outcome.of is None and spec.outcome.column in rows:
+        values = rows[spec.outcome.column]
+        strange = values[~pd.to_numeric(values, errors="coerce").isin((0, 1))].astype(object)
+        strange = strange.where(strange.notna(), "(blank)")
+        report.add("not-zero-or-one", "error", spec.outcome.column, "the outcome is neither 0 nor 1", strange)
+        same = len(values) if len(values) and not len(strange) and values.nunique() == 1 else 0
+        report.add("one-outcome", "error", spec.outcome.column, "the outcome is the same in all rows", same)
     if follow is None or not {"followup_months", "death"} <= set(rows.columns):
         return
     time = np.asarray(follow.time(rows), dtype=np.float64)

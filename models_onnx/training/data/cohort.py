@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted, ModelSpec
+from models_onnx.training.data.declared import one_for_each_row, reading, why_empty
 from models_onnx.training.data.follow_up import Observed, observe
 from models_onnx.training.data.units import column_in_another_unit
 
@@ -111,6 +111,8 @@ def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool
         else:
             with pd.read_csv(path, chunksize=at_once, **how) as parts:
                 yield from map(form, parts)
+    except UnicodeDecodeError as problem:
+        raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
     except (ValueError, OSError, EOFError) as problem:
         raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
 
@@ -164,15 +166,23 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
     rows, left_out = table, []
     for exclusion in spec.exclusions:
-        with _reading(spec, f"the exclusion {exclusion.reason!r}"):
-            out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
+        what = f"the exclusion {exclusion.reason!r}"
+        with reading(spec, what):
+            said = one_for_each_row(spec, what, exclusion.leaves_out, rows)
+            if unsaid := int(said.isna().sum()):
+                raise TrainingRefused(
+                    f"{spec.id}: {what} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
+                )
+            out = np.asarray(said, dtype=bool)
         left_out.append(ExclusionCount(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
     for axis, column_of in spec.subgroups.items():
-        with _reading(spec, f"the subgroup {axis!r}"):
-            column_of(rows)
+        what = f"the subgroup {axis!r}"
+        with reading(spec, what):
+            one_for_each_row(spec, what, column_of, rows)
+            column_of(rows).to_numpy  # noqa: B018 - figures by group are asked of a column
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
         if (shifted := column_in_another_unit(name, x, is_derived=name in spec.derived)) is not None:
@@ -192,29 +202,6 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         table_rows=len(table),
         left_out=tuple(left_out),
     )
-
-
-def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
-    """The sentence about an input for which no row has a number: the column that is not there, where that is why."""
-    try:
-        spec.derived[name](rows) if name in spec.derived else rows[name]
-    except KeyError as absent:
-        where = f"{name} is read from the column {absent}, which {spec.table} does not have"
-        return f"{spec.id}: {where}; it has {', '.join(map(str, rows.columns))}"
-    return f"{spec.table}: no row has a number for {name}; leave it out of the inputs"
-
-
-@contextmanager
-def _reading(spec: ModelSpec, what: str) -> Iterator[None]:
-    """Says which part of the declaration asks for a column that is not there, or cannot use it."""
-    try:
-        yield
-    except KeyError as absent:
-        raise TrainingRefused(
-            f"{spec.id}: {what} reads the column {absent}, which {spec.table} does not have"
-        ) from absent
-    except (TypeError, ValueError, AttributeError) as problem:
-        raise TrainingRefused(f"{spec.id}: {what} cannot be told from {spec.table}: {problem}") from problem
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -247,10 +234,17 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
     return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
 
 
-def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """One input [n], NaN where it is missing or no number; missing throughout where the table lacks its column."""
+def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: bool = True) -> NDArray[np.float64]:
+    """One input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
+
+    `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
+    """
     try:
-        found = spec.derived[name](rows) if name in spec.derived else rows[name]
+        of = spec.derived.get(name)
+        if of is None:
+            found = rows[name]
+        else:
+            found = one_for_each_row(spec, f"the input {name}", of, rows) if is_checked else of(rows)
     except KeyError:
         return np.full(len(rows), np.nan)
     if isinstance(found.dtype, pd.CategoricalDtype):
@@ -290,7 +284,10 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed |= {spec.outcome.column} if spec.outcome.of is None and spec.outcome.follow_up is None else set()
     needed |= {period.column for period in (spec.recalibration, spec.newest) if period is not None}
     if absent := sorted(needed - set(table.columns)):
-        raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
+        only = str(table.columns[0]) if len(table.columns) == 1 else ""
+        sign = next((each for each in ";\t|" if each in only), None)
+        hint = f". It has one column, with {sign!r} in its name: separate the columns by commas" if sign else ""
+        raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}{hint}")
     if table[spec.key].duplicated().any():
         raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
     if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:

@@ -72,7 +72,13 @@ def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_])
 
 def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
     column = outcome.of(rows) if outcome.of is not None else rows[outcome.column]
-    values = np.asarray(column, dtype=np.float64)
+    try:
+        values = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise TrainingRefused(
+            f"the outcome {outcome.column} holds texts: it must be 0 or 1 in each row. Write 1 where it happened, or "
+            "give OutcomeSpec(of=...) a function that does"
+        ) from problem
     if not np.isin(values, (0.0, 1.0)).all():
         raise TrainingRefused(f"the outcome {outcome.column} must be 0 or 1 in each row that is trained on")
     return values.astype(np.int64)

@@ -60,7 +60,7 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
     columns = [str(name) for name in rows.columns if name != spec.fold_column]
     inputs: dict[str, list[str]] = {}
     for item in spec.inputs:
-        for column in _read_by(partial(input_column, spec, item.name), rows, columns):
+        for column in _read_by(partial(input_column, spec, item.name, is_checked=False), rows, columns):
             inputs.setdefault(column, []).append(item.name)
     outcome = _behind_outcome(spec, rows, columns)
     leaks = [

@@ -1,5 +1,6 @@
 """Mistakes of whoever adds a model: each is one sentence that says what, where and what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,58 @@ def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = No
         ),
         ('table["age_years"] < 18', 'table["age"] < 18', "the exclusion 'under-18' reads the column 'age'"),
         ('table["age_years"] < 18', 'table["age_years"] < 180', "no row that the exclusions leave"),
-        ('table["age_years"] < 18', 'table["sex"] < 18', "the exclusion 'under-18' cannot be told from"),
+        (
+            'table["age_years"] < 18',
+            'table["sex"] < 18',
+            "the function of the exclusion 'under-18' ended with TypeError (",
+        ),
         ('{"male": 1.0', '{"man": 1.0', "its values"),
     ],
 )
 def test_a_wrong_declaration_is_a_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
     if said == "its values":
-        table, said = toy_table().assign(sex="F"), "no row has a number for sex_male; leave it out of the inputs"
+        table, said = (
+            toy_table().assign(sex="F"),
+            "no row has a number for sex_male, all are blank; leave it out of the inputs",
+        )
     else:
         table = toy_table()
     told = train(tmp_path, table, {old: new})
     assert told.exit_code == 2, told.output
     assert said in told.output
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said", "kind"),
+    [
+        (lambda table: table["event"].map({1: "yes", 0: "no"}), "holds texts: it must be 0 or 1", "not-zero-or-one"),
+        (lambda table: table["event"].where(table.index % 9 > 0), "must be 0 or 1 in each row", "not-zero-or-one"),
+        (lambda table: 0 * table["event"], "the outcome event is 0 in all", "one-outcome"),
+    ],
+)
+def test_an_outcome_that_cannot_be_learned_is_a_sentence_and_an_error_of_the_check(
+    outcome: Callable[[pd.DataFrame], pd.Series], said: str, kind: str, tmp_path: Path
+) -> None:
+    table = toy_table()
+    told = train(tmp_path, table.assign(event=outcome(table)))
+    assert told.exit_code == 2, told.output
+    assert said in " ".join(told.output.split())
+    checked = CliRunner().invoke(data_app, ["check", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
+    assert (checked.exit_code, f'"{kind}"' in checked.output) == (1, True), checked.output
+
+
+def test_a_table_in_another_form_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    table = toy_table()
+    train(tmp_path, table)
+    file = tmp_path / "toy_30d.csv"
+    options = ["train", "toy_30d", "--specs", str(tmp_path), "--data", str(tmp_path), "--out", str(tmp_path / "x")]
+    for content, said in (
+        (table.to_csv(index=False, sep=";", decimal=",").encode(), "It has one column, with ';' in its name"),
+        (table.assign(place="Zürich").to_csv(index=False).encode("latin1"), "is not in UTF-8: save it as CSV in UTF-8"),
+    ):
+        file.write_bytes(content)
+        told = CliRunner().invoke(app, options)
+        assert (told.exit_code, said in " ".join(told.output.split())) == (2, True), told.output
 
 
 def test_a_column_in_another_unit_is_refused_with_the_unit_and_the_line_that_reads_it(tmp_path: Path) -> None:

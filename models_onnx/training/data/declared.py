@@ -1,0 +1,91 @@
+"""What the functions of a declaration read from a table; a function that fails is a sentence, not a traceback.
+
+The words of its error are left out where they may hold a value of a row.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import ModelSpec
+
+_SHOWN_COLUMNS = 40
+
+
+@contextmanager
+def reading(spec: ModelSpec, what: str) -> Iterator[None]:
+    """Says which part of the declaration asks for a column that is not there, or fails."""
+    try:
+        yield
+    except KeyError as absent:
+        raise TrainingRefused(
+            f"{spec.id}: {what} reads the column {absent}, which {spec.table} does not have"
+        ) from absent
+    except TrainingRefused:
+        raise
+    except Exception as problem:
+        raise TrainingRefused(
+            f"{spec.id}: {what} cannot be told from {spec.table}: its function ended with {_words(problem)}"
+        ) from problem
+
+
+def _words(problem: Exception) -> str:
+    """The kind of an error, with its words where these tell of types and names and not of values."""
+    kind = type(problem).__name__
+    return f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
+
+
+def one_for_each_row(
+    spec: ModelSpec, what: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
+) -> pd.Series:
+    """What the function gives: a value for each of the rows.
+
+    Raises:
+        KeyError: the table lacks a column that it reads.
+        TrainingRefused: it fails otherwise, or gives something else than a value for each row.
+    """
+    try:
+        found = function(rows)
+    except KeyError:
+        raise
+    except Exception as problem:
+        raise TrainingRefused(f"{spec.id}: the function of {what} ended with {_words(problem)}") from problem
+    if isinstance(found, list | np.ndarray | pd.Index) and len(found) == len(rows) and np.ndim(found) == 1:
+        found = pd.Series(found, index=rows.index)
+    if not isinstance(found, pd.Series):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {what} gives one {type(found).__name__}: have it give a value for each row, "
+            "as a column of the table"
+        )
+    if len(found) != len(rows):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {what} gives {len(found):,} values for {len(rows):,} rows: rows without a "
+            "value stay, as NaN"
+        )
+    if not found.index.equals(rows.index) and found.index.sort_values().equals(rows.index.sort_values()):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {what} gives its values in another order than the rows, so they would be "
+            "those of other people: leave out what sorts them"
+        )
+    return found
+
+
+def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
+    """The sentence about an input for which no row has a number: what its column holds, or that it is not there."""
+    try:
+        found = spec.derived[name](rows) if name in spec.derived else rows[name]
+    except KeyError as absent:
+        where = f"{name} is read from the column {absent}, which {spec.table} does not have"
+        shown = ", ".join(map(str, rows.columns[:_SHOWN_COLUMNS]))
+        return f"{spec.id}: {where}; it has {shown}"
+    texts = int(found.notna().sum())
+    if not texts:
+        return f"{spec.table}: no row has a number for {name}, all are blank; leave it out of the inputs"
+    return (
+        f"{spec.table}: no row has a number for {name}; {texts:,} of its values are texts. Have derived[{name!r}] give "
+        "numbers, 1 and 0 for yes and no, or leave it out of the inputs"
+    )
