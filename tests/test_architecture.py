@@ -1,6 +1,7 @@
 """The structure that the design draws, checked: floors, contracts, and the two owners of the name `fhir`."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -88,6 +89,19 @@ def test_every_module_opens_with_a_docstring() -> None:
     """Ruff checks its first line (rules D), but not in modules whose name begins with an underscore."""
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in _modules()}
     assert [name for name, text in texts.items() if not text.startswith(('"""', 'r"""'))] == []
+
+
+def test_the_files_that_the_code_names_are_there() -> None:
+    """Of each file that a comment, docstring or sentence names, there is one whose path ends so."""
+    made_up = {"NAME.py", "mine/falls_1y.py", "_fit.py"}  # files of a reader's own, in examples
+    files = (*_modules(), *(ROOT / "tests").rglob("*.py"), ROOT / "setup.py")
+    there = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in files)
+    named = {
+        (path.relative_to(ROOT).as_posix(), file)
+        for path in _modules()
+        for file in re.findall(r"(?<![\w/.{*<-])(?:[\w-]+/)*[\w-]+\.py\b", path.read_text(encoding="utf-8"))
+    }
+    assert sorted(each for each in named if each[1] not in made_up and f"/{each[1]}\n" not in there) == []
 
 
 def test_starting_the_command_line_and_the_server_loads_no_training_library(tmp_path: Path) -> None:
