@@ -101,7 +101,7 @@ def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
         parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
         return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts)
     if said.output == MEDICATION_REVIEW:
-        # A drug more in a finding that was said is worth saying again; the same drugs, no worse, rest.
+        # A drug more in a finding that was said is worth saying again; the same drugs, no worse, are not shown again.
         parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
         drugs = frozenset(str(fact.value) for fact in said.facts if fact.name == "draft")
         return PatientFinding(MEDICATION_REVIEW, MEDICATION_REVIEW, parts=parts | drugs)

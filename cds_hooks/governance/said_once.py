@@ -5,9 +5,10 @@ other people by the same id. What became worse is shown again. Everything is kep
 record: it is read at the start and every two seconds, so that all workers know it. At the start the newest 100,000
 decisions with cards are read (some 7 s, beside the calls); what was shown before them is shown once more.
 
-- A card that was answered waits for the period of its answer (`PERIOD_DAYS`).
+- A card that was answered is suppressed for the period of its answer (`PERIOD_DAYS`).
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
-  then rests until `rest_days` after it was first shown. One with the indicator critical never rests for this reason.
+  then is suppressed until `rest_days` after it was first shown. One with the indicator critical is never suppressed for
+  this reason.
 - The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days.
 - A card that only asks for a test is shown to a patient by one service in 90 days, for a day; the others go to the
   worklist.
@@ -50,14 +51,14 @@ PERIOD_DAYS: Final = {
 `patient-ineligible` is of responsible-ai.md 4.2, the others are the project's own choice. "Already done" holds until
 the model's next horizon where that is shorter, "Not now" until the next day, "I need to know more first" no longer than
 until a value arrives that was missing. "I am not the person for this" is said of the reader and not of the patient, so
-the card rests for this visit only.
+the card is suppressed for this visit only.
 """
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
 DISCHARGE_DAYS: Final = 2
 """An answer at discharge holds for this discharge; the project's own choice."""
 ONCE_DAYS: Final = 90
-"""So long a card that is shown once rests; as an answer to an information (cards/rules/engine/governance.py)."""
+"""For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
 REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 
@@ -137,7 +138,7 @@ class SaidOnce:
     async def choose(
         self, caller: Caller, cards: Sequence[Card], reminders: Mapping[str, WorklistEntry] | None = None
     ) -> Chosen:
-        """The cards to show now; for each of the others the reason, since when it rests, or its worklist entry.
+        """The cards to show now; for each of the others the reason, since when it is suppressed, or its worklist entry.
 
         `reminders` has the worklist entry of a card that only reminds, by its uuid.
         """
@@ -209,7 +210,7 @@ class SaidOnce:
             found = [patient_finding(card.said, caller.hook) for card in each.cards]
             self._take_shown(caller, [finding for finding in found if finding is not None], each.as_of)
 
-    # What rests
+    # What is suppressed
 
     def _rest_of(self, caller: Caller, card: Card, finding: PatientFinding) -> RestingFinding | None:
         key, now = (caller.client, caller.patient, finding.about), self._now()
@@ -223,8 +224,8 @@ class SaidOnce:
             return None
         since, until = self._rest_period(finding)
         elapsed = now - shown.at
-        rests = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
-        return _resting(card, shown, until) if rests else None
+        is_suppressed = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
+        return _resting(card, shown, until) if is_suppressed else None
 
     def _days_of(self, answer: _Said, finding: PatientFinding) -> float:
         """For how many days this answer silences the finding."""
@@ -234,7 +235,7 @@ class SaidOnce:
         return min(days, self._horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
 
     def _rest_period(self, finding: PatientFinding) -> tuple[float, float]:
-        """From how many days after it was shown to how many the finding rests; a site can forbid it with 0 days."""
+        """From and to how many days after it was shown a finding is suppressed; a site can forbid it with 0 days."""
         if finding.once and self._rest_days:
             return float("-inf"), ONCE_DAYS
         return SHOWN_AGAIN_DAYS, self._rest_days

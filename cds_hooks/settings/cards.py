@@ -1,4 +1,4 @@
-"""The settings of what is shown: rules and models of the site, thresholds, rests and pauses of cards."""
+"""The settings of what is shown: rules and models of the site, thresholds, suppression and pauses of cards."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -106,8 +106,8 @@ class CardSettings(BaseSettings):
         default=14,
         ge=0,
         le=90,
-        description="How long a finding at patient-view that was shown and that nobody answered rests, in days from "
-        "its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
+        description="How long a finding at patient-view that was shown and that nobody answered is suppressed, in days "
+        "from its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
     )
     pause_share: float = Field(
         default=0.05,

@@ -20,7 +20,7 @@ from cds_hooks.storage.tables import events
 EVENT: Final = "worklist-act"
 SNOOZE_DAYS: Final = (1, 7, 30)
 DONE_DAYS: Final = PERIOD_DAYS["accepted"]
-"""What was done rests as a card that was accepted."""
+"""What was done is suppressed as long as a card that was accepted."""
 
 _DAY_SECONDS: Final = 86_400.0
 _AT_ONCE: Final = 500
@@ -59,8 +59,8 @@ def record_act(url: str, actor: str, decision: str, finding: str, act: str, now:
     """
     if act not in ("done", "snooze", "back") or (act == "snooze" and days not in SNOOZE_DAYS):
         raise ValueError("An entry can be done, put back, or snoozed for 1, 7 or 30 days.")
-    rests = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
-    detail = {"decision": decision, "finding": finding, "act": act, "until": now + rests * _DAY_SECONDS}
+    suppressed_days = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
+    detail = {"decision": decision, "finding": finding, "act": act, "until": now + suppressed_days * _DAY_SECONDS}
     add_event(url, EVENT, actor, detail)
 
 

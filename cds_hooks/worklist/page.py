@@ -112,7 +112,7 @@ class Lists(Struct, frozen=True):
 
 
 def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
-    """Everybody on the list, in its order, and whose findings rest because of an act."""
+    """Everybody on the list, in its order, and whose findings are suppressed because of an act."""
     waiting, off = list[PatientLine](), list[PatientLine]()
     rows = keeper.worklist().rows
     takes_all = wanted.kind == "all" and not wanted.what
