@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from msgspec import Struct
 
 from cards.preventive.knowledge import tests_named
+from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
@@ -71,12 +72,6 @@ _NOT_DONE: Final = late_pattern(
     re.IGNORECASE,
 )
 _TALKS: Final = frozenset({"tobacco_counselling", "statin_talk"})
-# A result that is none.
-_NO_RESULT: Final = late_pattern(
-    r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient"
-    r"|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused|declined)\b",
-    re.IGNORECASE,
-)
 # "Date of last colonoscopy": the value says when it was done, the entry when somebody asked.
 _WHEN_DONE: Final = late_pattern(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
 
@@ -239,7 +234,7 @@ def _concept(value: object) -> CodeableConcept:
 
 def _has_value(part: CodedPart) -> bool:
     """Not where the value is absent or none ("unsatisfactory"); a panel without its own may stand for its parts."""
-    return part[1].dataAbsentReason is None and not any(_NO_RESULT.search(words) for words in _value_words(part))
+    return part[1].dataAbsentReason is None and not any(map(says_no_result, _value_words(part)))
 
 
 def _is_positive(part: CodedPart) -> bool | None:

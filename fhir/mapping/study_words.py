@@ -179,3 +179,19 @@ def screening_imaging_named(words: str) -> Iterator[str]:
             yield "mammography"
         if _LOW_DOSE.search(words):
             yield "lung_ct"
+
+
+_NO_RESULT = late_pattern(
+    r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient"
+    r"|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused|declined)\b",
+    re.IGNORECASE,
+)
+
+
+def says_no_result(words: str) -> bool:
+    """Whether the words of a value say that the test has none.
+
+    >>> says_no_result("Unsatisfactory for evaluation"), says_no_result("Negative")
+    (True, False)
+    """
+    return _NO_RESULT.search(words) is not None

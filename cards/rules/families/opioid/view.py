@@ -182,7 +182,9 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
     for rxcui in sorted(_NALOXONE):
         for _, order in orders_ever_taken(record, rxcui):
             since = _since(order)
-            in_time = since is not None and int(since.age_days(record.as_of_epoch)) <= within_days
+            if since is None or since.is_after(record.as_of_epoch):
+                continue
+            in_time = int(since.age_days(record.as_of_epoch)) <= within_days
             if in_time and _is_rescue(identify(order, record.medications)):
                 return True
     return False

@@ -14,6 +14,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
 from fhir.mapping.studies import SCREENING, screening_groups_of
+from fhir.mapping.study_words import says_no_result
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
@@ -75,7 +76,7 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
     """The last result or procedure of each group of screening tests."""
     newest: dict[str, _Done] = {}
     for groups, time, found, is_marked in _screenings(record):
-        if time is None or time.age_days(record.as_of_epoch) < 0.0:
+        if time is None or time.is_after(record.as_of_epoch):
             continue
         for name in groups:
             if name not in newest or time.instant > newest[name].time.instant:
@@ -92,6 +93,8 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
             record.note_use(observation)
             value = observation.valueCodeableConcept
             said = value.words if value is not None else observation.valueString or ""
+            if observation.dataAbsentReason is not None or says_no_result(said):
+                continue
             marks = {coding.code for one in observation.interpretation for coding in one.coding}
             yield found, effective_time(observation), said, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:

@@ -143,3 +143,8 @@ def test_what_is_long_acting(words: str, long_acting: bool) -> None:
 def test_what_is_rescue_naloxone(drug: str, counts: bool, as_of: datetime) -> None:
     session = PatientSession(record_of({"active": [{"drug": drug, "status": "completed", "days_ago": 100}]}, as_of), [])
     assert has_rescue_naloxone(session, 365) is counts
+
+
+def test_naloxone_that_will_be_ordered_is_none_yet(as_of: datetime) -> None:
+    later = {"drug": "naloxone 4 MG Nasal Spray", "status": "completed", "days_ago": -30}
+    assert not has_rescue_naloxone(PatientSession(record_of({"active": [later]}, as_of), []), 365)

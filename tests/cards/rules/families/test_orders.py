@@ -135,3 +135,29 @@ def _result(loinc: str, as_of: datetime) -> Json:
         "effectiveDateTime": (as_of - timedelta(days=2)).isoformat(),
         "valueQuantity": {"value": 80, "unit": "ng/mL", "system": "http://unitsofmeasure.org", "code": "ng/mL"},
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"valueCodeableConcept": {"text": "NILM"}}, True),
+        ({}, True),
+        ({"valueCodeableConcept": {"text": "Unsatisfactory specimen"}}, False),
+        ({"valueString": "Pending"}, False),
+        ({"dataAbsentReason": {"text": "not performed"}}, False),
+        ({"effectiveDateTime": "2290-01-01"}, False),
+        ({"status": "cancelled"}, False),
+    ],
+)
+def test_a_smear_without_a_result_or_of_the_future_is_no_screening(more: Json, counts: bool, as_of: datetime) -> None:
+    smear: Json = {
+        "resourceType": "Observation",
+        "id": "smear",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "10524-7"}]},
+        "subject": {"reference": "Patient/case"},
+        "effectiveDateTime": (as_of - timedelta(days=300)).isoformat(),
+    }
+    record = record_of({"sex": "female", "age": 45, "more": [smear | more]}, as_of)
+    outcome = check(record, drafts_of(draft_of({"drug": "Cervical cytology", "test": "10524-7"})))
+    assert bool(findings(outcome)) is counts
