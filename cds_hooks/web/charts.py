@@ -51,7 +51,7 @@ PEOPLE = _with_ticks(Scale(0, 100), {value: f"{value}" for value in (0, 20, 40, 
 """People in 100."""
 
 HAPPENED = _with_ticks(Scale(0.5, 2, logarithmic=True), {value: f"{value * 100:g}" for value in (0.5, 0.7, 1, 1.4, 2)})
-"""What happened for each 100 foretold; half as many and twice as many lie alike far from the middle."""
+"""What happened for each 100 expected; half as many and twice as many lie alike far from the middle."""
 
 
 def log_odds_scale(margins: list[float]) -> Scale:

@@ -17,7 +17,7 @@ from models_onnx.model_card.formats import SECTIONS
 from models_onnx.model_card.schema import attribute_of
 
 LEAST_EVENTS = 50
-"""Fewer events than this give no figure of what happened against what was foretold (responsible-ai.md 5.2)."""
+"""Fewer events than this give no figure of what happened against what was expected (responsible-ai.md 5.2)."""
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
@@ -33,7 +33,7 @@ class Estimate(Struct, frozen=True):
 class Tested(Struct, frozen=True):
     """How the estimates held among these people; None where there was not enough data.
 
-    `ranking` is the AUROC, `happened` what happened for each one foretold, `slope` the calibration slope.
+    `ranking` is the AUROC, `happened` what happened for each one expected, `slope` the calibration slope.
     """
 
     people: int
@@ -141,10 +141,10 @@ def _holds(name: str, age: float) -> bool:
 
 
 class CalibrationRow(Struct, frozen=True):
-    """People whose estimate lay between `start` and `end`, on average `foretold`, and what happened to them; in 100."""
+    """People whose estimate lay between `start` and `end`, on average `expected`, and what happened to them; in 100."""
 
     words: str
-    foretold: int
+    expected: int
     people: int
     events: int
     happened: str
@@ -175,7 +175,7 @@ def _calibration_row(each: RiskBin, end: float) -> CalibrationRow:
     start = 100 * each.probability_low
     return CalibrationRow(
         words=f"{start:.0f} to {100 * end:.0f}" if end < 1 else f"{start:.0f} and over",
-        foretold=in_100(each.predicted),
+        expected=in_100(each.predicted),
         people=each.count,
         events=each.events,
         happened=f"{in_100(each.rate)} ({people_range(each.low, each.high)})",

@@ -66,7 +66,7 @@ def test_a_scale_of_log_odds_has_ticks_that_rise_and_never_touch(margins: list[f
     assert all(0 <= scale.at(margin) <= 100 for margin in margins)
 
 
-def test_half_and_twice_as_many_lie_alike_far_from_what_was_foretold() -> None:
+def test_half_and_twice_as_many_lie_alike_far_from_what_was_expected() -> None:
     assert HAPPENED.at(1) == 50
     assert (HAPPENED.at(0.5), HAPPENED.at(2)) == (0, 100)
     assert math.isclose(50 - HAPPENED.at(0.8), HAPPENED.at(1.25) - 50, abs_tol=0.02)
