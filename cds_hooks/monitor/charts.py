@@ -116,7 +116,8 @@ def charts_of(one: Compared) -> list[Chart]:
         return []
     dates, counts, first = list(days), list(days.values()), min(one.window)
     found = [_calls(one, dates, counts, first), _cards(one, dates, counts, first), _times(dates, counts, first)]
-    moved = {each.subject for each in one.figures() if each.family in ("units", "input drift") and each.state == "act"}
+    acting = (each for each in one.figures() if each.family in ("units", "input drift") and each.state == "act")
+    moved = {each.subject.rpartition(" ")[2] for each in acting}  # of "sex_male by INPUT" the input
     return found + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
 
 
