@@ -146,6 +146,7 @@ def _active_problems(record: PatientRecord) -> list[str]:
     return [words for one in problems if one.code is not None and (words := one.code.words)]
 
 
+@remembered("words of a short life", entries=2048, longest=200)
 def _says_short_life(words: str) -> bool:
     found = _SHORT_LIFE.search(words)
     return found is not None and is_of_patient(words, found.start())
@@ -165,7 +166,7 @@ def find_named_in_chart(
     else. `only_done`: no order and no visit, but a procedure that was performed.
     """
     things = record.derive(_things_done)
-    naming = {line for line in things.different if _holds(line, words)}
+    naming = {line for line in things.different if _holds((line, words))}
     if not naming:
         return None
     if not_with is not None:
@@ -205,7 +206,8 @@ _NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:need
 
 
 @remembered("words of things done", entries=4096, longest=1500)
-def _holds(line: str, words: tuple[str, ...]) -> bool:
+def _holds(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
+    line, words = line_and_words
     text = line.replace("\n", " ").lower()
     places = ((text.find(word), len(word)) for word in words if word in text)
     return any(

@@ -279,6 +279,8 @@ def _whole_stays(record: PatientRecord) -> list[Stay]:
         if (of := each.class_) is not None and (of.code in _INPATIENT or each.hospitalization is not None)
     ]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
+    if len(stays) < 2:
+        return stays
     parts = _parts_of_longer_stays(stays, record.as_of_epoch)
     return _each_once([stay for stay in stays if id(stay.encounter) not in parts], record.encounter_id)
 

@@ -22,6 +22,8 @@ _VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})
 
 def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
     """Those of the resources of one kind that are facts at `as_of`, in their order."""
+    if not resources:
+        return ()
     each_once = distinct(resources)
     if kind not in _VERIFIED:
         facts = [each for each in each_once if each.status not in NEVER_STATUS]
@@ -30,7 +32,7 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
         return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
     facts = [each for each in each_once if _is_verified(each)]
     if kind is Condition:
-        facts = [_with_code_of_words(each) for each in _those_begun(facts, _onset, as_of)]
+        facts = [_with_code_of_words(each) for each in _those_begun(facts, _onsets, as_of)]
     return tuple(facts)
 
 
@@ -55,30 +57,33 @@ def _is_verified(resource: Any) -> bool:
     return True
 
 
-def _those_begun(facts: list[_T], date_of: Callable[[_T], str | None], as_of: datetime) -> list[_T]:
+def _those_begun(facts: list[_T], dates_of: Callable[[list[_T]], list[str | None]], as_of: datetime) -> list[_T]:
     """Those that do not begin after `as_of`: an operation or an illness of next month is none yet.
 
     What is written with a day before yesterday is past in every time zone, and its date is not parsed.
     """
     last = (as_of - timedelta(days=1)).date().isoformat()
+    texts = dates_of(facts)
+    late = [text for text in texts if text and text >= last]
+    if not late:  # nearly always
+        return facts
     epoch = as_of.timestamp()
-    begun = []
-    for fact in facts:
-        text = date_of(fact)
-        time = parse_time(text) if text and text[:10] >= last else None
-        if time is None or not time.is_after(epoch):
-            begun.append(fact)
-    return begun
+    ahead = {text for text in late if (time := parse_time(text)) is not None and time.is_after(epoch)}
+    return [fact for fact, text in zip(facts, texts, strict=True) if text not in ahead]
 
 
-def _onset(condition: Condition) -> str | None:
-    period = condition.onsetPeriod
-    return condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
+def _onsets(conditions: list[Any]) -> list[str | None]:
+    return [
+        each.onsetDateTime or (each.onsetPeriod.start if each.onsetPeriod is not None else None) or each.recordedDate
+        for each in conditions
+    ]
 
 
-def _performed(procedure: Procedure) -> str | None:
-    period = procedure.performedPeriod
-    return procedure.performedDateTime or (period.start if period is not None else None)
+def _performed(procedures: list[Any]) -> list[str | None]:
+    return [
+        each.performedDateTime or (each.performedPeriod.start if each.performedPeriod is not None else None)
+        for each in procedures
+    ]
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
