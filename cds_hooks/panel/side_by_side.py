@@ -6,6 +6,7 @@ Lines that cannot be decoded as they stand go the careful way, line by line.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -200,15 +201,12 @@ class _Stream:
         """Gives the lines of these patients to their charts, up to the first line of a later one."""
         known = some.known
         while self._at < len(self._keys) or self._fill():
-            keys, at, count = self._keys, self._at, len(self._keys)
-            while at < count:
-                key = keys[at]
+            at = self._at
+            for key, same in groupby(islice(self._keys, at, None)):
                 if key not in known and not some.find(key):
                     self._at = at
                     return
-                end = at + 1
-                while end < count and keys[end] == key:
-                    end += 1
+                end = at + len(list(same))
                 self._give(known[key], at, end)
                 at = end
             self._at = at

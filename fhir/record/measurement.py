@@ -120,27 +120,27 @@ def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]
     """The newest of them, of equal ones the first, and all of its instant; one without a date is the newest."""
     if len(parts) == 1:
         return parts[0], [parts[0]]
-    last = [parts[place] for place in _of_the_last_days(parts)]
+    last = _of_the_last_days(parts)
     newest = last[0]
+    if len(last) == 1:
+        return newest, last
     for part in last[1:]:
         if _is_newer(part[0], newest[0]):
             newest = part
-    if len(last) == 1:
-        return newest, last
     instant = _recency(newest[0])
     return newest, [part for part in last if part is newest or _recency(part[0]) == instant]
 
 
-def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[int]:
-    """Which of them can be the newest by their texts, so that few dates are parsed; all where the texts do not say.
+def _of_the_last_days(parts: Sequence[CodedPart]) -> list[CodedPart]:
+    """Those that can be the newest by their texts, so that few dates are parsed; all where the texts do not say.
 
     Offsets lie between -12 and +14 hours: what is written more than two days before the last text is not the newest.
     """
     texts = [part[0].effectiveDateTime for part in parts]
     earliest = None if None in texts else two_days_before(max(texts)[:10])  # type: ignore[type-var,index]  # none is None
     if earliest is None:
-        return range(len(parts))
-    return [place for place, text in enumerate(texts) if text >= earliest]  # type: ignore[operator]
+        return list(parts)
+    return [part for part, text in zip(parts, texts, strict=True) if text >= earliest]  # type: ignore[operator]
 
 
 def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float], list[FhirTime | None]]:

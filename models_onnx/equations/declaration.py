@@ -176,6 +176,8 @@ class Equation:
     """Every feature that it reads from a record, each once: inputs, exclusions and whom it is for."""
     read_for: Mapping[str, tuple[EquationInput, ...]] = field(init=False, repr=False, compare=False)
     """The inputs that each output cannot be had without and that a feature of the record fills, by output."""
+    excluded_by: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    """Each feature that excludes somebody, with the words of the exclusion."""
     _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -185,6 +187,8 @@ class Equation:
         self._refuse_wrong_names()
         self._refuse_wrong_limits()
         object.__setattr__(self, "features", self._read_features())
+        excluded_by = tuple((name, each.words) for each in self.exclusions for name in each.features)
+        object.__setattr__(self, "excluded_by", excluded_by)
         self._refuse_other_units()
         read = [each for each in self.inputs if each.feature is not None]
         needed = {out.id: tuple(each for each in read if each.is_needed_for(out.id)) for out in self.outputs}

@@ -203,15 +203,14 @@ def _value(item: EquationInput, known: FeatureValue) -> Value:
 
 
 def _excluded(equation: Equation, features: FeaturesByName | FeaturesWhenAsked) -> NoValue | None:
-    for exclusion in equation.exclusions:
-        for name in exclusion.features:
-            known = features[name]
-            if type(known) is Missing:
-                text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {known.text}"
-                return NoValue("excluded", text, (name,))
-            if type(known) is FeatureValue and known.value:
-                text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
-                return NoValue("excluded", text, (name,))
+    for name, words in equation.excluded_by:
+        known = features[name]
+        if type(known) is Missing:
+            text = f"{equation.title}: not for {words}, and that cannot be told. {known.text}"
+            return NoValue("excluded", text, (name,))
+        if type(known) is FeatureValue and known.value:
+            text = f"{equation.title}: not for {words}; {FEATURES[name].words.lower()} is on record."
+            return NoValue("excluded", text, (name,))
     return _not_for(equation, features) if equation.only_with else None
 
 
