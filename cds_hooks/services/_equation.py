@@ -24,9 +24,9 @@ from cds_hooks.storage.decision import suggestion_uuid
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_condition_group
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
-from fhir.record.visit_classes import VISIT_CLASSES
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult

@@ -1,14 +1,22 @@
-"""Which resources of a chart are facts: each once, not taken back or refuted, and begun by the time of the call."""
+"""Which resources of a chart are facts: each once, not taken back or refuted, and begun by the time of the call.
 
+A condition whose own codes are not known here gets the code that its words name, and a visit the class that its display
+names. FHIR R4 binds Encounter.class extensibly to HL7 v3 ActCode. Epic sends a system of its own with a display
+("Appointment", "HOV" for a hospital outpatient visit, "Support OP Encounter", as public examples of its charts have
+them); its numbers differ in meaning between the public maps, so that only the display is read. A class that neither
+says is not known.
+"""
+
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import Coding, parse_time
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
-from fhir.record.visit_classes import with_known_class
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS, condition_meaning
 
@@ -19,6 +27,25 @@ _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
 _VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})
 """What has a verification status instead of a status."""
 
+ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+# v3 ActEncounterCode: ambulatory, emergency, field, home health, inpatient (acute, non-acute), observation,
+# pre-admission, short stay, virtual.
+VISIT_CLASSES: Final = frozenset({"AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"})
+"""The codes of HL7 for classes of visits."""
+# The first that is found says which: an outpatient visit to an emergency clinic is an emergency, "Hospital Outpatient
+# Visit" is no stay.
+_WORDS: Final = tuple(
+    (code, re.compile(words, re.IGNORECASE))
+    for code, words in (
+        ("EMER", r"\bemergency\b|\b(?:ed|er) visit\b"),
+        ("OBSENC", r"\bobservation\b"),
+        ("HH", r"\bhome (?:health|visit)"),
+        ("VR", r"\bvirtual\b|\btele(?:health|medicine|phone)\b|\bvideo visit\b"),
+        ("AMB", r"\bambulatory\b|\bout-?patient\b|\boffice visit\b|^appointment$|^hov$|^support op encounter$"),
+        ("IMP", r"\bin-?patient\b"),
+    )
+)
+
 
 def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
     """Those of the resources of one kind that are facts at `as_of`, in their order."""
@@ -28,7 +55,7 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
     if kind not in _VERIFIED:
         facts = [each for each in each_once if each.status not in NEVER_STATUS]
         if kind is Encounter:
-            facts = [with_known_class(each) for each in facts]
+            facts = [_with_known_class(each) for each in facts]
         return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
     facts = [each for each in each_once if _is_verified(each)]
     if kind is Condition:
@@ -108,3 +135,22 @@ def _with_code_of_words(condition: Condition) -> Condition:
 def _is_read(coding: Coding) -> bool:
     short = SYSTEMS.get(coding.system or "")
     return short is not None and (short != "snomed" or condition_meaning(coding.system, coding.code) is not None)
+
+
+@remembered("classes of visits in words", entries=256, longest=80)
+def class_of_words(words: str) -> str | None:
+    """The class that a display names; None where it names none.
+
+    >>> class_of_words("Support OP Encounter"), class_of_words("Inpatient"), class_of_words("Surgery")
+    ('AMB', 'IMP', None)
+    """
+    return next((code for code, said in _WORDS if said.search(words) is not None), None)
+
+
+def _with_known_class(visit: Encounter) -> Encounter:
+    """The visit with the class of HL7 that its display names, where its own code is none of HL7's."""
+    told = visit.class_
+    if told is None or told.code in VISIT_CLASSES or not told.display:
+        return visit
+    code = class_of_words(told.display)
+    return visit if code is None else replace_fields(visit, class_=replace_fields(told, system=ACT_CODE, code=code))

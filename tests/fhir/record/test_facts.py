@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.visit_classes import ACT_CODE
+from fhir.record.facts import ACT_CODE
 from tests.fhir.record.charts import record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
