@@ -45,6 +45,7 @@ SEED = 20260101
 REPLICATES = 1000
 # A card about more than half of the people says nothing about anyone; this limit is ours.
 MOST_ALERTED = 0.5
+_OLDEST = 120
 # responsible-ai.md 1.3, attribute 8: a model may inform or augment a decision, never replace it.
 DECISION_ROLES = ("informs", "augments")
 
@@ -167,6 +168,9 @@ class ModelSpec:
         if not 0 < self.outcome.horizon_days < float("inf"):
             said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
             raise DeclarationError(said, "horizon_days")
+        if not 0 <= self.population.age_low <= _OLDEST:
+            said = f"{self.id}: age_low is {self.population.age_low}; nobody would be scored. It must be 0 to {_OLDEST}"
+            raise DeclarationError(said, "age_low")
         if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
             said = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
             raise DeclarationError(f"{said} (0.1 shows a card for a tenth)", "capacity")

@@ -32,6 +32,7 @@ def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = No
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ("age_low=18", "age_low=200", "age_low is 200; nobody would be scored"),
         ("capacity=0.10", "capacity=0", "a capacity of 0 is no share of the people between 0 and 1"),
         ("(0.05, 0.10, 0.20)", "(0.10, 10)", "a capacity of 10 is no share"),
         ("horizon_days=30", "horizon_days=-30", "the horizon is -30 days; it must be more than 0"),
