@@ -244,7 +244,6 @@ class _Worker:
             yield done
 
     def __call__(self, charts: Iterable[ChartLines | ChartResources]) -> Done:
-        forget_times()
         self._patients = self._unreadable = 0
         if self.job.content == "features":
             records = [self._read(each) for each in charts]
@@ -261,6 +260,7 @@ class _Worker:
         return self._written(scores), self._patients, self._with_unreadable(counted)
 
     def _read(self, chart: ChartLines | ChartResources) -> PatientRecord:
+        forget_times()
         record = read_chart(chart, self.job.as_of, self.job.as_it_stood, self.asked.opt_out_flags)
         self._patients += 1
         self._unreadable += sum(1 for refusal in record.refusals if refusal.reason in _NOT_READ)
