@@ -31,6 +31,8 @@ __all__ = ["models", "postgres_server", "postgres_url", "site", "sqlite_url", "u
 
 _RATE, _CALLS_BETWEEN, _SWITCHES = 200, 200, 20
 _OURS = "org.cds-hooks-onnx"
+_IDLE_SECONDS = 2
+"""A server closes a connection that was idle for 5 s, and a call that is on its way to it then is lost."""
 _AS_MANY_AS_COME: Any = {"CDS_CONCURRENT_CALLS": "20000", "CDS_CALLS_PER_SECOND": "20000"}
 
 
@@ -50,7 +52,7 @@ class _Connections:
     def __init__(self, address: str) -> None:
         self._host, _, port = address.removeprefix("http://").partition(":")
         self._port = int(port)
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; OSError or EOFError where the connection ends before it."""
@@ -60,20 +62,20 @@ class _Connections:
         answer = await reader.readuntil(b"\r\n\r\n")
         (length,) = re.findall(rb"(?i)\r\ncontent-length: (\d+)", answer)
         content = await reader.readexactly(int(length))
-        self._idle.append((reader, writer))
+        self._idle.append((perf_counter(), reader, writer))
         return int(answer.split()[1]), content
 
     def _taken(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """An idle connection that the server has not closed."""
+        """An idle connection that the server has not closed and is not about to close."""
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
+            since, reader, writer = self._idle.pop()
+            if not reader.at_eof() and perf_counter() - since < _IDLE_SECONDS:
                 return reader, writer
             writer.close()
         return None
 
     def close(self) -> None:
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
 
 
