@@ -104,7 +104,7 @@ def _run(body: str, copy: Path) -> list[str]:
 
 
 def _check(command: str, expected: list[str], copy: Path) -> None:
-    words = command.replace(".venv/bin/python", sys.executable).split()
+    words = [sys.executable if word == ".venv/bin/python" else word for word in command.split()]
     given = {}
     while "=" in words[0]:  # a setting before the command
         name, _, value = words.pop(0).partition("=")

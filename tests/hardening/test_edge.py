@@ -250,7 +250,11 @@ def test_a_thousand_silent_connections_do_not_end_the_service(tmp_path: Path) ->
     def few_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2048, "this test needs descriptors of its own"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4096:
+        pytest.skip(f"this test needs 4,096 descriptors of its own, and this user may have {hard}")
+    if soft != resource.RLIM_INFINITY and soft < 4096:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
     with serving(tmp_path, before=few_descriptors) as address, ExitStack() as stack:
         for at in range(1100):
             stack.enter_context(Connection(address))

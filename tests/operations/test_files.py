@@ -76,8 +76,11 @@ def test_nginx_takes_its_file(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "files/cds-hooks-proxy.conf", tmp_path)
     text = (FOLDER / "files/nginx.conf").read_text()
     text = text.replace("/etc/nginx/tls", str(tmp_path)).replace("/etc/nginx", str(tmp_path)).replace("443", "18443")
-    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{text}\n}}\n")
-    done = subprocess.run(["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True)
+    # Whoever is not root may not write into the log folder that nginx was built with.
+    text = f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log {tmp_path}/access.log;\n{text}\n}}\n"
+    (tmp_path / "nginx.conf").write_text(text)
+    command = ["nginx", "-t", "-e", tmp_path / "error.log", "-p", tmp_path, "-c", tmp_path / "nginx.conf"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
