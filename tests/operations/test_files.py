@@ -79,7 +79,7 @@ def test_nginx_takes_its_file(tmp_path: Path) -> None:
     # Whoever is not root may not write into the log folder that nginx was built with.
     text = f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log {tmp_path}/access.log;\n{text}\n}}\n"
     (tmp_path / "nginx.conf").write_text(text)
-    command = ["nginx", "-t", "-e", tmp_path / "error.log", "-p", tmp_path, "-c", tmp_path / "nginx.conf"]
+    command = ["nginx", "-t", "-e", f"{tmp_path}/error.log", "-p", f"{tmp_path}", "-c", f"{tmp_path}/nginx.conf"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
