@@ -187,18 +187,19 @@ def _all_ends(record: PatientRecord) -> tuple[float, ...]:
 
 def _ends(record: PatientRecord) -> Iterator[FhirTime]:
     for condition in record.conditions:
-        if _ends_it(condition.code, _ENDED_BY_WORDS):
+        if _ends_it(condition.code, was_done=False):
             yield from _time(condition.onsetDateTime or condition.recordedDate)
         elif condition.code is not None and _is_pregnancy(condition.code):
             yield from _time(condition.abatementDateTime)
     for procedure in record.procedures:
-        if procedure.status == "completed" and _ends_it(procedure.code, _DELIVERED_IN_WORDS):
+        if procedure.status == "completed" and _ends_it(procedure.code, was_done=True):
             period = procedure.performedPeriod
             yield from _time(procedure.performedDateTime or (period.start if period is not None else None))
     yield from (sign.time for sign in pregnancy_signs(record).not_pregnant)
 
 
-def _ends_it(concept: CodeableConcept | None, in_words: re.Pattern[str]) -> bool:
+def _ends_it(concept: CodeableConcept | None, *, was_done: bool) -> bool:
+    """Whether the concept, of a procedure that was done or of a problem, says that a pregnancy is over."""
     if concept is None:
         return False
     for coding in concept.coding:
@@ -206,7 +207,7 @@ def _ends_it(concept: CodeableConcept | None, in_words: re.Pattern[str]) -> bool
             return True
         if coding.code and coding.code.startswith("10") and _OBSTETRIC_CODE.fullmatch(coding.code):
             return True
-    return _says_ended(concept.words, in_words is _DELIVERED_IN_WORDS)
+    return _says_ended(concept.words, was_done)
 
 
 # ICD-10-PCS (CMS), section obstetrics: abortion, extraction and delivery of the products of conception.
@@ -232,8 +233,8 @@ _OF_ANOTHER_TIME = re.compile(
 
 
 @remembered("words of births", entries=2048, longest=200)
-def _says_ended(words: str, is_done: bool) -> bool:
-    said = (_DELIVERED_IN_WORDS if is_done else _ENDED_BY_WORDS).search(words)
+def _says_ended(words: str, was_done: bool) -> bool:
+    said = (_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS).search(words)
     return said is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, said.start())
 
 

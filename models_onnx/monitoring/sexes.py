@@ -17,8 +17,8 @@ FEWEST: Final = 100
 """The fewest values of each sex, then and now."""
 
 _DIFFER, _CERTAIN = 0.05, 5.0
-_WATCH, _ACT = (0.10, 3.5), (0.25, 5.0)
-"""From which share of exchanged calls on, and how many standard errors beyond no change."""
+_LIMITS: Final[tuple[tuple[State, float, float], ...]] = (("act", 0.25, 5.0), ("watch", 0.10, 3.5))
+"""From which share of exchanged calls on, and how many standard errors beyond no change; the worse one first."""
 
 
 class Exchanged(NamedTuple):
@@ -48,11 +48,10 @@ def exchanged(now: DayCounts, before: DayCounts) -> Iterator[Exchanged]:
         value, error = higher(*window)
         share = (1 - (value - 0.5) / (then - 0.5)) / 2
         certainty = abs(then - value) / sqrt(error**2 + error_then**2)
-        state: State = "good"
-        for worse, (least, errors) in (("watch", _WATCH), ("act", _ACT)):
-            if share >= least and certainty >= errors:
-                state = "act" if worse == "act" else "watch"
-        yield Exchanged(state, name, n, min(1.0, max(0.0, share)))
+        worst: State = next(
+            (state for state, least, errors in _LIMITS if share >= least and certainty >= errors), "good"
+        )
+        yield Exchanged(worst, name, n, min(1.0, max(0.0, share)))
 
 
 def higher(men: Sketch, women: Sketch) -> tuple[float, float]:
