@@ -14,7 +14,7 @@ from models_onnx.monitoring import arrival, drift, rates, repeated, sexes, share
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.label_judging import label_choice
-from models_onnx.monitoring.sketch import Sketch, quantile, value_of
+from models_onnx.monitoring.sketch import Sketch, bucket_at, quantile, value_of
 from models_onnx.monitoring.today import Today
 
 _FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = shares.FEWEST_CALLS, 100, 500, 20
@@ -253,7 +253,7 @@ class Compared:
 
         The index sees that of a flag, and of a level that moved by a third of a standard deviation, hardly.
         """
-        cut = min(then) if len(then) <= _FLAG else _median(then)
+        cut = min(then) if len(then) <= _FLAG else bucket_at(then, 0.5)
         n, m = values.total(), then.total()
         sums = shares.Moved("good", n, _above(values, cut) / n, _above(then, cut) / m)
 
@@ -364,16 +364,6 @@ class Compared:
             if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
                 text = f"{self.service}: the rule {rule} shows cards in {100 * times / now.calls:.0f} of 100 calls."
                 yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, times / now.calls, None, "watch", text)
-
-
-def _median(sketch: Sketch) -> int:
-    """The bucket in which the median lies."""
-    below, half = 0, sketch.total() / 2
-    for bucket in sorted(sketch):
-        below += sketch[bucket]
-        if below >= half:
-            break
-    return bucket
 
 
 def _above(buckets: Mapping[int, int], cut: int) -> int:

@@ -17,7 +17,9 @@ from models_onnx.monitoring.figure import State
 FEWEST_CALLS: Final = 200
 _OF_A_DAY: Final = 50
 _WATCH, _ACT, _CERTAIN = 0.03, 0.10, 0.001
-_MOVED_WATCH, _MOVED_ACT = 0.05, 0.10
+_LEAST_MOVED: Final = 0.05
+_MOVED: Final[tuple[tuple[State, float, float], ...]] = (("act", 0.10, 0.001), ("watch", _LEAST_MOVED, 0.01))
+"""From which difference of a share on, and with which probability of chance; the worse one first."""
 
 Counted = Callable[[DayCounts], tuple[int, int]]
 """How many of the calls of a day have what is looked for, and how many there are in all."""
@@ -73,14 +75,14 @@ def moved(
     before differ by more than chance, certainty is asked for in units of their spread (`rates.day_spread`).
     """
     gap = abs(sums.share - sums.before)
-    if gap < _MOVED_WATCH:
+    if gap < _LEAST_MOVED:
         return sums
     spread = rates.day_spread([counted(each) for each in reference], sums.before)
     (_, n), (_, m) = _sum(window.values(), counted), _sum(reference, counted)
     deviation = spread * sqrt(max(sums.before * (1 - sums.before), 1e-9) * (1 / n + 1 / m))
-    for least, doubt, state in ((_MOVED_ACT, 0.001, "act"), (_MOVED_WATCH, 0.01, "watch")):
+    for state, least, doubt in _MOVED:
         if gap >= least and gap > deviation * NormalDist().inv_cdf(1 - doubt / (2 * asked)):
-            return sums._replace(state="act" if state == "act" else "watch")
+            return sums._replace(state=state)
     return sums
 
 

@@ -42,15 +42,17 @@ def value_of(bucket: int) -> float:
 
 def quantile(sketch: Sketch, share: float) -> float | None:
     """The value below which this share (0 to 1) of what was counted lies; None where nothing was."""
-    total = sketch.total()
-    if not total:
-        return None
-    rank, below = share * (total - 1), 0
+    return value_of(bucket_at(sketch, share)) if sketch.total() else None
+
+
+def bucket_at(sketch: Sketch, share: float) -> int:
+    """The bucket in which that value lies, of a sketch in which something was counted."""
+    rank, below = share * (sketch.total() - 1), 0
     for bucket in sorted(sketch):
         below += sketch[bucket]
         if below > rank:
-            return value_of(bucket)
-    return value_of(max(sketch))
+            return bucket
+    return max(sketch)
 
 
 def sketch_of(values: Iterable[float]) -> Sketch:
