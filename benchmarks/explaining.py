@@ -145,7 +145,7 @@ def _beside_shap(fitted: Any, X: Array, words: str) -> Cost:
     """The values are compared too, both explained against the same hundred people."""
     import shap
 
-    from models_onnx.compiler import compile_model
+    from models_onnx.workbench.compiler import compile_model
 
     explainer = shap.TreeExplainer(fitted, X[:_BACKGROUND], feature_perturbation="interventional")
     small = _session(compile_model(fitted, X[:_BACKGROUND]).content)
@@ -158,7 +158,7 @@ def _beside_shap(fitted: Any, X: Array, words: str) -> Cost:
 def _cost(
     fitted: Any, X: Array, words: str, beside: str, explain: Callable[[Array], Any], difference: float | None = None
 ) -> Cost:
-    from models_onnx.compiler import compile_model
+    from models_onnx.workbench.compiler import compile_model
 
     compiled = compile_model(fitted, X)
     session, row = _session(compiled.content), X[:1]

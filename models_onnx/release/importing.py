@@ -50,7 +50,7 @@ def read_mlflow(folder: Path) -> MLflowModel:
         flavours = sorted({name.split(".")[1] for name in said if name.startswith("flavors.")})
         raise ImportRefused(
             f"the MLflow model has the flavours {', '.join(flavours) or 'none'}; only onnx is taken in, because the "
-            "others are pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.compiler"
+            "others are pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
         )
     model = (folder / onnx).resolve()
     if not model.is_relative_to(folder.resolve()):

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler import LOGIT, Link
-from models_onnx.compiler.reference import CalibrationBin, Familiarity, Reference
 from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.metrics import cloglog_recalibration, jeffreys, logistic_recalibration, logit
 from models_onnx.spec import Estimator, ModelSpec
@@ -19,6 +17,8 @@ from models_onnx.training.data.cohort import NO_FOLD, Cohort
 from models_onnx.training.data.follow_up import FittingRows
 from models_onnx.training.fitting.additive import Array
 from models_onnx.training.fitting.families import Fitted, fit
+from models_onnx.workbench.compiler import LOGIT, Link
+from models_onnx.workbench.compiler.reference import CalibrationBin, Familiarity, Reference
 
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
 from models_onnx.evaluation.metrics import net_benefit
 from models_onnx.spec import ModelSpec, OutcomeSpec
 from models_onnx.training.crossvalidate import OutOfFold
 from models_onnx.training.data.cohort import Cohort, Table
 from models_onnx.training.fitting.additive import significant
+from models_onnx.workbench.compiler import Agreement, FittedModel, Reference, Survival
 
 FORMAT = "cds-hooks-onnx/manifest/1"
 _SOFTWARE = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")

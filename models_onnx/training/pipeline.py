@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.compiler import Familiarity, FittedModel, Reference, compile_fitted
-from models_onnx.compiler.families.path_trees import is_approximate, words_of_approximation
-from models_onnx.compiler.parity import boundary_rows
 from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.metrics import Metric
 from models_onnx.spec import Fitted as FittedElsewhere
@@ -24,6 +21,9 @@ from models_onnx.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.training.fitting.additive import Linear, largest_difference
 from models_onnx.training.fitting.families import Fitted, oracle_of
 from models_onnx.training.missing import missing_inputs_of
+from models_onnx.workbench.compiler import Familiarity, FittedModel, Reference, compile_fitted
+from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
+from models_onnx.workbench.compiler.parity import boundary_rows
 
 PARITY_ROWS = 2000
 

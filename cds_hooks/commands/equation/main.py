@@ -159,7 +159,7 @@ def compile_(
     Example: cds-hooks equation compile --check
     """
     try:
-        from models_onnx.compiler.equation import compile_equation, verify_equation
+        from models_onnx.workbench.compiler.equation import compile_equation, verify_equation
     except ModuleNotFoundError as error:
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
         raise typer.Exit(2) from error

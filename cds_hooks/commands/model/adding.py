@@ -94,10 +94,10 @@ def compile_file(
     Example: cds-hooks model compile model.txt --reference cohort.csv.gz --card card.json --out model.onnx
     """
     with problems():
-        from models_onnx.compiler import compile_model
-        from models_onnx.compiler.readers.rows import read_rows
-        from models_onnx.compiler.readers.source import read_file
         from models_onnx.model_card.schema import card_problems as problems_of
+        from models_onnx.workbench.compiler import compile_model
+        from models_onnx.workbench.compiler.readers.rows import read_rows
+        from models_onnx.workbench.compiler.readers.source import read_file
 
         written = _card(card)
         names = features.split(",") if features else read_file(model_file).features

@@ -25,11 +25,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.compiler import LOGIT, Link, PiecewiseLinear, Survival
-from models_onnx.compiler.families.piecewise import BrokenLine
 from models_onnx.errors import ParityRefused, TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.training.data.follow_up import FittingRows
+from models_onnx.workbench.compiler import LOGIT, Link, PiecewiseLinear, Survival
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine
 
 DIGITS = 7
 

@@ -11,7 +11,12 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.compiler import (
+from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, OwnEstimator, ShallowTrees
+from models_onnx.spec import Fitted as FittedElsewhere
+from models_onnx.training.data.follow_up import Array, FittingRows
+from models_onnx.training.fitting.additive import Linear, fit_cox_model, fit_logistic
+from models_onnx.training.fitting.own import Own, fit_own, load_own
+from models_onnx.workbench.compiler import (
     LOGIT,
     Ensemble,
     FittedModel,
@@ -21,13 +26,8 @@ from models_onnx.compiler import (
     from_hist_gradient_boosting,
     steps_of,
 )
-from models_onnx.compiler import AdditiveTrees as AdditiveForm
-from models_onnx.compiler.families.trees import Cuts
-from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, OwnEstimator, ShallowTrees
-from models_onnx.spec import Fitted as FittedElsewhere
-from models_onnx.training.data.follow_up import Array, FittingRows
-from models_onnx.training.fitting.additive import Linear, fit_cox_model, fit_logistic
-from models_onnx.training.fitting.own import Own, fit_own, load_own
+from models_onnx.workbench.compiler import AdditiveTrees as AdditiveForm
+from models_onnx.workbench.compiler.families.trees import Cuts
 
 # Bins of an additive tree's steps; more questions than these about one input say nothing new.
 _ADDITIVE_DEPTH = 3

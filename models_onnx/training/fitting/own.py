@@ -18,18 +18,18 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.compiler import FittedModel, Link, Oracle
-from models_onnx.compiler.entry import ReadModel, read_model
-from models_onnx.compiler.families.path_trees import APPROXIMATE
-from models_onnx.compiler.families.shapley_trees import DEEPEST
-from models_onnx.compiler.parity import ask_library
-from models_onnx.compiler.readers.regressions import regression_of
-from models_onnx.compiler.readers.source import PICKLES
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.training.data.follow_up import Array, FittingRows
 from models_onnx.training.fitting.additive import Linear, fit_logistic
+from models_onnx.workbench.compiler import FittedModel, Link, Oracle
+from models_onnx.workbench.compiler.entry import ReadModel, read_model
+from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
+from models_onnx.workbench.compiler.parity import ask_library
+from models_onnx.workbench.compiler.readers.regressions import regression_of
+from models_onnx.workbench.compiler.readers.source import PICKLES
 
 # Types of numbers, which skops names among those to be looked at.
 _HARMLESS = frozenset({"numpy.dtype"})

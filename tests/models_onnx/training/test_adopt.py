@@ -29,15 +29,15 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
-from models_onnx.compiler import compile_model
-from models_onnx.compiler.readers.regressions import regression_of
 from models_onnx.errors import CompileRefused, TrainingRefused
 from models_onnx.serving.registry import load_model
 from models_onnx.spec import Fitted
 from models_onnx.training.fitting.own import load
 from models_onnx.training.template import write_template
-from tests.models_onnx.compiler.people import says
+from models_onnx.workbench.compiler import compile_model
+from models_onnx.workbench.compiler.readers.regressions import regression_of
 from tests.models_onnx.training.test_template import complete, toy_table
+from tests.models_onnx.workbench.compiler.people import says
 
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 PIPELINE = "make_pipeline(SimpleImputer(), FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression())"

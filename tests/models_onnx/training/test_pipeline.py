@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from models_onnx.artifact.folder import Artifact
-from models_onnx.compiler.families.piecewise import PiecewiseLinear
 from models_onnx.errors import ParityRefused
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
@@ -16,6 +15,7 @@ from models_onnx.training.crossvalidate import Folds
 from models_onnx.training.data.cohort import Cohort, build_cohort
 from models_onnx.training.fitting.additive import Linear
 from models_onnx.training.pipeline import Trained, train
+from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
 from tests.models_onnx.invented import INVENTED, as_table
 
 

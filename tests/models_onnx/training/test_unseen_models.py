@@ -32,11 +32,11 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from models_onnx.compiler import CoxModel
 from models_onnx.serving.runtime import Model
-from tests.models_onnx.compiler.oracles import shapley
+from models_onnx.workbench.compiler import CoxModel
 from tests.models_onnx.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
 from tests.models_onnx.training.test_template import toy_table
+from tests.models_onnx.workbench.compiler.oracles import shapley
 
 __all__ = ["run"]  # the fixture
 

@@ -1,0 +1,394 @@
+"""`compile_model`: compiles a fitted model and rows of its reference cohort to one self-explaining file with a report.
+
+A model without an exact explanation is converted by skl2onnx and marked as unexplained, so that no card shows it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import checker, helper, numpy_helper
+
+from models_onnx.artifact.files import write_whole
+from models_onnx.errors import CompileRefused, ParityRefused
+from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitted
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
+from models_onnx.workbench.compiler.families.averaged import Averaged, Member
+from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Apart, apart_from_shapley, is_approximate
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
+from models_onnx.workbench.compiler.families.trees import limits
+from models_onnx.workbench.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET, PRODUCER
+from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.parity import TOLERANCE, Agreement, ask_library, proof_rows
+from models_onnx.workbench.compiler.readers.column import Inputs
+from models_onnx.workbench.compiler.readers.layers import Part
+from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
+from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, library
+from models_onnx.workbench.compiler.readers.source import open_source
+from models_onnx.workbench.compiler.readers.wrapped import averaged_parts, calibrated, calibration_of, unwrap
+from models_onnx.workbench.compiler.reference import observed
+
+Array = NDArray[np.float64]
+
+
+def convert(model: Any, count: int, X: Array, probability: Callable[[Array], Array], metadata: dict[str, str]) -> bytes:
+    """A file with the outputs `probability`, `missing` and `out_of_range`; its metadata say `explained`: false.
+
+    The input `features` is float32.
+
+    Raises:
+        CompileRefused: skl2onnx cannot convert the model.
+        ParityRefused: its file differs from the model by more than 1e-5 on the rows.
+    """
+    proto = _probability_only(_converted(model, count))
+    _add_masks(proto.graph, X)
+    proto.ir_version = IR_VERSION
+    proto.producer_name, proto.producer_version, proto.domain, proto.doc_string = PRODUCER, "", "", ""
+    helper.set_model_props(proto, dict(sorted({**metadata, "explained": "false"}.items())))
+    checker.check_model(proto, full_check=True)
+    content = bytes(proto.SerializeToString(deterministic=True))
+    _prove(content, X, probability)
+    return content
+
+
+def _converted(model: Any, count: int) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    try:
+        return convert_sklearn(
+            model,
+            initial_types=[("features", FloatTensorType([None, count]))],
+            options={id(model): {"zipmap": False}},
+            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        )
+    except Exception as problem:  # skl2onnx does not catch the exceptions of its converters
+        raise CompileRefused(f"skl2onnx cannot convert {type(model).__name__}: {problem}") from problem
+
+
+def _probability_only(proto: Any) -> Any:
+    """Keeps the second class's column as `probability` [N], and nothing else."""
+    graph = proto.graph
+    told = [output.name for output in graph.output if "prob" in output.name]
+    if len(told) != 1:
+        raise CompileRefused("the converted model gives no probability")
+    graph.initializer.append(numpy_helper.from_array(np.array(1, dtype=np.int64), "second_class"))
+    graph.node.append(helper.make_node("Gather", [told[0], "second_class"], ["probability"], "probability", axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("probability", FLOAT, ["N"]))
+    return proto
+
+
+def _add_masks(graph: Any, X: Array) -> None:
+    low, high = (np.array(ends, dtype=np.float32) for ends in limits(X))
+    graph.initializer.extend([numpy_helper.from_array(low, "low"), numpy_helper.from_array(high, "high")])
+    for operator, inputs, output in (
+        ("IsNaN", ["features"], "missing"),
+        ("Less", ["features", "low"], "below"),
+        ("Greater", ["features", "high"], "above"),
+        ("Or", ["below", "above"], "out_of_range"),
+    ):
+        graph.node.append(helper.make_node(operator, inputs, [output], f"mask_{output}"))
+    for output in ("missing", "out_of_range"):
+        graph.output.append(helper.make_tensor_value_info(output, BOOL, ["N", X.shape[1]]))
+
+
+def _prove(content: bytes, X: Array, probability: Callable[[Array], Array]) -> None:
+    rows = X.astype(np.float32)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    told = np.asarray(session.run(["probability"], {"features": rows})[0], dtype=np.float64)
+    difference = float(np.abs(told - probability(rows.astype(np.float64))).max())
+    if not difference <= TOLERANCE:
+        raise ParityRefused(f"skl2onnx's file differs from the library by up to {difference:.2e} (limit {TOLERANCE:g})")
+
+
+_SCALES = {"logit": "log odds", "identity": "probability", "cloglog": "log cumulative hazard"}
+SHAPLEY = ("boosted trees", "forest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompilationReport:
+    """What was compiled, how it explains itself, and how well it agrees; every difference is the largest one found.
+
+    `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the verification
+    whose probability came from the library that fitted the model; the others come from the model as it was read.
+    `rows_moved_by_float32`: rows of the reference cohort for which the library itself gives another probability (by
+    more than 1e-5) after their values are rounded to float32, as the file receives them: a value such as 27.35 can be
+    exactly a threshold. Fit and compile on X.astype(numpy.float32) to have none.
+    """
+
+    form: str
+    link: str
+    base: float | None
+    features: tuple[str, ...]
+    groups: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    horizons: tuple[float, ...]
+    explained: bool
+    explanation: str
+    reference_rows: int
+    rows_asked_of_library: int
+    rows_moved_by_float32: int
+    agreement: Agreement | None
+    approximation: Apart | None
+    """How far the contributions are from Shapley values, where they are no exact ones; None where they are."""
+    bytes: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """The bytes of the ONNX file and the report."""
+
+    content: bytes
+    report: CompilationReport
+
+    def save(self, path: Path | str) -> None:
+        """Writes the file."""
+        write_whole(Path(path), self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The caller's description of the model; it is written into the file unchanged."""
+
+    name: str
+    version: str
+    card: Mapping[str, Any] | None
+    dictionary: Sequence[Mapping[str, Any]] | None
+
+    def metadata(self, inputs: Inputs, low: Sequence[float], high: Sequence[float], rows: int) -> dict[str, str]:
+        """The metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
+        described = self.dictionary if self.dictionary is not None else _dictionary(inputs, low, high)
+        return {
+            "model_id": self.name,
+            "model_version": self.version,
+            "reference_rows": str(rows),
+            "features": _json(list(inputs.names)),
+            "feature_dictionary": _json(described),
+            "model_card": _json(self.card or {}),
+        }
+
+
+def form_of(form: str, model: FittedModel) -> str:
+    """The form of the source, or the form it was converted to if each of its trees uses one input only."""
+    return "additive trees" if isinstance(model, AdditiveTrees) and form != "EBM" else form
+
+
+def explanation(form: str, model: FittedModel, count: int) -> str:
+    """A sentence that says what the contributions are, for the file and the report."""
+    if isinstance(model, Averaged):
+        return (
+            f"Each input's share of the {'calibrated' if 'calibrated' in form else 'averaged'} probability "
+            "(Aumann-Shapley): its exact contribution on the model's own scale, against the "
+            f"{count} people of the reference cohort, times the mean slope of the probability between the reference "
+            "and this person."
+        )
+    if is_approximate(model):
+        how = (
+            "APPROXIMATION: each question's share along the path through the trees (Saabas), no Shapley value; "
+            f"against the mean of {count} people of the reference cohort"
+        )
+    elif form in SHAPLEY:
+        how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
+    else:
+        how = f"Each input's own term, less its mean over the {count} people of the reference cohort"
+    pairs = " Of a pair of inputs each has its Shapley value against the same people." if form == "EBM" else ""
+    return f"{how}, on the scale of the {_SCALES[model.link.name]}.{pairs}"
+
+
+def digest(content: bytes) -> str:
+    """sha256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _dictionary(inputs: Inputs, low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for item, lowest, highest in zip(inputs.names, low, high, strict=True):
+        found.append({"name": item, "trained_low": lowest, "trained_high": highest})
+        if item in inputs.categories:
+            found[-1]["categories"] = list(inputs.categories[item])
+    return found
+
+
+def _json(document: Any) -> str:
+    return msgspec.json.encode(document).decode()
+
+
+def compile_model(
+    model: Any,
+    reference: Any,
+    *,
+    outcomes: Any = None,
+    name: str = "model",
+    version: str = "0.0.0",
+    features: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    calibration: tuple[float, float] | None = None,
+    card: Mapping[str, Any] | None = None,
+    dictionary: Sequence[Mapping[str, Any]] | None = None,
+    deepest: int = DEEPEST,
+    approximate: bool = False,
+    unexplained: bool = False,
+) -> CompiledModel:
+    """One ONNX file of standard operators with probability, exact contributions, and a reference cohort.
+
+    `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
+    HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
+    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV (where its calibration is no
+    line on the margin, contributions are shares of the probability), a LightGBM or XGBoost object, or the path of a
+    LightGBM text or XGBoost JSON file.
+
+    `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
+    their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
+    `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
+    `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
+    than 4 are refused; this waiver allows up to 6. `approximate`: deeper ones get the share of each question along the
+    path, which the file and the report mark as an approximation, and no card shows. `unexplained`: a model without an
+    exact explanation is converted by skl2onnx to a file that is marked so, and that no card shows.
+
+    Raises:
+        CompileRefused: the model cannot be compiled; the message says why and what to do.
+        ParityRefused, AdditivityRefused: the file differs from the model by more than 1e-5 on the cohort, on the cohort
+            with values removed, or on a threshold.
+    """
+    told = ModelDescription(name, version, card, dictionary)
+    try:
+        read = read_model(model, reference, features, APPROXIMATE if approximate else deepest)
+    except CompileRefused:
+        if not unexplained or isinstance(model, str | Path):
+            raise
+        return _unexplained(model, reference, features, told)
+    return _explained(read, model, outcomes, calibration, groups or {}, told)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """The model in its family, and the reference cohort as numbers."""
+
+    form: str
+    fitted: FittedModel
+    inputs: Inputs
+    X: Array
+
+
+def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
+    """The model against a reference cohort [n, F]; raises as `compile_model` does."""
+    refuse_unfitted(model)
+    if parts := averaged_parts(model):
+        return _averaged([(part, read_model(part.estimator, reference, features, deepest)) for part in parts])
+    inner, line = unwrap(model)
+    source = open_source(inner, deepest)
+    inputs = inputs_of(reference, source.features, features, source.preparation is not None)
+    taken = getattr(inner, "n_features_in_", None)
+    if taken is not None and taken != len(inputs.names):
+        raise CompileRefused(f"the model takes {taken} inputs, the reference rows have {len(inputs.names)} columns")
+    source.columns(inputs)
+    X = _checked(as_numbers(reference, inputs))
+    fitted = calibrated(source.explained(X, inputs), line)
+    return ReadModel(form_of(source.form, fitted), fitted, inputs, X)
+
+
+def _averaged(members: Sequence[tuple[Part, ReadModel]]) -> ReadModel:
+    own = tuple(
+        Member(read.fitted, calibration_of(part.calibrator, part.estimator, read.fitted)) for part, read in members
+    )
+    weights = tuple(part.weight for part, _ in members)
+    first = members[0][1]
+    if members[0][0].calibrator is None:
+        form = f"mean of {len(own)}: {', '.join(read.form for _, read in members)}"
+    else:
+        form = f"{first.form}, calibrated{'' if len(own) == 1 else f', mean of {len(own)}'}"
+    return ReadModel(form, Averaged(own, weights=weights if len(set(weights)) > 1 else ()), first.inputs, first.X)
+
+
+def _explained(
+    read: ReadModel,
+    model: Any,
+    outcomes: Any,
+    calibration: tuple[float, float] | None,
+    groups: Mapping[str, Sequence[str]],
+    told: ModelDescription,
+) -> CompiledModel:
+    inputs, X = read.inputs, read.X
+    fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
+    rows = proof_rows(X, fitted)
+    asked = ask_library(model, read.fitted, rows, X, inputs)
+
+    def oracle(values: Array) -> tuple[Array, Array]:
+        probability = asked.probability if calibration is None else fitted.link.probability(fitted.margin(values))
+        return probability, fitted.contributions(values)
+
+    own = Groups.of(inputs.names, groups)
+    said = explanation(read.form, fitted, len(X))
+    metadata = {
+        **told.metadata(inputs, fitted.low, fitted.high, len(X)),
+        "explained": "true",
+        "explanation": said,
+        **({"approximate": "true"} if is_approximate(fitted) else {}),
+    }
+    cohort = observed(fitted, X, None if outcomes is None else np.asarray(outcomes))
+    done = compile_fitted(told.name, fitted, cohort, metadata, oracle, rows, own)
+    report = CompilationReport(
+        form=read.form,
+        link=fitted.link.name,
+        base=fitted.base,
+        features=inputs.names,
+        groups=own.names,
+        categories=inputs.categories,
+        horizons=tuple(getattr(fitted.link, "horizons", ())),
+        explained=True,
+        explanation=said,
+        reference_rows=len(X),
+        rows_asked_of_library=asked.count,
+        rows_moved_by_float32=asked.moved,
+        agreement=done.agreement,
+        approximation=apart_from_shapley(fitted, X) if is_approximate(fitted) else None,
+        bytes=len(done.content),
+        sha256=digest(done.content),
+    )
+    return CompiledModel(done.content, report)
+
+
+def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, told: ModelDescription) -> CompiledModel:
+    names = getattr(model, "feature_names_in_", None)
+    inputs = inputs_of(reference, None if names is None else tuple(map(str, names)), features, text_allowed=False)
+    X = _checked(as_numbers(reference, inputs))
+    content = convert(model, len(inputs.names), X, library(model, inputs), told.metadata(inputs, *limits(X), len(X)))
+    report = CompilationReport(
+        form="converted",
+        link="none",
+        base=None,
+        features=inputs.names,
+        groups=(),
+        categories={},
+        horizons=(),
+        explained=False,
+        explanation="None: the model was converted, and says nothing about why.",
+        reference_rows=len(X),
+        rows_asked_of_library=len(X),
+        rows_moved_by_float32=0,
+        agreement=None,
+        approximation=None,
+        bytes=len(content),
+        sha256=digest(content),
+    )
+    return CompiledModel(content, report)
+
+
+def _checked(X: Array) -> Array:
+    if len(X) < LEAST_COHORT:
+        raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(X)} were given")
+    if np.isinf(X).any():
+        raise CompileRefused("the reference cohort holds infinite values; a missing value is NaN")
+    return X

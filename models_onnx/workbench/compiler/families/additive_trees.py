@@ -1,0 +1,310 @@
+"""Sums of step functions of one or two inputs: EBM, and tree ensembles in which each tree uses one input only.
+
+They are written as trees of one TreeEnsembleRegressor, with one target for each term.
+
+A pair of inputs is parted into what either input does on the average of the reference cohort and the rest, which is
+divided equally between them. These are the interventional Shapley values of a two-way term against that cohort,
+whatever its inputs have to do with each other (responsible-ai 7.3 b1), and they add up to its value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.trees import Ensemble, as_float32, below, limits
+from models_onnx.workbench.compiler.graph import DOUBLE, ML_DOMAIN, Graph
+from models_onnx.workbench.compiler.link import LOGIT, Link
+
+Array = NDArray[np.float64]
+_INFINITY = float("inf")
+_NODE = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
+_TARGET = ("treeids", "nodeids", "ids", "weights")
+
+
+class TreeWriter:
+    """Collects the nodes of the regressor's trees; the leaves of a tree write to one target."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, list[Any]] = {name: [] for name in _NODE}
+        self._targets: dict[str, list[Any]] = {name: [] for name in _TARGET}
+        self._trees = 0
+        self._next = 0
+
+    def steps(self, target: int, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array) -> None:
+        """A tree for `values`, one axis per feature: cell k is up to edge k (x <= edge), then above all, then missing.
+
+        An axis has two more cells than edges.
+        """
+        self._next = 0
+        self._grow(target, list(features), list(edges), values)
+        self._trees += 1
+
+    def write(self, graph: Graph, features: str, targets: int, name: str) -> str:
+        """The operator: float32 [N, targets]."""
+        attributes = {f"nodes_{key}": values for key, values in self._nodes.items()}
+        attributes |= {f"target_{key}": values for key, values in self._targets.items()}
+        return graph.node(
+            "TreeEnsembleRegressor",
+            [features],
+            name,
+            domain=ML_DOMAIN,
+            n_targets=targets,
+            aggregate_function="SUM",
+            post_transform="NONE",
+            **attributes,
+        )
+
+    def _grow(self, target: int, features: list[int], edges: list[Sequence[float]], values: Array) -> int:
+        """The root of a tree over the first feature, whose leaves are trees over the others."""
+        if not features:
+            return self._leaf(target, float(values))
+        # NaN fails x <= +infinity, which every number passes: with BRANCH_LT, +infinity would land with the missing.
+        node = self._node(features[0], _INFINITY)
+        there = self._cells(target, features, edges, values, 0, len(edges[0]))
+        self._children(node, there, self._grow(target, features[1:], edges[1:], values[-1]))
+        return node
+
+    def _cells(
+        self, target: int, features: list[int], edges: list[Sequence[float]], values: Array, first: int, last: int
+    ) -> int:
+        """A balanced tree over the cells first..last of the first feature."""
+        if first == last:
+            return self._grow(target, features[1:], edges[1:], values[first])
+        middle = (first + last) // 2
+        node = self._node(features[0], float(edges[0][middle]))
+        below = self._cells(target, features, edges, values, first, middle)
+        self._children(node, below, self._cells(target, features, edges, values, middle + 1, last))
+        return node
+
+    def _node(self, feature: int, value: float, mode: str = "BRANCH_LEQ") -> int:
+        number = self._next
+        self._next += 1
+        row = (self._trees, number, feature, mode, value, 0, 0)
+        for column, cell in zip(self._nodes.values(), row, strict=True):
+            column.append(cell)
+        return number
+
+    def _children(self, node: int, when_true: int, when_false: int) -> None:
+        at = len(self._nodes["nodeids"]) - self._next + node
+        self._nodes["truenodeids"][at] = when_true
+        self._nodes["falsenodeids"][at] = when_false
+
+    def _leaf(self, target: int, weight: float) -> int:
+        number = self._node(0, 0.0, "LEAF")
+        for column, cell in zip(self._targets.values(), (self._trees, number, target, weight), strict=True):
+            column.append(cell)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A step function of one or two inputs; `values` has one axis per input: x <= each edge in turn, above, missing.
+
+    Edges increase and are float32. `centre` is the reference cohort's mean, already subtracted from `values`.
+    """
+
+    inputs: tuple[int, ...]
+    edges: tuple[tuple[float, ...], ...]
+    values: Array = field(repr=False)
+    centre: float = 0.0
+
+    def of(self, X: NDArray[np.float32]) -> Array:
+        """The term's value for each row."""
+        return np.asarray(self.values[tuple(self.places(X))])
+
+    def missing(self, X: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Where one of its inputs is missing."""
+        return np.asarray(np.isnan(X[:, self.inputs]).any(axis=1))
+
+    def places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+        """The cell of each row, one array for each axis."""
+        return [
+            np.where(np.isnan(X[:, j]), len(edges) + 1, np.searchsorted(np.array(edges, np.float32), X[:, j], "left"))
+            for j, edges in zip(self.inputs, self.edges, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveTrees:
+    """base + the terms, each centred on the reference cohort."""
+
+    features: tuple[str, ...]
+    terms: tuple[Term, ...]
+    base: float
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    link: Link = LOGIT
+
+    @classmethod
+    def centred(
+        cls,
+        features: Sequence[str],
+        terms: Sequence[Term],
+        start: float,
+        cohort: Array,
+        link: Link = LOGIT,
+        low: Sequence[float] | None = None,
+        high: Sequence[float] | None = None,
+        missing_is_neutral: bool = False,
+    ) -> Self:
+        """The terms as learned, centred on the cohort [n, F]; the training range is the cohort's where it is not given.
+
+        `missing_is_neutral`: a missing input contributes 0, as in the additive models of this project, whatever was
+        learned about it; a pair contributes 0 where either of its inputs is missing.
+        """
+        seen = as_float32(cohort)
+        parts = terms if missing_is_neutral else [part for term in terms for part in _parted(term, seen)]
+        found = tuple(_centred(term, seen, missing_is_neutral) for term in parts)
+        lowest, highest = limits(cohort)
+        base = start + sum(term.centre for term in found)
+        return cls(tuple(features), found, base, tuple(low or lowest), tuple(high or highest), link)
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every step of each input."""
+        found: list[set[float]] = [set() for _ in self.features]
+        for term in self.terms:
+            for j, edges in zip(term.inputs, term.edges, strict=True):
+                found[j] |= set(edges)
+        return tuple(tuple(sorted(values)) for values in found)
+
+    def of_terms(self, X: Array) -> Array:
+        """The centred value of every term [N, T]."""
+        seen = as_float32(X)
+        return np.column_stack([term.of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
+
+    def contributions(self, X: Array) -> Array:
+        """Terms of one input count for that input; what is left of a pair counts half for each."""
+        return self.of_terms(X) @ self._shares()
+
+    def margin(self, X: Array) -> Array:
+        """base + sum of terms."""
+        return np.asarray(self.base + self.of_terms(X).sum(axis=1))
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """margin = intercept + slope * margin, multiplied into the steps."""
+        terms = tuple(replace(term, values=slope * term.values, centre=slope * term.centre) for term in self.terms)
+        return replace(self, terms=terms, base=intercept + slope * self.base)
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # a first node asks
+        """Writes one tree per term; if each input has one term of its own, the tree's target is the input's column."""
+        alone = sorted(term.inputs for term in self.terms) == sorted({(term.inputs[0],) for term in self.terms})
+        writer = TreeWriter()
+        for number, term in enumerate(self.terms):
+            writer.steps(term.inputs[0] if alone else number, term.inputs, term.edges, term.values)
+        targets = len(self.features) if alone else len(self.terms)
+        terms = graph.node("Cast", [writer.write(graph, features, targets, "steps")], "terms", to=DOUBLE)
+        if alone:
+            return terms
+        return graph.node("MatMul", [terms, graph.constant("shares", self._shares(), np.float64)], "of_inputs")
+
+    def _shares(self) -> Array:
+        shares = np.zeros((len(self.terms), len(self.features)))
+        for number, term in enumerate(self.terms):
+            shares[number, list(term.inputs)] = 1.0 / len(term.inputs)
+        return shares
+
+
+def additive(ensemble: Ensemble) -> bool:
+    """Whether every tree uses one input only, so that the ensemble is a sum of step functions."""
+    return all(len(set(tree.feature[tree.inner])) <= 1 for tree in ensemble.trees)
+
+
+def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
+    """One term per input, and the intercept.
+
+    Raises:
+        CompileRefused: a tree uses several inputs.
+    """
+    if not additive(ensemble):
+        raise CompileRefused("a tree uses several inputs, so the trees are not a sum of functions of one input each")
+    start, terms = ensemble.start, []
+    edges = ensemble.thresholds()
+    for j, own in enumerate(edges):
+        trees = [tree for tree in ensemble.trees if len(tree.inner) and tree.feature[0] == j]
+        if not trees:
+            continue
+        rows = np.zeros((len(own) + 2, len(edges)), dtype=np.float32)
+        rows[:, j] = [*own, np.inf, np.nan]
+        terms.append(Term((j,), (own,), sum((t.values(rows) for t in trees), np.zeros(len(rows)))))
+    start += sum(float(tree.value[0]) for tree in ensemble.trees if not len(tree.inner))
+    return tuple(terms), start
+
+
+def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
+    """A pair as the mean effect of each of its inputs over the other one's values in the cohort, and the rest."""
+    if len(term.inputs) == 1:
+        return (term,)
+    places = term.places(cohort)
+    sizes = term.values.shape
+    shares = [np.bincount(own, minlength=size) / len(cohort) for own, size in zip(places, sizes, strict=True)]
+    first, second = term.values @ shares[1], shares[0] @ term.values
+    rest = replace(term, values=term.values - first[:, None] - second[None, :])
+    alone = zip(term.inputs, term.edges, (first, second), strict=True)
+    return (rest, *(Term((j,), (edges,), values) for j, edges, values in alone))
+
+
+def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) -> Term:
+    learned = term.of(cohort)
+    there = ~term.missing(cohort) if missing_is_neutral else np.ones(len(cohort), dtype=bool)
+    centre = float(learned[there].mean()) if there.any() else 0.0
+    values = term.values - centre
+    if missing_is_neutral:
+        for axis in range(values.ndim):
+            np.moveaxis(values, axis, 0)[-1] = 0.0
+    return replace(term, values=values, centre=centre)
+
+
+def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], float]:
+    """The terms of a fitted ExplainableBoostingClassifier of two classes, and its intercept, on the logit scale.
+
+    Refused by name: terms of three inputs, inputs that are not numbers, more than two classes.
+    """
+    if len(getattr(model, "classes_", ())) != 2 or getattr(model, "link_", "") != "logit":
+        raise CompileRefused("only an ExplainableBoostingClassifier of two classes with the logit link is compiled")
+    terms = []
+    for inputs, scores in zip(model.term_features_, model.term_scores_, strict=True):
+        if len(inputs) > 2:
+            raise CompileRefused(
+                f"the term {' & '.join(features[j] for j in inputs)} has more than two inputs, which is not explained "
+                "exactly: train with interactions=5, say, which makes pairs only"
+            )
+        axes = [_axis(model, features, j, len(inputs)) for j in inputs]
+        values = np.asarray(scores, dtype=np.float64)
+        for axis, (_, cells) in enumerate(axes):
+            values = np.take(values, cells, axis=axis)
+        terms.append(Term(tuple(int(j) for j in inputs), tuple(edges for edges, _ in axes), values))
+    return tuple(terms), float(np.asarray(model.intercept_).ravel()[0])
+
+
+def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple[tuple[float, ...], list[int]]:
+    """The edges of our cells, and interpret's bin of each: 0 missing, 1.. increasing, the last for unknown values."""
+    resolutions = model.bins_[j]
+    bins = resolutions[min(dimensions, len(resolutions)) - 1]
+    if isinstance(bins, dict):
+        return _categories(features[j], bins)
+    cuts = np.asarray(bins, dtype=np.float64)
+    # interpret: a value on a cut belongs to the bin above it
+    edges = [float(below(float(cut))) for cut in cuts]
+    kept = [k for k, edge in enumerate(edges) if k == len(edges) - 1 or edge != edges[k + 1]]
+    return tuple(edges[k] for k in kept), [k + 1 for k in kept] + [len(cuts) + 1, 0]
+
+
+def _categories(feature: str, bins: dict[str, int]) -> tuple[tuple[float, ...], list[int]]:
+    """Numbers treated as categories: each has its own cell, and all numbers between them the bin of unknown values."""
+    try:
+        numbers = sorted((np.float32(name), place) for name, place in bins.items())
+    except ValueError:
+        raise CompileRefused(f"{feature} has categories that are no numbers: code them before training") from None
+    unknown = max(bins.values()) + 1
+    edges: list[float] = []
+    cells: list[int] = []
+    for value, place in numbers:
+        edges += [float(np.nextafter(value, np.float32(-np.inf))), float(value)]
+        cells += [unknown, place]
+    kept = [k for k, edge in enumerate(edges) if k == 0 or edge != edges[k - 1]]
+    return tuple(edges[k] for k in kept), [cells[k] for k in kept] + [unknown, 0]

@@ -1,0 +1,245 @@
+"""Trees too deep for exact contributions: each question's share along the path, an approximation that is marked as one.
+
+On its way to a leaf a person passes questions; at each, the mean of the reference cohort below changes, and the change
+is counted for the question's input (Saabas 2014, "Interpreting random forests"). The shares add up to the margin
+exactly. They are no Shapley values: questions near the root get too little where inputs work together (Lundberg et al.,
+Nat Mach Intell 2020;2:56). Gate G6 refuses such a file for cards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, as_float32, limits
+from models_onnx.workbench.compiler.graph import DOUBLE, ML_DOMAIN, Graph
+from models_onnx.workbench.compiler.link import FittedModel, Link
+
+Array = NDArray[np.float64]
+APPROXIMATE = 1000
+"""As `deepest`: trees of any depth are explained along their paths."""
+_ALL_BYTES = 64 * 1024 * 1024
+_BYTES_OF_A_NODE = 40
+_PEOPLE, _ORDERS, _OTHERS = 20, 120, 60
+
+
+def is_approximate(model: FittedModel) -> bool:
+    """Whether contributions of this model, or of one inside it, are such shares."""
+    if isinstance(model, PathTrees):
+        return True
+    inner = getattr(model, "inner", None)
+    members = [member.model for member in getattr(model, "members", ())]
+    return any(is_approximate(each) for each in ([inner] if inner is not None else []) + members)
+
+
+@dataclass(frozen=True, slots=True)
+class PathTrees:
+    """An ensemble with the mean margin of the reference cohort below each node, tree by tree."""
+
+    ensemble: Ensemble
+    means: tuple[Array, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ensemble: Ensemble, cohort: Array) -> Self:
+        """The ensemble against the cohort [n, F]; CompileRefused where the file would be too large."""
+        nodes = sum(len(tree.feature) for tree in ensemble.trees)
+        size = nodes * (_BYTES_OF_A_NODE + 12 * ensemble.depth)
+        if size > _ALL_BYTES:
+            raise CompileRefused(
+                f"the trees have {nodes:,} nodes, about {size / 2**20:.0f} MB with their shares, and a file has at "
+                f"most {_ALL_BYTES // 2**20} MB: train fewer or shallower trees"
+            )
+        seen = as_float32(cohort)
+        low, high = limits(cohort)
+        return cls(ensemble, tuple(_means(tree, seen) for tree in ensemble.trees), low, high)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the vector."""
+        return self.ensemble.features
+
+    @property
+    def link(self) -> Link:
+        """The link of the ensemble."""
+        return self.ensemble.link
+
+    @property
+    def base(self) -> float:
+        """Mean margin of the cohort."""
+        return self.ensemble.start + sum(float(means[0]) for means in self.means)
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every threshold."""
+        return self.ensemble.thresholds()
+
+    def margin(self, X: Array) -> Array:
+        """The margin, computed by following the trees."""
+        return self.ensemble.margin(X)
+
+    def contributions(self, X: Array) -> Array:
+        """The shares, computed by following the trees; without the file's tables of leaves."""
+        seen, found = as_float32(X), np.zeros((len(X), len(self.features)))
+        for tree, means in zip(self.ensemble.trees, self.means, strict=True):
+            at = np.zeros(len(X), dtype=np.int64)
+            rows = np.flatnonzero(tree.feature[at] != LEAF)
+            while len(rows):
+                for node in np.unique(at[rows]):
+                    here = rows[at[rows] == node]
+                    left = tree.answers(seen[here], int(node))
+                    below = np.where(left, tree.left[node], tree.right[node])
+                    found[here, tree.feature[node]] += means[below] - means[node]
+                    at[here] = below
+                rows = rows[tree.feature[at[rows]] != LEAF]
+        return found
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """margin = intercept + slope * margin: leaves and means are multiplied."""
+        means = tuple(slope * each for each in self.means)
+        return replace(self, ensemble=self.ensemble.scaled(intercept, slope), means=means)
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # the nodes ask
+        """One operator: the trees, each of whose leaves has the shares of its path as targets."""
+        if any(tree.zero_missing.any() for tree in self.ensemble.trees):
+            raise CompileRefused(
+                "deep trees of LightGBM with zero_as_missing are not explained: train without it, or with max_depth=4"
+            )
+        shares = graph.node(
+            "TreeEnsembleRegressor",
+            [features],
+            "path_shares",
+            domain=ML_DOMAIN,
+            n_targets=len(self.features),
+            aggregate_function="SUM",
+            post_transform="NONE",
+            **self._attributes(),
+        )
+        return graph.node("Cast", [shares], "of_inputs", to=DOUBLE)
+
+    def _attributes(self) -> dict[str, Any]:
+        names = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
+        nodes: dict[str, list[Any]] = {f"nodes_{name}": [] for name in (*names, "missing_value_tracks_true")}
+        targets: dict[str, list[Any]] = {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
+        for number, (tree, means) in enumerate(zip(self.ensemble.trees, self.means, strict=True)):
+            for node in range(len(tree.feature)):
+                leaf = tree.feature[node] == LEAF
+                row = (
+                    number, node, 0 if leaf else int(tree.feature[node]), "LEAF" if leaf else "BRANCH_LEQ",
+                    0.0 if leaf else float(tree.threshold[node]), 0 if leaf else int(tree.left[node]),
+                    0 if leaf else int(tree.right[node]), 0 if leaf else int(tree.nan_left[node]),
+                )  # fmt: skip
+                for column, cell in zip(nodes.values(), row, strict=True):
+                    column.append(cell)
+            for leaf, shares in _leaf_shares(tree, means).items():
+                for target, weight in shares.items() or [(0, 0.0)]:
+                    for column, cell in zip(targets.values(), (number, leaf, target, weight), strict=True):
+                        column.append(cell)
+        return {**nodes, **targets}
+
+
+def _means(tree: Tree, cohort: NDArray[np.float32]) -> Array:
+    """The mean value below each node for the people of the cohort who come there; of its children where nobody does."""
+    total, count = np.zeros(len(tree.feature)), np.zeros(len(tree.feature))
+    values = np.array(tree.value, dtype=np.float64)
+
+    def walk(node: int, rows: NDArray[np.int64]) -> None:
+        count[node] = len(rows)
+        if tree.feature[node] == LEAF:
+            total[node] = values[node] * len(rows)
+            return
+        left = tree.answers(cohort[rows], node)
+        below = (int(tree.left[node]), int(tree.right[node]))
+        walk(below[0], rows[left])
+        walk(below[1], rows[~left])
+        total[node] = total[below[0]] + total[below[1]]
+        values[node] = total[node] / count[node] if len(rows) else (values[below[0]] + values[below[1]]) / 2
+
+    walk(0, np.arange(len(cohort)))
+    return values
+
+
+def _leaf_shares(tree: Tree, means: Array) -> dict[int, dict[int, float]]:
+    """The share of each input for each leaf."""
+    found: dict[int, dict[int, float]] = {}
+    for leaf, way in tree.leaves():
+        shares: dict[int, float] = {}
+        for node, left in way:
+            below = int(tree.left[node] if left else tree.right[node])
+            feature = int(tree.feature[node])
+            shares[feature] = shares.get(feature, 0.0) + float(means[below] - means[node])
+        found[leaf] = shares
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How far the shares are from Shapley values, sampled on people of the cohort.
+
+    `strongest`: for which share of people the strongest input is the same; `difference`: mean absolute difference of a
+    contribution, on the scale of the margin, the error of the sampling included.
+    """
+
+    people: int
+    strongest: float
+    difference: float
+
+
+def apart_from_shapley(model: FittedModel, cohort: Array, seed: int = 0) -> Apart:
+    """The shares beside Shapley values against the same cohort, estimated with random orders (Strumbelj 2014)."""
+    draw = np.random.default_rng(seed)
+    some = cohort[draw.choice(len(cohort), min(_PEOPLE, len(cohort)), replace=False)]
+    told = model.contributions(some)
+    sampled = np.array([_sampled(model, person, cohort, draw) for person in some])
+    same = np.argmax(np.abs(told), axis=1) == np.argmax(np.abs(sampled), axis=1)
+    return Apart(len(some), float(same.mean()), float(np.abs(told - sampled).mean()))
+
+
+def words_of_approximation(model: FittedModel, cohort: Array) -> str:
+    """What a reader of a model with such shares has to know, with how far they are from Shapley values here."""
+    apart = apart_from_shapley(model, cohort)
+    return (
+        "APPROXIMATION: its contributions are shares along the paths of deep trees, no Shapley values. Of "
+        f"{apart.people} people of the reference cohort the strongest input is the same for "
+        f"{round(apart.strongest * apart.people)}; a contribution is {apart.difference:.2g} off on average, on the "
+        "scale of the margin. It shows no cards (gate G6)."
+    )
+
+
+def _sampled(model: FittedModel, person: Array, cohort: Array, draw: np.random.Generator) -> Array:
+    count = len(person)
+    others = cohort[draw.integers(0, len(cohort), _ORDERS)]
+    orders = np.array([draw.permutation(count) for _ in range(_ORDERS)])
+    rows = np.repeat(others[:, None, :], count + 1, axis=1)
+    for step in range(count):
+        for number in range(_ORDERS):
+            rows[number, step + 1 :, orders[number, step]] = person[orders[number, step]]
+    margins = model.margin(rows.reshape(-1, count)).reshape(_ORDERS, count + 1)
+    found = np.zeros((_ORDERS, count))
+    np.put_along_axis(found, orders, np.diff(margins, axis=1), axis=1)
+    return np.asarray(found.mean(axis=0))
+
+
+def exact_megabytes(ensemble: Ensemble) -> float:
+    """The size of the tables that exact contributions of these trees take, in MB: it doubles with each question."""
+    return sum(_table_numbers(tree, 0, 0, frozenset()) for tree in ensemble.trees) * 8 / 2**20
+
+
+def _table_numbers(tree: Tree, node: int, above: int, inputs: frozenset[int]) -> int:
+    """Numbers in the tables below this node; as `shapley_trees` parts a tree, two questions high at the ends."""
+    if tree.height(node) <= 2:
+        inner = _inner(tree, node)
+        used = inputs | {int(tree.feature[each]) for each in inner}
+        return int(2 ** (above + len(inner)) * (len(used) + 1))
+    used = inputs | {int(tree.feature[node])}
+    return sum(_table_numbers(tree, int(below), above + 1, used) for below in (tree.left[node], tree.right[node]))
+
+
+def _inner(tree: Tree, node: int) -> Sequence[int]:
+    if tree.feature[node] == LEAF:
+        return ()
+    return (node, *_inner(tree, int(tree.left[node])), *_inner(tree, int(tree.right[node])))

@@ -1,0 +1,335 @@
+"""Boosted trees and forests with exact contributions: interventional Shapley values against a whole cohort.
+
+The method is that of responsible-ai 7.3 (b3): evaluate the questions (splits), form the pattern of answers, look up a
+table, sum.
+
+A leaf is reached where all questions on its path are answered accordingly. For a person x and a cohort member r, let
+o_j(x) be "x satisfies every question about input j". With x's values for the inputs in S and r's for the others the
+leaf is reached or not, and the Shapley values of this game have a closed form (`weights`). Their mean over the cohort
+depends only on how often each pattern of answers occurs in it. So the table of a block of leaves is computed once, and
+a person's values are looked up by the person's own pattern. The size of the cohort does not affect the file or its
+speed, and no row of the cohort is in the file.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import factorial
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.path_trees import exact_megabytes
+from models_onnx.workbench.compiler.families.trees import LEAF, ZERO, Ensemble, Tree, as_float32, limits
+from models_onnx.workbench.compiler.graph import DOUBLE, Graph
+from models_onnx.workbench.compiler.link import Link
+
+Array = NDArray[np.float64]
+Way = tuple[tuple[int, bool], ...]
+# Leaves below a node of this height share one table: 2^(questions above + 3) rows are fewer numbers than one table for
+# each leaf, and need a fourth of the comparisons.
+_SHARED_HEIGHT = 2
+
+
+@cache
+def weights(count: int) -> Array:
+    """W[pattern of x, pattern of r, j] for a leaf that asks about `count` inputs and has the value 1.
+
+    With A the inputs only x satisfies and B those only r satisfies: (|A|-1)! |B|! / (|A|+|B|)! for j in A, minus
+    |A|! (|B|-1)! / (|A|+|B|)! for j in B, nothing where neither satisfies some input.
+    """
+    found = np.zeros((2**count, 2**count, count))
+    for x in range(2**count):
+        for r in range(2**count):
+            if x | r != 2**count - 1:
+                continue
+            only_x = [j for j in range(count) if x >> j & 1 and not r >> j & 1]
+            only_r = [j for j in range(count) if r >> j & 1 and not x >> j & 1]
+            a, b = len(only_x), len(only_r)
+            if only_x:
+                found[x, r, only_x] = factorial(a - 1) * factorial(b) / factorial(a + b)
+            if only_r:
+                found[x, r, only_r] = -factorial(a) * factorial(b - 1) / factorial(a + b)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some leaves of a tree: the questions on their paths, and the table [2^questions, inputs] of contributions.
+
+    A row of the table is a pattern of answers: bit k is set where question k is answered "left".
+    """
+
+    tree: Tree
+    questions: tuple[int, ...]
+    inputs: tuple[int, ...]
+    table: Array
+    base: float
+
+
+def blocks(tree: Tree, cohort: NDArray[np.float32]) -> Iterator[Block]:
+    """The blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
+    answers = {int(node): tree.answers(cohort, int(node)) for node in tree.inner}
+    for root, way in _parts(tree, 0, ()):
+        leaves = list(_leaves(tree, root, way))
+        questions = tuple(dict.fromkeys(node for _, path in leaves for node, _ in path))
+        codes = sum((answers[node] * np.int64(1 << k) for k, node in enumerate(questions)), np.zeros(len(cohort), int))
+        frequency = np.bincount(codes, minlength=2 ** len(questions)) / len(cohort)
+        yield _block(tree, questions, leaves, frequency)
+
+
+def _block(tree: Tree, questions: tuple[int, ...], leaves: list[tuple[int, Way]], frequency: Array) -> Block:
+    inputs = tuple(dict.fromkeys(int(tree.feature[node]) for node in questions))
+    table, base = np.zeros((2 ** len(questions), len(inputs))), 0.0
+    for leaf, way in leaves:
+        own = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in way))
+        pattern = _patterns(tree, questions, way, own)
+        of_cohort = np.bincount(pattern, weights=frequency, minlength=2 ** len(own))
+        values = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(own)), of_cohort)
+        table[:, [inputs.index(j) for j in own]] += values[pattern]
+        base += float(tree.value[leaf] * of_cohort[-1])
+    return Block(tree, questions, inputs, table, base)
+
+
+def _patterns(tree: Tree, questions: tuple[int, ...], way: Way, own: tuple[int, ...]) -> NDArray[np.int64]:
+    """For every pattern of answers: which of the leaf's inputs are satisfied, as bits in the order of `own`."""
+    answers = np.arange(2 ** len(questions))
+    found = np.zeros(2 ** len(questions), dtype=np.int64)
+    for bit, feature in enumerate(own):
+        satisfied = np.ones(len(answers), dtype=bool)
+        for node, left in way:
+            if tree.feature[node] == feature:
+                satisfied &= (answers >> questions.index(node) & 1 == 1) == left
+        found += satisfied.astype(np.int64) << bit
+    return found
+
+
+def _parts(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
+    if tree.height(node) <= _SHARED_HEIGHT:
+        yield node, way
+        return
+    yield from _parts(tree, int(tree.left[node]), (*way, (node, True)))
+    yield from _parts(tree, int(tree.right[node]), (*way, (node, False)))
+
+
+def _leaves(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
+    if tree.feature[node] == LEAF:
+        yield node, way
+        return
+    yield from _leaves(tree, int(tree.left[node]), (*way, (node, True)))
+    yield from _leaves(tree, int(tree.right[node]), (*way, (node, False)))
+
+
+def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
+    """The same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
+    found = np.zeros((len(X), count))
+    of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
+    for leaf, way in tree.leaves():
+        own = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in way))
+        if not own:
+            continue
+        frequency = np.bincount(_satisfied(tree, way, own, of_cohort), minlength=2 ** len(own)) / len(cohort)
+        of_pattern = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(own)), frequency)
+        found[:, own] += of_pattern[_satisfied(tree, way, own, of_rows)]
+    return found
+
+
+def _satisfied(tree: Tree, way: Way, own: tuple[int, ...], answers: dict[int, NDArray[np.bool_]]) -> NDArray[np.int64]:
+    found = np.zeros(len(answers[way[0][0]]), dtype=np.int64)
+    for bit, feature in enumerate(own):
+        satisfied = np.ones(len(found), dtype=bool)
+        for node, left in way:
+            if tree.feature[node] == feature:
+                satisfied &= answers[node] == left
+        found += satisfied.astype(np.int64) << bit
+    return found
+
+
+# responsible-ai 7.4: this limit keeps explanations short and tables small; a waiver allows 6.
+DEEPEST = 4
+DEEPEST_BY_WAIVER = 6
+# responsible-ai 7.3: averages over fewer people could reveal data of one person.
+LEAST_COHORT = 20
+# Looked-up numbers of one input are added sixteen at a time, then the sums: few zeros to pad with, a small matrix.
+_TOGETHER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ShapleyTrees:
+    """An ensemble and the cohort against which it is explained (float32, as the trees see it).
+
+    The file does not contain the cohort.
+    """
+
+    ensemble: Ensemble
+    cohort: NDArray[np.float32]
+    parts: tuple[Block, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        ensemble: Ensemble,
+        cohort: Array,
+        low: Sequence[float] | None = None,
+        high: Sequence[float] | None = None,
+        deepest: int = DEEPEST,
+    ) -> Self:
+        """The ensemble explained against the whole cohort [n, F].
+
+        The training range is the cohort's where it is not given.
+
+        Raises:
+            CompileRefused: a tree is deeper than `deepest` (at most 6), or the cohort has fewer than 20 people.
+        """
+        most = min(deepest, DEEPEST_BY_WAIVER)
+        if ensemble.depth > most:
+            raise CompileRefused(_too_deep(ensemble, most))
+        if len(cohort) < LEAST_COHORT:
+            raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
+        seen = as_float32(cohort)
+        parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
+        lowest, highest = limits(cohort)
+        return cls(ensemble, seen, parts, tuple(low or lowest), tuple(high or highest))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the vector."""
+        return self.ensemble.features
+
+    @property
+    def link(self) -> Link:
+        """The link of the ensemble."""
+        return self.ensemble.link
+
+    @property
+    def base(self) -> float:
+        """Mean margin of the cohort."""
+        return self.ensemble.start + sum(part.base for part in self.parts)
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every threshold."""
+        return self.ensemble.thresholds()
+
+    def margin(self, X: Array) -> Array:
+        """The margin, computed by following the trees."""
+        return self.ensemble.margin(X)
+
+    def contributions(self, X: Array) -> Array:
+        """The contributions computed leaf by leaf, by another method than the file's."""
+        seen, count = as_float32(X), len(self.features)
+        parts = (contributions_by_leaf(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
+        return sum(parts, np.zeros((len(X), count)))
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """margin = intercept + slope * margin: leaves and tables are multiplied, both are linear in them."""
+        parts = tuple(replace(part, table=slope * part.table, base=slope * part.base) for part in self.parts)
+        return replace(self, ensemble=self.ensemble.scaled(intercept, slope), parts=parts)
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
+        """Questions → patterns → rows of the tables → sums by input; float64 from the tables on."""
+        if not any(part.inputs for part in self.parts):
+            nothing = graph.node("Cast", [missing], "no_trees", to=DOUBLE)
+            return graph.node("Mul", [nothing, graph.constant("nothing", 0.0, np.float64)], "of_inputs")
+        width = 1 + max(len(part.inputs) for part in self.parts)
+        codes = self._write_codes(graph, features, missing)
+        starts = np.cumsum([0, *(len(part.table) for part in self.parts[:-1])])
+        place = graph.node("Add", [codes, graph.constant("table_starts", starts, np.int32)], "place")
+        table = np.vstack([np.pad(part.table, ((0, 0), (0, width - len(part.inputs)))) for part in self.parts])
+        rows = graph.node("Gather", [graph.constant("tables", table, np.float64), place], "of_blocks", axis=0)
+        flat = graph.constant("one_row", [-1, len(self.parts) * width], np.int64)
+        return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
+
+    def _write_sums(self, graph: Graph, entries: str, width: int) -> str:
+        """Adds the entries of each input in chunks of sixteen, then the chunks of each input."""
+        chunks, owners = [], []
+        for j in range(len(self.features)):
+            own = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
+            for first in range(0, len(own), _TOGETHER):
+                chunk = own[first : first + _TOGETHER]
+                # The last column of every table is zero: it fills incomplete chunks.
+                chunks.append(chunk + [width - 1] * (_TOGETHER - len(chunk)))
+                owners.append(j)
+        order = graph.constant("by_input", chunks, np.int32)
+        sorted_entries = graph.node("Gather", [entries, order], "entries_by_input", axis=1)
+        last = graph.constant("last_axis", [2], np.int64)
+        sums = graph.node("ReduceSum", [sorted_entries, last], "of_chunks", keepdims=0)
+        matrix = np.zeros((len(chunks), len(self.features)))
+        matrix[np.arange(len(chunks)), owners] = 1.0
+        return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
+
+    def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
+        """The pattern of answers of every block, int32 [N, blocks]."""
+        width = max(1, max((len(part.questions) for part in self.parts), default=1))
+        column = np.zeros((len(self.parts), width), dtype=np.int32)
+        threshold = np.zeros((len(self.parts), width), dtype=np.float32)
+        power = np.zeros((len(self.parts), width), dtype=np.int32)
+        versions = _Versions(len(self.features))
+        for number, part in enumerate(self.parts):
+            for bit, node in enumerate(part.questions):
+                tree = part.tree
+                column[number, bit] = versions.column(
+                    int(tree.feature[node]), bool(tree.nan_left[node]), bool(tree.zero_missing[node])
+                )
+                threshold[number, bit] = tree.threshold[node]
+                power[number, bit] = 1 << bit
+        wide = versions.write(graph, features, missing)
+        asked = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
+        left = graph.node("LessOrEqual", [asked, graph.constant("thresholds", threshold, np.float32)], "goes_left")
+        bits = graph.node(
+            "Where", [left, graph.constant("bits", power, np.int32), graph.constant("no_bit", 0, np.int32)], "bits_set"
+        )
+        return graph.node("ReduceSum", [bits, graph.constant("last_axis", [2], np.int64)], "codes", keepdims=0)
+
+
+def _too_deep(ensemble: Ensemble, most: int) -> str:
+    """That the trees are too deep, what they would cost, and each thing that works instead, the nearest first."""
+    size, depth = exact_megabytes(ensemble), ensemble.depth
+    cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
+    exact = f"deepest={depth} explains these exactly; " if most < depth <= DEEPEST_BY_WAIVER else ""
+    return (
+        f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
+        f"(a file has at most 64 MB). Train with max_depth={most}, often as good (cds-hooks model compare); {exact}"
+        "approximate=True (of compile_model, of Fitted(...) in the declaration of a model that is adopted; cds-hooks "
+        "model compile --approximate) gives each input its share along the path, which is marked as an approximation "
+        "and refused for cards by gate G6"
+    )
+
+
+class _Versions:
+    """The inputs as the questions need them.
+
+    NaN fails every comparison, so it goes right as it is, and left as -infinity.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._used: dict[tuple[bool, bool], int] = {(False, False): 0}
+
+    def column(self, feature: int, nan_left: bool, zero_missing: bool) -> int:
+        """The column of this input in the extended vector."""
+        version = self._used.setdefault((nan_left, zero_missing), len(self._used))
+        return version * self._count + feature
+
+    def write(self, graph: Graph, features: str, missing: str) -> str:
+        """Writes the versions that are used, next to each other."""
+        names = []
+        for nan_left, zero_missing in self._used:
+            gone, source = missing, features
+            if zero_missing:
+                small = graph.node("Abs", [features], f"size_{nan_left}")
+                zero = graph.node("LessOrEqual", [small, graph.constant("zero", ZERO, np.float32)], f"zero_{nan_left}")
+                gone = graph.node("Or", [missing, zero], f"gone_{nan_left}")
+            if zero_missing or nan_left:
+                side = graph.constant("left_side" if nan_left else "right_side", _side(nan_left), np.float32)
+                source = graph.node("Where", [gone, side, features], f"version_{nan_left}_{zero_missing}")
+            names.append(source)
+        return names[0] if len(names) == 1 else graph.node("Concat", names, "versions", axis=1)
+
+
+def _side(nan_left: bool) -> float:
+    return float("-inf") if nan_left else float("nan")

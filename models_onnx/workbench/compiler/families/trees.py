@@ -1,0 +1,176 @@
+"""Decision trees as all readers give them: a value goes left if it is at most a float32 threshold."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.workbench.compiler.link import Link
+
+Array = NDArray[np.float64]
+LEAF = -1
+# LightGBM's kZeroThreshold: with zero_as_missing, values within this distance of 0 are missing.
+ZERO = np.float32(1e-35)
+
+
+def at_most(threshold: float) -> np.float32:
+    """The largest float32 that is <= threshold: `x <= it` decides for every float32 x as float64 does.
+
+    >>> float(at_most(0.1)) <= 0.1 < float(np.nextafter(at_most(0.1), np.float32(1)))
+    True
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.float32(threshold)
+    return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > threshold else rounded
+
+
+def below(threshold: float) -> np.float32:
+    """The largest float32 that is < threshold: for trees that go left where x < threshold."""
+    rounded = at_most(threshold)
+    return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) == threshold else rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The nodes in one list, the root first; a node whose `feature` is LEAF has a `value`.
+
+    A missing value goes left where `nan_left` says so. `zero_missing`: at this node zero counts as missing too. `left`
+    and `right` are positions of nodes.
+    """
+
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    nan_left: NDArray[np.bool_]
+    zero_missing: NDArray[np.bool_]
+    value: Array
+
+    @property
+    def inner(self) -> NDArray[np.int64]:
+        """The positions of the nodes that are not leaves."""
+        return np.flatnonzero(self.feature != LEAF)
+
+    def height(self, node: int = 0) -> int:
+        """The number of questions on the longest path below this node."""
+        if self.feature[node] == LEAF:
+            return 0
+        return 1 + max(self.height(int(self.left[node])), self.height(int(self.right[node])))
+
+    def answers(self, X: NDArray[np.float32], node: int) -> NDArray[np.bool_]:
+        """Which rows go left at this node."""
+        x = X[:, self.feature[node]]
+        missing = np.isnan(x) | (np.abs(x) <= ZERO) if self.zero_missing[node] else np.isnan(x)
+        return np.asarray(np.where(missing, self.nan_left[node], x <= self.threshold[node]))
+
+    def values(self, X: NDArray[np.float32]) -> Array:
+        """The value of the leaf that each row ends in."""
+        found = np.empty(len(X))
+        waiting = [(0, np.arange(len(X)))]
+        while waiting:
+            node, rows = waiting.pop()
+            if self.feature[node] == LEAF:
+                found[rows] = self.value[node]
+                continue
+            left = self.answers(X[rows], node)
+            waiting += [(int(self.left[node]), rows[left]), (int(self.right[node]), rows[~left])]
+        return found
+
+    def leaves(self) -> Iterator[tuple[int, tuple[tuple[int, bool], ...]]]:
+        """Each leaf with the questions on its way and whether it lies to the left of them."""
+        waiting: list[tuple[int, tuple[tuple[int, bool], ...]]] = [(0, ())]
+        while waiting:
+            node, way = waiting.pop()
+            if self.feature[node] == LEAF:
+                yield node, way
+                continue
+            for child, left in ((self.left[node], True), (self.right[node], False)):
+                waiting.append((int(child), (*way, (node, left))))
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """margin = start + sum of the trees."""
+
+    features: tuple[str, ...]
+    trees: tuple[Tree, ...]
+    start: float
+    link: Link
+
+    @property
+    def depth(self) -> int:
+        """The number of questions on the longest path of any tree."""
+        return max((tree.height() for tree in self.trees), default=0)
+
+    def margin(self, X: Array) -> Array:
+        """The margin of each row."""
+        values = as_float32(X)
+        return np.asarray(self.start + sum((tree.values(values) for tree in self.trees), np.zeros(len(X))))
+
+    def scaled(self, intercept: float, slope: float) -> Self:
+        """intercept + slope * margin."""
+        trees = tuple(replace(tree, value=slope * tree.value) for tree in self.trees)
+        return replace(self, trees=trees, start=intercept + slope * self.start)
+
+    def with_missing_replaced(self, missing: Sequence[float]) -> Self:
+        """Missing values go where the given values would go, column by column; NaN keeps what the trees learned."""
+        row = np.array([missing], dtype=np.float32)
+        trees = []
+        for tree in self.trees:
+            sides = tree.nan_left.copy()
+            for node in tree.inner:
+                if not np.isnan(row[0, tree.feature[node]]):
+                    sides[node] = tree.answers(row, int(node))[0]
+            trees.append(replace(tree, nan_left=sides))
+        return replace(self, trees=tuple(trees))
+
+    def thresholds(self) -> tuple[tuple[float, ...], ...]:
+        """The thresholds of each input, increasing."""
+        found: list[set[float]] = [set() for _ in self.features]
+        for tree in self.trees:
+            for node in tree.inner:
+                found[tree.feature[node]].add(float(tree.threshold[node]))
+                if tree.zero_missing[node]:
+                    found[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
+        return tuple(tuple(sorted(values)) for values in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """How a library's float64 questions are asked of the file's inputs.
+
+    `missing`: the value that replaces a missing one in each column before the trees see it, NaN where they see it as
+    missing. `moved`: the threshold on the input itself, where the column is the scaled input.
+    """
+
+    missing: tuple[float, ...]
+    moved: Mapping[tuple[int, float], np.float32] = field(default_factory=dict)
+
+    @classmethod
+    def as_they_are(cls, columns: int) -> Self:
+        """Columns are inputs unchanged, and a missing value goes where the trees learned."""
+        return cls((float("nan"),) * columns)
+
+    def threshold(self, column: int, threshold: float) -> np.float32:
+        """The largest float32 of the input that goes left."""
+        return self.moved.get((column, threshold), at_most(threshold))
+
+    def nan_left(self, column: int, threshold: float, learned: bool) -> bool:
+        """Whether a missing value goes left."""
+        value = self.missing[column]
+        return learned if np.isnan(value) else value <= threshold
+
+
+def as_float32(X: Array) -> NDArray[np.float32]:
+    """The rows as the file receives them; values beyond float32 are infinity."""
+    with np.errstate(over="ignore"):
+        return np.asarray(X, dtype=np.float32)
+
+
+def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lowest and highest value of each input; an input without values has no value in range."""
+    known = [x[np.isfinite(x)] for x in np.asarray(X, dtype=np.float64).T]
+    low = tuple(float(x.min()) if len(x) else float("inf") for x in known)
+    return low, tuple(float(x.max()) if len(x) else float("-inf") for x in known)

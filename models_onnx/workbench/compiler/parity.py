@@ -1,0 +1,184 @@
+"""Verifies a compiled file against the library that fitted the model, on ordinary, missing and boundary values.
+
+The library predicts every row that it accepts; for the other rows the model as it was read is evaluated.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
+
+from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
+from models_onnx.workbench.compiler.families.trees import as_float32
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.readers.column import Inputs
+from models_onnx.workbench.compiler.readers.rows import known_codes, library, medians
+
+TOLERANCE = 1e-5
+LEAST_ROWS = 1000
+
+_EXTREME = (np.nan, 0.0, -1.0, np.inf, -np.inf, np.finfo(np.float32).max, np.finfo(np.float32).tiny)
+
+# Probability [N] and contributions [N, F] of the fitted model, computed without the compiled file.
+Oracle = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The largest differences found, and the number of rows."""
+
+    rows: int
+    rows_with_missing: int
+    probability: float
+    contribution: float
+    additivity: float
+
+
+def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
+    """The largest differences found.
+
+    Differences above 1e-5, fewer than 1,000 rows, and rows without a missing value are refused.
+    """
+    with_missing = int(np.isnan(rows).any(axis=1).sum())
+    if len(rows) < LEAST_ROWS or not with_missing:
+        raise CompileRefused(f"parity needs {LEAST_ROWS} rows, some with missing values; {len(rows)} were given")
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = ["probability", "margin", "contributions"]
+    probability, margin, contributions = (np.asarray(o) for o in session.run(names, {"features": rows}))
+    expected, expected_contributions = oracle(rows.astype(np.float64))
+
+    parity = _largest(probability - expected)
+    # relative beyond 1: a power of an absurd value is 1e18, of which no float64 knows the fifth decimal
+    explained = _largest((contributions - expected_contributions) / np.maximum(1.0, np.abs(expected_contributions)))
+    additive = _largest((margin - base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
+    linked = _largest(probability - link.probability(margin))
+    if not parity <= TOLERANCE:
+        raise ParityRefused(f"probabilities differ from the fitted model by up to {parity:.2e} (limit {TOLERANCE:g})")
+    if not additive <= TOLERANCE:
+        raise AdditivityRefused(f"base + contributions miss the margin by up to {additive:.2e} (limit {TOLERANCE:g})")
+    if not linked <= TOLERANCE:
+        raise AdditivityRefused(f"the probability does not follow from the margin by {link.name}: {linked:.2e} off")
+    if not explained <= TOLERANCE:
+        raise ParityRefused(
+            f"contributions differ from the fitted model by up to {explained:.2e} (limit {TOLERANCE:g})"
+        )
+    return Agreement(len(rows), with_missing, parity, explained, additive)
+
+
+def _largest(difference: NDArray[np.float64]) -> float:
+    # A NaN anywhere must be refused: NaN <= limit is false, and max() would hide it.
+    return float("nan") if np.isnan(difference).any() else float(np.abs(difference).max())
+
+
+def boundary_rows(typical: NDArray[np.float64], edges: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Rows at each edge of each input, one float32 below and one above it, and with each input missing."""
+    rows = [np.full(len(typical), np.nan, dtype=np.float32)]
+    for column, values in enumerate(edges):
+        for value in values:
+            x = np.float32(value)
+            with np.errstate(over="ignore"):
+                beside = (x, np.nextafter(x, np.float32(-np.inf)), np.nextafter(x, np.float32(np.inf)))
+            rows.extend(_with(typical, column, near) for near in beside)
+        rows.extend(_with(typical, column, np.float32(x)) for x in _EXTREME)
+    return np.array(rows, dtype=np.float32)
+
+
+def _with(typical: NDArray[np.float64], column: int, value: np.float32) -> NDArray[np.float32]:
+    row = typical.astype(np.float32)
+    row[column] = value
+    return row
+
+
+Array = NDArray[np.float64]
+PROOF_ROWS = 1200
+# scikit-learn refuses values beyond float32 as infinite; beyond this limit sums of squares overflow too
+HUGE = 1e37
+
+
+def proof_rows(X: Array, model: FittedModel) -> NDArray[np.float32]:
+    """The rows of the verification: the cohort, the cohort with values removed, and rows at every edge of the model."""
+    generator = np.random.default_rng(0)
+    with np.errstate(over="ignore"):
+        people = X[generator.integers(0, len(X), PROOF_ROWS // 2)].astype(np.float32)
+    holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
+    return np.vstack([people, holes, boundary_rows(np.array(medians(X)), model.edges)])
+
+
+@dataclass(frozen=True, slots=True)
+class OracleAnswers:
+    """The probability of every row of the verification, and where it comes from.
+
+    Also how many rows the library itself predicted, and for how many rows of the reference cohort its prediction
+    changes when their values are rounded to float32.
+    """
+
+    probability: Array
+    count: int
+    moved: int
+
+
+def ask_library(
+    model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, inputs: Inputs
+) -> OracleAnswers:
+    """The library's probabilities for the rows that it accepts; for the others the margins are computed in numpy.
+
+    Raises:
+        ParityRefused: the two disagree, which means that the model was read wrongly.
+    """
+    X = rows.astype(np.float64)
+    told = fitted.link.probability(fitted.margin(X))
+    if not hasattr(model, "predict_proba"):
+        return OracleAnswers(told, 0, 0)
+    probability = library(model, inputs)
+    # One thread: for single rows, synchronising threads costs more than the computation.
+    with threadpool_limits(limits=1):
+        fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
+        fits[fits] = _taken(probability, X[fits])
+        there = probability(X[fits]) if fits.any() else np.zeros(0)
+        moved = _moved(probability, cohort)
+    difference = float(np.abs(there - told[fits]).max()) if fits.any() else 0.0
+    if not difference <= TOLERANCE:
+        raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
+    told[fits] = there
+    return OracleAnswers(told, int(fits.sum()), moved)
+
+
+def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
+    """How many rows are so near to a threshold that rounding to float32 moves them across it."""
+    try:
+        return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
+    except ValueError:  # missing values that the library does not accept
+        whole = cohort[~np.isnan(cohort).any(axis=1)]
+        return _moved(probability, whole) if 0 < len(whole) < len(cohort) else 0
+
+
+def _taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
+    """Rows that the library takes: where it refuses several at once, each half is asked (the logarithm of 0, say)."""
+    if not len(X):
+        return np.ones(0, dtype=bool)
+    try:
+        probability(X)
+    except (ValueError, TypeError, OverflowError):
+        half = len(X) // 2
+        parts = (X[:half], X[half:])
+        return np.concatenate([_taken(probability, part) for part in parts]) if half else np.zeros(1, dtype=bool)
+    return np.ones(len(X), dtype=bool)
+
+
+def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:
+    """Rows with a missing or infinite value in a column where the library accepts none, found by trying."""
+    typical = np.array([0.0 if n in inputs.text else m for n, m in zip(inputs.names, medians(X), strict=True)])
+    found = np.zeros(len(X), dtype=bool)
+    for j in range(len(typical)):
+        for value, rows in ((np.nan, np.isnan(X[:, j])), (np.inf, np.abs(X[:, j]) > HUGE)):
+            asked = typical.copy()
+            asked[j] = value
+            try:
+                probability(asked[None])
+            except (ValueError, TypeError, OverflowError):
+                found |= rows
+    return found

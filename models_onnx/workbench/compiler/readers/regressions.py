@@ -1,0 +1,128 @@
+"""Regressions of statsmodels, lifelines and scikit-survival as models that the compiler reads.
+
+statsmodels    Logit, and GLM of the binomial family    `LogitModel`
+statsmodels    PHReg                                    `CoxModel`
+lifelines      CoxPHFitter                              `CoxModel`
+scikit-survival CoxPHSurvivalAnalysis                   `CoxModel`
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.readers.source import CoxModel
+
+Array = NDArray[np.float64]
+COX = ("PHRegResults", "PHRegResultsWrapper", "CoxPHFitter", "CoxPHSurvivalAnalysis", "CoxnetSurvivalAnalysis")
+
+
+@dataclass(frozen=True, slots=True)
+class LogitModel:
+    """A logistic regression by its coefficients; `results` answers as the library, where they are its own.
+
+    `feature_names_in_` and `classes_` are as in scikit-learn, by which the compiler knows names.
+    """
+
+    coefficients: tuple[float, ...]
+    intercept: float
+    feature_names_in_: tuple[str, ...]
+    results: Any = None
+    constant: int | None = None
+    classes_: tuple[int, int] = field(default=(0, 1))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities [n, 2] by statsmodels itself; without its results by the coefficients."""
+        rows = np.asarray(X, dtype=np.float64)
+        if not np.isfinite(rows).all():
+            raise ValueError("missing and infinite values are not predicted")
+        if self.results is None:
+            p = 1.0 / (1.0 + np.exp(-(self.intercept + rows @ np.array(self.coefficients))))
+        else:
+            whole = rows if self.constant is None else np.insert(rows, self.constant, 1.0, axis=1)
+            p = np.asarray(self.results.model.predict(np.asarray(self.results.params), whole), dtype=np.float64)
+        return np.column_stack([1.0 - p, p])
+
+
+def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = None) -> Any:
+    """A LogitModel or CoxModel for fitted objects of those libraries; any other object as it is.
+
+    `horizons` in years, the main one last; `per_year`: how many units of the study's time a year has.
+
+    Raises:
+        CompileRefused: the object is of another family, has strata, or the unit of its time is not known.
+    """
+    name, results = type(model).__name__, getattr(model, "_results", model)
+    kind = type(getattr(results, "model", None)).__name__
+    if kind in ("Logit", "GLM"):
+        return _logit(results, kind)
+    if name not in COX and kind != "PHReg":
+        return model
+    if per_year is None:
+        raise CompileRefused(
+            f"{name}: the unit of its time is not known; declare per_year (365.25 for days, 12 for months, 1 for years)"
+        )
+    times = [year * per_year for year in horizons]
+    _refuse_beyond_study(model, results, name, max(times), per_year)
+    if kind == "PHReg":
+        own = CoxModel.from_statsmodels(results, tuple(times), times[-1])
+        return _in_years(own.coefficients, list(own.hazards.values()), horizons, results.model.exog_names)
+    if name == "CoxPHFitter":
+        return _lifelines(model, times, horizons)
+    if name == "CoxPHSurvivalAnalysis":
+        hazards = [float(model.cum_baseline_hazard_(time)) for time in times]
+        return _in_years(model.coef_, hazards, horizons, getattr(model, "feature_names_in_", None))
+    raise CompileRefused(f"{name} is not compiled; CoxPHSurvivalAnalysis is, with alpha for a ridge penalty")
+
+
+def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, per_year: float) -> None:
+    """Refuses a horizon after the last time of the study: the hazard up to then would be taken for the whole of it."""
+    if name == "CoxPHFitter":
+        longest = float(np.max(model.durations))
+    elif name == "CoxPHSurvivalAnalysis":
+        longest = float(np.max(model.cum_baseline_hazard_.x))
+    else:
+        longest = float(np.max(results.model.endog))
+    if horizon > longest * (1.0 + 1e-9):
+        raise CompileRefused(
+            f"{name}: its people were followed for at most {longest:g}, and the horizon is {horizon:g} in its unit "
+            f"({per_year:g} in a year): declare another per_year or a shorter horizon"
+        )
+
+
+def _in_years(coefficients: Any, hazards: Sequence[float], horizons: Sequence[float], names: Any) -> CoxModel:
+    found = dict(zip(map(float, horizons), map(float, hazards), strict=True))
+    known = None if names is None else tuple(map(str, names))
+    return CoxModel(tuple(map(float, np.ravel(coefficients))), found, float(horizons[-1]), names=known)
+
+
+def _lifelines(model: Any, times: Sequence[float], horizons: Sequence[float]) -> CoxModel:
+    if model.strata:
+        raise CompileRefused("a CoxPHFitter with strata has several baselines; adopt one model for each")
+    names = [str(name) for name in model.params_.index]
+    if set(names) - set(map(str, model._norm_mean.index)):
+        raise CompileRefused("a CoxPHFitter with a formula is not compiled: give it the columns themselves")
+    mean = model._norm_mean[model.params_.index]
+    average = mean.to_frame().T
+    at_average = model.predict_cumulative_hazard(average, times=list(times)).to_numpy(dtype=float)[:, 0]
+    centre = float(np.asarray(mean, dtype=float) @ np.asarray(model.params_, dtype=float))
+    return _in_years(model.params_.to_numpy(dtype=float), (at_average * np.exp(-centre)).tolist(), horizons, names)
+
+
+def _logit(results: Any, kind: str) -> LogitModel:
+    if kind == "GLM":
+        family = results.model.family
+        if type(family).__name__ != "Binomial" or type(family.link).__name__ != "Logit":
+            raise CompileRefused(
+                f"a GLM of {type(family).__name__} with the link {type(family.link).__name__} is not compiled; "
+                "Binomial with the logit link is"
+            )
+    names, constant = list(results.model.exog_names), results.model.data.const_idx
+    values = np.asarray(results.params, dtype=np.float64)
+    kept = [place for place in range(len(values)) if place != constant]
+    intercept = 0.0 if constant is None else float(values[constant])
+    own = tuple(str(names[place]) for place in kept)
+    return LogitModel(tuple(values[kept].tolist()), intercept, own, results, constant)

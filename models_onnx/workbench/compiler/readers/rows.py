@@ -1,0 +1,172 @@
+"""Rows of inputs: arrays or data frames as callers have them, and a reference cohort from CSV (also .gz).
+
+The CSV is read without pandas: the inputs by name, and an outcome.
+"""
+
+import csv
+import gzip
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.readers.column import Inputs
+
+Array = NDArray[np.float64]
+_MISSING = frozenset({"", "na", "nan", "null", "none"})
+
+
+@dataclass(frozen=True, slots=True)
+class CohortRows:
+    """Inputs [n, F] in the order asked for, NaN where empty, and the outcome of each row where one was asked for."""
+
+    X: Array
+    outcomes: NDArray[np.int64] | None
+
+
+def read_rows(path: Path, features: Sequence[str], outcome: str | None = None) -> CohortRows:
+    """The rows of that file; CompileRefused names a column that is not there, or that holds something else."""
+    if not path.is_file():
+        raise CompileRefused(f"{path} is not there")
+    with _open(path) as stream:
+        reader = csv.reader(stream)
+        header = next(reader, [])
+        wanted = [*features, *([outcome] if outcome else [])]
+        if absent := [name for name in wanted if name not in header]:
+            raise CompileRefused(f"{path.name} has no column {', '.join(absent)}")
+        places = [header.index(name) for name in wanted]
+        values = [[_number(row, place, header[place], path) for place in places] for row in reader if row]
+    if not values:
+        raise CompileRefused(f"{path.name} has no rows")
+    table = np.array(values, dtype=np.float64)
+    if not outcome:
+        return CohortRows(table, None)
+    if not np.isin(table[:, -1], (0.0, 1.0)).all():
+        raise CompileRefused(f"the outcome {outcome} of {path.name} is not 0 or 1 in every row")
+    return CohortRows(table[:, :-1], table[:, -1].astype(np.int64))
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _number(row: list[str], place: int, name: str, path: Path) -> float:
+    # The value itself is a patient's and is not repeated in the message.
+    text = row[place].strip() if place < len(row) else ""
+    if text.lower() in _MISSING:
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        raise CompileRefused(f"{path.name}: column {name} holds text; code it as the model was trained on") from None
+
+
+# What LightGBM and XGBoost call columns that have no names.
+_PLACE = re.compile(r"Column_\d+|f\d+")
+
+
+def is_frame(rows: Any) -> bool:
+    """Whether these rows have named columns (pandas), without importing pandas."""
+    return hasattr(rows, "columns") and hasattr(rows, "iloc")
+
+
+def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | None, text_allowed: bool) -> Inputs:
+    """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
+    columns = [str(name) for name in rows.columns] if is_frame(rows) else None
+    if columns is None and np.ndim(rows) != 2:
+        raise CompileRefused("the reference cohort is rows of inputs: a data frame, or an array [n, F]")
+    width = len(columns) if columns is not None else np.asarray(rows).shape[1]
+    if known is not None and columns is not None and len(columns) == len(known) and all(map(_PLACE.fullmatch, known)):
+        known = None if set(known) - set(columns) else known  # numbered by a library that was given no names
+    names = tuple(given or known or columns or [f"x{j}" for j in range(width)])
+    if known is not None and len(names) != len(known):
+        raise CompileRefused(f"the model has {len(known)} inputs, {len(names)} names were given")
+    if known is not None and set(names) == set(known) and names != tuple(known):
+        raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(known)}")
+    if len(set(names)) != len(names):
+        raise CompileRefused("two inputs have the same name")
+    if columns is not None and (absent := [name for name in names if name not in columns]):
+        raise CompileRefused(f"the reference rows have no column {', '.join(absent)}")
+    if columns is None and width != len(names):
+        raise CompileRefused(f"the reference rows have {width} columns, the model {len(names)} inputs")
+    text = frozenset(name for name in names if is_frame(rows) and _is_text(rows[name]))
+    if text and not text_allowed:
+        raise CompileRefused(f"{', '.join(sorted(text))} is text; trees and EBM are compiled on numbers, so code it")
+    gone = next((value for name in sorted(text) for value in rows[name] if not isinstance(value, str)), float("nan"))
+    return Inputs(names, text, {}, gone)
+
+
+def _is_text(column: Any) -> bool:
+    return any(isinstance(value, str) for value in column)
+
+
+def as_numbers(rows: Any, inputs: Inputs) -> Array:
+    """The rows [n, F] as the file takes them, NaN where missing; a text is the position among its categories."""
+    if not is_frame(rows):
+        return np.array(rows, dtype=np.float64)
+    columns = []
+    for name in inputs.names:
+        if name in inputs.text and name not in inputs.categories:
+            raise CompileRefused(
+                f"{name} is text in the reference rows, and nothing in the model makes it a number: give the rows as "
+                "the model was trained on"
+            )
+        if rows[name].dtype.kind in "mM":
+            raise CompileRefused(f"{name} holds dates or times: give numbers, as the model was trained on")
+        if name in inputs.text:
+            codes = {text: float(code) for code, text in enumerate(inputs.categories.get(name, ()))}
+            columns.append(np.array([codes.get(value, np.nan) for value in rows[name]], dtype=np.float64))
+        else:
+            columns.append(np.asarray(rows[name].to_numpy(dtype=np.float64, na_value=np.nan)))
+    return np.column_stack(columns)
+
+
+def library(model: Any, inputs: Inputs) -> Callable[[Array], Array]:
+    """The model's own probability of rows [n, F] of numbers."""
+
+    def probability(X: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unknown categories, names of columns: asked on purpose
+            told = np.asarray(model.predict_proba(framed(model, X, inputs)), dtype=np.float64)
+        return told[:, 1]
+
+    return probability
+
+
+def framed(model: Any, X: Array, inputs: Inputs) -> Any:
+    """The rows as this scikit-learn object was fitted on them: a data frame, texts again, where it knows names."""
+    if getattr(model, "feature_names_in_", None) is None or not type(model).__module__.startswith("sklearn"):
+        return X
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name, x in zip(inputs.names, X.T, strict=True):
+        texts = inputs.categories.get(name, ())
+        columns[name] = [texts[int(c)] if not np.isnan(c) else inputs.gone for c in x] if name in inputs.text else x
+    table = pd.DataFrame(columns)
+    own = getattr(model, "feature_names_in_", ())
+    return table.set_axis(list(own), axis=1) if len(own) == table.shape[1] else table
+
+
+def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
+    """Rows whose text inputs are codes of a category, or missing: only those can be said as text."""
+    fits = np.ones(len(X), dtype=bool)
+    for j, name in enumerate(inputs.names):
+        if name in inputs.text:
+            count = len(inputs.categories.get(name, ()))
+            code = X[:, j]
+            fits &= np.isnan(code) | ((code >= 0) & (code < count) & (code == np.floor(code)))
+    return fits
+
+
+def medians(X: Array) -> tuple[float, ...]:
+    """The middle value of each input, as float32; 0 where there is none."""
+    return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)

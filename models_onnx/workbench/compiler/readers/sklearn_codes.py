@@ -1,0 +1,160 @@
+"""scikit-learn's encoders and bins as curves: OneHotEncoder, OrdinalEncoder, KBinsDiscretizer."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.readers.column import NAN, Column, Inputs, refuse_text
+
+MOST_CATEGORIES = 2000
+"""Of one input: a file with a column for each of 2,000 takes twenty seconds to make, and twice as many four times."""
+
+
+def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
+    """The position of each category."""
+    found = []
+    for column, categories in zip(columns, step.categories_, strict=True):
+        name = inputs.names[column.input]
+        if getattr(step, "infrequent_categories_", None) and any(x is not None for x in step.infrequent_categories_):
+            raise CompileRefused("OrdinalEncoder with infrequent categories is not compiled: join them before training")
+        _refuse_too_many(categories, name)
+        known = [each for each in categories if not _gone(each)]
+        # A missing value that was not there in training is an unknown one.
+        unseen = float(step.unknown_value) if step.handle_unknown == "use_encoded_value" else NAN
+        gone = float(step.encoded_missing_value) if len(known) < len(categories) else unseen
+        if name in inputs.text:
+            texts = tuple(map(str, known))
+            if inputs.categories.setdefault(name, texts) != texts:
+                raise CompileRefused(f"{name} is encoded twice, with other categories")
+            filled = NAN if column.fill is None or column.fill not in texts else float(texts.index(column.fill))
+            missing = filled if column.fill is not None else gone
+            found.append(replace(column, curve=Curve.identity().at_missing(missing), fill=None, coded=True))
+            continue
+        found.append(replace(column, curve=_number_order(column, known, gone, name, step)))
+    return found
+
+
+def _refuse_too_many(categories: Any, name: str) -> None:
+    if len(categories) > MOST_CATEGORIES:
+        raise CompileRefused(
+            f"{name} has {len(categories):,} categories, and of one input at most {MOST_CATEGORIES:,} are compiled: "
+            "join those that few people have into one before training, or leave out what names a person"
+        )
+
+
+def _number_order(column: Column, known: list[Any], gone: float, name: str, step: Any) -> Curve:
+    """The position of a number among the categories, `unknown_value` between them."""
+    if not column.as_it_is:
+        raise CompileRefused(f"OrdinalEncoder is compiled for inputs as they are; {name} was changed before it")
+    if step.handle_unknown != "use_encoded_value" or np.isnan(step.unknown_value):
+        raise CompileRefused(
+            f"OrdinalEncoder of the numbers of {name} says nothing about other numbers: declare "
+            "handle_unknown='use_encoded_value' and unknown_value=-1, or leave the number as it is"
+        )
+    unknown, breaks, values = float(step.unknown_value), list[float](), [float(step.unknown_value)]
+    for place, category in enumerate(map(float, known)):
+        if float(np.float32(category)) != category:
+            raise CompileRefused(f"the category {category!r} of {name} is no float32, so no input could be equal to it")
+        after = float(np.nextafter(np.float32(category), np.float32(np.inf)))
+        if breaks and breaks[-1] == category:
+            values[-1] = float(place)
+            breaks.append(after)
+        else:
+            breaks += [category, after]
+            values.append(float(place))
+        values.append(unknown)
+    order = Curve.steps(breaks, values, gone)
+    imputed = column.curve.missing
+    return order if np.isnan(imputed) else order.at_missing(float(order.values(np.array([imputed]))[0]))
+
+
+def one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
+    """One column of 0 and 1 for each category."""
+    if getattr(step, "infrequent_categories_", None) and any(each is not None for each in step.infrequent_categories_):
+        raise CompileRefused("OneHotEncoder with infrequent categories is not compiled: join them before training")
+    dropped = [None] * len(columns) if step.drop_idx_ is None else list(step.drop_idx_)
+    found = []
+    for column, categories, drop in zip(columns, step.categories_, dropped, strict=True):
+        name = inputs.names[column.input]
+        _refuse_too_many(categories, name)
+        if name in inputs.text:
+            found += _text_codes(column, list(categories), drop, step, inputs)
+            continue
+        if not column.as_it_is:
+            raise CompileRefused(f"OneHotEncoder is compiled for inputs as they are; {name} was changed before it")
+        found += _number_codes(column, list(categories), drop, name, step)
+    return found
+
+
+def bins(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
+    """Bins as they are coded: one column of 0 and 1 for each, or their number."""
+    refuse_text(step, columns, inputs)
+    found = []
+    for column, edges in zip(columns, step.bin_edges_, strict=True):
+        if not column.as_it_is:
+            raise CompileRefused(
+                f"KBinsDiscretizer is compiled for inputs as they are; {inputs.names[column.input]} is not"
+            )
+        inner = list(edges[1:-1])
+        count = len(inner) + 1
+        coded = [np.arange(count)] if step.encode == "ordinal" else list(np.eye(count))
+        place = int(np.searchsorted(inner, column.curve.missing, side="right"))
+        gone = [NAN if np.isnan(column.curve.missing) else float(values[place]) for values in coded]
+        found += [
+            replace(column, curve=Curve.steps(inner, values.tolist(), missing))
+            for values, missing in zip(coded, gone, strict=True)
+        ]
+    return found
+
+
+def _text_codes(column: Column, categories: list[Any], drop: int | None, step: Any, inputs: Inputs) -> list[Column]:
+    name = inputs.names[column.input]
+    texts = tuple(str(each) for each in categories if isinstance(each, str))
+    if inputs.categories.setdefault(name, texts) != texts:
+        raise CompileRefused(f"{name} is encoded twice, with other categories")
+    found = []
+    for number, category in enumerate(categories):
+        if number == drop:
+            continue
+        gone = _when_missing(category, column.fill, categories, step)
+        place = texts.index(category) if category in texts else None
+        found.append(replace(column, curve=_only_at(place, gone), coded=True))
+    return found
+
+
+def _number_codes(column: Column, categories: list[Any], drop: int | None, name: str, step: Any) -> list[Column]:
+    found = []
+    for place, category in enumerate(categories):
+        if place == drop:
+            continue
+        value = float(category)
+        if not np.isnan(value) and float(np.float32(value)) != value:
+            raise CompileRefused(f"the category {value!r} of {name} is no float32, so no input could be equal to it")
+        imputed = column.curve.missing
+        gone = _when_missing(value, None, categories, step) if np.isnan(imputed) else float(value == imputed)
+        found.append(replace(column, curve=_only_at(None if np.isnan(value) else value, gone)))
+    return found
+
+
+def _when_missing(category: Any, fill: str | None, categories: list[Any], step: Any) -> float:
+    """1 where this column stands for the missing; no answer where the encoder refuses what it does not know."""
+    if fill is not None:
+        return float(category == fill)
+    if any(_gone(each) for each in categories):
+        return float(_gone(category))
+    return 0.0 if step.handle_unknown in ("ignore", "infrequent_if_exist", "warn") else NAN
+
+
+def _gone(category: Any) -> bool:
+    return category is None or (isinstance(category, float) and bool(np.isnan(category)))
+
+
+def _only_at(value: float | None, missing: float) -> Curve:
+    """1 at exactly this value."""
+    if value is None:
+        return Curve.steps([], [0.0], missing)
+    after = float(np.nextafter(np.float32(value), np.float32(np.inf)))
+    return Curve.steps([float(value), after], [0.0, 1.0, 0.0], missing)

@@ -1,0 +1,337 @@
+"""Which model is it: tells fitted objects and files apart and reads each into its family.
+
+Ensembles of trees come from files, boosters and scikit-learn's objects, also behind preparing steps; linear models are
+scikit-learn's logistic regressions and Cox models, behind any preprocessing that keeps inputs apart.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, PathTrees
+from models_onnx.workbench.compiler.families.piecewise import Curve, PiecewisePolynomial
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
+from models_onnx.workbench.compiler.families.transformed import Transformed, Way
+from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
+from models_onnx.workbench.compiler.readers.column import Column, Inputs
+from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
+from models_onnx.workbench.compiler.readers.nearest import why_not_compiled
+from models_onnx.workbench.compiler.readers.rows import framed, medians
+from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
+from models_onnx.workbench.compiler.readers.sklearn_trees import (
+    from_forest,
+    from_gradient_boosting,
+    from_hist_gradient_boosting,
+    thresholds_of,
+)
+from models_onnx.workbench.compiler.readers.wrapped import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
+from models_onnx.workbench.compiler.readers.xgboost_file import parse_xgboost
+
+Array = NDArray[np.float64]
+TreeReader = Callable[[Sequence[str], Cuts], Ensemble]
+PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
+
+
+def read_file(path: Path) -> Ensemble:
+    """The ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
+    if not path.is_file():
+        raise CompileRefused(f"{path} is not there")
+    content = path.read_bytes()
+    if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
+        raise CompileRefused(
+            f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
+            "model in its library's own format (LightGBM: text, XGBoost: JSON), or call compile_model in Python"
+        )
+    if content.startswith((b"tree\n", b"tree\r\n")):
+        return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
+    if content.lstrip().startswith(b"{"):
+        return parse_xgboost(path.name, content)
+    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON or UBJ file")
+
+
+def booster_of(model: Any) -> Ensemble | None:
+    """The ensemble of a LightGBM or XGBoost object, by what its own library writes; None for any other object."""
+    name = type(model).__name__
+    booster = getattr(model, "booster_", model)
+    if hasattr(booster, "model_to_string"):
+        return parse_lightgbm(name, str(booster.model_to_string()))
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    if hasattr(booster, "save_raw"):
+        return parse_xgboost(name, bytes(booster.save_raw("json")))
+    return None
+
+
+def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> FittedModel:
+    """Step functions where every tree asks about one input only, Shapley values otherwise."""
+    if not additive(ensemble) and deepest == APPROXIMATE and ensemble.depth > DEEPEST:
+        return PathTrees.of(ensemble, cohort)
+    if not additive(ensemble):
+        return ShapleyTrees.of(ensemble, cohort, deepest=deepest)
+    terms, start = steps_of(ensemble)
+    return AdditiveTrees.centred(ensemble.features, terms, start, cohort, ensemble.link)
+
+
+def reader_of(last: Any) -> TreeReader | None:
+    """How the ensemble of this object is read, given names of its columns and how its questions are asked."""
+    name = type(last).__name__
+    if name == "HistGradientBoostingClassifier":
+        return lambda names, cuts: from_hist_gradient_boosting(last, names, cuts)
+    if name == "GradientBoostingClassifier":
+        return lambda names, cuts: from_gradient_boosting(last, names, (), cuts)
+    if name in FORESTS:
+        return lambda names, cuts: from_forest(last, names, (), cuts)
+    if (ensemble := booster_of(last)) is not None:
+        return lambda names, cuts: replace(ensemble, features=tuple(names)).with_missing_replaced(cuts.missing)
+    return None
+
+
+def trees_behind(
+    columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs, deepest: int
+) -> FittedModel:
+    """The trees of `last` as terms of the inputs that its columns come from."""
+    reader = reader_of(last)
+    if reader is None or not hasattr(last, "classes_"):
+        raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
+    cuts, own = _cuts(columns, preparation, last, X, inputs), unscaled(columns)
+    seen = prepare(own, X)
+    if not _takes_nan(last, len(columns)):
+        # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
+        middle = medians(seen)
+        cuts = replace(cuts, missing=tuple(m if np.isnan(v) else v for v, m in zip(cuts.missing, middle, strict=True)))
+    if plain(columns, len(inputs.names)):
+        return from_ensemble(reader(inputs.names, cuts), X, deepest)
+    names = [f"{inputs.names[column.input]}#{number}" for number, column in enumerate(columns)]
+    inner = from_ensemble(reader(names, cuts), seen, deepest)
+    return Prepared(inputs.names, own, inner, *limits(X))
+
+
+def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
+    for column in columns:
+        if column.through or (not column.curve.rising and column.curve.coefficients.shape[1] > 1):
+            raise CompileRefused(
+                f"{inputs.names[column.input]} reaches the trees as a curve (a spline or a function), which no "
+                "threshold can follow to the last bit: give trees the input itself, a rising function of it changes "
+                "none of their questions"
+            )
+    boosted_elsewhere = booster_of(last) is not None
+    if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
+        raise CompileRefused(
+            f"{type(last).__name__} behind a scaler is not compiled: leave the scaler out and fit it again; its trees "
+            "ask the same questions without"
+        )
+
+    def transform(rows: Array) -> Array:
+        return np.asarray(preparation.transform(framed(preparation, rows, inputs)), dtype=np.float64)
+
+    # A row without anything missing; a text is its first category.
+    typical = [0.0 if name in inputs.text else m for name, m in zip(inputs.names, medians(X), strict=True)]
+    narrow = type(last).__name__ != "HistGradientBoostingClassifier"
+    return moved_cuts(columns, [] if boosted_elsewhere else thresholds_of(last), transform, typical, narrow)
+
+
+def _takes_nan(model: Any, count: int) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.predict_proba(np.full((1, count), np.nan))
+    except ValueError:
+        return False
+    return True
+
+
+LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearDiscriminantAnalysis")
+
+
+@dataclass(frozen=True, slots=True)
+class CoxModel:
+    """Proportional hazards, fitted anywhere: coefficients behind `preparation`, cumulative baseline hazard by horizon.
+
+    The baseline is that of a linear predictor of 0. `preparation` is a fitted scikit-learn transformer, or None where
+    the coefficients are of the inputs as they are; `names` are those of the inputs, where they are known.
+    """
+
+    coefficients: tuple[float, ...]
+    hazards: Mapping[float, float]
+    horizon: float
+    preparation: Any = None
+    unit: str = "years"
+    names: tuple[str, ...] | None = None
+    link: Survival = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link", Survival.at(self.hazards, self.horizon, self.unit))
+
+    @classmethod
+    def from_statsmodels(
+        cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None, unit: str = "years"
+    ) -> Self:
+        """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time).
+
+        Events at the horizon itself count: the baseline is Breslow's, worked out from the risk sets of the results,
+        because `baseline_cumulative_hazard` of statsmodels gives at each time the hazard before that time.
+        """
+        if results.model.surv.nstrat != 1:
+            raise CompileRefused("a Cox model with strata has several baselines; compile one model for each")
+        times, hazards = _breslow(results)
+        # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
+        reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
+        if (reached == 0).any():
+            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g} {unit}")
+        found = hazards[reached - 1]
+        pairs = dict(zip(map(float, horizons), map(float, found), strict=True))
+        return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation, unit)
+
+
+def _breslow(results: Any) -> tuple[Array, Array]:
+    """Rising event times of PHReg results and the cumulative baseline hazard, each time's own events included."""
+    surv = results.model.surv
+    predictor = np.asarray(surv.exog_s[0] @ results.params, dtype=np.float64)
+    if surv.offset_s is not None:
+        predictor = predictor + surv.offset_s[0]
+    weight, at_risk = np.exp(predictor), 0.0
+    times = np.asarray(surv.ufailt[0], dtype=np.float64)
+    hazard = np.zeros(len(times))
+    for place in range(len(times))[::-1]:
+        at_risk += float(weight[surv.risk_enter[0][place]].sum())
+        hazard[place] = len(surv.ufailt_ix[0][place]) / at_risk
+        at_risk -= float(weight[surv.risk_exit[0][place]].sum())
+    return times, np.cumsum(hazard)
+
+
+def weighted(columns: list[Column], coefficients: Array, inputs: int) -> tuple[Curve, ...]:
+    """One curve per input: the sum of its columns times their coefficients."""
+    found = [Curve.steps([], [0.0], 0.0)] * inputs
+    for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
+        found[column.input] = found[column.input] + column.curve.scaled(coefficient, 0.0)
+    return tuple(found)
+
+
+def linear_model(
+    columns: list[Column], coefficients: Array, start: float, X: Array, inputs: Inputs, link: Link = LOGIT
+) -> FittedModel:
+    """start + the columns times their coefficients, as terms of the inputs."""
+    if len(columns) != len(coefficients):
+        raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
+    if not any(column.through for column in columns):
+        curves = weighted(columns, coefficients, len(inputs.names))
+        return PiecewisePolynomial.centred(inputs.names, curves, start, X, link)
+    ways: dict[tuple[int, tuple[int, ...]], Way] = {}
+    for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
+        own = column.curve.scaled(coefficient, 0.0)
+        key = (column.input, tuple(map(id, column.through)))
+        before = ways.get(key)
+        ways[key] = Way(column.input, column.through, own if before is None else before.curve + own)
+    return Transformed.centred(inputs.names, tuple(ways.values()), start, X, link)
+
+
+def logistic(model: Any) -> tuple[Array, float]:
+    """Coefficients and intercept of a fitted logistic regression of two classes; refuses other losses."""
+    if type(model).__name__ == "SGDClassifier" and model.loss != "log_loss":
+        raise CompileRefused(f"SGDClassifier with the loss {model.loss!r} gives no probability; use loss='log_loss'")
+    if not hasattr(model, "coef_"):
+        raise CompileRefused(f"{type(model).__name__} is not fitted")
+    if len(model.classes_) != 2:
+        raise CompileRefused(
+            f"{type(model).__name__} has {len(model.classes_)} classes, and models of two are compiled: say which "
+            "classes are the event, or fit one model for each"
+        )
+    return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])
+
+
+class NoExactExplanation(CompileRefused):
+    """The model can be converted, but nothing exact can be said about why it says what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as it was read: what it is called, and how it becomes exact terms against a cohort [n, F]."""
+
+    form: str
+    features: tuple[str, ...] | None
+    explained: Callable[[Array, Inputs], FittedModel]
+    preparation: Any = None
+
+    def columns(self, inputs: Inputs) -> list[Column]:
+        """What reaches the model behind its preparation; settles the categories of text inputs on the way."""
+        return _columns(self.preparation, inputs)
+
+
+def open_source(model: Any, deepest: int = DEEPEST) -> Source:
+    """What `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
+
+    NoExactExplanation for what could only be converted.
+    """
+    if isinstance(model, str | Path):
+        return _of_ensemble(read_file(Path(model)), deepest)
+    if isinstance(model, CoxModel):
+        known = model.names or _names(model.preparation)
+        return Source("Cox", known, lambda X, i: _cox(model, X, i), model.preparation)
+    if (ensemble := booster_of(model)) is not None:
+        return _of_ensemble(ensemble, deepest)
+    if type(model).__name__ == "LogitModel":
+        return Source("logistic", _names(model), lambda X, i: _logit(model, X, i))
+    if type(model).__name__ == "ExplainableBoostingClassifier":
+        return Source("EBM", _names(model), lambda X, inputs: _ebm(model, X, inputs))
+    preparation, last = _split(model)
+    name = type(last).__name__
+    if name in LOGISTIC:
+        return Source("logistic", _names(model), lambda X, i: _logistic(preparation, last, X, i), preparation)
+    if reader_of(last):
+        form = "forest" if name in FORESTS else "boosted trees"
+        return Source(form, _names(model), lambda X, i: _trees(preparation, last, X, i, deepest), preparation)
+    raise NoExactExplanation(why_not_compiled(last))
+
+
+def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:
+    def explained(X: Array, inputs: Inputs) -> FittedModel:
+        return from_ensemble(replace(ensemble, features=inputs.names), X, deepest)
+
+    return Source("additive trees" if additive(ensemble) else "boosted trees", ensemble.features, explained)
+
+
+def _names(model: Any) -> tuple[str, ...] | None:
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else tuple(str(name) for name in names)
+
+
+def _split(model: Any) -> tuple[Any, Any]:
+    """Preparation (None for none) and the model proper of a pipeline."""
+    if type(model).__name__ != "Pipeline":
+        return None, model
+    before, last = model[:-1], model.steps[-1][1]
+    return (before if len(before.steps) else None), last
+
+
+def _columns(preparation: Any, inputs: Inputs) -> list[Column]:
+    return inputs.start() if preparation is None else columns_behind(preparation, inputs.start(), inputs)
+
+
+def _logistic(preparation: Any, last: Any, X: Array, inputs: Inputs) -> FittedModel:
+    coefficients, start = logistic(last)
+    return linear_model(_columns(preparation, inputs), coefficients, start, X, inputs)
+
+
+def _cox(model: CoxModel, X: Array, inputs: Inputs) -> FittedModel:
+    columns = _columns(model.preparation, inputs)
+    return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, inputs, model.link)
+
+
+def _logit(model: Any, X: Array, inputs: Inputs) -> FittedModel:
+    return linear_model(inputs.start(), np.array(model.coefficients), model.intercept, X, inputs)
+
+
+def _ebm(model: Any, X: Array, inputs: Inputs) -> FittedModel:
+    terms, start = ebm_terms(model, inputs.names)
+    return AdditiveTrees.centred(inputs.names, terms, start, X, LOGIT)
+
+
+def _trees(preparation: Any, last: Any, X: Array, inputs: Inputs, deepest: int) -> FittedModel:
+    return trees_behind(_columns(preparation, inputs), preparation, last, X, inputs, deepest)

@@ -1,0 +1,271 @@
+"""Models inside other steps: preparing columns before the model, calibration after it.
+
+Imputed and one-hot columns are computed in the file, then the model's own terms. A calibration that is a straight line
+on the margin is folded into the contributions and keeps them exact; with one that bends, or several, contributions are
+shares of the probability (`families/averaged.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
+from models_onnx.workbench.compiler.families.averaged import Calibration, isotonic
+from models_onnx.workbench.compiler.families.piecewise import LARGEST, Curve, PiecewisePolynomial
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
+from models_onnx.workbench.compiler.families.trees import Cuts
+from models_onnx.workbench.compiler.graph import FLOAT, Graph
+from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.readers.column import Column
+from models_onnx.workbench.compiler.readers.layers import Part, behind, last_of, votes_of, without_wrapping
+
+Array = NDArray[np.float64]
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """`inner` explains its columns; an input's contribution is the sum of its columns'."""
+
+    features: tuple[str, ...]
+    columns: tuple[Column, ...]
+    inner: FittedModel
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def base(self) -> float:
+        """The inner model's."""
+        return self.inner.base
+
+    @property
+    def link(self) -> Link:
+        """The inner model's."""
+        return self.inner.link
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Steps of the preparation, and of the model where a column is the input itself."""
+        found: list[set[float]] = [set() for _ in self.features]
+        for column, edges in zip(self.columns, self.inner.edges, strict=True):
+            own = column.curve.breaks.tolist()
+            found[column.input] |= set(own if own or not column.curve.straight else edges)
+        return tuple(tuple(sorted(edges)) for edges in found)
+
+    def contributions(self, X: Array) -> Array:
+        """Those of the columns, summed by input."""
+        return self.inner.contributions(prepare(self.columns, X)) @ self._owners()
+
+    def margin(self, X: Array) -> Array:
+        """The inner model's on the prepared columns."""
+        return self.inner.margin(prepare(self.columns, X))
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """The inner model recalibrated."""
+        return replace(self, inner=self.inner.recalibrated(intercept, slope))
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
+        """Columns, float32 as the trees see them, then the inner model, then sums by input."""
+        owner = graph.constant("column_owner", [column.input for column in self.columns], np.int64)
+        gathered = graph.node("Gather", [features, owner], "gathered", axis=1)
+        gone = graph.node("Gather", [missing, owner], "gathered_missing", axis=1)
+        curves = tuple(column.curve for column in self.columns)
+        count = len(curves)
+        steps = PiecewisePolynomial(("",) * count, curves, 0.0, (0.0,) * count, (0.0,) * count)
+        with graph.under("prepared/"):
+            prepared = graph.node("Cast", [steps.write_contributions(graph, gathered, gone)], "columns", to=FLOAT)
+            still = graph.node("IsNaN", [prepared], "still_missing")
+        with graph.under("columns/"):
+            own = self.inner.write_contributions(graph, prepared, still)
+        return graph.node("MatMul", [own, graph.constant("owners", self._owners(), np.float64)], "of_inputs")
+
+    def _owners(self) -> Array:
+        owners = np.zeros((len(self.columns), len(self.features)))
+        owners[np.arange(len(self.columns)), [column.input for column in self.columns]] = 1.0
+        return owners
+
+
+def prepare(columns: Sequence[Column], X: Array) -> Array:
+    """The columns [n, C] of inputs [n, F], float32 like the file's."""
+    with np.errstate(over="ignore"):
+        seen = np.asarray(X, dtype=np.float32).astype(np.float64)
+        found = [column.curve.values(seen[:, column.input]) for column in columns]
+        return np.column_stack(found).astype(np.float32).astype(np.float64)
+
+
+def plain(columns: Sequence[Column], count: int) -> bool:
+    """Whether the columns are the inputs, in order, as they are or scaled."""
+    return len(columns) == count and all(column.input == j and column.curve.rising for j, column in enumerate(columns))
+
+
+def unscaled(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns with the input itself wherever one is the input scaled: its thresholds are moved instead."""
+    return tuple(replace(column, curve=Curve.identity()) if column.curve.rising else column for column in columns)
+
+
+def moved_cuts(
+    columns: Sequence[Column],
+    asked: Sequence[tuple[int, float]],
+    transform: Callable[[Array], Array],
+    typical: Sequence[float],
+    narrow: bool,
+) -> Cuts:
+    """Thresholds of scaled columns on the inputs themselves: the largest float32 that the library still sends left.
+
+    Found by bisection through the library's own `transform`, so that its roundings decide. `narrow`: its trees see
+    float32.
+    """
+    missing = [column.curve.missing if column.curve.rising else float("nan") for column in columns]
+    moved: dict[tuple[int, float], np.float32] = {}
+    for c, column in enumerate(columns):
+        own = [threshold for number, threshold in asked if number == c]
+        if not own or not column.curve.rising or column.curve.line == (1.0, 0.0):
+            continue
+
+        def goes_left(x: NDArray[np.float32], j: int = column.input, c: int = c, own: list[float] = own) -> Any:
+            rows = np.tile(np.array(typical, dtype=np.float64), (len(x), 1))
+            rows[:, j] = x
+            z = transform(rows)[:, c]
+            with np.errstate(over="ignore"):
+                return (z.astype(np.float32).astype(np.float64) if narrow else z) <= np.array(own)
+
+        moved |= {(c, threshold): x for threshold, x in zip(own, _largest(goes_left, len(own)), strict=True)}
+    seen = [float(np.float32(value)) for value in missing] if narrow else missing
+    return Cuts(tuple(seen), moved)
+
+
+def _largest(goes_left: Callable[[NDArray[np.float32]], Any], count: int) -> NDArray[np.float32]:
+    """For each of `count` questions the largest finite float32 that goes left, the float below all where none does."""
+    low, high = np.full(count, -_ORDER - 1), np.full(count, _ORDER)
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        left = goes_left(_float(middle))
+        low, high = np.where(left, middle, low), np.where(left, high, middle - 1)
+    return _float(low)
+
+
+# Floats in order as integers: the largest finite one, and minus infinity below the smallest.
+_ORDER = int(np.float32(LARGEST).view(np.int32))
+
+
+def _float(order: NDArray[np.int64]) -> NDArray[np.float32]:
+    size = np.abs(order).astype(np.int32).view(np.float32)
+    return np.where(order < 0, -size, size).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationLine:
+    """margin = intercept + slope * what the model says: its margin, or with `of_probability` its probability."""
+
+    intercept: float
+    slope: float
+    of_probability: bool = False
+
+
+def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
+    """The model inside a fitted CalibratedClassifierCV and its line; any other object as it is, without its wrapping.
+
+    What is no line on the margin is read by `averaged_parts` instead.
+    """
+    model = without_wrapping(model)
+    last = last_of(model)
+    if type(last).__name__ != "CalibratedClassifierCV":
+        return model, None
+    own = last.calibrated_classifiers_[0]
+    inner, before = unwrap(own.estimator)
+    if before is not None:
+        raise CompileRefused(
+            "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
+        )
+    return inner if last is model else behind(model, inner), _line(own.calibrators[0], inner)
+
+
+def _line(calibrator: Any, inner: Any) -> CalibrationLine:
+    # scikit-learn calibrates the decision function where there is one, else the probability
+    of_probability = not hasattr(inner, "decision_function")
+    kind = type(calibrator).__name__
+    if kind == "_SigmoidCalibration":
+        return CalibrationLine(-float(calibrator.b_), -float(calibrator.a_), of_probability)
+    if kind == "_TemperatureScaling" and not of_probability:
+        # the softmax of (-margin, margin)
+        return CalibrationLine(0.0, 2.0 * float(calibrator.beta_), of_probability)
+    raise CompileRefused(f"the calibration {kind} is not compiled; use method='sigmoid'")
+
+
+def averaged_parts(model: Any) -> tuple[Part, ...]:
+    """The models whose probabilities are averaged, or calibrated by what is no line on the margin; else empty.
+
+    They are those of a soft vote, and of a CalibratedClassifierCV that is isotonic, an average of several
+    (ensemble=True), or a sigmoid of the probability of a model that adds up on log odds.
+    """
+    model = without_wrapping(model)
+    if votes := votes_of(model):
+        return votes
+    last = last_of(model)
+    if type(last).__name__ != "CalibratedClassifierCV":
+        return ()
+    found = tuple((own.estimator, own.calibrators[0]) for own in last.calibrated_classifiers_)
+    inner, calibrator = found[0]
+    straight = type(calibrator).__name__ != "IsotonicRegression"
+    if len(found) == 1 and straight and _on_own_scale(inner):
+        return ()
+    return tuple(Part(own if last is model else behind(model, own), how) for own, how in found)
+
+
+def _on_own_scale(inner: Any) -> bool:
+    """Whether the calibration is of the scale on which the model adds up."""
+    inner, line = unwrap(inner)
+    return line is None and (hasattr(inner, "decision_function") or type(last_of(inner)).__name__ in FORESTS)
+
+
+def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calibration:
+    """The way from the margin of the model as it was read to the calibrated probability.
+
+    Without a calibrator it is the way to the model's own probability.
+
+    Raises:
+        CompileRefused: the calibrator is of an unknown kind.
+    """
+    if calibrator is None:
+        return Calibration(() if model.link is IDENTITY else ((0.0, 1.0),))
+    of_probability = not hasattr(estimator, "decision_function")
+    if of_probability and model.link not in (LOGIT, IDENTITY):
+        raise CompileRefused("a calibration is compiled of models on log odds and of averages of probabilities")
+    before: tuple[tuple[float, float] | Curve, ...] = ((0.0, 1.0),) if of_probability and model.link is LOGIT else ()
+    kind = type(calibrator).__name__
+    if kind == "_SigmoidCalibration":
+        return Calibration((*before, (-float(calibrator.b_), -float(calibrator.a_))))
+    if kind == "IsotonicRegression":
+        return Calibration((*before, isotonic(calibrator.X_thresholds_, calibrator.y_thresholds_)))
+    if kind == "_TemperatureScaling" and model.link is LOGIT:
+        # the softmax of (-margin, margin), or of the logarithms of both probabilities
+        return Calibration(((0.0, float(calibrator.beta_) * (1.0 if of_probability else 2.0)),))
+    raise CompileRefused(f"the calibration {kind} of {type(estimator).__name__} is not compiled; use method='sigmoid'")
+
+
+def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
+    """The model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
+    if line is None:
+        return model
+    if line.of_probability != (model.link is IDENTITY):
+        raise CompileRefused(
+            "the calibration is a line of the probability, and the model's contributions are on another scale"
+            if line.of_probability
+            else "the calibration is a line of log odds, and the model's contributions are on the probability scale"
+        )
+    moved = model.recalibrated(line.intercept, line.slope)
+    return _linked(moved, LOGIT) if line.of_probability else moved
+
+
+def _linked(model: FittedModel, link: Link) -> FittedModel:
+    if isinstance(model, Prepared):
+        return replace(model, inner=_linked(model.inner, link))
+    if isinstance(model, ShapleyTrees):
+        return replace(model, ensemble=replace(model.ensemble, link=link))
+    if isinstance(model, AdditiveTrees):
+        return replace(model, link=link)
+    raise CompileRefused(f"{type(model).__name__} keeps its own link")

@@ -1,0 +1,222 @@
+"""Reads an XGBoost model file (JSON or UBJ, version 1.0 to 3.x) without XGBoost.
+
+UBJ is Universal Binary JSON (draft 12), which XGBoost writes by default: objects, arrays, typed arrays, numbers.
+
+Values are big-endian; a typed array (`[$d#`) becomes a list like any other. A file that is not whole raises ValueError.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
+from models_onnx.workbench.compiler.link import LOGIT
+
+# marker → struct format and size
+_NUMBERS = {
+    "i": (">b", 1),
+    "U": (">B", 1),
+    "I": (">h", 2),
+    "l": (">i", 4),
+    "L": (">q", 8),
+    "d": (">f", 4),
+    "D": (">d", 8),
+}
+_WORDS = {"T": True, "F": False, "Z": None}
+_DEEPEST = 64
+
+
+def decode(content: bytes) -> Any:
+    """The value of the whole of these bytes."""
+    reader = _Reader(content)
+    value = reader.value(reader.marker(), 0)
+    if reader.at != len(content):
+        raise ValueError(f"{len(content) - reader.at} bytes are left over")
+    return value
+
+
+class _Reader:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes."""
+        if count < 0 or self.at + count > len(self._content):
+            raise ValueError("it ends in the middle of a value")
+        taken = self._content[self.at : self.at + count]
+        self.at += count
+        return taken
+
+    def marker(self) -> str:
+        """The next type marker; N says nothing and is passed over."""
+        while (found := self.take(1).decode("latin-1")) == "N":
+            pass
+        return found
+
+    def value(self, marker: str, depth: int) -> Any:
+        """The value of this type that follows."""
+        if depth > _DEEPEST:
+            raise ValueError(f"nested deeper than {_DEEPEST}")
+        if marker in _NUMBERS:
+            kind, size = _NUMBERS[marker]
+            return struct.unpack(kind, self.take(size))[0]
+        if marker in _WORDS:
+            return _WORDS[marker]
+        if marker == "S":
+            return self._text()
+        if marker == "C":
+            return self.take(1).decode("latin-1")
+        if marker == "[":
+            return self._array(depth)
+        if marker == "{":
+            return self._object(depth)
+        raise ValueError(f"unknown type {marker!r} at byte {self.at - 1}")
+
+    def _text(self) -> str:
+        return self.take(self._count()).decode("utf-8")
+
+    def _count(self) -> int:
+        marker = self.marker()
+        if marker not in "iUIlL":
+            raise ValueError(f"a length of type {marker!r} at byte {self.at - 1}")
+        return int(self.value(marker, 0))
+
+    def _header(self) -> tuple[str | None, int | None]:
+        """Type and number of the members where they are told beforehand."""
+        kind = None
+        if self._next() == "$":
+            self.take(1)
+            kind = self.take(1).decode("latin-1")
+        if self._next() != "#":
+            if kind is not None:
+                raise ValueError("a typed container without a count")
+            return None, None
+        self.take(1)
+        return kind, self._count()
+
+    def _next(self) -> str:
+        return self._content[self.at : self.at + 1].decode("latin-1")
+
+    def _array(self, depth: int) -> list[Any]:
+        kind, count = self._header()
+        if kind in _NUMBERS and count is not None:
+            form, size = _NUMBERS[kind]
+            found: list[Any] = np.frombuffer(self.take(count * size), dtype=form).tolist()
+            return found
+        if count is not None:
+            return [self.value(kind or self.marker(), depth + 1) for _ in range(count)]
+        found = []
+        while (marker := self.marker()) != "]":
+            found.append(self.value(marker, depth + 1))
+        return found
+
+    def _object(self, depth: int) -> dict[str, Any]:
+        kind, count = self._header()
+        found: dict[str, Any] = {}
+        while count is None or len(found) < count:
+            if count is None and self._next() == "}":
+                self.take(1)
+                break
+            key = self._text()
+            found[key] = self.value(kind or self.marker(), depth + 1)
+        return found
+
+
+_OBJECTIVES = ("binary:logistic", "reg:logistic")
+_ADVICE = {
+    "dart": "train with booster=gbtree",
+    "gblinear": "write it as a logistic regression",
+}
+
+
+def parse_xgboost(name: str, content: bytes) -> Ensemble:
+    """The model of those bytes; CompileRefused names what is not compiled: objective, booster, categorical splits.
+
+    XGBoost goes left where x < threshold, both float32: here where x <= the float32 below it.
+    """
+    try:
+        document = json.loads(content) if is_json(content) else decode(content)
+        return _ensemble(name, document["learner"])
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
+        raise CompileRefused(
+            f"{name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
+        ) from problem
+
+
+def is_json(content: bytes) -> bool:
+    """Whether an XGBoost file is text; in UBJ the length of a key follows the brace, in JSON a quote or a blank."""
+    return content.lstrip()[1:].lstrip()[:1] in (b'"', b"}")
+
+
+def _ensemble(name: str, learner: dict[str, Any]) -> Ensemble:
+    booster = learner["gradient_booster"]
+    _refuse(name, learner, booster)
+    names = learner.get("feature_names") or [f"f{j}" for j in range(int(learner["learner_model_param"]["num_feature"]))]
+    features = tuple(str(each) for each in names)
+    trees = booster["model"]["trees"]
+    _refuse_rounds_after_the_best(name, learner, booster["model"], len(trees))
+    start = _start(learner["learner_model_param"]["base_score"])
+    return Ensemble(features, tuple(_tree(name, features, tree) for tree in trees), start, LOGIT)
+
+
+def _refuse(name: str, learner: dict[str, Any], booster: dict[str, Any]) -> None:
+    if booster["name"] != "gbtree":
+        advice = _ADVICE.get(booster["name"], "train with booster=gbtree")
+        raise CompileRefused(f"{name} was boosted with {booster['name']}, which is not compiled; {advice}")
+    objective = learner["objective"]["name"]
+    if objective not in _OBJECTIVES:
+        raise CompileRefused(f"{name} has the objective {objective!r}; compiled are {', '.join(_OBJECTIVES)}")
+    parameters = learner["learner_model_param"]
+    if int(parameters.get("num_class", 0)) > 1 or int(parameters.get("num_target", 1)) > 1:
+        raise CompileRefused(f"{name} has several outputs; models of two classes are compiled")
+
+
+def _refuse_rounds_after_the_best(name: str, learner: dict[str, Any], model: dict[str, Any], trees: int) -> None:
+    # Booster.predict takes all rounds, XGBClassifier those up to the best: the same file, two models.
+    best = learner.get("attributes", {}).get("best_iteration")
+    rounds = len(model.get("iteration_indptr") or range(trees + 1)) - 1
+    if best is not None and int(best) + 1 < rounds:
+        raise CompileRefused(
+            f"{name} has {rounds} rounds, and round {int(best) + 1} was its best: say which is meant and write "
+            "booster[: booster.best_iteration + 1], or take the attribute best_iteration away"
+        )
+
+
+def _start(base_score: str) -> float:
+    """Log odds of the base score, which is a probability; written "5E-1" and, from version 3 on, "[5E-1]"."""
+    scores: Any = json.loads(base_score)
+    values: Sequence[float] = scores if isinstance(scores, list) else [scores]
+    if len(values) != 1 or not 0.0 < values[0] < 1.0:
+        raise CompileRefused(f"a base score of {base_score} is not one probability")
+    p = float(np.float32(values[0]))
+    return math.log(p / (1.0 - p))
+
+
+def _tree(name: str, features: tuple[str, ...], tree: dict[str, Any]) -> Tree:
+    if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
+        raise CompileRefused(f"{name} has leaves with several values (multi_output_tree), which are not compiled")
+    left = np.array(tree["left_children"], dtype=np.int64)
+    leaf = left < 0
+    split = np.array(tree["split_indices"], dtype=np.int64)
+    categorical = np.array(tree.get("split_type") or np.zeros(len(left)), dtype=np.int64)
+    if (categorical[~leaf] != 0).any():
+        names = sorted({features[j] for j in split[~leaf & (categorical != 0)]})
+        raise CompileRefused(
+            f"{name} has categorical splits on {', '.join(names)}, which are not compiled: use one-hot columns"
+        )
+    condition = np.array(tree["split_conditions"], dtype=np.float32)
+    return Tree(
+        feature=np.where(leaf, LEAF, split),
+        threshold=np.nextafter(condition, np.float32(-np.inf)),
+        left=np.where(leaf, 0, left),
+        right=np.where(leaf, 0, np.array(tree["right_children"], dtype=np.int64)),
+        nan_left=np.array(tree["default_left"]).astype(bool) & ~leaf,
+        zero_missing=np.zeros(len(left), dtype=bool),
+        value=np.where(leaf, condition.astype(np.float64), 0.0),
+    )

@@ -1,0 +1,175 @@
+"""Step functions: EBM as interpret explains it, stumps as one function per input, gaps learned or neutral."""
+
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler import (
+    LOGIT,
+    AdditiveTrees,
+    Ensemble,
+    Term,
+    Tree,
+    additive,
+    ebm_terms,
+    from_gradient_boosting,
+    from_hist_gradient_boosting,
+    steps_of,
+)
+from models_onnx.workbench.compiler.explaining_graph import write_file
+from tests.models_onnx.workbench.compiler.oracles import shapley
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, invented, says
+from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from interpret.glassbox import ExplainableBoostingClassifier
+
+
+@cache
+def machine(nominal: bool = False) -> Any:
+    """An EBM with two pairs, whose last input may be a category."""
+    X, y = invented()
+    kinds = ["continuous"] * 4 + (["nominal"] if nominal else ["continuous"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ExplainableBoostingClassifier(
+            interactions=2, max_rounds=60, outer_bags=2, n_jobs=1, feature_types=kinds
+        ).fit(X, y)
+
+
+def compiled(fitted: Any, X: Array, neutral: bool = False) -> tuple[AdditiveTrees, bytes]:
+    """The model of an EBM and its file."""
+    terms, start = ebm_terms(fitted, NAMES)
+    model = AdditiveTrees.centred(NAMES, terms, start, X, missing_is_neutral=neutral)
+    return model, write_file("m", model, REFERENCE, {})
+
+
+@pytest.mark.parametrize("nominal", [False, True])
+def test_an_ebm_says_what_interpret_says_also_on_every_cut(nominal: bool) -> None:
+    X, _ = invented()
+    fitted = machine(nominal)
+    model, content = compiled(fitted, X)
+    rows = np.vstack([X, beside(X, tuple(edges[::7] for edges in model.edges))])
+    told = says(content, rows)
+    assert np.abs(told["probability"] - fitted.predict_proba(rows)[:, 1]).max() < 1e-6
+    assert np.abs(told["contributions"] - model.contributions(rows)).max() < 1e-6
+
+
+def test_terms_are_those_of_interprets_local_explanation() -> None:
+    X, _ = invented()
+    fitted = machine()
+    _, content = compiled(fitted, X)
+    told = says(content, X[:40])
+    explained = fitted.explain_local(X[:40])
+    assert any(len(inputs) == 2 for inputs in fitted.term_features_)
+    for number in range(40):
+        margin = float(np.sum(explained.data(number)["scores"])) + float(np.ravel(fitted.intercept_)[0])
+        assert abs(told["margin"][number] - margin) < 1e-6
+
+
+def test_contributions_of_pairs_are_shapley_values_over_all_coalitions_of_inputs_that_go_together() -> None:
+    X, _ = invented()
+    X = X[:120].copy()
+    X[:, 1] = 0.7 * X[:, 0] + 0.3 * X[:, 1]  # halves of a pair are exact for independent inputs only
+    X = X.astype(np.float32).astype(np.float64)
+    fitted = machine()
+    _, content = compiled(fitted, X)
+    told = says(content, X[:6])["contributions"]
+
+    def margin(rows: Array) -> Array:
+        p = fitted.predict_proba(rows)[:, 1]
+        return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
+
+    for number in range(6):
+        assert np.abs(told[number] - shapley(margin, X[number], X)).max() < 1e-5
+
+
+def test_a_missing_input_says_what_was_learned_or_nothing() -> None:
+    X, _ = invented()
+    gone = X[:20].copy()
+    gone[:, 0] = np.nan
+    _, learned = compiled(machine(), X)
+    assert (says(learned, gone)["contributions"][:, 0] != 0).all()
+    model, neutral = compiled(machine(), X, neutral=True)
+    told = says(neutral, np.full((1, 5), np.nan))
+    assert (told["contributions"] == 0).all()
+    assert told["margin"] == pytest.approx(model.base, abs=1e-12)
+
+
+def test_contributions_are_nothing_on_average_over_the_cohort() -> None:
+    X, _ = invented()
+    _, content = compiled(machine(), X)
+    assert np.abs(says(content, X)["contributions"].mean(axis=0)).max() < 1e-6
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.1])
+def test_stumps_become_one_function_per_input(gaps: float) -> None:
+    X, y = invented(gaps=gaps)
+    if gaps:
+        fitted: Any = HistGradientBoostingClassifier(max_iter=40, max_depth=1).fit(X, y)
+        ensemble = from_hist_gradient_boosting(fitted, NAMES)
+    else:
+        fitted = GradientBoostingClassifier(n_estimators=40, max_depth=1).fit(X, y)
+        ensemble = from_gradient_boosting(fitted, NAMES, (0.0,) * 5)
+    assert additive(ensemble)
+    terms, start = steps_of(ensemble)
+    model = AdditiveTrees.centred(NAMES, terms, start, X)
+    rows = np.vstack([X, beside(X, model.edges, infinite=bool(gaps), missing=bool(gaps))])
+    told = says(write_file("m", model, REFERENCE, {}), rows)
+    assert np.abs(told["margin"] - fitted.decision_function(rows)).max() < 1e-6
+    assert len(terms) <= 5
+
+
+def test_trees_of_several_inputs_are_no_sum_of_functions() -> None:
+    X, y = invented()
+    deep = from_hist_gradient_boosting(HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES)
+    with pytest.raises(CompileRefused, match="several inputs"):
+        steps_of(deep)
+
+
+def test_a_tree_that_is_a_single_leaf_moves_the_start() -> None:
+    leaf = Tree(
+        np.array([-1]),
+        np.zeros(1, np.float32),
+        np.zeros(1, int),
+        np.zeros(1, int),
+        np.zeros(1, bool),
+        np.zeros(1, bool),
+        np.array([0.25]),
+    )
+    assert steps_of(Ensemble(("a",), (leaf,), 1.0, LOGIT)) == ((), 1.25)
+
+
+def test_a_step_function_answers_at_infinity_and_on_its_edge() -> None:
+    term = Term((0,), ((1.0,),), np.array([10.0, 20.0, 30.0]))
+    X = np.array([[-np.inf], [1.0], [np.nextafter(np.float32(1), np.float32(2))], [np.inf], [np.nan]])
+    model = AdditiveTrees(("a",), (term,), 0.0, (0.0,), (1.0,))
+    expected = [10.0, 10.0, 20.0, 20.0, 30.0]
+    assert model.contributions(X)[:, 0].tolist() == expected
+    assert says(write_file("m", model, REFERENCE, {}), X)["contributions"][:, 0].tolist() == expected
+
+
+def test_recalibration_multiplies_the_steps() -> None:
+    X, _ = invented()
+    model, content = compiled(machine(), X)
+    moved = says(write_file("m", model.recalibrated(0.2, 1.3), REFERENCE, {}), X)
+    before = says(content, X)
+    assert np.abs(moved["margin"] - (0.2 + 1.3 * before["margin"])).max() < 1e-6
+    assert np.abs(moved["contributions"] - 1.3 * before["contributions"]).max() < 1e-6
+
+
+def test_a_machine_of_three_classes_is_refused() -> None:
+    X, y = invented()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = ExplainableBoostingClassifier(interactions=0, max_rounds=3, outer_bags=1, n_jobs=1).fit(
+            X, np.arange(len(y)) % 3
+        )
+    with pytest.raises(CompileRefused, match="two classes"):
+        ebm_terms(fitted, NAMES)

@@ -1,0 +1,139 @@
+"""A model that its file does not repeat exactly is refused; one that it does comes out small, plain and the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import checker, load_from_string
+
+from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
+from models_onnx.workbench.compiler import CalibrationBin, Oracle, PiecewiseLinear, Reference, compile_fitted, verify
+from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine
+from models_onnx.workbench.compiler.graph import Graph
+from models_onnx.workbench.compiler.parity import boundary_rows
+
+Array = NDArray[np.float64]
+
+MODEL = PiecewiseLinear(
+    lines=(
+        BrokenLine("a", (0.0, 1.5, 4.0), (0.7, -1.1, 2.0), 0.4, 10.0, 10.0),
+        BrokenLine("b", (40.0,), (0.05,), 1.0, 80.0, float("inf")),
+    ),
+    base=-2.0,
+)
+REFERENCE = Reference(
+    quantiles=(-3.0, -1.0, 1.0),
+    bins=(CalibrationBin(0, 50, 2, 0.05, 0.04, 0.01, 0.11), CalibrationBin(2, 50, 30, 0.5, 0.6, 0.46, 0.73)),
+)
+
+
+def oracle(X: Array) -> tuple[Array, Array]:
+    """The model of above by hand, one value at a time."""
+    parts = [[_broken_line(x, line) for x, line in zip(row, MODEL.lines, strict=True)] for row in X.tolist()]
+    contributions = np.array(parts)
+    return 1 / (1 + np.exp(-(MODEL.base + contributions.sum(axis=1)))), contributions
+
+
+def _broken_line(x: float, line: BrokenLine) -> float:
+    if np.isnan(x):
+        return 0.0
+    steps = [weight * max(min(x, line.top) - knot, 0.0) for knot, weight in zip(line.knots, line.weights, strict=True)]
+    return sum(steps) - line.centre
+
+
+def rows() -> NDArray[np.float32]:
+    """Values in and around the range, some missing, and every edge."""
+    draw = np.random.default_rng(5)
+    people = np.column_stack([draw.uniform(-2, 12, 1200), draw.uniform(30, 95, 1200)])
+    people[draw.random(people.shape) < 0.2] = np.nan
+    edges = [(*line.knots, line.top) for line in MODEL.lines]
+    return np.vstack([people.astype(np.float32), boundary_rows(np.array([2.0, 60.0]), edges)])
+
+
+def refused_by(model: PiecewiseLinear, truth: Oracle = oracle) -> None:
+    """Compiles, which must be refused."""
+    compile_fitted("broken", model, REFERENCE, {}, truth, rows())
+
+
+def test_a_faithful_file_is_compiled_and_its_agreement_told() -> None:
+    compiled = compile_fitted("faithful", MODEL, REFERENCE, {"hint": "x"}, oracle, rows())
+    assert compiled.agreement.probability < 1e-12
+    assert compiled.agreement.rows > 1200
+    proto = load_from_string(compiled.content)
+    checker.check_model(proto, full_check=True)
+    assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx.ml"}
+    assert {prop.key: prop.value for prop in proto.metadata_props} == {"base": "-2.0", "hint": "x", "link": "logit"}
+
+
+def test_the_same_model_gives_the_same_bytes() -> None:
+    metadata = {"b": "2", "a": "1"}
+    again = {"a": "1", "b": "2"}
+    assert write_file("m", MODEL, REFERENCE, metadata) == write_file("m", MODEL, REFERENCE, again)
+
+
+def test_a_weight_that_is_slightly_wrong_is_refused() -> None:
+    first = MODEL.lines[0]
+    wrong = replace(first, weights=(first.weights[0] + 1e-4, *first.weights[1:]))
+    with pytest.raises(ParityRefused, match="probabilities differ"):
+        refused_by(replace(MODEL, lines=(wrong, MODEL.lines[1])))
+
+
+def test_a_wrong_base_is_refused() -> None:
+    with pytest.raises(ParityRefused):
+        refused_by(replace(MODEL, base=-2.001))
+
+
+def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_right() -> None:
+    a, b = MODEL.lines
+    with pytest.raises(ParityRefused):
+        refused_by(replace(MODEL, lines=(replace(a, centre=a.centre + 0.5), replace(b, centre=b.centre - 0.5))))
+
+
+def test_a_missing_value_taken_for_the_lowest_is_refused() -> None:
+    with pytest.raises(ParityRefused):
+        refused_by(MODEL, lambda X: oracle(np.where(np.isnan(X), [0.0, 40.0], X)))
+
+
+class TermDropped(PiecewiseLinear):
+    """Writes contributions that leave out the second input, while the margin keeps it."""
+
+    __slots__ = ()
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
+        whole = PiecewiseLinear.write_contributions(self, graph, features, missing)
+        mask = graph.constant("mask", [1.0, 0.0], np.float64)
+        graph.node("Mul", [whole, mask], "told")
+        return whole
+
+
+def test_contributions_that_do_not_add_up_are_refused() -> None:
+    proto = load_from_string(write_file("dropped", TermDropped(MODEL.lines, MODEL.base), REFERENCE, {}))
+    for node in proto.graph.node:
+        node.output[:] = [
+            {"contributions": "all", "terms/told": "contributions"}.get(name, name) for name in node.output
+        ]
+        node.input[:] = [{"contributions": "all"}.get(name, name) for name in node.input]
+    with pytest.raises(AdditivityRefused, match="miss the margin"):
+        verify(proto.SerializeToString(), MODEL.base, oracle, rows())
+
+
+def test_a_base_that_is_not_the_files_own_is_refused() -> None:
+    content = write_file("faithful", MODEL, REFERENCE, {})
+    with pytest.raises(AdditivityRefused, match=r"2\.0"):
+        verify(content, MODEL.base + 2e-3, oracle, rows())
+
+
+def test_a_probability_that_is_not_a_number_is_refused() -> None:
+    with pytest.raises(ParityRefused, match="nan"):
+        refused_by(replace(MODEL, base=float("nan")))
+
+
+def test_too_few_rows_or_none_with_missing_values_prove_nothing() -> None:
+    content = write_file("faithful", MODEL, REFERENCE, {})
+    with pytest.raises(CompileRefused, match="1000 rows"):
+        verify(content, MODEL.base, oracle, rows()[:999])
+    complete = rows()[~np.isnan(rows()).any(axis=1)]
+    with pytest.raises(CompileRefused, match="missing values"):
+        verify(content, MODEL.base, oracle, np.vstack([complete, complete]))

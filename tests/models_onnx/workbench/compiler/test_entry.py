@@ -1,0 +1,277 @@
+"""`compile_model` alone: what goes in, what the file and the report say, what is refused and how it is put."""
+
+import json
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import checker
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from models_onnx.artifact.onnx_file import refuse_unsafe
+from models_onnx.errors import CompileRefused, ParityRefused
+from models_onnx.workbench.compiler import NoExactExplanation, compile_model
+from tests.models_onnx.workbench.compiler.people import NAMES, invented, says
+
+
+def boosting(**other: Any) -> Any:
+    """Boosted trees that know no missing values."""
+    return GradientBoostingClassifier(n_estimators=10, max_depth=3, random_state=0, **other)
+
+
+@cache
+def fitted() -> Any:
+    """Shallow boosted trees on a data frame."""
+    X, y = invented()
+    return HistGradientBoostingClassifier(max_iter=10, max_depth=3).fit(pd.DataFrame(X, columns=list(NAMES)), y)
+
+
+def table() -> pd.DataFrame:
+    """The invented people with names."""
+    return pd.DataFrame(invented()[0], columns=list(NAMES))
+
+
+def test_one_run_says_everything_with_standard_operators_only() -> None:
+    X, y = invented()
+    compiled = compile_model(fitted(), table(), outcomes=y, name="hgb", version="1.2.3", card={"title": "T"})
+    refuse_unsafe(compiled.content)
+    proto = onnx.load_from_string(compiled.content)
+    checker.check_model(proto, full_check=True)
+    told = says(compiled.content, X)
+    assert set(told) == {
+        "probability",
+        "margin",
+        "contributions",
+        "missing",
+        "out_of_range",
+        "percentile",
+        "observed_rate",
+        "observed_low",
+        "observed_high",
+        "observed_count",
+        "distance",
+        "out_of_distribution",
+    }
+    assert (told["missing"] == np.isnan(X)).all()
+    assert not told["out_of_range"].any()
+    assert 0 < told["out_of_distribution"].mean() <= 0.002
+    assert ((told["observed_low"] <= told["observed_rate"]) & (told["observed_rate"] <= told["observed_high"])).all()
+    props = {each.key: each.value for each in proto.metadata_props}
+    assert json.loads(props["model_card"]) == {"title": "T"}
+    assert [each["name"] for each in json.loads(props["feature_dictionary"])] == list(NAMES)
+    assert props["explained"] == "true"
+    assert "all 600 people" in props["explanation"]
+    assert float(props["base"]) == compiled.report.base
+    assert (props["model_id"], props["model_version"], props["link"]) == ("hgb", "1.2.3", "logit")
+
+
+def test_the_same_model_gives_the_same_file() -> None:
+    first, again = (compile_model(fitted(), table(), name="m") for _ in range(2))
+    assert first.report.sha256 == again.report.sha256
+    json.dumps(first.report.as_dict())
+
+
+def test_the_columns_of_a_frame_are_found_by_name_whatever_their_order() -> None:
+    turned = table()[list(reversed(NAMES))].assign(other="not an input")
+    assert compile_model(fitted(), turned).report.sha256 == compile_model(fitted(), table()).report.sha256
+    with pytest.raises(CompileRefused, match="no column lab"):
+        compile_model(fitted(), table().drop(columns="lab"))
+
+
+def test_a_group_contributes_the_sum_of_its_inputs_and_keeps_its_place() -> None:
+    X, _ = invented()
+    alone = says(compile_model(fitted(), table()).content, X)["contributions"]
+    grouped = compile_model(fitted(), table(), groups={"body": ["weight", "age"]})
+    assert grouped.report.groups == ("body", "lab", "pressure", "count")
+    told = says(grouped.content, X)["contributions"]
+    assert np.abs(told[:, 0] - alone[:, 0] - alone[:, 3]).max() < 1e-12
+    props = {each.key: each.value for each in onnx.load_from_string(grouped.content).metadata_props}
+    assert json.loads(props["groups"])[0] == {"name": "body", "members": ["age", "weight"]}
+    for groups, word in (
+        ({"a": ["age"], "b": ["age"]}, "two groups"),
+        ({"a": ["height"]}, "height"),
+        ({"lab": ["age"]}, "called like the input"),
+    ):
+        with pytest.raises(CompileRefused, match=word):
+            compile_model(fitted(), table(), groups=groups)
+
+
+def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
+    told = says(compile_model(fitted(), table()).content, invented()[0][:5])
+    assert np.isnan(told["observed_rate"]).all()
+    assert (told["observed_count"] == 0).all()
+    with pytest.raises(CompileRefused, match="one 0 or 1 for each"):
+        compile_model(fitted(), table(), outcomes=[2] * 600)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        boosting(loss="exponential"),
+        boosting(init="zero"),
+        RandomForestClassifier(8, max_depth=4, random_state=0),
+        ExtraTreesClassifier(8, max_depth=4, random_state=0),
+        DecisionTreeClassifier(max_depth=4, random_state=0),
+        make_pipeline(SimpleImputer(add_indicator=True), boosting()),
+        make_pipeline(SimpleImputer(), StandardScaler(), boosting()),
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=10, max_depth=3)),
+        make_pipeline(
+            ColumnTransformer([("c", OneHotEncoder(handle_unknown="ignore"), [4])], remainder="passthrough"),
+            HistGradientBoostingClassifier(max_iter=10, max_depth=3),
+        ),
+    ],
+    ids=lambda model: type(model[-1] if hasattr(model, "steps") else model).__name__,
+)
+def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
+    X, y = invented(gaps=0.1 if hasattr(model, "steps") or hasattr(model, "n_jobs") else 0.0)
+    compiled = compile_model(model.fit(X, y), X)
+    agreement = compiled.report.agreement
+    assert agreement is not None
+    assert agreement.probability < 1e-9
+    assert agreement.contribution < 1e-9
+    assert compiled.report.rows_asked_of_library > 500
+
+
+def test_rows_that_float32_puts_on_the_other_side_of_a_threshold_are_counted() -> None:
+    draw = np.random.default_rng(8)
+    X = draw.normal(size=(2000, 2)).round(3)  # few of these are float32 values, and thresholds lie on them
+    y = (X[:, 0] + 0.3 * draw.normal(size=2000) > 0).astype(int)
+    loose, exact = (
+        compile_model(HistGradientBoostingClassifier(max_iter=10, max_depth=3).fit(rows, y), rows)
+        for rows in (X, X.astype(np.float32))
+    )
+    assert loose.report.rows_moved_by_float32 > 0
+    assert exact.report.rows_moved_by_float32 == 0
+
+
+def test_a_spline_before_trees_is_refused() -> None:
+    X, y = invented(gaps=0.0)
+    model = make_pipeline(SplineTransformer(), boosting()).fit(X, y)
+    with pytest.raises(CompileRefused, match="spline"):
+        compile_model(model, X)
+
+
+def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_in() -> None:
+    X, y = invented(gaps=0.0)
+    model = boosting().fit(X, y)
+    gone, middle = X.copy(), X.copy()
+    gone[:, 0], middle[:, 0] = np.nan, np.float32(np.median(X[:, 0]))
+    told = says(compile_model(model, X).content, gone)["probability"]
+    assert np.abs(told - model.predict_proba(middle)[:, 1]).max() < 1e-12
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "temperature"])
+def test_a_calibration_that_is_a_line_is_folded_in(method: str) -> None:
+    X, y = invented()
+    whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method=method, ensemble=False).fit(table(), y)
+    compiled = compile_model(whole, table())
+    told = says(compiled.content, X)
+    assert np.abs(told["probability"] - whole.predict_proba(table())[:, 1]).max() < 1e-12
+    assert compiled.report.base is not None
+    assert np.abs(told["margin"] - compiled.report.base - told["contributions"].sum(axis=1)).max() < 1e-12
+
+
+def test_a_calibrated_forest_is_explained_on_log_odds() -> None:
+    X, y = invented()
+    forest = RandomForestClassifier(8, max_depth=4, random_state=0).fit(X, y)
+    assert compile_model(forest, X).report.link == "identity"
+    whole = CalibratedClassifierCV(FrozenEstimator(forest), method="sigmoid", ensemble=False).fit(X, y)
+    compiled = compile_model(whole, X)
+    assert compiled.report.link == "logit"
+    assert np.abs(says(compiled.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
+
+
+def test_a_recalibration_by_hand_moves_margin_and_contributions() -> None:
+    X, _ = invented()
+    before, after = (compile_model(fitted(), table(), calibration=line) for line in (None, (-0.5, 0.8)))
+    assert np.abs(says(after.content, X)["margin"] - (-0.5 + 0.8 * says(before.content, X)["margin"])).max() < 1e-12
+
+
+def test_what_has_no_exact_explanation_is_converted_only_when_asked_and_says_so() -> None:
+    X, y = invented(gaps=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = make_pipeline(StandardScaler(), MLPClassifier((3,), max_iter=20, random_state=0)).fit(X, y)
+    with pytest.raises(NoExactExplanation, match="unexplained=True"):
+        compile_model(network, X)
+    compiled = compile_model(network, X, unexplained=True)
+    assert not compiled.report.explained
+    told = says(compiled.content, X)
+    assert set(told) == {"probability", "missing", "out_of_range"}
+    assert np.abs(told["probability"] - network.predict_proba(X)[:, 1]).max() < 1e-5
+    props = {each.key: each.value for each in onnx.load_from_string(compiled.content).metadata_props}
+    assert props["explained"] == "false"
+    refuse_unsafe(compiled.content)
+
+
+def test_a_conversion_that_differs_is_refused_too() -> None:
+    X, y = invented(gaps=0.0, grid=1)
+    with pytest.raises(ParityRefused, match="skl2onnx"):
+        compile_model(KNeighborsClassifier(5).fit(X, y), X, unexplained=True)
+
+
+def test_a_library_that_says_otherwise_than_what_was_read_is_not_believed() -> None:
+    class Other(type(fitted())):  # type: ignore[misc]  # the class of a fitted object
+        def predict_proba(self, X: Any) -> Any:
+            return super().predict_proba(X) ** 2
+
+    other = fitted().__class__.__new__(Other)
+    other.__dict__.update(fitted().__dict__)
+    Other.__name__ = "HistGradientBoostingClassifier"
+    with pytest.raises(ParityRefused, match="read wrongly"):
+        compile_model(other, table())
+
+
+def test_reference_rows_that_do_not_fit_are_refused_with_a_sentence() -> None:
+    X, y = invented()
+    plain = HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y)
+    for rows, extra, word in (
+        (X[:, :3], {"features": NAMES}, "3 columns"),
+        (X, {"features": ["a", "a", "b", "c", "d"]}, "same name"),
+        (np.where(X > 2, np.inf, X), {}, "infinite"),
+        (X[:19], {}, "20 rows or more"),
+        (X[0], {}, "rows of inputs"),
+        (table().assign(age="old"), {}, "text"),
+    ):
+        with pytest.raises(CompileRefused, match=word):
+            compile_model(fitted() if isinstance(rows, pd.DataFrame) else plain, rows, **extra)
+
+
+def test_a_model_that_is_not_fitted_is_refused() -> None:
+    for model in (LogisticRegression(), HistGradientBoostingClassifier(), RandomForestClassifier()):
+        with pytest.raises(CompileRefused, match=r"not.*fitted"):
+            compile_model(model, invented()[0])
+
+
+def test_categorical_splits_are_refused_by_the_inputs_name() -> None:
+    X, y = invented(gaps=0.0)
+    model = HistGradientBoostingClassifier(max_iter=5, max_depth=3, categorical_features=[4])
+    with pytest.raises(CompileRefused, match="categorical splits on count"):
+        compile_model(model.fit(pd.DataFrame(X, columns=list(NAMES)), y), table())
+
+
+def test_a_model_of_three_classes_is_refused() -> None:
+    X, y = invented(gaps=0.0)
+    three = np.arange(len(y)) % 3
+    for model in (LogisticRegression(), boosting(), RandomForestClassifier(3, max_depth=2)):
+        with pytest.raises(CompileRefused, match="3 classes"):
+            compile_model(model.fit(X, three), X)

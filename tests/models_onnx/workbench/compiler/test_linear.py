@@ -1,0 +1,231 @@
+"""Logistic pipelines and Cox models: every step folded into one curve per input, against the libraries' own sums."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+)
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler import CoxModel, Survival, compile_model
+from models_onnx.workbench.compiler.readers.column import Inputs
+from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
+from tests.models_onnx.workbench.compiler.oracles import linear_shap
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, invented, says
+
+
+def frame(people: int = 500) -> tuple[pd.DataFrame, Any]:
+    """Invented people with a ward in words; nobody misses it."""
+    X, y = invented(people)
+    table = pd.DataFrame(X, columns=list(NAMES))
+    table["count"] = table["count"].fillna(0.0)
+    ward = np.random.default_rng(2).choice(["north", "south", "west"], people)
+    return table.assign(ward=ward), y
+
+
+def closed_form(fitted: Pipeline, table: pd.DataFrame, rows: pd.DataFrame) -> Array:
+    """Coefficient times (column - its mean over the cohort), summed by the input that the column is named after."""
+    coefficients = fitted[-1].coef_[0]
+    terms = (fitted[:-1].transform(rows) - fitted[:-1].transform(table).mean(axis=0)) * coefficients
+    owners = [name.split("__")[-1].split("_")[0].removeprefix("missingindicator") for name in names_of(fitted)]
+    return np.column_stack([terms[:, [o == name for o in owners]].sum(axis=1) for name in table.columns])
+
+
+def names_of(fitted: Pipeline) -> list[str]:
+    """The columns that reach the regression, by scikit-learn's names."""
+    return [str(name).replace("missingindicator_", "") for name in fitted[:-1].get_feature_names_out()]
+
+
+@pytest.mark.parametrize("outside", ["constant", "linear", "continue"])
+def test_splines_scalers_imputers_and_codes_say_what_scikit_learn_says(outside: str) -> None:
+    table, y = frame()
+    splines = make_pipeline(SimpleImputer(), StandardScaler(), SplineTransformer(n_knots=4, extrapolation=outside))
+    codes = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    steps = ColumnTransformer(
+        [("s", splines, ["age", "lab"]), ("c", codes, ["count", "ward"]), ("i", MissingIndicator(), ["lab"])],
+        remainder=make_pipeline(SimpleImputer(strategy="median"), RobustScaler()),
+    )
+    fitted = Pipeline([("prepare", steps), ("model", LogisticRegression(max_iter=500))]).fit(table, y)
+    compiled = compile_model(fitted, table, outcomes=y)
+    rows = table.copy()
+    rows["age"] = (rows["age"] * 3).astype(np.float32).astype(float)  # far outside the knots
+    told = says(compiled.content, coded(rows))
+    assert compiled.report.categories == {"ward": ("north", "south", "west")}
+    assert np.abs(told["probability"] - fitted.predict_proba(rows)[:, 1]).max() < 1e-12
+    assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-8
+
+
+def coded(rows: pd.DataFrame) -> Array:
+    """The rows with the ward as its position."""
+    wards = {"north": 0.0, "south": 1.0, "west": 2.0}
+    return np.asarray(rows.assign(ward=[wards[ward] for ward in rows["ward"]]).to_numpy(dtype=float))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        StandardScaler(),
+        StandardScaler(with_mean=False),
+        MinMaxScaler(),
+        MaxAbsScaler(),
+        RobustScaler(with_centering=False),
+        make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()),
+        make_pipeline(SimpleImputer(add_indicator=True), SplineTransformer(degree=2, n_knots=3, include_bias=False)),
+        make_union(SimpleImputer(), MissingIndicator(features="all")),
+        make_pipeline(SimpleImputer(), SelectKBest(k=3)),
+        SplineTransformer(degree=1, n_knots=4, knots="quantile", handle_missing="zeros"),
+        make_pipeline(
+            SimpleImputer(), KBinsDiscretizer(4, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
+        ),
+        make_pipeline(SimpleImputer(), KBinsDiscretizer(3, encode="ordinal", strategy="uniform")),
+        FunctionTransformer(),
+        "passthrough",
+    ],
+    ids=str,
+)
+def test_each_step_alone_and_in_turn(step: Any) -> None:
+    X, y = invented()
+    known = step if not isinstance(step, str) and "Imputer" in str(step) else make_pipeline(SimpleImputer(), step)
+    if isinstance(step, SplineTransformer):
+        known = step
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = make_pipeline(known, LogisticRegression(max_iter=500)).fit(X, y)
+    compiled = compile_model(fitted, X)
+    assert compiled.report.rows_asked_of_library > 1000
+    assert np.abs(says(compiled.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-12
+
+
+def test_contributions_agree_with_shap_on_the_prepared_columns() -> None:
+    X, y = invented(people=400)
+    fitted = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(X, y)
+    told = says(compile_model(fitted, X).content, X)["contributions"]
+    prepared = fitted[:-1].transform(X)
+    expected = linear_shap(fitted[-1].coef_[0], float(fitted[-1].intercept_[0]), prepared, prepared)
+    assert np.abs(told - expected).max() < 1e-8
+
+
+def test_a_model_without_an_answer_for_a_missing_input_gives_it_the_cohorts_mean() -> None:
+    X, y = invented(gaps=0.0)
+    for model in (
+        LogisticRegressionCV(Cs=3, l1_ratios=(0,), use_legacy_attributes=False, scoring=None),
+        SGDClassifier(loss="log_loss"),
+    ):
+        fitted = model.fit(X, y)
+        compiled = compile_model(fitted, X)
+        gone = X.copy()
+        gone[:, 1] = np.nan
+        assert (says(compiled.content, gone)["contributions"][:, 1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("step", "word"),
+    [
+        (PCA(2), "PCA"),
+        (PolynomialFeatures(2), "PolynomialFeatures"),
+        (KNNImputer(), "KNNImputer"),
+        (FunctionTransformer(np.sin), "sin.* is not compiled"),
+        (MinMaxScaler(clip=True), "clip"),
+        (SplineTransformer(extrapolation="periodic"), "periodic"),
+        (make_pipeline(StandardScaler(), OneHotEncoder(handle_unknown="ignore")), "as they are"),
+        (OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist"), "infrequent"),
+    ],
+    ids=str,
+)
+def test_a_step_that_mixes_inputs_or_is_not_read_is_refused_by_name(step: Any, word: str) -> None:
+    X, y = invented(gaps=0.0, grid=1)
+    fitted = make_pipeline(step, LogisticRegression(max_iter=2000)).fit(X, y)
+    with pytest.raises(CompileRefused, match=word):
+        compile_model(fitted, X)
+
+
+def test_a_category_that_no_float32_equals_is_refused() -> None:
+    X = np.array([[0.1], [0.2]] * 20)
+    encoder = OneHotEncoder(sparse_output=False).fit(X)
+    with pytest.raises(CompileRefused, match="no float32"):
+        columns_behind(encoder, Inputs(("dose",), frozenset(), {}).start(), Inputs(("dose",), frozenset(), {}))
+
+
+def study(people: int = 600) -> tuple[Array, Array, Any]:
+    """Inputs, times and whether somebody died: hazards that rise with the first two inputs."""
+    X, _ = invented(people)
+    draw = np.random.default_rng(4)
+    hazard = 0.1 * np.exp(np.nan_to_num(X[:, 0]) - 0.5 * np.nan_to_num(X[:, 1]))
+    time = draw.exponential(1 / hazard)
+    return X, np.minimum(time, 8.0), (time < 8.0).astype(int)
+
+
+def test_a_cox_model_says_survival_at_every_horizon_and_adds_up_on_the_hazard() -> None:
+    from statsmodels.duration.hazard_regression import PHReg
+
+    X, time, died = study()
+    prepare = make_pipeline(SimpleImputer(), StandardScaler()).fit(X)
+    fitted = PHReg(time, prepare.transform(X), status=died).fit()
+    cox = CoxModel.from_statsmodels(fitted, (1.0, 3.0, 5.0), 5.0, prepare)
+    compiled = compile_model(cox, X, outcomes=(died == 1) & (time <= 5.0))
+    told = says(compiled.content, X)
+    predictor = prepare.transform(X) @ fitted.params
+    for column, horizon in enumerate((1.0, 3.0, 5.0)):
+        baseline = breslow(time, died, predictor, horizon)
+        assert np.abs(told["survival"][:, column] - np.exp(-baseline * np.exp(predictor))).max() < 1e-8
+        assert np.abs(told["risk"][:, column] + told["survival"][:, column] - 1).max() < 1e-15
+    assert (told["probability"] == told["risk"][:, 2]).all()
+    assert compiled.report.link == "cloglog"
+    assert np.abs(told["margin"] - np.log(-np.log1p(-told["probability"]))).max() < 1e-9
+    assert np.abs(told["contributions"].sum(axis=1) - (predictor - predictor.mean())).max() < 1e-8
+
+
+def breslow(time: Array, died: Any, predictor: Array, until: float) -> float:
+    """The cumulative baseline hazard up to and including a time, by its definition."""
+    events = np.unique(time[(died == 1) & (time <= until)])
+    return float(sum(died[time == each].sum() / np.exp(predictor[time >= each]).sum() for each in events))
+
+
+def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
+    from statsmodels.duration.hazard_regression import PHReg
+
+    X, time, died = study()
+    Z = SimpleImputer().fit_transform(X)
+    months = np.ceil(time * 2.0)  # few distinct times, so that many die at the horizon itself
+    fitted = PHReg(months, Z, status=died).fit()
+    cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0, unit="months")
+    expected = breslow(months, died, Z @ fitted.params, 6.0)
+    assert cox.hazards[6.0] == pytest.approx(expected, rel=1e-12)
+    before = breslow(months, died, Z @ fitted.params, 5.0)
+    assert before < 0.9 * expected
+
+
+def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
+    X, _, _ = study()
+    cox = CoxModel((0.4, 0.0, 0.0, 0.0, 0.0), {1.0: 0.05, 5.0: 0.3}, 5.0)
+    told = says(compile_model(cox, X, calibration=(0.2, 0.9)).content, X)
+    before = says(compile_model(cox, X).content, X)
+    assert np.abs(told["margin"] - (0.2 + 0.9 * before["margin"])).max() < 1e-12
+    ratio = np.log(told["survival"][:, 0]) / np.log(told["survival"][:, 1])
+    assert np.abs(ratio - 0.05 / 0.3).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("hazards", "main"), [({1.0: 0.2, 5.0: 0.1}, 5.0), ({1.0: 0.0}, 1.0), ({1.0: 0.1}, 2.0), ({1.0: float("nan")}, 1.0)]
+)
+def test_a_baseline_that_falls_or_lacks_the_main_horizon_is_refused(hazards: dict[float, float], main: float) -> None:
+    with pytest.raises(CompileRefused):
+        Survival.at(hazards, main)
