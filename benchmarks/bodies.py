@@ -11,8 +11,8 @@ import orjson
 
 from benchmarks.charts import Patient, charted_at
 from benchmarks.connection import NUMBER_MARK
-from cds_hooks.simulator.chart import Chart, Resource
-from cds_hooks.simulator.request import build_request
+from cds_hooks.kit.simulator.chart import Chart, Resource
+from cds_hooks.kit.simulator.request import build_request
 
 _ENOUGH = 0.98
 _LIMIT = re.compile(r"&_count=\d+")

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, Resource, last_event, move_dates, read_chart, resources_of
+from cds_hooks.kit.simulator.request import drafts_for
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, Resource, last_event, move_dates, read_chart, resources_of
-from cds_hooks.simulator.request import drafts_for
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,7 +17,7 @@ from benchmarks.charts import Patient, load_patients
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer, discover, find_subjects
-from cds_hooks.simulator.chart import move_dates
+from cds_hooks.kit.simulator.chart import move_dates
 
 COUNTS = (10, 100, 1000, 5000)
 _MORE_OF_DRAFTS = (50, 200)

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.servers import running, service_command
-from cds_hooks.simulator.signing import SigningKey, new_key, sign_token
+from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
 
 PATH = "/cds-services/order-safety"
 _PATIENT = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-03-04"}

@@ -25,9 +25,9 @@ from cards.casebook.patients import bundle_of, draft_of
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from cards.rules.patient.session import PatientSession
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.memory import settle_memory
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 

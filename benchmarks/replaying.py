@@ -27,9 +27,9 @@ from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess
 from benchmarks.subject import discover
 from cds_hooks.app import create_app
+from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.replay import Replayer, Site, Verdict, open_site
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import ChartError
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 
 _OF_A_MODEL: Final = "planning-conversation"

@@ -21,9 +21,9 @@ from benchmarks.bodies import with_marked_ids
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer, discover
-from cds_hooks.samples import SHOWCASE_DRAFT
-from cds_hooks.simulator.chart import open_chart, open_drafts
-from cds_hooks.simulator.request import build_request, drafts_for
+from cds_hooks.kit.samples import SHOWCASE_DRAFT
+from cds_hooks.kit.simulator.chart import open_chart, open_drafts
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
 _PATIENT = "ckd4-metformin"

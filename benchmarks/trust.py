@@ -14,10 +14,10 @@ from time import perf_counter, process_time
 
 import uvloop
 
+from cds_hooks.kit.simulator.signing import SigningAlgorithm, SigningKey, new_key, sign_token
 from cds_hooks.security import Trust, open_trust
 from cds_hooks.security.keys import read_key
 from cds_hooks.security.token import read_token
-from cds_hooks.simulator.signing import SigningAlgorithm, SigningKey, new_key, sign_token
 
 _CALLS = 2000
 _PATH = "/cds-services/order-safety"

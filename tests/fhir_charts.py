@@ -10,9 +10,9 @@ from typing import Any
 
 import uvicorn
 
-from cds_hooks.samples import load_patient
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.fhir_server import BASE, Behaviour, RequestLog, fhir_server
+from cds_hooks.kit.samples import load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, RequestLog, fhir_server
 
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "gender": "female"}
 

@@ -17,8 +17,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from benchmarks.answers.damage import broken_requests, damaged_prefetches
 from benchmarks.answers.exchange import Call, Step
-from cds_hooks.samples import list_samples, load_patient
-from cds_hooks.simulator.chart import (
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import (
     Chart,
     ChartError,
     Resource,
@@ -29,7 +29,7 @@ from cds_hooks.simulator.chart import (
     read_chart,
     resources_of,
 )
-from cds_hooks.simulator.request import build_request, draft_from_chart, drafts_for
+from cds_hooks.kit.simulator.request import build_request, draft_from_chart, drafts_for
 
 Json = dict[str, Any]
 

@@ -21,8 +21,8 @@ from benchmarks.connection import AnswerReader
 from benchmarks.panel.people import AS_OF, MODEL, chart_of, identity_of
 from benchmarks.servers import Server, program, running, service_command
 from benchmarks.subject import WrongAnswer
-from cds_hooks.simulator.chart import Chart
-from cds_hooks.simulator.request import build_request
+from cds_hooks.kit.simulator.chart import Chart
+from cds_hooks.kit.simulator.request import build_request
 
 SERVICE = "planning-conversation"
 _CLOCK = {"CDS_AS_OF": AS_OF.isoformat()}

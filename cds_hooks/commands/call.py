@@ -13,10 +13,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
-from cds_hooks.simulator.fixture import Fixture, open_fixture
-from cds_hooks.simulator.request import (
+from cds_hooks.kit.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
+from cds_hooks.kit.simulator.fixture import Fixture, open_fixture
+from cds_hooks.kit.simulator.request import (
     CardOutcome,
     RequestSigning,
     build_feedback,
@@ -26,7 +25,8 @@ from cds_hooks.simulator.request import (
     with_fhir_server,
     without_keys,
 )
-from cds_hooks.simulator.terminal import print_answer, print_error, printable
+from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
+from cds_hooks.settings import settings
 
 
 def call(
@@ -134,7 +134,7 @@ def _replay(console: Console, caller: httpx.Client, saved: Fixture, as_json: boo
 
 def _signing(key: Path) -> RequestSigning:
     """Signing with the key of this file; ChartError where it is none. Imported here: few calls are signed."""
-    from cds_hooks.simulator.signing import SigningKeyError, read_key_file
+    from cds_hooks.kit.simulator.signing import SigningKeyError, read_key_file
 
     try:
         return RequestSigning(read_key_file(key))

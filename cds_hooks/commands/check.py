@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from cds_hooks.commands.options import AsJson
-from cds_hooks.contract.charts import (
+from cds_hooks.kit.contract.charts import (
     QUICK,
     PatientChart,
     UnreadableChart,
@@ -20,17 +20,16 @@ from cds_hooks.contract.charts import (
     read_patient_chart,
     sample_charts,
 )
-from cds_hooks.contract.connection import Connection
-from cds_hooks.contract.dialects import DIALECTS
-from cds_hooks.contract.document import Subject
-from cds_hooks.contract.registry import Check
-from cds_hooks.contract.report import Report, as_junit, print_report
-from cds_hooks.contract.report import as_json as report_as_json
-from cds_hooks.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
-from cds_hooks.contract.signer import Signer, Stranger
-from cds_hooks.contract.target import Target
-from cds_hooks.settings import settings
-from cds_hooks.simulator.signing import (
+from cds_hooks.kit.contract.connection import Connection
+from cds_hooks.kit.contract.dialects import DIALECTS
+from cds_hooks.kit.contract.document import Subject
+from cds_hooks.kit.contract.registry import Check
+from cds_hooks.kit.contract.report import Report, as_junit, print_report
+from cds_hooks.kit.contract.report import as_json as report_as_json
+from cds_hooks.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
+from cds_hooks.kit.contract.signer import Signer, Stranger
+from cds_hooks.kit.contract.target import Target
+from cds_hooks.kit.simulator.signing import (
     SigningKeyError,
     algorithms_of,
     new_key,
@@ -38,6 +37,7 @@ from cds_hooks.simulator.signing import (
     read_key_file,
     sign_claims,
 )
+from cds_hooks.settings import settings
 from models_onnx.artifact.files import write_whole
 
 _SECONDS_BETWEEN_LINES = 5.0

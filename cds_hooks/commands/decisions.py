@@ -254,7 +254,7 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
 
 
 def _draw(console: Console, decision: dict[str, Any]) -> None:
-    from cds_hooks.simulator.terminal import print_answer  # of a card: a list starts without it
+    from cds_hooks.kit.simulator.terminal import print_answer  # of a card: a list starts without it
 
     basis = decision["basis"]
     facts = Table.grid(padding=(0, 2))

@@ -10,9 +10,9 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from cds_hooks.kit.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
+from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, LoggedRequest, Mode, RequestLog, fhir_server
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
-from cds_hooks.simulator.fhir_server import BASE, Behaviour, LoggedRequest, Mode, RequestLog, fhir_server
 
 _HOST = "127.0.0.1"
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.options import AsJson
-from cds_hooks.samples import list_samples, load_patient
+from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Invented sample patients, always as old as their story says.")

@@ -6,11 +6,11 @@ from time import monotonic, sleep
 import httpx
 from rich.console import Console
 
-from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
+from cds_hooks.kit.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
+from cds_hooks.kit.simulator.terminal import print_answer, print_error
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
-from cds_hooks.simulator.terminal import print_answer, print_error
 
 
 def show(address: str) -> None:

@@ -17,12 +17,19 @@ from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.governance import RulesFileError, read_rules_file
+from cds_hooks.kit.simulator.signing import (
+    SigningAlgorithm,
+    SigningKeyError,
+    new_key,
+    read_key_file,
+    sign_token,
+    write_key,
+)
 from cds_hooks.security.client import KeySetUrl, TrustedClient
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import add_client, try_addresses, write_beginning
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
-from cds_hooks.simulator.signing import SigningAlgorithm, SigningKeyError, new_key, read_key_file, sign_token, write_key
 
 app = typer.Typer(no_args_is_help=True, help="Say who may call, and which FHIR servers are read for them.")
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from cds_hooks.simulator.chart import Resource
+from cds_hooks.kit.simulator.chart import Resource
 from cds_hooks.tester.cards import AS_SENT
 from cds_hooks.tester.choices import Change
 from cds_hooks.tester.exchange import Exchanged, Sent

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from cds_hooks.simulator.chart import Resource
-from cds_hooks.simulator.request import as_draft
+from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.kit.simulator.request import as_draft
 from cds_hooks.tester.orders import dose_of, name_of, orders_of
 
 

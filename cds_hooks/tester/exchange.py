@@ -11,11 +11,11 @@ from msgspec import Struct
 from starlette.types import ASGIApp
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.contract.connection import Exchange, Purpose
-from cds_hooks.contract.document import MUST
-from cds_hooks.contract.registry import Row
-from cds_hooks.contract.report import Report, Result
-from cds_hooks.contract.run import judge_exchange
+from cds_hooks.kit.contract.connection import Exchange, Purpose
+from cds_hooks.kit.contract.document import MUST
+from cds_hooks.kit.contract.registry import Row
+from cds_hooks.kit.contract.report import Report, Result
+from cds_hooks.kit.contract.run import judge_exchange
 from cds_hooks.web.charts import Scale
 from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-from cds_hooks.simulator.chart import Resource
+from cds_hooks.kit.simulator.chart import Resource
 from fhir.terminology.medications import RXNORM, table_rows
 
 LOINC: Final = "http://loinc.org"

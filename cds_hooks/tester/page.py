@@ -8,8 +8,8 @@ import msgspec
 import orjson
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.samples import list_samples
-from cds_hooks.simulator.chart import ChartError
+from cds_hooks.kit.samples import list_samples
+from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.tester.bench import FHIR, Bench, Carried, object_in
 from cds_hooks.tester.cards import DrawnCard, draw, drawings
 from cds_hooks.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall

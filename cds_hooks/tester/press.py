@@ -10,12 +10,12 @@ from typing import Any, Final
 import orjson
 from starlette.types import ASGIApp
 
-from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
+from cds_hooks.kit.simulator.fixture import MEMBER, Fixture, cards_of, fixture_of, write_fixture
+from cds_hooks.kit.simulator.request import build_request, drafts_for, with_fhir_server
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
-from cds_hooks.simulator.fixture import MEMBER, Fixture, cards_of, fixture_of, write_fixture
-from cds_hooks.simulator.request import build_request, drafts_for, with_fhir_server
 from cds_hooks.tester.bench import ALL, FHIR, FILE, SAMPLE, Bench, Problem, object_in
 from cds_hooks.tester.cards import CannotBeDrawn, Choice, DrawnCard, draw
 from cds_hooks.tester.choices import accepted_feedback, apply_actions, next_request, override_feedback

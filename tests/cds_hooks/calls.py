@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 
 from cds_hooks.app import create_app
-from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.kit.samples import load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
 from tests.live import record_in
 
 PLANNING = "planning-conversation"

@@ -12,8 +12,8 @@ from benchmarks.charts import Patient, load_patients
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer, discover
+from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import ChartError
 from fhir.record.datatypes import parse_time
 from fhir.terminology.caching import CACHES
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.simulator.signing import new_key, sign_token, write_key
+from cds_hooks.kit.simulator.signing import new_key, sign_token, write_key
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conftest import ROOT
 from tests.live import free_port, serving

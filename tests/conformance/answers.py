@@ -9,9 +9,9 @@ from functools import cache
 import httpx
 import pytest
 
-from cds_hooks.samples import list_samples, load_draft, load_patient
-from cds_hooks.simulator.chart import Chart, ChartError, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
+from cds_hooks.kit.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from tests.conformance.outside import Json, Outside, strict
 
 # For tests that open servers with settings of their own: the slow tier asks them about every sample at every hook.

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from cds_hooks.contract.registry import SECTIONS
+from cds_hooks.kit.contract.registry import SECTIONS
 from tests.conformance.rows import FOLDER, NUMBERED, binding, shown, stated
 from tests.conftest import ROOT
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.definitions import FIELDS, Field
+from cds_hooks.kit.contract.definitions import FIELDS, Field
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conformance.answers import AS_OF, Answers

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import jwt
 import pytest
 
+from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security import Trust, Untrusted, open_trust
-from cds_hooks.simulator.signing import SigningKey, new_key
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.security.servers import answering

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cds_hooks.contract.definitions import FIELDS, R4_TYPES
+from cds_hooks.kit.contract.definitions import FIELDS, R4_TYPES
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.conformance.answers import AS_OF

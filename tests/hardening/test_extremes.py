@@ -16,9 +16,9 @@ from starlette.types import ASGIApp
 from benchmarks.bodies import build_body
 from benchmarks.charts import Patient, load_patients
 from cds_hooks.app import create_app
+from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings, settings
-from cds_hooks.simulator.chart import ChartError
 from tests.live import record_in
 
 Json: TypeAlias = Any

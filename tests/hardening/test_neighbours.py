@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from benchmarks.neighbours import body_of, call, write_site
-from cds_hooks.simulator.signing import SigningKey
+from cds_hooks.kit.simulator.signing import SigningKey
 from tests.live import serving
 
 SMALL_CALLS = 40

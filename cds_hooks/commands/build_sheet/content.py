@@ -20,11 +20,11 @@ from cds_hooks.commands.build_sheet.document import Block, BulletList, CardBlock
 from cds_hooks.dialects import ClientProfile, Dialect
 from cds_hooks.dialects._dialect import IntegrationSheet
 from cds_hooks.dialects._shape import host_of, scopes_for
-from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.kit.samples import load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import Service, find_services
 from cds_hooks.settings import Settings, settings
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from cds_hooks.commands.equation.output import listed, show_checked, show_results
 from cds_hooks.commands.options import AsJson
+from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import ChartError, open_chart
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.files import write_whole

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.simulator.fixture import Fixture, cards_of, write_fixture
+from cds_hooks.kit.simulator.fixture import Fixture, cards_of, write_fixture
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.program import run_program
 

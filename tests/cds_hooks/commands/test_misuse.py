@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.samples import list_samples
+from cds_hooks.kit.samples import list_samples
 from tests.live import record_in
 
 RULE = "age-anticholinergic"

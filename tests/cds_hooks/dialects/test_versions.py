@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cards.card import Action, Card, Coding, Source, Suggestion
-from cds_hooks.contract.definitions import HOOK_VERSIONS
 from cds_hooks.dialects import is_offered, profile_for, shape_cards
+from cds_hooks.kit.contract.definitions import HOOK_VERSIONS
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import ORDERS, client, request_for

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.simulator.signing import new_key
+from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF

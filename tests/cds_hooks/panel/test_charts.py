@@ -13,21 +13,21 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 from typer.testing import CliRunner
 
 from cds_hooks import cli
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.panel import dealing, run
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, score_folder
 from cds_hooks.panel.scoring import read_chart
-from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings, settings
-from cds_hooks.simulator.chart import resources_of
 from fhir.record.reading import read_record, read_value
 from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import EquationRefused, PanelRefused
-from tests.cds_hooks.samples.reading import AS_OF
-from tests.cds_hooks.samples.test_planning import advice_for
+from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.test_planning import advice_for
 
 SAMPLES = list_samples()
 

@@ -20,7 +20,7 @@ from cds_hooks.panel.spill import Block, Spill
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.settings import Settings
 from models_onnx.errors import PanelRefused
-from tests.cds_hooks.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.reading import AS_OF
 
 ASKED = questions_about((), Settings())
 LOINC = "http://loinc.org"

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.panel.engines import ChartStep, RayTableStep, TableStep
 from cds_hooks.panel.run import FhirJob, score_folder
-from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import resources_of
 from models_onnx.errors import PanelRefused
 from models_onnx.panel import TableDeclaration, load
 from models_onnx.panel.run import ScoringJob, score_table
-from tests.cds_hooks.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.reading import AS_OF
 from tests.models_onnx.invented import invented_table
 
 PEOPLE = 2000

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.panel.run import UNREADABLE, FhirJob, FhirResult, score_folder
-from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import resources_of
 from models_onnx.errors import PanelRefused
-from tests.cds_hooks.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.reading import AS_OF
 
 BOM = b"\xef\xbb\xbf"
 Resources = list[dict[str, Any]]

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from cds_hooks.commands.score.charts import as_it_stood
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.panel import order, pieces, run, side_by_side
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
 from cds_hooks.panel.grouping import files_of
@@ -24,14 +26,12 @@ from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.panel.scoring import Score, _one_by_one, read_chart, score_records
 from cds_hooks.panel.side_by_side import charts_side_by_side
-from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import resources_of
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from models_onnx.equations.record_inputs import inputs_from_record
 from models_onnx.errors import EquationRefused, PanelRefused
-from tests.cds_hooks.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.reading import AS_OF
 
 Row = tuple[str, ...]
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.simulator.signing import new_key, sign_token
+from cds_hooks.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, silences, with_app, without
 from tests.fhir_charts import sample_chart, serving_fhir

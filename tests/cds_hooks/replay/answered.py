@@ -12,11 +12,11 @@ from typing import Any, Final
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
 from cds_hooks.invoke import invoke
+from cds_hooks.kit.samples import list_samples, load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.replay import Replayer, Site, Verdict, open_site
-from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import Chart, ChartError, resources_of
-from cds_hooks.simulator.request import build_request, drafts_for
 from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from cds_hooks.storage.queries import get_decisions
 

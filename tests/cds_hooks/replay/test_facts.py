@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from msgspec import structs
 
 from cds_hooks.audit.transfer import back_up, restore
+from cds_hooks.kit.samples import load_draft
+from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.replay.values import read_basis
-from cds_hooks.samples import load_draft
 from cds_hooks.services import find_services
-from cds_hooks.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.storage.chain import row_hash, verify_chain
 from cds_hooks.storage.queries import facts_of
 from fhir.record.kept_facts import record_of_facts

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.kit.simulator.chart import read_chart
+from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.routes.documentation import SITE
 from cds_hooks.services import find_services
-from cds_hooks.simulator.chart import read_chart
-from cds_hooks.simulator.request import build_request
 from cds_hooks.storage.decision import card_uuid
 from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.simulator.signing import SigningKey, new_key
+from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.security.servers import Canary, Seen, answering, fhir
 from tests.cds_hooks.security.trusting import Clock, Site
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url

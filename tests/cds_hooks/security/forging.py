@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import get_default_algorithms
 
-from cds_hooks.simulator.signing import SigningKey
+from cds_hooks.kit.simulator.signing import SigningKey
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE
 
 _ORDER_P384 = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973

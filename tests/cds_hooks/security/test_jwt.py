@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cds_hooks.errors import UNTRUSTED_BODY, Untrusted, operation_outcome
+from cds_hooks.kit.simulator.signing import SigningKey
 from cds_hooks.security.trust import FileTrust
-from cds_hooks.simulator.signing import SigningKey
 from tests.cds_hooks.security.conftest import DATA, make_site
 from tests.cds_hooks.security.forging import Forger, decoded
 from tests.cds_hooks.security.trusting import SERVICE, Clock, run

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from cds_hooks.kit.simulator.signing import SigningAlgorithm, new_key
 from cds_hooks.security.keys import ALGORITHMS, UnusableKey, read_key, read_key_set
-from cds_hooks.simulator.signing import SigningAlgorithm, new_key
 
 EC = new_key("https://ehr.example.org", "ES384", "k").key_set()["keys"][0]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cds_hooks.errors import UNTRUSTED_BODY
-from cds_hooks.simulator.signing import SigningKey, sign_token
+from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.conftest import make_site
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.test_jwt import ROWS

@@ -12,13 +12,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from cds_hooks.kit.simulator.signing import SigningKey
 from cds_hooks.security.addresses import BadUrl, Reach, is_loopback, parse_url, reach_of
 from cds_hooks.security.client import ANONYMOUS, Budgets, RegisteredBase
 from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.trust import DevelopmentTrust, FileTrust
 from cds_hooks.security.trust_file import TrustFileError
-from cds_hooks.simulator.signing import SigningKey
 from tests.cds_hooks.security.conftest import DATA, make_site
 from tests.cds_hooks.security.servers import Canary, Seen
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, nowhere, run

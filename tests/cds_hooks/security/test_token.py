@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import Untrusted
+from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from cds_hooks.security.token import bearer, read_token
-from cds_hooks.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE
 
 JSON = st.recursive(

@@ -7,11 +7,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
 from cds_hooks.security.trust_schema import schema
-from cds_hooks.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 

@@ -15,9 +15,9 @@ import orjson
 import pytest
 
 from cards.rules.patient.measurements import name_of
+from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates
+from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.services import find_services
-from cds_hooks.simulator.chart import Chart, last_event, move_dates
-from cds_hooks.simulator.request import build_request
 from fhir.mapping.conditions import condition_time
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.reading import read_record

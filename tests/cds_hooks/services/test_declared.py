@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from cards.card import Card, check_card
-from cds_hooks.samples import load_patient
+from cds_hooks.kit.samples import load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.services import find_services
 from cds_hooks.services._model import SiteThresholds
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import build_request
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 

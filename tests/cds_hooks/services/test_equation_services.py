@@ -13,7 +13,7 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 from markdown_it import MarkdownIt
 
 from cards.card import Card, check_card
-from cds_hooks.samples import Sample, list_samples
+from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.services import anticoagulation_discussion, statin_discussion
 from models_onnx.equations.arithmetic import apply_link
 from tests.cds_hooks.calls import ours

@@ -16,10 +16,10 @@ import pytest
 from msgspec import structs
 
 from cards.card import Card, CardError, Source, check_card
+from cds_hooks.kit.samples.loader import list_samples
+from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.samples.loader import list_samples
 from cds_hooks.services import Service, find_services, planning
-from cds_hooks.simulator.chart import ChartError
 from fhir.record.record import PatientRecord
 from tests.cds_hooks.calls import client, ours, request_for
 

@@ -9,8 +9,8 @@ import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_hooks.dialects import ClientProfile
+from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.services import find_services
-from cds_hooks.simulator.chart import Chart
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, post, without
 from tests.fhir_charts import sample_chart, serving_fhir

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cards.card import SUMMARY_LIMIT
-from cds_hooks.samples.loader import list_samples
+from cds_hooks.kit.samples.loader import list_samples
 from tests.cards.sentences import faults
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.test_every_service import CALLS, answers_to, requests_of

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.kit.simulator.chart import Chart
+from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.services import find_services
-from cds_hooks.simulator.chart import Chart
-from cds_hooks.simulator.request import build_request
 from tests.cds_hooks.calls import ours
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from cds_hooks.simulator.signing import new_key, sign_token
+from cds_hooks.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, client
 from tests.cds_hooks.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF

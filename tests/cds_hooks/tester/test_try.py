@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.samples import load_patient
+from cds_hooks.kit.samples import load_patient
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import SCRIPT_HEADERS
 from tests.cds_hooks.calls import client

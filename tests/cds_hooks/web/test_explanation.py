@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.samples import Sample, list_samples
+from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.storage import Decision
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
 from tests.cds_hooks.web.markup import faults

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import ValidationError
 
-from cds_hooks.samples import Sample, list_samples, load_draft, load_patient
+from cds_hooks.kit.samples import Sample, list_samples, load_draft, load_patient
 from fhir.record.resources import READ_TYPES, decoder
 from tests import medication_strategies, strategies
 from tests.conftest import examples

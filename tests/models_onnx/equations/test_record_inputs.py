@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.samples import load_patient
-from cds_hooks.simulator.chart import resources_of
+from cds_hooks.kit.samples import load_patient
+from cds_hooks.kit.simulator.chart import resources_of
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder

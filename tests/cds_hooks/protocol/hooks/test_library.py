@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from cds_hooks.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.errors import BadRequest
+from cds_hooks.kit.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context
 from cds_hooks.protocol.request import read_context
 

@@ -1,0 +1,211 @@
+"""Checks of signed tokens: good ones are accepted, and those with one thing wrong are refused."""
+
+from collections.abc import Collection, Mapping
+from time import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from cds_hooks.kit.contract.assertions import expect_cards
+from cds_hooks.kit.contract.connection import Exchange
+from cds_hooks.kit.contract.document import SHOULD, Fault, NotTested, observe
+from cds_hooks.kit.contract.fhir_stub import serving_keys
+from cds_hooks.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.kit.contract.signer import Sign, Signer, Stranger
+from cds_hooks.kit.contract.target import Service, Target
+
+_REFUSALS: Final = (401, 403)
+_HOUR_SECONDS: Final = 3600
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@check_service("SEC-15", "SEC-24")
+def an_expired_token_is_refused(service: Service) -> Faults:
+    """Refuse a token whose exp is past, missing or no number."""
+    now = int(time())
+    yield from _refused(service, "expired an hour ago", claims={"iat": now - 3900, "exp": now - _HOUR_SECONDS})
+    yield from _refused(service, "exp as text", claims={"exp": str(now + 300)})
+    yield from _refused(service, "without exp", without=["exp"])
+
+
+@check_service("SEC-16", "SEC-24")
+def a_token_from_the_future_is_refused(service: Service) -> Faults:
+    """Refuse a token without iat, or one issued later than now."""
+    now = int(time())
+    yield from _refused(service, "issued in an hour", claims={"iat": now + _HOUR_SECONDS, "exp": now + 3900})
+    yield from _refused(service, "without iat", without=["iat"])
+
+
+@check_service("SEC-25", "SEC-16", level=SHOULD)
+def a_token_that_lives_for_a_day_is_refused(service: Service) -> Faults:
+    """Bound the life of a token: jti has to be remembered as long."""
+    yield from _refused(service, "valid for a day", claims={"exp": int(time()) + 24 * _HOUR_SECONDS})
+
+
+@check_service("SEC-17", "SEC-25", "SEC-24")
+def a_token_is_taken_once(service: Service) -> Faults:
+    """Refuse a jti that was used, and a token without one."""
+    token = _signer(service).token(_url(service))
+    first = _call(service, token, "a token for the first time", broken=False)
+    if not first.ok:
+        raise NotTested(f"the good token {first.answer}")
+    again = _call(service, token, "the same token again")
+    if again.status not in _REFUSALS:
+        yield again.fault(again.answer)
+    yield from _refused(service, "without jti", without=["jti"])
+
+
+@check_service("SEC-12", "SEC-19", "SEC-24")
+def a_token_of_an_unknown_issuer_is_refused(service: Service) -> Faults:
+    """Take tokens of registered issuers only."""
+    yield from _refused(service, "of another issuer", claims={"iss": "https://contract-kit.invalid"})
+    yield from _refused(service, "without iss", without=["iss"])
+
+
+@check_service("SEC-19", level=SHOULD)
+def a_key_set_that_is_not_listed_is_not_believed(service: Service) -> Faults:
+    """Compare jku with the registered address before anything is fetched."""
+    yield from _refused(service, "with a jku of nobody", header={"jku": "https://contract-kit.invalid/jwks.json"})
+
+
+@check_service("SEC-14", "SEC-13", "SEC-24")
+def a_token_for_another_address_is_refused(service: Service) -> Faults:
+    """Compare aud with the URL that is called."""
+    base = service.connection.base
+    yield from _refused(service, "for discovery", claims={"aud": f"{base}{service.root}"})
+    yield from _refused(service, "for another host", claims={"aud": f"https://contract-kit.invalid{service.path}"})
+    yield from _refused(service, "without aud", without=["aud"])
+
+
+@check_service("SEC-13")
+def the_audience_may_be_a_list(service: Service) -> Faults:
+    """Take aud as text and as an array, also among others."""
+    for audience in ([_url(service)], ["https://contract-kit.invalid", _url(service)]):
+        yield from _answered(service, "aud as an array", claims={"aud": audience})
+
+
+@check_service("SEC-28", level=SHOULD)
+def claims_that_nobody_asked_for_change_nothing(service: Service) -> Faults:
+    """Tolerate claims you do not know, and an nbf that is past."""
+    yield from _answered(service, "with more claims", claims={"nbf": int(time()) - 5, "com.example.kit": {"a": [1]}})
+
+
+@check_service("SEC-28", level=SHOULD)
+def a_token_that_is_not_valid_yet_is_refused(service: Service) -> Faults:
+    """Honour nbf where it is there."""
+    yield from _refused(service, "nbf in an hour", claims={"nbf": int(time()) + _HOUR_SECONDS})
+
+
+@check_service("SEC-06", "SEC-24")
+def a_token_names_its_key(service: Service) -> Faults:
+    """Take the key that kid names from the registered set; without kid, or with another one, refuse."""
+    yield from _refused(service, "with an unknown kid", header={"kid": "contract-kit-unknown"})
+    yield from _refused(service, "without kid", without=["kid"])
+
+
+@check_service("SEC-07")
+def a_token_says_that_it_is_one(service: Service) -> Faults:
+    """Refuse a typ other than JWT."""
+    yield from _refused(service, "typ at+jwt", header={"typ": "at+jwt"})
+
+
+@check_service("SEC-23", "SEC-05", level=SHOULD)
+def only_chosen_algorithms_are_taken(service: Service) -> Faults:
+    """Take the algorithm from the registration, not from the token's header."""
+    signer = _signer(service)
+    others = [name for name in signer.algorithms if name != signer.algorithm]
+    for name in others:
+        yield from _refused(service, f"signed with {name}", header={"alg": name})
+    if not others:
+        raise NotTested(f"the key can sign with {signer.algorithm} only")
+
+
+@check_server("DISC-16", "SEC-14")
+def discovery_takes_tokens_for_discovery_only(target: Target) -> Faults:
+    """Where discovery needs a token, its audience is the discovery URL."""
+    signer = target.connection.signer
+    if signer is None:
+        raise NotTested("no key was given (--key)")
+    if target.connection.get(target.root, "discovery without token", authenticated=False).ok:
+        raise NotTested("discovery needs no token")
+    token = signer.token(f"{target.connection.base}{target.any_service.path}")
+    headers = {"authorization": f"Bearer {token}"}
+    exchange = target.connection.get(
+        target.root, "discovery with a token for a service", headers=headers, authenticated=False, broken=True
+    )
+    if exchange.status not in _REFUSALS:
+        yield exchange.fault(exchange.answer)
+
+
+def _signer(service: Service) -> Signer:
+    signer = service.connection.signer
+    if signer is None:
+        raise NotTested("no key was given (--key)")
+    if _call(service, "", "no token").status not in _REFUSALS:
+        raise NotTested("the server asks for no token")
+    return signer
+
+
+def _url(service: Service) -> str:
+    return f"{service.connection.base}{service.path}"
+
+
+def _refused(
+    service: Service,
+    what: str,
+    *,
+    header: Mapping[str, Any] = _NOTHING,
+    claims: Mapping[str, Any] = _NOTHING,
+    without: Collection[str] = (),
+    sign: Sign | None = None,
+) -> Faults:
+    token = _signer(service).token(_url(service), header, claims, without, sign)
+    exchange = _call(service, token, f"a token {what}")
+    if exchange.status not in _REFUSALS:
+        yield exchange.fault(exchange.answer)
+
+
+def _answered(service: Service, what: str, *, claims: Mapping[str, Any]) -> Faults:
+    token = _signer(service).token(_url(service), claims=claims)
+    yield from expect_cards(_call(service, token, f"a token {what}", broken=False))
+
+
+def _call(service: Service, token: str, what: str, *, broken: bool = True) -> Exchange:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return service.send(service.request(), what, headers=headers, authenticated=False, broken=broken)
+
+
+@check_service("SEC-19", "SEC-04")
+def a_key_inside_the_token_is_not_believed(service: Service) -> Faults:
+    """Verify with registered keys only: a token that brings its own key (jwk) proves nothing."""
+    stranger = _stranger(service)
+    header = {"alg": stranger.jwk["alg"], "jwk": dict(stranger.jwk)}
+    yield from _refused(service, "with a jwk of its own and the registered kid", header=header, sign=stranger.sign)
+    header |= {"kid": stranger.jwk["kid"]}
+    yield from _refused(service, "with a jwk of its own", header=header, sign=stranger.sign)
+
+
+@check_service("SEC-19", level=SHOULD)
+def a_key_set_of_a_stranger_is_neither_read_nor_believed(service: Service) -> Faults:
+    """Compare jku with the registered address before it is read: else whoever sends a token chooses the key."""
+    stranger = _stranger(service)
+    observe(service.fhir_host, "no host was named that the server may call: --fhir-host 127.0.0.1")
+    with serving_keys({"keys": [dict(stranger.jwk)]}, service.fhir_host) as keys:
+        header = {"alg": stranger.jwk["alg"], "kid": stranger.jwk["kid"], "jku": keys.url}
+        yield from _refused(service, "signed by a stranger whose jku it names", header=header, sign=stranger.sign)
+        if keys.asked:
+            yield Fault(f"the key set that jku names was read {keys.asked} times", "", f"POST {service.path}")
+
+
+@check_service("SEC-13", "SEC-14")
+def the_audience_is_not_only_the_host(service: Service) -> Faults:
+    """Compare aud with the whole URL: a token for the host alone would be good for every service there."""
+    parts = urlsplit(service.connection.base)
+    for audience in (f"{parts.scheme}://{parts.netloc}", f"{parts.scheme}://{parts.netloc}/", parts.netloc):
+        yield from _refused(service, f"for {audience}", claims={"aud": audience})
+
+
+def _stranger(service: Service) -> Stranger:
+    stranger = _signer(service).stranger
+    if stranger is None:
+        raise NotTested("no second key was given")
+    return stranger

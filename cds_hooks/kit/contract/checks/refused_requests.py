@@ -1,0 +1,303 @@
+"""Checks with calls that a good server refuses."""
+
+import json
+from typing import Any, Final
+
+from cds_hooks.kit.contract.assertions import (
+    expect_no_failure,
+    expect_refusal,
+    expect_refusal_with,
+    expect_refusal_without,
+    in_row_of_field,
+)
+from cds_hooks.kit.contract.connection import Purpose
+from cds_hooks.kit.contract.definitions import fields_of
+from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
+from cds_hooks.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.kit.contract.requests import new_hook_instance
+from cds_hooks.kit.contract.target import Service, Target
+
+_WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"}
+_INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", "1 or 1=1", "1\n2")
+_HUGE_MEGABYTES: Final = 50
+
+
+@check_service("REQ-02")
+def a_call_names_its_hook(service: Service) -> Faults:
+    """Refuse a call without hook, or with one that is not a string."""
+    yield from expect_refusal_without(service, "hook")
+    yield from expect_refusal_with(service, "a number as hook", hook=17)
+
+
+@check_service("REQ-03")
+def a_call_has_a_hook_instance(service: Service) -> Faults:
+    """Refuse a call without hookInstance, or with one that is not a string."""
+    yield from expect_refusal_without(service, "hookInstance")
+    yield from expect_refusal_with(service, "an object as hookInstance", hookInstance={"id": 1})
+
+
+@check_service("REQ-08")
+def a_call_has_a_context(service: Service) -> Faults:
+    """Refuse a call without context, or with one that is not an object."""
+    yield from expect_refusal_without(service, "context")
+    yield from expect_refusal_with(service, "an array as context", context=[])
+    yield from expect_refusal_with(service, "null as context", context=None)
+
+
+@check_service("HK-patient-view-patientId")
+def required_context_is_there(service: Service) -> Faults:
+    """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
+    for field in _required(service):
+        yield from in_row_of_field(service, field, expect_refusal_without(service, "context", field))
+
+
+@check_service("HK-patient-view-patientId")
+def required_context_is_of_its_type(service: Service) -> Faults:
+    """Refuse a call whose required context field is of another JSON type."""
+    types = {field.name: field.type for field in fields_of(service.hook)}
+    for field in _required(service):
+        context = service.request()["context"] | {field: _WRONG[types[field]]}
+        what = f"context.{field} as {type(context[field]).__name__}"
+        yield from in_row_of_field(service, field, expect_refusal_with(service, what, context=context))
+
+
+def _required(service: Service) -> list[str]:
+    fields = [field.name for field in fields_of(service.hook) if field.required]
+    if not fields:
+        raise NotTested(f"the context of {service.hook} is not in the hook library")
+    return fields
+
+
+@check_service("REQ-15", level=SHOULD)
+def a_hook_that_is_not_listed_is_refused(service: Service) -> Faults:
+    """Refuse a hook that discovery does not list for this id: an empty list would say that all is well."""
+    yield from expect_refusal_with(service, "an unknown hook", hook="contract-kit-no-such-hook")
+
+
+@check_service("REQ-17", level=SHOULD)
+def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
+    """Refuse user and patient at top level, and say that they belong into context."""
+    request = service.request()
+    patient = request.pop("context")["patientId"]
+    old = request | {"user": "Practitioner/contract-kit-user", "patient": patient, "context": {}}
+    yield from expect_refusal(service.send(old, "user and patient at top level", broken=True))
+
+
+@check_service("REQ-05", level=SHOULD)
+def a_token_comes_with_its_server(service: Service) -> Faults:
+    """Refuse fhirAuthorization without fhirServer: a token without an address is a mistake."""
+    yield from _refused_access(service, "fhirAuthorization without fhirServer", _ACCESS, server=False)
+
+
+@check_service("FHIR-03", level=SHOULD)
+def fhir_authorization_is_not_empty(service: Service) -> Faults:
+    """Refuse fhirAuthorization that is empty, null or no object."""
+    yield from _refused_access(service, "fhirAuthorization as {}", {})
+    yield from _refused_access(service, "fhirAuthorization as a string", "token")
+
+
+@check_service("FHIR-04", level=SHOULD)
+def fhir_authorization_has_a_token(service: Service) -> Faults:
+    """Refuse fhirAuthorization without access_token."""
+    access = {name: value for name, value in _ACCESS.items() if name != "access_token"}
+    yield from _refused_access(service, "fhirAuthorization without access_token", access)
+
+
+@check_service("FHIR-05", level=SHOULD)
+def the_token_type_is_bearer(service: Service) -> Faults:
+    """Refuse any token_type but Bearer."""
+    yield from _refused_access(service, "token_type mac", _ACCESS | {"token_type": "mac"})
+
+
+_ACCESS: Final = {
+    "access_token": "contract-kit-token",
+    "token_type": "Bearer",
+    "expires_in": 60,
+    "scope": "user/*.read",
+    "subject": "contract-kit",
+}
+
+
+def _refused_access(service: Service, what: str, access: object, *, server: bool = True) -> Faults:
+    request = service.request() | {"fhirAuthorization": access}
+    if server:
+        request["fhirServer"] = "https://ehr.example/fhir"
+    yield from expect_refusal(service.send_as_is(request, what, broken=True))
+
+
+@check_service("EXT-01", level=SHOULD)
+def an_extension_that_is_no_object_is_refused(service: Service) -> Faults:
+    """Refuse extension as an array or string: it is an object, not FHIR's list of url and value."""
+    for value in ([{"url": "https://example.org/x", "valueString": "y"}], "text"):
+        request = service.request() | {"extension": value}
+        yield from expect_refusal(service.send_as_is(request, f"extension as {type(value).__name__}", broken=True))
+
+
+@check_service("GEN-01")
+def what_is_not_json_is_refused(service: Service) -> Faults:
+    """Refuse a body that is not valid JSON: success would mean that an unreadable request was looked at."""
+    whole = json.dumps(service.request())
+    bodies = {
+        "an empty body": b"",
+        "half of a request": whole[: len(whole) // 2].encode(),
+        "a trailing comma": f"{whole[:-1]},}}".encode(),
+        "a comment": f"/* call */ {whole}".encode(),
+        "text": b"hello",
+        "NaN": f'{whole[:-1]}, "contractKit": NaN}}'.encode(),
+        "bytes that are no UTF-8": whole.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
+        "two documents": f"{whole}{whole}".encode(),
+    }
+    for what, body in bodies.items():
+        yield from expect_refusal(service.send_as_is(body, f"body is {what}", broken=True))
+
+
+@check_service("GEN-01")
+def other_formats_are_refused(service: Service) -> Faults:
+    """Refuse XML and forms."""
+    for kind, body in {
+        "application/xml": b"<request><hook>patient-view</hook></request>",
+        "application/x-www-form-urlencoded": b"hook=patient-view&hookInstance=1",
+    }.items():
+        yield from expect_refusal(
+            service.send_as_is(body, f"body is {kind}", broken=True, headers={"content-type": kind})
+        )
+
+
+@check_service("REQ-01", "GEN-01")
+def a_body_that_is_no_object_is_refused(service: Service) -> Faults:
+    """Refuse JSON that is an array, a string, a number or null."""
+    for body in (b"[]", b"null", b'"text"', b"17", b"{}"):
+        yield from expect_refusal(service.send_as_is(body, f"body is {body.decode()}", broken=True))
+
+
+@check_service("GEN-01", level=SHOULD)
+def deep_nesting_does_not_break_the_server(service: Service) -> Faults:
+    """Bound the depth of what you read: a body of brackets must not take a worker down."""
+    exchange = service.send_as_is(b"[" * 100_000, "body is 100,000 open brackets", broken=True)
+    yield from expect_refusal(exchange)
+    again = service.send(service.request(), "a call after the nested one")
+    if not again.ok:
+        yield again.fault(again.answer)
+
+
+@check_service("REQ-01", level=SHOULD)
+def a_service_is_called_by_post_only(service: Service) -> Faults:
+    """Answer other methods on a service with 405."""
+    for method in ("GET", "PUT", "DELETE", "PATCH"):
+        yield from expect_refusal(service.connection.send(method, service.path, f"{method} on a service", broken=True))
+
+
+@check_server("REQ-01", level=SHOULD)
+def discovery_is_read_by_get_only(target: Target) -> Faults:
+    """Answer POST on discovery with 405."""
+    target.observe_discovery()
+    yield from expect_refusal(
+        target.connection.send("POST", target.root, "POST on discovery", content=b"{}", broken=True)
+    )
+
+
+@check_server("REQ-01", "DISC-07")
+def an_unknown_service_is_404(target: Target) -> Faults:
+    """Answer an id that discovery does not list with 404, never with an empty list of cards."""
+    hook = target.any_service.hook
+    body = {
+        "hook": hook,
+        "hookInstance": new_hook_instance(),
+        "context": {"userId": "Practitioner/1", "patientId": "1"},
+    }
+    path = f"{target.root}/contract-kit-no-such-service"
+    yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
+
+
+@check_service("GEN-11", level=SHOULD)
+def json_under_another_content_type_is_refused(service: Service) -> Faults:
+    """Require application/json: as text/plain any page of the web can send a call without asking the browser first."""
+    body = json.dumps(service.request()).encode()
+    for declared in ("text/plain", "application/x-www-form-urlencoded"):
+        exchange = service.send_as_is(body, f"JSON as {declared}", broken=True, headers={"content-type": declared})
+        yield from expect_refusal(exchange)
+
+
+@check_service("REQ-05", "FHIR-21", level=SHOULD)
+def a_fhir_server_is_an_http_address(service: Service) -> Faults:
+    """Refuse a fhirServer that is not an http or https address: a client must not have the server read its files."""
+    for address in ("file:///etc/passwd", "ftp://ehr.example/fhir", "//ehr.example/fhir"):
+        request = service.request() | {"fhirServer": address, "fhirAuthorization": _ACCESS}
+        yield from expect_refusal(service.send_as_is(request, f"fhirServer is {address}", broken=True))
+
+
+@check_service("HK-patient-view-patientId", level=SHOULD)
+def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
+    """Refuse a patient id with characters that no id has: put into a query it asks for something else."""
+    for wrong in _INJECTED:
+        request = service.request()
+        request["context"]["patientId"] = wrong
+        faults = expect_refusal(service.send(request, f"context.patientId is {wrong!r}", broken=True))
+        yield from in_row_of_field(service, "patientId", faults)
+
+
+@check_service("GEN-01", level=SHOULD)
+def repeated_members_do_not_break_the_server(service: Service) -> Faults:
+    """Answer or refuse a body in which a member stands twice, but do not fail on it."""
+    whole = json.dumps(service.request())
+    for what, body in {
+        "hook twice": f'{{"hook": "{service.hook}", {whole[1:]}',
+        "context twice": f'{{"context": {{}}, {whole[1:]}',
+        "prefetch twice": f'{{"prefetch": {{"a": null, "a": {{}}}}, {whole[1:]}',
+    }.items():
+        yield from expect_no_failure(service.send_as_is(body.encode(), what))
+
+
+@check_service("GEN-01", level=SHOULD)
+def half_a_surrogate_does_not_break_the_server(service: Service) -> Faults:
+    """Answer or refuse a string with half a surrogate pair or a zero character: JSON can say it, UTF-8 cannot."""
+    for what, escaped in {"half a surrogate pair": "\\ud800", "a zero character": "\\u0000"}.items():
+        request = json.dumps(service.as_new(service.base.sent) | {"contractKit": "@@"})
+        yield from expect_no_failure(service.send_as_is(request.replace("@@", escaped).encode(), f"{what} in a string"))
+        request = json.dumps(service.request() | {"hookInstance": "@@"})
+        exchange = service.send_as_is(request.replace("@@", escaped).encode(), f"{what} in hookInstance")
+        yield from expect_no_failure(exchange)
+
+
+@check_server("GEN-01", level=SHOULD, slow=True)
+def a_huge_body_is_refused(target: Target) -> Faults:
+    """Bound the size of what you read, and answer 413: who sends many megabytes must not fill the memory."""
+    service = target.any_service
+    padding = " " * (_HUGE_MEGABYTES * 1_000_000)
+    body = f"{json.dumps(service.request())[:-1]}{padding}}}".encode()
+    exchange = service.send_as_is(body, f"a body of {_HUGE_MEGABYTES} MB", broken=True, purpose=Purpose.OTHER)
+    # A server that closes the connection while the body still comes has refused it, too.
+    if exchange.ok or exchange.failure == "timed out":
+        yield exchange.fault(f"{exchange.answer}; the body was not refused")
+
+
+@check_service("HK-order-select-draftOrders", "PRE-06", level=SHOULD)
+def a_bundle_is_a_bundle(service: Service) -> Faults:
+    """Refuse a Bundle whose entry is not an array, or draftOrders that are no Bundle: nothing in them was looked at."""
+    request = service.request()
+    prefetch = request.get("prefetch") or {}
+    keys = [key for key, value in prefetch.items() if isinstance(value, dict) and value.get("resourceType") == "Bundle"]
+    drafts = request["context"].get("draftOrders") if service.hook in ("order-select", "order-sign") else None
+    observe(keys or drafts, f"{service.id} is sent no Bundle")
+    for key in keys:
+        yield from _taken_for_none(service, key, prefetch)
+    for what, bundle in {
+        "draftOrders whose entry is text": {"resourceType": "Bundle", "type": "collection", "entry": "none"},
+        "draftOrders that are a Patient": {"resourceType": "Patient", "id": "contract-kit"},
+    }.items():
+        if drafts is not None:
+            request = service.request()
+            request["context"]["draftOrders"] = bundle
+            yield from expect_refusal(service.send(request, what, broken=True))
+
+
+def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Faults:
+    """A fault where a Bundle that is none gives the advice of an empty one, and the data would have given another."""
+    bundle = {"resourceType": "Bundle", "type": "searchset"}
+    empty = service.send(service.request() | {"prefetch": prefetch | {key: bundle}}, f"prefetch.{key} is empty")
+    if empty.said == service.base.exchange.said:
+        return
+    broken = prefetch | {key: bundle | {"entry": "none"}}
+    exchange = service.send(service.request() | {"prefetch": broken}, f"prefetch.{key} has text as entry")
+    if exchange.ok and exchange.said == empty.said:
+        yield exchange.fault(f"{exchange.answer}, as if the search had found nothing")

@@ -1,0 +1,100 @@
+"""Checks of chart data that comes back in an answer: updates are complete, text from the chart is escaped."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, observe
+from cds_hooks.kit.contract.registry import Faults, check_service
+from cds_hooks.kit.contract.target import Call, Service
+
+_KEPT: Final = {
+    "identifier": [{"system": "https://example.org/contract-kit", "value": "kept"}],
+    "extension": [{"url": "https://example.org/contract-kit", "valueString": "kept"}],
+    "note": [{"text": "Contract kit: kept."}],
+}
+_DECIMALS: Final = ("1.10", "0.1234567890123456789", "1E3")
+_MARK: Final = "contractkit"
+_HOSTILE: Final = f"<b onclick={_MARK}()>[{_MARK}](https://{_MARK}.example)"
+# A backslash before < or [ makes plain text of it in GFM.
+_RAW: Final = re.compile(rf"(?<!\\)<b onclick={_MARK}|(?<!\\)\[{_MARK}(?<!\\)\]\(https://{_MARK}")
+_WORDS: Final = ("text", "display", "family")
+
+
+@check_service("ACT-04")
+def an_update_keeps_what_it_does_not_change(service: Service) -> Faults:
+    """Start from the client's copy and keep all of it: identifiers, notes, extensions, elements you do not know."""
+    call = next((each for each in service.calls if any(_updates(each))), None)
+    if call is None:
+        raise NotTested(f"{service.id} updates none of the drafted orders")
+    request = service.as_new(call.sent)
+    for entry in request["context"]["draftOrders"]["entry"]:
+        entry["resource"].update(_KEPT)
+    exchange = service.send(request, "a draft with identifier, note and extension")
+    for update in _updates(Call(call.about, call.chart, request, exchange)):
+        for name, value in _KEPT.items():
+            if update.at(name).value != value:
+                yield exchange.fault(f"{name} of the draft is lost or changed", update.place)
+
+
+def _updates(call: Call) -> Iterator[Node]:
+    """The resources of update actions that are drafts of this call."""
+    drafts = call.sent["context"].get("draftOrders", {})
+    ids = {each["resource"].get("id") for each in drafts.get("entry", [])} if isinstance(drafts, dict) else set()
+    document = Node(call.exchange.document.value) if call.exchange.cards is not None else Node({})
+    suggestions = [each for card in document.objects("cards") for each in card.objects("suggestions")]
+    actions = [action for each in suggestions for action in each.objects("actions")]
+    for action in [*actions, *document.objects("systemActions")]:
+        if action.text("type") == "update" and action.at("resource").text("id") in ids:
+            yield action.at("resource")
+
+
+@check_service("CARD-05", level=SHOULD)
+def text_from_the_chart_is_escaped(service: Service) -> Faults:
+    """Escape text of the chart before it goes into detail: it is data, neither HTML nor a link of yours."""
+    if not service.base.exchange.cards:
+        raise NotTested(f"{service.id} has no card for any of these patients")
+    request = service.as_new(_hostile(service.request()))
+    exchange = service.send(request, "texts of the chart hold HTML and a link")
+    if exchange.cards is None:
+        raise NotTested("the call with such texts was not answered with cards")
+    told = False
+    for card in Node({"cards": exchange.cards}).objects("cards"):
+        told = told or _MARK in card.text("detail")
+        if _RAW.search(card.text("detail")):
+            yield exchange.fault("detail holds HTML or a link from the chart", card.at("detail").place)
+    if not told:
+        raise NotTested("no text of the chart came back in detail")
+
+
+def _hostile(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: f"{each} {_HOSTILE}" if name in _WORDS and isinstance(each, str) else _hostile(each)
+            for name, each in value.items()
+        }
+    return [_hostile(each) for each in value] if isinstance(value, list) else value
+
+
+@check_service("ACT-04", "GEN-08", level=SHOULD)
+def an_update_keeps_decimals_as_they_came(service: Service) -> Faults:
+    """Give numbers back digit for digit: 1.10 says more than 1.1, and FHIR asks to keep the precision."""
+    call = next((each for each in service.calls if any(_updates(each))), None)
+    if call is None:
+        raise NotTested(f"{service.id} updates none of the drafted orders")
+    request = service.as_new(call.sent)
+    for entry in request["context"]["draftOrders"]["entry"]:
+        url = "https://example.org/contract-kit-decimal"
+        entry["resource"]["extension"] = [{"url": url, "valueDecimal": f"@{each}@"} for each in _DECIMALS]
+    body = json.dumps(service.dialect.shape(request))
+    for each in _DECIMALS:
+        body = body.replace(f'"@{each}@"', each)
+    exchange = service.send_as_is(
+        body.encode(), "a draft with decimals in an extension", headers=service.dialect.headers
+    )
+    held = set(re.findall(r'"valueDecimal"\s*:\s*([^,}\s]+)', exchange.body.decode("utf-8", "replace")))
+    observe(held, "no update of the draft came back")
+    for each in _DECIMALS:
+        if each not in held:
+            yield exchange.fault(f"{each} came back as another number or not at all")

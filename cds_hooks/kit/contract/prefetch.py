@@ -1,0 +1,269 @@
+"""Reads prefetch templates, fills their tokens, and answers the queries from a chart, as a client does."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from cds_hooks.kit.contract.charts import USER, PatientChart, Resource
+
+_TOKEN: Final = re.compile(r"\{\{(.*?)\}\}")
+_LITERAL: Final = re.compile(r"'[^']*'")
+
+
+def tokens_in(template: str) -> Iterator[str]:
+    """What stands between {{ and }}, trimmed."""
+    return (match[1].strip() for match in _TOKEN.finditer(template))
+
+
+def without_tokens(template: str) -> str:
+    """The template with the word TOKEN in place of each token."""
+    return _TOKEN.sub("TOKEN", template)
+
+
+def functions_in(token: str) -> set[str]:
+    """The names of the functions a token calls."""
+    return set(re.findall(r"([A-Za-z]+)\(", _LITERAL.sub("''", token)))
+
+
+def keys_in(template: str) -> frozenset[str]:
+    """The prefetch keys that the tokens of a template name with %."""
+    return frozenset(key for token in tokens_in(template) for key in re.findall(r"%([\w-]+)", token))
+
+
+_NAMED: Final = re.compile(r"%?context|%`([^`]+)`|%([\w-]+)")
+_PART: Final = re.compile(r"\.([A-Za-z_]\w*)(?:\(\s*([^()]*?)\s*\))?")
+_REFERENCE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/]+?)(?:/_history/.*)?")
+
+
+def values_of(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str] | None:
+    """What the token finds, each once; None where it is no path of the subset or names a key without an answer."""
+    found: dict[str, None] = {}
+    for path in token.split("|"):
+        nodes = _follow(path.strip(), context, answers)
+        if nodes is None:
+            return None
+        found.update(dict.fromkeys(text for node in nodes if (text := _written(node))))
+    return list(found)
+
+
+def _follow(path: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Any] | None:
+    start = _NAMED.match(path)
+    if start is None:
+        return None
+    key = start[1] or start[2]
+    if start[0].endswith("context") and (key is None or key == "context"):
+        nodes: list[Any] = [context]
+    elif key in answers:
+        nodes = [answers[key]]
+    else:
+        return None
+    position = start.end()
+    everything = [context, *answers.values()]
+    while position < len(path):
+        part = _PART.match(path, position)
+        if part is None:
+            return None
+        position = part.end()
+        stepped = _step(nodes, part[1], part[2], everything)
+        if stepped is None:
+            return None
+        nodes = stepped
+    return nodes
+
+
+def _step(nodes: list[Any], name: str, argument: str | None, everything: Iterable[Any]) -> list[Any] | None:
+    if argument is None:
+        return [value for node in nodes for value in _children(node, name)]
+    if name == "ofType" and argument:
+        return [node for node in nodes if isinstance(node, dict) and node.get("resourceType") == argument]
+    if name == "resolve" and not argument:
+        return [resource for node in nodes for resource in _resolved(node, everything)]
+    return None
+
+
+def _children(node: Any, name: str) -> list[Any]:
+    if not isinstance(node, dict):
+        return []
+    # A choice such as medication[x] has the type behind its name in JSON; resourceType is none of `resource`.
+    choice = re.compile(rf"(?!resourceType$){name}(?:[A-Z]\w*)?")
+    value = node.get(name, next((node[each] for each in sorted(node) if choice.fullmatch(each)), None))
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _resolved(node: Any, everything: Iterable[Any]) -> list[Any]:
+    """The resource, where it is available; else what its reference says of it: type and id."""
+    text = node.get("reference") if isinstance(node, dict) else node
+    match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return []
+    named = {"resourceType": match[1], "id": match[2]}
+    return [next((each for each in _resources(everything) if named.items() <= each.items()), named)]
+
+
+def _resources(values: Iterable[Any]) -> Iterable[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, dict):
+            if "resourceType" in value:
+                yield value
+            yield from _resources(value.values())
+        elif isinstance(value, list):
+            yield from _resources(value)
+
+
+def _written(node: Any) -> str:
+    if isinstance(node, dict):
+        node = node.get("reference", "")
+    if isinstance(node, bool):
+        return str(node).lower()
+    return str(node) if isinstance(node, str | int | float) else ""
+
+
+_TOKEN_WITH_SPACES: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d+)\s*days?)?")
+_NEEDS_THREE: Final = re.compile(r"[%(|]|context\.\w+\.")
+_NONE: Final[Mapping[str, Any]] = {}
+_DATES: Final = {
+    "date": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "period", "performedDateTime", "start"),
+    "authoredon": ("authoredOn",),
+    "authored": ("authoredOn",),
+    "onset-date": ("onsetDateTime",),
+    "recorded-date": ("recordedDate",),
+}
+_CODES: Final = {
+    "code": ("code", "medicationCodeableConcept", "vaccineCode"),
+    "category": ("category",),
+    "status": ("status",),
+    "intent": ("intent",),
+    "clinical-status": ("clinicalStatus",),
+    "verification-status": ("verificationStatus",),
+    "class": ("class",),
+}
+
+
+def fill(template: str, context: Mapping[str, Any], today: date, answers: Mapping[str, Any] = _NONE) -> str | None:
+    """The query, every token replaced; None where a token has no value here, as the specification has it.
+
+    `answers` are those of the templates before this one, which tokens of 3.0 may name.
+    """
+    user = str(context.get("userId", ""))
+    kind, _, bare = user.partition("/")
+    tokens = {f"user{kind}Id": bare} if kind and bare else {}
+    tokens |= {f"context.{name}": value for name, value in context.items() if isinstance(value, str)}
+    missing = False
+
+    def value_of(match: re.Match[str]) -> str:
+        nonlocal missing
+        value = tokens.get(match[1]) or _day(match[1], today) or _path(match[1], context, answers)
+        missing = missing or value is None
+        return str(value)
+
+    query = _TOKEN_WITH_SPACES.sub(value_of, template)
+    return None if missing else query
+
+
+def _path(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> str | None:
+    """The values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
+    found = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
+    return ",".join(found) if found else None
+
+
+def _day(token: str, today: date) -> str | None:
+    match = _TODAY.fullmatch(token)
+    if match is None:
+        return None
+    days = int(match[2] or 0)
+    return (today + timedelta(days=-days if match[1] == "-" else days)).isoformat()
+
+
+def answer(query: str, chart: PatientChart, base: str) -> Resource | None:
+    """What a FHIR server at `base` with this chart answers: a resource (None: there is none) or a searchset Bundle.
+
+    Parameters it does not know are ignored, as lenient servers do: then more is found, never less.
+    """
+    path, _, search = query.partition("?")
+    everything = [*chart.resources, USER]
+    if not search and "/" in path:
+        kind, _, identifier = path.partition("/")
+        return next(
+            (each for each in everything if each["resourceType"] == kind and each.get("id") == identifier), None
+        )
+    found = [each for each in everything if each["resourceType"] == path]
+    parameters = parse_qsl(search)
+    for name, value in parameters:
+        found = [each for each in found if _matches(each, name, value)]
+    return searchset(_limited(found, dict(parameters)), base)
+
+
+def searchset(resources: Iterable[Resource], base: str) -> Resource:
+    """The Bundle a search is answered with; without `entry` where nothing was found."""
+    found = [
+        {"fullUrl": f"{base}/{each['resourceType']}/{each.get('id')}", "resource": each, "search": {"mode": "match"}}
+        for each in resources
+    ]
+    bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
+    return bundle | ({"entry": found} if found else {})
+
+
+def _matches(resource: Resource, name: str, value: str) -> bool:
+    if name == "_id":
+        return resource.get("id") in value.split(",")
+    if name in _CODES:
+        return _has_code(resource, _CODES[name], value.split(","))
+    if name in _DATES:
+        return _in_range(resource, _DATES[name], value)
+    return True
+
+
+def _has_code(resource: Resource, elements: Iterable[str], wanted: list[str]) -> bool:
+    held = {token for element in elements for token in _tokens(resource.get(element))}
+    return any(token in held for token in wanted)
+
+
+def _tokens(value: Any) -> set[str]:
+    """`code`, `system|code` of a code, Coding, CodeableConcept or a list of them."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, list):
+        return {token for item in value for token in _tokens(item)}
+    if not isinstance(value, dict):
+        return set()
+    tokens = _tokens(value.get("coding"))
+    if isinstance(value.get("code"), str):
+        tokens |= {value["code"], f"{value.get('system', '')}|{value['code']}"}
+    return tokens
+
+
+def _in_range(resource: Resource, elements: Iterable[str], value: str) -> bool:
+    prefix, text = (value[:2], value[2:]) if value[:2].isalpha() else ("eq", value)
+    charted = _charted(resource, elements)[: len(text)]
+    if not charted:
+        return False
+    compared = {
+        "ge": charted >= text,
+        "gt": charted > text,
+        "le": charted <= text,
+        "lt": charted < text,
+        "eq": charted == text,
+    }
+    return compared.get(prefix, True)
+
+
+def _charted(resource: Resource, elements: Iterable[str]) -> str:
+    for element in elements:
+        value = resource.get(element)
+        if isinstance(value, dict):
+            value = value.get("start") or value.get("end")
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def _limited(found: list[Resource], parameters: dict[str, str]) -> list[Resource]:
+    order = parameters.get("_sort", "")
+    elements = _DATES.get(order.lstrip("-"))
+    if elements:
+        found = sorted(found, key=lambda each: _charted(each, elements), reverse=order.startswith("-"))
+    count = parameters.get("_count", "")
+    return found[: int(count)] if count.isdigit() else found

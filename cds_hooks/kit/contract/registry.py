@@ -1,0 +1,199 @@
+"""Checks: a small function with the rows it stands for; its docstring is the sentence of advice.
+
+Four decorators say what a check is handed: `check_part` one part of a document, `check_exchange` one exchange,
+`check_service` one service to call, `check_server` the whole server. A check yields a Fault for each breach, and raises
+NotTested where it cannot be tested or where what it is about was not seen.
+
+The rows of the conformance checklist: what each says, how binding it is, whether it can be seen from outside.
+
+Source: the CDS Hooks conformance checklist (2.0.1, shared material of the project, 266 rows); the words are our own.
+`rows.csv` holds the 157 rows that bind a service, the rows of the client that are tried on a service, and Epic's ways
+(from the note on EHR dialects). Rows of the hooks' fields (`HK-<hook>-<field>`) are made from `hooks.csv`.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from cds_hooks.kit.contract.connection import Exchange
+from cds_hooks.kit.contract.definitions import FIELDS
+from cds_hooks.kit.contract.document import MUST, Fault, Level, Node, Subject
+from cds_hooks.kit.contract.target import Service, Target
+from models_onnx.discovery import declaring_files
+
+Faults = Iterator[Fault]
+
+
+class Scope(Enum):
+    """What a check is handed when it is not a part of a document."""
+
+    EXCHANGE = "answer"
+    SERVICE = "service"
+    SERVER = "server"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check; `dialect` names the only dialect it is for, empty for every one.
+
+    `everything`: it is handed the answers to every other check's requests, not only those to conformant calls. `slow`:
+    it waits, or sends much; a quick run leaves it out.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    level: Level
+    of: Subject | Scope
+    run: Callable[[Any], Faults]
+    advice: str
+    group: str
+    dialect: str = ""
+    everything: bool = False
+    slow: bool = False
+
+    @property
+    def row(self) -> str:
+        """The row its findings quote."""
+        return self.rows[0]
+
+    @property
+    def words(self) -> str:
+        """Its name as a sentence."""
+        return self.name.replace("_", " ")
+
+
+_checks: list[Check] = []
+
+
+def check_part(
+    subject: Subject, *rows: str, level: Level = MUST, dialect: str = ""
+) -> Callable[[Callable[[Node], Faults]], Callable[[Node], Faults]]:
+    """Registers a check of one part of a document."""
+    return _registered(subject, rows, level, dialect)
+
+
+def check_exchange(
+    *rows: str, level: Level = MUST, everything: bool = False
+) -> Callable[[Callable[[Exchange], Faults]], Callable[[Exchange], Faults]]:
+    """Registers a check of every exchange; `everything` where conformant calls alone do not show the fault."""
+    return _registered(Scope.EXCHANGE, rows, level, everything=everything)
+
+
+def check_service(
+    *rows: str, level: Level = MUST, dialect: str = "", slow: bool = False
+) -> Callable[[Callable[[Service], Faults]], Callable[[Service], Faults]]:
+    """Registers a check that calls one service."""
+    return _registered(Scope.SERVICE, rows, level, dialect, slow=slow)
+
+
+def check_server(
+    *rows: str, level: Level = MUST, slow: bool = False
+) -> Callable[[Callable[[Target], Faults]], Callable[[Target], Faults]]:
+    """Registers a check that is made once for the whole server."""
+    return _registered(Scope.SERVER, rows, level, slow=slow)
+
+
+def _registered(
+    of: Subject | Scope,
+    rows: tuple[str, ...],
+    level: Level,
+    dialect: str = "",
+    everything: bool = False,
+    slow: bool = False,
+) -> Callable[[Any], Any]:
+    def register(function: Any) -> Any:
+        advice = " ".join((function.__doc__ or "").split())
+        group = function.__module__.rpartition(".")[2]
+        _checks.append(Check(function.__name__, rows, level, of, function, advice, group, dialect, everything, slow))
+        return function
+
+    return register
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check of the modules in `checks/`, module by module in the order of their names."""
+    for file in declaring_files("cds_hooks.kit.contract.checks"):
+        file.load()
+    return tuple(_checks)
+
+
+SECTIONS = {
+    "GEN": "JSON and transport",
+    "CAP": "Capabilities",
+    "DISC": "Discovery",
+    "REQ": "Calling a service",
+    "PRE": "Prefetched data",
+    "TOK": "Prefetch tokens",
+    "QRY": "Prefetch queries",
+    "FHIR": "FHIR access",
+    "RESP": "Response",
+    "CARD": "Card",
+    "SRC": "Source",
+    "COD": "Coding",
+    "SUG": "Suggestion",
+    "ACT": "Action",
+    "LINK": "Link",
+    "SYS": "System action",
+    "FB": "Feedback",
+    "SEC": "Security",
+    "CORS": "CORS",
+    "STALE": "Stale advice",
+    "EXT": "Extension",
+    "HK": "Hook context",
+    "EPIC": "Epic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the checklist.
+
+    `binds` is S (service), both, C (client: tried on a service all the same) or dialect; `unseen` says why it cannot be
+    seen from outside.
+    """
+
+    id: str
+    strength: str
+    binds: str
+    statement: str
+    unseen: str = ""
+
+    @property
+    def section(self) -> str:
+        """Its section's letters: CARD for CARD-03."""
+        return self.id.partition("-")[0]
+
+    @property
+    def binds_a_service(self) -> bool:
+        """Whether the checklist counts it among the rows of a service."""
+        return self.binds in ("S", "both")
+
+
+@cache
+def rows() -> dict[str, Row]:
+    """All rows by id, in the order of the checklist."""
+    text = files("cds_hooks.kit.contract").joinpath("rows.csv").read_text(encoding="utf-8")
+    found = {
+        each["row"]: Row(
+            each["row"],
+            each["strength"],
+            each["binds"],
+            each["statement"],
+            "" if each["outside"] == "yes" else each["outside"],
+        )
+        for each in csv.DictReader(text.splitlines())
+    }
+    for field in FIELDS:
+        row = f"HK-{field.hook}-{field.name}"
+        strength, word = ("SHALL", "required") if field.required else ("MAY", "optional")
+        found[row] = Row(row, strength, "C", f"{field.hook}: context.{field.name} is a{_n(word)} {word} {field.type}.")
+    return found
+
+
+def _n(word: str) -> str:
+    return "n" if word[0] in "aeiou" else ""

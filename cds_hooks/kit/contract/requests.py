@@ -1,0 +1,162 @@
+"""Builds conformant hook requests from an entry of discovery and a patient's chart."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from cds_hooks.kit.contract.charts import USER, DraftOrder, PatientChart, Resource, copy_with
+from cds_hooks.kit.contract.dialects import Request
+from cds_hooks.kit.contract.prefetch import answer, fill
+
+Context = dict[str, Any]
+Contexts = Iterator[tuple[str, Context]]
+
+
+def contexts_for(hook: str, chart: PatientChart) -> Contexts:
+    """One context or several for this hook and chart, each with what it is about in words.
+
+    A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
+    """
+    return _CONTEXTS.get(hook, _plain)(chart)
+
+
+def drafts_bundle(drafts: tuple[DraftOrder, ...]) -> Resource:
+    """The Bundle for `draftOrders`: the orders and the resources that they refer to."""
+    resources = [each for draft in drafts for each in (draft.order, *draft.beside)]
+    return bundle_of(resources)
+
+
+def bundle_of(resources: list[Resource]) -> Resource:
+    """A collection Bundle as hooks carry it."""
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
+
+
+def encounter_of(chart: PatientChart) -> Resource | None:
+    """The encounter a user would be in: the last one of the chart."""
+    return max(chart.of("Encounter"), key=lambda each: str(each.get("period", {}).get("start", "")), default=None)
+
+
+def _base(chart: PatientChart) -> Context:
+    encounter = encounter_of(chart)
+    context = {"userId": f"Practitioner/{USER['id']}", "patientId": chart.patient_id}
+    return context | ({"encounterId": encounter["id"]} if encounter and encounter.get("id") else {})
+
+
+def _plain(chart: PatientChart) -> Contexts:
+    yield chart.name, _base(chart)
+
+
+def _encounter(chart: PatientChart) -> Contexts:
+    yield chart.name, {"encounterId": "contract-kit-encounter"} | _base(chart)
+
+
+def _order_select(chart: PatientChart) -> Contexts:
+    for draft in chart.drafts:
+        orders = {"selections": [draft.reference], "draftOrders": drafts_bundle((draft,))}
+        yield f"{chart.name}, {draft.name} drafted", _base(chart) | orders
+
+
+def _order_sign(chart: PatientChart) -> Contexts:
+    for draft in chart.drafts:
+        yield f"{chart.name}, {draft.name} drafted", _base(chart) | {"draftOrders": drafts_bundle((draft,))}
+
+
+def _order_dispatch(chart: PatientChart) -> Contexts:
+    context = _base(chart)
+    del context["userId"]
+    orders = [each for each in chart.of("ServiceRequest") if each.get("id")]
+    reference = f"ServiceRequest/{orders[0]['id']}"
+    performer = {"dispatchedOrders": [reference], "performer": "Organization/contract-kit-performer"}
+    yield chart.name, {"patientId": chart.patient_id} | performer
+
+
+def _appointment_book(chart: PatientChart) -> Contexts:
+    appointment = {
+        "resourceType": "Appointment",
+        "id": "contract-kit-appointment",
+        "status": "proposed",
+        "participant": [{"actor": {"reference": f"Patient/{chart.patient_id}"}, "status": "accepted"}],
+    }
+    yield chart.name, _base(chart) | {"appointments": bundle_of([appointment])}
+
+
+def _allergy_create(chart: PatientChart) -> Contexts:
+    allergy = {
+        "resourceType": "AllergyIntolerance",
+        "id": "contract-kit-allergy",
+        "code": {"text": "Penicillin"},
+        "patient": {"reference": f"Patient/{chart.patient_id}"},
+    }
+    yield chart.name, _base(chart) | {"allergyIntolerance": allergy}
+
+
+def _problem_create(chart: PatientChart) -> Contexts:
+    category = {"system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"}
+    condition = {
+        "resourceType": "Condition",
+        "id": "contract-kit-problem",
+        "category": [{"coding": [category]}],
+        "code": {"text": "Gout"},
+        "subject": {"reference": f"Patient/{chart.patient_id}"},
+    }
+    yield chart.name, _base(chart) | {"conditions": bundle_of([condition])}
+
+
+def _medication_refill(chart: PatientChart) -> Contexts:
+    for draft in chart.drafts[:1]:
+        yield chart.name, _base(chart) | {"medications": drafts_bundle((draft,))}
+
+
+def _medication_verify(chart: PatientChart) -> Contexts:
+    for draft in chart.drafts[:1]:
+        yield chart.name, _base(chart) | {"medication": copy_with(draft.order, status="active")}
+
+
+def _order_review(chart: PatientChart) -> Contexts:
+    for draft in chart.drafts[:1]:
+        yield chart.name, _base(chart) | {"orders": drafts_bundle((draft,))}
+
+
+_CONTEXTS: Final[dict[str, Callable[[PatientChart], Contexts]]] = {
+    "patient-view": _plain,
+    "order-select": _order_select,
+    "order-sign": _order_sign,
+    "order-dispatch": _order_dispatch,
+    "encounter-start": _encounter,
+    "encounter-discharge": _encounter,
+    "appointment-book": _appointment_book,
+    "allergyintolerance-create": _allergy_create,
+    "problem-list-item-create": _problem_create,
+    "medication-refill": _medication_refill,
+    "medication-verify": _medication_verify,
+    "medication-prescribe": _medication_refill,
+    "order-review": _order_review,
+}
+
+
+FHIR_BASE: Final = "https://ehr.example/fhir"
+
+
+def new_hook_instance() -> str:
+    """A hookInstance."""
+    return str(uuid4())
+
+
+def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datetime) -> Iterator[tuple[str, Request]]:
+    """Conformant requests (2.0.1, published form) for one entry of discovery, each with what it is about."""
+    for about, context in contexts_for(str(entry["hook"]), chart):
+        request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
+        prefetch = _prefetch(entry, chart, context, as_of)
+        yield about, request | ({"prefetch": prefetch} if prefetch else {})
+
+
+def _prefetch(entry: dict[str, Any], chart: PatientChart, context: dict[str, Any], as_of: datetime) -> dict[str, Any]:
+    """A value for each template that can be filled; a key whose tokens have no value here is left out."""
+    templates = entry.get("prefetch")
+    found: dict[str, Any] = {}
+    for key, template in templates.items() if isinstance(templates, dict) else ():
+        query = fill(template, context, as_of.date(), found) if isinstance(template, str) else None
+        if query is not None:
+            found[key] = answer(query, chart, FHIR_BASE)
+    return found

@@ -1,0 +1,194 @@
+"""The server under test: its discovery document, its services, and the calls made to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from msgspec import json as msgspec_json
+
+from cds_hooks.kit.contract.charts import PatientChart
+from cds_hooks.kit.contract.connection import Connection, Exchange, Purpose
+from cds_hooks.kit.contract.definitions import HOOKS
+from cds_hooks.kit.contract.dialects import DIALECTS, Dialect, Request
+from cds_hooks.kit.contract.document import Node, NotTested, observe
+from cds_hooks.kit.contract.requests import conformant_requests, new_hook_instance
+
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HUGE: Final = 200  # resources in one call
+_ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
+
+
+@dataclass(frozen=True)
+class Call:
+    """A conformant request and its answer; `sent` is the request in the published form, before the dialect."""
+
+    about: str
+    chart: PatientChart
+    sent: Request
+    exchange: Exchange
+
+
+@dataclass
+class Service:
+    """What a check of one service is handed; its calls are made once, when first asked for."""
+
+    entry: dict[str, Any]
+    connection: Connection
+    charts: Sequence[PatientChart]
+    dialect: Dialect
+    as_of: datetime
+    fhir_host: str = ""
+    root: str = "/cds-services"
+
+    @property
+    def hook(self) -> str:
+        """The hook of this entry."""
+        return str(self.entry["hook"])
+
+    @property
+    def id(self) -> str:
+        """The service's id."""
+        return str(self.entry["id"])
+
+    @property
+    def path(self) -> str:
+        """Where it is called."""
+        return f"{self.root}/{self.id}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The prefetch keys it asks for."""
+        templates = self.entry.get("prefetch")
+        return tuple(templates) if isinstance(templates, dict) else ()
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """One call for each chart, or several: every one is conformant and expected to succeed."""
+        return tuple(self._calls())
+
+    def _calls(self) -> Iterator[Call]:
+        silent = 0
+        for chart in self.charts:
+            for about, request in conformant_requests(self.entry, chart, self.as_of):
+                exchange = self.send(request, f"{self.hook} for {about}")
+                yield Call(about, chart, request, exchange)
+                silent = 0 if exchange.status else silent + 1
+                if silent == _ENOUGH_SILENCE:
+                    return
+
+    @cached_property
+    def _base(self) -> Call:
+        answered = [call for call in self.calls if call.exchange.cards is not None]
+        if not answered:
+            known = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
+            raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{known}")
+        return max(answered, key=_worth)
+
+    @property
+    def base(self) -> Call:
+        """The call that others are made from: answered, if possible with cards and much data, and not huge.
+
+        Raises NotTested where no call was answered: then the refusal of a changed one says nothing.
+        """
+        return self._base
+
+    def request(self) -> Request:
+        """A copy of the base call's request, with a hookInstance of its own, to be changed at will."""
+        return self.as_new(self.base.sent)
+
+    def as_new(self, request: Request) -> Request:
+        """A deep copy of a request with a hookInstance of its own.
+
+        Through JSON and not `copy.deepcopy`, which took a third of a run of the kit.
+        """
+        copy: Request = msgspec_json.decode(msgspec_json.encode(request))
+        return copy | {"hookInstance": new_hook_instance()}
+
+    def send(self, request: Request, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Sends a request in the dialect's shape. `broken`: a good server refuses it."""
+        more["headers"] = {**self.dialect.headers, **more.get("headers", {})}
+        return self.connection.post(self.path, self.dialect.shape(request), what, broken=broken, **more)
+
+    def send_as_is(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Sends a document, or bytes, unshaped."""
+        return self.connection.post(self.path, body, what, broken=broken, **more)
+
+    def feedback(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Sends feedback."""
+        path = f"{self.path}/feedback"
+        return self.connection.post(path, body, what, purpose=Purpose.FEEDBACK, broken=broken, **more)
+
+
+def _worth(call: Call) -> tuple[bool, int, int, int]:
+    """How well a call serves to make others from: with cards, not huge, data under many keys, several under one."""
+    values = [value for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
+    sizes = [len(value.get("entry", [])) for value in values]
+    return bool(call.exchange.cards), -(sum(sizes) // _HUGE), sum(map(bool, sizes)), sum(size > 1 for size in sizes)
+
+
+@dataclass
+class Target:
+    """What a check of the whole server is handed.
+
+    `origin` is the web origin that CORS is tried with; empty: the public sandbox, or a page of this machine where the
+    server is on this machine. `fhir_host` is the name by which the server reaches this
+    machine; empty: the server is offered no FHIR server to read from. `root` is the path of discovery; services stand
+    under it.
+    """
+
+    connection: Connection
+    charts: Sequence[PatientChart]
+    as_of: datetime
+    dialect: Dialect = DIALECTS["standard"]
+    origin: str = ""
+    fhir_host: str = ""
+    root: str = "/cds-services"
+
+    def __post_init__(self) -> None:
+        if not self.origin:
+            here = urlsplit(self.connection.base).hostname in _THIS_MACHINE
+            self.origin = "http://localhost:8080" if here else "https://sandbox.cds-hooks.org"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this machine."""
+        return self.connection.is_local
+
+    @cached_property
+    def discovery(self) -> Exchange:
+        """The answer to GET on the path of discovery."""
+        return self.connection.get(self.root, "discovery", Purpose.DISCOVERY)
+
+    @property
+    def document(self) -> Node:
+        """The discovery document."""
+        return Node(self.discovery.document.value)
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        """Every entry that can be called: with a hook and an id."""
+        return tuple(
+            Service(entry.value, self.connection, self.charts, self.dialect, self.as_of, self.fhir_host, self.root)
+            for entry in self.document.objects("services")
+            if entry.text("hook") and _callable(entry.value.get("id"))
+        )
+
+    def observe_discovery(self) -> None:
+        """Raises NotTested where discovery was not answered, because nothing that depends on it can be tested."""
+        observe(self.discovery.ok, f"discovery {self.discovery.answer}")
+
+    @property
+    def any_service(self) -> Service:
+        """One service; NotTested where there is none."""
+        if not self.services:
+            raise NotTested("discovery lists no service that can be called")
+        return self.services[0]
+
+
+def _callable(identifier: Any) -> bool:
+    return isinstance(identifier, str) and bool(identifier) and quote(identifier, safe="-._~") == identifier

@@ -1,0 +1,23 @@
+"""Invented patients and drafted orders that come with the package, always as old as their story says."""
+
+from cds_hooks.kit.samples.loader import (
+    SHOWCASE_DRAFT,
+    SHOWCASE_PATIENT,
+    DraftedOrder,
+    PatientView,
+    Sample,
+    list_samples,
+    load_draft,
+    load_patient,
+)
+
+__all__ = [
+    "SHOWCASE_DRAFT",
+    "SHOWCASE_PATIENT",
+    "DraftedOrder",
+    "PatientView",
+    "Sample",
+    "list_samples",
+    "load_draft",
+    "load_patient",
+]

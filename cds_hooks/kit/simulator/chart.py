@@ -1,0 +1,236 @@
+"""A patient's chart: read from a file (Bundle, Patient or CDS Hooks request, plain or gzipped) or a sample.
+
+Moves a chart in time by whole days, so that a history that ended years ago, or lies ahead, ends today.
+"""
+
+import gzip
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cds_hooks.kit.samples import list_samples, load_draft, load_patient
+
+_DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
+_MONTH = re.compile(r"^\d{4}-\d{2}$")
+_YEAR = re.compile(r"^\d{4}$")
+# Four digits may be anything; in these members of FHIR R4 they are a year.
+_MEMBER_WITH_DATE = re.compile(r"(date|datetime|authoredOn|dateAsserted|start|end)$", re.IGNORECASE)
+_YEAR_DAYS = 365.2425
+_OPEN_END = date(9999, 1, 1)
+
+# What happened to the patient; not the death, not when a record was made.
+_EVENTS = {
+    "Encounter": (("period", "end"), ("period", "start")),
+    "Observation": (
+        ("effectiveDateTime",),
+        ("effectivePeriod", "end"),
+        ("effectivePeriod", "start"),
+        ("effectiveInstant",),
+    ),
+    "MedicationRequest": (("authoredOn",),),
+    "ServiceRequest": (("authoredOn",),),
+    "DiagnosticReport": (("effectiveDateTime",),),
+    "Procedure": (("performedDateTime",), ("performedPeriod", "end")),
+}
+
+
+def last_event(resources: Iterable[dict[str, Any]]) -> datetime | None:
+    """The time of the last encounter, result, procedure or order; None when the chart has none with a date.
+
+    A day without a time begins at midnight UTC.
+    """
+    times = [
+        time
+        for resource in resources
+        for path in _EVENTS.get(str(resource.get("resourceType")), ())
+        if (time := _time_at(resource, path)) is not None
+    ]
+    return max(times, default=None)
+
+
+def _time_at(resource: dict[str, Any], path: tuple[str, ...]) -> datetime | None:
+    value: Any = resource
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    day = _day(value) if isinstance(value, str) else None
+    if day is None or day >= _OPEN_END:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _day(text: str) -> date | None:
+    match = _DAY.match(text)
+    try:
+        return date(*map(int, match.groups())) if match else None
+    except ValueError:
+        return None
+
+
+def move_dates(value: Any, days: int, name: str = "") -> Any:
+    """A copy of any JSON value (the member `name` of its parent) with every date in it moved by whole days.
+
+    Times of day and offsets stay. A month without a day moves with its first day, a year alone by whole years. What
+    would leave the calendar stays, such as the open end 9999-12-31.
+    """
+    if isinstance(value, dict):
+        return {member: move_dates(each, days, member) for member, each in value.items()}
+    if isinstance(value, list):
+        return [move_dates(each, days, name) for each in value]
+    if not isinstance(value, str) or not value[:1].isdigit():
+        return value
+    try:
+        return _shifted_text(value, days, name)
+    except (OverflowError, ValueError):
+        return value
+
+
+def _shifted_text(text: str, days: int, name: str) -> str:
+    if _YEAR.match(text) and _MEMBER_WITH_DATE.search(name):
+        return date(int(text) + round(days / _YEAR_DAYS), 1, 1).isoformat()[:4]
+    if _MONTH.match(text):
+        first = _day(f"{text}-01")
+        return (first + timedelta(days=days)).isoformat()[:7] if first else text
+    day = _day(text)
+    if day is None:
+        return text
+    return (day + timedelta(days=days)).isoformat() + text[10:]
+
+
+def days_until(time: datetime, now: datetime) -> int:
+    """Whole days by which to move so that `time` falls into the last 24 hours, and nothing lies in the future."""
+    return (now - time) // timedelta(days=1)
+
+
+Resource = dict[str, Any]
+
+
+class ChartError(ValueError):
+    """The file cannot be used; the message says why and what to give instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One patient's resources in the order of the file, and the drafts of a request file."""
+
+    resources: list[Resource]
+    drafts: list[Resource] = field(default_factory=list)
+
+    @property
+    def patient(self) -> Resource:
+        """The one Patient of the chart."""
+        return next(resource for resource in self.resources if resource.get("resourceType") == "Patient")
+
+
+def read_chart(path: Path) -> Chart:
+    """The chart in a file; ChartError where it is none or holds not exactly one Patient."""
+    return chart_of(read_json(path), path.name)
+
+
+def chart_of(document: dict[str, Any], name: str) -> Chart:
+    """The chart in a Bundle, a Patient or a CDS Hooks request; ChartError names the document by `name`."""
+    if "hook" in document and isinstance(document.get("context"), dict):
+        prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
+        drafts = resources_of(document["context"].get("draftOrders") or {})
+        chart = Chart([each for value in prefetch for each in resources_of(value)], drafts)
+    else:
+        chart = Chart(resources_of(document))
+    patients = {resource.get("id") for resource in chart.resources if resource.get("resourceType") == "Patient"}
+    if len(patients) != 1:
+        raise ChartError(f"{name} holds {len(patients)} patients; give a Bundle with the chart of exactly one")
+    return chart
+
+
+def read_drafts(path: Path) -> list[Resource]:
+    """The draft orders in a file: one resource, or a Bundle of them with the Medications they refer to."""
+    drafts = resources_of(read_json(path))
+    if not drafts:
+        raise ChartError(f"{path.name} holds no draft order; give a MedicationRequest or a Bundle with one")
+    return drafts
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, gunzipped where it is gzipped; ChartError says what is wrong."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ChartError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        document = orjson.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    except (ValueError, EOFError, OSError) as error:
+        raise ChartError(f"{path.name} is not JSON") from error
+    if not isinstance(document, dict):
+        raise ChartError(f"{path.name} is JSON but no object; give a FHIR resource or Bundle")
+    return document
+
+
+def resources_of(document: dict[str, Any]) -> list[Resource]:
+    """The resources of a Bundle, or the one resource it is; references by an entry's fullUrl become Type/id.
+
+    That is what a FHIR server does with a Bundle it takes in: no search answer holds a urn:uuid of another Bundle.
+    """
+    if document.get("resourceType") != "Bundle":
+        return [document] if document.get("resourceType") else []
+    entries = [entry for entry in document.get("entry") or [] if isinstance(entry, dict)]
+    found = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if isinstance(entry.get("resource"), dict)]
+    names = {url: f"{r.get('resourceType')}/{r['id']}" for url, r in found if isinstance(url, str) and r.get("id")}
+    return [_renamed(resource, names) for _, resource in found]
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: names.get(member, member)
+            if name == "reference" and isinstance(member, str)
+            else _renamed(member, names)
+            for name, member in value.items()
+        }
+    return [_renamed(member, names) for member in value] if isinstance(value, list) else value
+
+
+_SAMPLE = "sample:"
+
+
+def open_chart(path: Path, now: datetime) -> Chart:
+    """The chart of a file, or of `sample:ID` with its dates as of `now`; ChartError where there is none."""
+    sample = _sample_name(path)
+    if sample is None:
+        return read_chart(path)
+    if sample not in {each.id for each in list_samples()}:
+        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples list")
+    return Chart(resources_of(load_patient(sample, now)))
+
+
+def open_drafts(path: Path, now: datetime) -> list[Resource]:
+    """The draft orders of a file, or of `sample:ID`; ChartError where there are none."""
+    sample = _sample_name(path)
+    if sample is None:
+        return read_drafts(path)
+    if sample not in {order.draft for each in list_samples() for order in each.orders}:
+        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples list --json")
+    return resources_of(load_draft(sample, now))
+
+
+def days_to_today(chart: Chart, now: datetime) -> int:
+    """By how many days the chart is to be moved so that its last event is today; ChartError where it has none."""
+    time = last_event(chart.resources)
+    if time is None:
+        raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
+    return days_until(time, now)
+
+
+def move_chart(chart: Chart, days: int) -> Chart:
+    """The same chart, all its dates moved by whole days."""
+    return Chart(move_dates(chart.resources, days), move_dates(chart.drafts, days))
+
+
+def _sample_name(path: Path) -> str | None:
+    return str(path).removeprefix(_SAMPLE) if str(path).startswith(_SAMPLE) else None

@@ -1,0 +1,294 @@
+"""FHIR searches over a chart: which resources a query finds, and the answers to prefetch templates."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Literal
+
+from cds_hooks.kit.simulator.chart import Chart, Resource
+from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
+from fhir.client.errors import InvalidQuery
+from fhir.client.query import Query, Read
+from fhir.record.datatypes import parse_time
+
+Kind = Literal["id", "patient", "token", "date"]
+Interval = tuple[float, float]
+
+
+class InvalidSearch(ValueError):
+    """A parameter that this type does not have, or a value that it cannot have; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A search parameter: how it is compared, and the elements that it looks at."""
+
+    kind: Kind
+    elements: tuple[str, ...]
+
+
+_ID: Final = Parameter("id", ("id",))
+_PATIENT: Final = Parameter("patient", ("subject", "patient"))
+_STATUS: Final = Parameter("token", ("status",))
+_CODE: Final = Parameter("token", ("code",))
+_CATEGORY: Final = Parameter("token", ("category",))
+_CLINICAL: Final = Parameter("token", ("clinicalStatus",))
+_MEDICATION: Final = Parameter("token", ("medicationCodeableConcept",))
+
+
+def _date(*elements: str) -> Parameter:
+    return Parameter("date", elements)
+
+
+_OF_EVERY: Final = {"_id": _ID, "patient": _PATIENT, "subject": _PATIENT, "status": _STATUS}
+# FHIR R4, the search parameters of each type
+_OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
+    "Patient": {"_id": _ID},
+    "Medication": {"_id": _ID, "code": _CODE, "status": _STATUS},
+    "Observation": {
+        "code": _CODE,
+        "category": _CATEGORY,
+        "date": _date("effectiveDateTime", "effectivePeriod", "effectiveInstant"),
+    },
+    "Condition": {
+        "code": _CODE,
+        "category": _CATEGORY,
+        "clinical-status": _CLINICAL,
+        "onset-date": _date("onsetDateTime", "onsetPeriod"),
+        "recorded-date": _date("recordedDate"),
+    },
+    "MedicationRequest": {"code": _MEDICATION, "authoredon": _date("authoredOn")},
+    "MedicationStatement": {
+        "code": _MEDICATION,
+        "category": _CATEGORY,
+        "effective": _date("effectiveDateTime", "effectivePeriod"),
+    },
+    "AllergyIntolerance": {
+        "code": _CODE,
+        "category": _CATEGORY,
+        "clinical-status": _CLINICAL,
+        "date": _date("recordedDate"),
+    },
+    "Encounter": {"date": _date("period")},
+    "Procedure": {"code": _CODE, "category": _CATEGORY, "date": _date("performedDateTime", "performedPeriod")},
+    "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
+}
+_ALONE: Final = frozenset({"Patient", "Medication"})
+
+
+def parameters_of(kind: str) -> Mapping[str, Parameter]:
+    """The search parameters of a resource type."""
+    own = _OF_TYPE.get(kind, {})
+    return own if kind in _ALONE else {**_OF_EVERY, **own}
+
+
+def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tuple[str, str]]) -> list[Resource]:
+    """The resources of a type that fit every parameter, sorted; `_count` is left to who makes the pages.
+
+    InvalidSearch names the parameter that cannot be used.
+    """
+    known = parameters_of(kind)
+    found = [resource for resource in resources if resource.get("resourceType") == kind]
+    order: list[tuple[Parameter, bool]] = []
+    for name, value in query:
+        if name == "_count":
+            if not value.isdigit() or int(value) < 1:
+                raise InvalidSearch("_count is a number of at least 1")
+        elif name == "_sort":
+            order = [_sort_key(each, known) for each in value.split(",")]
+        elif name not in known:
+            raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(known))}")
+        else:
+            fits = _test(known[name], value)
+            found = [resource for resource in found if fits(resource)]
+    for parameter, newest_first in reversed(order):
+        found.sort(key=lambda resource: _sortable(resource, parameter, newest_first))
+    return found
+
+
+def _sort_key(name: str, known: Mapping[str, Parameter]) -> tuple[Parameter, bool]:
+    parameter = known.get(name.removeprefix("-"))
+    if parameter is None or parameter.kind not in ("date", "id"):
+        raise InvalidSearch(f"results are not sorted by {name} here")
+    return parameter, name.startswith("-")
+
+
+def _sortable(resource: Resource, parameter: Parameter, newest_first: bool) -> tuple[bool, float, str]:
+    if parameter.kind == "id":
+        return False, 0.0, str(resource.get("id"))
+    intervals = list(_intervals(resource, parameter))
+    if not intervals:
+        return True, 0.0, ""  # without a date: last
+    return False, -max(each[1] for each in intervals) if newest_first else min(each[0] for each in intervals), ""
+
+
+def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
+    if parameter.kind == "date":
+        compare = _date_test(value)
+        return lambda resource: any(compare(each) for each in _intervals(resource, parameter))
+    wanted = _values(value)
+    if parameter.kind == "id":
+        return lambda resource: resource.get("id") in wanted
+    if parameter.kind == "patient":
+        ids = {each.rsplit("/", 1)[-1] for each in wanted}
+        return lambda resource: any(each in ids for each in _patients(resource, parameter))
+    is_meant = _token_test(wanted)
+    return lambda resource: any(map(is_meant, _codings(resource, parameter)))
+
+
+def _values(text: str) -> list[str]:
+    """The alternatives between commas; a comma after a backslash is part of a value."""
+    values, current = [], ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            current += next(characters, "")
+        elif character == ",":
+            values.append(current)
+            current = ""
+        else:
+            current += character
+    return [*values, current]
+
+
+def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:
+    for element in parameter.elements:
+        reference = resource.get(element)
+        text = reference.get("reference") if isinstance(reference, dict) else None
+        if isinstance(text, str):
+            yield text.rsplit("/", 1)[-1]
+
+
+def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, str]]:
+    for element in parameter.elements:
+        value = resource.get(element)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str):
+                yield "", each
+            elif isinstance(each, dict):
+                for coding in each.get("coding") or []:
+                    yield str(coding.get("system") or ""), str(coding.get("code") or "")
+
+
+def _token_test(wanted: Iterable[str]) -> Callable[[tuple[str, str]], bool]:
+    """Whether a coding (system, code) is one of the tokens; looked up, because a template names hundreds of codes."""
+    codes: set[str] = set()
+    systems: set[str] = set()
+    pairs: set[tuple[str, str]] = set()
+    for token in wanted:
+        system, bar, code = token.rpartition("|")
+        if not bar:
+            codes.add(code)
+        elif code:
+            pairs.add((system, code))
+        else:
+            systems.add(system)
+    return lambda coding: coding[1] in codes or coding in pairs or coding[0] in systems
+
+
+# Dates: an element and a value are both intervals (R4, search, section 3.1.1.4.5)
+
+
+def _date_test(text: str) -> Callable[[Interval], bool]:
+    prefix, moment = (text[:2], text[2:]) if text[:2].isalpha() else ("eq", text)
+    wanted = _interval(moment)
+    if wanted is None or prefix not in _COMPARE:
+        raise InvalidSearch("a date is a FHIR date with one of eq, lt, gt, ge and le, or none, before it")
+    compare = _COMPARE[prefix]
+    return lambda there: compare(there, wanted)
+
+
+_COMPARE: Final[Mapping[str, Callable[[Interval, Interval], bool]]] = {
+    "eq": lambda there, wanted: wanted[0] <= there[0] and there[1] <= wanted[1],
+    "gt": lambda there, wanted: there[1] > wanted[1],
+    "lt": lambda there, wanted: there[0] < wanted[0],
+    "ge": lambda there, wanted: there[1] > wanted[0],
+    "le": lambda there, wanted: there[0] < wanted[1],
+}
+
+
+def _intervals(resource: Resource, parameter: Parameter) -> Iterator[Interval]:
+    for element in parameter.elements:
+        value = resource.get(element)
+        if isinstance(value, str):
+            found = _interval(value)
+        elif isinstance(value, dict):
+            start, end = _interval(str(value.get("start"))), _interval(str(value.get("end")))
+            found = (start[0] if start else float("-inf"), end[1] if end else float("inf"))
+        else:
+            continue
+        if found is not None:
+            yield found
+
+
+def _interval(text: str) -> Interval | None:
+    """From its start to just after its end, in seconds since 1970; None where it is no FHIR date."""
+    time = parse_time(text.replace(" ", "+"))  # an offset's plus that came unescaped in an address
+    if time is None:
+        return None
+    start = datetime.fromtimestamp(0, UTC) + timedelta(seconds=time.instant)
+    if time.precision == "year":
+        end = start.replace(year=start.year + 1)
+    elif time.precision == "month":
+        end = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+    else:
+        end = start + timedelta(days=1 if time.precision == "day" else 0, seconds=int(time.precision == "instant"))
+    return time.instant, (end - datetime.fromtimestamp(0, UTC)).total_seconds()
+
+
+def prefetch_from(chart: Chart, templates: dict[str, str], context: dict[str, Any], today: date) -> dict[str, Any]:
+    """A value for every template that can be filled: a resource, a searchset Bundle, or None for a read in vain.
+
+    One after another, as a later one may need what an earlier one brought (CDS Hooks 3.0). A key whose tokens have no
+    value here is left out, as clients do.
+    """
+    found: dict[str, Any] = {}
+    for key, template in templates.items():
+        try:
+            query = fill_template(template, TokenValues(context, today, found))
+        except (NoValue, InvalidQuery):
+            continue
+        found[key] = _answer(chart, query)
+    return found
+
+
+def _answer(chart: Chart, query: Query) -> Any:
+    if isinstance(query, Read):
+        wanted = (query.type, query.id)
+        return next((r for r in chart.resources if (r.get("resourceType"), r.get("id")) == wanted), None)
+    pairs = [(name, value) for name, value in query.parameters if _usable(query.type, name, value)]
+    limit = next((int(value) for name, value in pairs if name == "_count"), None)
+    found = find_resources(chart.resources, query.type, pairs)[:limit]
+    medications = _medications_of(chart, found)
+    entries = [{"fullUrl": f"urn:uuid:{r['id']}", "resource": r} if r.get("id") else {"resource": r} for r in found]
+    entries += [{"resource": medication, "search": {"mode": "include"}} for medication in medications]
+    return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": entries}
+
+
+def _usable(kind: str, name: str, value: str) -> bool:
+    """Whether the parameter can be searched by; a chart has one patient, so nothing is looked for by that."""
+    if name in ("patient", "subject"):
+        return False
+    try:
+        find_resources((), kind, [(name, value)])
+    except InvalidSearch:
+        return False
+    return True
+
+
+def _medications_of(chart: Chart, resources: list[Resource]) -> list[Resource]:
+    """The Medications that the resources refer to: most servers send them along with the orders."""
+    wanted = {str((resource.get("medicationReference") or {}).get("reference", "")) for resource in resources} - {""}
+    if not wanted:
+        return []
+    pool = {f"Medication/{r.get('id')}": r for r in chart.resources if r.get("resourceType") == "Medication"}
+    found: dict[str, Resource] = {}
+    while wanted:
+        name = wanted.pop()
+        medication = pool.get(name) or pool.get(f"Medication/{name.rsplit(':', 1)[-1]}")
+        if medication is None or name in found:
+            continue
+        found[name] = medication
+        for ingredient in medication.get("ingredient") or []:
+            wanted.add(str((ingredient.get("itemReference") or {}).get("reference", "")))
+    return list(found.values())

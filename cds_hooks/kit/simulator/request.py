@@ -1,0 +1,188 @@
+"""Builds a CDS Hooks request from a chart, a service's discovery entry and draft orders.
+
+What a client does besides building a call: it signs its requests and sends feedback on the cards.
+"""
+
+from collections.abc import Collection, Generator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+
+from cards.extension import EXTENSION_KEY
+from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource
+from cds_hooks.kit.simulator.fhir_search import prefetch_from
+
+if TYPE_CHECKING:
+    from cds_hooks.kit.simulator.signing import SigningKey
+
+USER = "Practitioner/cds-hooks-call"
+_PERFORMER = "Organization/cds-hooks-call"
+
+
+def build_request(
+    entry: dict[str, Any], chart: Chart, drafts: list[Resource], timings: bool = False, today: date | None = None
+) -> dict[str, Any]:
+    """The request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack.
+
+    `today` is for dates in templates: this machine's unless given.
+    """
+    patient_id = str(chart.patient.get("id") or "")
+    context: dict[str, Any] = {"userId": USER, "patientId": patient_id}
+    if entry["hook"] in ("order-select", "order-sign"):
+        context |= _order_context(entry["hook"], drafts)
+    if entry["hook"] == "order-dispatch":
+        chart = _with_orders(chart, drafts)
+        context = _dispatch_context(patient_id, drafts, chart)
+    if entry["hook"] in ("encounter-start", "encounter-discharge"):
+        context["encounterId"] = _newest_encounter(entry["hook"], chart)
+    request = {
+        "hook": entry["hook"],
+        "hookInstance": str(uuid4()),
+        "context": context,
+        "prefetch": prefetch_from(chart, entry.get("prefetch") or {}, context, today or datetime.now(UTC).date()),
+    }
+    if timings:
+        request["extension"] = {EXTENSION_KEY: {"timings": True}}
+    return request
+
+
+def _newest_encounter(hook: str, chart: Chart) -> str:
+    stays = [each for each in chart.resources if each.get("resourceType") == "Encounter" and each.get("id")]
+    if not stays:
+        raise ChartError(f"{hook} needs an Encounter in the chart")
+    return str(max(stays, key=lambda each: str((each.get("period") or {}).get("start") or ""))["id"])
+
+
+def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
+    orders = [draft for draft in drafts if draft.get("resourceType") != "Medication"]
+    if not orders:
+        raise ChartError(f"{hook} needs a draft order; give one with --draft FILE or --draft-ref MedicationRequest/ID")
+    context: dict[str, Any] = {
+        "draftOrders": {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [{"resource": each} for each in drafts],
+        }
+    }
+    if hook == "order-select":
+        context["selections"] = [f"{order['resourceType']}/{order['id']}" for order in orders]
+    return context
+
+
+def _with_orders(chart: Chart, drafts: list[Resource]) -> Chart:
+    """The chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
+    signed = [{**each, "status": "active"} for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    return replace(chart, resources=[*chart.resources, *signed])
+
+
+def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> dict[str, Any]:
+    """The drafted studies are dispatched; without any, what is ordered in the chart."""
+    orders = [each for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    orders = orders or [
+        each
+        for each in chart.resources
+        if each.get("resourceType") == "ServiceRequest" and each.get("status") == "active" and each.get("id")
+    ]
+    if not orders:
+        raise ChartError("order-dispatch needs a ServiceRequest; give one with --draft FILE or in the chart")
+    references = [f"ServiceRequest/{each['id']}" for each in orders]
+    return {"patientId": patient_id, "dispatchedOrders": references, "performer": _PERFORMER}
+
+
+def as_draft(resource: Resource, patient_id: str, number: int = 1) -> Resource:
+    """The resource as a draft of this patient: status draft, an id where it has none."""
+    kind = "patient" if resource.get("resourceType") == "AllergyIntolerance" else "subject"
+    return {**resource, "id": resource.get("id") or f"draft-{number}", "status": "draft", "intent": "order"} | {
+        kind: {"reference": f"Patient/{patient_id}"}
+    }
+
+
+def drafts_for(chart: Chart, drafts: list[Resource]) -> list[Resource]:
+    """The drafts as drafts of this chart's patient; Medications beside them stay as they are."""
+    patient_id = str(chart.patient.get("id") or "")
+    return [
+        draft if draft.get("resourceType") == "Medication" else as_draft(draft, patient_id, number)
+        for number, draft in enumerate(drafts, start=1)
+    ]
+
+
+def draft_from_chart(chart: Chart, reference: str) -> list[Resource]:
+    """An order of the chart, drafted once more under a new id, with the Medication it refers to."""
+    kind, _, identity = reference.partition("/")
+    order = next((r for r in chart.resources if r.get("resourceType") == kind and r.get("id") == identity), None)
+    if order is None:
+        raise ChartError(f"{reference} is not in the chart; name an order of the chart as Type/id")
+    drafted = {**order, "id": f"draft-of-{identity}"[:64]}
+    target = str((order.get("medicationReference") or {}).get("reference", "")).rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    return [drafted, *(r for r in chart.resources if r.get("resourceType") == "Medication" and r.get("id") == target)]
+
+
+OPEN_SERVER_TOKEN = "open-server"  # noqa: S105 - for a server that asks for none: a service reads with a token or not at all
+_SECONDS = 300
+_SUBJECT = "cds-hooks-call"
+
+
+def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """The request with some prefetch keys left out; ChartError where it has no such key."""
+    prefetch = request.get("prefetch") or {}
+    unknown = sorted(set(keys) - set(prefetch))
+    if unknown:
+        raise ChartError(f"there is no prefetch key {', '.join(unknown)}; there are {', '.join(prefetch)}")
+    return request | {"prefetch": {key: value for key, value in prefetch.items() if key not in keys}}
+
+
+def with_fhir_server(request: dict[str, Any], url: str, token: str | None, omitted: Collection[str]) -> dict[str, Any]:
+    """The request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
+    prefetch = {"prefetch": without_keys(request, omitted)["prefetch"]} if omitted else {}
+    granted = {
+        "access_token": token or OPEN_SERVER_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": _SECONDS,
+        "scope": "patient/*.read",
+        "subject": _SUBJECT,
+        "patient": request["context"]["patientId"],
+    }
+    others = {name: member for name, member in request.items() if name != "prefetch"}
+    return others | {"fhirServer": url, "fhirAuthorization": granted} | prefetch
+
+
+class CardOutcome(StrEnum):
+    """What a clinician did with a card."""
+
+    accepted = "accepted"
+    overridden = "overridden"
+
+
+class RequestSigning(httpx.Auth):
+    """A fresh token for the URL of each call."""
+
+    def __init__(self, key: "SigningKey") -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """The request with its token."""
+        from cds_hooks.kit.simulator.signing import sign_token  # cryptography takes half a second to import
+
+        request.headers["authorization"] = f"Bearer {sign_token(self._key, str(request.url))}"
+        yield request
+
+
+def build_feedback(document: dict[str, Any], outcome: CardOutcome, when: datetime) -> dict[str, Any]:
+    """Feedback (CDS Hooks 2.0.1) on every card of a response; an accepted card takes its first suggestion.
+
+    A card without suggestions cannot be accepted, so it is overridden.
+    """
+    return {"feedback": [_item(card, outcome, when) for card in document.get("cards", []) if card.get("uuid")]}
+
+
+def _item(card: dict[str, Any], outcome: CardOutcome, when: datetime) -> dict[str, Any]:
+    item = {"card": card["uuid"], "outcomeTimestamp": when.isoformat(timespec="seconds")}
+    suggestions = card.get("suggestions") or []
+    if outcome is CardOutcome.accepted and suggestions:
+        return item | {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestions[0]["uuid"]}]}
+    reasons = card.get("overrideReasons") or []
+    return item | {"outcome": "overridden"} | ({"overrideReason": {"reason": reasons[0]}} if reasons else {})

@@ -1,0 +1,137 @@
+"""The commands `check` and `check-file`: options, exit codes, what is written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.check import check, check_files
+from cds_hooks.kit.samples import load_patient
+from tests.cds_hooks.kit.contract.conftest import AS_OF, token
+from tests.cds_hooks.kit.contract.good_server import GoodServer
+from tests.cds_hooks.kit.contract.planting import put
+from tests.live import free_port
+
+FILES = Path(__file__).parent / "files"
+
+
+def _command(*words: str) -> Result:
+    app = typer.Typer()
+    app.command("check")(check)
+    app.command("check-file")(check_files)
+    return CliRunner().invoke(app, list(words))
+
+
+def test_a_good_server_ends_with_0_and_says_how_much_was_seen(good: GoodServer) -> None:
+    answer = _command("check", good.base, "--only", "DISC", "--only", "CARD")
+    assert answer.exit_code == 0, answer.output
+    assert "every must that was seen holds, 0 pieces of advice" in answer.output
+    assert "Of 157 rows that bind a service, 134 can be seen from outside" in " ".join(answer.output.split())
+
+
+def test_a_must_that_failed_ends_with_1_and_is_told_with_row_place_and_advice(good: GoodServer) -> None:
+    good.on_response = put("cards.0.indicator", "hard-stop")
+    answer = _command("check", good.base, "--only", "CARD")
+    assert answer.exit_code == 1
+    told = " ".join(answer.output.split())
+    assert "✗ must CARD-08 indicator is info, warning or critical." in told
+    assert "indicator is 'hard-stop' at cards[0].indicator · POST /cds-services/" in told
+    assert "→ Use info, warning or critical" in told
+
+
+def test_a_should_ends_with_0_and_with_strict_with_1(good: GoodServer) -> None:
+    good.on_discovery = put("services.0.title", 5)
+    good.on_discovery = put("services.0.version", "17-beta")
+    assert _command("check", good.base, "--only", "DISC-10").exit_code == 0
+    assert _command("check", good.base, "--only", "DISC-10", "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "ftp://127.0.0.1"),
+        ("check", "http://127.0.0.1:9", "--only", "CARD-99"),
+        ("check", "http://127.0.0.1:9", "--dialect", "latin"),
+        ("check", "http://127.0.0.1:9", "--patient", "nothing.json"),
+        ("check-file", "nothing.json"),
+        ("check-file", str(FILES / "response.json"), "--kind", "song"),
+    ],
+    ids=lambda words: " ".join(words[1:]),
+)
+def test_what_cannot_be_used_ends_with_2_and_a_sentence(words: tuple[str, ...]) -> None:
+    answer = _command(*words)
+    assert answer.exit_code == 2
+    assert len(answer.output.strip().splitlines()) == 1
+
+
+def test_no_server_ends_with_2() -> None:
+    answer = _command("check", f"http://127.0.0.1:{free_port()}")
+    assert answer.exit_code == 2
+    assert "no answer from" in answer.output
+
+
+def test_discovery_may_be_named_in_the_address(good: GoodServer) -> None:
+    assert _command("check", f"{good.base}/cds-services", "--only", "DISC-01").exit_code == 0
+
+
+def test_json_goes_out_alone(good: GoodServer) -> None:
+    answer = _command("check", good.base, "--only", "DISC", "--json")
+    document = json.loads(answer.stdout)
+    assert document["subject"] == good.base
+    assert document["exitCode"] == 0
+
+
+def test_junit_is_written_beside_the_table(good: GoodServer, tmp_path: Path) -> None:
+    path = tmp_path / "report.xml"
+    assert _command("check", good.base, "--only", "DISC", "--junit", str(path)).exit_code == 0
+    (suite,) = ElementTree.parse(path).getroot()  # noqa: S314 - written by the kit itself
+    assert int(suite.attrib["tests"]) > 10
+
+
+def test_a_patient_of_ones_own_is_sent_instead_of_the_samples(good: GoodServer, tmp_path: Path) -> None:
+    path = tmp_path / "patient.json"
+    path.write_text(json.dumps(load_patient("healthy-adult", AS_OF)))
+    answer = _command("check", good.base, "--only", "CARD", "--patient", str(path), "--json")
+    assert answer.exit_code == 0
+    few = json.loads(answer.stdout)["requests"]
+    every = _command("check", good.base, "--only", "CARD", "--json")
+    assert few < json.loads(every.stdout)["requests"] / 3
+
+
+def test_a_token_is_sent_with_every_request(good: GoodServer) -> None:
+    good.token = token()
+    assert _command("check", good.base, "--only", "DISC").exit_code == 2
+    assert _command("check", good.base, "--only", "DISC,SEC", "--token", token()).exit_code == 0
+
+
+def test_rows_lists_what_was_not_judged(good: GoodServer) -> None:
+    answer = _command("check", good.base, "--only", "SEC", "--rows")
+    assert "what is stored or logged is not seen" in " ".join(answer.output.split())
+
+
+def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"cards": [{"summary": "x", "indicator": "info"}]}')
+    good = [str(FILES / "discovery.json"), str(FILES / "response.json")]
+    assert _command("check-file", *good).exit_code == 0
+    answer = _command("check-file", *good, str(broken), "--json")
+    assert answer.exit_code == 1
+    assert [each["mustsFailed"] for each in json.loads(answer.stdout)] == [0, 0, 1]
+
+
+def test_the_address_is_that_of_the_setting_where_none_is_given(good: GoodServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cds_hooks", "check", "--only", "DISC-01", "--json"],
+        env=os.environ | {"CDS_PUBLIC_URL": good.base},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["subject"] == good.base

@@ -1,0 +1,131 @@
+"""Each fault that is planted in a good server is found by the check of its row; the good server is left in peace."""
+
+from collections import Counter
+
+import pytest
+
+from cds_hooks.kit.contract.charts import PatientChart, sample_charts
+from cds_hooks.kit.contract.report import Report, Result
+from cds_hooks.kit.contract.run import select_checks
+from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
+from tests.cds_hooks.kit.contract.good_server import GoodServer
+from tests.cds_hooks.kit.contract.planted import ALL, OUTSIDE_BENCH
+from tests.cds_hooks.kit.contract.planting import Planted
+
+# What takes a certificate, a public address or a token to see.
+OUT_OF_REACH = {"GEN-02", "SEC-32"}
+NEEDS_A_TOKEN = {"DISC-16", "SEC-01", "SEC-02", "SEC-04", "SEC-20", "SEC-21", "SEC-29"}
+NEEDS_A_KEY = {f"SEC-{number}" for number in ("05", "06", "07", *range(12, 18), 19, 23, 24, 25, 28)}
+
+
+def _name(planted: Planted) -> str:
+    return f"{planted.row} {planted.what} {planted.check}".rstrip()
+
+
+def _takes_every_call(planted: Planted) -> bool:
+    return any(check.everything for check in select_checks((planted.row,), planted.dialect))
+
+
+# Rows whose check judges the answers to the calls of all checks: one fault of each here, the others in the slow tier.
+EVERY_CALL = {planted.row: planted for planted in reversed(ALL) if _takes_every_call(planted)}
+REST_OF_EVERY_CALL = [planted for planted in ALL if planted.row in EVERY_CALL and planted not in EVERY_CALL.values()]
+
+
+ROWS = sorted({planted.row for planted in ALL})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row if number % 5 == 0 else pytest.param(row, marks=pytest.mark.slow) for number, row in enumerate(ROWS)],
+)
+def test_a_planted_fault_is_found_by_the_check_of_its_row(
+    row: str, good: GoodServer, run: Run, few_charts: tuple[PatientChart, ...]
+) -> None:
+    for planted in ALL:
+        if planted.row == row and planted not in REST_OF_EVERY_CALL:
+            _assert_found(planted, good, run, few_charts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planted", REST_OF_EVERY_CALL, ids=_name)
+def test_the_other_faults_of_a_row_about_every_call_are_found(
+    planted: Planted, good: GoodServer, run: Run, few_charts: tuple[PatientChart, ...]
+) -> None:
+    _assert_found(planted, good, run, few_charts)
+
+
+def _plant(planted: Planted, good: GoodServer) -> None:
+    good.fault = planted.what
+    good.on_discovery = planted.discovery or good.on_discovery
+    good.on_response = planted.response or good.on_response
+    good.token = token() if planted.token else ""
+    good.signed = planted.signed
+
+
+def _needed(planted: Planted, charts: tuple[PatientChart, ...]) -> tuple[PatientChart, ...]:
+    """One patient for a fault that each document has, and where the calls of all checks are made."""
+    is_everywhere = planted.discovery or planted.response or _takes_every_call(planted)
+    return charts[:1] if is_everywhere else charts
+
+
+def _assert_found(planted: Planted, good: GoodServer, run: Run, charts: tuple[PatientChart, ...]) -> None:
+    _plant(planted, good)
+    report = run(planted.row, dialect=planted.dialect, charts=_needed(planted, charts))
+    good.heal()
+    rows = {row for finding in report.findings for row in (finding.row.id, *finding.check.rows)}
+    why = f"{_name(planted)}: found {rows or 'nothing'}; {[each.reason for each in report.rows]}"
+    assert planted.row in rows, why
+    assert planted.check in ("", *(finding.check.name for finding in report.findings)), why
+    assert all(finding.faults[0].found and finding.check.advice.endswith(".") for finding in report.findings), why
+
+
+def _faults(report: Report) -> list[tuple[str, object]]:
+    """What was found, but for slow answers (PRE-17): on a busy machine three calls can take over half a second."""
+    return [(each.row.id, each.faults) for each in report.findings if each.row.id != "PRE-17"]
+
+
+@pytest.mark.parametrize("dialect", ["standard", pytest.param("epic", marks=pytest.mark.slow)])
+def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested(dialect: str, run: Run) -> None:
+    report = run(dialect=dialect, charts=sample_charts(AS_OF), timeout_seconds=60)
+    assert _faults(report) == []
+    assert report.exit_code == 0
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
+    assert untested == OUT_OF_REACH | NEEDS_A_TOKEN | NEEDS_A_KEY
+
+
+@pytest.mark.slow
+def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: Run) -> None:
+    good.token = token()
+    report = run()
+    assert _faults(report) == []
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
+    assert untested == OUT_OF_REACH | NEEDS_A_KEY
+
+
+@pytest.mark.slow
+def test_a_server_that_checks_signed_tokens_is_left_in_peace_and_every_row_on_them_is_tested(
+    good: GoodServer, run: Run
+) -> None:
+    good.signed = True
+    report = run("SEC", "DISC", "FB")
+    assert _faults(report) == []
+    rows = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
+    assert rows & (NEEDS_A_KEY | NEEDS_A_TOKEN) == set()
+
+
+def test_faults_are_planted_for_every_row_that_has_a_check() -> None:
+    from cds_hooks.kit.contract.registry import all_checks
+
+    planted = {each.row for each in ALL}
+    checked = {check.row for check in all_checks()}
+    assert checked - planted - OUT_OF_REACH == set()
+
+
+def test_every_fault_of_the_outside_bench_that_was_missed_is_planted() -> None:
+    planted = {(each.row, each.what) for each in ALL}
+    assert len(OUTSIDE_BENCH) == 26
+    assert {name: missing for name, them in OUTSIDE_BENCH.items() if (missing := set(them) - planted)} == {}
+
+
+def test_no_fault_is_planted_twice() -> None:
+    assert [name for name, times in Counter(_name(each) for each in ALL).items() if times > 1] == []

@@ -1,0 +1,79 @@
+"""Prefetch templates are filled and answered from a chart as a client does it."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cds_hooks.kit.contract.charts import PatientChart
+from cds_hooks.kit.contract.prefetch import answer, fill
+
+CONTEXT = {"userId": "Practitioner/7", "patientId": "p1", "draftOrders": {"resourceType": "Bundle"}}
+TODAY = date(2024, 9, 13)
+BASE = "https://ehr.example/fhir"
+PATIENT = {"resourceType": "Patient", "id": "p1"}
+
+
+def _observation(name: str, code: str, day: str) -> dict[str, Any]:
+    coding = [{"system": "http://loinc.org", "code": code}]
+    return {"resourceType": "Observation", "id": name, "code": {"coding": coding}, "effectiveDateTime": day}
+
+
+CHART = PatientChart(
+    "test",
+    PATIENT,
+    (
+        PATIENT,
+        _observation("a", "2160-0", "2024-01-05"),
+        _observation("b", "2160-0", "2024-08-30T08:00:00Z"),
+        _observation("c", "718-7", "2024-09-01"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "query"),
+    [
+        ("Patient/{{context.patientId}}", "Patient/p1"),
+        ("{{context.userId}}", "Practitioner/7"),
+        ("Practitioner/{{ userPractitionerId }}", "Practitioner/7"),
+        (
+            "Observation?patient={{context.patientId}}&date=gt{{today() - 90 days}}",
+            "Observation?patient=p1&date=gt2024-06-15",
+        ),
+        ("Appointment?date=lt{{today() + 1 day}}", "Appointment?date=lt2024-09-14"),
+        ("Encounter/{{context.encounterId}}", None),
+        ("Patient/{{userPatientId}}", None),
+        ("Medication?_id={{context.draftOrders}}", None),
+        ("Practitioner?_id={{%patient.generalPractitioner.resolve().id}}", None),
+    ],
+)
+def test_tokens_are_replaced_and_a_token_without_value_leaves_the_key_out(template: str, query: str | None) -> None:
+    assert fill(template, CONTEXT, TODAY) == query
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("patient=p1", ["a", "b", "c"]),
+        ("code=http://loinc.org|2160-0", ["a", "b"]),
+        ("code=2160-0,718-7&_sort=-date", ["c", "b", "a"]),
+        ("code=2160-0&_sort=-date&_count=1", ["b"]),
+        ("date=ge2024-08-30", ["b", "c"]),
+        ("date=gt2024-01-05&date=lt2024-09", ["b"]),
+        ("_id=a,c", ["a", "c"]),
+        ("code=none", []),
+        ("performer=Practitioner/1", ["a", "b", "c"]),
+    ],
+)
+def test_a_search_finds_what_a_fhir_server_would(search: str, found: list[str]) -> None:
+    bundle = answer(f"Observation?{search}", CHART, BASE)
+    assert bundle is not None
+    assert [entry["resource"]["id"] for entry in bundle.get("entry", [])] == found
+    assert bundle["total"] == len(found)
+    assert "entry" in bundle or not found
+
+
+def test_a_read_gives_the_resource_or_null() -> None:
+    assert answer("Patient/p1", CHART, BASE) == PATIENT
+    assert answer("Patient/p2", CHART, BASE) is None

@@ -1,0 +1,201 @@
+"""How a run goes on servers that do not answer, answer strangely, or ask for something."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from xml.etree import ElementTree
+
+import pytest
+
+from cds_hooks.kit.contract.charts import PatientChart
+from cds_hooks.kit.contract.connection import Connection
+from cds_hooks.kit.contract.report import Report, Result, as_junit
+from cds_hooks.kit.contract.run import UnknownRow, run_checks, select_checks
+from cds_hooks.kit.contract.target import Target
+from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
+from tests.cds_hooks.kit.contract.good_server import GoodServer
+from tests.live import free_port
+
+STRANGE: tuple[object, ...] = (
+    [],
+    {},
+    None,
+    {
+        "services": [
+            None,
+            5,
+            {},
+            {"id": 3, "hook": "patient-view"},
+            {"id": "a", "hook": "patient-view", "prefetch": [1]},
+        ]
+    },
+    {"services": [{"id": "a", "hook": "order-select", "prefetch": {"x": 5, "y": "{{}}", "z": "Patient/{{context"}}]},
+    {"services": [{"id": "a", "hook": "com.example.own"}]},
+    {"cards": [None, "x", {"suggestions": {"a": 1}, "links": [None], "source": 5, "overrideReasons": "no"}]},
+    {
+        "services": [{"id": "a", "hook": "patient-view"}],
+        "cards": [{"suggestions": [None, {"actions": [{"resource": []}]}]}],
+    },
+)
+
+
+NOT_FOUND = b'{"detail": "Not Found"}'
+
+
+def _run(base: str, charts: tuple[PatientChart, ...]) -> Report:
+    connection = Connection(base, timeout_seconds=1.0)
+    try:
+        return run_checks(Target(connection, charts, AS_OF), select_checks([], "standard"))
+    finally:
+        connection.close()
+
+
+def test_a_server_that_is_not_there_cannot_be_tested(few_charts: tuple[PatientChart, ...]) -> None:
+    report = _run(f"http://127.0.0.1:{free_port()}", few_charts)
+    assert report.exit_code == 2
+    assert report.stopped.startswith("no answer from http://127.0.0.1")
+    assert report.findings == []
+
+
+def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
+    good: GoodServer, few_charts: tuple[PatientChart, ...]
+) -> None:
+    good.token = token()
+    report = _run(good.base, few_charts)
+    assert report.exit_code == 2
+    assert "--token" in report.stopped
+
+
+def test_a_server_that_stops_answering_ends_the_run_soon(
+    good: GoodServer, few_charts: tuple[PatientChart, ...]
+) -> None:
+    good.fault = "never answers"
+    connection = Connection(good.base, timeout_seconds=0.05)
+    report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"))
+    connection.close()
+    assert report.exit_code == 1
+    unanswered = [exchange for exchange in connection.log if not exchange.status]
+    assert len(unanswered) < 30
+
+
+@contextmanager
+def _answering(status: int, body: bytes) -> Iterator[str]:
+    """The address of a server that answers the same to everything."""
+
+    class Same(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body go out at once, without waiting for an acknowledgement
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if self.command != "HEAD" else b"")
+
+        do_GET = do_POST = do_OPTIONS = do_HEAD = do_PUT = do_DELETE = do_PATCH = _answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Same)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_nothing_holds_at_a_server_whose_discovery_is_404(few_charts: tuple[PatientChart, ...]) -> None:
+    with _answering(404, NOT_FOUND) as base:
+        report = _run(base, few_charts[:1])
+    assert [each.row.id for each in report.musts] == ["DISC-01"]
+    assert [each.row.id for each in report.rows if each.result is Result.HELD] == []
+    unseen = [each for each in report.outcomes if each.result is Result.NOT_SEEN]
+    assert all(each.reason for each in unseen)
+    suite = ElementTree.fromstring(as_junit([report]))[0]  # noqa: S314 - written by the kit itself
+    assert int(suite.attrib["skipped"]) == len(unseen)
+
+
+def test_after_the_time_limit_what_is_known_is_reported(run: Run) -> None:
+    report = run(time_limit_seconds=0.3)
+    assert report.cut_short == "the time limit was reached"
+    assert report.exit_code == 2
+    assert report.requests > 0
+    assert any(each.result is Result.HELD for each in report.rows)
+
+
+def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
+    def interrupt(words: str, number: int, count: int) -> None:
+        if number == count // 3:
+            raise KeyboardInterrupt
+
+    connection = Connection(good.base, timeout_seconds=1.0)
+    report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"), interrupt)
+    connection.close()
+    assert report.cut_short == "the run was interrupted"
+    assert report.exit_code == 2
+    assert any(each.result is Result.HELD for each in report.rows)
+    assert any(each.reason == "the run was interrupted" for each in report.rows)
+
+
+def test_discovery_may_stand_at_another_path(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
+    connection = Connection(good.base, timeout_seconds=1.0)
+    target = Target(connection, few_charts[:1], AS_OF, root="/api/hooks")
+    report = run_checks(target, select_checks(["DISC", "REQ-01", "FB-01"], "standard"))
+    connection.close()
+    assert [(each.row.id, each.faults) for each in report.findings] == []
+
+
+def test_each_check_says_how_long_it_took(run: Run) -> None:
+    report = run("GEN-11")
+    assert 0 < sum(each.seconds for each in report.outcomes) < report.seconds
+
+
+def test_a_quick_run_leaves_out_what_waits_or_sends_much() -> None:
+    slow = set(select_checks([], "standard")) - set(select_checks([], "standard", quick=True))
+    assert {check.name for check in slow} == {
+        "a_huge_body_is_refused",
+        "a_stalled_fhir_server_does_not_stall_the_service",
+    }
+
+
+@pytest.mark.parametrize("document", STRANGE, ids=lambda document: json.dumps(document)[:40])
+def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to_the_end(
+    document: object, few_charts: tuple[PatientChart, ...]
+) -> None:
+    with _answering(200, json.dumps(document).encode()) as base:
+        report = _run(base, few_charts[:1])
+    assert report.exit_code == 1
+    assert not [each.reason for each in report.outcomes if "could not read" in each.reason]
+
+
+def test_only_takes_rows_and_sections_and_refuses_what_is_neither() -> None:
+    rows = {row for check in select_checks(["CARD-03", "link,cors"], "standard") for row in check.rows}
+    assert {"CARD-03", "LINK-01", "CORS-03"} <= rows
+    assert not {"SUG-01", "CARD-08"} & rows
+    with pytest.raises(UnknownRow, match="CARD-99"):
+        select_checks(["CARD-99"], "standard")
+
+
+def test_only_makes_no_more_requests_than_it_needs(run: Run) -> None:
+    assert run("DISC-05").requests < 40
+    assert run("CORS").requests < 40
+
+
+def test_checks_of_a_dialect_are_made_for_that_dialect_only() -> None:
+    assert not [check for check in select_checks([], "standard") if check.row.startswith("EPIC")]
+    assert len([check for check in select_checks([], "epic") if check.row.startswith("EPIC")]) == 9
+
+
+def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
+    good.token = token()
+    connection = Connection(good.base, token_command=("printf", "%s", token()))
+    report = run_checks(Target(connection, few_charts[:1], AS_OF), select_checks(["SEC-01"], "standard"))
+    connection.close()
+    assert [(each.row.id, each.result) for each in report.rows if not each.row.unseen] == [("SEC-01", Result.HELD)]

@@ -1,0 +1,191 @@
+"""The sample patients and drafts are valid FHIR, hang together and stay as old as their story says."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
+
+from cds_hooks.kit.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, Sample, list_samples, load_draft, load_patient
+from fhir.record.resources import READ_TYPES
+from tests.cds_hooks.kit.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources, whole_resources
+
+DRAFTS = pytest.mark.parametrize("draft", sorted({order.draft for sample in list_samples() for order in sample.orders}))
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("reference"), str):
+            yield node["reference"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+@EACH_SAMPLE
+def test_fhir_resources_accepts_each_resource(sample: Sample) -> None:
+    for resource in whole_resources(sample):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@DRAFTS
+def test_fhir_resources_accepts_each_draft(draft: str) -> None:
+    for resource in resources(load_draft(draft, AS_OF)):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def test_the_broken_resources_are_broken_and_the_only_ones() -> None:
+    found = {r["id"]: r for sample in list_samples() for r in resources(patient_bundle(sample.id)) if r["id"] in BROKEN}
+    assert set(found) == BROKEN
+    for resource in found.values():
+        with pytest.raises(ValidationError):
+            get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def r4_validators(spec_folder: Path) -> dict[str, Any]:
+    """One validator per resource type: the schema's own `oneOf` over 148 types costs a hundred times as much."""
+    schema = json.loads(gzip.decompress((spec_folder / "fhir-r4.schema.json.gz").read_bytes()))
+    """But for those by which a patient opts out: the samples are there to be answered."""
+    kinds = {r["resourceType"] for sample in list_samples() for r in resources(patient_bundle(sample.id))} | {
+        "Medication"
+    }
+    return {
+        kind: jsonschema.Draft6Validator({"$ref": f"#/definitions/{kind}", "definitions": schema["definitions"]})
+        for kind in kinds
+    }
+
+
+@pytest.mark.outside_data
+def test_the_r4_schema_accepts_each_resource_and_each_draft(spec_folder: Path) -> None:
+    validators = r4_validators(spec_folder)
+    drafts = {order.draft for sample in list_samples() for order in sample.orders}
+    subjects = [r for sample in list_samples() for r in whole_resources(sample)]
+    subjects += [r for draft in drafts for r in resources(load_draft(draft, AS_OF))]
+    for resource in subjects:
+        faults = [fault.message for fault in validators[resource["resourceType"]].iter_errors(resource)]
+        assert faults == [], resource["id"]
+    broken = [r for r in resources(patient_bundle("messy-record")) if r["id"] in BROKEN]
+    refused = {r["id"] for r in broken if not validators[r["resourceType"]].is_valid(r)}
+    # The schema says what an object may hold, not that there must be one: it lets the string in broken-1 pass.
+    assert refused == BROKEN - {"messy-record-broken-1"}
+
+
+@EACH_SAMPLE
+def test_every_resource_has_its_own_id_and_speaks_of_this_patient(sample: Sample) -> None:
+    bundle = patient_bundle(sample.id)
+    urls = {entry["fullUrl"] for entry in bundle["entry"]}
+    names = [f"{r['resourceType']}/{r['id']}" for r in resources(bundle)]
+    assert len(urls) == len(set(names)) == len(bundle["entry"])
+    assert names[0] == f"Patient/{sample.id}"
+    patient_url = bundle["entry"][0]["fullUrl"]
+    for resource in list(resources(bundle))[1:]:
+        if resource["resourceType"] == "Medication":
+            continue  # a product is about nobody
+        about = resource.get("subject") or resource["patient"]
+        assert about["reference"] in {f"Patient/{sample.id}", patient_url}
+    inside = {f"#{contained['id']}" for resource in resources(bundle) for contained in resource.get("contained", ())}
+    assert set(references(bundle)) <= urls | set(names) | inside
+
+
+@EACH_SAMPLE
+def test_each_draft_is_a_draft_for_this_patient_and_resolves_its_medication(sample: Sample) -> None:
+    known = {f"{r['resourceType']}/{r['id']}" for r in resources(patient_bundle(sample.id))}
+    for order in sample.orders:
+        loaded = load_draft(order.draft, AS_OF)
+        request, *others = resources(loaded)
+        assert request["resourceType"] in ("MedicationRequest", "ServiceRequest")
+        assert request["status"] == "draft"
+        assert request["subject"]["reference"] == f"Patient/{sample.id}"
+        inside = {f"#{contained['id']}" for contained in request.get("contained", ())}
+        beside = {f"{other['resourceType']}/{other['id']}" for other in others}
+        assert set(references(loaded)) <= known | inside | beside
+        assert (order.expect == "silent") == (order.rule is None)
+        assert (order.expect == "card") == (order.band is not None)
+
+
+def test_no_file_is_without_a_place_in_the_index() -> None:
+    folder = files("cds_hooks.kit.samples")
+    patients = {file.name for file in folder.joinpath("patients").iterdir()}
+    drafts = {file.name for file in folder.joinpath("drafts").iterdir()}
+    assert patients == {f"{sample.id}.json" for sample in list_samples()}
+    assert drafts == {f"{order.draft}.json" for sample in list_samples() for order in sample.orders}
+    assert {SHOWCASE_PATIENT} <= {sample.id for sample in list_samples()}
+    assert f"{SHOWCASE_DRAFT}.json" in drafts
+
+
+def test_the_index_is_read_whole() -> None:
+    """A misspelt field of the index would be passed over without a word."""
+    written = json.loads(files("cds_hooks.kit.samples").joinpath("samples.json").read_bytes())["samples"]
+    read = [asdict(sample) for sample in list_samples()]
+    assert json.loads(json.dumps(read), object_hook=without_none) == written
+
+
+def without_none(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if value is not None}
+
+
+def test_the_samples_have_every_type_that_the_record_reads() -> None:
+    """But for those by which a patient opts out: the samples are there to be answered."""
+    kinds = {r["resourceType"] for sample in list_samples() for r in resources(patient_bundle(sample.id))}
+    assert kinds == {struct.__name__ for struct in READ_TYPES} - {"Bundle", "OperationOutcome", "Consent", "Flag"}
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match="healthy-adult"):
+        load_patient("nobody", AS_OF)
+    with pytest.raises(KeyError, match="metformin-ckd4-coded"):
+        load_draft("nothing", AS_OF)
+
+
+@EACH_SAMPLE
+def test_a_year_later_everything_has_moved_by_a_year(sample: Sample) -> None:
+    """Instants and days move with the clock; birth dates, being counted in years, to the day of that year."""
+    now = patient_bundle(sample.id)
+    later = patient_bundle(sample.id, AS_OF + timedelta(days=364))
+    for before, after in zip(instants(now), instants(later), strict=True):
+        assert datetime.fromisoformat(after) - datetime.fromisoformat(before) == timedelta(days=364)
+
+
+def instants(bundle: dict[str, Any]) -> list[str]:
+    return re.findall(r'"(\d{4}-\d\d-\d\dT[^"]+)"', json.dumps(bundle))
+
+
+@EACH_SAMPLE
+def test_nothing_lies_in_the_future_but_what_should(sample: Sample) -> None:
+    # a result from the future and its issue; the date of delivery; the test ordered for next week
+    meant = {"messy-record": 2, "pregnant-39-weeks": 1, "going-home": 1}
+    dates = re.findall(r'"(\d{4}-\d\d-\d\d)[T"]', json.dumps(patient_bundle(sample.id)))
+    assert sum(date > AS_OF.date().isoformat() for date in dates) == meant.get(sample.id, 0)
+
+
+def test_the_stay_in_intensive_care_is_large_and_always_the_same() -> None:
+    bundle = patient_bundle("icu-stay")
+    observations = [r for r in resources(bundle) if r["resourceType"] == "Observation"]
+    assert 600 <= len(observations) <= 900
+    assert load_patient("icu-stay", AS_OF) == bundle
+
+
+def test_the_stay_ends_inside_the_trained_range() -> None:
+    """shared/data/tabular/README-nhanes.md, known fault 1: what the table cuts off, no model knows."""
+    highest = {"2160-0": 3.5, "2345-7": 305, "6768-6": 264, "6690-2": 19.5}
+    newest: dict[str, tuple[str, float]] = {}
+    for resource in resources(patient_bundle("icu-stay")):
+        if "valueQuantity" in resource:
+            code = resource["code"]["coding"][0]["code"]
+            newest[code] = max(
+                newest.get(code, ("", 0.0)), (resource["effectiveDateTime"], resource["valueQuantity"]["value"])
+            )
+    assert all(newest[code][1] <= limit for code, limit in highest.items())
+    labs = {"1751-7", "6768-6", "3094-0", "2160-0", "2345-7", "1975-2", "6690-2", "789-8", "787-2", "788-0", "736-9"}
+    assert labs <= set(newest)

@@ -1,0 +1,105 @@
+"""What a search finds, parameter by parameter, as FHIR R4 says."""
+
+from typing import Any
+
+import pytest
+
+from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources
+
+LOINC = "http://loinc.org"
+
+
+def _observation(identity: str, date: str = "2026-03-15", patient: str = "p1", **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": identity,
+        "status": "final",
+        "category": [{"coding": [{"system": "urn:c", "code": "laboratory"}]}],
+        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectiveDateTime": date,
+    } | more
+
+
+CHART = [
+    _observation("a", "2026-01-31"),
+    _observation("b", "2026-03-15T08:00:00+02:00"),
+    _observation("c", "2026-02"),
+    _observation("d", "2026-03-15", "p2"),
+    _observation("e", code={"coding": [{"system": "urn:local", "code": "2160-0"}]}, status="entered-in-error"),
+    {"resourceType": "AllergyIntolerance", "id": "f", "patient": {"reference": "Patient/p1"}, "category": ["food"]},
+]
+
+
+def _found(kind: str, *query: tuple[str, str]) -> str:
+    return "".join(str(each["id"]) for each in find_resources(CHART, kind, query))
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ([("patient", "p1")], "abce"),
+        ([("patient", "Patient/p1")], "abce"),
+        ([("subject", "https://ehr.example/fhir/Patient/p2")], "d"),
+        ([("patient", "p1,p2")], "abcde"),
+        ([("patient", "p1\\,p2")], ""),
+        ([("code", f"{LOINC}|2160-0")], "abcd"),
+        ([("code", "2160-0")], "abcde"),
+        ([("code", "|2160-0")], ""),
+        ([("code", "urn:local|")], "e"),
+        ([("code", f"{LOINC}|1-1,urn:local|2160-0")], "e"),
+        ([("status", "final")], "abcd"),
+        ([("category", "laboratory")], "abcde"),
+        ([("_id", "a,e")], "ae"),
+        ([("date", "2026-03-15")], "bde"),
+        ([("date", "eq2026-03")], "bde"),
+        ([("date", "ge2026-03-15")], "bde"),
+        ([("date", "gt2026-03-15")], ""),
+        ([("date", "lt2026-02")], "a"),
+        ([("date", "le2026-02")], "ac"),
+        ([("date", "ge2026-02-10"), ("date", "lt2026-03-01")], "c"),
+        ([("date", "ge2026-03-15T06:00:00Z"), ("patient", "p1")], "be"),
+        ([("_sort", "date"), ("patient", "p1")], "aceb"),
+        ([("_sort", "-date"), ("patient", "p1")], "ebca"),
+        ([("_sort", "_id"), ("_count", "1")], "abcde"),
+    ],
+)
+def test_what_is_found(query: list[tuple[str, str]], ids: str) -> None:
+    assert _found("Observation", *query) == ids
+
+
+def test_an_element_of_plain_codes_is_searched_too() -> None:
+    assert _found("AllergyIntolerance", ("patient", "p1"), ("category", "food")) == "f"
+
+
+def test_what_has_no_date_comes_last() -> None:
+    undated = {name: value for name, value in _observation("z").items() if name != "effectiveDateTime"}
+    for order, ids in (("date", "az"), ("-date", "az")):
+        assert (
+            "".join(each["id"] for each in find_resources([undated, CHART[0]], "Observation", [("_sort", order)]))
+            == ids
+        )
+
+
+def test_a_period_is_searched_by_what_it_covers() -> None:
+    stay = {"resourceType": "Encounter", "id": "s", "period": {"start": "2026-01-10"}}
+    for date, count in (("ge2026-06-01", 1), ("lt2026-01-10", 0), ("le2026-01-10", 1), ("eq2026", 0)):
+        assert len(find_resources([stay], "Encounter", [("date", date)])) == count
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ("value-quantity", "5"),
+        ("code:not", "x"),
+        ("_include", "*"),
+        ("_sort", "status"),
+        ("date", "ne2026-01-01"),
+        ("date", "yesterday"),
+        ("_count", "many"),
+        ("_count", "0"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
+    with pytest.raises(InvalidSearch):
+        find_resources(CHART, "Observation", [query])
