@@ -13,17 +13,17 @@ from starlette.types import ASGIApp
 
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
-from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
+from cds_hooks.configuration import InForce, content_in_force, served_versions
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
-from cds_hooks.governance import Governance
-from cds_hooks.governance.one_card import WorkerClaims, claims_between_workers
-from cds_hooks.governance.pausing import Pausing
-from cds_hooks.governance.releases import Key, Releases
-from cds_hooks.in_force import InForce, content_in_force, served_versions
+from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Key, Releases
+from cds_hooks.hold_back.turns import WorkerClaims, claims_between_workers
 from cds_hooks.late_pages import LatePages, PageNeeds
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs

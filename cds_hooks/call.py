@@ -10,12 +10,15 @@ from msgspec import Raw
 
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import MetFinding
-from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
+from cds_hooks.configuration import InForce
 from cds_hooks.errors import HookError, operation_outcome
-from cds_hooks.governance import Audience, Caller, Chosen, Governance
-from cds_hooks.governance.releases import Releases
-from cds_hooks.in_force import InForce
+from cds_hooks.hold_back.approvals import ModelApprovals
+from cds_hooks.hold_back.budgets import Audience
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.suppression import Chosen
 from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.facts import FactsOfCall, write_facts

@@ -16,8 +16,10 @@ from cds_hooks.access.links import link_cards
 from cds_hooks.call import Again, Answer, AnsweredAgain, Call, Decided, ServerComponents, decision_of, refused
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, PreconditionFailed, RecordFailed
-from cds_hooks.governance import NOBODY, Audience, Caller, Chosen
-from cds_hooks.governance.releases import SILENT_MODE
+from cds_hooks.hold_back.budgets import NOBODY, Audience
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.releases import SILENT_MODE
+from cds_hooks.hold_back.suppression import Chosen
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch

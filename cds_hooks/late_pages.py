@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.access.sessions import Sessions
 from cds_hooks.access.store import AccessStore
-from cds_hooks.approvals import ApprovalBook
 from cds_hooks.call import ServerComponents
-from cds_hooks.governance.releases import Key
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.releases import Key
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.security import Trust

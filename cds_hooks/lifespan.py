@@ -10,15 +10,15 @@ from msgspec import Struct
 from starlette.applications import Starlette
 
 from cards.validation_cache import load_fhir_models
-from cds_hooks.approvals import ApprovalBook
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.call import ServerComponents
+from cds_hooks.configuration import InForce
 from cds_hooks.edge import EdgeLimits
-from cds_hooks.governance import Governance
-from cds_hooks.governance.one_card import WorkerClaims
-from cds_hooks.governance.pausing import Pausing
-from cds_hooks.governance.releases import Releases
-from cds_hooks.in_force import InForce
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.turns import WorkerClaims
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import MetricsFolder

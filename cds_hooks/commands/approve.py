@@ -10,21 +10,18 @@ import orjson
 import typer
 
 from cards.rules.engine.governance import Approval
-from cds_hooks.approvals import (
-    ApprovalBook,
+from cds_hooks.commands.options import AsJson, Database, Out
+from cds_hooks.commands.record import site_approvals
+from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.hold_back.approvals import NEEDED, ApprovalBook, Signed
+from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, entry_of, read_people
+from cds_hooks.hold_back.rules_file import RulesFileError, read_review, refuse_unfit
+from cds_hooks.hold_back.signed_file import write_signed
+from cds_hooks.hold_back.statements import (
     ApprovalRefused,
-    People,
-    PeopleFileError,
-    Person,
-    Signed,
-    Statement,
-    read_people,
-)
-from cds_hooks.approvals.book import NEEDED
-from cds_hooks.approvals.people import add_person, entry_of
-from cds_hooks.approvals.signed_file import write_signed
-from cds_hooks.approvals.statements import (
     Kind,
+    Statement,
     Subject,
     model_subject,
     rule_subject,
@@ -32,11 +29,6 @@ from cds_hooks.approvals.statements import (
     waiver_subject,
     words_of,
 )
-from cds_hooks.commands.options import AsJson, Database, Out
-from cds_hooks.commands.record import site_approvals
-from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import said_in_a_sentence
-from cds_hooks.governance.rules_file import RulesFileError, read_review, refuse_unfit
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.trusted_models import own_keys

@@ -34,7 +34,7 @@ from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
 
 if TYPE_CHECKING:
-    from cds_hooks.governance.releases import Rollback
+    from cds_hooks.hold_back.releases import Rollback
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -176,8 +176,8 @@ def reviews(
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Takes back what is tried and has a figure to act on, and says what that was."""
-    from cds_hooks.approvals import PeopleFileError
     from cds_hooks.commands.release import released_now
+    from cds_hooks.hold_back.people import PeopleFileError
     from cds_hooks.monitor.rollback import take_back, to_take_back
 
     try:
@@ -197,8 +197,8 @@ def _paused(url: str) -> list[str]:
     """What is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
     if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
         return []
-    from cds_hooks.approvals import PeopleFileError
     from cds_hooks.commands.release import paused_now
+    from cds_hooks.hold_back.people import PeopleFileError
 
     try:
         return paused_now(url)

@@ -16,7 +16,6 @@ import typer
 from msgspec import structs
 
 from cards.rules.engine.governance import SiteRules
-from cds_hooks.approvals import ApprovalBook
 from cds_hooks.audit.archive import Archive, archive, archives, is_archive, restore_archive
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
@@ -24,7 +23,8 @@ from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Since
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
-from cds_hooks.governance import read_rules_file
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter

@@ -12,13 +12,14 @@ import orjson
 import typer
 from msgspec import to_builtins
 
-from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
-from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
-from cds_hooks.approvals.signed_file import write_signed
 from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
-from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
+from cds_hooks.hold_back.acts import Act, ActKind, ActState, act_detail
+from cds_hooks.hold_back.people import People, PeopleFileError, read_people
+from cds_hooks.hold_back.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
+from cds_hooks.hold_back.signed_file import write_signed
+from cds_hooks.hold_back.statements import ApprovalRefused
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.settings import settings
@@ -334,7 +335,7 @@ def _who(key: Path | None, people: Callable[[], People] | None) -> tuple[Signer 
 
 def _version(kind: str, name: str) -> tuple[str, str]:
     """The digest of the version that is served here, and that of its gate report; ApprovalRefused for no such thing."""
-    from cds_hooks.in_force import served_versions  # rules and models take a second to load
+    from cds_hooks.configuration import served_versions  # rules and models take a second to load
     from cds_hooks.services import services_for, versions_for
 
     if kind not in get_args(ActKind):

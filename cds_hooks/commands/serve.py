@@ -15,11 +15,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from cds_hooks.approvals import PeopleFileError, read_people
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
-from cds_hooks.governance import RulesFileError, read_rules_file
+from cds_hooks.hold_back.people import PeopleFileError, read_people
+from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
 from cds_hooks.server import DrainingServer, Supervisor

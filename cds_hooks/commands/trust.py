@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.governance import RulesFileError, read_rules_file
+from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.kit.simulator.signing import (
     SigningAlgorithm,
     SigningKeyError,

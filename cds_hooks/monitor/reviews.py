@@ -9,8 +9,8 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.governance.acceptance import keys_of
-from cds_hooks.governance.said_rows import SentCard, sent_by
+from cds_hooks.hold_back.acceptance import keys_of
+from cds_hooks.hold_back.sent_cards import SentCard, sent_by
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import feedback
 

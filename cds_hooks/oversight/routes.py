@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from cds_hooks.access.forms import came_from_this_site
 from cds_hooks.errors import CALL_ID, HookError
-from cds_hooks.governance import Governance
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.oversight.keeping import CountKeeper

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.governance.releases import EVENT as RELEASE
-from cds_hooks.in_force import EVENT as CONFIGURATION
+from cds_hooks.configuration import EVENT as CONFIGURATION
+from cds_hooks.hold_back.releases import EVENT as RELEASE
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of

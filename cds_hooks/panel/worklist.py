@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct, field
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cds_hooks.governance.patient_finding import patient_finding
-from cds_hooks.governance.said_once import OTHER_DAYS, PERIOD_DAYS
-from cds_hooks.governance.said_rows import AnsweredRows
+from cds_hooks.hold_back.patient_finding import patient_finding
+from cds_hooks.hold_back.sent_cards import AnsweredRows
+from cds_hooks.hold_back.suppression import OTHER_DAYS, PERIOD_DAYS
 from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.decision import Decision
 

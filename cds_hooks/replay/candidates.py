@@ -14,7 +14,7 @@ import orjson
 from msgspec import UNSET, Struct
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.governance.rule_counts import NOT_KNOWN, group_of, group_words
+from cds_hooks.hold_back.rule_counts import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.replaying import Replayed, Replayer
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.access.links import without_token
-from cds_hooks.in_force import Content, differences
+from cds_hooks.configuration import Content, differences
 
 _MOST: Final = 12
 """So many differences of one decision are listed; where more differ, the last line says how many."""

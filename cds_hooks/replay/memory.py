@@ -22,9 +22,11 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     ingredients_of,
 )
-from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
-from cds_hooks.governance.loop_guard import with_suggestions
-from cds_hooks.governance.patient_finding import patient_finding
+from cds_hooks.hold_back.budgets import NOBODY, Audience
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.loop_guard import with_suggestions
+from cds_hooks.hold_back.patient_finding import Caller, patient_finding
+from cds_hooks.hold_back.suppression import Chosen
 
 _REMEMBERED: Final = frozenset({"said-once", "worklist"})
 

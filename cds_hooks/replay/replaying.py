@@ -11,9 +11,9 @@ import orjson
 from msgspec import UNSET, Struct
 
 from cds_hooks.call import Again, AnsweredAgain
+from cds_hooks.configuration import Content, read_content
 from cds_hooks.errors import HookError
-from cds_hooks.governance.releases import SILENT_MODE
-from cds_hooks.in_force import Content, read_content
+from cds_hooks.hold_back.releases import SILENT_MODE
 from cds_hooks.invoke import answer_again
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.kept import KeptRequest, read_kept

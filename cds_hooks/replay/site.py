@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from numpy import float64
 from numpy.typing import NDArray
 
-from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
-from cds_hooks.governance.releases import Released, Releases
-from cds_hooks.in_force import Content, InForce, content_in_force, served_versions
+from cds_hooks.configuration import Content, InForce, content_in_force, served_versions
+from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.releases import Released, Releases
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.replay.memory import RecordedGovernance

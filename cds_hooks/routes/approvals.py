@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.access.forms import came_from_this_site, require_token
-from cds_hooks.approvals import ApprovalBook, ApprovalRefused, PeopleFileError
-from cds_hooks.approvals.signed_file import MOST_BYTES
-from cds_hooks.approvals.statements import Subject, waiver_subject, words_of
 from cds_hooks.errors import HookError
-from cds_hooks.governance.handing_in import ActDesk, ServedHere, Taken, act_words
-from cds_hooks.governance.releases import Key, Releases
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.hold_back.releases import Key, Releases
+from cds_hooks.hold_back.signed_file import MOST_BYTES
+from cds_hooks.hold_back.statements import ApprovalRefused, Subject, waiver_subject, words_of
+from cds_hooks.hold_back.submission import ActDesk, ServedHere, Taken, act_words
 from cds_hooks.logs import log
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.routes.page_answers import refused

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
-from cds_hooks.governance.rule_texts import rule_texts
+from cds_hooks.hold_back.rule_texts import rule_texts
 from cds_hooks.logs import log
 from cds_hooks.routes.page_answers import failed, page_answer
 from cds_hooks.storage.decision import RecordUnavailable

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from cds_hooks.call import ServerComponents
 from cds_hooks.errors import BodyTooLarge, NotFound, RecordFailed
-from cds_hooks.governance import Governance
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
 from cds_hooks.security import Trust, TrustedClient

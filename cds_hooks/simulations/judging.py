@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from cds_hooks.governance.rule_counts import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
+from cds_hooks.hold_back.rule_counts import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings

@@ -12,8 +12,8 @@ from typing import Final
 
 import orjson
 
-from cds_hooks.approvals import PeopleFileError
-from cds_hooks.governance import RulesFileError
+from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.replay.candidates import NoCandidate
 from cds_hooks.settings import Settings
 from cds_hooks.simulations.judging import run_simulation

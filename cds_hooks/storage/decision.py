@@ -212,7 +212,7 @@ ANSWERED_ON_PAGE: Final = "#explanation-page"
 """The end of `override_reason_system` where an answer was given on the page of the decision, not by the client.
 
 What a client reports says that it reports answers at all, so that its other cards count as not accepted
-(governance/acceptance.py); what one person types on a page does not.
+(hold_back/acceptance.py); what one person types on a page does not.
 """
 
 
@@ -284,7 +284,7 @@ def encode_basis(
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
-    call's position in a trace, `config` the digest of what was in force (cds_hooks/in_force.py), `request` the call
+    call's position in a trace, `config` the digest of what was in force (configuration.py), `request` the call
     itself where the site keeps it. `units` are the care units with a budget, `withheld` the place of the reason in
     `silences` by the uuid of a card or suggestion, `answered` the findings that were answered before.
     """

@@ -155,7 +155,7 @@ def approvals_page(
 ) -> str:
     """What waits for a second signature, and the form for signed acts.
 
-    `taken` are those that were just recorded (`governance.handing_in.Taken`), `problem` says why a file was refused.
+    `taken` are those that were just recorded (`hold_back.submission.Taken`), `problem` says why a file was refused.
     """
     told = {"waiting": waiting, "refused": refused, "taken": list(taken), "problem": problem}
     return render("approvals.html", site=site, root="", needs_approval=needs_approval, **told)

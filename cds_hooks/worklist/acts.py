@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.governance.said_once import PERIOD_DAYS
+from cds_hooks.hold_back.suppression import PERIOD_DAYS
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import get_decisions, read_rows
 from cds_hooks.storage.tables import events

@@ -20,7 +20,7 @@ from tests.browser.accessible import serious_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.access.provider import Provider, providing
-from tests.cds_hooks.governance.test_one_card import _request
+from tests.cds_hooks.hold_back.test_turns import _request
 from tests.cds_hooks.panel.test_worklist import decision
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.web.decisions import AS_OF

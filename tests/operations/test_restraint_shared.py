@@ -9,9 +9,9 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.releases import Releases
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.governance.restraint_calls import (
+from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     PATIENT,
     SIGN,

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.approvals.acts import Act, act_detail
-from cds_hooks.governance.releases import EVENT
-from cds_hooks.in_force import read_content
+from cds_hooks.configuration import read_content
+from cds_hooks.hold_back.acts import Act, act_detail
+from cds_hooks.hold_back.releases import EVENT
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for

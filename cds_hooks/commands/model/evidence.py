@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.approvals.statements import waiver_subject
 from cds_hooks.commands.model.service_words import composer, own_service, service_sentences
 from cds_hooks.commands.record import site_approvals
+from cds_hooks.hold_back.statements import waiver_subject
 from cds_hooks.settings import settings
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys

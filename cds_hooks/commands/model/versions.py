@@ -130,8 +130,8 @@ def _note(home: Path, acts: list[dict[str, Any]]) -> str:
 
 def _acts(name: str, database: str | None) -> tuple[list[dict[str, Any]], str]:
     """The acts of release about this model, oldest first; and why there are none to read, empty where they were."""
-    from cds_hooks.approvals import People, PeopleFileError, read_people
-    from cds_hooks.governance.releases import Releases
+    from cds_hooks.hold_back.people import People, PeopleFileError, read_people
+    from cds_hooks.hold_back.releases import Releases
 
     configured = settings()
     try:

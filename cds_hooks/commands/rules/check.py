@@ -30,8 +30,8 @@ from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import as_sentence
-from cds_hooks.governance.rule_counts import SimulatedOrders, simulate
-from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
+from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
+from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.training.data.charts import read_charts
 

@@ -15,16 +15,15 @@ from rich.table import Table
 
 from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
-from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.sentences import said_in_a_sentence
-from cds_hooks.governance import RulesFileError
-from cds_hooks.governance.rule_counts import RuleCounts, count_rules
-from cds_hooks.governance.rules_file import read_review, write_approvals
+from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
+from cds_hooks.hold_back.rules_file import RulesFileError, read_review, write_approvals
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.rule_page import approval_status

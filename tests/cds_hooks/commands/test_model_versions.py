@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.approvals.acts import Act, act_detail
 from cds_hooks.commands.model.evidence import gather
 from cds_hooks.commands.model.main import app
-from cds_hooks.governance.releases import EVENT
+from cds_hooks.hold_back.acts import Act, act_detail
+from cds_hooks.hold_back.releases import EVENT
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
-from cds_hooks.governance import read_rules_file
+from cds_hooks.hold_back.rules_file import read_rules_file
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.conftest import ROOT
 

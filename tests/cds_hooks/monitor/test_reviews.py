@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cds_hooks.cli import app
 from cds_hooks.monitor.reviews import reviewed
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.governance.restraint_calls import SIGN, WARNINGS, feedback, order_sign
+from tests.cds_hooks.hold_back.restraint_calls import SIGN, WARNINGS, feedback, order_sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.live import record_in

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.approvals.acts import Act, ActState, act_detail
-from cds_hooks.governance.releases import EVENT, Released, Releases, State
+from cds_hooks.hold_back.acts import Act, ActState, act_detail
+from cds_hooks.hold_back.releases import EVENT, Released, Releases, State
 from cds_hooks.monitor.rollback import take_back, to_take_back
 from cds_hooks.storage.entries import add_event
 from models_onnx.monitoring.figure import Figure

@@ -27,7 +27,7 @@ from cds_hooks.panel.worklist import (
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from tests.cds_hooks.governance.test_one_card import SAMPLE, _request
+from tests.cds_hooks.hold_back.test_turns import SAMPLE, _request
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.live import record_in

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cds_hooks.errors import HookError
-from cds_hooks.governance import Governance
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.invoke import invoke
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from cards.rules.engine.governance import all_rule_versions, declared_text, digest_of_text
-from cds_hooks.governance.rule_texts import EVENT, record_rule_texts, rule_texts
+from cds_hooks.hold_back.rule_texts import EVENT, record_rule_texts, rule_texts
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events

@@ -7,17 +7,17 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.approvals.statements import rule_subject
-from cds_hooks.governance import Governance
-from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.statements import rule_subject
 from cds_hooks.routes.committee import Committee
 from cds_hooks.web.committee import LEAST_ANSWERS, NEVER, Counted
 from cds_hooks.web.pages import rule_page
 from cds_hooks.web.rule_page import describe_rule
 from cds_hooks.web.site import Site as PageSite
 from models_onnx.serving.registry import model_ids
-from tests.cds_hooks.approvals.test_approvals import Site
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+from tests.cds_hooks.hold_back.test_approvals import Site
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in

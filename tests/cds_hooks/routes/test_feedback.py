@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.governance.said_rows import sent_cards
+from cds_hooks.hold_back.sent_cards import sent_cards
 from cds_hooks.protocol.feedback import MOST_BYTES, MOST_ITEMS, match_feedback
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
@@ -169,7 +169,7 @@ def test_a_long_report_is_read_beside_the_event_loop_and_each_response_decoded_o
         return sent_cards(response)
 
     monkeypatch.setattr("cds_hooks.routes.feedback.match_feedback", matching)
-    monkeypatch.setattr("cds_hooks.governance.governance.sent_cards", decoding)
+    monkeypatch.setattr("cds_hooks.hold_back.governance.sent_cards", decoding)
 
     def report(card: dict[str, Any]) -> list[Any]:
         times = (f"2026-11-20T09:{each // 60:02}:{each % 60:02}Z" for each in range(MOST_ITEMS))

@@ -21,8 +21,8 @@ from cds_hooks.storage.content import read_content_keys, use_content_keys
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
-from tests.cds_hooks.governance.test_handing_in import Desk
-from tests.cds_hooks.governance.test_rule_counts import creatinine, metformin, resources_of
+from tests.cds_hooks.hold_back.test_rule_counts import creatinine, metformin, resources_of
+from tests.cds_hooks.hold_back.test_submission import Desk
 from tests.cds_hooks.oversight.test_decisions import trust_file_in
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in

@@ -1,0 +1,232 @@
+"""What answers calls at a site: settings, models, rules, knowledge and code, each by its digest.
+
+Every decision names the digest of the whole (`config` in its basis), and the whole is an event of the record, written
+once. So a replay can say what was another then: which model, which rule, which setting, which table, which code.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select
+
+from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Key, Released
+from cds_hooks.hold_back.rule_texts import record_rule_texts
+from cds_hooks.model_versions import ModelVersions
+from cds_hooks.services import Service
+from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
+from cds_hooks.trusted_models import AbsentModel
+from models_onnx.equations.declaration import find_equations
+
+EVENT: Final = "configuration"
+ANSWERING: Final = (
+    "alert_share", "alert_shares", "within_age_band", "kfre_region", "referral_risk", "max_drafts", "public_url",
+    "shown_rest_days", "model_state", "explain_pages", "max_entries_per_key", "max_entries", "dialect",
+    "protocol_version", "link_hosts", "opt_out_flags", "ask_opt_outs", "action_selection_behavior", "login",
+    "explain_link_minutes",
+)  # fmt: skip
+"""The settings that can change an answer; the others say where things are and how much is taken at a time."""
+
+Content = Mapping[str, Mapping[str, Any]]
+"""By kind (setting, model, rule, site, release, knowledge, code) and name: a value or a digest."""
+
+_KNOWLEDGE: Final = {
+    "setting": "setting",
+    "model": "model",
+    "rule": "rule",
+    "site": "rules file",
+    "release": "release of",
+}
+_DIGITS: Final = 16
+_NOT_SERVING: Final = frozenset({"training", "evaluation", "gates", "compiler", "release", "panel", "__pycache__"})
+_ROOTS: Final = {
+    "cds_hooks": ("invoke.py", "services", "prefetch", "protocol", "dialects", "hold_back"),
+    "cards": ("",),
+    "models_onnx": ("serving", "equations"),
+    "fhir": ("record", "mapping", "terminology"),
+}
+_TOP: Final = Path(__file__).parents[1]
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=sorted).encode
+
+
+def digest_of(content: Content) -> str:
+    """16 hexadecimal digits of SHA-256 over everything that is in force."""
+    return hashlib.sha256(_encode(content)).hexdigest()[:_DIGITS]
+
+
+def content_in_force(
+    configured: Settings, services: Mapping[str, Service], beside: ModelVersions, site: SiteRules
+) -> Content:
+    """Everything that can change an answer of this server; reads the files of the package once (0.1 s)."""
+    return {
+        "setting": settings_in_force(configured),
+        "model": {model.name if isinstance(model, AbsentModel) else model.manifest.id: _model(model)
+                  for one in services.values() for model in one.models}
+                 | {each.name: _model(each.model) for each in beside.all},
+        "rule": {rule: each.digest for rule, each in all_rule_versions().items()},
+        "site": site_in_force(site),
+        **_of_package(),
+    }  # fmt: skip
+
+
+def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> dict[Key, str]:
+    """The version of every rule, model and equation that this server has, as an act of release names it."""
+    found: dict[Key, str] = beside.served | {("rule", rule): each.digest for rule, each in all_rule_versions().items()}
+    found |= {("equation", name): equation.version for name, equation in find_equations().items()}
+    for service in services.values():
+        for model in service.models:
+            if not isinstance(model, AbsentModel):
+                found["model", model.manifest.id] = model.manifest.file.sha256
+    return found
+
+
+def settings_in_force(configured: Settings) -> Mapping[str, Any]:
+    """The settings that can change an answer, by the name of their variable."""
+    return {f"CDS_{name.upper()}": getattr(configured, name) for name in ANSWERING}
+
+
+def site_in_force(site: SiteRules) -> Mapping[str, Any]:
+    """What the site says of the rules: the approved version, the switches, and for how long an answer counts."""
+    said: dict[str, Any] = {f"approval of {rule}": each.digest for rule, each in site.approvals.items()}
+    for rule, switches in site.switches.items():
+        said[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
+    said |= {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
+    return said | {f"budget {place}": each.words for place, each in enumerate(site.budgets, 1)}
+
+
+def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
+    """What is another now: its kind, its name, and a sentence that says how."""
+    for kind in ("model", "rule", "site", "release", "setting", "knowledge", "code"):
+        before, after = then.get(kind, {}), now.get(kind, {})
+        for name in sorted({*before, *after}):
+            old, new = before.get(name), after.get(name)
+            if old != new:
+                where = "set" if kind == "setting" else "there"
+                yield kind, name, f"{_KNOWLEDGE.get(kind, kind)} {name}: {_change(old, new, where)}"
+
+
+def _change(old: Any, new: Any, where: str) -> str:
+    if old is None:
+        return f"was not {where}, is {new}"
+    return f"was {old}, is not {where}" if new is None else f"was {old}, is {new}"
+
+
+def _model(model: Any) -> str:
+    if isinstance(model, AbsentModel):
+        return "absent"
+    release = model.artifact.release
+    state = release.state if release is not None else "draft"
+    return f"{model.manifest.version} sha256 {model.manifest.file.sha256} {state}"
+
+
+def _of_package() -> dict[str, dict[str, str]]:
+    """Digests of the tables one by one, and of code and other files by folder."""
+    folders: dict[tuple[str, str], Any] = {}
+    tables: dict[str, str] = {}
+    for name, path in _files():
+        with open(path, "rb", buffering=0) as file:
+            content = file.read()
+        if name.endswith(".csv"):
+            tables[name] = hashlib.sha256(content).hexdigest()[:_DIGITS]
+        else:
+            kind = "code" if name.endswith(".py") else "knowledge"
+            of_folder = folders.setdefault((kind, name.rpartition("/")[0]), hashlib.sha256())
+            of_folder.update(name.encode() + hashlib.sha256(content).digest())
+    found: dict[str, dict[str, str]] = {"knowledge": tables, "code": {"cds-hooks-onnx": version("cds-hooks-onnx")}}
+    for (kind, folder), digest in folders.items():
+        found[kind][folder] = digest.hexdigest()[:_DIGITS]
+    return found
+
+
+def _files() -> Iterator[tuple[str, str]]:
+    """The files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
+    for package, parts in _ROOTS.items():
+        for part in parts:
+            start = str(_TOP / package / part)
+            name = f"{package}/{part}".removesuffix("/")
+            yield from _files_below(name, start) if os.path.isdir(start) else ((name, start),)
+
+
+def _files_below(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=attrgetter("name"))
+    for entry in entries:
+        if entry.name in _NOT_SERVING or entry.name.endswith(".pyc"):
+            continue
+        below = f"{name}/{entry.name}"
+        if entry.is_dir():
+            yield from _files_below(below, entry.path)
+        else:
+            yield below, entry.path
+
+
+class InForce:
+    """What is in force in one server process. Every call asks for its digest, which only compares two objects."""
+
+    def __init__(self, content: Callable[[], Content], governance: Governance) -> None:
+        """`content` makes the whole once, off the event loop; `governance` says what the rules file says now."""
+        self._make = content
+        self._governance = governance
+        self._said: SiteRules | None = None
+        self._released = Released()
+        self._content: Content = {}
+        self._unrecorded: dict[str, Content] = {}
+        self._digest = ""
+
+    def digest_with(self, released: Released) -> str:
+        """The digest of what is in force now with this state of releases; empty until `start` has read it."""
+        site = self._governance.site
+        if (site is not self._said or released is not self._released) and self._content:
+            self._take(site, released)
+        return self._digest
+
+    @property
+    def content(self) -> Content:
+        """What is in force now, by kind and name."""
+        return self._content
+
+    def start(self) -> None:
+        """Reads everything; called once, on a thread."""
+        site = self._governance.site
+        self._content = self._make()
+        self._take(site, self._released)
+
+    def _take(self, site: SiteRules, released: Released) -> None:
+        self._content = {**self._content, "site": site_in_force(site), "release": released.words}
+        self._said, self._released, self._digest = site, released, digest_of(self._content)
+        self._unrecorded[self._digest] = self._content
+
+    def record(self, url: str) -> None:
+        """Writes what is in force into the record where it is not there yet; tried again by the next call."""
+        for digest, content in list(self._unrecorded.items()):
+            with suppress(RecordUnavailable):
+                if read_content(url, digest) is None:
+                    add_event(url, EVENT, "cds-hooks", {"digest": digest, "content": msgspec.Raw(_encode(content))})
+                    record_rule_texts(url)
+                self._unrecorded.pop(digest, None)
+
+
+def read_content(url: str, digest: str) -> Content | None:
+    """What was in force under this digest; None where the record does not have it.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    query = select(events.c.detail).where(events.c.kind == EVENT, events.c.detail.startswith(f'{{"digest":"{digest}"'))
+    rows: Sequence[Any] = read_rows(url, query.limit(1))
+    if not rows:
+        return None
+    content: Content = msgspec.json.decode(rows[0].detail)["content"]
+    return content

@@ -1,0 +1,292 @@
+"""The approvals of a site, read from the record and verified: who has signed what, and what does not count and why.
+
+A model may show cards by its release and, behind a trust file, by the signatures of two people.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from sqlalchemy import select
+
+from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
+from cds_hooks.hold_back.people import People, Person, read_people
+from cds_hooks.hold_back.statements import (
+    ApprovalRefused,
+    Kind,
+    Statement,
+    Subject,
+    ended,
+    key_of_subject,
+    model_subject,
+    read_detail,
+    rule_subject,
+    sign_statement,
+    verified_statement,
+    waiver_subject,
+    words_of,
+)
+from cds_hooks.settings import ModelState
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.entries import NO_ENTRY_BEFORE, add_event, event_hash
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
+from cds_hooks.trusted_models import why_withheld
+from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.release_file import Release
+from models_onnx.model_card.embed import read_card
+from models_onnx.serving.runtime import Model
+
+EVENT: Final = "approval"
+NEEDED: Final = 2
+"""How many people sign."""
+
+
+class Signed(Struct, frozen=True):
+    """One verified approval in the record, and whose it is."""
+
+    statement: Statement
+    person: Person
+    entry: int
+    """Its number among the events of the record."""
+
+
+class _Read(Struct):
+    """What was read of the record so far, judged by the people of one moment."""
+
+    people: People
+    sequence: int = 0
+    position: int = 0
+    hash: bytes = NO_ENTRY_BEFORE
+    signed: defaultdict[bytes, list[Signed]] = field(default_factory=lambda: defaultdict(list))
+    refused: list[str] = field(default_factory=list)
+
+    def take(self, row: Mapping[Any, Any]) -> None:
+        """One event more; one that is not an approval only moves the chain on."""
+        position, previous, digest = self.position, self.hash, bytes(row["hash"])
+        self.sequence, self.position, self.hash = row["sequence"], row["position"], digest
+        if row["kind"] != EVENT:
+            return
+        try:
+            if row["position"] != position + 1 or bytes(row["previous"]) != previous:
+                raise ApprovalRefused("it does not follow the entry before it")
+            if event_hash(previous, row["position"], row) != digest:
+                raise ApprovalRefused("it was changed after it was written")
+            found = self._verified(row["position"], row["detail"])
+        except ApprovalRefused as fault:
+            self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
+            return
+        self.signed[key_of_subject(found.statement.kind, found.statement.subject)].append(found)
+
+    def _verified(self, entry: int, detail: str) -> Signed:
+        key, statement, signature = read_detail(detail)
+        person = self.people.of_key(key)
+        if person is None:
+            raise ApprovalRefused(f"its key {key} belongs to nobody in {self.people.file or 'a file of people'}")
+        return Signed(verified_statement(statement, signature, person.key), person, entry)
+
+
+class ApprovalBook:
+    """The approvals of one record; `read` takes what is new, from any thread.
+
+    Nothing counts that is not signed by a person of the file, and nothing counts where there is no such file.
+    """
+
+    def __init__(self, url: str, people_file: Path | None) -> None:
+        """PeopleFileError where there is a file and it cannot be used."""
+        self._url = url
+        self._file = people_file
+        self._stamp: tuple[int, int] | None = None
+        self._found = _Read(People())
+        self._found = self._beginning() or self._found
+
+    def _beginning(self) -> _Read | None:
+        """An empty reading with the people of the file, where these are others than before."""
+        if self._file is None:
+            return None
+        found = self._file.stat() if self._file.exists() else None
+        stamp = (found.st_mtime_ns, found.st_size) if found is not None else None
+        if stamp is not None and stamp == self._stamp:
+            return None
+        people = read_people(self._file)
+        self._stamp = stamp
+        return _Read(people)
+
+    @property
+    def people(self) -> People:
+        """Whose keys count."""
+        return self._found.people
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether the site says who may approve."""
+        return self._file is not None
+
+    @property
+    def refused(self) -> list[str]:
+        """What does not count, a sentence for each."""
+        return self._found.refused
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Changes with everything that was read."""
+        return id(self._found), self._found.sequence
+
+    def read(self) -> None:
+        """Takes the events that are new; all again where the people changed.
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+            PeopleFileError: The file of people was changed and cannot be used; what was read before stays.
+        """
+        found = self._beginning() or self._found
+        query = select(events).order_by(events.c.sequence).limit(500)
+        while rows := read_rows(self._url, query.where(events.c.sequence > found.sequence)):
+            for row in rows:
+                found.take(row._mapping)
+        self._found = found
+
+    def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
+        """The first approval of each person who has signed exactly this, in the order of the record."""
+        found: list[Signed] = []
+        for each in self._found.signed.get(key_of_subject(kind, subject), ()):
+            if not any(each.person.is_same_as(one.person.name) for one in found):
+                found.append(each)
+        return found
+
+    def why_not_approved(self, kind: Kind, subject: Subject, today: date) -> str | None:
+        """Why this does not count as approved by two people, in a sentence; None where it does."""
+        if kind == "waiver" and ended(subject, today):
+            return f"the {words_of(kind, subject)} is not in force on {today}"
+        found = self.signers(kind, subject)
+        if len(found) < NEEDED:
+            by = f"by {found[0].person.name} alone" if found else "by nobody"
+            return f"{words_of(kind, subject)} is signed {by}; two people sign it (docs/operations/approvals.md)"
+        if kind == "waiver" and all(each.person.is_named_in(str(subject.get("by"))) for each in found[1:]):
+            return f"the second signature of the {words_of(kind, subject)} is its author's; another person gives it"
+        if kind == "model" and len({each.person.role.casefold() for each in found}) < NEEDED:
+            return f"those who signed {words_of(kind, subject)} have one role; two roles are needed"
+        return None
+
+    def approve(self, kind: Kind, subject: Subject, signer: Signer, note: str = "") -> list[Signed]:
+        """Signs, records and verifies one approval; all that count for the subject now.
+
+        Raises:
+            ApprovalRefused: The key is nobody's, the person has signed this before, is the author of the waiver whose
+                second signature this would be, or the waiver is not in force.
+            RecordUnavailable: The record cannot be written.
+        """
+        upgrade_schema(parse_url(self._url))
+        self.read()
+        person = self.people.of_key(signer.public.id)
+        if person is None:
+            file = self.people.file or "the file of people, which CDS_PEOPLE_FILE names"
+            raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
+        now = datetime.now(UTC)
+        self.refuse_signature(kind, subject, person, now.date())
+        statement = Statement(
+            kind=kind,
+            subject=dict(subject),
+            by=person.name,
+            role=person.role,
+            at=now.isoformat(timespec="seconds"),
+            note=note,
+        )
+        add_event(self._url, EVENT, person.name, sign_statement(statement, signer))
+        self.read()
+        return self.signers(kind, subject)
+
+    def refuse_signature(self, kind: Kind, subject: Subject, person: Person, today: date) -> None:
+        """Raises ApprovalRefused where this person's signature would not count for the subject."""
+        words = words_of(kind, subject)
+        if kind == "waiver" and ended(subject, today):
+            raise ApprovalRefused(f"the {words} is not in force on {today}; write a new one")
+        before = self.signers(kind, subject)
+        if any(person.is_same_as(each.person.name) for each in before):
+            raise ApprovalRefused(f"{person.name} has signed {words} already; the second key is another person's")
+        if before and kind == "waiver" and person.is_named_in(str(subject.get("by"))):
+            raise ApprovalRefused(f"{person.name} is the author of the {words}; the second key is another person's")
+
+    def in_force(self, site: SiteRules) -> SiteRules:
+        """What the site says, with the approvals of two people instead of those that were typed into its file."""
+        found = {}
+        for rule, version in all_rule_versions().items():
+            signed = self.signers("rule", rule_subject(rule, version.digest))
+            if len(signed) >= NEEDED:
+                found[rule] = _approval(rule, version.digest, signed[:NEEDED])
+        return replace(site, approvals=found)
+
+    def everything(self) -> list[list[Signed]]:
+        """All verified approvals, those of one subject together, the oldest subject first."""
+        return [list(each) for each in self._found.signed.values()]
+
+
+def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
+    statements = [each.statement for each in signed]
+    return Approval(
+        rule,
+        digest,
+        " and ".join(each.person.name for each in signed),
+        " and ".join(each.person.role for each in signed),
+        datetime.fromisoformat(statements[-1].at).date(),
+        "; ".join(each.note for each in statements if each.note),
+    )
+
+
+_BY_TWO_PEOPLE: Final = ("approved", "active")
+
+
+class ModelApprovals:
+    """What one server asks of a model before it shows its cards.
+
+    Without approvals (the development profile) the signed release is enough. With them a state from `approved` on needs
+    the signatures of two people, and a waiver must be in force and, where the site names its people, be signed by two.
+    """
+
+    def __init__(self, lowest_state: ModelState, book: ApprovalBook | None, today: Callable[[], date]) -> None:
+        self._lowest_state = lowest_state
+        self._book = book
+        self._today = today
+        self._waivers: dict[Model, list[Mapping[str, Any]]] = {}
+
+    def why_withheld(self, model: Model) -> str | None:
+        """Why this model shows no cards here, in one sentence; None where it does."""
+        withheld = why_withheld(model, self._lowest_state)
+        release = model.artifact.release
+        if withheld is not None or self._book is None or release is None:
+            return withheld
+        today = self._today()
+        if self._lowest_state in _BY_TWO_PEOPLE:
+            missing = self._book.why_not_approved("model", model_subject(release), today)
+            if missing is not None:
+                return f"{missing[0].upper()}{missing[1:]}."
+        return self._waiver_fault(model, release, today, self._book)
+
+    def _waiver_fault(self, model: Model, release: Release, today: date, book: ApprovalBook) -> str | None:
+        for gate in release.gates.waived if release.gates is not None else ():
+            faults = [why_waiver_is_none(book, each, today) for each in self._of_gate(model, release, gate)]
+            if None not in faults:
+                fault = faults[0] if faults else f"its card has no waiver of {gate}"
+                return f"{release.id} {release.version} is withheld: {fault}."
+        return None
+
+    def _of_gate(self, model: Model, release: Release, gate: str) -> list[Mapping[str, Any]]:
+        if model not in self._waivers:  # the card is inside the model file, which is parsed once
+            waivers = read_card(model.artifact.content)["product"].get("waivers", [])
+            self._waivers[model] = [waiver_subject(release.id, release.version, each) for each in waivers]
+        return [each for each in self._waivers[model] if each["gate"] == gate]
+
+
+def why_waiver_is_none(book: ApprovalBook, waiver: Mapping[str, Any], today: date) -> str | None:
+    """Why a waiver excuses nothing at this site, in a sentence; None where it does.
+
+    Where the site does not say who may approve, the signature of whoever published the model stands for it.
+    """
+    if book.asks_people:
+        return book.why_not_approved("waiver", waiver, today)
+    return f"the {words_of('waiver', waiver)} is not in force on {today}" if ended(waiver, today) else None

@@ -1,0 +1,119 @@
+"""Pauses a rule or service of whose cards hardly any is accepted or many do not fit, and tells of it once.
+
+Every server process counts the same from the record and comes to the same end; in the transaction that writes the pause
+it looks whether another one was first. The process that wrote it posts the notice, and tries again until it is taken.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
+from cds_hooks.hold_back.releases import PAUSE_EVENT, Pause, Releases
+from cds_hooks.logs import log
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import newest_entry, write_event
+from cds_hooks.storage.tables import events
+
+LOOK_SECONDS: Final = 2.0
+"""Time between two looks at the counts."""
+_POST_SECONDS: Final = 10.0
+_ACTOR: Final = "cds-hooks"
+
+
+class Pausing:
+    """Looks at the counts of one server, and pauses."""
+
+    def __init__(self, configured: Settings, counts: AcceptanceCounts, releases: Releases) -> None:
+        """Without a share (CDS_PAUSE_SHARE=0) nothing is ever paused."""
+        self._url = configured.database_url
+        self._least_cards, self._least_share = configured.pause_cards, configured.pause_share
+        self._notice_url = configured.notice_url
+        self._counts = counts
+        self._releases = releases
+        self._untold: list[Pause] = []
+        self._said = False
+
+    async def keep_looking(self) -> None:
+        """Looks every two seconds until cancelled."""
+        while self._least_share > 0:
+            with suppress(RecordUnavailable):  # the record says so itself, to every call
+                await asyncio.to_thread(self.look)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> list[Pause]:
+        """Pauses what has to be paused and is not yet; gives the pauses that this process wrote.
+
+        Raises:
+            RecordUnavailable: The record cannot be written.
+        """
+        # In this order: what is read meanwhile, on another thread, is in `known` or is looked for in the record.
+        read_to = self._releases.read_to
+        known = self._releases.current.paused
+        low = [each for each in self._counts.low(self._least_cards, self._least_share) if each.key not in known]
+        written = [pause for each in low if (pause := self._pause(each, read_to)) is not None]
+        for pause in written:
+            log().warning("cards paused", reason=f"{pause.kind} {pause.name}", count=pause.cards)
+        self._untold += written if self._notice_url else []
+        self._tell()
+        return written
+
+    def _pause(self, low: LowAcceptance, read_to: int) -> Pause | None:
+        kind, name = low.key
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        not_fitting = (low.answered, low.not_applicable) if low.does_not_fit else (0, 0)
+        pause = Pause(kind, name, now, low.cards, low.accepted, self._least_share, *not_fitting)  # type: ignore[arg-type] # of keys_of
+        return pause if record_pause(self._url, pause, read_to) else None
+
+    def _tell(self) -> None:
+        if not self._untold or self._notice_url is None:
+            return
+        import httpx  # only where somebody is told
+
+        while self._untold:
+            try:
+                answer = httpx.post(self._notice_url, json=_notice(self._untold[0]), timeout=_POST_SECONDS)
+                answer.raise_for_status()
+            except httpx.HTTPError as error:
+                if not self._said:
+                    log().error("notice of a pause was not taken", error_type=type(error).__name__)
+                self._said = True
+                return
+            self._said = False
+            self._untold.pop(0)
+
+
+def _notice(pause: Pause) -> dict[str, Any]:
+    """What is posted: counts of cards, nothing of a patient."""
+    return {"event": "paused", **msgspec.to_builtins(pause), "text": f"The {pause.kind} {pause.name} is {pause.words}."}
+
+
+def record_pause(url: str, pause: Pause, read_to: int) -> bool:
+    """Commits the pause; False where another process has paused the same after the event `read_to`.
+
+    Raises:
+        RecordUnavailable: It cannot be committed.
+    """
+    try:
+        with engine_for(parse_url(url)).begin() as connection:
+            newest_entry(connection, events)  # from here on nobody else writes
+            query = select(events.c.detail).where(events.c.kind == PAUSE_EVENT, events.c.sequence > read_to)
+            if _names((row.detail for row in connection.execute(query)), pause):
+                return False
+            write_event(connection, PAUSE_EVENT, _ACTOR, msgspec.to_builtins(pause))
+            return True
+    except (DBAPIError, ImportError, OSError) as error:
+        raise RecordUnavailable(f"the pause cannot be recorded: {database_error_reason(error)}") from error
+
+
+def _names(details: Any, pause: Pause) -> bool:
+    others: Sequence[Pause] = [msgspec.json.decode(each, type=Pause) for each in details]
+    return any((each.kind, each.name) == (pause.kind, pause.name) for each in others)

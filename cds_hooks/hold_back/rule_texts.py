@@ -1,0 +1,88 @@
+"""What each version of a rule declared, kept in the record: the next version of this package has the new text only.
+
+With each configuration that is new (configuration.py) the texts of the rules that the record does not have yet are
+one event. Each is checked against the version by which it is called, because the version is the digest of the text.
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+
+from cards.rules.engine.governance import RuleVersion, all_rule_versions, declared_text, digest_of_text
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
+
+EVENT: Final = "rule-texts"
+_MOST_BYTES: Final = 64 * 1024 * 1024
+
+
+class _Kept(Struct):
+    """`versions` by rule; `texts` is a JSON list of (rule, text), packed with zlib, in base64."""
+
+    versions: dict[str, str]
+    texts: str
+
+
+class RuleText(Struct, frozen=True):
+    """One version of a rule: since when the record has it ("" for one that it does not have), and what it declared.
+
+    `declared` is the rule, the reasons for an override, the advice where a value is unsure, and its text.
+    """
+
+    version: str
+    since: str
+    declared: tuple[dict[str, Any], Any, Any, Any]
+
+
+def record_rule_texts(url: str) -> None:
+    """Writes the texts that the record does not have.
+
+    Raises:
+        RecordUnavailable: It cannot be read or written.
+    """
+    known = {(rule, version) for _, kept in _events(url) for rule, version in kept.versions.items()}
+    new = [each for rule, each in all_rule_versions().items() if (rule, each.digest) not in known]
+    if not new:
+        return
+    texts = [(each.rule.id, declared_text(each.rule, each.table).decode()) for each in new]
+    packed = base64.b64encode(zlib.compress(msgspec.json.encode(texts), 9)).decode()
+    add_event(url, EVENT, "cds-hooks", {"versions": {each.rule.id: each.digest for each in new}, "texts": packed})
+
+
+def rule_texts(url: str, version: RuleVersion) -> list[RuleText]:
+    """The versions of a rule that the record has and the one in use, the oldest first.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    found: dict[str, RuleText] = {}
+    for at, kept in _events(url):
+        digest = kept.versions.get(version.rule.id)
+        if digest is None or digest in found:
+            continue
+        text = dict(_unpacked(kept.texts)).get(version.rule.id, "").encode()
+        if digest_of_text(text) == digest:
+            since = datetime.fromtimestamp(at / 1e6, UTC).date().isoformat()
+            found[digest] = RuleText(digest, since, msgspec.json.decode(text))
+    in_use = declared_text(version.rule, version.table)
+    if version.digest not in found:
+        found[version.digest] = RuleText(version.digest, "", msgspec.json.decode(in_use))
+    return list(found.values())
+
+
+def _events(url: str) -> Iterator[tuple[int, _Kept]]:
+    query = select(events.c.at, events.c.detail).where(events.c.kind == EVENT).order_by(events.c.sequence)
+    for row in read_rows(url, query):
+        yield row.at, msgspec.json.decode(row.detail, type=_Kept)
+
+
+def _unpacked(texts: str) -> list[tuple[str, str]]:
+    packed = zlib.decompressobj().decompress(base64.b64decode(texts), _MOST_BYTES)
+    return msgspec.json.decode(packed, type=list[tuple[str, str]])

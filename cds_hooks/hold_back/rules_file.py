@@ -1,0 +1,233 @@
+"""Reads a site's rules file, or says in sentences what is wrong with it; writes an approval into it."""
+
+import json
+import os
+import tempfile
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cards.compose.high_alert import NOT_COVERED
+from cards.rules.engine.governance import (
+    NEEDS_NOTE,
+    Approval,
+    Budget,
+    RuleVersion,
+    SiteRules,
+    Switch,
+    all_rule_versions,
+)
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+_HEAD = """# What this site says of the medication rules (docs/rules/governance.md).
+version = 1
+"""
+
+
+class RulesFileError(Exception):
+    """The file cannot be used; the message is one sentence for each mistake."""
+
+    def __init__(self, path: Path, *problems: str) -> None:
+        super().__init__(f"{path}: " + "; ".join(problems))
+        self.problems = problems
+
+
+def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
+    """What the file says; RulesFileError with every mistake that was found."""
+    known = all_rule_versions() if versions is None else versions
+    document = _document(path)
+    problems = [_said(error) for error in _validator().iter_errors(document)]
+    problems = problems or list(_problems(document, known))
+    if problems:
+        raise RulesFileError(path, *problems)
+    switches: defaultdict[str, list[Switch]] = defaultdict(list)
+    for each in document.get("switch", ()):
+        for rule in _switched(each, known):
+            switches[rule].append(_switch(rule, each))
+    return SiteRules(
+        {each["rule"]: _approval(each) for each in document.get("approval", ())},
+        {rule: tuple(found) for rule, found in switches.items()},
+        document.get("quiet_days", {}),
+        tuple(_budget(each) for each in document.get("budget", ())),
+    )
+
+
+def refuse_unfit(approvals: Sequence[Approval]) -> None:
+    """Nothing where all of them can be given.
+
+    Raises:
+        RulesFileError: A rule is not there or in another version, or needs a note.
+    """
+    versions = all_rule_versions()
+    if found := [fault for approval in approvals if (fault := _fault(approval, versions))]:
+        raise RulesFileError(Path("approval"), *found)
+
+
+def write_approvals(path: Path, approvals: Sequence[Approval]) -> None:
+    """Adds the approvals at the end of the file, all or none; RulesFileError where they cannot be.
+
+    The file is made if need be, for its owner only. The newest approval of a rule counts; those before it stay.
+    """
+    versions = all_rule_versions()
+    faults = [_fault(approval, versions) for approval in approvals]
+    if found := [fault for fault in faults if fault]:
+        raise RulesFileError(path, *found)
+    if path.exists():
+        read_rules_file(path)
+    before = path.read_text(encoding="utf-8").rstrip() + "\n" if path.exists() else _HEAD
+    try:
+        _replace(path, before + "".join(map(_entry, approvals)))
+    except OSError as error:
+        raise RulesFileError(path, f"cannot be written ({error.strerror})") from error
+
+
+def read_review(path: Path, name: str, role: str, on: date) -> list[Approval]:
+    """The approvals of a reviewed list, as `cds-hooks rules to-review` prints it; RulesFileError where it is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesFileError(path, "cannot be read") from error
+    approvals, faults = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        words, _, note = line.partition("|")
+        match words.split():
+            case [rule, digest]:
+                approvals.append(Approval(rule, digest, name, role, on, note.strip()))
+            case _:
+                faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
+    if faults or not approvals:
+        raise RulesFileError(path, *(faults or ["names no rule"]))
+    return approvals
+
+
+def _fault(approval: Approval, versions: Mapping[str, RuleVersion]) -> str | None:
+    version = versions.get(approval.rule)
+    return _no_rule(approval.rule) if version is None else _unfit(approval, version)
+
+
+def _entry(approval: Approval) -> str:
+    members = {name: getattr(approval, name) for name in ("rule", "digest", "by", "role")}
+    members |= {"on": approval.on.isoformat()} | ({"note": approval.note} if approval.note else {})
+    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())
+    return f"\n[[approval]]\n{lines}\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes beside the file and renames, so that a running server never reads half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner only
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        if path.exists():
+            draft.chmod(path.stat().st_mode & 0o777)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RulesFileError(path, f"cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise RulesFileError(path, f"is not valid TOML ({error})") from error
+
+
+def _validator() -> "Draft202012Validator":
+    # imported here: a server without a rules file starts without it
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((files("cds_hooks.hold_back") / "rules.schema.json").read_text(encoding="utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _said(error: Any) -> str:
+    where = "/".join(str(part) for part in error.absolute_path)
+    return f"{where}: {error.message}" if where else str(error.message)
+
+
+def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> Iterator[str]:
+    for each in document.get("approval", ()):
+        if each["rule"] not in known:
+            yield _no_rule(each["rule"])
+    for each in document.get("switch", ()):
+        if not _switched(each, known):
+            yield _no_rule(each["rule"]) if "rule" in each else _no_family(each["family"], known)
+    for each in document.get("approval", ()):
+        try:
+            date.fromisoformat(each["on"])
+        except ValueError:
+            yield f"approval of {each['rule']}: {each['on']} is not a date"
+    for each in document.get("budget", ()):
+        if each["of"] == "unit" and "names" not in each:
+            yield "a budget of a unit says in names which unit, by its ids and names in the chart"
+        if each["of"] == "user" and "names" in each:
+            yield "a budget of users is for each user: leave out names, which would put users into this file"
+    for each in document.get("switch", ()):
+        if each.get("rule") in known:
+            yield from _band_problems(each, known[each["rule"]])
+
+
+def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[str]:
+    bands = {band.id: band.indicator for band in version.rule.bands}
+    for band in switch.get("bands_off", ()):
+        if band not in bands and band != "missing":
+            yield f"{switch['rule']} has no band {band}; it has {', '.join(bands)}"
+        elif bands.get(band) == "critical":
+            yield f"{switch['rule']}: the band {band} is critical and cannot be switched off alone, only the whole rule"
+
+
+def _switched(switch: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> list[str]:
+    """The rules that a switch is about: one, or every rule of a family; none where there is no such rule or family."""
+    if "family" in switch:
+        return [rule for rule, version in known.items() if version.table.family == switch["family"]]
+    return [switch["rule"]] if switch["rule"] in known or switch["rule"] == NOT_COVERED else []
+
+
+def _no_family(name: str, known: Mapping[str, RuleVersion]) -> str:
+    families = sorted({version.table.family for version in known.values()})
+    return f"there is no family of rules {name}; there are {', '.join(families)}"
+
+
+def _no_rule(name: str) -> str:
+    return f"there is no rule {name}; cds-hooks rules list shows those there are"
+
+
+def _unfit(approval: Approval, version: RuleVersion) -> str | None:
+    if approval.digest != version.digest:
+        return f"{approval.rule} is in version {version.digest}, not {approval.digest}: read it again, then approve it"
+    if version.rule.audit.verified == NEEDS_NOTE and not approval.note.strip():
+        return f"{approval.rule} still needs a label check: say in --note how and by whom the label was checked"
+    return None
+
+
+def _approval(each: Mapping[str, Any]) -> Approval:
+    on = date.fromisoformat(each["on"])
+    return Approval(each["rule"], each["digest"], each["by"], each["role"], on, each.get("note", ""))
+
+
+def _budget(each: Mapping[str, Any]) -> Budget:
+    names = frozenset(each.get("names", ()))
+    return Budget(each["of"], each["note"], each.get("cards_per_day"), each.get("cards_per_call"), names)
+
+
+def _switch(rule: str, each: Mapping[str, Any]) -> Switch:
+    return Switch(
+        rule,
+        each["note"],
+        each.get("off", False),
+        each.get("speak_from"),
+        frozenset(each.get("bands_off", ())),
+        frozenset(each.get("clients", ())),
+        frozenset(each.get("units", ())),
+    )

@@ -1,1 +1,0 @@
-"""Approvals by the keys of two people."""

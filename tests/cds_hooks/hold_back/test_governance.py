@@ -1,0 +1,128 @@
+"""Rules and answers over the whole server: switches by unit, and what was answered stays answered for its time."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cards.rules.engine.governance import Approval, all_rule_versions
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.rules_file import write_approvals
+from tests.cards.rules.engine.test_governance import finding
+from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+
+RULE = "renal-metformin"
+
+
+def order(as_of: datetime, hook: str = "order-sign") -> dict[str, Any]:
+    return request_for(ORDERS, hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
+
+
+def reasons(answer: httpx.Response) -> set[str]:
+    return {each["reason"] for each in ours(answer).get("silence", []) if each["subject"] == RULE}
+
+
+def call(folder: Path, as_of: datetime, *steps: Callable[[httpx.Response], Any], **settings: Any) -> list[Any]:
+    """Calls order-sign, then for each step sends the feedback it makes of the last answer and calls again."""
+
+    async def run() -> list[httpx.Response]:
+        async with client(folder, as_of=as_of, **settings) as calls:
+            answers = [await calls.post(f"/cds-services/{ORDERS}", json=order(as_of))]
+            for step in steps:
+                report = step(answers[-1])
+                sent = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [report]})
+                assert sent.status_code == 200
+                answers.append(await calls.post(f"/cds-services/{ORDERS}", json=order(as_of)))
+            return answers
+
+    return asyncio.run(run())
+
+
+def overridden(with_reason: bool) -> Callable[[httpx.Response], dict[str, Any]]:
+    def report(answer: httpx.Response) -> dict[str, Any]:
+        (card,) = answer.json()["cards"]
+        item = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}
+        return item | ({"overrideReason": {"reason": card["overrideReasons"][0]}} if with_reason else {})
+
+    return report
+
+
+def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as_of: datetime) -> None:
+    before, after = call(tmp_path, as_of, overridden(with_reason=True))
+    assert len(before.json()["cards"]) == 1
+    assert after.json()["cards"] == []
+    assert reasons(after) == {"acknowledged"}
+    # another server over the same record knows it too, once it has read it
+    other = Governance(None, needs_approval=False)
+    other.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
+    patient = order(as_of)["context"]["patientId"]
+    assert other._memory.of_patient("anonymous", patient)
+    assert not other._memory.of_patient("another client", patient)
+
+
+def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
+    _, after = call(tmp_path, as_of, overridden(with_reason=False))
+    assert len(after.json()["cards"]) == 1
+
+
+def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_record(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    call(tmp_path, as_of, overridden(with_reason=True))
+    governance = Governance(None, needs_approval=False)
+    governance.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
+    patient = order(as_of)["context"]["patientId"]
+    ((_, band),) = governance._memory.of_patient("anonymous", patient)
+    said = finding("critical", band)
+
+    def quiet(days: int) -> bool:
+        return (
+            governance.suppression_policy("anonymous", patient, tuple, as_of.timestamp() + days * 86400)(said)
+            is not None
+        )
+
+    assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
+
+
+def test_a_switch_by_unit_silences_only_there(tmp_path: Path, as_of: datetime) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "dialysis unit"\nunits = ["d-1"]\n')
+    request = order(as_of)
+    stay = {
+        "resourceType": "Encounter",
+        "id": "e-1",
+        "status": "in-progress",
+        "class": {"code": "AMB"},
+        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
+        "location": [{"location": {"reference": "Location/d-1"}}],
+    }
+    beside = json.loads(json.dumps(request))
+    beside["prefetch"]["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": stay}]}
+
+    async def run() -> list[httpx.Response]:
+        async with client(tmp_path, as_of=as_of, rules_file=rules) as calls:
+            return [await calls.post(f"/cds-services/{ORDERS}", json=each) for each in (request, beside)]
+
+    elsewhere, there = asyncio.run(run())
+    assert len(elsewhere.json()["cards"]) == 1
+    assert there.json()["cards"] == []
+    assert reasons(there) == {"switched-off"}
+
+
+def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
+    now = 0.0
+    rules = tmp_path / "rules.toml"
+    rules.write_text("version = 1\n")
+    governance = Governance(rules, needs_approval=False, clock=lambda: now)
+    approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
+    write_approvals(rules, [approval])
+    assert not governance.site.approvals
+    now = 2.0
+    assert governance.site.approvals == {RULE: approval}
+    rules.write_text("version = 3\n")
+    now = 4.0
+    assert governance.site.approvals == {RULE: approval}

@@ -1,0 +1,255 @@
+"""Accepting a suggestion brings neither the same advice again nor its opposite, whatever the next hook is."""
+
+import asyncio
+import copy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from msgspec import Raw, json
+
+from cards.card import Action, Card, Indicator, Source, Suggestion
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cds_hooks.hold_back.loop_guard import LoopGuard
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import SentAction, SentCard, SentSuggestion
+from cds_hooks.hold_back.suppression import Chosen
+from cds_hooks.replay import Replayer, open_site
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import read_content_keys, use_content_keys
+from cds_hooks.storage.queries import list_decisions
+from tests.cds_hooks.hold_back.restraint_calls import (
+    CRITICAL,
+    SIGN,
+    WARNINGS,
+    feedback,
+    indicators,
+    order_sign,
+    reasons,
+    rules_file,
+    sign,
+)
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.equation_calls import NOW
+from tests.live import record_in
+
+CALLER = Caller("ehr", "p1", "order-safety", "order-sign")
+
+
+async def _accept(calls: httpx.AsyncClient, card: dict[str, Any], suggestion: int = 0) -> list[dict[str, Any]]:
+    """Accepts a suggestion of the card; gives its actions."""
+    chosen = card["suggestions"][suggestion]
+    sent = await calls.post(f"/cds-services/{SIGN}/feedback", json=feedback(card, chosen["uuid"]))
+    assert sent.status_code == 200, sent.text
+    actions: list[dict[str, Any]] = chosen["actions"]
+    return actions
+
+
+def _with_drafts(request: dict[str, Any], *drafts: dict[str, Any]) -> dict[str, Any]:
+    changed = copy.deepcopy(request)
+    changed["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]
+    return changed
+
+
+def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path) -> None:
+    """The alert loop: accepting changes nothing that the rule looks at, and each acceptance calls the hook again."""
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            shown = 0
+            for _ in range(5):
+                answered = await sign(calls, WARNINGS[0])
+                for card in answered.json()["cards"]:
+                    shown += 1
+                    await _accept(calls, card)
+            assert shown == 1
+            ((subject, text),) = reasons(answered, "loop-guard")
+            assert subject == "renal-nsaid"
+            assert text.startswith("Accepted a moment ago (“Replace by acetaminophen”), so not shown again: ")
+        # Another process knows it from the record; an hour later it is advice again.
+        async with app_client(tmp_path, as_of=NOW + timedelta(minutes=59)) as calls:
+            assert indicators(await sign(calls, WARNINGS[0])) == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(minutes=61)) as calls:
+            assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
+
+    asyncio.run(story())
+
+
+def test_the_order_that_was_accepted_is_signed_without_an_alert_on_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            request = order_sign("edoxaban-60-crcl-high")
+            first = await calls.post(f"/cds-services/{SIGN}", json=request)
+            (card,) = first.json()["cards"]
+            (action,) = await _accept(calls, card)
+            changed = _with_drafts(request, action["resource"])
+            second = await calls.post(f"/cds-services/{SIGN}", json=changed)
+            assert second.json()["cards"] == []
+
+    asyncio.run(story())
+
+
+def test_a_critical_card_comes_again_with_its_suggestions(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (card,) = (await sign(calls, CRITICAL)).json()["cards"]
+            await _accept(calls, card)
+            (again,) = (await sign(calls, CRITICAL)).json()["cards"]
+            assert [each["label"] for each in again["suggestions"]] == [each["label"] for each in card["suggestions"]]
+
+    asyncio.run(story())
+
+
+def test_an_override_is_no_acceptance(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
+            item = feedback(card)
+            del item["feedback"][0]["overrideReason"]
+            assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=item)).status_code == 200
+            assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
+
+    asyncio.run(story())
+
+
+# The guard by itself
+
+
+def _card(drug: str, *suggestions: Suggestion, indicator: Indicator = "warning", rule: str = "a-rule") -> Card:
+    said = CardExtension(
+        findings=(FindingReference(rule, "a-band"),),
+        facts=(Fact("draft", drug, drug, source=f"MedicationRequest/{drug}"),),
+    )
+    return Card(
+        uuid=f"card-{drug}",
+        summary=f"About {drug}.",
+        indicator=indicator,
+        source=Source(label="x"),
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else None,
+        extension={EXTENSION_KEY: said},
+    )
+
+
+def _order(drug: str) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": drug, "medicationCodeableConcept": {"text": drug}}
+
+
+def _replace(old: str, new: str) -> Suggestion:
+    actions = (
+        Action(type="delete", description="x", resource_id=f"MedicationRequest/{old}"),
+        Action(type="create", description="x", resource=_order(new)),
+    )
+    return Suggestion(label=f"{new} for {old}", uuid=f"{old}-{new}", actions=actions)
+
+
+def _sent(card: Card) -> SentCard:
+    sent = SentCard(uuid=card.uuid, indicator=card.indicator)
+    sent.extension.ours = card.own_extension
+    sent.suggestions = tuple(
+        SentSuggestion(
+            each.label, each.uuid, tuple(SentAction(Raw(json.encode(a.resource))) for a in each.actions if a.resource)
+        )
+        for each in card.suggestions
+    )
+    return sent
+
+
+def _guard(accepted: Card) -> LoopGuard:
+    guard = LoopGuard(lambda: 1000.0)
+    guard.remember("ehr", "p1", _sent(accepted), [each.uuid for each in accepted.suggestions], 1000.0)
+    return guard
+
+
+def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
+    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
+    back = _card("acetaminophen", _replace("acetaminophen", "naproxen"), rule="another-rule")
+    chosen = Chosen(cards=[back])
+    guard.withhold(CALLER, chosen)
+    (card,) = chosen.cards
+    assert card.suggestions == ()
+    assert card.selection_behavior is None
+    (silence,) = chosen.silences
+    assert silence.reason == "loop-guard"
+    assert "it would change what was just accepted" in silence.text
+    assert chosen.withheld == {"acetaminophen-naproxen": 0}
+
+
+def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
+    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
+    other = _card("ibuprofen", _replace("ibuprofen", "acetaminophen"), _replace("ibuprofen", "topical"))
+    chosen = Chosen(cards=[other])
+    guard.withhold(CALLER, chosen)
+    assert [each.label for each in chosen.cards[0].suggestions] == ["topical for ibuprofen"]
+    assert "it was just accepted" in chosen.silences[0].text
+
+
+def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> None:
+    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
+    cards = [
+        _card("acetaminophen", _replace("acetaminophen", "naproxen"), indicator="critical"),
+        _card("warfarin", _replace("warfarin", "apixaban")),
+    ]
+    chosen = Chosen(cards=list(cards))
+    guard.withhold(CALLER, chosen)
+    assert chosen.cards == cards
+    same = Chosen(cards=[_card("naproxen", _replace("naproxen", "acetaminophen"))])
+    guard.withhold(Caller("ehr", "p2", "order-safety", "order-sign"), same)
+    assert len(same.cards) == 1
+
+
+# Replayed
+
+
+def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path) -> None:
+    rules = rules_file(tmp_path, '[[budget]]\nof = "user"\ncards_per_day = 2\nnote = "a trial"\n')
+    keys = tmp_path / "keys"
+    keys.write_text("5a" * 32)
+    settings: dict[str, Any] = {"rules_file": rules, "content_keys": keys, "keep_requests": 1.0}
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+            (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
+            await _accept(calls, card)
+            second = await sign(calls, *WARNINGS, CRITICAL)
+            assert indicators(second) == ["warning", "critical"]
+            third = await sign(calls, *WARNINGS, CRITICAL)
+            assert indicators(third) == ["critical"]
+            assert len(reasons(third, "loop-guard")) == len(reasons(third, "budget")) == 1
+
+    asyncio.run(story())
+    use_content_keys(read_content_keys("5a" * 32))
+    try:
+        url = record_in(tmp_path)
+        site = open_site(Settings(database_url=url, **settings))
+        verdicts = list(Replayer(site, url).verdicts(list_decisions(url)))
+    finally:
+        use_content_keys(read_content_keys(""))
+    assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "request", ())] * 3
+
+
+def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_own_reason_in_a_replay(tmp_path: Path) -> None:
+    """Both findings are of one rule, and neither is shown: only what was recorded of them tells them apart."""
+    keys = tmp_path / "keys"
+    keys.write_text("5a" * 32)
+    settings: dict[str, Any] = {"content_keys": keys}
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+            naproxen, ibuprofen = (await sign(calls, "naproxen-egfr-25", "ibuprofen-healthy")).json()["cards"]
+            await _accept(calls, ibuprofen)
+            await calls.post(f"/cds-services/{SIGN}/feedback", json=feedback(naproxen))
+            for drafts in (("naproxen-egfr-25", "ibuprofen-healthy"), ("ibuprofen-healthy", "naproxen-egfr-25")):
+                again = await sign(calls, *drafts)
+                assert indicators(again) == []
+                assert len(reasons(again, "loop-guard")) == len(reasons(again, "acknowledged")) == 1
+
+    asyncio.run(story())
+    use_content_keys(read_content_keys("5a" * 32))
+    try:
+        url = record_in(tmp_path)
+        verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
+    finally:
+        use_content_keys(read_content_keys(""))
+    assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "facts", ())] * 3

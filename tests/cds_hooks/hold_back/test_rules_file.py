@@ -1,0 +1,116 @@
+"""The rules file of a site: what it may say, what is refused with a sentence, and how an approval gets into it."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from cards.rules.engine.family import rule_families
+from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
+from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file, write_approvals
+
+RULE = "renal-metformin"
+ZEROS = "0" * 16
+CRITICAL = next(band.id for band in all_rule_versions()[RULE].rule.bands if band.indicator == "critical")
+
+
+def approval(note: str = "") -> Approval:
+    return Approval(RULE, all_rule_versions()[RULE].digest, 'A. "Person"', "pharmacist", date(2026, 11, 20), note)
+
+
+def test_an_approval_that_is_written_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    write_approvals(file, [approval("read on the ward")])
+    assert read_rules_file(file).approvals == {RULE: approval("read on the ward")}
+
+
+def test_an_approval_is_added_to_what_the_file_says_already(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('# ours\nversion = 1\n\n[[switch]]\nrule = "renal-nsaid"\noff = true\nnote = "not here"\n')
+    write_approvals(file, [approval()])
+    write_approvals(file, [approval("again")])
+    assert file.read_text().startswith("# ours")
+    site = read_rules_file(file)
+    assert site.approvals[RULE].note == "again"
+    assert site.switches["renal-nsaid"][0].off
+
+
+def test_another_version_than_the_one_that_is_there_cannot_be_approved(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match="read it again"):
+        write_approvals(tmp_path / "rules.toml", [structs_replaced(digest=ZEROS)])
+    assert not (tmp_path / "rules.toml").exists()
+
+
+def structs_replaced(**changes: str) -> Approval:
+    whole = approval()
+    members = {name: getattr(whole, name) for name in ("rule", "digest", "by", "role", "on", "note")}
+    return Approval(**(members | changes))
+
+
+def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = all_rule_versions()[RULE]
+    unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
+    versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
+    monkeypatch.setattr("cds_hooks.hold_back.rules_file.all_rule_versions", lambda: versions)
+    with pytest.raises(RulesFileError, match="label"):
+        write_approvals(tmp_path / "rules.toml", [approval()])
+    write_approvals(tmp_path / "rules.toml", [approval("label of 2025 read, section 2.2")])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version = 2", "1 was expected"),
+        ("version = ", "is not valid TOML"),
+        ("x = " + "[" * 5_000, "is not valid TOML"),
+        ("x = " + "9" * 5_000, "is not valid TOML"),
+        ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "'note' is a required property"),
+        ('version = 1\n[[switch]]\nrule = "nothing"\noff = true\nnote = "x"', "there is no rule nothing"),
+        ('version = 1\n[[switch]]\nfamily = "nothing"\noff = true\nnote = "x"', "there is no family of rules nothing"),
+        ('version = 1\n[[switch]]\nfamily = "genes"\nbands_off = ["x"]\nnote = "x"', "is not valid under any"),
+        ('version = 1\n[[switch]]\noff = true\nnote = "x"', "is not valid under any"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["x"]\nnote = "x"', "has no band x"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["{CRITICAL}"]\nnote = "x"', "is critical"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nnote = "x"', "is not valid under any"),
+        ("version = 1\n[quiet_days]\ncritical = 400", "greater than the maximum"),
+        (
+            f'version = 1\n[[approval]]\nrule = "{RULE}"\ndigest = "{ZEROS}"\nby = "x"\nrole = "x"\non = "2026-13-40"',
+            "is not a date",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "rules.toml").write_text(text)
+    with pytest.raises(RulesFileError, match=said):
+        read_rules_file(tmp_path / "rules.toml")
+
+
+@pytest.mark.parametrize("family", [one.name for one in rule_families()])
+def test_every_family_can_be_switched_for_a_client_and_a_unit(tmp_path: Path, family: str) -> None:
+    file = tmp_path / "rules.toml"
+    whom = 'clients = ["ehr"]\nunits = ["dialysis"]'
+    file.write_text(f'version = 1\n[[switch]]\nfamily = "{family}"\noff = true\nnote = "not here"\n{whom}\n')
+    switches = read_rules_file(file).switches
+    of_family = {rule for rule, version in all_rule_versions().items() if version.table.family == family}
+    assert set(switches) == of_family != set()
+    for (switch,) in switches.values():
+        assert switch.off
+        assert switch.holds_for("ehr", {"dialysis", "ward"})
+        assert not switch.holds_for("ehr", {"ward"})
+        assert not switch.holds_for("other", {"dialysis"})
+
+
+def test_of_a_family_only_what_is_loud_can_be_shown(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('version = 1\n[[switch]]\nfamily = "orders"\nspeak_from = "warning"\nnote = "tests are ours"\n')
+    switches = read_rules_file(file).switches
+    assert {switch.speak_from for found in switches.values() for switch in found} == {"warning"}
+    assert "lab-repeat" in switches
+
+
+def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match="cannot be read"):
+        read_rules_file(tmp_path / "none.toml")

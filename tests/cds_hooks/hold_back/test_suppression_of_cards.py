@@ -1,0 +1,339 @@
+"""What was said about a patient is not said again at each opening, unless it is worse, critical or its time is over."""
+
+import asyncio
+import copy
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cards.card import Card, Indicator, Source
+from cards.compose.high_alert import NOT_COVERED
+from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cds_hooks.hold_back import sent_cards, suppression
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import ShownRows
+from cds_hooks.hold_back.suppression import SaidOnce
+from tests.cds_hooks.calls import client, ours, request_for
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.live import record_in
+
+SERVICE = "nephrology-referral"
+DAY = 86_400.0
+CALLER = Caller("ehr", "p1", SERVICE, "patient-view")
+
+
+async def _call(calls: httpx.AsyncClient, change: Any = None, user: str | None = None) -> httpx.Response:
+    request = copy.deepcopy(request_for(SERVICE, "patient-view", "ckd4-metformin", NOW))
+    if change is not None:
+        change(request)
+    if user is not None:
+        request["context"]["userId"] = user
+    answered = await calls.post(f"/cds-services/{SERVICE}", json=request)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+async def _override(calls: httpx.AsyncClient, card: str, code: str) -> None:
+    reason = {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons", "display": "A reason"}
+    item = {"card": card, "outcome": "overridden", "overrideReason": {"reason": reason}}
+    item["outcomeTimestamp"] = NOW.isoformat()
+    sent = await calls.post(f"/cds-services/{SERVICE}/feedback", json={"feedback": [item]})
+    assert sent.status_code == 200, sent.text
+
+
+def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            first = (await _call(calls)).json()["cards"]
+            assert len(first) == 1
+            await _override(calls, first[0]["uuid"], "a-reason-of-the-site")
+            again = await _call(calls, user="Practitioner/somebody-else")
+            assert again.json()["cards"] == []
+            assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
+            (rest,) = ours(again)["resting"]
+            assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
+            worse = await _call(calls, valued("2160-0", 5.0))
+            assert len(worse.json()["cards"]) == 1
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
+            assert (await _call(calls)).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
+            assert len((await _call(calls)).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+def test_a_card_that_nobody_answered_is_shown_for_a_day_and_then_rests(tmp_path: Path) -> None:
+    """Each server is a new one: it knows from the record what was shown before it began."""
+
+    async def shown_after(days: float, change: Any = None) -> httpx.Response:
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+            return await _call(calls, change, f"Practitioner/{days}")
+
+    async def story() -> None:
+        first = await shown_after(0)
+        assert len(first.json()["cards"]) == 1
+        assert "resting" not in ours(first)
+        assert len((await shown_after(0.9)).json()["cards"]) == 1
+        resting = await shown_after(3)
+        assert resting.json()["cards"] == []
+        (rest,) = ours(resting)["resting"]
+        assert rest["because"] == "shown"
+        assert rest["summary"] == first.json()["cards"][0]["summary"]
+        assert rest["since"] == NOW.isoformat()
+        assert rest["until"] == (NOW + timedelta(days=14)).isoformat()
+        (silence,) = (each for each in ours(resting)["silence"] if each["reason"] == "said-once")
+        assert silence["text"].startswith("Still there, not shown again: ")
+        assert f"shown on {NOW.date()} and not answered" in silence["text"]
+        assert len((await shown_after(3, valued("2160-0", 5.0))).json()["cards"]) == 1
+        assert (await shown_after(13)).json()["cards"] == []
+
+    asyncio.run(story())
+
+
+def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
+    async def story() -> None:
+        for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
+            async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+                assert len((await _call(calls)).json()["cards"]) == cards, days
+
+    asyncio.run(story())
+
+
+def test_at_the_start_only_the_newest_decisions_with_cards_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sent_cards, "_OVERLAP", 0)
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+            for user in range(3):
+                assert len((await _call(calls, user=f"Practitioner/{user}")).json()["cards"]) == 1
+
+    asyncio.run(story())
+    for most, expected in ((1, 1), (2, 2), (3, 3), (100, 3)):
+        rows = ShownRows(days=365.0 * 10, most_at_start=most)
+        assert len(list(rows.read(record_in(tmp_path)))) == expected
+
+
+def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
+    async def story() -> None:
+        for days in (0, 3):
+            async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
+                assert len((await _call(calls)).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+# The memory by itself
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _card(risk: float, band: str = "high", indicator: Indicator = "info") -> Card:
+    said = CardExtension(
+        model={"id": "kfre_4"}, output="5y", probability=risk, band={"id": band, "source": "a guideline"}
+    )
+    return _with(said, indicator)
+
+
+def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
+    return Card(
+        uuid="c1", summary="A finding.", indicator=indicator, source=Source(label="x"), extension={EXTENSION_KEY: said}
+    )
+
+
+def _shown(memory: SaidOnce, card: Card, caller: Caller = CALLER) -> bool:
+    """Whether the card is shown; what is shown is taken note of, as a call does it."""
+    chosen = asyncio.run(memory.choose(caller, [card]))
+    memory.note_shown(caller, "decision", chosen, memory._now())
+    assert len(chosen.cards) + len(chosen.resting) == 1
+    return bool(chosen.cards)
+
+
+def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.119))
+    assert _shown(memory, _card(0.13))
+    assert _shown(memory, _card(0.101, band="very high"))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.13))
+    clock.now += 11.9 * DAY
+    assert not _shown(memory, _card(0.13))
+    clock.now += 0.2 * DAY
+    assert _shown(memory, _card(0.13))
+
+
+def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
+            (card,) = (await _call(calls)).json()["cards"]
+            await _override(calls, card["uuid"], "a-reason-of-the-site")
+            assert (await _call(calls)).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (card,) = (await _call(calls)).json()["cards"]
+            await _override(calls, card["uuid"], "wrong-time-workflow")
+            assert (await _call(calls)).json()["cards"] == [], "the answer of now takes the place of the other one"
+
+    asyncio.run(story())
+
+
+def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    once = _with(CardExtension(output=NOT_COVERED))
+    clock.now += 300 * DAY
+    assert _shown(memory, once)
+    clock.now -= 300 * DAY
+    assert _shown(memory, once)
+    clock.now += DAY
+    assert not _shown(memory, once)
+
+
+def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    clock.now += 2 * DAY
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    assert not _shown(memory, _card(0.10))
+
+
+@pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
+def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.10))
+    assert _shown(memory, _card(0.10), other)
+
+
+def test_a_vaccine_that_became_due_is_worse() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+
+    def due(*groups: str) -> Card:
+        day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()
+        forecasts = tuple(
+            VaccineForecast(
+                group=each, type="Standard", status="Not Complete", series=(), dose=1, earliest=day, recommended=day
+            )
+            for each in groups
+        )
+        return _with(
+            CardExtension(vaccines=VaccineForecasts(release="r", released=day, as_of=day, forecasts=forecasts))
+        )
+
+    assert _shown(memory, due("Influenza", "Zoster"))
+    clock.now += 2 * DAY
+    assert not _shown(memory, due("Zoster"))
+    assert _shown(memory, due("Zoster", "Pneumococcal"))
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppression, "_MOST", 2)
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    callers = [Caller("ehr", f"p{number}", SERVICE, "patient-view") for number in range(3)]
+    for caller in callers:
+        assert _shown(memory, _card(0.10), caller)
+    clock.now += 2 * DAY
+    assert [_shown(memory, _card(0.10), caller) for caller in reversed(callers)] == [False, False, True]
+
+
+# High-alert drugs that no rule is about
+
+
+def _draft(drug: str) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"draft-{drug[:4].lower()}",
+        "status": "draft",
+        "intent": "order",
+        "subject": {"reference": "Patient/sample"},
+        "medicationCodeableConcept": {"text": drug},
+    }
+
+
+async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:
+    request = request_for("order-safety", hook, "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    subject = request["context"]["draftOrders"]["entry"][0]["resource"]["subject"]
+    drafts = [_draft(drug) | {"subject": subject} for drug in drugs]
+    request["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]
+    request["context"]["selections"] = [f"MedicationRequest/{each['id']}" for each in drafts]
+    if hook == "order-sign":
+        del request["context"]["selections"]
+    service = "order-safety-sign" if hook == "order-sign" else "order-safety-select"
+    answered = await calls.post(f"/cds-services/{service}", json=request)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            selected = await _sign(calls, "order-select", "Pomalyst")
+            assert [each["summary"] for each in selected.json()["cards"]] == [
+                "Pomalyst is not covered by these checks."
+            ]
+            signed = await _sign(calls, "order-sign", "Pomalyst")
+            assert signed.json()["cards"] == []
+            assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
+            # Another drug is another finding; the first of them is still known afterwards.
+            both = await _sign(calls, "order-sign", "eptifibatide")
+            assert [each["summary"] for each in both.json()["cards"]] == [
+                "Eptifibatide is not covered by these checks."
+            ]
+            assert (await _sign(calls, "order-sign", "Pomalyst", "eptifibatide")).json()["cards"] == []
+
+    asyncio.run(story())
+
+
+def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
+            assert (await _sign(calls, "order-sign", "Pomalyst")).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
+            assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("clients", "is_shown"), [('["another"]', True), (None, False)])
+def test_a_site_can_switch_off_that_a_drug_is_not_covered(tmp_path: Path, clients: str | None, is_shown: bool) -> None:
+    rules = tmp_path / "rules.toml"
+    only = f"clients = {clients}\n" if clients else ""
+    rules.write_text(f'version = 1\n[[switch]]\nrule = "not-covered"\noff = true\nnote = "too many"\n{only}')
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+            signed = await _sign(calls, "order-sign", "Pomalyst")
+            assert bool(signed.json()["cards"]) is is_shown
+            off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
+            assert off == ([] if is_shown else ["not-covered"])
+
+    asyncio.run(story())
+
+
+def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+            for _ in range(2):
+                assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+
+    asyncio.run(story())
