@@ -1,6 +1,6 @@
 """Signed acts that somebody hands in at a page: each is verified, and recorded as if it had been signed here.
 
-What counts is what the record's readers check again (approvals/book.py, releases.py). Here it is refused beforehand
+What counts is what the record's readers check again (approvals.py, releases.py). Here it is refused beforehand
 with a sentence, and so is what they cannot see: that a file is old, or was handed in before. A file is taken as a whole
 or not at all. The private keys stay where they are.
 """
