@@ -163,7 +163,7 @@ def waiver(
 
 
 def _waivers(found: Version) -> list[Subject]:
-    from models_onnx.gates.subject import read_subject
+    from models_onnx.workbench.gates.subject import read_subject
 
     subject = read_subject(found.folder, own_keys(settings()))
     return [waiver_subject(subject.id, subject.about.version, each) for each in subject.product.get("waivers", [])]

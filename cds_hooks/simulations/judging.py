@@ -22,7 +22,7 @@ from cds_hooks.simulations.simulation import Example, Result, Simulation
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.web.model_files import ModelFiles
-from models_onnx.training.data.charts import Chart, files_of, read_charts
+from fhir.record.charts import Chart, files_of, read_charts
 
 _ORDERS_OF_A_PATIENT: Final = 10
 _OF_CHARTS: Final = "order-safety, order-sign"
@@ -37,7 +37,7 @@ def run_simulation(configured: Settings, simulation: Simulation, charts: Path | 
     `charts` is the folder that `simulation.folder` names.
 
     Raises:
-        NoCandidate, ArtifactRefused, RulesFileError, RecordUnavailable, TrainingRefused: something cannot be used.
+        NoCandidate, ArtifactRefused, RulesFileError, RecordUnavailable, ChartsRefused: something cannot be used.
     """
     now, changed = open_site(configured), _changed_site(configured, simulation)
     if charts is not None:

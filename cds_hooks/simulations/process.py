@@ -20,7 +20,8 @@ from cds_hooks.simulations.judging import run_simulation
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.errors import ArtifactRefused, TrainingRefused, UnknownModel
+from fhir.record.charts import ChartsRefused
+from models_onnx.errors import ArtifactRefused, UnknownModel
 
 _LOWEST_PRIORITY: Final = 19
 _WRITE_SECONDS: Final = 1.0
@@ -29,7 +30,7 @@ _LONGEST_SECONDS: Final = 7_200.0
 
 _SAID: Final = (
     NoCandidate,
-    TrainingRefused,
+    ChartsRefused,
     UnknownModel,
     ArtifactRefused,
     RulesFileError,

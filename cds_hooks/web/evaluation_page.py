@@ -8,9 +8,9 @@ from markupsafe import Markup
 from cds_hooks.web.model_page import estimate_of
 from cds_hooks.web.site import render, static_file
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.release.effect_plots import effect_plots
-from models_onnx.release.evaluation_file import group_rates
-from models_onnx.release.plots import BAR, Bin, curves, net_benefit_of_everybody, net_benefits
+from models_onnx.model_card.effect_plots import effect_plots
+from models_onnx.model_card.evaluation_file import group_rates
+from models_onnx.model_card.plots import BAR, Bin, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.effects import Effect
 
 _FIGURES = {

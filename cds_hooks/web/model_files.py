@@ -19,8 +19,8 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import ADDRESSED, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
+from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.model_card.formats import chai_xml, fhir_bundle
-from models_onnx.release.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.serving.effects import Effect, effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
 from models_onnx.serving.runtime import Model

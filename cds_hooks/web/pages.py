@@ -27,11 +27,11 @@ from models_onnx.artifact.release_file import Release
 from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.model_card.effect_plots import effect_plots
+from models_onnx.model_card.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
+from models_onnx.model_card.origin import absence_words, lineage_rows
+from models_onnx.model_card.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.monitoring.alerting import alerting_of
-from models_onnx.release.effect_plots import effect_plots
-from models_onnx.release.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
-from models_onnx.release.origin import absence_words, lineage_rows
-from models_onnx.release.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.effects import Effect
 
 

@@ -7,7 +7,8 @@ data, are derived from the inputs, so that they cannot differ from them.
 from typing import Any
 
 from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
-from models_onnx.model_card.build import evidence_card
+from models_onnx.model_card.attributes import EVIDENCE
+from models_onnx.model_card.schema import CARD_FORMAT, project_words, set_attribute
 
 DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"
 FUNDING = "self-funded: no outside funding of this translation"
@@ -69,8 +70,17 @@ def has_equation(name: str) -> bool:
 def equation_card(name: str) -> dict[str, Any]:
     """The card of that equation; UnknownEquation where there is none."""
     equation = get_equation(name)
-    model = {"id": equation.id, "version": equation.version, "title": equation.title}
-    return evidence_card(model, source_attributes(equation), _product(equation))
+    card: dict[str, Any] = {
+        "format": CARD_FORMAT,
+        "kind": "evidence-based",
+        "model": {"id": equation.id, "version": equation.version, "title": equation.title},
+    }
+    words = source_attributes(equation)
+    for attribute in EVIDENCE:
+        set_attribute(card, attribute.place, {"words": words.get(attribute.place, ""), "from": "declared"})
+    common = project_words()["product"]
+    card["product"] = {name: common[name] for name in ("section_1557", "statement", "security")} | _product(equation)
+    return card
 
 
 def _product(equation: Equation) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute
-from models_onnx.model_card.figures import VALIDITY
 from models_onnx.model_card.schema import Card, attribute_of, refuse_incomplete_card
 
 SECTIONS = {
@@ -34,6 +33,15 @@ SECTIONS = {
     "maintenance": "How it is watched",
     "updates": "How it is kept up",
     "evidence": "Evidence and inputs",
+}
+VALIDITY = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_slope": "calibration slope",
+    "observed_expected": "observed/expected",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "sensitivity at the default threshold",
 }
 _FACTS = {
     "statement": "Please note",

@@ -53,6 +53,22 @@ def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def set_attribute(card: Card, place: str, value: dict[str, Any]) -> None:
+    """Writes an attribute into the card at its place, for example `purpose.users`."""
+    *steps, last = place.split(".")
+    part = card
+    for step in steps:
+        part = part.setdefault(step, {})
+    part[last] = value
+
+
+def project_words() -> dict[str, Any]:
+    """Return the words that are the same on every card of this project: `attributes` by place, and `product`."""
+    text = (files("models_onnx.model_card") / "defaults.card.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def _to_do(part: Any, place: str) -> Iterator[str]:
     if isinstance(part, dict):
         for name, value in part.items():
@@ -181,7 +197,7 @@ _PRODUCT: Schema = {
         "explanation": {"type": "object"},
         "irm": _IRM,
         **{key: {"type": "string", "minLength": 10} for key in ("section_1557", "statement", "security")},
-        # Written by the project for every model, or computed from the manifest (models_onnx/model_card/build.py).
+        # Written by the project for every model, or computed from the manifest (models_onnx/workbench/release/card.py).
         **{key: {"type": "string"} for key in ("reference_cohort", "bibliography", *_COMMON)},
         "keywords": {"type": "array", "items": _TEXT},
         "training_data": {"type": "object"},

@@ -2,7 +2,7 @@
 
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
 beside it as `<id>@<version>`. A reference is `id`, `id@version`, `id@` and the beginning of a release's digest, or
-`id@` and an alias (`models_onnx/release/in_use.py`).
+`id@` and an alias (`models_onnx/workbench/release/in_use.py`).
 
 Which models are declared, and in which state their artifacts are.
 """

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
 
-# A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
+# A column of a training table; pandas is named only in models_onnx.workbench.training, so that serving never needs it.
 Column = Any
 ColumnOf = Callable[[Any], Column]
 

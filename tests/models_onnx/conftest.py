@@ -8,9 +8,9 @@ import pytest
 from models_onnx.artifact.folder import Artifact, write_artifact
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.training.commands import no_progress
-from models_onnx.training.data.cohort import Cohort, build_cohort
-from models_onnx.training.pipeline import Trained, train
+from models_onnx.workbench.training.commands import no_progress
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
+from models_onnx.workbench.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED, as_table, invented_table
 
 

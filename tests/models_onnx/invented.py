@@ -7,7 +7,7 @@ import pandas as pd
 
 from models_onnx.models.mortality_5y import LABS, SPEC
 from models_onnx.spec import AdditiveLogistic, Floors
-from models_onnx.training.data.cohort import Table
+from models_onnx.workbench.training.data.cohort import Table
 
 PEOPLE = 1500
 CYCLES = (1988, 1999, 2003, 2005, 2007, 2009, 2013, 2015)

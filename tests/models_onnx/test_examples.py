@@ -6,9 +6,9 @@ from types import ModuleType
 import pytest
 
 from models_onnx.equations import arithmetic
-from models_onnx.evaluation import metrics
 from models_onnx.serving import runtime
-from models_onnx.training.fitting import additive
+from models_onnx.workbench import metrics
+from models_onnx.workbench.training.fitting import additive
 
 
 @pytest.mark.parametrize("module", [arithmetic, runtime, additive, metrics])

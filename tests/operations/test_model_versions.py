@@ -17,9 +17,9 @@ from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.release_file import GateSummary
-from models_onnx.release.publishing import record_gates
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
+from models_onnx.workbench.release.publishing import record_gates
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.live import record_in, serving
 from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build

@@ -26,7 +26,7 @@ def new(
     Example: cds-hooks model new falls_1y --folder models
     """
     with problems():
-        from models_onnx.training.template import write_template
+        from models_onnx.workbench.training.template import write_template
 
         written = write_template(name, folder)
     if as_json:
@@ -52,7 +52,7 @@ def import_(
     Example: cds-hooks model import readmit.onnx --card card.json --features map.json --out models
     """
     with problems():
-        from models_onnx.release.importing import import_model, read_json
+        from models_onnx.workbench.release.importing import import_model, read_json
 
         imported, release = import_model(file, read_json(card), read_json(features), out, signer())
     typer.echo(

@@ -64,7 +64,7 @@ def adopt(
         import_(Path(fitted), card, features, out)
         return
     with problems():
-        from models_onnx.training import commands
+        from models_onnx.workbench.training import commands
 
         if spec is None:
             raise TrainingRefused("--spec names the declaration; cds-hooks model new NAME --folder FOLDER writes one")

@@ -16,11 +16,12 @@ from rich.table import Table
 from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
+from fhir.record.charts import ChartsRefused
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ModelError
-from models_onnx.release.evaluation_file import group_rates
-from models_onnx.release.plots import net_benefits
+from models_onnx.model_card.evaluation_file import group_rates
+from models_onnx.model_card.plots import net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
@@ -58,7 +59,7 @@ def problems() -> Iterator[None]:
         extra = "adopt" if error.name == "skops" else "train"
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", err=True)
         raise typer.Exit(2) from error
-    except (ModelError, OSError) as error:
+    except (ModelError, ChartsRefused, OSError) as error:
         typer.echo(as_sentence(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(2) from error
 

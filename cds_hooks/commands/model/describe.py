@@ -67,10 +67,10 @@ def page(
     Example: cds-hooks model page mortality_5y --out docs/models/mortality_5y.md
     """
     with problems():
-        from models_onnx.release.documentation import model_page as page_of
-        from models_onnx.release.documentation import read_comparison, read_waivers
-        from models_onnx.release.evaluation_file import read_evaluation
+        from models_onnx.model_card.evaluation_file import read_evaluation
         from models_onnx.serving.registry import load_model
+        from models_onnx.workbench.release.documentation import model_page as page_of
+        from models_onnx.workbench.release.documentation import read_comparison, read_waivers
 
         manifest = load_model(name, folder).manifest
         later = read_evaluation(manifest, folder)
@@ -161,8 +161,8 @@ def dataset(
     """
     with problems():
         from models_onnx.spec import get_spec
-        from models_onnx.training.data.dataset import dataset as rows_of
-        from models_onnx.training.data.dataset import describe
+        from models_onnx.workbench.training.data.dataset import dataset as rows_of
+        from models_onnx.workbench.training.data.dataset import describe
 
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
@@ -204,7 +204,7 @@ def score(
     """
     with problems():
         try:
-            from models_onnx.training.score import Scorer, score_file
+            from models_onnx.workbench.training.score import Scorer, score_file
         except ModuleNotFoundError as error:
             text = (
                 f"{error.name} is not installed; the columns of a model's own study are read with the extra "

@@ -21,8 +21,9 @@ from cds_hooks.settings import settings
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.errors import ModelError
-from models_onnx.gates.rows import read_rows
-from models_onnx.gates.subject import (
+from models_onnx.serving.registry import ARTIFACTS, versions
+from models_onnx.workbench.gates.rows import read_rows
+from models_onnx.workbench.gates.subject import (
     Audit,
     Evidence,
     InputEvidence,
@@ -31,7 +32,6 @@ from models_onnx.gates.subject import (
     Subject,
     read_subject,
 )
-from models_onnx.serving.registry import ARTIFACTS, versions
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -130,12 +130,12 @@ def _from_table(
     subject: Subject, active: Subject | None, data: Path | None, progress: Progress, specs: Path | None
 ) -> FromTable | None:
     from models_onnx.artifact.manifest import TensorNames
-    from models_onnx.gates.subject import Runner
     from models_onnx.model_card.embed import core_digest
     from models_onnx.spec import get_spec
-    from models_onnx.training.commands import PREDICTIONS_AGREE
-    from models_onnx.training.data.cohort import build_cohort, read_table
-    from models_onnx.training.pipeline import differences, train
+    from models_onnx.workbench.gates.subject import Runner
+    from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
+    from models_onnx.workbench.training.data.cohort import build_cohort, read_table
+    from models_onnx.workbench.training.pipeline import differences, train
 
     manifest = subject.manifest
     if manifest is None:
@@ -167,8 +167,8 @@ def _from_table(
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
-    from models_onnx.training.data.tracing import after_horizon, alone, shuffled_losses, trace
-    from models_onnx.training.merged import figures_within_groups, hidden_groups
+    from models_onnx.workbench.training.data.tracing import after_horizon, alone, shuffled_losses, trace
+    from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
 
     traced = trace(spec, cohort)
     told = subject.answers(cohort.X).probability

@@ -42,9 +42,9 @@ def gates(
     """
     with problems():
         from cds_hooks.commands.model.evidence import gather
-        from models_onnx.gates.gate import run_gates
-        from models_onnx.gates.report import report_html as page
-        from models_onnx.gates.subject import read_subject
+        from models_onnx.workbench.gates.gate import run_gates
+        from models_onnx.workbench.gates.report import report_html as page
+        from models_onnx.workbench.gates.subject import read_subject
 
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
@@ -82,7 +82,7 @@ def label_audit(
     Example: cds-hooks model label-audit
     """
     with problems():
-        from models_onnx.gates.checks.label import audit_label, score_trained_on, simulate
+        from models_onnx.workbench.gates.checks.label import audit_label, score_trained_on, simulate
 
         if table is not None:
             rows = _columns(table, score, group, need)
@@ -127,8 +127,8 @@ def _columns(table: Path, score: str, group: str, need: str) -> tuple[np.ndarray
 
 def _record(folder: Path, report: object) -> None:
     from cds_hooks.commands.model.evidence import moment
-    from models_onnx.gates.gate import GateReport, encode
-    from models_onnx.release.publishing import record_gates
+    from models_onnx.workbench.gates.gate import GateReport, encode
+    from models_onnx.workbench.release.publishing import record_gates
 
     if isinstance(report, GateReport):
         release = record_gates(folder, encode(report), report.summary, moment(), signer())
@@ -136,7 +136,7 @@ def _record(folder: Path, report: object) -> None:
 
 
 def _show(report: object) -> None:
-    from models_onnx.gates.gate import GateReport
+    from models_onnx.workbench.gates.gate import GateReport
 
     if not isinstance(report, GateReport):
         return

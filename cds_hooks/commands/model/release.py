@@ -31,9 +31,9 @@ def publish_trained(folder: Path, specs: Path | None = None, data: Path | None =
     `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
     of the table where the command named one.
     """
-    from models_onnx.model_card.build import card_words
-    from models_onnx.release.in_use import record_in_use
-    from models_onnx.release.publishing import publish
+    from models_onnx.workbench.release.card import card_words
+    from models_onnx.workbench.release.in_use import record_in_use
+    from models_onnx.workbench.release.publishing import publish
 
     own = signer()
     release = publish(folder, own, card_words(folder.name.partition("@")[0], specs))
@@ -77,9 +77,9 @@ def waive(
     Example: cds-hooks model waive mortality_5y --key my-waivers.pem
     """
     with problems():
-        from models_onnx.gates.waivers import sign_waiver, waiver_problem
-        from models_onnx.model_card.build import declared_words, write_words
         from models_onnx.spec import get_spec
+        from models_onnx.workbench.gates.waivers import sign_waiver, waiver_problem
+        from models_onnx.workbench.release.card import declared_words, write_words
 
         specs = own_specs(specs, folder, name)
         version = get_spec(name, specs).version
@@ -109,7 +109,7 @@ def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> N
     Example: cds-hooks model verify mortality_5y
     """
     with problems():
-        from models_onnx.release.publishing import verify_version
+        from models_onnx.workbench.release.publishing import verify_version
 
         found = find_version(name, folder)
         each = versions(found.id, folder) if "@" not in name else (found,)
@@ -142,7 +142,7 @@ def state(
     """
     with problems():
         from models_onnx.artifact.release_file import read_release
-        from models_onnx.release.publishing import move_release
+        from models_onnx.workbench.release.publishing import move_release
 
         found = find_version(name, folder)
         release = read_release(found.folder, own_keys(settings()))

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from models_onnx.artifact.files import write_whole
-from models_onnx.release.evaluation_file import LaterEvaluation, encode_evaluation
+from models_onnx.model_card.evaluation_file import LaterEvaluation, encode_evaluation
 
 
 def write_own_report(path: Path, trained: Any) -> None:
     """The report of an evaluation out of fold: curves of the reference cohort, effects of the model that was fitted."""
     from cds_hooks.web.evaluation_page import evaluation_page
     from models_onnx.artifact.folder import Artifact
-    from models_onnx.release.plots import bins_of
+    from models_onnx.model_card.plots import bins_of
     from models_onnx.serving.effects import effects
     from models_onnx.serving.runtime import Model
 
@@ -26,7 +26,7 @@ def write_reports_of_rows(other: Any, rows: Path, folder: Path, html: Path | Non
     from cds_hooks.web.evaluation_page import evaluation_page
     from models_onnx.serving.effects import effects
     from models_onnx.serving.registry import load_model
-    from models_onnx.training.report import COARSE, FINE, later_evaluation, row_bins
+    from models_onnx.workbench.training.report import COARSE, FINE, later_evaluation, row_bins
 
     manifest = other.manifest
     how = f"On {rows.name}, {len(other.cohort):,} {manifest.row_words} it was not trained on."

@@ -15,12 +15,12 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
 from models_onnx.discovery import DeclaringFile, declaring_files
-from models_onnx.gates.subject import (
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.serving.runtime import Model, Prediction
+from models_onnx.workbench.gates.subject import (
     ComposedCard,
     Subject,
 )
-from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.serving.runtime import Model, Prediction
 
 Array = NDArray[np.float64]
 

@@ -54,7 +54,7 @@ def train(
     Example: cds-hooks model train mortality_5y --check
     """
     with problems():
-        from models_onnx.training import commands
+        from models_onnx.workbench.training import commands
 
         specs = own_specs(specs, out, name)
         folder = data or settings().data_dir
@@ -101,7 +101,7 @@ def evaluate(
     Example: cds-hooks model evaluate mortality_5y
     """
     with problems():
-        from models_onnx.training import commands
+        from models_onnx.workbench.training import commands
 
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
@@ -142,7 +142,7 @@ def compare(
     Example: cds-hooks model compare readmission_30d
     """
     with problems():
-        from models_onnx.training.evaluate import compare_model
+        from models_onnx.workbench.training.evaluate import compare_model
 
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:

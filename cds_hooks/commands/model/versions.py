@@ -29,7 +29,7 @@ def history(name: Name, folder: Folder = ARTIFACTS, database: Database = None, a
     Example: cds-hooks model history mortality_5y --folder models
     """
     with problems():
-        from models_onnx.release.in_use import history as history_of
+        from models_onnx.workbench.release.in_use import history as history_of
 
         each = history_of(name, folder, own_keys(settings()))
     acts, unread = _acts(name, database)
@@ -54,7 +54,7 @@ def alias(
     Example: cds-hooks model alias mortality_5y@2.1.0 before-summer --folder models
     """
     with problems():
-        from models_onnx.release.in_use import remove_alias, set_alias
+        from models_onnx.workbench.release.in_use import remove_alias, set_alias
 
         model_id = name.partition("@")[0]
         if remove:
@@ -90,7 +90,7 @@ def rollback(
     """
     with problems():
         from models_onnx.artifact.folder import MANIFEST
-        from models_onnx.release.in_use import roll_back
+        from models_onnx.workbench.release.in_use import roll_back
 
         done = roll_back(name, folder, own_keys(settings()), getuser(), why, to)
         if not (folder / name / MANIFEST).is_file():

@@ -32,8 +32,7 @@ from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
-from models_onnx.errors import TrainingRefused
-from models_onnx.training.data.charts import read_charts
+from fhir.record.charts import ChartsRefused, read_charts
 
 Json = dict[str, Any]
 
@@ -266,7 +265,7 @@ def simulate_folder(
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
             simulate(simulation, [chart.patient, *chart.resources], orders, policy, studies=studies)
-    except TrainingRefused as problem:
+    except ChartsRefused as problem:
         typer.echo(as_sentence(problem), err=True)
         raise typer.Exit(2) from problem
     if not simulation.orders:

@@ -16,8 +16,8 @@ from cds_hooks.commands.model.console import print_json, progress_bars
 from cds_hooks.panel.grouping import files_passed_over
 from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.settings import settings
+from fhir.record.charts import known_at
 from models_onnx.errors import PanelRefused
-from models_onnx.training.data.charts import known_at
 
 _DATE = re.compile(rb'"([12][0-9]{3}-[0-9]{2}-[0-9]{2})')
 
@@ -84,7 +84,7 @@ def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
     """The resources without what was seen, written or ended after `as_of`.
 
     A chart in which nothing is dated later is what it was, and stays. The rules are those by which training tables are
-    made from charts (models_onnx/training/data/charts.py). A line that is no resource stays, for the reader to name it.
+    made from charts (fhir/record/charts.py). A line that is no resource stays, for the reader to name it.
     """
     day = as_of.date().isoformat().encode()
     if not any(date > day for line in lines for date in _DATE.findall(line)):

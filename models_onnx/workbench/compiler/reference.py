@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.evaluation.metrics import jeffreys
 from models_onnx.workbench.compiler.graph import BOOL, DOUBLE, FLOAT, INT64, SECOND_AXIS, Graph
 from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.metrics import jeffreys
 
 FAMILIARITY_LEVEL = 0.999
 SHRINK = 0.1

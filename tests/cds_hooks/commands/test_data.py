@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cds_hooks.commands.data import app
 from cds_hooks.commands.model.main import app as models
 from tests.models_onnx.invented import invented_table
-from tests.models_onnx.training.data.test_dataset import write_bundle
+from tests.models_onnx.workbench.training.data.test_dataset import write_bundle
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
 from models_onnx.artifact.keys import local_signer
-from models_onnx.release.documentation import model_page, read_comparison, read_waivers
 from models_onnx.serving.registry import load_model
+from models_onnx.workbench.release.documentation import model_page, read_comparison, read_waivers
 from tests.conftest import ROOT
 from tests.models_onnx.invented import invented_table
 from tests.program import run_program

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
-from models_onnx.release.evaluation_file import FILE
-from tests.models_onnx.training.test_mistakes import train
-from tests.models_onnx.training.test_template import toy_table
+from models_onnx.model_card.evaluation_file import FILE
+from tests.models_onnx.workbench.training.test_mistakes import train
+from tests.models_onnx.workbench.training.test_template import toy_table
 
 
 class Parts(HTMLParser):

@@ -17,7 +17,7 @@ from cds_hooks.commands.model.main import app
 from cds_hooks.settings import settings
 from models_onnx.artifact.keys import key_file
 from models_onnx.artifact.release_file import parse_release
-from models_onnx.model_card.build import card_words
+from models_onnx.workbench.release.card import card_words
 from tests.conftest import ROOT
 from tests.models_onnx.workshop import SIGNER, build, good_card
 

@@ -19,9 +19,9 @@ from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from models_onnx.artifact.keys import Signer, local_signer, maintainers
-from models_onnx.gates.gate import run_gates
-from models_onnx.gates.subject import Evidence, read_subject
 from models_onnx.serving.registry import ARTIFACTS, load_model
+from models_onnx.workbench.gates.gate import run_gates
+from models_onnx.workbench.gates.subject import Evidence, read_subject
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]

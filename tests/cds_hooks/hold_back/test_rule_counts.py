@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
-from models_onnx.training.data.charts import by_patient, files_of, read_bundle
+from fhir.record.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
 WHOSE = {"reference": "Patient/p"}

@@ -13,7 +13,7 @@ from models_onnx.artifact.folder import load_artifact, read_manifest, write_arti
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import FileDigest, parse_release
 from models_onnx.errors import ArtifactRefused, HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
-from models_onnx.release.publishing import write_release
+from models_onnx.workbench.release.publishing import write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, STRANGER, build, sign
 
 

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, load_from_string, n
 
 from models_onnx.artifact.onnx_file import inspect_onnx, reencode, refuse_unsafe
 from models_onnx.errors import UnsafeModel
-from models_onnx.training.pipeline import Trained
+from models_onnx.workbench.training.pipeline import Trained
 from tests.conftest import ROOT
 
 SIGNED = (ROOT / "models_onnx/artifacts/mortality_5y_small/model.onnx").read_bytes()

@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.models.mortality_180d import SPEC
 from models_onnx.serving.registry import load_model
-from models_onnx.training.data.cohort import inputs_of, read_table
+from models_onnx.workbench.training.data.cohort import inputs_of, read_table
 
 
 @pytest.fixture(scope="module")

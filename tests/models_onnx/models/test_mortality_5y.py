@@ -9,15 +9,15 @@ import pytest
 
 from models_onnx.artifact.keys import maintainers
 from models_onnx.artifact.release_file import parse_release
-from models_onnx.gates.waivers import waiver_problem
-from models_onnx.model_card.build import declared_words
 from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
-from models_onnx.release.documentation import read_waivers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.training.commands import RetrainedComparison, check_model
-from models_onnx.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.training.score import Scorer
+from models_onnx.workbench.gates.waivers import waiver_problem
+from models_onnx.workbench.release.card import declared_words
+from models_onnx.workbench.release.documentation import read_waivers
+from models_onnx.workbench.training.commands import RetrainedComparison, check_model
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
+from models_onnx.workbench.training.score import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, mid_age, three_digits
 from models_onnx.serving.registry import load_model
-from models_onnx.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.training.score import Scorer
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
+from models_onnx.workbench.training.score import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from models_onnx.errors import PanelRefused
 from models_onnx.panel import PanelModel, TableDeclaration, load
 from models_onnx.panel.run import ScoringJob, score_table
 from models_onnx.serving.runtime import Model
-from models_onnx.training.score import Scorer
-from tests.models_onnx.training.test_score import typical
+from models_onnx.workbench.training.score import Scorer
+from tests.models_onnx.workbench.training.test_score import typical
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 
 from models_onnx.artifact.release_file import GateSummary, parse_release, reason_cards_withheld
 from models_onnx.errors import ManifestRefused, UnknownModel
-from models_onnx.release.publishing import write_release
 from models_onnx.serving.registry import find_version, load_model, model_ids, versions
+from models_onnx.workbench.release.publishing import write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, build, good_manifest
 
 ROOT = Path(__file__).resolve().parents[3]

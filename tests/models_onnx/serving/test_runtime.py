@@ -15,8 +15,8 @@ from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 from models_onnx.serving.runtime import Model
-from models_onnx.training.data.cohort import Cohort
-from models_onnx.training.pipeline import Trained
+from models_onnx.workbench.training.data.cohort import Cohort
+from models_onnx.workbench.training.pipeline import Trained
 
 TYPICAL = {
     "age_years": 67,

@@ -9,13 +9,13 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from models_onnx.errors import CompileRefused
-from models_onnx.gates.checks.explanation import check_explanation
-from models_onnx.gates.subject import Subject
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.families.path_trees import PathTrees, apart_from_shapley, exact_megabytes
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import booster_of
+from models_onnx.workbench.gates.checks.explanation import check_explanation
+from models_onnx.workbench.gates.subject import Subject
 from tests.models_onnx.workbench.compiler.people import says
 from tests.models_onnx.workshop import KEYS, evidence
 

@@ -1,0 +1,256 @@
+"""Charts of a folder of FHIR, sorted by patient, and what was known of a patient at an instant.
+
+Bundles or NDJSON are read; every resource stays as it came, as a dictionary. Nothing that was seen, written or ended
+after an instant can change a feature of that instant.
+
+A resource counts from when it was known: results from when they were issued, diagnoses from when they were recorded
+(without a date from the end of the visit in which they were made), orders from when they were written. A day without a
+time is known when the day is over. A resource without any date is left out. Later additions to a resource are taken
+out: the end of a stay and where it went, the end of a condition, the patient's death, how an order ended.
+"""
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.reading import relative_reference
+
+Json = dict[str, Any]
+
+_SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
+# Named by others by reference, about no patient.
+_SHARED = frozenset({"Medication"})
+_REFERRING = ("subject", "patient", "encounter", "medicationReference", "partOf")
+
+
+class ChartsRefused(Exception):
+    """A folder without files of FHIR, or a file of it that cannot be read; the message names it."""
+
+
+@dataclass(slots=True)
+class Chart:
+    """One patient's resources; `patient` is the Patient."""
+
+    patient: Json
+    resources: list[Json] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The patient's id."""
+        return str(self.patient["id"])
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
+    if not folder.is_dir():
+        raise ChartsRefused(f"{folder} is not a folder")
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
+    if not found:
+        raise ChartsRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not")
+    return found
+
+
+def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[Chart]:
+    """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
+
+    A file that cannot be read is refused, or told to `unreadable` and left out.
+    """
+    lines: list[tuple[Json, str | None]] = []
+    for path in files_of(folder):
+        try:
+            if ".ndjson" in path.name:
+                lines += [(resource, None) for resource in read_ndjson(path)]
+                continue
+            bundle = list(read_bundle(path))
+        except ChartsRefused as problem:
+            if unreadable is None:
+                raise
+            unreadable(problem)
+            continue
+        yield from by_patient(bundle)
+    yield from by_patient(lines)
+
+
+def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
+    """The resources of one bundle with their fullUrl; a file that holds one resource gives that."""
+    document = _decoded(path, _content(path))
+    if document.get("resourceType") != "Bundle":
+        yield document, None
+        return
+    entries = document.get("entry")
+    for entry in entries if isinstance(entries, list) else ():
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict):
+            yield resource, entry.get("fullUrl")
+
+
+def read_ndjson(path: Path) -> Iterator[Json]:
+    """The resources of one NDJSON file."""
+    for line in _content(path).splitlines():
+        if line.strip():
+            yield _decoded(path, line)
+
+
+def patient_named_by(resource: Json) -> str | None:
+    """The end of the reference to the patient: an id, or a UUID."""
+    for name in ("subject", "patient"):
+        value = resource.get(name)
+        reference = value.get("reference") if isinstance(value, dict) else None
+        if isinstance(reference, str):
+            return _last(reference)
+    return None
+
+
+def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[Chart]:
+    """The charts in these resources with their fullUrls; references by fullUrl become Type/id, as a server gives them.
+
+    What names no patient of these is left out.
+    """
+    names = {url: f"{each.get('resourceType')}/{each['id']}" for each, url in resources if url and each.get("id")}
+    charts = {
+        each["id"]: Chart(each)
+        for each, _ in resources
+        if each.get("resourceType") == "Patient" and isinstance(each.get("id"), str)
+    }
+    shared = [each for each, _ in resources if each.get("resourceType") in _SHARED]
+    for resource, _ in resources:
+        named = _named(resource, names)
+        chart = charts.get(patient_named_by(named) or "")
+        if chart is not None and resource.get("resourceType") != "Patient":
+            chart.resources.append(named)
+    for chart in charts.values():
+        chart.resources += shared
+        yield chart
+
+
+def _named(resource: Json, names: dict[str, str]) -> Json:
+    changed = {
+        element: {**value, "reference": names[value["reference"]]}
+        for element in _REFERRING
+        if isinstance(value := resource.get(element), dict) and value.get("reference") in names
+    }
+    return {**resource, **changed} if changed else resource
+
+
+def _last(reference: str) -> str:
+    return reference.rpartition("/")[2].rpartition(":")[2]
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.name.endswith(".gz") else content
+
+
+def _decoded(path: Path, content: bytes) -> Json:
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise ChartsRefused(f"{path.name} is not valid JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise ChartsRefused(f"{path.name} holds no FHIR resource")
+    return found
+
+
+# Where the times of each type stand; every one that is there must have passed.
+_TIMES: Mapping[str, tuple[str, ...]] = {
+    "Observation": ("effectiveDateTime", "effectiveInstant", "effectivePeriod.end", "effectivePeriod.start", "issued"),
+    "Condition": ("recordedDate", "onsetDateTime", "onsetPeriod.start"),
+    "MedicationRequest": ("authoredOn",),
+    "MedicationStatement": ("dateAsserted", "effectiveDateTime", "effectivePeriod.start"),
+    "MedicationDispense": ("whenHandedOver", "whenPrepared"),
+    "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
+    "Encounter": ("period.start",),
+    "Procedure": ("performedDateTime", "performedPeriod.start"),
+    "ServiceRequest": ("authoredOn",),
+}
+# Known whenever they are: about no time.
+_TIMELESS = frozenset({"Medication"})
+# How an order stands is written over as time goes by; that it was given is what remains true.
+_WAS_AN_ORDER = frozenset({"active", "completed", "stopped", "on-hold", "unknown"})
+
+
+def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Json]:
+    """The patient and the resources that were known, without what was written into them later."""
+    listed = list(resources)
+    ends = {f"Encounter/{each.get('id')}": _at(each, "period.end") for each in listed if _is(each, "Encounter")}
+    found = [{name: value for name, value in patient.items() if not name.startswith("deceased")}]
+    for resource in listed:
+        if resource.get("resourceType") in _TIMELESS:
+            found.append(resource)
+        elif _is_known(resource, ends, epoch):
+            found.append(_as_it_stood(resource, epoch))
+    return found
+
+
+def has_passed(time: FhirTime, epoch: float) -> bool:
+    """Whether the time is over at that instant: a day when its last second is, a month and a year likewise."""
+    width = {"instant": 0.0, "day": DAY_SECONDS, "month": 31 * DAY_SECONDS, "year": 366 * DAY_SECONDS}
+    return time.instant + width[time.precision] <= epoch
+
+
+def time_of(resource: Json, path: str) -> FhirTime | None:
+    """The time at a path of one or two steps; None where there is none that can be read."""
+    return _at(resource, path)
+
+
+def _is_known(resource: Json, ends: Mapping[str, FhirTime | None], epoch: float) -> bool:
+    paths = _TIMES.get(str(resource.get("resourceType")))
+    if paths is None:
+        return False
+    times = [time for path in paths if (time := _at(resource, path)) is not None]
+    if not times and _is(resource, "Condition"):
+        visit = resource.get("encounter")
+        end = ends.get(relative_reference(str(visit.get("reference")))) if isinstance(visit, dict) else None
+        times = [end] if end is not None else []
+    return bool(times) and all(has_passed(time, epoch) for time in times)
+
+
+def _as_it_stood(resource: Json, epoch: float) -> Json:
+    if _is(resource, "Encounter"):
+        return _open_stay(resource, epoch)
+    if _is(resource, "Condition"):
+        return _open_condition(resource, epoch)
+    if _is(resource, "MedicationRequest") and resource.get("status") in _WAS_AN_ORDER:
+        return {**resource, "status": "active"}
+    return resource
+
+
+def _open_stay(resource: Json, epoch: float) -> Json:
+    end = _at(resource, "period.end")
+    if end is not None and has_passed(end, epoch):
+        return resource
+    period = {"start": resource["period"]["start"]}
+    return {
+        **{name: value for name, value in resource.items() if name not in ("hospitalization", "diagnosis", "length")},
+        "period": period,
+        "status": "in-progress",
+    }
+
+
+def _open_condition(resource: Json, epoch: float) -> Json:
+    ends = [_at(resource, path) for path in ("abatementDateTime", "abatementPeriod.start", "abatementPeriod.end")]
+    known = [end for end in ends if end is not None]
+    if known and all(has_passed(end, epoch) for end in known):
+        return resource
+    kept = {name: value for name, value in resource.items() if not name.startswith("abatement")}
+    status = kept.get("clinicalStatus")
+    if known or status is not None:
+        # Whether it is over is written when it is over, which was not yet, or nobody knows when.
+        kept["clinicalStatus"] = {"coding": [{"code": "active"}]}
+    return kept
+
+
+def _is(resource: Json, kind: str) -> bool:
+    return resource.get("resourceType") == kind
+
+
+def _at(resource: Json, path: str) -> FhirTime | None:
+    value: Any = resource
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return parse_time(value) if isinstance(value, str) else None

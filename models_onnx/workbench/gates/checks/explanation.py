@@ -1,0 +1,226 @@
+"""G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
+
+A missing input is judged by what the model declares (`missing_inputs` of its manifest): as the average it contributes
+0; as an imputed value the file must answer as with that value; where its absence was learned, people without it must
+have been there to learn from, and its contribution is told.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.rows import SEED, is_binary, ordinary, with_missing_values
+from models_onnx.workbench.gates.subject import Answers, Evidence, Subject
+
+ADDITIVITY = 1e-5
+DUMMY = 1e-6
+NOISE = 0.01
+TOP = 3
+OVERLAP = 0.8
+NOT_EXPLAINED = (
+    "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
+    "still serve lists and operations"
+)
+APPROXIMATE = (
+    "its contributions are marked as an approximation (shares along the paths of deep trees), so it is refused for "
+    "cards; it may still serve lists and operations. Train with trees of at most four questions for exact contributions"
+)
+# The functions from margin to probability, by the name of the link in the file.
+_INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
+    "cloglog": lambda margin: -np.expm1(-np.exp(np.minimum(margin, 700.0))),
+    "identity": lambda margin: np.clip(margin, 0.0, 1.0),
+}
+LEAST_LACKING = 0.01
+"""Share of the people who must lack an input, so that its absence was learned from somebody (docs/models/gates.md)."""
+_KINDS = {
+    "average": "contributes 0",
+    "imputed": "counts as the value that is declared for it",
+    "learned": "counts by what was learned from people without it",
+}
+_PEOPLE = 300
+_OTHERS = 25
+_MANY = 2000
+
+
+def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
+    """Additivity to 1e-5, margin = link(probability), inputs without effect contribute 0, and stability.
+
+    The three strongest inputs stay the same when measured values change by 1 %.
+    """
+    people = ordinary(subject.features, _PEOPLE)
+    rows = with_missing_values(people, subject.features, subject.always)
+    answers = subject.answers(rows)
+    if not answers.explains:
+        return Verdict("", (NOT_EXPLAINED,))
+    if subject.is_approximate:
+        return Verdict("", (APPROXIMATE,))
+    residual = _residual(answers)
+    linked = _link_gap(answers)
+    faults = []
+    if not residual <= ADDITIVITY:
+        faults.append(f"base and contributions miss the margin by {residual:.1e} (limit {ADDITIVITY:g})")
+    if not linked <= ADDITIVITY:
+        faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
+    faults += _dummy_faults(subject, people)
+    kind = subject.manifest.missing_kind if subject.manifest is not None else "average"
+    if kind == "learned":
+        found, absent = _learned_faults(subject, evidence, people)
+        faults += found
+    else:
+        absent = 0.0
+        faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(answers, rows)
+    overlap = _overlap(subject, people)
+    if not overlap >= OVERLAP:
+        faults.append(f"under ±1 % noise only {overlap:.2f} of the strongest three stay (limit {OVERLAP})")
+    figures: dict[str, float | str] = {
+        "additivity": residual,
+        "link": linked,
+        "overlap": round(overlap, 3),
+        "rows": len(rows),
+    }
+    figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
+    said = (
+        f"Adds up to {residual:.0e} over {len(rows)} rows; of the strongest three {overlap:.2f} stay under ±1 % noise. "
+        f"A missing input {_KINDS[kind]}{f', up to {absent:.2f} in the margin' if kind == 'learned' else ''}."
+    )
+    return Verdict(said, tuple(faults), figures)
+
+
+def _residual(answers: Answers) -> float:
+    assert answers.margin is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
+    gap = np.abs(answers.margin - float(answers.base or 0.0) - answers.contributions.sum(axis=1))
+    return float((gap / np.maximum(1.0, np.abs(answers.margin))).max())
+
+
+def _link_gap(answers: Answers) -> float:
+    assert answers.margin is not None  # noqa: S101 - the caller looked
+    told = _INVERSE.get(answers.link)
+    return float("inf") if told is None else float(np.abs(told(answers.margin) - answers.probability).max())
+
+
+def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
+    """An input that changes nobody's estimate, whatever its value, must have the same contribution for everybody."""
+    faults = []
+    draw = np.random.default_rng(SEED)
+    before = subject.answers(people[:_OTHERS])
+    if before.contributions is None or before.contributions.shape[1] != len(subject.features):
+        return []  # a group has one contribution: the share of a single input is not known
+    for place, item in enumerate(subject.features):
+        moved = np.repeat(people[:_OTHERS], 4, axis=0)
+        moved[:, place] = draw.uniform(item.trained_low, item.trained_high, len(moved))
+        answers = subject.answers(moved)
+        still = np.abs(answers.probability - np.repeat(before.probability, 4)).max() <= DUMMY / 10
+        spread = np.ptp(answers.contributions[:, place]) if answers.contributions is not None else 0.0
+        if still and spread > DUMMY and not _changes_somebody(subject, place):
+            faults.append(f"{item.name} changes no estimate and yet contributes")
+    return faults
+
+
+def _changes_somebody(subject: Subject, place: int) -> bool:
+    """Whether an input that changed none of a few estimates changes one of many, with values missing among the others.
+
+    Trees often ask about an input of few people only: a sex that counts for one in twenty contributes rightly.
+    """
+    item, draw = subject.features[place], np.random.default_rng(SEED)
+    anywhere = [draw.uniform(each.trained_low, each.trained_high, _MANY) for each in subject.features]
+    people = np.vstack([ordinary(subject.features, _MANY, SEED + 1), np.column_stack(anywhere)])
+    rows = np.vstack([people, with_missing_values(people, subject.features, subject.always)])
+    moved = rows.copy()
+    moved[:, place] = draw.uniform(item.trained_low, item.trained_high, len(rows))
+    before, after = subject.answers(rows).probability, subject.answers(moved).probability
+    return bool(np.abs(after - before).max() > DUMMY / 10)
+
+
+def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
+    """responsible-ai.md and issue 4: a missing input contributes 0, its reference value."""
+    if answers.contributions is None or answers.contributions.shape != rows.shape:
+        return []
+    given = np.abs(answers.contributions[np.isnan(rows)])
+    if not given.size or given.max() <= DUMMY:
+        return []
+    return [
+        f"a missing input contributes up to {given.max():.1e}, and the model declares that it counts as the average: "
+        "declare missing_inputs='imputed' or 'learned', whichever it is, and train again"
+    ]
+
+
+def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
+    """The file must answer for a person without an input as for the same person with the declared value."""
+    assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
+    declared = getattr(subject.manifest.missing_inputs, "values", {})
+    faults = []
+    for place, item in enumerate(subject.features):
+        gone = np.isnan(rows[:, place])
+        if not gone.any():
+            continue
+        if item.name not in declared:
+            faults.append(f"no value is declared that stands in for a missing {item.name}")
+            continue
+        put_in = rows[gone].copy()
+        put_in[:, place] = declared[item.name]
+        told = subject.answers(put_in)
+        apart = np.abs(told.probability - answers.probability[gone]).max()
+        if told.contributions is not None:
+            apart = max(apart, np.abs(told.contributions - answers.contributions[gone]).max())
+        if not apart <= ADDITIVITY:
+            faults.append(f"a missing {item.name} counts otherwise than as {declared[item.name]:g}: {apart:.1e} apart")
+    return faults
+
+
+def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.float64]) -> tuple[list[str], float]:
+    """Inputs whose absence moves the estimate although (nearly) nobody lacked them; and the largest such contribution.
+
+    Raises:
+        NotRun: there are no rows to see who lacked what.
+    """
+    if evidence.people is None:
+        raise NotRun(
+            "It declares that absence was learned; without the rows it cannot be seen from whom: "
+            + evidence.why_absent("people", "no rows were given.")
+        )
+    faults, largest = [], 0.0
+    for place, item in enumerate(subject.features):
+        if item.name in subject.always:
+            continue
+        gone = people.copy()
+        gone[:, place] = np.nan
+        answers = subject.answers(gone)
+        if answers.contributions is None or answers.contributions.shape != gone.shape:
+            return ["contributions are of groups, so what an absence contributes is not known"], largest
+        own = float(np.abs(answers.contributions[:, place]).max())
+        lacking = int(np.isnan(evidence.people[:, place]).sum())
+        if own > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
+            faults.append(
+                f"{lacking} of {len(evidence.people)} people lacked {item.name}, so what its absence contributes (up "
+                f"to {own:.2f}) was learned from nobody: declare it always required, or impute it"
+            )
+        largest = max(largest, own)
+    if largest <= DUMMY:
+        faults.append("it declares that absence was learned, and no absence contributes: leave the declaration out")
+    return faults, largest
+
+
+def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:
+    """Mean share of the three strongest inputs that remain when every measured value changes by up to 1 %."""
+    draw = np.random.default_rng(SEED)
+    factor = 1.0 + draw.uniform(-NOISE, NOISE, people.shape)
+    factor[:, [is_binary(item) for item in subject.features]] = 1.0
+    low = np.array([item.trained_low for item in subject.features])
+    high = np.array([item.trained_high for item in subject.features])
+    before, after = subject.answers(people), subject.answers(np.clip(people * factor, low, high))
+    if before.contributions is None or after.contributions is None:
+        return 0.0
+    count = min(TOP, before.contributions.shape[1])
+    pairs = zip(_strongest(before.contributions, count), _strongest(after.contributions, count), strict=True)
+    return float(np.mean([len(set(one) & set(other)) / count for one, other in pairs]))
+
+
+def _strongest(contributions: NDArray[np.float64], count: int) -> list[list[int]]:
+    found: list[list[int]] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count].tolist()
+    return found
+
+
+GATES = (Gate("G6", "Explanation is exact", "Do the reasons add up to the estimate?", check_explanation),)

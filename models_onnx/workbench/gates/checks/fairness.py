@@ -1,0 +1,190 @@
+"""G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.subject import Evidence, Subject
+
+# responsible-ai.md 5.2, family fairness, column "act".
+GAP = 0.10
+RATIO_ACT = (0.8, 1.25)
+ENOUGH_FOR_ERRORS = 100
+ENOUGH_FOR_RATIO = 50
+# Our own limit: with so many events people can be put into groups of which most can be judged.
+ENOUGH_TO_SPLIT = 400
+# People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
+NO_GROUP = frozenset({"not recorded", "unknown"})
+# The card cannot ask less of these axes, by their beginning: error rates and O/E, or O/E alone, because risk rises with
+# age and one threshold must find more of the old.
+LEAST_ASKED = {"sex": "all", "race": "all", "ethnic": "all", "age": "calibration"}
+_ORDER = ("none", "calibration", "all")
+_ERRORS = {"sensitivity": "sensitivity", "false_positive_rate": "false positive rate"}
+
+Group = Mapping[str, Any]
+
+
+def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
+    """Gaps of error rates between groups and observed/expected in each, on every axis the card names.
+
+    A card cannot leave out sex, race or age, nor ask less of them than `LEAST_ASKED`.
+    """
+    groups = figures_of(evidence).get("subgroups")
+    if not groups:
+        raise NotRun("There are no figures by group.")
+    declared: dict[str, str] = subject.product.get("fairness_axes") or {}
+    if not declared:
+        raise NotRun("The card names no axes to judge (product.fairness_axes).")
+    if absent := sorted(set(declared) - {group["axis"] for group in groups}):
+        raise NotRun(f"There are no figures by {', '.join(absent)}, which the card names.")
+    faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
+    rows: list[dict[str, Any]] = []
+    for axis, what in {**declared, **_least_asked(declared)}.items():
+        members = [group for group in groups if group["axis"] == axis]
+        if what == "none":
+            continue
+        known = [group for group in members if group["group"] not in NO_GROUP]
+        faults += _too_small(axis, known)
+        faults += _ratio_faults(axis, known)
+        if what == "all":
+            faults += _gap_faults(axis, known)
+        rows += [_row(axis, group) for group in members]
+    faults += _merged_faults(evidence)
+    judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
+    if not judged:
+        raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
+    few = [row for row in rows if row["state"] == "insufficient"]
+    said = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
+    return Verdict(said, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
+
+
+def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
+    """What is asked of the axes for which the card may not ask less."""
+    return {
+        axis: least
+        for axis, what in axes.items()
+        for beginning, least in LEAST_ASKED.items()
+        if axis.startswith(beginning) and _ORDER.index(what) < _ORDER.index(least)
+    }
+
+
+def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidence) -> list[str]:
+    """Axes that are missing or asked too little of, columns of race without an axis, and smuggled groups."""
+    if strange := sorted({what for what in declared.values() if what not in _ORDER}):
+        raise NotRun(f"The card asks {', '.join(strange)} of an axis; known are {', '.join(_ORDER)}.")
+    faults = [
+        f"{axis}: the card asks too little of it; at least {least!r}" for axis, least in _least_asked(declared).items()
+    ]
+    faults += [
+        f"{axis}: there are figures and the card does not name it (product.fairness_axes)"
+        for axis in sorted(there - set(declared))
+        if any(axis.startswith(beginning) for beginning in LEAST_ASKED)
+    ]
+    faults += [
+        f"{beginning}: there are no figures by {beginning}"
+        for beginning in ("sex", "age")
+        if not any(axis.startswith(beginning) for axis in there)
+    ]
+    if evidence.inputs is not None:
+        faults += [
+            f"{sentence}: a group is used as an input under another name" for sentence in evidence.inputs.smuggled
+        ]
+        faults += [
+            f"{column}: the table has this column and there are no figures by it, on an axis that begins with race, "
+            "sex or age, whichever it is"
+            for column in evidence.inputs.unnamed
+        ]
+    return faults
+
+
+def _merged_faults(evidence: Evidence) -> list[str]:
+    """What differs between values of a column that the declaration has put together, or has scattered."""
+    merged = evidence.inputs.merged if evidence.inputs is not None else ()
+    faults = [
+        f"{said}, so no figure is of these people" for said in (evidence.inputs.hidden if evidence.inputs else ())
+    ]
+    for axis in dict.fromkeys(str(each["axis"]) for each in merged):
+        parts = [each for each in merged if each["axis"] == axis]
+        found = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
+        faults += [f"{fault}; {parts[0]['why']}" for fault in found]
+    return faults
+
+
+def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
+    """An axis that nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
+    events = sum(group["events"] for group in groups)
+    judged = sum(group["events"] for group in groups if _enough(group))
+    if events < ENOUGH_TO_SPLIT or 2 * judged >= events or not axis.startswith(tuple(LEAST_ASKED)):
+        return []
+    few = sum(not _enough(group) for group in groups)
+    return [
+        f"{axis}: {events - judged:,} of {events:,} events are in {few} groups of fewer than {ENOUGH_FOR_RATIO}, by "
+        "which nothing is judged: name fewer, larger groups"
+    ]
+
+
+def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:
+    """Groups whose interval of O/E lies wholly outside 0.8 to 1.25.
+
+    Where figures of the latest years exist, these are used.
+    """
+    faults = []
+    for group in groups:
+        block = _latest(group)
+        ratio = block["observed_expected"]
+        if block["events"] < ENOUGH_FOR_RATIO or ratio["value"] is None:
+            continue
+        if ratio["high"] < RATIO_ACT[0] or ratio["low"] > RATIO_ACT[1]:
+            faults.append(
+                f"{axis}: observed/expected of {group['group']} is {ratio['value']:.2f} ({ratio['low']:.2f} to "
+                f"{ratio['high']:.2f}), outside 0.8 to 1.25"
+            )
+    return faults
+
+
+def _gap_faults(axis: str, groups: Sequence[Group]) -> list[str]:
+    """Pairs of groups whose error rates differ by 0.10 or more, with an interval of the difference without 0."""
+    faults = []
+    enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]
+    for name, words in _ERRORS.items():
+        told = [group for group in enough if name in group and group[name]["value"] is not None]
+        for one, other in combinations(told, 2):
+            gap = abs(one[name]["value"] - other[name]["value"])
+            # The groups consist of different people, so the variances of the two intervals add.
+            wide = (_half(one[name]) ** 2 + _half(other[name]) ** 2) ** 0.5
+            if gap >= GAP and gap - wide > 0:
+                faults.append(
+                    f"{axis}: {words} of {one['group']} ({one[name]['value']:.2f}) and {other['group']} "
+                    f"({other[name]['value']:.2f}) differ by {gap:.2f} ({gap - wide:.2f} to {gap + wide:.2f})"
+                )
+    return faults
+
+
+def _row(axis: str, group: Group) -> dict[str, Any]:
+    latest = _latest(group)
+    return {
+        "axis": axis,
+        "group": group["group"],
+        "people": group["n"],
+        "events": group["events"],
+        "state": "sufficient" if group["events"] >= ENOUGH_FOR_ERRORS else "insufficient",
+        "observed_expected": latest["observed_expected"],
+        **{name: group[name] for name in (*_ERRORS, *(f"{each}_standardised" for each in _ERRORS)) if name in group},
+    }
+
+
+def _latest(group: Group) -> Group:
+    found: Group = group.get("latest", group)
+    return found if "observed_expected" in found else group
+
+
+def _enough(group: Group) -> bool:
+    return bool(group["events"] >= ENOUGH_FOR_RATIO)
+
+
+def _half(figure: Mapping[str, Any]) -> float:
+    return float((figure["high"] - figure["low"]) / 2.0)
+
+
+GATES = (Gate("G9", "Fairness by group", "Does it hold for each group it is used on?", check_fairness, False),)

@@ -1,0 +1,209 @@
+"""G7: does the model discriminate? G8: is it calibrated? G18: is it no worse than the model in use?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.patient import Age
+from models_onnx.workbench import metrics
+from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
+from models_onnx.workbench.metrics import gain
+
+# responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
+ENOUGH_EVENTS = 100
+ENOUGH_FOR_RATIO = 50
+CALIBRATION = (0.9, 1.1)
+SLOPE_ACT = (0.8, 1.2)
+NON_INFERIOR = 0.01
+NET_BENEFIT = 0.002
+# A card cannot declare a lower floor; a coin reaches 0.5. This limit and those of a leak are ours: of the inputs of our
+# models age reaches 0.80 alone and 0.23 when shuffled, any other 0.67 and 0.08, and none is 0.05 worse afterwards.
+LEAST_FLOOR = 0.6
+LEAST_PPV = 0.2
+LEAK = 0.85
+LEAK_AFTER = 0.15
+LEAK_SHUFFLED = 0.15
+# Nearer to a limit than this (as a log ratio) the number of people that would decide is no use to anybody.
+LEAST_ROOM = 0.005
+_REPLICATES = 300
+_SEED = 20260101
+
+
+def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
+    """The lower end of the AUROC's interval reaches the declared minimum, and the simple model is worse."""
+    evaluation = figures_of(evidence)
+    block, period = _judged(evaluation, "all")
+    floor = subject.product.get("auroc_floor")
+    if not isinstance(floor, float | int):
+        raise NotRun("No floor is declared (product.auroc_floor of the card), so nothing can be held against it.")
+    if block["events"] < ENOUGH_EVENTS:
+        raise Insufficient(f"{block['events']} events; {ENOUGH_EVENTS} are needed for a verdict.")
+    auroc, faults = block["auroc"], []
+    floor, low = max(float(floor), LEAST_FLOOR), _end(auroc, "low")
+    if not low >= floor:
+        faults.append(f"AUROC {auroc['value']:.3f}, its interval begins at {low:.3f}, below the floor {floor:g}")
+    simple = evaluation.get("simple")
+    if simple is not None and not _end(simple["gain"], "low") > 0:
+        faults.append(
+            f"it is not better than {' and '.join(simple['inputs'])} alone (gain {simple['gain']['value']:.3f})"
+        )
+    faults += _alert_faults(block)
+    faults += [] if evidence.inputs is None else _leaks(evidence.inputs)
+    gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
+    said = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
+    return Verdict(said, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
+
+
+def _leaks(inputs: InputEvidence) -> list[str]:
+    """Inputs that know the outcome: read from its columns, too good alone or in the model, or so until the horizon."""
+    faults = [f"{sentence} (a leak)" for sentence in inputs.leaks]
+    for name, auroc in inputs.alone.items():
+        after, loss = inputs.after.get(name), inputs.losses.get(name, 0.0)
+        if auroc >= LEAK:
+            faults.append(f"{name} alone reaches an AUROC of {auroc:.2f}: it knows the outcome (a leak)")
+        elif after is not None and auroc - after >= LEAK_AFTER:
+            faults.append(
+                f"{name} alone reaches an AUROC of {auroc:.2f} for events within the horizon and {after:.2f} for those "
+                "after it: it knows the label, not the illness (a leak)"
+            )
+        elif loss >= LEAK_SHUFFLED and not isinstance(FEATURES.get(name), Age):
+            faults.append(f"without {name} the model loses {loss:.2f} of its AUROC: it knows the outcome (a leak)")
+    return faults
+
+
+def _alert_faults(block: Mapping[str, Any]) -> list[str]:
+    """responsible-ai.md 4.2: of a new clinical card's alerts at least 1 in 5 has the outcome."""
+    ppv = block.get("ppv")
+    if ppv is None or not _end(ppv, "high") < LEAST_PPV:
+        return []
+    return [f"of its alerts {100 * ppv['value']:.0f} in 100 have the outcome, fewer than {100 * LEAST_PPV:.0f}"]
+
+
+def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
+    """The whole interval of observed/expected is within 0.9 to 1.1, and the slope needs no correction.
+
+    An interval that lies neither within nor wholly outside decides nothing: that is insufficient, not failed.
+    """
+    block, period = _judged(figures_of(evidence), "latest")
+    if block["events"] < ENOUGH_FOR_RATIO:
+        raise Insufficient(f"{block['events']} events; {ENOUGH_FOR_RATIO} are needed for a verdict.")
+    ratio, slope, faults = block["observed_expected"], block.get("calibration_slope"), []
+    low, high = _end(ratio, "low"), _end(ratio, "high")
+    told = f"observed/expected {ratio['value']:.3f}, interval {low:.3f} to {high:.3f}"
+    if high < CALIBRATION[0] or low > CALIBRATION[1] or not low <= high:
+        faults.append(f"{told}, not within 0.9 to 1.1")
+    if slope is not None and slope["value"] is None:
+        faults.append("no calibration slope can be computed: the estimates do not follow the outcome")
+        slope = None
+    if slope is not None and (_end(slope, "high") < SLOPE_ACT[0] or _end(slope, "low") > SLOPE_ACT[1]):
+        faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
+    if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):
+        raise Insufficient(
+            f"{told}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"
+        )
+    said = f"Observed/expected {ratio['value']:.3f} ({_end(ratio, 'low'):.3f} to {_end(ratio, 'high'):.3f})"
+    said += f", slope {slope['value']:.3f}." if slope is not None else "."
+    newest = figures_of(evidence).get("newest")
+    if newest is not None:
+        beside = newest["observed_expected"]
+        said += f" Beside it {newest['words']}, the latest followed to the horizon: {beside['value']:.3f}"
+        said += f" ({_end(beside, 'low'):.3f} to {_end(beside, 'high'):.3f})."
+    figures = {"period": period, "observed_expected": ratio, "calibration_slope": slope or {}, "newest": newest or {}}
+    return Verdict(said, tuple(faults), figures, _bins(subject))
+
+
+def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> str:
+    """How many people would decide it: the interval narrows with the square root of their number."""
+    limit = min(CALIBRATION, key=lambda end: abs(np.log(end / value)))
+    room = abs(float(np.log(limit / value)))
+    wide = float(np.log(high / low)) / 2.0
+    if room < LEAST_ROOM:
+        return f"It is so close to {limit:g} that no number of people near {block['n']:,} would decide it."
+    needed = int(np.ceil(block["n"] * (wide / room) ** 2))
+    there = f"there are {block['n']:,} with {block['events']:,} events"
+    return f"About {needed:,} people would be needed for a verdict; {there}."
+
+
+def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
+    """AUROC at most 0.01 lower than that of the model in use, and no less net benefit at its threshold."""
+    if evidence.active is None:
+        return Verdict("No other version of it is in use: there is nothing it could be worse than.")
+    if evidence.paired is not None:
+        return _paired(evidence.paired, evidence.active)
+    mine, _ = _judged(figures_of(evidence), "all")
+    theirs = evidence.active.evaluation.get("all")
+    if theirs is None:
+        raise NotRun(f"Version {evidence.active.about.version} in use has no stored evaluation to compare with.")
+    if not _same_people(subject, evidence.active, mine, theirs):
+        raise NotRun("The two versions were evaluated on different people; give the data folder to compare them.")
+    difference = mine["auroc"]["value"] - theirs["auroc"]["value"]
+    fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.about.version}, which is in use"
+    said = f"AUROC {difference:+.4f} against {evidence.active.about.version}, evaluated on the same table."
+    return Verdict(said, (fault,) if difference < -NON_INFERIOR else (), {"auroc_difference": difference})
+
+
+def _paired(paired: Paired, active: Subject) -> Verdict:
+    change = gain(metrics.auroc, paired.margin, paired.active_margin, paired.y, _REPLICATES, _SEED)
+    benefit = _net_benefit(paired.margin, paired) - _net_benefit(paired.active_margin, paired)
+    faults = []
+    if change.low < -NON_INFERIOR:
+        faults.append(
+            f"AUROC {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}) against {active.about.version} on "
+            "the same people: more than 0.01 worse cannot be ruled out"
+        )
+    if benefit < -NET_BENEFIT:
+        faults.append(f"net benefit at the threshold is {-benefit:.4f} lower than that of {active.about.version}")
+    figures = {"auroc_difference": change.value, "low": change.low, "high": change.high, "net_benefit": benefit}
+    return Verdict(
+        f"AUROC {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}), net benefit {benefit:+.4f} against "
+        f"{active.about.version}, on the same {len(paired.y):,} people.",
+        tuple(faults),
+        figures,
+    )
+
+
+def _net_benefit(margin: Any, paired: Paired) -> float:
+    """Net benefit: true positives minus false ones weighted by the odds of the threshold (Vickers and Elkin 2006)."""
+    alerted = margin >= paired.threshold
+    odds = float(np.exp(paired.threshold))
+    events = paired.y == 1
+    return float(((alerted & events).sum() - odds * (alerted & ~events).sum()) / len(paired.y))
+
+
+def _same_people(subject: Subject, active: Subject, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    if subject.manifest is None or active.manifest is None:
+        return False
+    same_table = subject.manifest.data.sha256 == active.manifest.data.sha256
+    return same_table and (mine["n"], mine["events"]) == (theirs["n"], theirs["events"])
+
+
+def _judged(evaluation: Mapping[str, Any], wanted: str) -> tuple[dict[str, Any], str]:
+    for period in (wanted, "all"):
+        if period in evaluation:
+            return evaluation[period], period
+    raise NotRun("There is no evaluation on people it was not trained on.")
+
+
+def _end(figure: Mapping[str, Any], end: str) -> float:
+    value = figure.get(end)
+    return float("nan") if value is None else float(value)
+
+
+def _bins(subject: Subject) -> list[dict[str, Any]]:
+    if subject.manifest is None:
+        return []
+    return [
+        {"expected": row.predicted, "observed": row.rate, "low": row.low, "high": row.high, "people": row.count}
+        for row in subject.manifest.reference.bins
+    ]
+
+
+GATES = (
+    Gate("G7", "Discrimination", "Does it tell people apart, well enough and better than a simple rule?",
+         check_discrimination, False),
+    Gate("G8", "Calibration", "Do as many have the outcome as it says?", check_calibration, False),
+    Gate("G18", "Not worse than the one in use", "Is it no worse than the version in use?", check_not_worse, False),
+)  # fmt: skip

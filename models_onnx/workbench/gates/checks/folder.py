@@ -1,0 +1,198 @@
+"""G1: is the file safe and the one that was signed? G17: does the folder contain anything that it should not?
+
+G14: is the model card complete, is it the one in the file, and were the risks reviewed within a year?
+"""
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, read_manifest, refuse_other_files
+from models_onnx.artifact.manifest import ImportedManifest
+from models_onnx.artifact.onnx_file import refuse_unsafe
+from models_onnx.artifact.release_file import RELEASE, read_release
+from models_onnx.errors import ArtifactRefused
+from models_onnx.model_card.attributes import PREDICTIVE
+from models_onnx.model_card.embed import core_digest, read_card
+from models_onnx.model_card.schema import card_problems
+from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.subject import Evidence, Subject
+from models_onnx.workbench.release.card import OF_THE_MAKER, card_text, computed_attributes, default_words
+from models_onnx.workbench.release.probing import probe
+from models_onnx.workbench.release.publishing import COMPARISON
+from models_onnx.workbench.release.publishing import GATES as GATES_FILE
+
+EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE, COMPARISON})
+_SUFFIXES = frozenset({".onnx", ".json"})
+
+# Patterns of content that may not be published: secrets, addresses of people, paths of somebody's machine.
+_FORBIDDEN = (
+    ("a private key", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("an access token", re.compile(rb"\b(?:eyJ[\w-]{20,}\.[\w-]{20,}|gh[pousr]_\w{30,}|AKIA[0-9A-Z]{16})")),
+    ("a social security number", re.compile(rb"\b\d{3}-\d{2}-\d{4}\b")),
+    ("an e-mail address of a person", re.compile(rb"[\w.+-]+@(?!example\.)[\w-]+\.[a-z]{2,}", re.IGNORECASE)),
+    ("a path of somebody's machine", re.compile(rb"(?:/home/|/Users/|[A-Z]:\\\\Users\\\\)[\w.-]+")),
+    ("pickled Python", re.compile(rb"\x80\x04\x95.{8}\x8c|c__builtin__\n|csklearn\.", re.DOTALL)),
+)
+# Licences that responsible-ai.md 5.7 keeps out of what we ship or train with.
+_LICENCES_OUT = re.compile(r"\b(?:AGPL|GPL|Business Source|BSL-1\.1|BUSL)", re.IGNORECASE)
+
+
+def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
+    """Signature, hashes, size, operators, no external data, and a first load in a process of its own."""
+    try:
+        release = read_release(subject.folder, subject.keys)
+        refuse_other_files(subject.folder, release)
+        refuse_unsafe(subject.content)
+        if subject.manifest is not None:
+            read_manifest(subject.folder)
+        signature = probe(subject.content)
+    except ArtifactRefused as problem:
+        return Verdict("", (str(problem),))
+    return Verdict(
+        f"Signed by {subject.keys[release.key].name}; {len(subject.content):,} bytes, standard operators only; it "
+        "loads and runs in a process of its own.",
+        figures={
+            "digest": release.digest,
+            "bytes": len(subject.content),
+            "inputs": [name for name, _, _ in signature.inputs],
+            "outputs": [name for name, _, _ in signature.outputs],
+        },
+    )
+
+
+def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
+    """Only the files of a release, without secrets, personal data or code.
+
+    The libraries that made it are listed, with licences that are allowed.
+    """
+    if evidence.installed is None:
+        raise NotRun(evidence.why_absent("installed", "Nobody looked up the libraries it was made with."))
+    faults = [*_strange_files(subject.folder), *_found_inside(subject.folder)]
+    bill, unknown = _bill(subject, evidence)
+    faults += unknown
+    return Verdict(
+        f"{len(bill)} components, none under a licence that is kept out; no secret, person or program in the files.",
+        tuple(faults),
+        figures={"components": len(bill)},
+        rows=bill,
+    )
+
+
+def _strange_files(folder: Path) -> list[str]:
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in EXPECTED)
+    return [f"{name} is no part of a release" for name in strange]
+
+
+def _found_inside(folder: Path) -> list[str]:
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _SUFFIXES and path.name != GATES_FILE:
+            content = path.read_bytes()
+            found += [f"{path.name} holds {what}" for what, pattern in _FORBIDDEN if pattern.search(content)]
+    return found
+
+
+def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
+    """The bill of materials: the model itself, its data, and every library named in the manifest."""
+    rows = [
+        {"component": subject.id, "kind": "machine-learning model", "version": subject.about.version, "licence": ""}
+    ]
+    if isinstance(subject.about, ImportedManifest):
+        rows.append({"component": subject.about.came_from, "kind": "origin", "version": "", "licence": ""})
+        return rows, []
+    faults = []
+    rows.append({"component": subject.about.data.name, "kind": "data", "version": subject.about.data.sha256[:12],
+                 "licence": ""})  # fmt: skip
+    for name, version in sorted(subject.about.software.items()):
+        known = evidence.installed(name) if evidence.installed is not None else None
+        licence = known[1] if known is not None else ""
+        rows.append({"component": name, "kind": "library", "version": version, "licence": licence})
+        if _LICENCES_OUT.search(licence):
+            faults.append(f"{name} is under {licence}, which is kept out")
+    return rows, faults
+
+
+REVIEW_DAYS = 366
+# Two long texts alike are no accident; one may be (who the users are, say).
+LEAST_COPIED = 60
+MOST_ALIKE = 2
+
+
+def check_card(subject: Subject, evidence: Evidence) -> Verdict:
+    """31 (or 13) attributes, of which the required ones are not blank.
+
+    The card beside the file is the one inside it, and its review is recent.
+    """
+    if not subject.card:
+        return Verdict("", ("there is no model card (card.json)",))
+    faults = card_problems(subject.card)
+    if not faults:
+        faults = [*_drift(subject), *_review(subject, evidence.as_of)]
+        faults += [*_other_figures(subject), *_copied(subject, evidence.other_cards or {})]
+    count = {"predictive": "31", "evidence-based": "13"}.get(subject.card.get("kind", ""), "?")
+    return Verdict(f"All {count} attributes; the same card is in the file; risks reviewed.", tuple(faults))
+
+
+def _drift(subject: Subject) -> list[str]:
+    try:
+        inside = read_card(subject.content)
+    except ArtifactRefused as problem:
+        return [str(problem)]
+    faults = []
+    if inside != subject.card:
+        faults.append("card.json is not the card inside the model file")
+    model = subject.card["model"]
+    if (model["id"], model["version"]) != (subject.id, subject.about.version):
+        faults.append(f"the card is of {model['id']} {model['version']}")
+    if model.get("core_sha256") != core_digest(subject.content):
+        faults.append("the card was written for another model file (core_sha256)")
+    return faults
+
+
+def _other_figures(subject: Subject) -> list[str]:
+    """Attributes that follow from the manifest and say something else: the card was written for another model."""
+    if subject.manifest is None or subject.card.get("kind") != "predictive":
+        return []
+    wrong = [
+        place
+        for place, computed in computed_attributes(subject.manifest).items()
+        if not card_text(subject.card, place).startswith(str(computed["words"]))
+    ]
+    return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
+
+
+def _copied(subject: Subject, others: dict[str, dict[str, object]]) -> list[str]:
+    """Other models whose own words this card repeats; what all cards of the project share is no copy."""
+    shared, computed = default_words(), computed_attributes(subject.manifest) if subject.manifest is not None else {}
+    faults = []
+    for name, card in others.items():
+        same = [
+            attribute.title
+            for attribute in PREDICTIVE
+            if attribute.place not in computed
+            and attribute.place not in OF_THE_MAKER
+            and len(words := card_text(subject.card, attribute.place)) >= LEAST_COPIED
+            and words not in shared
+            and words == card_text(card, attribute.place)
+        ]
+        if len(same) >= MOST_ALIKE:
+            faults.append(f"the card repeats that of {name}, another model: {', '.join(same)}")
+    return faults
+
+
+def _review(subject: Subject, as_of: date) -> list[str]:
+    irm = subject.product.get("irm")
+    if not isinstance(irm, dict):
+        return [] if subject.card.get("kind") == "evidence-based" else ["no review of its risks is on the card (irm)"]
+    reviewed = date.fromisoformat(irm["reviewed"])
+    if not timedelta(0) <= as_of - reviewed <= timedelta(days=REVIEW_DAYS):
+        return [f"its risks were last reviewed on {reviewed}; at most 12 months may pass"]
+    return []
+
+
+GATES = (
+    Gate("G1", "File is safe", "Is it the signed file, and does running it do nothing but compute?", check_file, False),
+    Gate("G17", "Contents and components", "Is there anything in it that should not be?", check_contents, False),
+    Gate("G14", "Model card", "Is everything said that a reader has a right to know?", check_card, False),
+)

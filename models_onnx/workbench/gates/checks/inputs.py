@@ -1,0 +1,169 @@
+"""G2: do the file's inputs and the feature dictionary agree in names, order, units and ranges?
+
+G11: what happens when inputs are missing? The score changes within limits, and the missing inputs are named.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from fhir.mapping.features.catalog import FEATURES
+from models_onnx.artifact.manifest import ImportedManifest, ModelInput, TensorNames
+from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.rows import ordinary
+from models_onnx.workbench.gates.subject import Evidence, Runner, Subject
+
+
+def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
+    """Every input has a description, a range and a known feature, and the file takes the inputs in this order."""
+    faults = [
+        fault for item in subject.features for fault in _faults_of(item, isinstance(subject.about, ImportedManifest))
+    ]
+    names = [item.name for item in subject.features]
+    if len(set(names)) < len(names):
+        faults.append("an input is described twice")
+    faults += _tensor_faults(subject)
+    faults += _mask_faults(subject) if not faults else []
+    rows = [
+        {"input": item.name, "unit": item.unit, "low": item.trained_low, "high": item.trained_high, "from": item.fhir}
+        for item in subject.features
+    ]
+    said = f"{len(names)} inputs, in the file's order, each with unit, source and trained range."
+    return Verdict(said, tuple(faults), rows=rows)
+
+
+def _faults_of(item: ModelInput, imported: bool) -> list[str]:
+    faults = []
+    if not item.words or not item.unit or not (item.fhir or item.loinc):
+        faults.append(f"{item.name} has no words, unit or source in the record")
+    if not item.trained_low < item.trained_high:
+        faults.append(f"{item.name} has no range: {item.trained_low:g} to {item.trained_high:g}")
+    elif not item.trained_low <= item.reference_value <= item.trained_high:
+        faults.append(f"{item.name}: the reference value {item.reference_value:g} lies outside its range")
+    known = FEATURES.get(item.name)
+    if known is None and not imported:
+        faults.append(f"{item.name} is not a feature of fhir/mapping/features/catalog.py, so no record can fill it")
+    if known is not None and known.unit != item.unit:
+        faults.append(f"{item.name} is in {item.unit} here and in {known.unit} in fhir/mapping/features/catalog.py")
+    return faults
+
+
+def _tensor_faults(subject: Subject) -> list[str]:
+    wiring = subject.about.wiring if isinstance(subject.about, ImportedManifest) else TensorNames()
+    runner = Runner(subject.content, wiring)
+    if wiring.input not in runner.inputs:
+        return [f"the file has no input {wiring.input!r}; it has {', '.join(runner.inputs)}"]
+    kind, shape = runner.inputs[wiring.input]
+    width = shape[1] if len(shape) == 2 else None
+    faults = []
+    if kind != "tensor(float)" or len(shape) != 2:
+        faults.append(f"{wiring.input} is {kind} {shape}; it must be float32 rows")
+    if isinstance(width, int) and width != len(subject.features):
+        faults.append(f"the file takes {width} values and {len(subject.features)} inputs are described")
+    if wiring.probability not in runner.outputs:
+        faults.append(f"the file has no output {wiring.probability!r}; it has {', '.join(sorted(runner.outputs))}")
+    said = runner.metadata.get("features")
+    if said is not None and not isinstance(subject.about, ImportedManifest):
+        order = json.loads(said)
+        if order != [item.name for item in subject.features]:
+            faults.append("the file names its inputs in another order than the manifest")
+    return faults
+
+
+def _mask_faults(subject: Subject) -> list[str]:
+    """An input below its range is marked as out of range, and a missing one as missing, each in its own column."""
+    count = len(subject.features)
+    person = ordinary(subject.features, 1)
+    low = np.repeat(person, count, axis=0)
+    gone = low.copy()
+    for place, item in enumerate(subject.features):
+        low[place, place] = item.trained_low - max(1.0, abs(item.trained_low))
+        gone[place, place] = np.nan
+    below, absent = subject.answers(low), subject.answers(gone)
+    faults = []
+    if below.out_of_range is not None and not np.array_equal(below.out_of_range, np.eye(count, dtype=bool)):
+        wrong = [item.name for place, item in enumerate(subject.features) if not below.out_of_range[place, place]]
+        faults.append(f"the file does not mark as out of range: {', '.join(wrong) or 'the right input alone'}")
+    if absent.missing is not None and not np.array_equal(absent.missing, np.eye(count, dtype=bool)):
+        faults.append("the file does not mark the missing input as missing")
+    return faults
+
+
+_PEOPLE = 400
+# The largest bound that a card may declare: without one input an estimate moves by no more than a quarter.
+MOST = 0.25
+# Without an input, O/E may differ as much as a group's may (responsible-ai.md 5.2, O/E, act).
+RATIO_ACT = (0.8, 1.25)
+
+
+def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
+    """Removes each input in turn: outputs stay finite, the change is limited, the mask is set.
+
+    Panels stay calibrated without it.
+    """
+    bound = subject.product.get("stress_move_at_most")
+    if not isinstance(bound, float | int):
+        raise NotRun("No bound is declared (product.stress_move_at_most of the card).")
+    declared, bound = bound, min(bound, MOST)
+    people = evidence.people if evidence.people is not None else ordinary(subject.features, _PEOPLE)
+    people = people[:_PEOPLE]
+    before = subject.answers(people).probability
+    faults: list[str] = []
+    if declared > MOST:
+        faults.append(f"its card declares a bound of {declared:g}; at most {MOST:g} is allowed")
+    rows: list[dict[str, Any]] = []
+    for place, item in enumerate(subject.features):
+        if item.name in subject.always:
+            continue
+        gone = people.copy()
+        gone[:, place] = np.nan
+        answers = subject.answers(gone)
+        move = float(np.quantile(np.abs(answers.probability - before), 0.95)) if len(people) else 0.0
+        rows.append({"input": item.name, "moves_95_in_100_by_at_most": round(move, 4)})
+        if not np.isfinite(answers.probability).all():
+            faults.append(f"without {item.name} there is no number any more")
+        elif move > bound:
+            faults.append(
+                f"without {item.name} the estimate moves by {move:.2f} (95 in 100 people), declared {bound:g}"
+            )
+        if answers.missing is not None and not answers.missing[:, place].all():
+            faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
+    faults += _panel_faults((evidence.figures or {}).get("panels", []))
+    if evidence.cards is not None:
+        faults += _unnamed(subject, evidence, people)
+    largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
+    said = f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
+    return Verdict(said, tuple(faults), {"bound": bound, "people": len(people)}, rows)
+
+
+def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
+    """Panels that are scored although they are incomplete must stay calibrated within the limits for action."""
+    faults = []
+    for panel in panels:
+        ratio = panel["observed_expected"]
+        if not panel.get("scored", True) or ratio["low"] is None:
+            continue
+        if ratio["high"] < RATIO_ACT[0] or ratio["low"] > RATIO_ACT[1]:
+            faults.append(
+                f"{panel['words']} it is still scored, and observed/expected is {ratio['value']:.2f} "
+                f"({ratio['low']:.2f} to {ratio['high']:.2f})"
+            )
+    return faults
+
+
+def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
+    """The missing inputs of a composed card that its text does not name."""
+    assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
+    gone = people[: len(subject.features)].copy()
+    for place, item in enumerate(subject.features[: len(gone)]):
+        if item.name not in subject.always:
+            gone[place, place] = np.nan
+    unnamed = {name for card in evidence.cards(gone) for name in card.missing if name not in card.detail}
+    return [f"the card does not name what is missing: {', '.join(sorted(unnamed))}"] if unnamed else []
+
+
+GATES = (
+    Gate("G2", "Inputs and dictionary agree", "Does the file take what is described?", check_dictionary),
+    Gate("G11", "Missing data", "Does it stay honest when inputs are missing?", check_missing),
+)

@@ -1,0 +1,283 @@
+"""G10: was the label audited: is it what it stands for, for every group?
+
+The audit asks whether, at an equal score, one group needs more than another.
+
+Source: Obermeyer et al., Science 2019;366:447. A score that predicts cost ranks people correctly by cost and wrongly by
+need where a group gets less care for the same need. No figure about the label itself shows it, so people of a group are
+compared with others of the same score in what they need, not in what was predicted.
+
+A simulated cohort with the structure that Obermeyer et al. published: what a cost label does to invented people.
+
+Source of every figure: Obermeyer Z, Powers B, Vogeli C, Mullainathan S. Science 2019;366:447-453, tables 1 and 2:
+88,080 patient-years of White and 11,929 of Black patients; active chronic conditions 1.20 and 1.90 on average; cost
+7,540 and 8,442 dollars. So a Black patient costs less for each condition. Of those above the 97th percentile of a model
+that predicts cost 14.1 % are Black; the score in use enrolled 17.7 % Black patients, and need would have made it 46.5 %
+(text). Nobody in the simulation is a person, and it holds no more than these averages.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict
+from models_onnx.workbench.gates.subject import Audit, Evidence, Subject
+
+Array = NDArray[np.float64]
+SEED = 20260101
+
+SHARE_BLACK = 11_929 / (88_080 + 11_929)
+CONDITIONS = {"White": 1.20, "Black": 1.90}
+COST = {"White": 7_540.0, "Black": 8_442.0}
+# What the tables do not give: how unlike people are (counts, spending habits that last, chance), how many conditions
+# are new within a year, and what a year costs without any. They make ranking hard; they are the same in both groups.
+_DISPERSION = 1.2
+_HABIT, _CHANCE = 0.5, 0.5
+_NEW_PER_YEAR = 0.1
+_PLAIN_COST = 1_500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Invented people: group, inputs of the year before, and in the year after their conditions and their cost."""
+
+    group: NDArray[np.str_]
+    inputs: Array
+    conditions: Array
+    cost: Array
+
+
+def simulate(people: int, seed: int = 2019) -> Panel:
+    """Invented people. Inputs: conditions and log cost of the year before; the group is not among them."""
+    draw = np.random.default_rng(seed)
+    group = np.where(draw.random(people) < SHARE_BLACK, "Black", "White")
+    mean = np.where(group == "Black", CONDITIONS["Black"], CONDITIONS["White"])
+    illness = mean * draw.gamma(_DISPERSION, 1.0 / _DISPERSION, people)
+    # Chronic conditions persist: most conditions of a year existed in the year before.
+    before = draw.poisson(illness * (1.0 - _NEW_PER_YEAR)).astype(float)
+    after = before + draw.poisson(illness * _NEW_PER_YEAR)
+    per_condition = np.where(group == "Black", _per_condition("Black"), _per_condition("White"))
+    habit = _around_one(draw, _HABIT, people)
+    cost_before = (_PLAIN_COST + per_condition * before) * habit * _around_one(draw, _CHANCE, people)
+    cost = (_PLAIN_COST + per_condition * after) * habit * _around_one(draw, _CHANCE, people)
+    inputs = np.column_stack([before, np.log(cost_before)])
+    return Panel(group, inputs, np.asarray(after, dtype=np.float64), cost)
+
+
+def score_trained_on(panel: Panel, label: Array) -> Array:
+    """A simple model (least squares on the inputs, their squares and product) of that label, without the group."""
+    conditions, cost = panel.inputs.T
+    design = np.column_stack([np.ones(len(label)), conditions, cost, conditions**2, cost**2, conditions * cost])
+    weights, *_ = np.linalg.lstsq(design, label, rcond=None)
+    return np.asarray(design @ weights)
+
+
+def _per_condition(group: str) -> float:
+    return (COST[group] - _PLAIN_COST) / CONDITIONS[group]
+
+
+def _around_one(draw: np.random.Generator, scatter: float, people: int) -> Array:
+    return np.asarray(draw.lognormal(-(scatter**2) / 2, scatter, people))
+
+
+# responsible-ai.md 5.2: ratio of mean need at an equal score; act where 0.8 to 1.25 is left. The interval must also
+# exclude 1, so that a small group is not accused by chance; the published gap of 26 % is beyond both.
+ACT = (0.8, 1.25)
+# A group whose scores could be lowered by 40 % without being shown is not cleared; where more than a twentieth of the
+# people are in such groups, the need is too blunt to audit anything.
+LOWERED = 0.6
+BLIND = 0.05
+# People whose group is not known are compared with the others, and are no group that can be treated unfairly.
+NO_GROUP = frozenset({"not recorded", "unknown"})
+BANDS = 20
+TOP_BANDS = 2  # the highest tenth of scores, from which programmes enrol people
+ENOUGH_PEOPLE = 200
+ENOUGH_NEED = 100.0  # responsible-ai.md 5.2: with fewer positives in a group nothing can be concluded
+REPLICATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNeed:
+    """One group compared with all others of the same score.
+
+    It holds the ratio of mean need with its 95 % interval, for all scores and for the highest; `sufficient` says
+    whether there are enough people and need for a decision.
+    """
+
+    group: str
+    people: int
+    ratio: float
+    low: float
+    high: float
+    top_ratio: float
+    top_low: float
+    top_high: float
+    sufficient: bool
+    own_label: bool = False
+    """Whether need is the label itself; the ratio is then the group's calibration."""
+    top_sufficient: bool = True
+    could_fail: bool = True
+    """Whether the audit would have shown it, had the group's scores been lowered by 40 %."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything can be concluded about this group."""
+        return self.sufficient and self.group not in NO_GROUP
+
+    @property
+    def cleared(self) -> bool:
+        """Whether the audit finds nothing and would have found it."""
+        return self.judged and self.could_fail and self.fault is None
+
+    @property
+    def fault(self) -> str | None:
+        """The fault in one sentence; None where there is none, or too few people for a decision."""
+        if not self.judged:
+            return None
+        top = ((" in the top tenth", self.top_ratio, self.top_low, self.top_high),) if self.top_sufficient else ()
+        for where, ratio, low, high in (("", self.ratio, self.low, self.high), *top):
+            if (ratio > ACT[1] and low > 1.0) or (ratio < ACT[0] and high < 1.0):
+                times = f"{ratio:.2f} ({low:.2f} to {high:.2f}) times"
+                return f"at an equal score{where}, {self.group} need {times} as much as others"
+        return None
+
+
+def audit_label(
+    score: Array,
+    group: NDArray[Any],
+    need: Array,
+    weight: Array | None = None,
+    seed: int = SEED,
+    own_label: bool = False,
+) -> list[GroupNeed]:
+    """One row per group; the ratio is 1 where need depends on the score alone. `weight`: how much a person counts."""
+    weight = np.ones(len(score)) if weight is None else weight
+    keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
+    scores, groups = score[keep], group[keep]
+    people = _People(_bands(scores), need[keep], weight[keep])
+    draws = _draws(len(groups), seed)
+    found = []
+    for name in sorted(set(groups.tolist()), key=str):
+        own = groups == name
+        lowered = _People(_bands(np.where(own, LOWERED * scores, scores)), people.need, people.weight)
+        could_fail = any(ratio > ACT[1] for ratio in _ratios(own, lowered))
+        found.append(replace(_group(name, own, people, draws, own_label), could_fail=could_fail))
+    return found
+
+
+def need_by_score(
+    score: Array, need: Array, weight: Array | None = None, seed: int = SEED
+) -> tuple[float, float, float]:
+    """Mean need in the top tenth of scores over the mean of everybody, with its interval; 1 for a random score."""
+    weight = np.ones(len(score)) if weight is None else weight
+    keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
+    people = _People(_bands(score[keep]), need[keep], weight[keep])
+
+    def ratio(rows: NDArray[np.int64]) -> float:
+        top = rows[people.band[rows] >= BANDS - TOP_BANDS]
+        mean = np.average(people.need[rows], weights=people.weight[rows])
+        return _share(float(np.average(people.need[top], weights=people.weight[top])), float(mean)) if len(top) else 1.0
+
+    low, high = np.nanpercentile([ratio(rows) for rows in _draws(int(keep.sum()), seed)], [2.5, 97.5])
+    return ratio(np.arange(int(keep.sum()))), float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    band: NDArray[np.int64]
+    need: Array
+    weight: Array
+
+
+def _bands(score: Array) -> NDArray[np.int64]:
+    limits = np.quantile(score, np.arange(1, BANDS) / BANDS)
+    return np.searchsorted(limits, score, side="right").astype(np.int64)
+
+
+def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, count, count) for _ in range(REPLICATES)]
+
+
+def _group(
+    name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
+) -> GroupNeed:
+    ratio, top = _ratios(own, people)
+    samples = np.array(
+        [_ratios(own[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
+    )
+    low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
+    at_top = own & (people.band >= BANDS - TOP_BANDS)
+    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED
+    ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+    enough_at_top = bool(people.need[at_top].sum() >= ENOUGH_NEED)
+    return GroupNeed(
+        str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label, enough_at_top
+    )
+
+
+def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
+    """The group's need divided by the need it would have with the mean need of the others at each score."""
+    needed = people.need * people.weight
+    mine = np.bincount(people.band[own], weights=people.weight[own], minlength=BANDS)
+    have = np.bincount(people.band[own], weights=needed[own], minlength=BANDS)
+    count = np.bincount(people.band[~own], weights=people.weight[~own], minlength=BANDS)
+    theirs = np.bincount(people.band[~own], weights=needed[~own], minlength=BANDS)
+    usable = count > 0
+    mean = np.divide(theirs, count, out=np.zeros(BANDS), where=usable)
+    everywhere = _share(have[usable].sum(), (mine * mean)[usable].sum())
+    top = usable & (np.arange(BANDS) >= BANDS - TOP_BANDS)
+    return everywhere, _share(have[top].sum(), (mine * mean)[top].sum())
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")
+
+
+def check_label(subject: Subject, evidence: Evidence) -> Verdict:
+    """The label is declared and is not a cost, and at an equal score no group needs much more than another."""
+    label = subject.product.get("label")
+    if not isinstance(label, dict):
+        return Verdict("", ("the card does not say what the label is and what it stands for (product.label)",))
+    if label.get("kind") == "cost" and evidence.audit is None:
+        return Verdict("", ("the label is cost: it stands in for need and was not audited against it",))
+    if evidence.audit is None:
+        raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
+    asked = evidence.audit
+    groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed, asked.own_label)
+    rows = [asdict(group) for group in groups]
+    if sum(group.judged for group in groups) < 2:
+        raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")
+    faults = [fault for group in groups if (fault := group.fault) is not None]
+    if faults:
+        faults = [f"{fault} ({evidence.audit.words}); the label is {label['words']}" for fault in faults]
+    faults += _blind_faults(asked, groups)
+    few = [group.group for group in groups if not group.cleared and group.fault is None]
+    said = (
+        f"At an equal score no group has much more {evidence.audit.words} than the others"
+        f"{'; insufficient: ' + ', '.join(few) if few else ''}."
+    )
+    return Verdict(said, tuple(faults), {"label": label, "need": evidence.audit.words}, rows)
+
+
+def _blind_faults(asked: Audit, groups: list[GroupNeed]) -> list[str]:
+    """Why this audit clears nobody: need does not rise with the score, or a group lowered by 40 % would not show."""
+    faults = []
+    ratio, low, high = need_by_score(asked.score, asked.need, asked.weight, asked.seed)
+    if not low > 1.0:
+        faults.append(
+            f"people of the highest tenth of scores have {ratio:.2f} ({low:.2f} to {high:.2f}) times the {asked.words} "
+            "of everybody: the score says nothing about need"
+        )
+    blind = [group for group in groups if group.judged and group.fault is None and not group.could_fail]
+    if sum(group.people for group in blind) > BLIND * sum(group.people for group in groups):
+        names = ", ".join(group.group for group in blind)
+        faults.append(
+            f"had the scores of {names} been lowered by 40 %, {asked.words} would not show it: "
+            "this need cannot audit the label"
+        )
+    return faults
+
+
+GATES = (Gate("G10", "Label-choice audit", "Does the label mean the same need in every group?", check_label, False),)

@@ -1,0 +1,233 @@
+"""The card of a model: what can be computed from its manifest, and for the rest the words declared beside it.
+
+Declared words lie in `models_onnx/models/<id>.card.json` (a twin `extends` those of the model it is a twin of). What is
+the same for all models of this project is in `models_onnx/model_card/defaults.card.json`; who made, paid for and
+reviewed a model is not taken from there for a model whose words lie elsewhere. A declared attribute that is also
+computed comes after the computed one, never in its place: a figure is not overwritten by a sentence.
+"""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import CardIncomplete
+from models_onnx.model_card.attributes import PREDICTIVE, variables_used, variables_used_in_words
+from models_onnx.model_card.schema import CARD_FORMAT, PRODUCT_NAMES, Card, project_words, set_attribute
+from models_onnx.workbench.release import card_figures as figures
+
+HOURS_PER_YEAR = 8766.0  # 365.25 days
+
+Words = dict[str, Any]
+# The wheel is installed unpacked, so the package's own files have a path.
+_OF_THE_PROJECT = Path(str(files("models_onnx") / "models"))
+
+
+OF_THE_MAKER = ("details.developer", "details.funding")
+"""Who made a model and who paid for it: the same on every card of one maker, and never the same for two makers."""
+
+
+def card_words(model_id: str, folder: Path | None = None) -> Words:
+    """The words that are declared beside the model, over the defaults of the project.
+
+    `folder` is that of declarations outside the package, which is looked into first. Of the defaults those words do not
+    get what only the maintainers of this project can say of themselves.
+
+    Raises:
+        CardIncomplete: nothing is declared for this model, or it cannot be read.
+    """
+    place, own = declared_words(model_id, folder)
+    if other := own.get("extends"):
+        own = merge_words(declared_words(other, folder)[1], own)
+    return merge_words(project_words() if place.parent == _OF_THE_PROJECT else _defaults_of_others(), own)
+
+
+def write_words(place: Path, words: Words) -> None:
+    """Writes declared words: indented JSON with a final newline."""
+    place.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Words]:
+    """The file in which the words of this model stand, and its content, without defaults.
+
+    Raises:
+        CardIncomplete: nothing is declared for this model, or it cannot be read.
+    """
+    name = f"{model_id}.card.json"
+    places = [*([folder / name] if folder is not None else []), _OF_THE_PROJECT / name]
+    for place in places:
+        if place.is_file():
+            return place, _read(place, name)
+    raise CardIncomplete(
+        f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
+    )
+
+
+def _read(place: Path, name: str) -> Words:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as problem:
+        raise CardIncomplete(f"{place}, line {problem.lineno}: this is not valid JSON ({problem.msg})") from problem
+    except ValueError as problem:
+        raise CardIncomplete(f"{place} is not valid JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise CardIncomplete(f"{name} holds no object")
+    if strange := _unknown_names(found):
+        raise CardIncomplete(f"{name} has {', '.join(strange)}, which no card has; docs/models/card.md lists the names")
+    return found
+
+
+def _unknown_names(words: Words) -> list[str]:
+    known = {"attributes": {attribute.place for attribute in PREDICTIVE}, "product": PRODUCT_NAMES}
+    strange = sorted(set(words) - {"extends", *known})
+    return strange + [
+        f"{part}.{name}" for part, names in known.items() for name in words.get(part, {}) if name not in names
+    ]
+
+
+def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
+    """The axes that the card names (`fairness_axes`, the label's audit, waivers) and by which there are no figures."""
+    product = card.get("product", {})
+    there = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
+    audit = product.get("label", {}).get("audit")
+    named = {
+        *product.get("fairness_axes", {}),
+        *(axis for each in product.get("waivers", ()) for axis in each["covers"]),
+    }
+    strange = sorted(named - there)
+    if audit is not None and not any(axis.startswith(audit["axis"]) for axis in there):
+        strange.append(audit["axis"])
+    return strange
+
+
+def merge_words(defaults: Words, own: Words) -> Words:
+    """The defaults, and over them the model's own words; of the review of its risks each word by itself."""
+    merged = {part: {**defaults.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
+    review = [part.get("product", {}).get("irm") for part in (defaults, own)]
+    if all(isinstance(each, dict) for each in review):
+        merged["product"]["irm"] = {**review[0], **review[1]}
+    return merged
+
+
+def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
+    """The predictive card, whole or not; `card_problems` says what is missing."""
+    computed = computed_attributes(manifest)
+    card: Card = {
+        "format": CARD_FORMAT,
+        "kind": "predictive",
+        "model": {
+            "id": manifest.id,
+            "version": manifest.version,
+            "title": manifest.title,
+            "core_sha256": core_sha256,
+        },
+    }
+    for attribute in PREDICTIVE:
+        value = _joined(computed.get(attribute.place), words["attributes"].get(attribute.place))
+        set_attribute(card, attribute.place, value)
+    card["product"] = {**_product(manifest), **words["product"]}
+    return card
+
+
+def card_text(card: Card, place: str) -> str:
+    """The words of an attribute of a card; empty where it has none."""
+    part: Any = card
+    for step in place.split("."):
+        part = part.get(step) if isinstance(part, dict) else None
+    return str(part.get("words", "")) if isinstance(part, dict) else ""
+
+
+def default_words() -> frozenset[str]:
+    """The words that all cards of the project share."""
+    return frozenset(str(words) for words in project_words()["attributes"].values())
+
+
+def _defaults_of_others() -> Words:
+    """The defaults without who made, paid for and reviewed the model: somebody else did."""
+    found = project_words()
+    for place in OF_THE_MAKER:
+        del found["attributes"][place]
+    del found["product"]["stakeholders"]
+    for name in ("reviewed", "by"):
+        del found["product"]["irm"][name]
+    return found
+
+
+def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
+    if isinstance(declared, dict):
+        return {**declared}
+    if computed is None:
+        return {"words": declared or "", "from": "declared"}
+    if not declared:
+        return computed
+    return {**computed, "words": f"{computed['words']} {declared}", "from": "computed and declared"}
+
+
+def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The attributes that follow from the manifest, by place, without what is declared beside them."""
+    found = variables_used(manifest.features)
+    return {
+        "details.output_value": _said(
+            f"The probability (0 to 1) that a person like this {manifest.outcome.words}; on a card as people in 100. "
+            f"Base rate in the reference cohort: {manifest.reference.events:,} of {manifest.reference.n:,} "
+            f"({manifest.reference.words}). {_threshold(manifest)}"
+        ),
+        "purpose.intended_use": _said(manifest.intended_use),
+        "purpose.population": _said(
+            f"{_capital(manifest.population.words)}. Outside it, under {manifest.population.age_low} years"
+            f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given.",
+            {
+                "age_low": manifest.population.age_low,
+                "exclude_conditions": list(manifest.population.exclude_conditions),
+            },
+        ),
+        "purpose.users": _said(f"{_capital(manifest.users)}; never patients."),
+        "purpose.decision_role": _said(f"{_capital(manifest.decision_role)}; the clinician decides."),
+        "cautions.out_of_scope": _said(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
+        "cautions.known_risks": _said(" ".join(manifest.cautions), list(manifest.cautions)),
+        "development.criteria": _said(figures.cohort_in_words(manifest), figures.cohort(manifest)),
+        "development.uses": _said(variables_used_in_words(found), found),
+        "development.representativeness": _said(
+            figures.representation_in_words(manifest), figures.representation(manifest)
+        ),
+        "performance.internal_validity": _said(figures.validity_in_words(manifest), figures.validity(manifest)),
+        "performance.internal_fairness": _said(figures.fairness_in_words(manifest), figures.fairness(manifest)),
+    }
+
+
+def _said(words: str, found: Any = None) -> dict[str, Any]:
+    return {"words": words, "from": "computed"} | ({} if found is None else {"figures": found})
+
+
+def _threshold(manifest: Manifest) -> str:
+    row = manifest.thresholds.default
+    return (
+        f"A card by default for the top {100 * row.capacity:g} in 100 of the reference cohort (from "
+        f"{100 * row.probability:.0f} in 100); of those, {100 * row.ppv:.0f} in 100 had the outcome."
+    )
+
+
+def _conditions(manifest: Manifest) -> str:
+    conditions = manifest.population.exclude_conditions
+    return f", with {' or '.join(conditions)} on record" if conditions else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _product(manifest: Manifest) -> Words:
+    return {
+        "horizon_hours": round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1),
+        "reference_cohort": f"{manifest.reference.words} ({manifest.reference.n:,} people)",
+        "training_data": {
+            "name": manifest.data.name,
+            "sha256": manifest.data.sha256,
+            "period": manifest.period.training,
+        },
+        "thresholds": [
+            {"capacity": row.capacity, "probability": row.probability, "ppv": row.ppv, "sensitivity": row.sensitivity}
+            for row in manifest.thresholds.table
+        ],
+    }

@@ -1,0 +1,264 @@
+"""Takes in a model file that somebody else trained: checked, probed, described, signed as a draft. Never unpickled.
+
+A folder that MLflow logged is read without MLflow: the file MLmodel and the ONNX model it names. Its layout is in
+https://mlflow.org/docs/latest/ml/model/ (MLmodel is YAML with `flavors`, and `signature` whose members are JSON in
+quotes). Only what is needed is read: mappings by indentation, and scalars, also quoted ones over several lines. Every
+flavour but onnx is a pickle or a program, and is refused.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models_onnx.artifact.files import write_whole
+from models_onnx.artifact.folder import CARD, LARGEST_BYTES, MANIFEST, MODEL
+from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.manifest import IMPORT_FORMAT, ImportedManifest, ModelFile
+from models_onnx.artifact.onnx_file import refuse_unsafe
+from models_onnx.artifact.release_file import Release, file_digest
+from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
+from models_onnx.model_card.embed import core_digest, embed_card, without_card
+from models_onnx.model_card.schema import Card, refuse_incomplete_card
+from models_onnx.workbench.release.probing import Signature, probe
+from models_onnx.workbench.release.publishing import encode_card, sign_folder
+
+_FILE = "MLmodel"
+
+
+@dataclass(frozen=True, slots=True)
+class MLflowModel:
+    """The ONNX file of the folder, where it came from, and the names of its inputs in order (empty: not told)."""
+
+    model: Path
+    words: str
+    inputs: tuple[str, ...]
+
+
+def read_mlflow(folder: Path) -> MLflowModel:
+    """What MLmodel says; ImportRefused where the folder holds no ONNX model."""
+    try:
+        text = (folder / _FILE).read_text(encoding="utf-8")
+    except OSError as problem:
+        raise ImportRefused(f"{folder} is a folder without {_FILE}: give an ONNX file or an MLflow model") from problem
+    said = _mappings(text)
+    onnx = said.get("flavors.onnx.data")
+    if onnx is None:
+        flavours = sorted({name.split(".")[1] for name in said if name.startswith("flavors.")})
+        raise ImportRefused(
+            f"the MLflow model has the flavours {', '.join(flavours) or 'none'}; only onnx is taken in, because the "
+            "others are pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
+        )
+    model = (folder / onnx).resolve()
+    if not model.is_relative_to(folder.resolve()):
+        raise ImportRefused(f"{_FILE} names a file outside its folder: {onnx}")
+    version, run = said.get("mlflow_version", "?"), said.get("run_id", "?")
+    return MLflowModel(model, f"MLflow {version} model of run {run}", _inputs(said.get("signature.inputs", "")))
+
+
+def _mappings(text: str) -> dict[str, str]:
+    """Every scalar by its path of keys, joined by dots."""
+    found: dict[str, str] = {}
+    path: list[tuple[int, str]] = []
+    for line in _joined(text):
+        if not line.strip() or line.lstrip().startswith(("#", "- ")) or ":" not in line:
+            continue
+        indent = len(line) - len(line.lstrip())
+        key, _, value = line.strip().partition(":")
+        path = [step for step in path if step[0] < indent]
+        name = ".".join([*(step[1] for step in path), key.strip()])
+        if value.strip():
+            found[name] = _scalar(value.strip())
+        else:
+            path.append((indent, key.strip()))
+    return found
+
+
+def _joined(text: str) -> list[str]:
+    """The lines, with a quoted scalar that goes over several of them in one."""
+    lines: list[str] = []
+    is_open = False
+    for line in text.splitlines():
+        if is_open:
+            lines[-1] = f"{lines[-1]} {line.strip()}"
+        else:
+            lines.append(line)
+        value = lines[-1].partition(":")[2].strip()
+        is_open = value[:1] == "'" and value.replace("''", "").count("'") == 1
+    return lines
+
+
+def _scalar(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1].replace("''", "'")
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            return value[1:-1]
+    return value
+
+
+def _inputs(signature: str) -> tuple[str, ...]:
+    """Names of the columns; a signature of one tensor names no columns."""
+    try:
+        columns: Any = json.loads(signature)
+    except ValueError:
+        return ()
+    if not isinstance(columns, list) or any(
+        not isinstance(each, dict) or each.get("type") == "tensor" for each in columns
+    ):
+        return ()
+    return tuple(str(each["name"]) for each in columns if "name" in each)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the bytes came from, and the names of the inputs as that place tells them (empty: it does not)."""
+
+    content: bytes
+    words: str
+    inputs: tuple[str, ...] = ()
+
+
+def import_model(
+    path: Path, card: Card, feature_map: dict[str, Any], out: Path, signer: Signer
+) -> tuple[ImportedManifest, Release]:
+    """The imported model, written to `<out>/<id>` and signed as a draft.
+
+    UnsafeModel, CardIncomplete or ImportRefused with the reason; nothing is written then.
+    """
+    origin = read_origin(path)
+    content = without_card(origin.content)
+    refuse_unsafe(content)
+    described = _described(feature_map, origin)
+    complete = _complete(card, described, content)
+    refuse_incomplete_card(complete)
+    home = out / described.id
+    if home.exists():
+        raise ImportRefused(f"{home} is there already; another version goes into another folder (--out)")
+    signature = probe(content)
+    _refuse_other_tensors(described, signature, origin)
+    return _write(home, _wired(described, signature), content, complete, signer)
+
+
+def read_origin(path: Path) -> Origin:
+    """The bytes of an ONNX file, or of the ONNX model in an MLflow model folder; UnsafeModel for anything else."""
+    if path.is_dir():
+        logged = read_mlflow(path)
+        return Origin(_read(logged.model), logged.words, logged.inputs)
+    return Origin(_read(path), f"file {path.name}")
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise ImportRefused(f"{path} is not there")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise UnsafeModel(f"{path.name} is larger than {LARGEST_BYTES // 2**20} MB")
+    return path.read_bytes()
+
+
+def _described(feature_map: dict[str, Any], origin: Origin) -> ImportedManifest:
+    document = {
+        **feature_map,
+        "format": IMPORT_FORMAT,
+        "file": {"name": MODEL, "sha256": "", "bytes": 0},
+        "came_from": f"{origin.words}, sha256 {hashlib.sha256(origin.content).hexdigest()}",
+        "features": [_feature(item) for item in feature_map.get("features", [])],
+        "wiring": feature_map.get("tensors", {}),
+    }
+    document.pop("tensors", None)
+    try:
+        imported = msgspec.convert(document, ImportedManifest, strict=True)
+    except msgspec.ValidationError as problem:
+        raise ImportRefused(f"the feature map does not say what it must: {problem}") from problem
+    if not imported.features:
+        raise ImportRefused("the feature map names no features")
+    if not imported.id.replace("_", "").replace("-", "").isalnum():
+        raise ImportRefused(f"{imported.id!r} is no id: letters, digits, _ and - only")
+    return imported
+
+
+def _feature(item: Any) -> dict[str, Any]:
+    """A map writes `low`, `high` and `reference`; a manifest says which low and which reference."""
+    if not isinstance(item, dict):
+        raise ImportRefused("each feature of the map is an object")
+    renamed = {"low": "trained_low", "high": "trained_high", "reference": "reference_value"}
+    told = {renamed.get(str(name), str(name)): value for name, value in item.items()}
+    given: dict[str, Any] = {"loinc": [], "fhir": "", "clip_high": None, "group": None, **told}
+    for name in ("trained_low", "trained_high", "reference_value"):
+        if isinstance(given.get(name), int):
+            given[name] = float(given[name])
+    return given
+
+
+def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest:
+    """The wiring without the outputs that the file does not have: what is not there is not promised."""
+    outputs = {name for name, _, _ in signature.outputs}
+    told = imported.wiring
+    optional = ("margin", "contributions", "missing", "out_of_range")
+    absent = {name: None for name in optional if getattr(told, name) not in outputs}
+    return msgspec.structs.replace(imported, wiring=msgspec.structs.replace(told, **absent))
+
+
+def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, origin: Origin) -> None:
+    inputs, outputs = {name for name, _, _ in signature.inputs}, {name for name, _, _ in signature.outputs}
+    wiring = imported.wiring
+    if wiring.input not in inputs or len(inputs) > 1:
+        raise ImportRefused(
+            f"the map says input {wiring.input!r}, the file takes {', '.join(sorted(inputs))}; one tensor of rows is "
+            "needed"
+        )
+    if wiring.probability not in outputs:
+        raise ImportRefused(
+            f"the map says the probability is {wiring.probability!r}, the file gives {', '.join(sorted(outputs))}"
+        )
+    _, kind, shape = next(item for item in signature.inputs if item[0] == wiring.input)
+    if kind != "tensor(float)" or len(shape) != 2:
+        raise ImportRefused(f"{wiring.input} is {kind} {list(shape)}; float32 rows are needed")
+    if isinstance(shape[1], int) and shape[1] != len(imported.features):
+        raise ImportRefused(f"the file takes {shape[1]} values, the map names {len(imported.features)} features")
+    names = tuple(item.name for item in imported.features)
+    if origin.inputs and origin.inputs != names:
+        raise ImportRefused(
+            f"the map names {', '.join(names)}; the MLflow signature says {', '.join(origin.inputs)}, in this order"
+        )
+
+
+def _complete(card: Card, imported: ImportedManifest, content: bytes) -> Card:
+    """The card with the model it is of; one that names another model is not taken."""
+    model = card.get("model") if isinstance(card, dict) else None
+    if not isinstance(model, dict):
+        raise CardIncomplete("the card says nothing about its model (model.id, model.version, model.title)")
+    if (model.get("id"), model.get("version")) != (imported.id, imported.version):
+        raise CardIncomplete(
+            f"the card is of {model.get('id')} {model.get('version')}, the map of {imported.id} {imported.version}"
+        )
+    return {**card, "model": {**model, "core_sha256": core_digest(content)}}
+
+
+def _write(
+    folder: Path, imported: ImportedManifest, content: bytes, card: Card, signer: Signer
+) -> tuple[ImportedManifest, Release]:
+    complete = embed_card(content, card)
+    fact = file_digest(complete)
+    imported = msgspec.structs.replace(imported, file=ModelFile(MODEL, fact.sha256, fact.bytes))
+    folder.mkdir(parents=True)
+    write_whole(folder / MODEL, complete)
+    write_whole(folder / CARD, encode_card(card))
+    write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(imported), indent=1) + b"\n")
+    return imported, sign_folder(folder, imported.id, imported.version, signer)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in that file; ImportRefused otherwise."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ImportRefused(f"{path} cannot be read as JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise ImportRefused(f"{path} holds no object")
+    return found

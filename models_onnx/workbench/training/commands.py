@@ -1,0 +1,202 @@
+"""What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import TrainingRefused
+from models_onnx.model_card.embed import core_digest
+from models_onnx.model_card.evaluation_file import LaterEvaluation
+from models_onnx.serving.registry import ARTIFACTS, load_model
+from models_onnx.serving.runtime import Model
+from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
+from models_onnx.workbench.metrics import logit
+from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
+from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
+from models_onnx.workbench.training.lineage import fitted_with, lineage_of
+from models_onnx.workbench.training.pipeline import Trained, train
+from models_onnx.workbench.training.report import later_evaluation
+
+# Issue 2 point 5: what another processor may change.
+PREDICTIONS_AGREE = 1e-4
+AUROC_AGREES = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainedComparison:
+    """A model trained again, beside the artifact in the repository: largest differences over everyone in the cohort."""
+
+    same_hash: bool
+    same_data: bool
+    trained_sha256: str
+    committed_sha256: str
+    people: int
+    probability: float
+    auroc: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether predictions agree to 1e-4 and AUROC to 0.002."""
+        return self.probability <= PREDICTIONS_AGREE and self.auroc <= AUROC_AGREES
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalEvaluation:
+    """The committed artifact on a table it has not seen: who was left out, figures, subgroups, and its estimates."""
+
+    manifest: Manifest
+    cohort: Cohort
+    whole: dict[str, Any]
+    subgroups: list[dict[str, Any]]
+    probability: NDArray[np.float64]
+    rows_sha256: str
+
+
+def no_progress(_what: str, _done: int, _of: int) -> None:
+    """Shows nothing."""
+
+
+def train_model(
+    name: str,
+    data_folder: Path,
+    out: Path = ARTIFACTS,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+) -> Trained:
+    """Trains, proves, evaluates and, if its floors hold, writes `<out>/<name>`; returns what was trained."""
+    trained = _with_lineage(evaluate_model(name, data_folder, seed, replicates, progress, specs), name, specs)
+    if trained.passed:
+        write_artifact(out / name, trained.manifest, trained.content)
+    return trained
+
+
+def _with_lineage(trained: Trained, name: str, specs: Path | None) -> Trained:
+    spec = get_spec(name, specs)
+    software = {**trained.manifest.software, **fitted_with(spec)}
+    made = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
+    return Trained(made, trained.content)
+
+
+def evaluate_model(
+    name: str,
+    data_folder: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+    at_equal_ages: bool = False,
+) -> Trained:
+    """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest.
+
+    `at_equal_ages`: error rates of groups also with the ages of everybody, where the declaration has an axis of age,
+    whether it asks for them or not.
+    """
+    spec = get_spec(name, specs)
+    if at_equal_ages:
+        spec = with_equal_ages(spec)
+    return train(spec, read_table(spec, data_folder), seed, replicates, progress)
+
+
+def with_equal_ages(spec: ModelSpec) -> ModelSpec:
+    """The declaration with rates at equal ages, by its axis of age; as it is where it has none or asks for them."""
+    axis = next((name for name in spec.subgroups if name.startswith("age")), None)
+    return spec if axis is None or spec.standardise_by is not None else replace(spec, standardise_by=axis)
+
+
+def train_from_charts(
+    name: str,
+    charts: Path,
+    out: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+) -> Trained:
+    """The same from a folder of FHIR; refuses to write over the artifacts that come with the project."""
+    if out == ARTIFACTS:
+        raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
+    spec = get_spec(name, specs)
+    table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
+    trained = _with_lineage(train(spec_of_charts(spec), table, seed, replicates, progress), name, specs)
+    if trained.passed:
+        write_artifact(out / name, trained.manifest, trained.content)
+    return trained
+
+
+def check_model(
+    name: str,
+    data_folder: Path,
+    committed: Path = ARTIFACTS,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+) -> RetrainedComparison:
+    """Trains again with the artifact's own seed, writes nothing, and compares the two over everyone in the cohort."""
+    artifact = load_artifact(committed / name)
+    spec = get_spec(name, specs)
+    table = read_table(spec, data_folder)
+    trained = train(spec, table, artifact.manifest.seed, 0, progress)
+    people = build_cohort(spec, table.rows).X
+    again = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
+    before = Model(artifact).predict_rows(people)
+    return RetrainedComparison(
+        same_hash=core_digest(trained.content) == core_digest(artifact.content),
+        same_data=trained.manifest.data.sha256 == artifact.manifest.data.sha256,
+        # Without the card, which is put into the file when it is published.
+        trained_sha256=core_digest(trained.content),
+        committed_sha256=core_digest(artifact.content),
+        people=len(people),
+        probability=float(np.abs(again.probability - before.probability).max()),
+        auroc=abs(_auroc(trained.manifest) - _auroc(artifact.manifest)),
+    )
+
+
+def evaluate_rows(
+    name: str,
+    rows: Path,
+    folder: Path = ARTIFACTS,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+) -> ExternalEvaluation:
+    """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
+    spec, model = with_equal_ages(get_spec(name, specs)), load_model(name, folder)
+    cohort = build_cohort(spec, read_rows(spec, rows))
+    told = model.predict_rows(cohort.X)
+    odds = logit(told.probability)
+    limit = float(logit(np.array([model.manifest.thresholds.default.probability]))[0])
+    predicted = OutOfFold(told.margin, odds, {})
+    evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
+    whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
+    digest = hashlib.sha256(rows.read_bytes()).hexdigest()
+    groups = evaluator.subgroups(progress)
+    return ExternalEvaluation(model.manifest, cohort, whole, groups, told.probability, digest)
+
+
+def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:
+    """What the pages show of an evaluation out of fold, of the artifact in `folder`.
+
+    Raises:
+        TrainingRefused: the declaration and the table give another model than the one in the folder.
+    """
+    name = trained.manifest.id
+    artifact = load_artifact(folder / name)
+    if core_digest(artifact.content) != core_digest(trained.content):
+        raise TrainingRefused(f"the declaration and the table give another file than {folder / name}: train it first")
+    data, evaluation = trained.manifest.data, trained.manifest.evaluation
+    return later_evaluation(artifact.manifest, data.name, data.sha256, evaluation["how"], evaluation["subgroups"])
+
+
+def _auroc(manifest: Manifest) -> float:
+    return float(manifest.evaluation["all"]["auroc"]["value"])

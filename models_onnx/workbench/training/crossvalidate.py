@@ -1,0 +1,175 @@
+"""Out-of-fold predictions, and the reference cohort that is made of them.
+
+Every person is predicted by a model, and a recalibration, that never saw them. The reference cohort is the quantiles
+of the finished model's margins, and what happened, out of fold, in each bin.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import Estimator, ModelSpec
+from models_onnx.workbench.compiler import LOGIT, Link
+from models_onnx.workbench.compiler.reference import CalibrationBin, Familiarity, Reference
+from models_onnx.workbench.metrics import cloglog_recalibration, jeffreys, logistic_recalibration, logit
+from models_onnx.workbench.training.data.cohort import NO_FOLD, Cohort
+from models_onnx.workbench.training.data.follow_up import FittingRows
+from models_onnx.workbench.training.fitting.additive import Array
+from models_onnx.workbench.training.fitting.families import Fitted, fit
+
+# Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
+LEAST_FOLDS = 3
+
+# What is being done, how much of it is done, of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """Out-of-fold margins, and the model of each fold for stress tests on its people.
+
+    `margin` is on the scale of the model's link, `logit` always that of the log odds, which the figures are about.
+    """
+
+    margin: Array
+    logit: Array
+    models: dict[int, Fitted]
+
+    @classmethod
+    def of(cls, margin: Array, link: Link, models: dict[int, Fitted]) -> "OutOfFold":
+        """With the log odds worked out from the link."""
+        return cls(margin, log_odds(link, margin), models)
+
+    def logit_of(self, X: Array, fold: NDArray[np.int64]) -> Array:
+        """Log odds of changed inputs (a panel taken away, say), each person by the model that never saw them."""
+        odds = np.empty(len(X))
+        for number, model in self.models.items():
+            odds[fold == number] = log_odds(model.link, model.margin(X[fold == number]))
+        return odds
+
+
+def log_odds(link: Link, margin: Array) -> Array:
+    """Margins of any link as log odds."""
+    return margin if link.name == "logit" else logit(link.probability(margin))
+
+
+@dataclass(slots=True)
+class Folds:
+    """The fits of one procedure without this or that fold; a fit that two folds need is made once."""
+
+    spec: ModelSpec
+    cohort: Cohort
+    features: tuple[str, ...]
+    estimator: Estimator | None = None
+    X: Array = field(init=False)
+    _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if NO_FOLD in self.numbers or len(self.numbers) < LEAST_FOLDS:
+            raise TrainingRefused(
+                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column {self.spec.fold_column}"
+            )
+        self.X = self.cohort.X[:, [self.cohort.features.index(name) for name in self.features]]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The folds, by number."""
+        return tuple(int(number) for number in np.unique(self.cohort.fold))
+
+    def recalibrated_without(self, *left_out: int) -> Fitted:
+        """Fitted on the other folds; intercept and slope from their latest period, each predicted without itself.
+
+        Without a latest period the fit is left as it is: its own people are the reference.
+        """
+        fitted = self._fit_without(*left_out)
+        if self.spec.recalibration is None:
+            return fitted
+        inner = np.full(len(self.cohort), np.nan)
+        for number in self.numbers:
+            if number not in left_out:
+                apart = self.cohort.fold == number
+                inner[apart] = self._fit_without(*left_out, number).margin(self.X[apart])
+        latest = self._rows_without(left_out) & self.cohort.recent & (self.cohort.weight > 0)
+        recalibrate = logistic_recalibration if fitted.link.name == "logit" else cloglog_recalibration
+        intercept, slope = recalibrate(inner[latest], self.cohort.y[latest], self.cohort.weight[latest])
+        return fitted.recalibrated(intercept, slope)
+
+    def out_of_fold(self, progress: Progress, what: str) -> OutOfFold:
+        """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""
+        models, margin = {}, np.empty(len(self.cohort))
+        for done, number in enumerate(self.numbers):
+            progress(what, done, len(self.numbers))
+            models[number] = self.recalibrated_without(number)
+            apart = self.cohort.fold == number
+            margin[apart] = models[number].margin(self.X[apart])
+        progress(what, len(self.numbers), len(self.numbers))
+        odds = np.empty(len(margin))
+        for number, model in models.items():
+            apart = self.cohort.fold == number
+            odds[apart] = log_odds(model.link, margin[apart])
+        return OutOfFold(margin, odds, models)
+
+    def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
+        return ~np.isin(self.cohort.fold, left_out)
+
+    def _fit_without(self, *left_out: int) -> Fitted:
+        key = frozenset(left_out)
+        if key not in self._fits:
+            people = self._people(self._rows_without(left_out))
+            self._fits[key] = fit(self.estimator or self.spec.estimator, people, self.spec.outcome.horizon_years)
+        return self._fits[key]
+
+    def _people(self, rows: NDArray[np.bool_]) -> FittingRows:
+        inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
+        return FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])
+
+
+# Steps of half a percent: with 13,391 people 66 of them lie between two limits, so no limit is one person's value.
+QUANTILES = 199
+# Narrow where cards are shown: the top percent of the cohort is a bin of its own.
+BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
+
+
+def build_reference(
+    margin: Array,
+    out_of_fold_margin: Array,
+    y: NDArray[np.int64],
+    weight: Array | None = None,
+    link: Link = LOGIT,
+    familiarity: Familiarity | None = None,
+) -> Reference:
+    """All are of the reference cohort; a bin where the observed rate would fall is joined with the one below.
+
+    `weight`: how many people each stands for; who has none is compared with, and not counted in a bin.
+    """
+    quantiles = np.quantile(margin, np.arange(1, QUANTILES + 1) / (QUANTILES + 1)).round(6)
+    starts = [round(percent * (QUANTILES + 1) / 100) for percent in BIN_PERCENTILES]
+    weight = np.ones(len(y)) if weight is None else weight
+    known = weight > 0
+    place = np.searchsorted(quantiles, out_of_fold_margin[known], side="right")
+    predicted = link.probability(out_of_fold_margin[known])
+    while True:
+        bins = _bins(starts, place, predicted, y[known], weight[known])
+        falls = [number for number in range(1, len(bins)) if bins[number].rate < bins[number - 1].rate]
+        if not falls:
+            return Reference(tuple(quantiles.tolist()), tuple(bins), familiarity)
+        del starts[falls[0]]
+
+
+def _bins(
+    starts: list[int], place: NDArray[np.int64], predicted: Array, y: NDArray[np.int64], weight: Array
+) -> list[CalibrationBin]:
+    bins = []
+    for start, end in zip(starts, [*starts[1:], QUANTILES + 1], strict=True):
+        inside = (place >= start) & (place < end)
+        count, events = int(inside.sum()), int(y[inside].sum())
+        people = float(weight[inside].sum())
+        mean = float(np.average(predicted[inside], weights=weight[inside])) if count else 0.0
+        rate = float((weight[inside] * y[inside]).sum()) / people if count else 0.0
+        # The interval is that of as many people as were seen, not of those they stand for.
+        low, high = jeffreys(rate * count, count) if count else (0.0, 1.0)
+        bins.append(CalibrationBin(start, count, events, round(mean, 4), round(rate, 6), round(low, 6), round(high, 6)))
+    return bins

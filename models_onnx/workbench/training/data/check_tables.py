@@ -1,0 +1,292 @@
+"""Checks a training table against its model, and the table on which PREVENT is tried on real people.
+
+Columns, keys, folds, words, values, units, outcomes, and columns that know the future.
+
+What is wrong with a table or a folder of FHIR before anything is learned from it: kinds, counts, examples.
+
+Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fhir.mapping.features.catalog import FEATURES
+from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.vectors import COLUMNS, PREVENT_TABLE
+from models_onnx.errors import ArtifactRefused, TrainingRefused
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.spec import ModelSpec, find_specs
+from models_onnx.workbench.training.data.cohort import (
+    inputs_from_forbidden_columns,
+    inputs_of,
+    read_rows,
+    texts_among_numbers,
+    without_texts,
+)
+from models_onnx.workbench.training.data.declared import one_for_each_row
+from models_onnx.workbench.training.data.units import column_in_another_unit
+
+Severity = Literal["error", "warning", "note"]
+SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DataProblem:
+    """One kind of trouble: what, where, how often, and what it looks like."""
+
+    kind: str
+    severity: Severity
+    where: str
+    text: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class DataReport:
+    """Everything that was found in what was looked at."""
+
+    name: str
+    kind: str
+    counts: dict[str, int]
+    findings: list[DataProblem] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no error; warnings and notes are for a person to weigh."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def add(
+        self, kind: str, severity: Severity, where: str, text: str, found: Counter[str] | Iterable[Any] | int
+    ) -> None:
+        """One finding, unless there is nothing of it; the most frequent examples first."""
+        examples: tuple[str, ...] = ()
+        if isinstance(found, int):
+            count = found
+        else:
+            seen = found if isinstance(found, Counter) else Counter(map(str, found))
+            count = sum(seen.values())
+            examples = tuple(f"{what} ({times:,})" if times > 1 else what for what, times in seen.most_common(SHOWN))
+        if count:
+            self.findings.append(DataProblem(kind, severity, where, text, count, examples))
+
+
+EQUATION = "prevent_base"
+_KEY = "participant_id"
+# Each column of words with what may stand in it (README-nhanes.md, table 2).
+_WORDS = {"sex": {"female", "male"}, "smoking": {"never", "former", "current", ""}}
+_OUTCOMES = ("death_10y", "death_heart_10y")
+
+
+def is_people_table(path: Path) -> bool:
+    """Whether the file is called as that table is."""
+    return path.name.partition(".")[0] == PREVENT_TABLE.name.partition(".")[0]
+
+
+def check_people(path: Path) -> DataReport:
+    """What is wrong with the rows as people for PREVENT."""
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError, EOFError) as problem:
+        raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
+    report = DataReport(path.name, f"people for {EQUATION}", {"rows": len(rows), "columns": len(rows.columns)})
+    needed = {_KEY, *_WORDS, *COLUMNS.values(), *_OUTCOMES}
+    report.add("missing-column", "error", "columns", "the equation is tried on it", sorted(needed - set(rows.columns)))
+    report.add(
+        "duplicate-rows", "warning", "rows", "rows that repeat another in every column", int(rows.duplicated().sum())
+    )
+    if _KEY in rows:
+        report.add("duplicate-key", "error", _KEY, "a person stands more than once", int(rows[_KEY].duplicated().sum()))
+        report.add("empty-key", "error", _KEY, "rows without a key", int((rows[_KEY] == "").sum()))
+    for column, words in _WORDS.items():
+        if column in rows:
+            strange = rows[column][~rows[column].isin(words)]
+            report.add("unknown-word", "error", column, f"none of {', '.join(sorted(words - {''}))}", strange)
+    for name, column in COLUMNS.items():
+        if column in rows:
+            _numbers(name, column, rows[column], report)
+    if set(_OUTCOMES) <= set(rows.columns):
+        alive = (rows["death_heart_10y"] == "1") & (rows["death_10y"] != "1")
+        report.add("contradiction", "error", "death_heart_10y", "died of the heart and did not die", int(alive.sum()))
+    return report
+
+
+def _numbers(name: str, column: str, texts: pd.Series, report: DataReport) -> None:
+    numbers = pd.to_numeric(texts, errors="coerce")
+    report.add("not-a-number", "warning", column, "texts among numbers", texts[numbers.isna() & (texts != "")])
+    known = numbers.dropna()
+    item = next(item for item in get_equation(EQUATION).inputs if item.name == name)
+    if item.low is None or item.high is None or known.empty:
+        report.add("not-yes-or-no", "error", column, "neither 0 nor 1", known[~known.isin((0, 1))])
+        return
+    outside = known[(known < item.low) | (known > item.high)]
+    share = f"outside {item.low:g} to {item.high:g} {item.unit}: no score ({len(outside) / len(known):.1%})"
+    report.add("out-of-range", "note", column, share, [f"{value:.5g}" for value in outside])
+    middle = float(known.median())
+    if not item.low <= middle <= item.high:
+        text = f"its middle is outside {item.low:g} to {item.high:g} {item.unit}: another unit?"
+        report.add("unit-shift", "error", column, text, [f"median {middle:.4g}"])
+
+
+# responsible-ai 5.2, unit or scale shift: a warning from 2 on. The reference is a mean, and of a skewed value
+# (bilirubin) it lies well above the middle: an error from 4 on. Most units differ by more: 10, 17, 18, 88, 1000.
+_SHIFTED, _CERTAINLY = 2.0, 4.0
+# So many values outside what was trained on are no patients, they are a column.
+_MANY_OUTSIDE = 0.02
+_ENOUGH = 50
+
+
+def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
+    """The model that is trained on this table: the one that is named, else the first whose table is called so."""
+    known = find_specs(specs)
+    if name is not None:
+        if name not in known:
+            raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(known))}")
+        return known[name]
+    stem = path.name.partition(".")[0]
+    for spec in known.values():
+        if spec.table.partition(".")[0] == stem:
+            return spec
+    tables = ", ".join(sorted({spec.table for spec in known.values()}))
+    raise TrainingRefused(f"{path.name} is the table of no model ({tables}); say which with --model")
+
+
+def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
+    """What is wrong with the rows as rows of that model's table; compared with the model in `folder`, if one is."""
+    rows = read_rows(spec, path, as_it_is=True)
+    report = DataReport(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
+    texts = texts_among_numbers(spec, rows)
+    for where, found in texts.items():
+        report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", found)
+    rows = without_texts(rows, texts)
+    _columns(spec, rows, report)
+    _keys(spec, rows, report)
+    _look_ahead(spec, rows, report)
+    X = inputs_of(spec, _served(spec, rows))
+    trained = _trained(spec, folder)
+    for column, name in enumerate(spec.feature_names):
+        _values(name, X[:, column], trained, report, is_derived=name in spec.derived)
+    _outcome(spec, rows, report)
+    return report
+
+
+def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those whom the model is for: the others are outside its ranges by right."""
+    for exclusion in spec.exclusions:
+        if exclusion.at_score is not None:
+            try:
+                rows = rows[~np.asarray(exclusion.leaves_out(rows), dtype=bool)]
+            except (KeyError, TypeError):
+                continue
+    return rows
+
+
+def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
+    needed = {item.name for item in spec.inputs if item.name not in spec.derived} | {spec.key, spec.patient_column}
+    report.add("missing-column", "error", "columns", "the model needs it", sorted(needed - set(rows.columns)))
+    if spec.outcome.column not in rows:
+        text = "the outcome is not there: rows can be scored without it, but no model is trained on them"
+        report.add("missing-outcome", "warning", "columns", text, [spec.outcome.column])
+    for name, of in spec.derived.items():
+        try:
+            one_for_each_row(spec, f"the input {name}", of, rows.head(1))
+        except KeyError as absent:
+            report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
+    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", _repeated(rows))
+
+
+def _repeated(rows: pd.DataFrame) -> int:
+    return int(rows.duplicated().sum())
+
+
+def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
+    if spec.key in rows:
+        text = "the key of a row stands more than once: the same row in two folds leaks"
+        report.add("duplicate-key", "error", spec.key, text, int(rows[spec.key].duplicated().sum()))
+        report.add("empty-key", "error", spec.key, "rows without a key", int(rows[spec.key].isin(["", "nan"]).sum()))
+    if spec.fold_column not in rows or spec.patient_column not in rows:
+        text = "no folds: the table can be scored, not trained on"
+        report.add("no-folds", "note", spec.fold_column, text, int(spec.fold_column not in rows))
+        return
+    folds = rows.groupby(spec.patient_column, observed=True)[spec.fold_column].nunique()
+    report.add("patient-in-two-folds", "error", spec.fold_column, "folds are by patient", int((folds > 1).sum()))
+    repeats = int(rows[spec.patient_column].duplicated().sum())
+    if spec.key != spec.patient_column:
+        text = "rows of patients who have another: resample by patient, not by row"
+        report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
+
+
+def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
+    present = [name for name in spec.never_inputs if name in rows.columns]
+    text = "knows the outcome or stands for who pays; in the table, not an input"
+    report.add("look-ahead-column", "note", "columns", text, present)
+    changed = inputs_from_forbidden_columns(spec, rows)
+    report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
+
+
+def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder / spec.id)
+    except ArtifactRefused:
+        return None
+
+
+def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport, *, is_derived: bool) -> None:
+    feature, known = FEATURES[name], x[~np.isnan(x)]
+    low, high = feature.plausible_low, feature.plausible_high
+    outside = known[(known < low) | (known > high)]
+    if (shifted := column_in_another_unit(name, x, is_derived=is_derived)) is not None:
+        report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(known)):.4g}"])
+        return
+    text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
+    report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
+    if len(x) and not len(known):
+        report.add("always-missing", "warning", name, "no row has a number: it is blank or text", len(x))
+    if trained is None or name not in {item.name for item in trained.features} or len(known) < _ENOUGH:
+        return
+    item = trained.feature(name)
+    beyond = known[(known < item.trained_low) | ((known > item.trained_high) & (item.clip_high is None))]
+    share = len(beyond) / len(known)
+    text = f"outside the trained range {item.trained_low:g} to {item.trained_high:g}: no score"
+    severity: Severity = "error" if share > _MANY_OUTSIDE else "note"
+    report.add("out-of-range", severity, name, f"{text} ({share:.1%})", [f"{value:.5g}" for value in beyond])
+    _shift(name, known, item.reference_value, bool(item.choices) or feature.is_yes_no, report)
+
+
+def _shift(name: str, known: np.ndarray, reference: float, is_code: bool, report: DataReport) -> None:
+    """Another unit of the whole column moves its middle; one of a part of it is seen by the range alone."""
+    middle = float(np.median(known))
+    if is_code or reference <= 0 or middle <= 0 or FEATURES[name].measured is None:
+        return
+    ratio = middle / reference
+    apart = max(ratio, 1 / ratio)
+    if apart > _SHIFTED:
+        severity: Severity = "error" if apart > _CERTAINLY else "warning"
+        text = f"its middle is {ratio:.2g} times that of the reference: another unit?"
+        report.add("unit-shift", severity, name, text, [f"median {middle:.4g}, reference mean {reference:.4g}"])
+
+
+def _outcome(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
+    follow = spec.outcome.follow_up
+    if follow is None and spec.outcome.of is None and spec.outcome.column in rows:
+        values = rows[spec.outcome.column]
+        strange = values[~pd.to_numeric(values, errors="coerce").isin((0, 1))].astype(object)
+        strange = strange.where(strange.notna(), "(blank)")
+        report.add("not-zero-or-one", "error", spec.outcome.column, "the outcome is neither 0 nor 1", strange)
+        same = len(values) if len(values) and not len(strange) and values.nunique() == 1 else 0
+        report.add("one-outcome", "error", spec.outcome.column, "the outcome is the same in all rows", same)
+    if follow is None or not {"followup_months", "death"} <= set(rows.columns):
+        return
+    time = np.asarray(follow.time(rows), dtype=np.float64)
+    report.add("impossible-follow-up", "error", spec.outcome.column, "a time below zero", int((time < 0).sum()))
+    short = (time < spec.outcome.horizon_years * follow.per_year) & (np.asarray(follow.event(rows)) == 0)
+    text = "followed for less than the horizon: count through their time, not as survivors"
+    report.add("short-follow-up", "note", spec.outcome.column, text, int(short.sum()))

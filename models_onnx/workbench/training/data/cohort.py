@@ -1,0 +1,294 @@
+"""Reads a training table and leaves out whom the specification leaves out, counting each step."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fhir.mapping.features.catalog import FEATURES
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import Fitted, ModelSpec
+from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
+from models_onnx.workbench.training.data.follow_up import Observed, observe
+from models_onnx.workbench.training.data.units import column_in_another_unit
+
+NO_FOLD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionCount:
+    """How many rows one exclusion took, of those that were still there."""
+
+    reason: str
+    words: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A training table as read, with the digest of its bytes."""
+
+    name: str
+    sha256: str
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Inputs X [n, F] with NaN, what was observed, fold and the rows' other columns, in the table's order.
+
+    `patient` numbers the patients, of whom one may have several rows; `recent` marks the reference cohort.
+    """
+
+    features: tuple[str, ...]
+    X: NDArray[np.float64]
+    observed: Observed
+    fold: NDArray[np.int64]
+    recent: NDArray[np.bool_]
+    patient: NDArray[np.int64]
+    rows: pd.DataFrame
+    table_rows: int
+    left_out: tuple[ExclusionCount, ...]
+
+    def __len__(self) -> int:
+        return len(self.fold)
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Whether the outcome happened within the horizon, as far as it was seen."""
+        return self.observed.y
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """How many people each row stands for; 0 where its outcome is not known."""
+        return self.observed.weight
+
+    @property
+    def unfollowed(self) -> NDArray[np.bool_]:
+        """The rows that no figure counts, because too few of those alike were followed to the horizon."""
+        return self.observed.unfollowed
+
+
+def read_table(spec: ModelSpec, data_folder: Path) -> Table:
+    """The table that the specification names, from `tabular` in the folder or the folder; TrainingRefused without."""
+    path = data_folder / "tabular" / spec.table
+    if not path.is_file():
+        path = data_folder / spec.table
+    if not path.is_file():
+        raise TrainingRefused(
+            f"{spec.table} is neither in {data_folder} nor in {data_folder / 'tabular'}; give the data folder with "
+            "--data or CDS_DATA_DIR"
+        )
+    return Table(spec.table, hashlib.sha256(path.read_bytes()).hexdigest(), read_rows(spec, path))
+
+
+def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFrame:
+    """A table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there")
+    (rows,) = read_chunks(spec, path, None, as_it_is)
+    return rows
+
+
+def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
+    """The table in parts of so many rows; one part where that is None."""
+    form = partial(_named if as_it_is else _compact, spec)
+    how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
+    if spec.text:
+        how = {"dtype": str, "keep_default_na": False}
+    try:
+        how["compression"] = _compression(path)
+        if at_once is None:
+            # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns
+            # then took 5 seconds for each exclusion
+            yield form(pd.read_csv(path, **how).copy())
+        else:
+            with pd.read_csv(path, chunksize=at_once, **how) as parts:
+                yield from map(form, parts)
+    except UnicodeDecodeError as problem:
+        raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
+    except (ValueError, OSError, EOFError) as problem:
+        raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
+
+
+def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Columns that hold numbers by most of what is in them, each with the texts between them, which count as missing.
+
+    Without this one text would make a whole column text, and change how everybody else is read.
+    """
+    found = {}
+    others = () if spec.text else rows.select_dtypes(exclude=["number", "bool"]).columns.difference(_keys(spec))
+    for name in others:
+        given = rows[name].dropna()
+        texts = given[pd.to_numeric(given, errors="coerce").isna()]
+        if len(texts) * 2 < len(given):
+            found[str(name)] = tuple(map(str, texts))
+    return found
+
+
+def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """The rows with those columns as numbers, NaN where a text was."""
+    return rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in texts})
+
+
+def _named(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """An empty key is an empty text, not a number that is none."""
+    return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
+
+
+def _compression(path: Path) -> str | None:
+    """By the file's first bytes, whatever it is called; by its name where they are not those of gzip."""
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return "gzip"
+    return None if path.suffix == ".gz" else "infer"
+
+
+def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Texts as categories: each is looked at once, however often it stands in the table."""
+    if not spec.text:
+        rows = _named(spec, rows)
+        return without_texts(rows, texts_among_numbers(spec, rows))
+    return rows.astype({name: "category" for name in rows.columns if name not in _keys(spec)})
+
+
+def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
+    """The rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
+    _refuse_unusable(spec, table)
+    if leaks := inputs_from_forbidden_columns(spec, table):
+        columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
+        raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
+    rows, left_out = table, []
+    for exclusion in spec.exclusions:
+        what = f"the exclusion {exclusion.reason!r}"
+        with reading(spec, what):
+            said = one_for_each_row(spec, what, exclusion.leaves_out, rows)
+            if unsaid := int(said.isna().sum()):
+                raise TrainingRefused(
+                    f"{spec.id}: {what} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
+                )
+            out = np.asarray(said, dtype=bool)
+        left_out.append(ExclusionCount(exclusion.reason, exclusion.words, int(out.sum())))
+        rows = rows[~out]
+    if rows.empty:
+        raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
+    for axis, column_of in spec.subgroups.items():
+        what = f"the subgroup {axis!r}"
+        with reading(spec, what):
+            one_for_each_row(spec, what, column_of, rows)
+            column_of(rows).to_numpy  # noqa: B018 - figures by group are asked of a column
+    inputs = inputs_of(spec, rows)
+    for name, x in zip(spec.feature_names, inputs.T, strict=True):
+        if (shifted := column_in_another_unit(name, x, is_derived=name in spec.derived)) is not None:
+            raise TrainingRefused(f"{spec.table}: {shifted}")
+        if np.isnan(x).all() and spec.fold_column in rows.columns:
+            raise TrainingRefused(why_empty(spec, name, rows))
+    recent = _recent(spec, rows)
+    patient = pd.factorize(rows[spec.patient_column])[0].astype(np.int64)
+    return Cohort(
+        features=spec.feature_names,
+        X=without_implausible(spec, inputs),
+        observed=observe(spec.outcome, rows, recent),
+        fold=_folds(spec, rows, patient),
+        recent=recent,
+        patient=patient,
+        rows=rows,
+        table_rows=len(table),
+        left_out=tuple(left_out),
+    )
+
+
+def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """The inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
+
+    A column that the table does not have at all is missing throughout.
+    """
+    columns = []
+    for item in spec.inputs:
+        column = input_column(spec, item.name, rows)
+        columns.append(column if item.clip_high is None else np.minimum(column, item.clip_high))
+    return np.column_stack(columns)
+
+
+def without_implausible(spec: ModelSpec, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without what the mapping would not believe at the bedside: nothing is learned from such a value."""
+    low = np.array([FEATURES[name].plausible_low for name in spec.feature_names])
+    high = np.array([FEATURES[name].plausible_high for name in spec.feature_names])
+    with np.errstate(invalid="ignore"):
+        return np.where((low > X) | (high < X), np.nan, X)
+
+
+def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[str]:
+    """The inputs that change when the columns are gone that know the outcome or stand for who pays."""
+    present = [name for name in spec.never_inputs if name in rows.columns]
+    if not present:
+        return []
+    told, blind = inputs_of(spec, rows), inputs_of(spec, rows.drop(columns=present))
+    pairs = zip(spec.feature_names, told.T, blind.T, strict=True)
+    return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
+
+
+def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: bool = True) -> NDArray[np.float64]:
+    """One input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
+
+    `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
+    """
+    try:
+        of = spec.derived.get(name)
+        if of is None:
+            found = rows[name]
+        else:
+            found = one_for_each_row(spec, f"the input {name}", of, rows) if is_checked else of(rows)
+    except KeyError:
+        return np.full(len(rows), np.nan)
+    if isinstance(found.dtype, pd.CategoricalDtype):
+        # One conversion per category: a text that is not a number becomes missing.
+        numbers = np.append(np.asarray(pd.to_numeric(found.cat.categories, errors="coerce"), dtype=np.float64), np.nan)
+        return np.asarray(numbers[found.cat.codes])
+    return np.asarray(pd.to_numeric(found, errors="coerce"), dtype=np.float64)
+
+
+def _keys(spec: ModelSpec) -> tuple[str, ...]:
+    return (spec.patient_column, spec.key)
+
+
+def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """The latest period; everybody where there is none."""
+    if spec.recalibration is None:
+        return np.ones(len(rows), dtype=bool)
+    return np.asarray(spec.recalibration.rows(rows), dtype=bool)
+
+
+# Of a model that was fitted elsewhere; only the few inputs beside it are fitted.
+_FOLDS = 5
+
+
+def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
+    if spec.fold_column not in rows.columns:
+        if isinstance(spec.estimator, Fitted):
+            return patient % _FOLDS
+        return np.full(len(rows), NO_FOLD, dtype=np.int64)
+    return np.asarray(rows[spec.fold_column], dtype=np.int64)
+
+
+def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
+    needed = {item.name for item in spec.inputs if item.name not in spec.derived}
+    needed |= {spec.patient_column, spec.key}
+    needed |= {spec.outcome.column} if spec.outcome.of is None and spec.outcome.follow_up is None else set()
+    needed |= {period.column for period in (spec.recalibration, spec.newest) if period is not None}
+    if absent := sorted(needed - set(table.columns)):
+        only = str(table.columns[0]) if len(table.columns) == 1 else ""
+        sign = next((each for each in ";\t|" if each in only), None)
+        hint = f". It has one column, with {sign!r} in its name: separate the columns by commas" if sign else ""
+        raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}{hint}")
+    if table[spec.key].duplicated().any():
+        raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
+    if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:
+        raise TrainingRefused(f"{spec.table} has a {spec.patient_column} in two folds: folds are by patient")

@@ -1,0 +1,235 @@
+"""From charts to a training table: the same mapping as at the bedside, as of an instant, and what happened after it.
+
+One row per index: a discharge from hospital, an outpatient visit, the third day of a stay. Ids are hashed, and the only
+date that is kept is the year.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.record.charts import Chart, Json, known_at, read_charts, time_of
+from fhir.record.datatypes import DAY_SECONDS
+from fhir.record.reading import read_record, read_value
+from fhir.record.record import PatientRecord
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import DAYS_PER_YEAR, CohortExclusion, FollowUp, ModelSpec
+from models_onnx.workbench.training.data.cohort import Table
+
+FOLDS = 5
+_IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC"})
+_AMBULATORY = frozenset({"AMB"})
+_THIRD_DAY = 3 * DAY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An instant from which one predicts, and the encounter it belongs to."""
+
+    epoch: float
+    encounter: Json
+
+
+def dataset(spec: ModelSpec, folder: Path, progress: Callable[[int], None] = lambda _: None) -> pd.DataFrame:
+    """One row per index of every patient in the folder; TrainingRefused where the model declares no `charts`."""
+    if spec.charts is None:
+        raise TrainingRefused(f"{spec.id} does not say from which instant on charts are read (ModelSpec.charts)")
+    rows = []
+    for number, chart in enumerate(read_charts(folder)):
+        rows += list(rows_of(spec, chart))
+        progress(number + 1)
+    if not rows:
+        raise TrainingRefused(f"no chart of {folder} has a {spec.charts.index}")
+    return pd.DataFrame(rows)
+
+
+def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
+    """The rows of one patient, in time."""
+    assert spec.charts is not None  # noqa: S101 - asked above
+    last = _last_seen(chart)
+    death = time_of(chart.patient, "deceasedDateTime")
+    name = hashlib.sha256(chart.id.encode()).hexdigest()
+    for number, index in enumerate(_indices(chart, spec.charts.index)):
+        if death is not None and death.instant <= index.epoch:
+            continue
+        values = features_at(spec, chart, index)
+        event = death.instant if death is not None and spec.charts.event == "death" else None
+        if spec.charts.event == "readmission":
+            event = _next_stay(chart, index)
+        until = event if event is not None else max(last, index.epoch)
+        yield {
+            "patient": name[:16],
+            "row": f"{name[:16]}-{number}",
+            "fold": int(name[:8], 16) % FOLDS,
+            "year": datetime.fromtimestamp(index.epoch, UTC).year,
+            **values,
+            "followed_days": (until - index.epoch) / DAY_SECONDS,
+            "event": float(event is not None),
+        }
+
+
+def features_at(spec: ModelSpec, chart: Chart, index: Index) -> dict[str, float]:
+    """The inputs as of the index, through the mapping of the bedside; NaN where missing."""
+    record = record_at(chart, index)
+    vector = map_features(record, features_named(spec.feature_names))
+    return dict(zip(spec.feature_names, vector.values.tolist(), strict=True))
+
+
+def record_at(chart: Chart, index: Index) -> PatientRecord:
+    """The record of what was known at the index."""
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": each} for each in known_at(chart.patient, chart.resources, index.epoch)],
+    }
+    value, refusals = read_value("chart", msgspec.json.encode(bundle))
+    as_of = datetime.fromtimestamp(index.epoch, UTC)
+    return read_record(
+        {"chart": value},
+        chart.id,
+        as_of,
+        on_other_patient="refuse",
+        encounter_id=index.encounter.get("id"),
+        refusals=refusals,
+    )
+
+
+def spec_of_charts(spec: ModelSpec) -> ModelSpec:
+    """The same model, trained from rows of charts: inputs by their own names, everybody followed as long as seen."""
+    horizon = replace(
+        spec.outcome,
+        column="event",
+        of=None,
+        follow_up=FollowUp(lambda rows: rows["followed_days"], lambda rows: rows["event"], DAYS_PER_YEAR),
+    )
+    return replace(
+        spec,
+        table="charts",
+        text=False,
+        outcome=horizon,
+        derived={},
+        exclusions=tuple(_exclusions(spec)),
+        recalibration=None,
+        newest=None,
+        needs={},
+        reference_words="the charts it was trained on",
+        cohort_words=f"charts, one row per {spec.charts.index if spec.charts else 'index'}",
+        period="the years of the charts",
+        subgroups={
+            "sex": lambda rows: rows["sex_male"].map({1.0: "male", 0.0: "female"}),
+            "age band": lambda rows: (rows["age_years"] // 10 * 10).astype("Int64").astype(str),
+        },
+        patient_column="patient",
+        row_column="row",
+        fold_column="fold",
+        never_inputs=("event", "followed_days"),
+        floors=replace(spec.floors, c_index=None),
+        row_words="index dates",
+    )
+
+
+def table_of_charts(spec: ModelSpec, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Table:
+    """The dataset as a training table, with the digest of its rows."""
+    rows = dataset(spec, folder, progress)
+    digest = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+    return Table("charts", digest, rows)
+
+
+def _exclusions(spec: ModelSpec) -> Iterator[CohortExclusion]:
+    if spec.population.age_low:
+        low = spec.population.age_low
+        yield CohortExclusion(
+            "too-young", f"younger than {low}", lambda rows: rows["age_years"] < low, "outside-population"
+        )
+    names = list(spec.always_required)
+    yield CohortExclusion("input-missing", f"without {', '.join(names)}", lambda rows: rows[names].isna().any(axis=1))
+    for group in spec.required_groups:
+        members, least = list(group.members), group.at_least
+
+        def few(rows: Any, members: list[str] = members, least: int = least) -> Any:
+            return rows[members].notna().sum(axis=1) < least
+
+        yield CohortExclusion("too-few-inputs", f"fewer than {least} of {len(members)} {group.words}", few)
+
+
+def _indices(chart: Chart, kind: str) -> list[Index]:
+    stays = [each for each in chart.resources if each.get("resourceType") == "Encounter" and _begin(each) is not None]
+    if kind == "visit":
+        # A year after the chart begins: before that, what is missing may only not have been charted yet.
+        since = min((_begin(each) or 0.0 for each in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
+        visits = [each for each in stays if _class(each) in _AMBULATORY and (_begin(each) or 0.0) >= since]
+        return sorted((Index(_end(each) or _begin(each) or 0.0, each) for each in visits), key=_epoch)[:1]
+    inpatient = [each for each in stays if _is_stay(each)]
+    if kind == "third-day":
+        found = [Index((_begin(each) or 0.0) + _THIRD_DAY, each) for each in inpatient]
+        return [index for index in found if (_end(index.encounter) or 0.0) >= index.epoch][:1]
+    ended = [Index(_end(each) or 0.0, each) for each in inpatient if _end(each) is not None]
+    return sorted(ended, key=_epoch)
+
+
+def _epoch(index: Index) -> float:
+    return index.epoch
+
+
+def _is_stay(encounter: Json) -> bool:
+    """As `fhir.mapping.stays` counts stays, without those that are part of another."""
+    begin, end = _begin(encounter), _end(encounter)
+    hospitalization = encounter.get("hospitalization")
+    known = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
+    long = begin is not None and end is not None and end - begin >= DAY_SECONDS
+    return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (known and long))
+
+
+def _next_stay(chart: Chart, index: Index) -> float | None:
+    later = [
+        begin
+        for each in chart.resources
+        if each.get("resourceType") == "Encounter"
+        and _is_stay(each)
+        and (begin := _begin(each)) is not None
+        and begin > index.epoch
+    ]
+    return min(later, default=None)
+
+
+def _last_seen(chart: Chart) -> float:
+    """The last time anything is charted: who is seen no more is followed no longer."""
+    times = [time_of(each, path) for each in chart.resources for path in ("period.end", "effectiveDateTime", "issued")]
+    return max((time.instant for time in times if time is not None), default=-np.inf)
+
+
+def _class(encounter: Json) -> str | None:
+    found = encounter.get("class")
+    return found.get("code") if isinstance(found, dict) else None
+
+
+def _begin(encounter: Json) -> float | None:
+    time = time_of(encounter, "period.start")
+    return time.instant if time is not None else None
+
+
+def _end(encounter: Json) -> float | None:
+    time = time_of(encounter, "period.end")
+    return time.instant if time is not None else None
+
+
+def describe(rows: pd.DataFrame) -> dict[str, Any]:
+    """What a dataset holds: rows, patients, events, and the share of each input that is missing."""
+    inputs = [name for name in rows.columns if name not in ("patient", "row", "fold", "year", "followed_days", "event")]
+    return {
+        "rows": len(rows),
+        "patients": int(rows["patient"].nunique()),
+        "events": int(rows["event"].sum()),
+        "years": Counter(rows["year"].tolist()),
+        "missing": {name: round(float(rows[name].isna().mean()), 3) for name in inputs},
+    }

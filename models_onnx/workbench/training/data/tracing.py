@@ -1,0 +1,322 @@
+"""From which columns of the table an input is read, found by shuffling each column in turn; and what knows the outcome.
+
+A declaration names its derived inputs as it likes; what it reads is seen only by changing the table. The columns behind
+the outcome and behind each axis of fairness are found in the same way, so a specification cannot leave them out.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.patient import Age, Sex
+from models_onnx.spec import ColumnOf, ModelSpec
+from models_onnx.workbench.metrics import Ranked, auroc
+from models_onnx.workbench.training.data.cohort import Cohort, input_column
+from models_onnx.workbench.training.data.follow_up import observe
+from models_onnx.workbench.training.seen_before import seen_before
+
+Array = NDArray[np.float64]
+# Rows whose columns are shuffled: enough that every value of a small group is among them.
+_ROWS = 4000
+_SEED = 20260101
+# Columns that may be behind no input, whatever the specification calls them (45 CFR 92.210; README of the tables).
+PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty|education", re.IGNORECASE)
+# An input that tells a protected group from the others as well as this stands for it.
+PROXY = 0.9
+_LEAST_GROUP = 50
+# A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
+_TWIN = 0.95
+_MOST_TEXTS = 20
+# The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
+_COPIED = 0.9
+_LEAST_CONTENTS = 20
+_MOST_COPIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What the inputs read, as sentences: `leaks` of the outcome, `smuggled` protected groups, `unnamed` axes.
+
+    Among the leaks are exclusions that know the outcome, and rows that are there several times.
+
+    `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name.
+    """
+
+    leaks: tuple[str, ...]
+    smuggled: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
+def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
+    """Reads the inputs of some rows again and again, each time with one column of the table shuffled."""
+    rows = _some(cohort.rows)
+    columns = [str(name) for name in rows.columns if name != spec.fold_column]
+    inputs: dict[str, list[str]] = {}
+    for item in spec.inputs:
+        for column in _read_by(partial(input_column, spec, item.name, is_checked=False), rows, columns):
+            inputs.setdefault(column, []).append(item.name)
+    outcome = _behind_outcome(spec, rows, columns)
+    leaks = [
+        f"{', '.join(read)} is read from {column}, from which the outcome is read"
+        for column, read in inputs.items()
+        if column in outcome
+    ]
+    leaks += _by_name_or_order(spec, inputs, rows)
+    leaks += _twins(inputs, cohort, outcome)
+    leaks += _chosen_by_outcome(spec, rows, outcome)
+    leaks += [seen] if (seen := seen_before(spec, cohort)) is not None else []
+    leaks += [copied] if (copied := _copied(spec, cohort)) is not None else []
+    axes = _behind_axes(spec.subgroups, rows, columns)
+    smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
+    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns)))
+
+
+def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
+    """Inputs that are read from what only names a row, or from its place in the table: rows may lie by outcome."""
+    names = {spec.patient_column, spec.key}
+    found = [
+        f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
+        for column, read in inputs.items()
+        if column in names
+    ]
+    order = np.random.default_rng(_SEED).permutation(len(rows))
+    straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
+    for item in spec.inputs:
+        before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
+        if not np.array_equal(before[order], after, equal_nan=True):
+            found.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
+    return found
+
+
+def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
+    """Inputs that are read from a column which is the outcome under another name."""
+    known = cohort.weight > 0
+    y = cohort.y[known]
+    if len(set(y.tolist())) < 2:
+        return
+    for column, read in inputs.items():
+        if column not in outcome and column in cohort.rows:
+            told = _separates(_as_numbers(cohort.rows[column][known], y), y)
+            if told >= _TWIN:
+                yield f"{', '.join(read)} is read from {column}, which tells the outcome by itself (AUROC {told:.2f})"
+
+
+def _as_numbers(column: pd.Series, y: NDArray[np.int64]) -> Array:
+    """A column of numbers as it is; of texts each as its rate of the outcome, where each text stands for many."""
+    if pd.api.types.is_numeric_dtype(column):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    codes = pd.factorize(column)[0]
+    if codes.max() >= _MOST_TEXTS:
+        return np.full(len(y), np.nan)
+    return np.asarray(pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64))
+
+
+def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -> Iterator[str]:
+    """Exclusions that look at what happened to somebody: at the bedside nobody can be left out for that.
+
+    They are asked about the rows that are left. One that leaves out whose outcome is not known reads nothing there that
+    shuffling could change.
+    """
+    for exclusion in spec.exclusions:
+        if read := _read_by(exclusion.leaves_out, rows, outcome):
+            yield (
+                f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
+                "outcome is read"
+            )
+
+
+def _copied(spec: ModelSpec, cohort: Cohort) -> str | None:
+    """That all rows are there several times under other names: more rows make intervals narrower, copies do not.
+
+    By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
+    """
+    names = {spec.patient_column, spec.key, spec.fold_column}
+    told = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
+    content = pd.util.hash_pandas_object(told, index=False).to_numpy()
+    people = pd.DataFrame({"patient": cohort.patient, "content": content}).drop_duplicates()
+    counts = people["content"].value_counts().to_numpy()
+    for times in range(2, _MOST_COPIES + 1):
+        if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
+            return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
+    return None
+
+
+# Columns whose groups are judged under these names of axes: an axis of another name would be judged by less.
+_AXES = {
+    "race": re.compile("race|ethnic", re.IGNORECASE),
+    "sex": re.compile(r"(?:^|_)(?:sex|gender)(?:_|$)", re.IGNORECASE),
+    "age": re.compile(r"(?:^|_)age(?:_|$)", re.IGNORECASE),
+}
+
+
+def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[str]:
+    """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called."""
+    for kind, pattern in _AXES.items():
+        named = ("race", "ethnic") if kind == "race" else (kind,)
+        covered = {column for axis, own in axes.items() if axis.lower().startswith(named) for column in own}
+        there = [name for name in columns if pattern.search(name)]
+        if kind == "race":
+            yield from (name for name in there if name not in covered)
+        elif there and not covered & set(there):
+            yield there[0]
+
+
+def alone(cohort: Cohort) -> dict[str, float]:
+    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    known = cohort.weight > 0
+    return {name: _separates(cohort.X[known, place], cohort.y[known]) for place, name in enumerate(cohort.features)}
+
+
+def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
+    """The same for events after the horizon, of those who had none within it; empty where none were followed on.
+
+    What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
+    """
+    follow_up = spec.outcome.follow_up
+    if follow_up is None:
+        return {}
+    years = np.asarray(follow_up.time(cohort.rows), dtype=np.float64) / follow_up.per_year
+    event = np.asarray(follow_up.event(cohort.rows), dtype=np.float64) == 1.0
+    horizon = spec.outcome.horizon_years
+    later = event & (years > horizon) & (years <= 2 * horizon)
+    longer = years > 2 * horizon
+    if min(later.sum(), longer.sum()) < 100:
+        return {}
+    rows = later | longer
+    y = later[rows].astype(np.int64)
+    return {name: _separates(cohort.X[rows, place], y) for place, name in enumerate(cohort.features)}
+
+
+def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
+    """How much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
+    known = cohort.weight > 0
+    X, y = cohort.X[known], cohort.y[known]
+    draw = np.random.default_rng(_SEED)
+    whole = _auroc(predict(X), y)
+    losses = {}
+    for place, name in enumerate(cohort.features):
+        moved = X.copy()
+        moved[:, place] = X[draw.permutation(len(X)), place]
+        losses[name] = whole - _auroc(predict(moved), y)
+    return losses
+
+
+def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> Iterator[str]:
+    behind = {column: axis for axis, columns in axes.items() for column in columns}
+    for column, read in inputs.items():
+        axis = behind.get(column, "")
+        if not PROTECTED.search(column) and not PROTECTED.search(axis):
+            read = [name for name in read if _may_not_read(name, axis)]
+        if read:
+            yield f"{', '.join(read)} is read from {column}{f', which makes the axis {axis}' if axis else ''}"
+
+
+def _may_not_read(name: str, axis: str) -> bool:
+    """Whether an input of another kind reads the column of sex or age; other axes are no protected group."""
+    feature = FEATURES.get(name)
+    if axis.startswith("sex"):
+        return not isinstance(feature, Sex)
+    return axis.startswith("age") and not isinstance(feature, Age)
+
+
+def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
+    for axis, column_of in spec.subgroups.items():
+        if not PROTECTED.search(axis):
+            continue
+        group = column_of(cohort.rows).to_numpy(dtype=object)
+        for value in sorted({str(each) for each in group if not pd.isna(each)}):
+            own = np.array([str(each) == value for each in group])
+            if own.sum() < _LEAST_GROUP or (~own).sum() < _LEAST_GROUP:
+                continue
+            for place, name in enumerate(cohort.features):
+                told = _separates(cohort.X[:, place], own.astype(np.int64))
+                if told >= PROXY:
+                    yield f"{name} tells {value} of the axis {axis} from the others (AUROC {told:.2f})"
+
+
+def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
+    period = np.ones(len(rows), dtype=np.bool_)
+
+    def seen(table: pd.DataFrame) -> Array:
+        found = observe(spec.outcome, table, period)
+        return np.column_stack([found.y, found.years, found.event])
+
+    follow_up = spec.outcome.follow_up
+    strata = (
+        _read_by(follow_up.strata, rows, columns) if follow_up is not None and follow_up.strata is not None else set()
+    )
+    return _read_by(seen, rows, columns) - strata
+
+
+def columns_behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame) -> dict[str, set[str]]:
+    """The columns from which each axis is read, whatever the declaration calls it."""
+    return _behind_axes(axes, _some(rows), [str(name) for name in rows.columns])
+
+
+def _behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame, columns: Iterable[str]) -> dict[str, set[str]]:
+    return {axis: _read_by(column_of, rows, columns) for axis, column_of in axes.items()}
+
+
+class _Watched:
+    """A table that remembers which of its columns were asked for, and whether anything but columns was."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows
+        self.asked: set[str] = set()
+        self.is_opaque = False
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            self.asked.add(key)
+        elif isinstance(key, list):
+            self.asked.update(map(str, key))
+        else:
+            self.is_opaque = True
+        return self._rows[key]
+
+    def __getattr__(self, name: str) -> Any:
+        self.is_opaque = True
+        return getattr(self._rows, name)
+
+
+def _read_by(function: Callable[[Any], Any], rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
+    """The columns that change what the function gives; only those it asks for are tried, where that can be seen."""
+    watched = _Watched(rows)
+    try:
+        before = _comparable(function(watched))
+        tried = set(columns) if watched.is_opaque else watched.asked & set(columns)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        before, tried = _comparable(function(rows)), set(columns)
+    return {name for name in tried if _comparable(function(_shuffled(rows, name))) != before}
+
+
+def _comparable(found: Any) -> bytes:
+    values = np.asarray(found if not isinstance(found, pd.Series) else found.astype(object).fillna("").to_numpy())
+    return values.tobytes() if values.dtype != object else repr(values.tolist()).encode()
+
+
+def _some(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int)]
+
+
+def _shuffled(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    order = np.random.default_rng(_SEED).permutation(len(rows))
+    return rows.assign(**{name: rows[name].iloc[order].array})
+
+
+def _separates(column: Array, y: NDArray[np.int64]) -> float:
+    if np.isnan(column).all():
+        return 0.5
+    value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)
+    return max(value, 1.0 - value)
+
+
+def _auroc(score: Array, y: NDArray[np.int64]) -> float:
+    return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])

@@ -1,0 +1,310 @@
+"""Evaluates a model's whole procedure on people it was not trained on, and compares the families it may be of.
+
+Figures come with intervals and by subgroup. Each family is fitted and judged on the same folds; the simplest within
+0.01 AUROC of the best is chosen.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import (
+    SEED,
+    AdditiveCox,
+    AdditiveLogistic,
+    AdditiveTrees,
+    Estimator,
+    Floors,
+    ModelSpec,
+    ShallowTrees,
+    get_spec,
+)
+from models_onnx.workbench import metrics
+from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain
+from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress
+from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort, read_table
+from models_onnx.workbench.training.data.follow_up import c_index
+from models_onnx.workbench.training.fitting.additive import Array
+
+# responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
+ENOUGH_EVENTS = 100
+# Pairs of people take long to count: as many samples as give the second digit of an interval.
+C_REPLICATES = 20
+
+WHOLE: Mapping[str, Metric] = {
+    "auroc": metrics.auroc,
+    "auprc": metrics.auprc,
+    "brier": metrics.brier,
+    "calibration_intercept": metrics.calibration_intercept,
+    "calibration_slope": metrics.calibration_slope,
+    "observed_expected": metrics.observed_expected,
+}
+
+Figures = dict[str, Any]
+
+NOT_FOLLOWED = "insufficient: fewer than a tenth of them were followed for the whole horizon"
+UNKNOWN: Mapping[str, None] = {"value": None, "low": None, "high": None}
+
+
+class Evaluator:
+    """One cohort, its out-of-fold predictions and the threshold (log odds); each method gives one block.
+
+    Rows whose outcome is not known count through the weights of the others.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, threshold: float, replicates: int, seed: int
+    ) -> None:
+        self.spec, self.cohort, self.predicted = spec, cohort, predicted
+        self.replicates, self.seed, self.threshold = replicates, seed, threshold
+        self.known = cohort.weight > 0
+        self.rows = PatientRows(cohort.patient, cohort.weight)
+        self.alerts: Mapping[str, Metric] = {
+            "alert_rate": partial(metrics.alert_rate, threshold=threshold),
+            "ppv": partial(metrics.ppv, threshold=threshold),
+            "sensitivity": partial(metrics.sensitivity, threshold=threshold),
+            "false_positive_rate": partial(metrics.false_positive_rate, threshold=threshold),
+        }
+
+    def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
+        """n, events and the wanted figures with intervals, of these rows as far as their outcome can be estimated."""
+        known = rows & self.known
+        y = self.cohort.y[known]
+        estimates = estimate(wanted, self.predicted.logit[known], y, self.replicates, self.seed, self.rows.of(known))
+        counted = rows & ~self.cohort.unfollowed
+        return {"n": int(counted.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
+
+    def unfollowed(self, rows: NDArray[np.bool_], wanted: Iterable[str]) -> Figures:
+        """The block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
+        seen = int(self.cohort.y[rows].sum())
+        return {"n": int(rows.sum()), "events": seen, "insufficient": NOT_FOLLOWED, **dict.fromkeys(wanted, UNKNOWN)}
+
+    def c_index(self, rows: NDArray[np.bool_]) -> Figures:
+        """Harrell's C over the follow-up to the horizon, with an interval over samples of patients."""
+        observed, margin = self.cohort.observed, self.predicted.logit
+        horizon = self.spec.outcome.horizon_years
+        point = c_index(margin[rows], observed.part(rows), horizon)
+        drawn = []
+        places = np.flatnonzero(rows)
+        generator = np.random.default_rng(self.seed)
+        for _ in range(min(C_REPLICATES, self.replicates)):
+            sample = places[generator.integers(0, len(places), len(places))]
+            drawn.append(c_index(margin[sample], observed.part(sample), horizon))
+        # Few samples give a spread, not percentiles.
+        spread = 1.96 * float(np.std(drawn, ddof=1)) if len(drawn) > 1 else 0.0
+        return rounded(Estimate(point, point - spread, point + spread))
+
+    def simple(self, simple: OutOfFold) -> Figures:
+        """The same procedure with few inputs beside it, and what the others gain, on the same samples."""
+        known = self.known
+        y, rows = self.cohort.y[known], self.rows.of(known)
+        alone = estimate({"auroc": metrics.auroc}, simple.logit[known], y, self.replicates, self.seed, rows)["auroc"]
+        more = gain(
+            metrics.auroc, self.predicted.logit[known], simple.logit[known], y, self.replicates, self.seed, rows
+        )
+        return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone), "gain": rounded(more)}
+
+    def subgroups(self, progress: Progress) -> list[Figures]:
+        """One block per group of every axis; `sufficient` is false below 100 events."""
+        found = []
+        axes = list(self.spec.subgroups.items())
+        wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected, **self.alerts}
+        for done, (axis, column_of) in enumerate(axes):
+            progress("subgroups", done, len(axes))
+            column = column_of(self.cohort.rows).to_numpy()
+            for group in sorted({each for each in column if not pd.isna(each)}):
+                rows = column == group
+                named = {"axis": axis, "group": str(group)}
+                if not (rows & self.known).any():
+                    found.append({**named, "sufficient": False, **self.unfollowed(rows, wanted)})
+                    continue
+                figures = self.block(rows, {**wanted, **self._standardised(axis, rows & self.known)})
+                found.append({**named, "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures})
+                latest = rows & self.cohort.recent
+                if (latest & self.known).any() and not latest[rows].all():
+                    found[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
+        progress("subgroups", len(axes), len(axes))
+        return found
+
+    def _standardised(self, axis: str, known: NDArray[np.bool_]) -> Mapping[str, Metric]:
+        """Error rates of a group as they would be with the ages of everybody; none for the axis of age itself."""
+        by = self.spec.standardise_by
+        if by is None or axis == by:
+            return {}
+        band = pd.factorize(self.spec.subgroups[by](self.cohort.rows), sort=True)[0]
+        y, weight = self.cohort.y, self.cohort.weight
+        kinds = {"sensitivity_standardised": 1, "false_positive_rate_standardised": 0}
+        return {
+            name: metrics.standardised_alerts(
+                self.threshold,
+                kind,
+                band[known],
+                np.bincount(band[self.known], weights=((y == kind) * weight)[self.known]),
+            )
+            for name, kind in kinds.items()
+        }
+
+    def panels(self) -> list[Figures]:
+        """What happens to everyone's prediction when a panel of inputs is not there."""
+        found = []
+        known = self.cohort.recent & self.known
+        for words, names in self.spec.panels.items():
+            X = self.cohort.X.copy()
+            X[:, [self.cohort.features.index(name) for name in names]] = np.nan
+            odds = self.predicted.logit_of(X, self.cohort.fold)[known]
+            wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected}
+            figures = estimate(wanted, odds, self.cohort.y[known], self.replicates, self.seed, self.rows.of(known))
+            found.append(
+                {
+                    "words": words,
+                    "missing": list(names),
+                    "scored": self._scored(X),
+                    **{k: rounded(e) for k, e in figures.items()},
+                }
+            )
+        return found
+
+    def _scored(self, X: Array) -> bool:
+        known: NDArray[np.bool_] = ~np.all(np.isnan(X), axis=0)
+        there = dict(zip(self.cohort.features, known.tolist(), strict=True))
+        return all(there[name] for name in self.spec.always_required) and all(
+            sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups
+        )
+
+
+def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
+    """Each floor with its figure and whether it holds, on all people and on those of the latest period."""
+    low, high = floors.slope
+    found = [_floor("AUROC, all", whole["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
+    if floors.c_index is not None:
+        found.append(_floor("C-index, all", whole["c_index"]["value"], f"at least {floors.c_index}", floors.c_index))
+    blocks = {"all": whole} if latest is whole else {"all": whole, "latest": latest}
+    for words, block in blocks.items():
+        slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
+        found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
+        found.append(_observed_expected(floors, words, oe))
+    return found
+
+
+def _observed_expected(floors: Floors, words: str, figure: dict[str, float | None]) -> Figures:
+    low, high = floors.observed_expected
+    begins, ends = figure["low"], figure["high"]
+    meets = begins is not None and ends is not None and begins <= high and ends >= low
+    return _judged_floor(f"O/E, {words}", figure["value"], f"interval meets {low} to {high}", meets)
+
+
+def _floor(name: str, value: float | None, limit: str, low: float, high: float = np.inf) -> Figures:
+    return _judged_floor(name, value, limit, value is not None and low <= value <= high)
+
+
+def _judged_floor(name: str, value: float | None, limit: str, passed: bool) -> Figures:
+    """A figure that cannot be computed, such as the slope of a constant score, does not hold."""
+    return {"name": name, "value": value, "limit": limit, "passed": passed and value is not None}
+
+
+def rounded(figure: Estimate) -> dict[str, float | None]:
+    """A figure as it is written: four decimals, None where it cannot be computed."""
+    ends = {"value": figure.value, "low": figure.low, "high": figure.high}
+    return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}
+
+
+NEAR_ENOUGH = 0.01
+REPLICATES = 200
+FILE = "comparison.json"
+# Plain settings, not tuned: what a family can do without trying.
+_TREES = {"rounds": 150, "rate": 0.08, "leaf": 100}
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyComparison:
+    """What was compared, on whom, and who won; `document` is what is written."""
+
+    document: Figures
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the family that the specification declares is the one that wins."""
+        return bool(self.document["champion"] == self.document["declared"])
+
+
+def candidates(spec: ModelSpec) -> dict[str, Estimator]:
+    """One of each family, simplest first; the declared one in the place of its family, as it is declared."""
+    found: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
+    if spec.outcome.follow_up is not None:
+        found["Cox"] = AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+    found["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
+    found["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
+    for words, each in found.items():
+        if type(each) is type(spec.estimator):
+            found[words] = spec.estimator
+    return found
+
+
+def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> FamilyComparison:
+    """Figures with intervals of every family, out of fold, and the champion."""
+    cohort = build_cohort(spec, table.rows)
+    predicted: dict[str, OutOfFold] = {}
+    for words, estimator in candidates(spec).items():
+        predicted[words] = Folds(spec, cohort, spec.feature_names, estimator).out_of_fold(progress, words)
+    progress("intervals", 0, 1)
+    blocks = [_block(spec, cohort, words, each, seed, replicates) for words, each in predicted.items()]
+    best = max(blocks, key=lambda block: float(block["auroc"]["value"]))
+    known, rows = _known(cohort)
+    for block in blocks:
+        mine, theirs = predicted[block["family"]].logit[known], predicted[best["family"]].logit[known]
+        change = gain(metrics.auroc, mine, theirs, cohort.y[known], seed=seed, replicates=replicates, rows=rows)
+        block["behind_the_best"] = rounded(change)
+    champion = next(b for b in blocks if b["auroc"]["value"] >= best["auroc"]["value"] - NEAR_ENOUGH)
+    progress("intervals", 1, 1)
+    return FamilyComparison(
+        {
+            "id": spec.id,
+            "version": spec.version,
+            "data_sha256": table.sha256,
+            "n": len(cohort),
+            "events": int(cohort.y.sum()),
+            "rule": f"the simplest within {NEAR_ENOUGH} AUROC of the best",
+            "replicates": replicates,
+            "families": blocks,
+            "champion": champion["family"],
+            "declared": next(w for w, e in candidates(spec).items() if e is spec.estimator),
+        }
+    )
+
+
+def compare_model(
+    name: str,
+    data_folder: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = lambda *_: None,
+    specs: Path | None = None,
+) -> FamilyComparison:
+    """The comparison of that model's specification, on its table."""
+    spec = get_spec(name, specs)
+    table = read_table(spec, data_folder)
+    if spec.estimator not in candidates(spec).values():
+        raise TrainingRefused(f"{name}: its estimator belongs to no family that is compared")
+    return compare(spec, table, seed, replicates, progress)
+
+
+def _known(cohort: Cohort) -> tuple[Any, PatientRows]:
+    known = cohort.weight > 0
+    return known, PatientRows(cohort.patient, cohort.weight).of(known)
+
+
+def _block(spec: ModelSpec, cohort: Cohort, words: str, predicted: OutOfFold, seed: int, replicates: int) -> Figures:
+    known, rows = _known(cohort)
+    figures = estimate(WHOLE, predicted.logit[known], cohort.y[known], replicates, seed, rows)
+    block: Figures = {"family": words, "words": candidates(spec)[words].words}
+    block |= {name: rounded(each) for name, each in figures.items()}
+    if spec.outcome.follow_up is not None:
+        block["c_index"] = round(c_index(predicted.logit, cohort.observed, spec.outcome.horizon_years), 4)
+    return block

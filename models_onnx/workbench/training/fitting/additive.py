@@ -1,0 +1,316 @@
+"""Fits the additive linear models: hinges, scaled on the reference cohort, into a logistic or a Cox regression.
+
+Cox regression is by Newton's method: Breslow's ties, an L2 penalty, the cumulative baseline hazard at any time.
+
+Cox regression is written here because it must be deterministic to the last step, and quick on tens of thousands of rows
+with few distinct times. The tests compare it with PHReg of statsmodels.
+
+The piecewise-linear basis: knots at quantiles of each input, hinges max(min(x, top) - knot, 0).
+
+What is written into a file is rounded, so that the last bits of another processor do not change its hash.
+
+The second opinion: scaler and regression converted by skl2onnx, run on the same basis.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
+
+from models_onnx.errors import ParityRefused, TrainingRefused
+from models_onnx.spec import AdditiveCox, AdditiveLogistic
+from models_onnx.workbench.compiler import LOGIT, Link, PiecewiseLinear, Survival
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine
+from models_onnx.workbench.training.data.follow_up import FittingRows
+
+DIGITS = 7
+
+
+def significant(value: float, digits: int = DIGITS) -> float:
+    """The value to so many significant decimal digits.
+
+    >>> significant(0.123456789), significant(123456789.0)
+    (0.1234568, 123456800.0)
+    """
+    return float(f"{value:.{digits - 1}e}")
+
+
+def at_most(value: float, digits: int = DIGITS) -> float:
+    """Rounded, but never above the value: the low end of a range that must hold it.
+
+    >>> at_most(0.19998169), at_most(0.1)
+    (0.1999816, 0.1)
+    """
+    rounded = significant(value, digits)
+    return rounded if rounded <= value else significant(rounded - 10.0 ** (_magnitude(value) - digits + 1), digits)
+
+
+def at_least(value: float, digits: int = DIGITS) -> float:
+    """Rounded, but never below the value: the high end."""
+    return -at_most(-value, digits)
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".rpartition("e")[2])
+
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hinges:
+    """Knots per input (the first is its lowest value) and the highest value, above which a line is flat."""
+
+    knots: tuple[tuple[float, ...], ...]
+    tops: tuple[float, ...]
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """Which input each column of the basis belongs to."""
+        return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
+
+    def expand(self, X: Array) -> Array:
+        """The basis [n, K]; NaN where the input is missing."""
+        spread = np.minimum(X, self.tops)[:, self.owner]
+        knots = np.concatenate([np.array(knots) for knots in self.knots])
+        return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
+
+
+def place_knots(X: Array, count: int, declared: Sequence[Sequence[float] | None] | None = None) -> Hinges:
+    """Lowest value and `count` inner quantiles of each input, or the knots declared for it.
+
+    An input of two values gets the lowest only.
+    """
+    columns = [x[~np.isnan(x)] for x in X.T]
+    wanted = declared or [None] * len(columns)
+    return Hinges(
+        knots=tuple(_knots(column, count, own) for column, own in zip(columns, wanted, strict=True)),
+        tops=tuple(at_least(float(column.max())) for column in columns),
+    )
+
+
+def _knots(column: Array, count: int, declared: Sequence[float] | None) -> tuple[float, ...]:
+    low, high = float(column.min()), float(column.max())
+    inner: Sequence[float] = declared if declared is not None else _quantiles(column, count)
+    rounded = {at_most(low), *(significant(x) for x in inner if low < x < high)}
+    return tuple(sorted(rounded))
+
+
+def _quantiles(column: Array, count: int) -> Sequence[float]:
+    if len(np.unique(column)) <= 2:
+        return ()
+    levels = np.linspace(0.0, 1.0, count + 2)[1:-1]
+    found: list[float] = np.quantile(column, levels).tolist()
+    return found
+
+
+_STEPS = 50
+_SMALL = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Hazards:
+    """Coefficients, and the cumulative baseline hazard: `cumulative[k]` from `times[k]` on."""
+
+    coefficients: Array
+    times: Array
+    cumulative: Array
+
+    def until(self, time: float) -> float:
+        """The cumulative baseline hazard of a linear predictor of 0 at this time."""
+        place = int(np.searchsorted(self.times, time + 1e-9, side="right"))
+        return float(self.cumulative[place - 1]) if place else 0.0
+
+
+def fit_cox(Z: Array, time: Array, event: NDArray[np.bool_], penalty: float) -> Hazards:
+    """Maximises the penalised partial likelihood; TrainingRefused where nothing happened or it does not settle."""
+    if not event.any():
+        raise TrainingRefused("nobody had the event: there is nothing to fit")
+    risk = _RiskSets(Z, time, event)
+    beta = np.zeros(Z.shape[1])
+    value = risk.likelihood(beta) - 0.5 * penalty * beta @ beta
+    for _ in range(_STEPS):
+        gradient, curvature = risk.derivatives(beta)
+        step = np.linalg.solve(
+            curvature + penalty * np.eye(len(beta)) + 1e-9 * np.eye(len(beta)), gradient - penalty * beta
+        )
+        while True:
+            after = beta + step
+            reached = risk.likelihood(after) - 0.5 * penalty * after @ after
+            if reached >= value - 1e-9 * abs(value) or np.abs(step).max() < _SMALL:
+                break
+            step = step / 2.0
+        beta, value = after, reached
+        if np.abs(step).max() < _SMALL:
+            times, cumulative = risk.baseline(beta)
+            return Hazards(beta, times, cumulative)
+    raise TrainingRefused("the Cox regression does not settle: raise the penalty or leave out inputs that repeat")
+
+
+class _RiskSets:
+    """Rows by falling time, so that everybody at risk at a time stands before it."""
+
+    def __init__(self, Z: Array, time: Array, event: NDArray[np.bool_]) -> None:
+        order = np.argsort(-time, kind="stable")
+        self._Z, self._event = Z[order], event[order].astype(np.float64)
+        self._falling, self._first = np.unique(-time[order], return_index=True)
+        self._group = np.searchsorted(self._falling, -time[order])
+        self._deaths = np.bincount(self._group, weights=self._event, minlength=len(self._falling))
+
+    def likelihood(self, beta: Array) -> float:
+        eta = self._Z @ beta
+        dead = self._deaths > 0
+        at_risk = self._at_risk(np.exp(eta))
+        return float((self._event * eta).sum() - (self._deaths[dead] * np.log(at_risk[dead])).sum())
+
+    def derivatives(self, beta: Array) -> tuple[Array, Array]:
+        """Gradient and minus the second derivative."""
+        weight = np.exp(self._Z @ beta)
+        at_risk = self._at_risk(weight)
+        first = np.cumsum(np.add.reduceat(self._Z * weight[:, None], self._first, axis=0), axis=0)
+        hazard = self._deaths / at_risk
+        exposed = np.cumsum(hazard[::-1])[::-1]
+        expected = weight * exposed[self._group]
+        mean = first / at_risk[:, None]
+        gradient = self._Z.T @ (self._event - expected)
+        curvature = (self._Z * expected[:, None]).T @ self._Z - (mean * self._deaths[:, None]).T @ mean
+        return gradient, curvature
+
+    def baseline(self, beta: Array) -> tuple[Array, Array]:
+        """Rising times of events and the cumulative hazard from each on (Breslow)."""
+        hazard = (self._deaths / self._at_risk(np.exp(self._Z @ beta)))[::-1]
+        times, dead = -self._falling[::-1], self._deaths[::-1] > 0
+        return times[dead], np.cumsum(hazard)[dead]
+
+    def _at_risk(self, weight: Array) -> Array:
+        return np.asarray(np.cumsum(np.bincount(self._group, weights=weight, minlength=len(self._falling))))
+
+
+# Newton's method to the end: where lbfgs stops depends on the machine, and the file's hash with it.
+SOLVER = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Basis, scaler and coefficients; a missing input is the reference mean, so it adds nothing.
+
+    `regression` is scikit-learn's own object where the model is logistic; a Cox model has none.
+    """
+
+    hinges: Hinges
+    scaler: StandardScaler
+    coefficients: Array
+    intercept: float
+    link: Link
+    regression: LogisticRegression | None = None
+
+    def scaled(self, X: Array) -> Array:
+        """The regression's inputs: hinges in units of the reference cohort, 0 where missing."""
+        return np.nan_to_num(np.asarray(self.scaler.transform(self.hinges.expand(X)), dtype=np.float64), nan=0.0)
+
+    def margin(self, X: Array) -> Array:
+        """Intercept and linear predictor, on the scale of the link."""
+        return np.asarray(self.intercept + self.scaled(X) @ self.coefficients)
+
+    def recalibrated(self, intercept: float, slope: float) -> "Linear":
+        """The same model with margin = intercept + slope * margin, folded into scikit-learn's own coefficients."""
+        changed = replace(
+            self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept, regression=None
+        )
+        return changed if self.regression is None else replace(changed, regression=_folded(changed, self.regression))
+
+    def oracle(self, X: Array) -> tuple[Array, Array]:
+        """The probability [n], scikit-learn's own where it fitted, and the contribution of each input [n, F]."""
+        Z = self.scaled(X)
+        terms = Z * self.coefficients
+        contributions = np.column_stack([terms[:, self.hinges.owner == j].sum(axis=1) for j in range(X.shape[1])])
+        if self.regression is not None:
+            return np.asarray(self.regression.predict_proba(Z)[:, 1]), contributions
+        return self.link.probability(self.margin(X)), contributions
+
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> PiecewiseLinear:
+        """The model as broken lines in each input's own unit, rounded to what is written into the file.
+
+        `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
+        """
+        weights = self.coefficients / self.scaler.scale_
+        lines = []
+        for j, feature in enumerate(features):
+            own = self.hinges.owner == j
+            slopes = tuple(significant(float(w)) for w in weights[own])
+            centre = significant(float(np.dot(slopes, self.scaler.mean_[own])), 9)
+            top, high = self.hinges.tops[j], highs[j]
+            lines.append(BrokenLine(feature, self.hinges.knots[j], slopes, centre, top, top if high is None else high))
+        return PiecewiseLinear(tuple(lines), significant(self.intercept, 8), self.link)
+
+
+def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
+    """The model fitted on everybody whose outcome counts; centred and scaled on the reference rows."""
+    hinges, scaler, Z = _basis(estimator.knots, people)
+    known = people.weight > 0
+    # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
+    with threadpool_limits(limits=1):
+        regression = LogisticRegression(C=estimator.C, **SOLVER)
+        regression.fit(Z[known], people.observed.y[known], sample_weight=people.weight[known])
+    return Linear(hinges, scaler, regression.coef_[0], float(regression.intercept_[0]), LOGIT, regression)
+
+
+def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Linear:
+    """The same basis in a Cox regression over the follow-up to the horizon."""
+    hinges, scaler, Z = _basis(estimator.knots, people)
+    with threadpool_limits(limits=1):
+        found = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)
+    horizons = {*(h for h in estimator.horizons_years if h < horizon_years), horizon_years}
+    # Rounded like everything in the file.
+    hazards = {h: significant(found.until(h), 8) for h in sorted(horizons)}
+    link = Survival.at(hazards, horizon_years)
+    return Linear(hinges, scaler, found.coefficients, link.log_hazard, link)
+
+
+def _basis(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:
+    hinges = place_knots(people.X, knots, people.knots)
+    basis = hinges.expand(people.X)
+    scaler = StandardScaler().fit(basis[people.reference])
+    return hinges, scaler, np.nan_to_num(scaler.transform(basis), nan=0.0)
+
+
+def _folded(model: Linear, fitted: LogisticRegression) -> LogisticRegression:
+    regression = LogisticRegression(**SOLVER)
+    regression.classes_ = fitted.classes_
+    regression.n_features_in_ = fitted.n_features_in_
+    regression.coef_ = model.coefficients[None, :]
+    regression.intercept_ = np.array([model.intercept])
+    return regression
+
+
+# skl2onnx 1.20 converts StandardScaler + LogisticRegression, but not the basis, nor a missing input without imputation.
+# LinearClassifier of ai.onnx.ml computes in float32, so this limit is of the converter, not of our file.
+TOLERANCE = 1e-5
+
+
+def largest_difference(fitted: Linear, rows: NDArray[np.float32], probability: Array) -> float:
+    """Largest difference of `probability` from skl2onnx's conversion; ParityRefused above 1e-5."""
+    pipeline = make_pipeline(fitted.scaler, fitted.regression)
+    basis = fitted.hinges.expand(rows.astype(np.float64))
+    filled = np.where(np.isnan(basis), fitted.scaler.mean_, basis)
+    options = {id(pipeline): {"zipmap": False}}
+    proto = convert_sklearn(
+        pipeline,
+        initial_types=[("basis", DoubleTensorType([None, basis.shape[1]]))],
+        options=options,
+        target_opset={"": 18, "ai.onnx.ml": 3},
+    )
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    converted = np.asarray(session.run(["probabilities"], {"basis": filled})[0])[:, 1]
+    difference = float(np.abs(converted - probability).max())
+    if not difference <= TOLERANCE:
+        raise ParityRefused(f"skl2onnx's conversion differs by up to {difference:.2e} (limit {TOLERANCE:g})")
+    return difference

@@ -1,0 +1,261 @@
+"""Estimators of one's own: fitted on each fold as scikit-learn fits them, or loaded as they were fitted elsewhere.
+
+Both are read by the compiler (docs/models/compiler.md), so that their margins and contributions are those of the file.
+"""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import AdditiveLogistic, OwnEstimator
+from models_onnx.spec import Fitted as FittedElsewhere
+from models_onnx.workbench.compiler import FittedModel, Link, Oracle
+from models_onnx.workbench.compiler.entry import ReadModel, read_model
+from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
+from models_onnx.workbench.compiler.parity import ask_library
+from models_onnx.workbench.compiler.readers.regressions import regression_of
+from models_onnx.workbench.compiler.readers.source import PICKLES
+from models_onnx.workbench.training.data.follow_up import Array, FittingRows
+from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
+
+# Types of numbers, which skops names among those to be looked at.
+_HARMLESS = frozenset({"numpy.dtype"})
+_LIBRARIES = ("sklearn", "scipy", "numpy")
+# What the few inputs beside the model are fitted with, where the model itself cannot be fitted on them.
+_SIMPLE = AdditiveLogistic(knots=3, C=0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin."""
+
+    model: Any
+    features: tuple[str, ...]
+    read: ReadModel
+    intercept: float = 0.0
+    slope: float = 1.0
+    deepest: int = DEEPEST
+    link: Link = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link", self.read.fitted.link)
+
+    def margin(self, X: Array) -> Array:
+        """The margin, recalibrated."""
+        with np.errstate(over="ignore"):
+            seen = X.astype(np.float32).astype(np.float64)
+        return np.asarray(self.intercept + self.slope * self.read.fitted.margin(seen))
+
+    def recalibrated(self, intercept: float, slope: float) -> "Own":
+        """The same model with margin = intercept + slope * margin.
+
+        Raises:
+            TrainingRefused: its margin is a probability, which no line recalibrates.
+        """
+        if self.link.name == "identity":
+            raise TrainingRefused(
+                "the model adds up on the scale of the probability, which a recalibration by a line could take out of "
+                "0 to 1: leave `recalibration` out of the declaration, or recalibrate with CalibratedClassifierCV"
+            )
+        return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
+
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
+        """What the compiler writes, against these reference rows."""
+        del highs  # no input of such a model is clipped: the declaration refuses it
+        return _read(self.model, features, reference, self.deepest).fitted.recalibrated(self.intercept, self.slope)
+
+    def oracle_of(self, form: FittedModel) -> Oracle:
+        """The library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
+        plain = (self.intercept, self.slope) == (0.0, 1.0)
+
+        def oracle(X: Array) -> tuple[Array, Array]:
+            asked = (
+                ask_library(self.model, form, X.astype(np.float32), self.read.X, self.read.inputs) if plain else None
+            )
+            told = form.link.probability(form.margin(X)) if asked is None else asked.probability
+            return told, form.contributions(X)
+
+        return oracle
+
+
+def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
+    """The estimator fitted on everybody whose outcome counts, values rounded to float32 as the file receives them.
+
+    Raises:
+        TrainingRefused: it cannot be fitted on these rows; the message says why.
+        CompileRefused: it is of a family that is not compiled.
+    """
+    names = tuple(item.name for item in people.inputs)
+    if set(_transformers(declared.estimator)) - set(names):
+        return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
+    known = people.weight > 0
+    table = _frame(people.X[known], names)
+    model = clone(declared.estimator)
+    weights = {} if (people.weight[known] == 1.0).all() else _weights(model, people.weight[known])
+    try:
+        with threadpool_limits(limits=1):
+            model.fit(table, people.observed.y[known], **weights)
+    except (ValueError, TypeError, KeyError) as problem:
+        said = str(problem).strip().splitlines()[0]
+        raise TrainingRefused(f"{type(model).__name__} cannot be fitted on the table: {said}") from problem
+    return Own(model, names, _read(model, names, people.X[people.reference]))
+
+
+def _transformers(estimator: Any) -> list[str]:
+    """The columns that a ColumnTransformer in this pipeline names."""
+    found: list[str] = []
+    for _, step in getattr(estimator, "steps", ()):
+        for _, _, chosen in getattr(step, "transformers", ()):
+            found += [each for each in ([chosen] if isinstance(chosen, str) else chosen) if isinstance(each, str)]
+    return found
+
+
+def _weights(model: Any, weight: Array) -> dict[str, Array]:
+    steps = getattr(model, "steps", None)
+    return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weight}
+
+
+def _frame(X: Array, names: Sequence[str]) -> pd.DataFrame:
+    with np.errstate(over="ignore"):
+        return pd.DataFrame(X.astype(np.float32).astype(np.float64), columns=list(names))
+
+
+def _read(model: Any, features: tuple[str, ...], reference: Array, deepest: int = DEEPEST) -> ReadModel:
+    with np.errstate(over="ignore"):
+        rows = reference.astype(np.float32).astype(np.float64)
+    return read_model(model, rows, features, deepest)
+
+
+def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
+    """The model as it was fitted elsewhere, read against the reference rows of these people.
+
+    Raises:
+        TrainingRefused, CompileRefused: it cannot be loaded, has other inputs, or is not compiled.
+    """
+    names = tuple(item.name for item in people.inputs)
+    if names != declared.inputs:
+        return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
+    model = regression_of(load(declared), (horizon_years,), declared.per_year)
+    _refuse_other_inputs(model, declared)
+    deepest = APPROXIMATE if declared.approximate else DEEPEST
+    return Own(model, names, _read(model, names, people.X[people.reference], deepest), deepest=deepest)
+
+
+def load(declared: FittedElsewhere) -> Any:
+    """The fitted object of a declaration: a path that the compiler reads, or an object.
+
+    Raises:
+        TrainingRefused: it is not there, is a pickle, or needs types that are not trusted.
+    """
+    module, colon, function = declared.source.partition(":")
+    if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
+        return _called(module, function, str(declared.folder or Path()))
+    path = (declared.folder or Path()) / declared.source
+    if not path.is_file():
+        raise TrainingRefused(f"the fitted model {path} is not there; `source` is a file beside the declaration")
+    if path.suffix.lower() == ".skops":
+        return _skops(path, declared.trusted)
+    if path.suffix.lower() in PICKLES:
+        raise TrainingRefused(
+            f"{path.name} is a pickle, which could run anything when it is read, so it never is. Where it was fitted, "
+            "write skops.io.dump(model, 'model.skops') and name that file; or declare source='_fit:model', a function "
+            "model in your file _fit.py beside the declaration, which returns the fitted model"
+        )
+    return path
+
+
+@cache
+def _called(module: str, function: str, folder: str) -> Any:
+    # code of whoever runs the command, as the declaration itself is
+    before = list(sys.path)
+    sys.path.insert(0, folder)
+    if module.startswith("_") and Path(folder, f"{module}.py").is_file():
+        sys.modules.pop(module, None)  # that of another folder, which has the same name
+        importlib.invalidate_caches()
+    try:
+        found = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as problem:
+        raise TrainingRefused(f"{module}:{function} cannot be called: {problem}") from problem
+    except (Exception, SystemExit) as problem:
+        # without the words of the error, which may hold a row of the table that the function reads
+        where = f"{module}.py, line {_line_in(problem, module)}"
+        raise TrainingRefused(f"{module}:{function} ended with {type(problem).__name__} ({where})") from problem
+    finally:
+        sys.path[:] = before
+    return found
+
+
+def _line_in(problem: BaseException, module: str) -> int:
+    """The line of that file at which the error came up, or at which the file itself is wrong."""
+    if isinstance(problem, SyntaxError) and problem.lineno is not None:
+        return problem.lineno
+    lines = [line for frame, line in walk_tb(problem.__traceback__) if frame.f_globals.get("__name__") == module]
+    return (lines or [1])[-1]
+
+
+def _skops(path: Path, trusted: Sequence[str]) -> Any:
+    from skops.io import get_untrusted_types, load
+
+    try:
+        strange = sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS)
+    except Exception as problem:
+        raise _not_of_skops(path, problem) from problem
+    if strange:
+        raise TrainingRefused(_not_trusted(path.name, strange))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of another version of scikit-learn: the proof decides, not a warning
+        try:
+            return load(path, trusted=[*trusted, *_HARMLESS])
+        except Exception as problem:
+            raise _not_of_skops(path, problem) from problem
+
+
+def _not_trusted(name: str, strange: Sequence[str]) -> str:
+    """What has to be looked at before the file is read, and what is then to be written where."""
+    foreign = [each for each in strange if each.partition(".")[0] not in _LIBRARIES]
+    said = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
+    if foreign:
+        said += (
+            f"{', '.join(foreign)} is of none of {', '.join(_LIBRARIES)}: reading the file would run that code: find "
+            "out what it is first. "
+        )
+    else:
+        said += f"All are parts of {', '.join(_LIBRARIES)}, as trees and calibrated models need them. "
+    return (
+        f"{said}If you know where the file is from, write into the declaration: estimator=Fitted({name!r}, "
+        f"trusted=({', '.join(map(repr, strange))},), ...); if not, have the model fitted by a function (_fit:model)"
+    )
+
+
+def _not_of_skops(path: Path, problem: Exception) -> TrainingRefused:
+    # torn, of another kind, or of a library of another version: each is another error of skops
+    return TrainingRefused(
+        f"{path.name} is no model that skops.io.dump wrote here and that its libraries can read "
+        f"({type(problem).__name__}); write it again where it was fitted"
+    )
+
+
+def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:
+    known = getattr(model, "feature_names_in_", None)
+    known = getattr(model, "names", None) if known is None else known
+    if known is None:
+        return
+    own, expected = tuple(map(str, known)), declared.columns or declared.inputs
+    if own != expected:
+        raise TrainingRefused(
+            f"the model's inputs are {', '.join(own)}; declared are {', '.join(expected)}. Declare the inputs in the "
+            f"model's order, and with columns={own!r} where it calls them otherwise"
+        )

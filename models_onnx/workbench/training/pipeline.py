@@ -1,0 +1,213 @@
+"""From a training table to an artifact, in one readable function: cohort, folds, fit, compile, evaluate, manifest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import Fitted as FittedElsewhere
+from models_onnx.spec import ModelSpec, Period
+from models_onnx.workbench.compiler import Familiarity, FittedModel, Reference, compile_fitted
+from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
+from models_onnx.workbench.compiler.parity import boundary_rows
+from models_onnx.workbench.metrics import Metric
+from models_onnx.workbench.training import documents
+from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
+from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
+from models_onnx.workbench.training.data.declared import why_empty
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
+from models_onnx.workbench.training.fitting.additive import Linear, largest_difference
+from models_onnx.workbench.training.fitting.families import Fitted, oracle_of
+from models_onnx.workbench.training.missing import missing_inputs_of
+
+PARITY_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The file and the manifest that belongs to it, not yet written."""
+
+    manifest: Manifest
+    content: bytes
+
+    @property
+    def passed(self) -> bool:
+        """Whether every floor of the specification holds."""
+        return all(floor["passed"] for floor in self.manifest.evaluation["floors"])
+
+
+def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
+    """The artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
+
+    CompileRefused where the file does not agree with the fitting library, TrainingRefused where the table does not fit.
+    """
+    cohort = build_cohort(spec, table.rows)
+    for name, x in zip(cohort.features, cohort.X.T, strict=True):
+        if np.isnan(x).all():
+            raise TrainingRefused(why_empty(spec, name, cohort.rows))
+    _refuse_one_outcome(spec, cohort)
+    folds = Folds(spec, cohort, spec.feature_names)
+    predicted = folds.out_of_fold(progress, "cross-validation")
+    fitted = folds.recalibrated_without()
+    model = fitted.form(cohort.features, _highs(spec), cohort.X[cohort.recent])
+    reference = _reference(cohort, model, predicted)
+    described = documents.describe(spec, cohort, table, model, reference, predicted)
+    if (missing := missing_inputs_of(spec, fitted)) is not None:
+        described["missing_inputs"] = msgspec.to_builtins(missing)
+
+    marked = {}
+    if is_approximate(model):
+        marked = {"approximate": "true", "explanation": words_of_approximation(model, cohort.X[cohort.recent])}
+        described["cautions"] = [*described["cautions"], marked["explanation"]]
+
+    progress("compile and prove", 0, 1)
+    rows = parity_rows(cohort, model, seed)
+    metadata = {**documents.metadata(spec, described), **marked}
+    compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows)
+    second = _second_opinion(fitted, rows)
+    progress("compile and prove", 1, 1)
+
+    limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
+    threshold = float(log_odds(model.link, limit)[0])
+    evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
+    parity = documents.parity(compiled.agreement, second)
+    manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
+    return Trained(manifest, compiled.content)
+
+
+def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:
+    y = cohort.observed.y
+    if (y == y[0]).all():
+        raise TrainingRefused(
+            f"{spec.table}: the outcome {spec.outcome.column} is {y[0]} in all {len(y):,} rows that are left, so "
+            "nothing can be learned from them or said of them"
+        )
+
+
+def evaluate(
+    spec: ModelSpec,
+    cohort: Cohort,
+    predicted: OutOfFold,
+    threshold: float,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The evaluation block of the manifest, from out-of-fold predictions; `threshold` is in log odds."""
+    evaluator = Evaluator(spec, cohort, predicted, threshold, replicates, seed)
+    wanted = {**WHOLE, **evaluator.alerts}
+    everybody = np.ones(len(cohort), dtype=bool)
+    progress("intervals", 0, 1)
+    whole = evaluator.block(everybody, wanted)
+    if spec.outcome.follow_up is not None:
+        whole["c_index"] = evaluator.c_index(everybody)
+    latest = whole if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
+    newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
+    simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
+    progress("intervals", 1, 1)
+    return {
+        "how": _how(spec, len(predicted.models), replicates),
+        "replicates": replicates,
+        "all": whole,
+        "latest": latest,
+        **newest,
+        "simple": evaluator.simple(simple),
+        "subgroups": evaluator.subgroups(progress),
+        "panels": evaluator.panels(),
+        "floors": judge(spec.floors, whole, latest),
+    }
+
+
+def _newest(period: Period, cohort: Cohort, evaluator: Evaluator, wanted: Mapping[str, Metric]) -> dict[str, Any]:
+    """The block of the latest rows that were followed to the horizon; later rows that were followed are refused."""
+    column = np.asarray(cohort.rows[period.column], dtype=np.float64)
+    rows = np.asarray(period.rows(cohort.rows), dtype=bool)
+    if cohort.unfollowed[rows].any() or not rows.any():
+        raise TrainingRefused(f"not all rows of {period.words} were followed to the horizon: name an earlier period")
+    if (~cohort.unfollowed & (column > period.until)).any():
+        raise TrainingRefused(f"rows after {period.words} were followed to the horizon, too: name a later period")
+    return {"words": period.words, **evaluator.block(rows, wanted)}
+
+
+def _how(spec: ModelSpec, folds: int, replicates: int) -> str:
+    repeated = "fit" if spec.recalibration is None else "fit and recalibration"
+    short = (
+        " Who was followed for less than the horizon counts through those of the same period who were followed on "
+        "(IPCW); a period of whom fewer than a tenth were followed so long counts nowhere."
+    )
+    if isinstance(spec.estimator, FittedElsewhere):
+        return (
+            f"The model was fitted elsewhere, on {spec.estimator.trained_on}; the declaration says that nobody of the "
+            f"table was among them. 95 % intervals: {replicates} bootstrap samples of patients."
+        ) + (short if spec.outcome.follow_up is not None else "")
+    return (
+        f"Out of fold: knots, {repeated} repeated without the person's fold ({folds} folds by patient). "
+        f"95 % intervals: {replicates} bootstrap samples of patients."
+        + (short if spec.outcome.follow_up is not None else "")
+    )
+
+
+def _highs(spec: ModelSpec) -> tuple[float | None, ...]:
+    # A clipped input is never too high; its line is flat above the clip.
+    return tuple(None if item.clip_high is None else float("inf") for item in spec.inputs)
+
+
+def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Reference:
+    recent = cohort.recent
+    return build_reference(
+        model.margin(cohort.X[recent]),
+        predicted.margin[recent],
+        cohort.y[recent],
+        cohort.weight[recent],
+        model.link,
+        Familiarity.of(cohort.X[recent]),
+    )
+
+
+def _second_opinion(fitted: Fitted, rows: NDArray[np.float32]) -> float | None:
+    if not isinstance(fitted, Linear) or fitted.regression is None:
+        return None
+    return largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
+
+
+def parity_rows(cohort: Cohort, model: FittedModel, seed: int) -> NDArray[np.float32]:
+    """People of the cohort, the same people with values taken away at random, and rows on and beside every edge."""
+    generator = np.random.default_rng(seed)
+    people = cohort.X[np.linspace(0, len(cohort) - 1, PARITY_ROWS // 2).astype(int)].astype(np.float32)
+    holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
+    return np.vstack([people, holes, boundary_rows(np.nanmedian(cohort.X, axis=0), model.edges)])
+
+
+# What another processor or fewer samples may change, and what says only where and with what it was made.
+_MAY_DIFFER = frozenset(
+    {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
+)
+_AGREES = 0.002
+_MOST_SAID = 5
+
+
+def differences(stored: Manifest, trained: Manifest) -> list[str]:
+    """The first members in which two manifests differ by more than another processor may change; empty if none."""
+    found: list[str] = []
+    _compare("", msgspec.to_builtins(stored), msgspec.to_builtins(trained), found)
+    return found[:_MOST_SAID]
+
+
+def _compare(place: str, one: Any, other: Any, found: list[str]) -> None:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other} - _MAY_DIFFER):
+            _compare(f"{place}.{name}" if place else name, one.get(name), other.get(name), found)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            named = mine.get("group", mine.get("name", number)) if isinstance(mine, dict) else number
+            _compare(f"{place}[{named}]", mine, theirs, found)
+    elif isinstance(one, float | int) and isinstance(other, float | int):
+        if abs(one - other) > _AGREES * max(1.0, abs(other)):
+            found.append(f"{place} is {one:g} and should be {other:g}")
+    elif one != other:
+        found.append(f"{place} is {str(one)[:60]!r} and should be {str(other)[:60]!r}")

@@ -1,0 +1,236 @@
+"""G6 to G8 and G18: each passes for the committed model, and fails for one made bad on purpose, and says why."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from onnx import ModelProto, helper, numpy_helper
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.workbench.gates.subject import InputEvidence, Paired, Retrained, Subject
+from models_onnx.workbench.training.pipeline import differences
+from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
+from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, rename_output
+from tests.models_onnx.workshop import (
+    evidence,
+    figured,
+    good_manifest,
+    subject,
+)
+
+
+def block(document: Document, name: str) -> Document:
+    """A block of the stored evaluation."""
+    found: Document = document["evaluation"][name]
+    return found
+
+
+# G6
+
+
+def test_g6_the_committed_model_explains_itself_exactly(good: Subject) -> None:
+    result = judge(good, "G6")
+    assert result.status == "passed", result.why
+    assert result.figures["additivity"] <= 1e-5
+
+
+def test_g6_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
+    def inflated(proto: ModelProto) -> None:
+        rename_output(proto, "contributions", "true_contributions")
+        for node in proto.graph.node:
+            node.input[:] = ["true_contributions" if name == "contributions" else name for name in node.input]
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(1.01), "inflation"))
+        proto.graph.node.append(helper.make_node("Mul", ["true_contributions", "inflation"], ["contributions"]))
+
+    result = judge(subject(tmp_path, model=inflated), "G6")
+    assert result.status == "failed"
+    assert "miss the margin" in result.why
+
+
+def test_g6_a_margin_that_is_not_that_of_the_probability_fails(tmp_path: Path) -> None:
+    def halved(proto: ModelProto) -> None:
+        half = numpy_helper.from_array(np.array(0.5), "half")
+        add_to_probability(proto, helper.make_node("Mul", ["plain", "half"], ["probability"]), half)
+
+    assert "of the probability" in judge(subject(tmp_path, model=halved), "G6").why
+
+
+def test_g6_an_input_that_does_nothing_and_yet_contributes_fails(tmp_path: Path) -> None:
+    """Two inputs whose contributions cancel: the sum is right, and the story is not."""
+
+    def invented(proto: ModelProto) -> None:
+        rename_output(proto, "contributions", "true_contributions")
+        for node in proto.graph.node:
+            node.input[:] = ["true_contributions" if name == "contributions" else name for name in node.input]
+        count = len(good_manifest()["features"])
+        shift = np.zeros((count, count))
+        # what the third input contributes is told as the fourth's, and the third is given the fourth's value
+        shift[2, 3] = shift[3, 2] = 1.0
+        for place in range(count):
+            if place not in (2, 3):
+                shift[place, place] = 1.0
+        proto.graph.initializer.append(numpy_helper.from_array(shift, "swap"))
+        proto.graph.node.append(helper.make_node("MatMul", ["true_contributions", "swap"], ["contributions"]))
+
+    result = judge(subject(tmp_path, model=invented), "G6")
+    assert result.status == "failed"
+    assert "a missing input contributes" in result.why
+
+
+def test_g6_a_file_without_contributions_is_refused_for_cards(tmp_path: Path) -> None:
+    def silent(proto: ModelProto) -> None:
+        kept = [output for output in proto.graph.output if output.name != "contributions"]
+        del proto.graph.output[:]
+        proto.graph.output.extend(kept)
+
+    result = judge(subject(tmp_path, model=silent), "G6")
+    assert result.status == "failed"
+    assert "no exact explanation" in result.why
+    assert "refused for cards" in result.why
+
+
+# G7, G8, G18
+
+
+def test_g7_g8_the_stored_evaluation_of_the_committed_model_passes(good: Subject) -> None:
+    assert judge(good, "G7", figured()).status == "passed"
+    assert judge(good, "G8", figured()).status == "passed"
+
+
+@pytest.mark.parametrize("gate", ["G7", "G8", "G9"])
+def test_the_figures_of_the_manifest_are_never_read_for_a_verdict(good: Subject, gate: str) -> None:
+    result = judge(good, gate)
+    assert result.status == "not run"
+    assert "no rows to compute the figures from" in result.why
+
+
+def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path: Path) -> None:
+    def edited(document: Document) -> None:
+        for group in groups(document, "sex"):
+            group["sensitivity"] = {"value": 0.5, "low": 0.48, "high": 0.52}
+
+    bad = subject(tmp_path, manifest=edited, card=no_waivers)
+    assert "sensitivity of female" in judge(bad, "G9", figured()).why
+    assert bad.manifest is not None
+    trained = msgspec.convert(good_manifest(), Manifest)
+    found = differences(bad.manifest, trained)
+    assert any("subgroups[female].sensitivity.value is 0.5" in each for each in found)
+    again = Retrained(
+        same_file=True, same_data=True, auroc_difference=0.0, answers=bad.answers, differences=tuple(found)
+    )
+    result = judge(bad, "G16", evidence(retrained=again))
+    assert result.status == "failed"
+    assert "does not say what training gives" in result.why
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        (
+            lambda d: block(d, "all").update(auroc={"value": 0.86, "low": 0.80, "high": 0.9}),
+            "failed",
+            "below the floor",
+        ),
+        (
+            lambda d: block(d, "simple").update(gain={"value": 0.0, "low": -0.01, "high": 0.01}),
+            "failed",
+            "not better than",
+        ),
+        (lambda d: block(d, "all").update(events=99), "insufficient", "99 events"),
+        (lambda d: d.update(evaluation={}), "not run", "no evaluation"),
+    ],
+)
+def test_g7_poor_unknown_or_unproven_discrimination_is_red(
+    good: Subject, change: Callable[[Document], object], status: str, said: str
+) -> None:
+    result = judge(good, "G7", figured(change))
+    assert (result.status, result.green) == (status, False)
+    assert said in result.why
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"alone": {"days_to_death": 0.9}}, "days_to_death alone reaches an AUROC of 0.90: it knows the outcome"),
+        ({"alone": {"x": 0.75}, "after": {"x": 0.52}}, "0.52 for those after it: it knows the label, not the illness"),
+        ({"alone": {"x": 0.75}, "losses": {"x": 0.2}}, "without x the model loses 0.20 of its AUROC"),
+        ({"alone": {}, "leaks": ("x is read from death_5y",)}, "x is read from death_5y (a leak)"),
+    ],
+)
+def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject, found: Document, said: str) -> None:
+    fine = InputEvidence(alone={"age_years": 0.80}, after={"age_years": 0.81}, losses={"age_years": 0.24})
+    assert judge(good, "G7", figured(inputs=fine)).status == "passed"
+    result = judge(good, "G7", figured(inputs=InputEvidence(**found)))
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def test_g7_a_card_cannot_declare_a_floor_that_a_coin_would_reach(tmp_path: Path) -> None:
+    low = subject(tmp_path, card=lambda d: d["product"].update(auroc_floor=0.5))
+    poor = figured(lambda d: block(d, "all").update(auroc={"value": 0.58, "low": 0.56, "high": 0.6}))
+    assert "below the floor 0.6" in judge(low, "G7", poor).why
+
+
+def test_g7_alerts_of_whom_hardly_anyone_has_the_outcome_fail(good: Subject) -> None:
+    rare = figured(lambda d: block(d, "all").update(ppv={"value": 0.1, "low": 0.08, "high": 0.12}))
+    assert "of its alerts 10 in 100 have the outcome" in judge(good, "G7", rare).why
+
+
+def test_g7_without_a_declared_floor_is_not_run(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, card=lambda d: d["product"].pop("auroc_floor")), "G7")
+    assert result.status == "not run"
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"observed_expected": {"value": 0.78, "low": 0.74, "high": 0.82}}, "not within 0.9 to 1.1"),
+        ({"observed_expected": {"value": 1.2, "low": 1.12, "high": 1.28}}, "not within 0.9 to 1.1"),
+        ({"calibration_slope": {"value": 0.6, "low": 0.5, "high": 0.7}}, "slope 0.600"),
+        ({"calibration_slope": {"value": None, "low": None, "high": None}}, "no calibration slope can be computed"),
+    ],
+)
+def test_g8_numbers_that_do_not_come_true_fail(good: Subject, figures: Document, said: str) -> None:
+    result = judge(good, "G8", figured(lambda d: block(d, "latest").update(figures)))
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def test_g8_the_honest_interval_of_a_small_site_is_insufficient_and_says_how_many_people_it_takes(
+    good: Subject,
+) -> None:
+    small = {"n": 800, "events": 80, "observed_expected": {"value": 1.0, "low": 0.8, "high": 1.25}}
+    result = judge(good, "G8", figured(lambda d: block(d, "latest").update(small)))
+    assert (result.status, result.green) == ("insufficient", False)
+    # The interval is ln(1.25) wide to each side and may be ln(1.1): (0.2231 / 0.0953)^2 = 5.48 times the people.
+    assert "About 4,386 people would be needed for a verdict; there are 800 with 80 events" in result.why
+
+
+def paired(noise: float) -> Paired:
+    """The same 3,000 people by the version in use and by one that sees them through so much noise."""
+    draw = np.random.default_rng(5)
+    truth = draw.normal(-2, 1.2, 3000)
+    y = (draw.random(3000) < 1 / (1 + np.exp(-truth))).astype(np.int64)
+    return Paired(margin=truth + draw.normal(0, noise, 3000), active_margin=truth, y=y, threshold=-1.0)
+
+
+def test_g18_without_a_version_in_use_there_is_nothing_to_be_worse_than(good: Subject) -> None:
+    assert judge(good, "G18").status == "passed"
+
+
+def test_g18_a_version_as_good_passes_and_a_worse_one_fails(good: Subject) -> None:
+    assert judge(good, "G18", evidence(active=good, paired=paired(0.0))).status == "passed"
+    worse = judge(good, "G18", evidence(active=good, paired=paired(2.0)))
+    assert worse.status == "failed"
+    assert "cannot be ruled out" in worse.why
+    assert "net benefit" in worse.why
+
+
+def test_g18_compares_stored_figures_of_the_same_table(good: Subject, tmp_path: Path) -> None:
+    bad = subject(tmp_path, manifest=lambda d: block(d, "all")["auroc"].update(value=0.80))
+    worse = figured(lambda d: block(d, "all")["auroc"].update(value=0.80), active=good)
+    assert "lower than that of" in judge(bad, "G18", worse).why
+    other = subject(tmp_path / "other", manifest=lambda d: d["data"].update(sha256="0" * 64))
+    assert judge(other, "G18", figured(active=good)).status == "not run"

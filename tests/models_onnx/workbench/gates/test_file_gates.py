@@ -1,0 +1,239 @@
+"""G1 safe file, G2 dictionary, G3 parity, G4 determinism, G5 latency, G16 reproducible, G17 contents: good and bad."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from models_onnx.workbench.gates.gate import run_gates
+from models_onnx.workbench.gates.subject import Answers, Retrained, Subject
+from tests.models_onnx.workbench.gates.judging import judge
+from tests.models_onnx.workshop import evidence, subject
+
+
+def rename_output(proto: ModelProto, old: str, new: str) -> None:
+    """What made `old` now makes `new`; the caller adds what makes `old` again."""
+    for node in proto.graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+
+
+def add_to_probability(proto: ModelProto, node: Any, *constants: TensorProto) -> None:
+    """Puts a node between the probability and the output of that name."""
+    rename_output(proto, "probability", "plain")
+    proto.graph.initializer.extend(constants)
+    proto.graph.node.append(node)
+
+
+def test_the_committed_model_passes_the_gates_of_the_file(good: Subject) -> None:
+    seconds = count(0.0, 1e-5)  # a clock that says 10 µs for every call, whatever else this machine does
+    for gate in ("G1", "G2", "G3", "G4", "G5"):
+        result = judge(good, gate, evidence(timer=lambda: next(seconds)))
+        assert result.status == "passed", result.why
+
+
+def test_g1_a_file_changed_after_it_was_signed_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    path = bad.folder / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\x00")
+    result = judge(bad, "G1")
+    assert result.status == "failed"
+    assert "changed after training" in result.why
+
+
+def test_g1_a_file_nobody_signed_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    (bad.folder / "release.json").unlink()
+    assert "never published" in judge(bad, "G1").why
+
+
+def test_g1_a_file_that_cannot_be_loaded_fails_in_a_process_of_its_own(tmp_path: Path) -> None:
+    def broken(proto: ModelProto) -> None:
+        proto.graph.node[-1].op_type = "NoSuchOperator"
+
+    result = judge(subject(tmp_path, model=broken), "G1")
+    assert result.status == "failed"
+    assert "process of its own" in result.why
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d["features"][3].update(unit="mmol/L"), "is in mmol/L here and in"),
+        (lambda d: d["features"][3].update(name="mystery"), "mystery is not a feature"),
+        (lambda d: d["features"][3].update(trained_low=900.0), "has no range"),
+        (lambda d: d["features"].reverse(), "another order"),
+        (lambda d: d["features"].pop(), "values and"),
+        (lambda d: d["features"][3].update(words="", fhir=""), "no words, unit or source"),
+    ],
+)
+def test_g2_a_dictionary_that_does_not_fit_the_file_fails(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    result = judge(subject(tmp_path, manifest=change), "G2")
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def blind(proto: ModelProto) -> None:
+    """The file no longer knows the lower ends of its ranges."""
+    for tensor in proto.graph.initializer:
+        if tensor.name == "low":
+            tensor.CopyFrom(numpy_helper.from_array(np.full(tensor.dims, -np.inf, np.float32), "low"))
+
+
+def test_g2_a_file_that_marks_nothing_as_out_of_range_fails(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, model=blind), "G2")
+    assert "does not mark as out of range" in result.why
+
+
+def test_g3_a_stored_difference_above_the_limit_fails(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, manifest=lambda d: d["parity"].update(probability=1e-3)), "G3")
+    assert result.status == "failed"
+    assert "differ from the library by 1.0e-03" in result.why
+
+
+def test_g3_too_few_rows_or_none_with_missing_values_fail(tmp_path: Path) -> None:
+    few = lambda d: d["parity"].update(rows=999)  # noqa: E731 - an edit, handed on
+    assert "999 rows" in judge(subject(tmp_path, manifest=few), "G3").why
+
+
+def test_g3_without_any_comparison_is_not_run_and_red(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, manifest=lambda d: d.update(parity={})), "G3")
+    assert result.status == "not run"
+    assert not result.green
+
+
+def again(good: Subject, shift: float = 0.0, **changed: Any) -> Retrained:
+    """The same model trained again; with `shift`, one that says something else."""
+
+    def answers(rows: NDArray[np.float32]) -> Answers:
+        found = good.answers(rows)
+        return Answers(found.probability + shift, None, None, None, None, None, found.link)
+
+    facts = {"same_file": True, "same_data": True, "auroc_difference": 0.0, **changed}
+    return Retrained(answers=answers, **facts)
+
+
+def test_g3_is_measured_against_the_model_trained_again_where_there_is_one(good: Subject) -> None:
+    right = judge(good, "G3", evidence(retrained=again(good)))
+    assert right.status == "passed"
+    assert right.figures["rows"] >= 1000
+    wrong = judge(good, "G3", evidence(retrained=again(good, 1e-4)))
+    assert wrong.status == "failed"
+    assert "differs by 1.0e-04" in wrong.why
+
+
+def test_g4_a_model_that_throws_dice_fails(tmp_path: Path) -> None:
+    def dice(proto: ModelProto) -> None:
+        proto.graph.node.append(helper.make_node("RandomUniformLike", ["plain"], ["luck"], high=1e-6))
+        add_to_probability(proto, helper.make_node("Add", ["plain", "luck"], ["probability"]))
+        # made after `plain`, before it is used
+        nodes = list(proto.graph.node)
+        place = next(number for number, node in enumerate(nodes) if "plain" in node.output)
+        nodes.insert(place + 1, nodes.pop(next(n for n, node in enumerate(nodes) if "luck" in node.output)))
+        del proto.graph.node[:]
+        proto.graph.node.extend(nodes)
+
+    result = judge(subject(tmp_path, model=dice), "G4")
+    assert result.status == "failed"
+    assert "gave other probability" in result.why
+
+
+def test_g4_a_model_that_looks_at_the_other_rows_fails(tmp_path: Path) -> None:
+    def crowd(proto: ModelProto) -> None:
+        add_to_probability(proto, helper.make_node("Div", ["plain", "most"], ["probability"]))
+        most = helper.make_node("ReduceMax", ["plain"], ["most"], keepdims=1)
+        proto.graph.node.insert(len(proto.graph.node) - 1, most)
+
+    result = judge(subject(tmp_path, model=crowd), "G4")
+    assert "in batches of 1 the probability differ" in result.why
+
+
+def test_g5_a_model_that_works_for_milliseconds_fails(tmp_path: Path) -> None:
+    def heavy(proto: ModelProto) -> None:
+        shape = numpy_helper.from_array(np.array([400, 400]), "shape")
+        nothing = numpy_helper.from_array(np.array(0.0), "zero")
+        proto.graph.initializer.extend([shape, nothing])
+        add_to_probability(proto, helper.make_node("Add", ["plain", "grain"], ["probability"]))
+        nodes = [
+            # from the input, so that it is not worked out once and for all when the file is loaded
+            helper.make_node("ReduceMax", ["plain"], ["peak"], keepdims=0),
+            helper.make_node("Expand", ["peak", "shape"], ["square"]),
+            helper.make_node("MatMul", ["square", "square"], ["work"]),
+            helper.make_node("ReduceMax", ["work"], ["effort"], keepdims=0),
+            helper.make_node("Mul", ["effort", "zero"], ["grain"]),
+        ]
+        for node in nodes:
+            proto.graph.node.insert(len(proto.graph.node) - 1, node)
+
+    result = judge(subject(tmp_path, model=heavy), "G5")
+    assert result.status == "failed"
+    assert "the limit is 1 ms" in result.why
+
+
+def test_g16_is_not_run_without_the_table_and_passes_for_the_same_file(good: Subject) -> None:
+    assert judge(good, "G16").status == "not run"
+    assert judge(good, "G16", evidence(retrained=again(good))).status == "passed"
+    close = again(good, same_file=False, auroc_difference=0.001)
+    assert judge(good, "G16", evidence(retrained=close)).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"same_file": False, "auroc_difference": 0.01}, "another model: AUROC differs by 0.0100"),
+        ({"same_data": False}, "not the one it was trained from"),
+    ],
+)
+def test_g16_a_model_that_does_not_come_again_fails(good: Subject, facts: dict[str, Any], said: str) -> None:
+    result = judge(good, "G16", evidence(retrained=again(good, **facts)))
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def known(name: str) -> tuple[str, str]:
+    """Every library is there, under a licence that may be used."""
+    return "1.0", "MIT"
+
+
+def test_g17_lists_the_components(good: Subject) -> None:
+    result = judge(good, "G17", evidence(installed=known))
+    assert result.status == "passed", result.why
+    assert {"mortality_5y", "numpy"} <= {row["component"] for row in result.rows}
+    assert judge(good, "G17").status == "not run"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("weights.pkl", b"\x80\x04\x95........\x8c", "weights.pkl is no part of a release"),
+        ("key.json", b"-----BEGIN PRIVATE KEY-----", "key.json holds a private key"),
+        ("notes.json", b'"reach me at jane.doe@hospital.org"', "an e-mail address of a person"),
+        ("rows.json", b'"ssn 123-45-6789"', "a social security number"),
+    ],
+)
+def test_g17_what_has_no_place_in_a_release_fails(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    bad = subject(tmp_path)
+    (bad.folder / name).write_bytes(content)
+    result = judge(bad, "G17", evidence(installed=known))
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def test_g17_a_library_under_a_licence_that_is_kept_out_fails(good: Subject) -> None:
+    result = judge(good, "G17", evidence(installed=lambda _: ("0.28", "GPL-3.0-or-later")))
+    assert "kept out" in result.why
+
+
+def test_a_file_that_fails_g1_is_opened_by_no_other_gate(tmp_path: Path) -> None:
+    bad = subject(tmp_path, model=lambda proto: setattr(proto.graph.node[0], "domain", "org.evil"))
+    report = run_gates(bad, evidence())
+    states = {result.gate: result for result in report.results}
+    assert states["G1"].status == "failed"
+    assert "org.evil" in states["G1"].why
+    assert all(states[gate].status == "not run" for gate in ("G2", "G3", "G4", "G5", "G6", "G11", "G12", "G13"))

@@ -1,0 +1,330 @@
+"""G10 to G15: each passes for the committed model, and fails for one made bad on purpose, and says why."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, helper, numpy_helper
+
+from models_onnx.workbench.gates.checks.label import GroupNeed, Panel, score_trained_on, simulate
+from models_onnx.workbench.gates.subject import (
+    Audit,
+    ComposedCard,
+    Evidence,
+    Subject,
+)
+from tests.models_onnx.workbench.gates.judging import judge
+from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, blind
+from tests.models_onnx.workshop import (
+    evidence,
+    figured,
+    subject,
+)
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def panel() -> Panel:
+    """The published structure, simulated once."""
+    return simulate(20_000)
+
+
+# G10
+
+
+def audit(panel: Panel, label: NDArray[np.float64]) -> Evidence:
+    """Evidence for the audit of a model trained on that label of the simulated panel."""
+    score = score_trained_on(panel, label)
+    return evidence(
+        audit=Audit(score=score, group=panel.group, need=panel.conditions, words="active chronic conditions")
+    )
+
+
+def test_g10_the_cost_label_model_of_the_published_structure_fails_and_says_why(good: Subject, panel: Panel) -> None:
+    result = judge(good, "G10", audit(panel, panel.cost))
+    assert result.status == "failed"
+    assert "at an equal score, Black need 1.3" in result.why
+    assert "active chronic conditions" in result.why
+
+
+def told(panel: Panel, score: NDArray[np.float64], need: NDArray[np.float64]) -> Evidence:
+    """An audit of this score with this need."""
+    return evidence(audit=Audit(score=score, group=panel.group, need=need, words="conditions"))
+
+
+def test_g10_a_random_score_fails_because_need_does_not_rise_with_it(good: Subject, panel: Panel) -> None:
+    score = np.random.default_rng(3).random(len(panel.group))
+    result = judge(good, "G10", told(panel, score, np.ones(len(score)) + panel.conditions % 2))
+    assert result.status == "failed"
+    assert "the score says nothing about need" in result.why
+
+
+def test_g10_one_group_whose_scores_are_lowered_by_40_percent_fails(good: Subject, panel: Panel) -> None:
+    fair = np.exp(0.3 * panel.conditions + np.random.default_rng(4).normal(0, 0.2, len(panel.group)))
+    assert judge(good, "G10", told(panel, fair, panel.conditions)).status == "passed"
+    for group in ("Black", "White"):
+        lowered = np.where(panel.group == group, 0.6 * fair, fair)
+        result = judge(good, "G10", told(panel, lowered, panel.conditions))
+        assert result.status == "failed"
+        assert f"{group} need" in result.why
+
+
+def test_g10_a_need_that_could_not_show_a_lowered_group_audits_nothing(good: Subject, panel: Panel) -> None:
+    fair = np.exp(0.3 * panel.conditions)
+    blunt = 8.0 + 0.3 * panel.conditions  # such as the diagnoses on record, of which everybody has many
+    result = judge(good, "G10", told(panel, fair, blunt))
+    assert result.status == "failed"
+    assert "been lowered by 40 %, conditions would not show it: this need cannot audit the label" in result.why
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "fails"),
+    [(1.3, 1.02, 1.6, True), (1.3, 0.98, 1.6, False), (1.2, 1.1, 1.3, False), (0.7, 0.5, 0.97, True)],
+)
+def test_g10_fails_where_the_ratio_is_beyond_the_limits_and_its_interval_excludes_1(
+    ratio: float, low: float, high: float, fails: bool
+) -> None:
+    for own_label in (False, True):
+        group = GroupNeed("a", 500, ratio, low, high, 1.0, 0.9, 1.1, True, own_label)
+        assert (group.fault is not None) == fails
+
+
+def test_g10_the_condition_count_label_model_passes(good: Subject, panel: Panel) -> None:
+    result = judge(good, "G10", audit(panel, panel.conditions))
+    assert result.status == "passed", result.why
+
+
+def test_g10_is_not_run_without_people_and_fails_without_a_declared_label(good: Subject, tmp_path: Path) -> None:
+    assert judge(good, "G10").status == "not run"
+    bad = subject(tmp_path, card=lambda d: d["product"].pop("label"))
+    assert "does not say what the label is" in judge(bad, "G10").why
+
+
+def test_g10_a_cost_label_that_nobody_audited_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["product"]["label"].update(kind="cost"))
+    assert "the label is cost" in judge(bad, "G10").why
+
+
+def test_g10_too_few_people_are_insufficient(good: Subject, panel: Panel) -> None:
+    some = slice(0, 300)
+    few = Panel(panel.group[some], panel.inputs[some], panel.conditions[some], panel.cost[some])
+    assert judge(good, "G10", audit(few, few.cost)).status == "insufficient"
+
+
+# G11
+
+
+def test_g11_the_committed_model_stays_within_its_bound(good: Subject) -> None:
+    result = judge(good, "G11")
+    assert result.status == "passed", result.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"card": lambda d: d["product"].update(stress_move_at_most=0.001)}, "the estimate moves by"),
+        ({"card": lambda d: d["product"].update(stress_move_at_most=0.9)}, "at most 0.25 is allowed"),
+    ],
+)
+def test_g11_a_model_that_missing_values_lead_astray_fails(tmp_path: Path, changes: Document, said: str) -> None:
+    result = judge(subject(tmp_path, **changes), "G11")
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def test_g11_a_panel_that_is_scored_although_it_leads_astray_fails(good: Subject) -> None:
+    astray = {"value": 1.5, "low": 1.4, "high": 1.6}
+    found = figured(lambda d: d["evaluation"]["panels"][0].update(observed_expected=astray))
+    assert "it is still scored, and observed/expected is 1.50" in judge(good, "G11", found).why
+
+
+def test_g11_a_model_that_breaks_without_an_input_fails(tmp_path: Path) -> None:
+    def brittle(proto: ModelProto) -> None:
+        # adds 0 times the first lab: nothing, unless it is missing
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(2, np.int64), "third"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(0.0, np.float32), "none_of_it"))
+        add_to_probability(proto, helper.make_node("Add", ["plain", "wide_trace"], ["probability"]))
+        for node in (
+            helper.make_node("Gather", ["features", "third"], ["lab"], axis=1),
+            helper.make_node("Mul", ["lab", "none_of_it"], ["trace"]),
+            helper.make_node("Cast", ["trace"], ["wide_trace"], to=11),
+        ):
+            proto.graph.node.insert(len(proto.graph.node) - 1, node)
+
+    result = judge(subject(tmp_path, model=brittle), "G11")
+    assert "there is no number any more" in result.why
+
+
+def test_g11_without_a_declared_bound_is_not_run(tmp_path: Path) -> None:
+    assert judge(subject(tmp_path, card=lambda d: d["product"].pop("stress_move_at_most")), "G11").status == "not run"
+
+
+# G12
+
+
+def test_g12_the_committed_model_keeps_out_whom_it_is_not_for(good: Subject) -> None:
+    result = judge(good, "G12")
+    assert result.status == "passed", result.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"card": lambda d: d["product"].update(data_last_year=1994)}, "32 years ago (limit 20)"),
+        ({"card": lambda d: d["product"].update(setting="inpatient")}, "nobody would be kept out"),
+        ({"card": lambda d: d["product"].pop("data_last_year")}, "from which year"),
+    ],
+)
+def test_g12_old_data_wrong_setting_or_a_guard_that_lets_through_fail(
+    tmp_path: Path, changes: Document, said: str
+) -> None:
+    result = judge(subject(tmp_path, **changes), "G12")
+    assert result.status == "failed"
+    assert said in result.why
+
+
+def test_g12_a_file_that_does_not_mark_what_is_out_of_range_fails(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, model=blind), "G12")
+    assert result.status == "failed"
+    assert "is outside what it was built on, and is scored" in result.why
+
+
+# G13
+
+
+def card(**changes: Any) -> ComposedCard:
+    """A card that breaks no rule, changed."""
+    good = ComposedCard(
+        summary="Death within 5 years: about 61 in 100 (higher than 98 in 100 of US adults). Consider planning ahead.",
+        detail=(
+            "**About 61 in 100** people like this died; 39 did not. Of 134 people, 56 to 72 in 100 did.\n"
+            "- **Raises the estimate**\n  - ▲▲▲ raises a lot: Age **78**\n"
+            "For planning, not for emergencies. These are associations, not causes. [How this works](https://a.example/m)"
+        ),
+        indicator="info",
+        options=("Order a planning conversation", "Not now"),
+        links=("https://a.example/e",),
+        missing=(),
+        margin=0.5,
+        base=-1.0,
+        contributions=(1.5,),
+    )
+    return replace(good, **changes)
+
+
+def composed(some: ComposedCard) -> Evidence:
+    """Evidence in which every patient gets this card."""
+
+    def compose(rows: NDArray[np.float64]) -> Sequence[ComposedCard]:
+        return [some] * len(rows)
+
+    return evidence(cards=compose)
+
+
+def test_g13_a_card_in_the_words_of_the_rules_passes_on_200_patients(good: Subject) -> None:
+    result = judge(good, "G13", composed(card()))
+    assert result.status == "passed", result.why
+    assert result.figures["cards"] == 200
+
+
+def test_g13_a_card_that_gives_orders_fails_and_is_quoted(good: Subject) -> None:
+    result = judge(
+        good, "G13", composed(card(summary="Death within 5 years: 61 in 100. Stop metformin. Start hospice."))
+    )
+    assert result.status == "failed"
+    assert "it directs instead of offering: 'Stop'" in result.why
+    assert "200 of 200 cards" in result.why
+
+
+def test_g13_is_not_run_where_no_service_shows_the_model(good: Subject) -> None:
+    assert judge(good, "G13").status == "not run"
+
+
+# G14, G15
+
+
+def test_g14_the_committed_card_is_whole_and_in_the_file(good: Subject) -> None:
+    assert judge(good, "G14").status == "passed", judge(good, "G14").why
+
+
+def test_g14_a_blank_attribute_fails_by_number_and_name(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["purpose"]["users"].update(words="TBD"))
+    result = judge(bad, "G14")
+    assert result.status == "failed"
+    assert "attribute 7 (B)(2)(iii) purpose.users (Intended users) is blank" in result.why
+
+
+def test_g14_another_card_beside_the_file_than_in_it_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    bad.card["purpose"]["users"]["words"] = "Anybody who likes."
+    assert "not the card inside the model file" in judge(bad, "G14").why
+
+
+def test_g14_risks_reviewed_more_than_a_year_ago_fail(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["product"]["irm"].update(reviewed="2025-01-01"))
+    assert "last reviewed on 2025-01-01" in judge(bad, "G14").why
+
+
+def test_g14_a_model_without_a_card_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    bad.card.clear()
+    assert "there is no model card" in judge(bad, "G14").why
+
+
+def test_g15_the_committed_model_needs_no_clearance(good: Subject) -> None:
+    assert judge(good, "G15").status == "passed", judge(good, "G15").why
+
+
+def test_g15_a_24_hour_deterioration_score_is_refused_for_cards(tmp_path: Path) -> None:
+    """NEWS2, as it would be declared: vital signs of now, the next 24 hours."""
+
+    def news2_manifest(document: Document) -> None:
+        document.update(title="NEWS2: clinical deterioration within 24 hours")
+        document["outcome"].update(words="deteriorated within 24 hours", horizon_years=24 / 8766)
+
+    def news2_card(said: Document) -> None:
+        said["product"].update(horizon_hours=24.0, acting_window_hours=1.0, indications=["clinical deterioration"])
+
+    result = judge(subject(tmp_path, manifest=news2_manifest, card=news2_card), "G15")
+    assert result.status == "failed"
+    assert result.why.startswith("refused for cards, it would be a medical device")
+    assert "it predicts the next 24 hours" in result.why
+
+
+def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: Path) -> None:
+    bad = subject(tmp_path, manifest=lambda d: d.update(title="Early warning of sepsis, next 6 hours"))
+    result = judge(bad, "G15")
+    assert "it is about sepsis, early warning" in result.why
+    assert "its words name next 6 hours" in result.why
+
+
+def test_g13_reads_every_text_of_the_service(good: Subject) -> None:
+    def composed(rows: NDArray[np.float64]) -> Sequence[ComposedCard]:
+        return [card() for _ in rows]
+
+    fine = evidence(cards=composed, sentences=[("service.py, line 1", "Order a planning conversation")])
+    assert judge(good, "G13", fine).status == "passed"
+    bad = evidence(cards=composed, sentences=[("service.py, line 7", "STOP all medication now")])
+    result = judge(good, "G13", bad)
+    assert result.status == "failed"
+    assert "service.py, line 7: it directs instead of offering: 'STOP'" in result.why
+
+
+def test_g14_a_card_copied_from_another_model_is_recognised(good: Subject, tmp_path: Path) -> None:
+    assert judge(good, "G14", evidence(other_cards={})).status == "passed"
+    copied = evidence(other_cards={"their_model": good.card})
+    assert "the card repeats that of their_model, another model" in judge(good, "G14", copied).why
+
+
+def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Path) -> None:
+    def boast(document: Document) -> None:
+        document["performance"]["internal_validity"]["words"] = "AUROC 0.99 on everybody."
+
+    result = judge(subject(tmp_path, card=boast), "G14")
+    assert result.status == "failed"
+    assert "does not say what the manifest gives: performance.internal_validity" in result.why

@@ -1,0 +1,1 @@
+"""Tests of models_onnx/workbench/release."""

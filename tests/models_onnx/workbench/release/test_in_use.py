@@ -1,0 +1,128 @@
+"""Versions of a model side by side: which is in use, what they are called, and the way back."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.errors import ManifestRefused, NotReleased, UnknownModel
+from models_onnx.serving.registry import find_version, load_model, read_version_names
+from models_onnx.workbench.release.in_use import history, record_in_use, remove_alias, roll_back, set_alias
+from tests.models_onnx.workshop import KEYS, NAME, build
+
+OLD, NEW = "2.1.0", "3.0.0"
+
+
+def _of_version(version: str) -> Any:
+    def change(document: dict[str, Any]) -> None:
+        document["version"] = version
+
+    def card(document: dict[str, Any]) -> None:
+        document["model"]["version"] = version
+
+    return {"manifest": change, "card": card}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with version 3.0.0 in use and 2.1.0 beside it."""
+    folder = tmp_path / "shelf"
+    build(folder, **_of_version(OLD))
+    (folder / NAME).rename(folder / f"{NAME}@{OLD}")
+    build(folder, **_of_version(NEW))
+    return folder
+
+
+def test_the_history_has_each_version_with_digest_signer_and_what_does_not_hold(shelf: Path) -> None:
+    (shelf / f"{NAME}@{OLD}" / "manifest.json").write_bytes(b"{}")
+    newer, older = history(NAME, shelf, KEYS)
+    assert (newer.version, newer.is_in_use, newer.signed_by, newer.problem) == (NEW, True, "the tests", None)
+    assert newer.digest == parse_release(shelf / NAME).digest
+    assert (older.version, older.is_in_use) == (OLD, False)
+    assert older.problem is not None
+    assert "changed after training" in older.problem
+
+
+def test_a_rollback_and_the_next_one_exchange_two_versions(shelf: Path) -> None:
+    newest, oldest = (find_version(f"{NAME}@{version}", shelf).digest for version in (NEW, OLD))
+    assert roll_back(NAME, shelf, KEYS, "Ann", "alert rate doubled").now.version == OLD
+    assert load_model(NAME, shelf, KEYS).manifest.version == OLD
+    assert find_version(f"{NAME}@{NEW}", shelf).digest == newest
+    assert roll_back(NAME, shelf, KEYS, "Ann", "was the feed").now.version == NEW
+    assert sorted(each.name for each in shelf.iterdir() if each.is_dir()) == [NAME, f"{NAME}@{OLD}"]
+    named = read_version_names(NAME, shelf).in_use
+    assert [each.digest for each in named] == [newest, oldest, newest]
+    assert [each.why for each in named][1:] == ["alert rate doubled", "was the feed"]
+
+
+def test_the_version_before_is_the_one_that_was_in_use_and_not_the_highest(shelf: Path) -> None:
+    build(shelf / "third", **_of_version("2.9.0"))
+    shutil.move(shelf / "third" / NAME, shelf / f"{NAME}@2.9.0")
+    (shelf / "third").rmdir()
+    roll_back(NAME, shelf, KEYS, "Ann", "to the old one", OLD)
+    assert roll_back(NAME, shelf, KEYS, "Ann", "back again").now.version == NEW
+
+
+def test_a_version_that_was_changed_does_not_come_into_use(shelf: Path) -> None:
+    content = bytearray((shelf / f"{NAME}@{OLD}" / "model.onnx").read_bytes())
+    content[200] ^= 1
+    (shelf / f"{NAME}@{OLD}" / "model.onnx").write_bytes(content)
+    with pytest.raises(NotReleased, match=r"is not put in use: .*changed after training"):
+        roll_back(NAME, shelf, KEYS, "Ann", "back")
+    assert find_version(NAME, shelf).version == NEW
+
+
+def test_a_version_of_a_stranger_does_not_come_into_use(shelf: Path) -> None:
+    with pytest.raises(NotReleased, match="not trusted here"):
+        roll_back(NAME, shelf, {}, "Ann", "back")
+
+
+def test_without_another_version_there_is_no_way_back(tmp_path: Path) -> None:
+    build(tmp_path)
+    with pytest.raises(UnknownModel, match="there is none to go back to"):
+        roll_back(NAME, tmp_path, KEYS, "Ann", "back")
+    with pytest.raises(NotReleased, match="is the version in use already"):
+        roll_back(NAME, tmp_path, KEYS, "Ann", "back", find_version(NAME, tmp_path).version)
+
+
+def test_an_alias_names_a_version_wherever_it_lies_and_may_move(shelf: Path) -> None:
+    set_alias(f"{NAME}@{OLD}", "before-summer", shelf)
+    assert find_version(f"{NAME}@before-summer", shelf).version == OLD
+    roll_back(NAME, shelf, KEYS, "Ann", "back", "before-summer")
+    assert find_version(f"{NAME}@before-summer", shelf).folder == shelf / NAME
+    set_alias(f"{NAME}@{NEW}", "before-summer", shelf)
+    assert find_version(f"{NAME}@before-summer", shelf).version == NEW
+    remove_alias(NAME, "before-summer", shelf)
+    with pytest.raises(UnknownModel, match="no version 'before-summer'"):
+        find_version(f"{NAME}@before-summer", shelf)
+    with pytest.raises(UnknownModel, match="names there are: none"):
+        remove_alias(NAME, "before-summer", shelf)
+
+
+@pytest.mark.parametrize(
+    ("alias", "said"),
+    [
+        ("", "is no alias"),
+        ("Before", "small letters"),
+        ("../x", "is no alias"),
+        ("deadbeef", "could be the beginning of a digest"),
+        ("a" * 41, "up to 40"),
+    ],
+)
+def test_a_name_that_could_be_something_else_is_refused(alias: str, said: str, shelf: Path) -> None:
+    with pytest.raises(NotReleased, match=said):
+        set_alias(NAME, alias, shelf)
+
+
+def test_a_file_of_names_that_cannot_be_read_says_so(shelf: Path) -> None:
+    (shelf / f"{NAME}.versions.json").write_text("[]")
+    with pytest.raises(ManifestRefused, match=r"mortality_5y\.versions\.json cannot be read"):
+        find_version(f"{NAME}@{OLD}", shelf)
+
+
+def test_the_same_version_in_use_is_written_down_once(shelf: Path) -> None:
+    record_in_use(shelf, NAME, "Ann", "published")
+    record_in_use(shelf, NAME, "Ann", "published")
+    assert len(read_version_names(NAME, shelf).in_use) == 1

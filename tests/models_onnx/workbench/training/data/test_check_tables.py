@@ -1,0 +1,153 @@
+"""What the check finds in tables and charts that were spoiled one way each; and that it gives nobody away."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.models.mortality_5y import SPEC
+from models_onnx.workbench.training.data.check_charts import check_charts
+from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
+
+Spoil = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def checked(rows: pd.DataFrame, folder: Path) -> DataReport:
+    """The report on these rows as the study's table."""
+    path = folder / SPEC.table
+    rows.to_csv(path, index=False)
+    return check_table(SPEC, path)
+
+
+def errors(report: DataReport) -> set[tuple[str, str]]:
+    """Kind and place of every error."""
+    return {(each.kind, each.where) for each in report.findings if each.severity == "error"}
+
+
+def test_a_table_as_it_should_be_has_no_error(rows: pd.DataFrame, tmp_path: Path) -> None:
+    sound = rows.assign(**{name: rows[name].clip(*limits) for name, limits in LIMITS.items()})
+    report = checked(sound, tmp_path)
+    assert errors(report) == set()
+    assert report.passed
+    assert "look-ahead-column" in {each.kind for each in report.findings}
+
+
+def test_a_table_without_the_outcome_can_be_scored_and_not_trained_on(rows: pd.DataFrame, tmp_path: Path) -> None:
+    report = checked(rows.drop(columns=SPEC.outcome.column), tmp_path)
+    assert ("missing-outcome", "warning") in {(each.kind, each.severity) for each in report.findings}
+
+
+LIMITS = {
+    "albumin_g_dl": (3.0, 5.0),
+    "alp_u_l": (20, 200),
+    "bun_mg_dl": (2, 40),
+    "creatinine_mg_dl": (0.3, 3.0),
+    "glucose_mg_dl": (40, 290),
+    "bilirubin_total_mg_dl": (0.1, 2.0),
+    "wbc_10e3_ul": (2, 15),
+    "rbc_10e6_ul": (3, 6.5),
+    "mcv_fl": (65, 110),
+    "rdw_pct": (11, 18),
+    "lymphocytes_pct": (5, 60),
+    "sbp_mmhg": (80, 200),
+    "dbp_mmhg": (30, 110),
+    "bmi_kg_m2": (13, 60),
+}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (
+            lambda rows: rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"] * 88.4),
+            ("unit-shift", "creatinine_mg_dl"),
+        ),
+        (
+            lambda rows: rows.assign(glucose_mg_dl=rows["glucose_mg_dl"] / np.where(np.arange(len(rows)) % 5, 1, 18)),
+            ("out-of-range", "glucose_mg_dl"),
+        ),
+        (lambda rows: pd.concat([rows, rows.iloc[:3]]), ("duplicate-key", "participant_id")),
+        (lambda rows: rows.drop(columns="mcv_fl"), ("missing-column", "columns")),
+        (lambda rows: rows.drop(columns="sex"), ("missing-column", "sex_male")),
+        (lambda rows: rows.assign(followup_months=-1), ("impossible-follow-up", "death_5y")),
+    ],
+    ids=["unit of a column", "unit of a fifth", "row twice", "no input", "no sex", "negative time"],
+)
+def test_what_is_spoiled_is_found_where_it_is(
+    spoil: Spoil, found: tuple[str, str], rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert found in errors(checked(spoil(rows), tmp_path))
+
+
+def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> None:
+    assert spec_of_table(Path("support2.csv.gz"), None).id == "mortality_180d"
+    assert spec_of_table(Path("mine.csv"), "mortality_5y") is SPEC
+    with pytest.raises(TrainingRefused, match="--model"):
+        spec_of_table(tmp_path / "mine.csv", None)
+    with pytest.raises(TrainingRefused, match="no model"):
+        spec_of_table(tmp_path / "mine.csv", "mine")
+
+
+def observation(name: str, **changed: Any) -> dict[str, Any]:
+    """A creatinine as it should be."""
+    return {
+        "resourceType": "Observation",
+        "id": name,
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
+        "subject": {"reference": "Patient/secret-name"},
+        "effectiveDateTime": "2019-05-04T10:00:00Z",
+        "valueQuantity": {"value": 1.1, "unit": "mg/dL", "code": "mg/dL", "system": "http://unitsofmeasure.org"},
+    } | changed
+
+
+def unit(code: str, value: float) -> dict[str, Any]:
+    """A quantity."""
+    return {"value": value, "unit": code, "code": code, "system": "http://unitsofmeasure.org"}
+
+
+def test_charts_are_counted_and_their_faults_named_without_anybodys_name(tmp_path: Path) -> None:
+    resources = [
+        {"resourceType": "Patient", "id": "secret-name", "birthDate": "1950-01-01", "deceasedDateTime": "2020-01-01"},
+        observation("1"),
+        observation("1", effectiveDateTime="2019-06-01T10:00:00Z"),
+        observation("2", valueQuantity=unit("furlong", 1.1)),
+        observation("3", valueQuantity=unit("mg/dL", 900.0)),
+        observation("4", code={"coding": [{"system": "http://loinc.org", "code": "99999-9"}]}),
+        observation("5", effectiveDateTime="2021-01-01T10:00:00Z"),
+        observation("6", effectiveDateTime="1940-01-01T10:00:00Z"),
+        observation("7", effectiveDateTime=None),
+        {
+            "resourceType": "Condition",
+            "id": "8",
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "444814009"}]},
+            "subject": {"reference": "Patient/secret-name"},
+        },
+    ]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
+    (tmp_path / "one.json").write_text(json.dumps(bundle))
+    report = check_charts(tmp_path)
+    found = {(each.kind, each.where) for each in report.findings}
+    for kind in ("unmapped-code", "unit", "implausible-value", "duplicate", "look-ahead", "no-date"):
+        assert (kind, "Observation") in found, kind
+    assert ("unmapped-code", "Condition") in found
+    assert report.counts == {"patients": 1, "Condition": 1, "Observation": 8}
+    told = str(report)
+    for secret in ("secret-name", "1950", "2019", "2021"):
+        assert secret not in told
+    assert not report.passed
+
+
+def test_a_file_that_is_no_json_is_counted_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    person = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}
+    (tmp_path / "one.json").write_text(json.dumps(person))
+    (tmp_path / "two.json").write_text("{nope")
+    report = check_charts(tmp_path)
+    assert errors(report) == {("unreadable-file", "files")}
+    assert report.counts["patients"] == 1
+    assert "two" not in str(report)

@@ -1,0 +1,175 @@
+"""From charts to rows: through the mapping of the bedside, and nothing that comes later can change a row."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fhir.record.charts import Chart, ChartsRefused, by_patient, known_at, read_bundle, read_charts
+from models_onnx.models.readmission_30d import SPEC
+from models_onnx.workbench.training.data.dataset import dataset, describe, rows_of, spec_of_charts
+
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+ICD = "http://hl7.org/fhir/sid/icd-10-cm"
+Json = dict[str, Any]
+
+
+def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = "home") -> Json:
+    """A visit or a stay."""
+    return {
+        "resourceType": "Encounter",
+        "id": name,
+        "status": "finished",
+        "class": {"system": ACT, "code": code},
+        "subject": {"reference": "Patient/p"},
+        "period": {"start": start, "end": end},
+        "hospitalization": {"dischargeDisposition": {"coding": [{"code": disposition}]}},
+    }
+
+
+def diagnosis(name: str, code: str, encounter: str, **more: Any) -> Json:
+    """A diagnosis of a stay."""
+    return {
+        "resourceType": "Condition",
+        "id": name,
+        "code": {"coding": [{"system": ICD, "code": code}]},
+        "subject": {"reference": "Patient/p"},
+        "encounter": {"reference": f"Encounter/{encounter}"},
+        **more,
+    }
+
+
+def chart() -> Chart:
+    """Two stays of one patient 20 days apart, and one visit between them."""
+    return Chart(
+        {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1950-03-01"},
+        [
+            stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z"),
+            stay("visit", "2020-01-10T09:00:00Z", "2020-01-10T09:30:00Z", "AMB"),
+            stay("two", "2020-01-25T10:00:00Z", "2020-02-03T12:00:00Z", disposition="snf"),
+            diagnosis("hf", "I50.9", "one"),
+            diagnosis("cancer", "C34.1", "two"),
+        ],
+    )
+
+
+def test_each_discharge_is_a_row_with_what_happened_after_it() -> None:
+    first, second = rows_of(SPEC, chart())
+    assert (first["length_of_stay_days"], first["admissions_12m"], first["discharge_destination"]) == (4.0, 0.0, 0.0)
+    assert (second["length_of_stay_days"], second["admissions_12m"], second["outpatient_visits_12m"]) == (9.0, 1.0, 1.0)
+    assert (first["event"], second["event"]) == (1.0, 0.0)
+    assert first["followed_days"] == pytest.approx(19.9, abs=0.1)
+
+
+def test_a_diagnosis_of_a_stay_is_known_at_its_end_and_not_before() -> None:
+    first, second = rows_of(SPEC, chart())
+    assert (first["stay_heart_failure"], first["stay_cancer"]) == (1.0, 0.0)
+    assert (second["stay_heart_failure"], second["stay_cancer"]) == (0.0, 1.0)
+
+
+def test_no_id_and_no_date_is_in_a_row() -> None:
+    told = json.dumps(list(rows_of(SPEC, chart())))
+    assert '"p"' not in told
+    assert "2020-01" not in told
+
+
+def spoiled(resource: Json) -> Json:
+    """The same resource as a later hand might have left it."""
+    told = copy.deepcopy(resource)
+    if told["resourceType"] == "Encounter":
+        told["hospitalization"] = {"dischargeDisposition": {"coding": [{"code": "exp"}]}}
+        told["period"]["end"] = "2031-01-01T00:00:00Z"
+    if told["resourceType"] == "Condition":
+        told |= {"abatementDateTime": "2030-01-01", "clinicalStatus": {"coding": [{"code": "resolved"}]}}
+    if told["resourceType"] == "Observation" and "valueQuantity" in told:
+        told["valueQuantity"]["value"] = 9999
+    return told
+
+
+def test_nothing_after_the_index_can_change_a_feature() -> None:
+    whole = chart()
+    index_of_first = 1578225600.0  # 2020-01-05T12:00:00Z
+    before = next(iter(rows_of(SPEC, whole)))
+    later = [each for each in whole.resources if each["id"] in ("visit", "two", "cancer")]
+    kept = [each for each in whole.resources if each not in later]
+    for resources in (kept, kept + [spoiled(each) for each in later], kept + later * 3):
+        patient = {**whole.patient, "deceasedDateTime": "2020-03-01"}
+        after = next(iter(rows_of(SPEC, Chart(patient, resources))))
+        for name in SPEC.feature_names:
+            assert np.array_equal(before[name], after[name], equal_nan=True), name
+    told = known_at({**whole.patient, "deceasedBoolean": True}, whole.resources, index_of_first)
+    assert {each.get("id") for each in told} == {"p", "one", "hf"}
+    assert not any(name.startswith("deceased") for each in told for name in each)
+
+
+def test_a_stay_that_goes_on_has_no_end_and_no_destination_yet() -> None:
+    (_, open_stay) = known_at({"resourceType": "Patient", "id": "p"}, [chart().resources[0]], 1577966400.0)
+    assert open_stay["status"] == "in-progress"
+    assert "end" not in open_stay["period"]
+    assert "hospitalization" not in open_stay
+
+
+def test_a_result_counts_from_when_it_was_issued_and_a_day_when_it_is_over() -> None:
+    base = {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/p"}}
+    drawn = {**base, "effectiveDateTime": "2020-01-02T08:00:00Z", "issued": "2020-01-02T14:00:00Z"}
+    whole_day = {**base, "effectiveDateTime": "2020-01-02"}
+    undated = base
+    noon, next_day = 1577966400.0, 1578009600.0
+    for resource, at_noon, at_midnight in ((drawn, False, True), (whole_day, False, True), (undated, False, False)):
+        patient = {"resourceType": "Patient", "id": "p"}
+        assert (len(known_at(patient, [resource], noon)) == 2) is at_noon
+        assert (len(known_at(patient, [resource], next_day)) == 2) is at_midnight
+
+
+def write_bundle(folder: Path) -> None:
+    """The chart as a bundle whose references are those of Synthea."""
+    told = chart()
+    for resource in told.resources:
+        resource["subject"] = {"reference": "urn:uuid:77"}
+    entries = [{"fullUrl": "urn:uuid:77", "resource": told.patient}, *({"resource": r} for r in told.resources)]
+    (folder / "one.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+
+
+def write_ndjson(folder: Path) -> None:
+    """The same as a bulk export: a file for each type."""
+    told = chart()
+    for kind in ("Patient", "Encounter", "Condition"):
+        lines = [json.dumps(each) for each in [told.patient, *told.resources] if each["resourceType"] == kind]
+        (folder / f"{kind}.ndjson").write_text("\n".join(lines) + "\n")
+
+
+def test_bundles_and_ndjson_give_the_same_rows(tmp_path: Path) -> None:
+    for name, write in (("bundles", write_bundle), ("bulk", write_ndjson)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    one, other = (dataset(SPEC, tmp_path / name) for name in ("bundles", "bulk"))
+    assert one.equals(other)
+    assert describe(one)["rows"] == 2
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ChartsRefused, match="bundle"):
+        list(read_charts(tmp_path))
+
+
+def test_the_spec_of_charts_reads_inputs_by_their_own_names() -> None:
+    spec = spec_of_charts(SPEC)
+    assert spec.derived == {}
+    assert spec.outcome.follow_up is not None
+    assert spec.feature_names == SPEC.feature_names
+
+
+@pytest.mark.outside_data
+def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder: Path) -> None:
+    path = data_folder / "fhir" / "mimic-iv-demo" / "10000032.json.gz"
+    (real,) = by_patient(list(read_bundle(path)))
+    rows = list(rows_of(SPEC, real))
+    assert len(rows) >= 2
+    first_stay_end = min(e["period"]["end"] for e in real.resources if e["resourceType"] == "Encounter")
+    future = [spoiled(e) for e in real.resources if str(e.get("period", {}).get("start", "")) > first_stay_end]
+    changed = next(iter(rows_of(SPEC, Chart(real.patient, [*real.resources, *future]))))
+    for name in SPEC.feature_names:
+        assert np.array_equal(rows[0][name], changed[name], equal_nan=True), name

@@ -1,0 +1,111 @@
+"""From table to file: the same every time, proven, small, and judged by its floors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.errors import ParityRefused
+from models_onnx.serving.runtime import Model
+from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
+from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
+from models_onnx.workbench.training.commands import no_progress
+from models_onnx.workbench.training.crossvalidate import Folds
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
+from models_onnx.workbench.training.fitting.additive import Linear
+from models_onnx.workbench.training.pipeline import Trained, train
+from tests.models_onnx.invented import INVENTED, as_table
+
+
+@pytest.mark.slow
+def test_training_twice_gives_the_same_file_for_any_number_of_samples(trained: Trained, rows: pd.DataFrame) -> None:
+    again = train(INVENTED, as_table(rows.copy()), 1, 20, no_progress)
+    assert again.content == trained.content
+    assert again.manifest.file == trained.manifest.file
+
+
+@pytest.mark.slow
+def test_another_table_gives_another_file(trained: Trained, rows: pd.DataFrame) -> None:
+    other = train(INVENTED, as_table(rows.iloc[:-100]), 1, 0, no_progress)
+    assert other.manifest.file.sha256 != trained.manifest.file.sha256
+
+
+def test_the_file_agrees_with_scikit_learn_on_the_rows_of_the_proof(
+    trained: Trained, cohort: Cohort, invented_model: Model
+) -> None:
+    fitted = Folds(INVENTED, cohort, INVENTED.feature_names).recalibrated_without()
+    assert isinstance(fitted, Linear)
+    probability, contributions = fitted.oracle(cohort.X)
+    told = invented_model.predict_rows(cohort.X)
+    assert np.abs(told.probability - probability).max() <= 1e-5
+    assert np.abs(told.contributions - contributions).max() <= 1e-5
+    parity = trained.manifest.parity
+    assert parity["rows"] >= 1000
+    assert parity["rows_with_missing"] > 500
+    assert max(parity[name] for name in ("probability", "contribution", "additivity", "skl2onnx")) <= 1e-5
+
+
+def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Linear.form
+
+    def bent(*args: object) -> PiecewiseLinear:
+        model = written(*args)  # type: ignore[arg-type]  # passed on as they come
+        first = replace(model.lines[0], weights=(model.lines[0].weights[0] * 1.01, *model.lines[0].weights[1:]))
+        return replace(model, lines=(first, *model.lines[1:]))
+
+    monkeypatch.setattr(Linear, "form", bent)
+    with pytest.raises(ParityRefused):
+        train(INVENTED, as_table(rows), 1, 0, no_progress)
+
+
+FAMILIES = (
+    AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
+    pytest.param(AdditiveTrees(rounds=10, rate=0.2, leaf=30), marks=pytest.mark.slow),
+    ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
+)
+
+
+@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "trees", "shallow trees"])
+def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
+    spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={}, standardise_by=None)
+    told = train(spec, as_table(rows), 1, 0, no_progress)
+    model = Model(Artifact(told.manifest, told.content))
+    cohort = build_cohort(spec, rows)
+    found = model.predict_rows(cohort.X)
+    assert told.manifest.estimator == estimator.words
+    assert told.manifest.link == ("cloglog" if isinstance(estimator, AdditiveCox) else "logit")
+    assert told.manifest.horizons_years == ((1.0, 2.0, 5.0) if isinstance(estimator, AdditiveCox) else ())
+    assert ((found.probability > 0) & (found.probability < 1)).all()
+    assert np.abs(found.margin - model.manifest.base - found.contributions.sum(axis=1)).max() <= 1e-5
+    assert told.manifest.evaluation["all"]["auroc"]["value"] > 0.6
+    if isinstance(estimator, AdditiveTrees):
+        ages = np.full((41, len(spec.inputs)), np.nan)
+        ages[:, 0] = np.arange(40, 81)
+        rising = model.predict_rows(ages).margin
+        assert (np.diff(rising) >= 0).all()
+        assert rising[-1] > rising[0]
+
+
+def test_a_floor_that_does_not_hold_is_said(rows: pd.DataFrame) -> None:
+    strict = replace(INVENTED, floors=Floors(auroc=0.999, slope=(0.1, 5.0), observed_expected=(0.1, 5.0)))
+    told = train(strict, as_table(rows), 1, 0, no_progress)
+    assert not told.passed
+    assert [floor["name"] for floor in told.manifest.evaluation["floors"] if not floor["passed"]] == ["AUROC, all"]
+
+
+def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(trained: Trained) -> None:
+    groups = trained.manifest.evaluation["subgroups"]
+    assert {group["axis"] for group in groups} == set(INVENTED.subgroups)
+    for group in groups:
+        assert group["sufficient"] == (group["events"] >= 100 and "insufficient" not in group)
+    by_sex = [group for group in groups if group["axis"] == "sex"]
+    # The cycle of whom nobody was followed to the horizon counts in no figure.
+    assert sum(group["n"] for group in by_sex) == trained.manifest.evaluation["all"]["n"] < trained.manifest.cohort.n
+
+
+def test_the_manifest_says_which_panels_are_still_scored(trained: Trained) -> None:
+    scored = {panel["words"]: panel["scored"] for panel in trained.manifest.evaluation["panels"]}
+    assert scored["without RDW and lymphocytes"]
+    assert not scored["without any of the 11 labs (not scored)"]

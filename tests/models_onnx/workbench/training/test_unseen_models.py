@@ -1,0 +1,169 @@
+"""Fitted models through `model adopt`: the file answers as the library, contributions are those of brute force.
+
+Brute force is the definition: over all coalitions of the inputs, the mean margin of the library over the reference
+cohort with the person's values put in.
+"""
+
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from interpret.glassbox import ExplainableBoostingClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    PowerTransformer,
+    QuantileTransformer,
+    SplineTransformer,
+    StandardScaler,
+)
+
+from models_onnx.serving.runtime import Model
+from models_onnx.workbench.compiler import CoxModel
+from tests.models_onnx.workbench.compiler.oracles import shapley
+from tests.models_onnx.workbench.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
+from tests.models_onnx.workbench.training.test_template import toy_table
+
+__all__ = ["run"]  # the fixture
+
+pytestmark = pytest.mark.slow
+LABS = ["creatinine_mg_dl", "albumin_g_dl"]
+
+
+def columns(labs: Any) -> ColumnTransformer:
+    """The laboratory values through `labs`, age and sex as they are."""
+    return ColumnTransformer([("labs", labs, LABS)], remainder="passthrough")
+
+
+def calibrated(model: Any, **how: Any) -> Any:
+    """The model in a calibration with three folds."""
+    return CalibratedClassifierCV(model, cv=3, **how)
+
+
+def models() -> dict[str, tuple[Any, str]]:
+    """Unfitted models by name, each with the scale on which its contributions add up."""
+    imputed = make_pipeline(SimpleImputer(strategy="median"), PowerTransformer())
+    splines = make_pipeline(SimpleImputer(), SplineTransformer(4, degree=2))
+    bins = make_pipeline(SimpleImputer(), KBinsDiscretizer(4, encode="onehot-dense", quantile_method="linear"))
+    quantiles = make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=50, output_distribution="normal"))
+    logs = make_pipeline(SimpleImputer(add_indicator=True), FunctionTransformer(np.sqrt))
+    regression = LogisticRegression(max_iter=2000)
+    boosted = HistGradientBoostingClassifier(max_depth=3, max_iter=25)
+    gentle = GradientBoostingClassifier(max_depth=3, n_estimators=20)
+    return {
+        "power": (make_pipeline(columns(imputed), StandardScaler(), regression), "logit"),
+        "splines": (make_pipeline(columns(splines), regression), "logit"),
+        "bins": (make_pipeline(columns(bins), regression), "logit"),
+        "quantiles": (make_pipeline(columns(quantiles), regression), "logit"),
+        "square roots": (make_pipeline(columns(logs), regression), "logit"),
+        "boosted": (boosted, "logit"),
+        "imputed boosting": (make_pipeline(SimpleImputer(), gentle), "logit"),
+        "lightgbm": (lightgbm.LGBMClassifier(n_estimators=20, max_depth=4, verbose=-1), "logit"),
+        "xgboost": (xgboost.XGBClassifier(n_estimators=20, max_depth=4, learning_rate=0.2), "logit"),
+        "forest": (make_pipeline(SimpleImputer(), RandomForestClassifier(25, max_depth=4, random_state=0)), "identity"),
+        "sigmoid": (calibrated(boosted, ensemble=False, method="sigmoid"), "logit"),
+    }
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Log odds."""
+    return np.asarray(np.log(probability / (1 - probability)))
+
+
+def source_of(fitted: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The model as the function of a module, as a declaration names it."""
+    module = types.ModuleType(f"unseen_{name.replace(' ', '_')}")
+    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return f"{module.__name__}:model"
+
+
+def agrees(model: Model, told: Callable[[pd.DataFrame], np.ndarray], scale: str) -> None:
+    """Probabilities of everybody, contributions of some people by brute force."""
+    X = inputs(adults(toy_table(700)))
+    answers = model.predict_rows(X.to_numpy())
+    assert np.abs(answers.probability - told(X)).max() < 1e-5
+    assert model.manifest.link == scale
+
+    def margin(rows: np.ndarray) -> np.ndarray:
+        probability = told(pd.DataFrame(rows, columns=NAMES))
+        return probability if scale == "identity" else logit(probability)
+
+    for place in (0, 7, 40):
+        own = shapley(margin, X.to_numpy()[place], X.to_numpy())
+        assert np.abs(answers.contributions[place] - own).max() < 2e-4, place
+
+
+@pytest.mark.parametrize("name", models())
+def test_an_unseen_model_is_adopted_and_explained_as_by_the_definition(
+    name: str,
+    tmp_path: Path,
+    run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,  # the fixture
+) -> None:
+    unfitted, scale = models()[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = unfitted.fit(*elsewhere())
+    source = source_of(fitted, name, monkeypatch)
+    declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
+    model = adopted(run, tmp_path, source)
+    agrees(model, lambda X: np.asarray(fitted.predict_proba(X)[:, 1], dtype=np.float64), scale)
+
+
+def test_an_ebm_is_adopted_and_explained_as_by_the_definition(
+    tmp_path: Path,
+    run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,  # the fixture
+) -> None:
+    machine: Any = ExplainableBoostingClassifier
+    fitted = machine(interactions=0, outer_bags=2, max_rounds=40, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted.fit(*elsewhere())
+    source = source_of(fitted, "ebm", monkeypatch)
+    declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
+    agrees(adopted_whatever(run, tmp_path, source), lambda X: np.asarray(fitted.predict_proba(X)[:, 1]), "logit")
+
+
+def test_a_cox_model_is_adopted_and_its_contributions_are_of_the_log_hazard(
+    tmp_path: Path,
+    run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,  # the fixture
+) -> None:
+    horizon = 30 / 365.25
+    cox = CoxModel((0.03, 0.1, 0.6, -0.4), {horizon: 0.012}, horizon, names=tuple(NAMES))
+    source = source_of(cox, "cox", monkeypatch)
+    declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
+    table = adults(toy_table(700))
+    model = adopted_whatever(run, tmp_path, source)
+    X = inputs(table).dropna().to_numpy()
+    hazard = 0.012 * np.exp(X @ np.array(cox.coefficients))
+    answers = model.predict_rows(X)
+    assert np.abs(answers.probability - -np.expm1(-hazard)).max() < 1e-6
+    whole = inputs(table).to_numpy()
+    expected = (X - np.nanmean(whole, axis=0)) * np.array(cox.coefficients)
+    assert np.abs(answers.contributions - expected).max() < 1e-4
+
+
+def adopted_whatever(run: Callable[..., Any], folder: Path, source: str) -> Model:  # the fixture's value
+    """The model as it was adopted, with floors that a poor model keeps too."""
+    path = folder / "toy_30d.py"
+    text = path.read_text().replace("observed_expected=(0.5, 2)", "observed_expected=(0.01, 90)")
+    path.write_text(text.replace("slope=(0.3, 3)", "slope=(0.01, 30)"))
+    model: Model = adopted(run, folder, source)
+    return model
