@@ -29,15 +29,15 @@ from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.model_versions import ModelVersions
+from cds_hooks.pages.answers import answer_http_error
+from cds_hooks.pages.gate import Gate
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
 from cds_hooks.routes.failures import answer_hook_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
-from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
-from cds_hooks.routes.page_answers import answer_http_error
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
 from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for

@@ -62,17 +62,17 @@ def page_addresses(needs: PageNeeds) -> list[BaseRoute]:
     """The addresses of all pages that these settings show."""
     from cds_hooks.access.smart import SmartLaunch
     from cds_hooks.monitor.versions import why_too_early
-    from cds_hooks.oversight.routes import Oversight
-    from cds_hooks.routes.approvals import approval_routes
-    from cds_hooks.routes.committee import Committee
-    from cds_hooks.routes.documentation import documentation_routes, site_routes
-    from cds_hooks.routes.launch import launch_routes
-    from cds_hooks.routes.login import login_routes
-    from cds_hooks.routes.opening import opening_routes
-    from cds_hooks.routes.pages import Pages
-    from cds_hooks.simulations.routes import Simulations
-    from cds_hooks.tester.routes import tester_routes
-    from cds_hooks.worklist.routes import worklist_routes
+    from cds_hooks.pages.approvals.views import approval_routes
+    from cds_hooks.pages.card_link.views import opening_routes
+    from cds_hooks.pages.committee.standing import Committee
+    from cds_hooks.pages.documentation.views import documentation_routes, site_routes
+    from cds_hooks.pages.launch.views import launch_routes
+    from cds_hooks.pages.login.views import login_routes
+    from cds_hooks.pages.models.views import Pages
+    from cds_hooks.pages.operations.views import Oversight
+    from cds_hooks.pages.simulations.views import Simulations
+    from cds_hooks.pages.tester.views import tester_routes
+    from cds_hooks.pages.worklist.views import worklist_routes
 
     configured, services, site, visitors = needs.configured, needs.services, needs.site, needs.visitors
     components, sessions, store = needs.components, needs.sessions, needs.store

@@ -7,8 +7,8 @@ loaded with the first page: the hooks must answer sooner after a start than anyo
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from models_onnx.artifact.manifest import Manifest
     from models_onnx.monitoring.alerting import InForce
 
-_FOLDER = files("cds_hooks.web")
+_FOLDER: Final = Path(__file__).parent
 
 HEADERS = {
     "content-security-policy": (
@@ -106,17 +106,16 @@ def _as_seen(value: Any) -> Any:
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from cards.compose.model import in_100
     from cds_hooks.web.charts import HAPPENED, PEOPLE
-    from cds_hooks.web.model_inputs import words_of
-    from cds_hooks.web.model_page import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs
+    from cds_hooks.web.markdown import is_web_address
+    from cds_hooks.web.model_words import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs, words_of
     from cds_hooks.web.numbers import people_range, signed
-    from cds_hooks.web.recorded_decision import is_web_address
 
     environment = Environment(
-        loader=PackageLoader("cds_hooks.web"),
+        loader=FileSystemLoader([_FOLDER / "templates", _FOLDER.parent / "pages"]),
         autoescape=True,
         finalize=_as_seen,
         undefined=StrictUndefined,

@@ -13,7 +13,7 @@ from tests.browser.conftest import running
 from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.hold_back.test_submission import RULE, Desk, _file
-from tests.cds_hooks.oversight.test_decisions import trust_file_in
+from tests.cds_hooks.pages.test_decisions import trust_file_in
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import running
-from tests.cds_hooks.simulations.test_simulations import charts_in
+from tests.cds_hooks.pages.simulations.test_simulations import charts_in
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow

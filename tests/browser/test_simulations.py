@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import running
 from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
-from tests.cds_hooks.simulations.test_simulations import charts_in
+from tests.cds_hooks.pages.simulations.test_simulations import charts_in
 
 pytestmark = pytest.mark.slow
 

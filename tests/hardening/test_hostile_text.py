@@ -22,9 +22,9 @@ from cards.compose.orders import check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.text import escape
 from cds_hooks.dialects import find_dialects
-from cds_hooks.web.model_files import ModelFiles
-from cds_hooks.web.pages import model_page, start_page
-from cds_hooks.web.recorded_decision import render_markdown
+from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.pages.models.rendering import model_page, start_page
+from cds_hooks.web.markdown import render_markdown
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.manifest import Manifest

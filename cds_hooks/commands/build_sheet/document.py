@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from markupsafe import Markup
 
-from cds_hooks.web.recorded_decision import render_markdown
+from cds_hooks.web.markdown import render_markdown
 from cds_hooks.web.site import render, static_file
 
 _SIGNS = {"info": "ⓘ info", "warning": "△ warning", "critical": "⬣ critical"}

@@ -9,7 +9,7 @@ from models_onnx.model_card.evaluation_file import LaterEvaluation, encode_evalu
 
 def write_own_report(path: Path, trained: Any) -> None:
     """The report of an evaluation out of fold: curves of the reference cohort, effects of the model that was fitted."""
-    from cds_hooks.web.evaluation_page import evaluation_page
+    from cds_hooks.pages.models.evaluation_report import evaluation_page
     from models_onnx.artifact.folder import Artifact
     from models_onnx.model_card.plots import bins_of
     from models_onnx.serving.effects import effects
@@ -23,7 +23,7 @@ def write_own_report(path: Path, trained: Any) -> None:
 
 def write_reports_of_rows(other: Any, rows: Path, folder: Path, html: Path | None, out: Path | None) -> None:
     """The same of an evaluation on other rows, with curves of those rows, and the figures by group as JSON."""
-    from cds_hooks.web.evaluation_page import evaluation_page
+    from cds_hooks.pages.models.evaluation_report import evaluation_page
     from models_onnx.serving.effects import effects
     from models_onnx.serving.registry import load_model
     from models_onnx.workbench.training.report import COARSE, FINE, later_evaluation, row_bins

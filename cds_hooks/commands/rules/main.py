@@ -24,9 +24,9 @@ from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
 from cds_hooks.hold_back.rules_file import RulesFileError, read_review, write_approvals
+from cds_hooks.pages.rules.description import approval_status
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.rule_page import approval_status
 
 app = typer.Typer(no_args_is_help=True, help="Read, check, try out and approve the medication rules.")
 app.command("check")(check)

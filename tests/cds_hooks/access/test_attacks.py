@@ -9,7 +9,7 @@ from cds_hooks.access.pending import UnderWay, come_back, send_away
 from cds_hooks.access.roles import DOORS, Role
 from cds_hooks.access.throttle import TRIES_FOR_A_NAME
 from tests.cds_hooks.access.browsing import BROWSER, entries, store_of, visit, with_account
-from tests.cds_hooks.oversight.test_decisions import trust_file_in
+from tests.cds_hooks.pages.test_decisions import trust_file_in
 
 _CLOSED = [door.path for door in DOORS if door.roles is not None]
 _WRONG = "not the right password"

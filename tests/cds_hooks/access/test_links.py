@@ -22,8 +22,8 @@ from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.access.test_smart import _about, _launch, at, ehr
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.worklist.test_worklist_page import keep
 
 __all__ = ["ehr"]
 

@@ -18,8 +18,8 @@ from tests.cds_hooks.access.browsing import BROWSER, Person, entries
 from tests.cds_hooks.access.provider import Provider, providing
 from tests.cds_hooks.access.test_oidc import SPOILT, _at_provider
 from tests.cds_hooks.calls import client
+from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import decided
-from tests.cds_hooks.worklist.test_worklist_page import keep
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,8 @@ from cds_hooks.hold_back.statements import (
 )
 from cds_hooks.hold_back.submission import HANDED_IN, ActDesk, ServedHere
 from cds_hooks.monitor.versions import why_too_early
-from cds_hooks.routes.approvals import _models
-from cds_hooks.web.model_files import ModelFiles
+from cds_hooks.pages.approvals.views import _models
+from cds_hooks.pages.model_files import ModelFiles
 from models_onnx.artifact.keys import Signer
 from tests.cds_hooks.access.browsing import entries
 from tests.cds_hooks.hold_back.test_approvals import Site

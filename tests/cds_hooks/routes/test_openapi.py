@@ -118,7 +118,7 @@ def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 
 def test_the_licence_of_swagger_ui_is_in_the_package() -> None:
-    folder = files("cds_hooks.web") / "swagger_ui"
+    folder = files("cds_hooks.pages.documentation") / "swagger_ui"
     assert "Apache License" in (folder / "LICENSE.txt").read_text()
     assert (folder / "NOTICE.txt").is_file()
 

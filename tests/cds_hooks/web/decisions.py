@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from cds_hooks.pages.explain.explanation import Explanation, explain
+from cds_hooks.pages.model_files import ModelFiles, evidence_of
+from cds_hooks.pages.models.rendering import explanation_page
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import get_decision
-from cds_hooks.web.decision_page import Explanation, explain
-from cds_hooks.web.model_files import ModelFiles, evidence_of
-from cds_hooks.web.pages import explanation_page
 from cds_hooks.web.site import Site
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.markup import Page

@@ -1,0 +1,1 @@
+"""The address /open, which the link of a card leads to."""

@@ -1,0 +1,218 @@
+"""What a committee works with: /models and /rules, and how each model and rule stands at this site."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from time import monotonic
+from typing import Final
+
+from sqlalchemy import select
+from starlette.requests import Request
+
+from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cds_hooks.access.roles import COMMITTEE
+from cds_hooks.hold_back.approvals import ApprovalBook, Signed, why_waiver_is_none
+from cds_hooks.hold_back.governance import Governance, findings_of
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
+from cds_hooks.hold_back.statements import model_subject, rule_subject, waiver_subject
+from cds_hooks.one_run import OneRun
+from cds_hooks.pages.committee.tables import (
+    NEVER,
+    Counted,
+    ModelStanding,
+    RuleRow,
+    RuleStanding,
+    SignatureRow,
+    StepRow,
+    WaiverRow,
+    models_page,
+    rules_page,
+)
+from cds_hooks.pages.model_files import GateRow
+from cds_hooks.pages.rules.description import approval_status
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions
+from cds_hooks.web.site import Site
+from cds_hooks.web.visiting import visiting
+from models_onnx.artifact.release_file import Release
+
+MOST_CALLS: Final = 5_000
+"""So many of the newest calls are counted: reading them takes a second or two, beside the calls."""
+_COUNTED_SECONDS: Final = 300.0
+_WAIT_SECONDS: Final = 1.5
+_EXAMPLES: Final = 5
+
+
+class RuleUse:
+    """How often each rule showed a card, counted beside the calls and kept for five minutes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._counting = OneRun("rule counts")
+        self._counted_at: float | None = None
+        self.counts: dict[str, Counted] = {}
+        self.calls = 0
+        """How many calls were counted."""
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether the first count is still under way."""
+        return self._counted_at is None
+
+    def refresh(self) -> None:
+        """Counts anew where the last count is old; waits a moment for it."""
+        is_old = self._counted_at is None or monotonic() - self._counted_at > _COUNTED_SECONDS
+        if is_old:
+            self._counting.begin(self._count).join(_WAIT_SECONDS)
+
+    def _count(self) -> None:
+        try:
+            counts = count_rules(self._url, MOST_CALLS)
+            examples, calls = _examples(self._url)
+        except RecordUnavailable:  # the pages say that nothing was counted
+            return
+        self.counts = {each.rule: _counted(each, examples.get(each.rule, [])) for each in counts}
+        self.calls, self._counted_at = calls, monotonic()
+
+
+def _examples(url: str) -> tuple[dict[str, list[str]], int]:
+    """The newest decisions in which each rule showed a card, and how many decisions were looked at."""
+    query = select(decisions.c.id, decisions.c.response).order_by(decisions.c.sequence.desc()).limit(MOST_CALLS)
+    found: dict[str, list[str]] = {}
+    rows = read_rows(url, query)
+    for row in rows:
+        shown = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
+        for rule in shown:
+            known = found.setdefault(rule, [])
+            if len(known) < _EXAMPLES:
+                known.append(row.id)
+    return found, len(rows)
+
+
+def _counted(each: RuleCounts, examples: list[str]) -> Counted:
+    reasons = tuple(each.reasons.most_common(5))
+    return Counted(each.spoke, each.shadow, each.accepted, each.overridden, reasons, tuple(examples))
+
+
+class Committee:
+    """How models and rules stand, from files, record and signatures."""
+
+    def __init__(
+        self, site: Site, url: str, governance: Governance, approvals: ApprovalBook | None, releases: Releases
+    ) -> None:
+        """`approvals` is None in the development profile, where no signature is needed."""
+        self._site = site
+        self._governance = governance
+        self._approvals = approvals
+        self._releases = releases
+        self._use = RuleUse(url)
+
+    def model(
+        self, release: Release, title: str, gates: Iterable[GateRow], waivers: Iterable[dict[str, str]]
+    ) -> ModelStanding:
+        """How a model stands."""
+        book, today = self._approvals, datetime.now(UTC).date()
+        subject = model_subject(release)
+        signed = book.signers("model", subject) if book is not None else []
+        state = self._releases.current.states.get(("model", release.id))
+        steps = [StepRow(step.at[:10], step.state, f"{step.by} ({step.role})", step.why) for step in release.history]
+        return ModelStanding(
+            release.id,
+            title,
+            release.version,
+            release.state,
+            state.words if state is not None else "as released",
+            tuple(gates),
+            tuple(self._waiver(release, each, today) for each in waivers),
+            _signatures(signed),
+            book.why_not_approved("model", subject, today) if book is not None else None,
+            (*steps, *self._acts("model", release.id)),
+            (
+                ("Sign (two people in two roles)", f"cds-hooks approve model {release.id} --key PERSON.pem"),
+                ("Show nothing of it, at once", f'cds-hooks release shadow model {release.id} --why "REASON"'),
+                ("Show it to some patients", f'cds-hooks release canary model {release.id} --share 5 --why "REASON"'),
+            ),
+            _may_try(),
+        )
+
+    def _waiver(self, release: Release, waiver: dict[str, str], today: date) -> WaiverRow:
+        subject = waiver_subject(release.id, release.version, waiver)
+        fault = why_waiver_is_none(self._approvals, subject, today) if self._approvals is not None else None
+        return WaiverRow(
+            str(waiver.get("gate", "")), str(waiver.get("reason", "")), str(waiver.get("expires", "")), fault
+        )
+
+    def rule(self, version: RuleVersion) -> RuleStanding:
+        """The state of a rule, and how often it showed a card."""
+        self._use.refresh()
+        rule, book = version.rule.id, self._approvals
+        subject = rule_subject(rule, version.digest)
+        signed = book.signers("rule", subject) if book is not None else []
+        return RuleStanding(
+            self._use.counts.get(rule, NEVER),
+            self._use.calls,
+            _signatures(signed),
+            book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None,
+            self._acts("rule", rule),
+            (
+                ("Sign (two people)", f"cds-hooks approve rule {rule} --version {version.digest} --key PERSON.pem"),
+                ("Switch it off, at once", f'cds-hooks release off rule {rule} --why "REASON"'),
+                ("Judge and count it, show nothing", f'cds-hooks release shadow rule {rule} --why "REASON"'),
+                ("Try all rules on the charts of a folder", "cds-hooks rules simulate CHARTS/ --orders 20"),
+            ),
+            _may_try(),
+        )
+
+    def models(self, standings: Iterable[ModelStanding]) -> str:
+        """The list of models."""
+        return models_page(self._site, standings, self._approvals is not None)
+
+    def rules(self, request: Request) -> str:
+        """The list of rules that the query leaves, those with most cards first."""
+        self._use.refresh()
+        wanted = {name: request.query_params.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
+        rows = [self._row(version) for version in all_rule_versions().values()]
+        families = sorted({row.family for row in rows})
+        shown = [row for row in rows if _fits(row, wanted)]
+        shown.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
+        return rules_page(self._site, shown, families, wanted, self._use.calls, self._use.is_counting)
+
+    def shows_cards(self, rule: str) -> bool:
+        """Whether a rule shows its cards here now."""
+        return self._row(all_rule_versions()[rule]).kind == "speaks"
+
+    def _row(self, version: RuleVersion) -> RuleRow:
+        rule = version.rule
+        state = self._releases.current.states.get(("rule", rule.id))
+        status = approval_status(version, self._governance.site, needs_approval=self._approvals is not None)
+        here, kind = status.brief, str(status.kind)
+        if state is not None:
+            here = f"{state.words} by an act"
+            kind = {"off": "off", "retired": "off", "shadow": "shadow"}.get(state.state, kind)
+        counted = self._use.counts.get(rule.id, NEVER)
+        return RuleRow(rule.id, rule.title, version.table.title, version.digest, here, kind, counted)
+
+    def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:
+        acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]
+        return tuple(StepRow(act.at[:10], act.state, f"{act.by} ({act.role})", act.why) for act in acts)
+
+
+def _may_try() -> bool:
+    here = visiting()
+    return not here.needs_login or (here.visitor is not None and not COMMITTEE.isdisjoint(here.visitor.roles))
+
+
+def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:
+    words = wanted["what"].strip().casefold()
+    return (
+        (not wanted["family"] or row.family == wanted["family"])
+        and (not wanted["kind"] or row.kind == wanted["kind"])
+        and words in f"{row.title} {row.id}".casefold()
+    )
+
+
+def _signatures(signed: Iterable[Signed]) -> tuple[SignatureRow, ...]:
+    return tuple(
+        SignatureRow(each.person.name, each.person.role, each.statement.at[:10], each.statement.note) for each in signed
+    )

@@ -1,0 +1,184 @@
+"""The lists of models and rules for a committee, and what the page of one adds: state, gates, signatures, counts."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from cards.compose.model import in_100
+from cds_hooks.pages.model_files import GateRow
+from cds_hooks.web.site import Site, render
+
+
+class SignatureRow(Struct, frozen=True):
+    """One signature in the record: whose, in which role, when, and what was checked."""
+
+    by: str
+    role: str
+    at: str
+    note: str
+
+
+class WaitingRow(Struct, frozen=True):
+    """Something that was signed and does not count yet: by whom, and what is missing."""
+
+    what: str
+    by: tuple[SignatureRow, ...]
+    missing: str
+
+
+class StepRow(Struct, frozen=True):
+    """Something that changed: a step of the release, or an act that switched or released."""
+
+    at: str
+    what: str
+    by: str
+    why: str
+
+
+class WaiverRow(Struct, frozen=True):
+    """A waiver of a gate, and whether it is in force here."""
+
+    gate: str
+    reason: str
+    until: str
+    fault: str | None
+
+
+class ModelStanding(Struct, frozen=True):
+    """How a model stands at this site. `missing` says why it is not approved by two people; None where it is.
+
+    `commands` are what is typed to sign or switch: a browser never has a private key.
+    """
+
+    id: str
+    title: str
+    version: str
+    state: str
+    here: str
+    gates: tuple[GateRow, ...]
+    waivers: tuple[WaiverRow, ...]
+    signatures: tuple[SignatureRow, ...]
+    missing: str | None
+    steps: tuple[StepRow, ...]
+    commands: tuple[tuple[str, str], ...]
+    may_try: bool = True
+    """Whether who looks at the page may try a change to it."""
+
+    @property
+    def gate_words(self) -> str:
+        """How many gates passed, and which did not."""
+        counts = Counter(row.status for row in self.gates)
+        others = [f"{row.gate} {row.status}" for row in self.gates if row.status != "passed"]
+        passed = f"{counts['passed']} of {len(self.gates)} passed"
+        return f"{passed}; {', '.join(others)}" if others else passed
+
+
+class Counted(Struct, frozen=True):
+    """How often a rule showed a card among the newest calls, and how it was answered; zeros where it was never met."""
+
+    spoke: int
+    shadow: int
+    accepted: int
+    overridden: int
+    reasons: tuple[tuple[str, int], ...]
+    examples: tuple[str, ...]
+
+    @property
+    def answered(self) -> int:
+        """How many cards were answered."""
+        return self.accepted + self.overridden
+
+    @property
+    def accept_words(self) -> str:
+        """The share of answered cards that were accepted, in words; says where there are too few for a share."""
+        if not self.answered:
+            return "no answer"
+        if self.answered < LEAST_ANSWERS:
+            return f"{self.accepted} of {self.answered} answers"
+        return f"{in_100(self.accepted / self.answered)} in 100 of {self.answered} answers"
+
+
+LEAST_ANSWERS = 20
+"""With fewer answers than this the page names counts and no share."""
+
+NEVER = Counted(0, 0, 0, 0, (), ())
+
+
+class RuleRow(Struct, frozen=True):
+    """A rule in the list."""
+
+    id: str
+    title: str
+    family: str
+    version: str
+    here: str
+    kind: str
+    counted: Counted
+
+
+class RuleStanding(Struct, frozen=True):
+    """What the page of one rule adds for a committee."""
+
+    counted: Counted
+    calls: int
+    signatures: tuple[SignatureRow, ...]
+    missing: str | None
+    steps: tuple[StepRow, ...]
+    commands: tuple[tuple[str, str], ...]
+    may_try: bool = True
+    """Whether who looks at the page may try a change to it."""
+
+
+def models_page(site: Site, models: Iterable[ModelStanding], needs_approval: bool) -> str:
+    """All models with their state, gates and signatures."""
+    return render("models/models.html", site=site, root="", models=list(models), needs_approval=needs_approval)
+
+
+def approvals_page(
+    site: Site,
+    waiting: list[WaitingRow],
+    refused: list[str],
+    taken: Sequence[Any],
+    problem: str,
+    needs_approval: bool,
+) -> str:
+    """What waits for a second signature, and the form for signed acts.
+
+    `taken` are those that were just recorded (`hold_back.submission.Taken`), `problem` says why a file was refused.
+    """
+    told = {"waiting": waiting, "refused": refused, "taken": list(taken), "problem": problem}
+    return render("approvals/approvals.html", site=site, root="", needs_approval=needs_approval, **told)
+
+
+def rules_page(
+    site: Site, rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
+) -> str:
+    """The rules that a filter leaves, with the number of their cards; fifty from the row that `start` names."""
+    said = wanted.get("start", "")
+    asked = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
+    start = min(asked, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
+    kept = {name: wanted[name] for name in wanted if name != "start" and wanted[name]}
+    return render(
+        "rules/rules.html",
+        site=site,
+        root="",
+        rows=rows[start : start + ROWS_ON_A_PAGE],
+        total=len(rows),
+        start=start,
+        step=ROWS_ON_A_PAGE,
+        query=lambda at: urlencode({**kept, "start": at}),
+        families=families,
+        wanted=wanted,
+        calls=calls,
+        counting=counting,
+        kinds=KINDS,
+    )
+
+
+ROWS_ON_A_PAGE = 50
+
+KINDS = {"": "All", "speaks": "Shows cards", "shadow": "In shadow", "off": "Switched off"}
+"""The states by which the list of rules is filtered."""

@@ -1,0 +1,205 @@
+"""The list of decisions: what was asked for, the rows that fit, and from where the older ones go on.
+
+A patient, a hook call or a card is asked for by a posted form only: no address, log or history has it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Struct
+
+from cds_hooks.monitor.finder import find
+from cds_hooks.monitor.postings import Budget
+from cds_hooks.pages.count_keeper import AT_ONCE, Counted
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
+
+ROWS: Final = 20
+IN_ADDRESS: Final = ("service", "client", "outcome", "rule", "reason", "since", "until", "withheld", "before")
+"""What an address may ask for: nothing of a patient or of one call."""
+IN_FORM: Final = ("patient", "hook_instance", "card", *IN_ADDRESS)
+OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": "failed"}
+_MOST_PLACES: Final = 2_000
+_LONGEST: Final = 200
+_SHOWN: Final = 3
+
+
+class _Card(Struct):
+    summary: str = ""
+
+
+class _Response(Struct):
+    cards: list[_Card] = []
+
+
+class _Basis(Struct):
+    silence: list[tuple[str, str, str]] = []
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form holds, as it was typed, and a sentence for each field that cannot be read."""
+
+    fields: Mapping[str, str]
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, name: str) -> str:
+        """A field as it was typed."""
+        return self.fields.get(name, "")
+
+    @property
+    def address(self) -> str:
+        """The query of an address with what may stand in one; empty where the rest would be lost."""
+        if any(self.get(name) for name in IN_FORM if name not in IN_ADDRESS):
+            return ""
+        return urlencode({name: value for name in IN_ADDRESS if name != "before" and (value := self.get(name))})
+
+    @property
+    def wanted(self) -> DecisionFilter:
+        """The decisions that are asked for; only where there are no faults."""
+        text = {name: self.get(name) or None for name in IN_FORM}
+        patient = text["patient"]
+        return DecisionFilter(
+            service=text["service"],
+            outcome=text["outcome"],
+            client=text["client"],
+            patient=None if patient is None else patient.removeprefix("Patient/"),
+            since=_microseconds(self.get("since"), is_end=False),
+            until=_microseconds(self.get("until"), is_end=True),
+            rule=text["rule"],
+            withheld=bool(text["withheld"]),
+            hook_instance=text["hook_instance"],
+            reason=text["reason"],
+        )
+
+    @property
+    def before(self) -> Place | None:
+        """From where the list goes on."""
+        at, _, sequence = self.get("before").partition(".")
+        return (int(at), int(sequence)) if at and sequence else None
+
+
+def read_asked(given: Mapping[str, str]) -> Asked:
+    """The fields of the form, each checked."""
+    fields = {name: given.get(name, "").strip() for name in IN_FORM}
+    faults = {name: f"Longer than {_LONGEST} characters." for name, value in fields.items() if len(value) > _LONGEST}
+    for name in ("since", "until"):
+        if name not in faults and not _is_time(fields[name]):
+            faults[name] = "Write a day as 2026-11-20, or a time (UTC) as 2026-11-20 09:14."
+    if fields["outcome"] and fields["outcome"] not in OUTCOMES:
+        faults["outcome"] = "There is no such outcome."
+    at, _, sequence = fields["before"].partition(".")
+    if fields["before"] and not (at.isdecimal() and sequence.isdecimal() and len(fields["before"]) < 36):
+        fields["before"] = ""
+    return Asked(fields, faults)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        _microseconds(text, is_end=True)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _microseconds(text: str, *, is_end: bool) -> int | None:
+    """The instant; the end of a day begins the next one."""
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    if is_end and len(text) == len("2026-11-20"):
+        at += timedelta(days=1)
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One decision of the list: `said` are the first of the cards, or the first reason for silence."""
+
+    id: str
+    time: str
+    service: str
+    hook: str
+    client: str
+    patient: str
+    sign: str
+    outcome: str
+    said: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the list; `before` goes on with the older ones, and `looked_to` says how far was looked."""
+
+    rows: tuple[Row, ...]
+    before: str = ""
+    looked_to: str = ""
+
+
+def list_rows(url: str, asked: Asked, counted: Counted) -> Listing:
+    """The newest decisions that are asked for, from the place that the form names.
+
+    Raises:
+        RecordUnavailable: the record cannot be read.
+    """
+    budget = Budget(_MOST_PLACES)
+    every = find(url, counted.book, asked.wanted, asked.before, budget, AT_ONCE)
+    found = list(islice(every, ROWS + 1))
+    rows = tuple(_row(each.decision) for each in found[:ROWS])
+    if len(found) > ROWS:
+        return Listing(rows, _as_text(found[ROWS - 1].place))
+    if budget.is_spent and budget.reached is not None:
+        return Listing(rows, _as_text(budget.reached), _time(budget.reached[0]))
+    return Listing(rows)
+
+
+def rows_of(found: Iterable[FoundDecision]) -> tuple[Row, ...]:
+    """Decisions as rows."""
+    return tuple(_row(each.decision) for each in found)
+
+
+_SIGNS: Final = {"cards": "info", "silent": "none", "error": "critical"}
+_OUTCOMES: Final = {"cards": "Card", "silent": "No card", "error": "Failed"}
+
+
+def _row(decision: Decision) -> Row:
+    said = _said(decision)
+    return Row(
+        decision.id,
+        _time(decision.decided_at),
+        decision.service,
+        decision.hook,
+        decision.client,
+        decision.patient,
+        _SIGNS.get(decision.outcome, "none"),
+        _OUTCOMES.get(decision.outcome, decision.outcome),
+        said[:_SHOWN],
+        max(0, len(said) - _SHOWN),
+    )
+
+
+def _said(decision: Decision) -> tuple[str, ...]:
+    try:
+        if decision.outcome == "cards":
+            return tuple(card.summary for card in _response.decode(decision.response).cards)
+        return tuple(text for _, _, text in _basis.decode(decision.basis).silence)
+    except msgspec.MsgspecError:
+        return ("The record has another form than this version reads.",)
+
+
+def _time(microseconds: int) -> str:
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _as_text(place: Place) -> str:
+    return f"{place[0]}.{place[1]}"

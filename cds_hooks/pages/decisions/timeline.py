@@ -1,0 +1,200 @@
+"""What happened around one decision, in the order of time: the call, the cards, the answers to them, the releases."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+
+from cds_hooks.configuration import EVENT as CONFIGURATION
+from cds_hooks.hold_back.releases import EVENT as RELEASE
+from cds_hooks.pages.explain.recorded_decision import Card, is_refused, read_cards, read_models
+from cds_hooks.storage.decision import Decision, FeedbackItem
+from cds_hooks.storage.outcomes import Outcome
+from cds_hooks.storage.queries import read_rows, rules_of
+from cds_hooks.storage.tables import events
+from cds_hooks.web.charts import Scale
+from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
+
+_DIGITS: Final = 16
+
+
+class _Basis(Struct):
+    timings: dict[str, float] = {}
+    prefetch: dict[str, str] = {}
+    config: str = ""
+    trace: dict[str, str] = {}
+    silence: list[tuple[str, str, str]] = []
+
+
+class _Act(Struct):
+    kind: str
+    name: str
+    state: str
+    by: str = ""
+    why: str = ""
+
+
+class _Acts(Struct):
+    statement: _Act
+
+
+_basis: Final = msgspec.json.Decoder(_Basis)
+_act: Final = msgspec.json.Decoder(_Acts)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened, with its time, and more about it; `sign` is a shape of the page."""
+
+    at: int
+    what: str
+    details: tuple[str, ...] = ()
+    sign: str = ""
+
+    @property
+    def time(self) -> str:
+        """The time to the second."""
+        return f"{datetime.fromtimestamp(self.at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The moments in their order, where the time of the call went, and the prefetch keys by what came of them."""
+
+    moments: tuple[Moment, ...]
+    scale: Scale
+    bars: tuple[Bar, ...]
+    total: str
+    keys: dict[str, list[str]]
+    config: str
+    trace: str
+
+
+def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outcomes: Sequence[Outcome]) -> Timeline:
+    """The timeline of a decision.
+
+    Raises:
+        RecordUnavailable: the record cannot be read.
+        msgspec.MsgspecError: the decision is recorded in another form.
+    """
+    basis = _basis.decode(decision.basis)
+    took = sum(basis.timings.values())
+    cards = read_cards(decision)
+    moments = [_called(decision, took), _answered(decision, basis, cards)]
+    moments += (_feedback(item, cards) for item in answers)
+    moments += (_outcome(item) for item in outcomes)
+    moments += _releases(url, decision)
+    moments += _configured(url, basis.config)
+    scale, bars = stage_bars([(stage_words(name), milliseconds) for name, milliseconds in basis.timings.items()])
+    return Timeline(
+        tuple(sorted(moments, key=lambda moment: moment.at)),
+        scale,
+        bars,
+        format_ms(took),
+        _by_state(basis.prefetch),
+        basis.config,
+        basis.trace.get("id", ""),
+    )
+
+
+def _by_state(prefetch: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, state in prefetch.items():
+        found.setdefault(state, []).append(key)
+    return found
+
+
+def _called(decision: Decision, took: float) -> Moment:
+    hook = decision.hook or "a hook that was not read"
+    instance = decision.hook_instance or "not recorded"
+    details = (f"Service {decision.service}", f"Hook instance {instance}", f"Shown to: {_user(decision.user_id)}")
+    return Moment(int(decision.decided_at - took * 1000), f"{decision.client} called {hook}", details)
+
+
+def _user(user: str | None) -> str:
+    if user is None:
+        return "not recorded by the version that wrote this"
+    return user or "no user named, or users are not recorded here"
+
+
+def _answered(decision: Decision, basis: _Basis, cards: Sequence[Card]) -> Moment:
+    if is_refused(decision):
+        return Moment(
+            decision.decided_at, "The call was refused", tuple(text for _, _, text in basis.silence), "critical"
+        )
+    if not cards:
+        count = len(basis.silence)
+        reasons = "1 reason is on record" if count == 1 else f"{count} reasons are on record"
+        return Moment(decision.decided_at, "Answered without a card", (f"{reasons}, below.",), "none")
+    count = len(cards)
+    what = "Answered with 1 card" if count == 1 else f"Answered with {count} cards"
+    return Moment(decision.decided_at, what, tuple(card.summary for card in cards), "info")
+
+
+def _feedback(item: FeedbackItem, cards: Sequence[Card]) -> Moment:
+    number = int(item.card[-4:-2] or "0", 16) if len(item.card) == 36 else 0
+    about = cards[number - 1].summary if 0 < number <= len(cards) else f"card {item.card}"
+    if item.outcome == "accepted":
+        chosen = [label for each in item.accepted_suggestions if (label := _label(each, number, cards))]
+        return Moment(item.received_at, "A card was accepted", (about, *chosen), "good")
+    reason = item.override_reason_display or item.override_reason_code or "no reason was given"
+    comment = (f"In their own words: {item.user_comment}",) if item.user_comment else ()
+    return Moment(item.received_at, "A card was overridden", (about, f"Reason: {reason}", *comment), "warning")
+
+
+def _label(suggestion: str, card: int, cards: Sequence[Card]) -> str:
+    """What was accepted, by the number at the end of its uuid."""
+    try:
+        offered = cards[card - 1].suggestions[int(suggestion[-2:], 16) - 1]
+    except (IndexError, ValueError):
+        return ""
+    return f"Chosen: {offered.label}"
+
+
+def _outcome(item: Outcome) -> Moment:
+    """What happened to the patient or the order, as the client reported it; each correction is a version of its own."""
+    what = f"Outcome reported: {item.kind} {item.subject}".rstrip()
+    happened = (f"It happened {item.happened}",) if item.happened else ()
+    version = (f"Version {item.version}: a correction",) if item.version > 1 else ()
+    return Moment(item.received_at, what, (f"{item.value}", *happened, f"Source: {item.source}", *version))
+
+
+def _releases(url: str, decision: Decision) -> Iterator[Moment]:
+    """Acts of release about what took part: the last one before the decision, and all after it."""
+    query = select(events.c.at, events.c.detail).where(events.c.kind == RELEASE).order_by(events.c.sequence)
+    about = _subjects(decision)
+    last: dict[tuple[str, str], Moment] = {}
+    for row in read_rows(url, query):
+        try:
+            act = _act.decode(row.detail).statement
+        except msgspec.MsgspecError:
+            continue
+        if (act.kind, act.name) not in about:
+            continue
+        moment = Moment(row.at, f"The {act.kind} {act.name} was set to {act.state} by {act.by}", (act.why,))
+        if row.at > decision.decided_at:
+            yield moment
+        else:
+            last[act.kind, act.name] = moment
+    yield from last.values()
+
+
+def _subjects(decision: Decision) -> Collection[tuple[str, str]]:
+    found = {("service", decision.service), ("client", decision.client)}
+    found |= {(kind, model.id) for model in read_models(decision) for kind in ("model", "equation")}
+    return found | {("rule", rule) for rule in rules_of(decision)}
+
+
+def _configured(url: str, digest: str) -> Iterator[Moment]:
+    """When what was in force then came into force."""
+    if not digest:
+        return
+    named = events.c.detail.startswith(f'{{"digest":"{digest}"')
+    rows: Sequence[Any] = read_rows(url, select(events.c.at).where(events.c.kind == CONFIGURATION, named).limit(1))
+    for row in rows:
+        words = f"Settings, models and rules with the digest {digest[:_DIGITS]} came into force"
+        yield Moment(row.at, words)

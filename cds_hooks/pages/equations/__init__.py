@@ -1,0 +1,1 @@
+"""The pages /equations/ID of published equations."""

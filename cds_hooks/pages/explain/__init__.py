@@ -1,0 +1,1 @@
+"""The pages /explain: why a decision was as it was."""

@@ -1,0 +1,102 @@
+"""The form by which a clinician answers a card on the page of its decision, and the answer that was given.
+
+The choices are the card's own: one for each suggestion, one for each reason to override, and "This is wrong". Text is
+offered only where the record encrypts it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from cards.card import OVERRIDE_SYSTEM
+from cds_hooks.pages.explain.explanation import AnswerForm, Choice
+from cds_hooks.pages.explain.recorded_decision import SentCard
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
+
+MOST_WORDS: Final = 500
+"""The longest text, in characters."""
+WRONG: Final = "wrong"
+_ACCEPTED_SYSTEM: Final = f"{OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
+
+
+class AnswerRefused(Exception):
+    """The form cannot be taken; the message is a sentence."""
+
+
+def answer_forms(
+    cards: Iterable[SentCard], answers: Iterable[FeedbackItem], *, may_write: bool
+) -> dict[str, AnswerForm]:
+    """The form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
+    given: dict[str, FeedbackItem] = {}
+    for answer in answers:
+        given.setdefault(answer.card, answer)
+    return {
+        card.uuid: AnswerForm(card.uuid, number, _choices(card), may_write, _in_words(card, given.get(card.uuid)))
+        for number, card in enumerate(cards, 1)
+        if card.uuid
+    }
+
+
+def read_answer(
+    card: SentCard, fields: Mapping[str, str], about: tuple[str, str], received_at: int, *, may_write: bool
+) -> FeedbackItem:
+    """The answer that the form holds; `about` are service and client, `received_at` microseconds since 1970.
+
+    Raises:
+        AnswerRefused: No answer was chosen, or the text is too long or belongs to no answer.
+    """
+    chosen, words = fields.get("answer", ""), " ".join(fields.get("words", "").split())
+    if words and (chosen != WRONG or not may_write):
+        raise AnswerRefused("A text belongs to “This is wrong” only.")
+    if len(words) > MOST_WORDS:
+        raise AnswerRefused(f"The text has {len(words)} characters; {MOST_WORDS} can be kept.")
+    item = FeedbackItem(
+        card=card.uuid,
+        service=about[0],
+        client=about[1],
+        outcome="overridden",
+        outcome_timestamp=datetime.fromtimestamp(received_at / 1e6, UTC).isoformat().replace("+00:00", "Z"),
+        received_at=received_at,
+        override_reason_system=_ACCEPTED_SYSTEM,
+        user_comment=words or None,
+    )
+    return _with_choice(card, chosen, item)
+
+
+def _with_choice(card: SentCard, chosen: str, item: FeedbackItem) -> FeedbackItem:
+    if chosen == WRONG:
+        return replace(item, override_reason_code="this-is-wrong", override_reason_display="This is wrong")
+    for number, suggestion in enumerate(card.suggestions):
+        if chosen == f"s{number}" and suggestion.uuid:
+            return replace(item, outcome="accepted", accepted_suggestions=(suggestion.uuid,))
+    for number, reason in enumerate(card.override_reasons):
+        if chosen == f"r{number}":
+            system = f"{reason.system or OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
+            code, display = reason.code or reason.display, reason.display
+            return replace(
+                item, override_reason_code=code, override_reason_system=system, override_reason_display=display
+            )
+    raise AnswerRefused("Choose one of the answers.")
+
+
+def _choices(card: SentCard) -> tuple[Choice, ...]:
+    followed = [
+        Choice(f"s{number}", f"Followed: {each.label}") for number, each in enumerate(card.suggestions) if each.uuid
+    ]
+    not_followed = [
+        Choice(f"r{number}", f"Not followed: {each.display}") for number, each in enumerate(card.override_reasons)
+    ]
+    return (*followed, *not_followed, Choice(WRONG, "This is wrong"))
+
+
+def _in_words(card: SentCard, answer: FeedbackItem | None) -> str:
+    if answer is None:
+        return ""
+    day = answer.outcome_timestamp[:10]
+    if answer.outcome == "accepted":
+        labels = [each.label for each in card.suggestions if each.uuid in answer.accepted_suggestions]
+        return f"Followed ({'; '.join(labels)}) on {day}" if labels else f"Followed on {day}"
+    reason = answer.override_reason_display or answer.override_reason_code
+    return f"Not followed ({reason}) on {day}" if reason else f"Not followed on {day}"

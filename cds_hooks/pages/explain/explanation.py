@@ -1,0 +1,243 @@
+"""From a recorded decision to everything its page says; the template only lays it out."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from msgspec import Struct, field
+
+from cards.compose.model import in_100
+from cards.rules.engine.finding import Silence
+from cards.withheld import WITHHELD
+from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
+from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
+from cds_hooks.pages.explain.recorded_decision import (
+    EvidenceOf,
+    ModelFile,
+    RecordedDecision,
+    Scores,
+    SentCard,
+    is_refused,
+    read_basis,
+    read_cards,
+    read_models,
+    sent_card,
+)
+from cds_hooks.pages.explain.waterfall import Waterfall, waterfall
+from cds_hooks.pages.models.description import Group, Performance, performance
+from cds_hooks.web.numbers import format_time, logit, people_range
+from models_onnx.artifact.folder import VERSION_SIGN
+from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
+from models_onnx.equations.compiled import equation_digest
+from models_onnx.equations.declaration import Equation, find_equations
+from models_onnx.monitoring.rates import wilson
+
+ManifestOf = Callable[[str], Manifest | None]
+"""The manifest of a model id; None where this server does not have it."""
+
+_SCOPE = frozenset({"scope", "not-recognised"})
+"""The reasons with which cards/compose says what was looked for."""
+
+_WHEN = {
+    "patient-view": "when the chart was opened",
+    "order-select": "when an order was selected",
+    "order-sign": "when orders were signed",
+}
+
+
+class Choice(Struct, frozen=True):
+    """One answer that a card offers."""
+
+    value: str
+    words: str
+
+
+class AnswerForm(Struct, frozen=True):
+    """What is offered for one card, or, in `given`, the answer that it has."""
+
+    card: str
+    number: int
+    choices: tuple[Choice, ...]
+    may_write: bool
+    given: str = ""
+
+
+class Answering(Struct, frozen=True):
+    """The forms of a page by the uuid of the card, whether who asks may send them, and what was wrong with one."""
+
+    forms: Mapping[str, AnswerForm] = field(default_factory=dict)
+    may_answer: bool = False
+    problem: str = ""
+    problem_of: str = ""
+
+
+NO_ANSWERS = Answering()
+
+
+class Band(Struct, frozen=True):
+    """One row of the comparison: how many in 100, with its range in words and, for the drawing, in numbers."""
+
+    who: str
+    people: int
+    range: str
+    low: float
+    middle: float
+    high: float
+
+
+class Estimate(Struct, frozen=True):
+    """A model's estimate for this patient: the risk in 100, its percentile, its contributions, and their exact sum."""
+
+    scores: Scores
+    people: int
+    percentile: int
+    near: str
+    bands: tuple[Band, ...]
+    steps: Waterfall
+    total: float
+    logit: float
+    band: AgeBandThreshold | None
+    """The people of the same age, where the model has thresholds by age."""
+
+    @property
+    def among_ages(self) -> int | None:
+        """How many in 100 of the people of the same age have a lower estimate; None where it is not known."""
+        return None if self.band is None else self.band.percentile(self.scores.margin)
+
+    @property
+    def beyond(self) -> str:
+        """ "above" or "below" where the estimate is outside what happened to people near it, else ""."""
+        if self.people > in_100(self.scores.observed_high):
+            return "above"
+        return "below" if self.people < in_100(self.scores.observed_low) else ""
+
+
+class Explanation(Struct, frozen=True):
+    """One page. `model` is the file that was asked, `manifest` None where this server no longer has that file."""
+
+    decision: str
+    service: str
+    title: str
+    hook: str
+    when: str
+    decided: str
+    as_of: str
+    input_digest: str
+    patient: str
+    age: str
+    sex: str
+    refused: bool
+    cards: tuple[SentCard, ...]
+    silences: tuple[Silence, ...]
+    model: ModelFile | None
+    manifest: Manifest | None
+    tested: Performance | None
+    groups: list[Group]
+    inputs: list[Input]
+    estimate: Estimate | None
+    coverage: tuple[OrderCoverage, ...] = ()
+    """Which checks exist for each drafted drug or test of this decision."""
+
+    @property
+    def equation(self) -> Equation | None:
+        """The published equation that was asked, where this server still computes it in the same way."""
+        known = find_equations().get(self.model.id) if self.model is not None else None
+        if known is None or self.model is None:
+            return None
+        same = any(equation_digest(known, output.id) == self.model.sha256 for output in known.outputs)
+        return known if same else None
+
+    @property
+    def scope(self) -> tuple[Silence, ...]:
+        """What was looked for about each drafted drug, and the drugs for which nothing could be looked for."""
+        return tuple(each for each in self.silences if each.reason in _SCOPE)
+
+    @property
+    def withheld(self) -> tuple[Silence, ...]:
+        """What was found and not shown: by an answer, a budget, a pause, a release."""
+        return tuple(each for each in self.silences if each.reason in WITHHELD)
+
+    @property
+    def unsaid(self) -> tuple[Silence, ...]:
+        """The other reasons why something was not said."""
+        return tuple(each for each in self.silences if each.reason not in _SCOPE and each.reason not in WITHHELD)
+
+    @property
+    def gaps(self) -> list[Input]:
+        """The inputs without a usable value."""
+        return [item for item in self.inputs if not item.known]
+
+
+def explain(
+    decision: RecordedDecision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf
+) -> Explanation:
+    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+    basis = read_basis(decision)
+    scores = basis.model_scores
+    model = next(iter(read_models(decision)), None)
+    manifest = _same_file(model, manifest_of)
+    tested = performance(manifest) if manifest is not None else None
+    inputs = read_inputs(basis, scores, manifest)
+    figures = {item.name: item.figure for item in inputs}
+    age, _, _ = basis.features.get(AGE, (None, "", ""))
+    return Explanation(
+        decision=decision.id,
+        service=decision.service,
+        title=service_title,
+        hook=decision.hook,
+        when=_WHEN.get(decision.hook, ""),
+        decided=format_time(datetime.fromtimestamp(decision.decided_at / 1e6, UTC)),
+        as_of=format_time(basis.as_of),
+        input_digest=decision.input_digest,
+        patient=decision.patient,
+        age=figures.get(AGE, ""),
+        sex=figures.get(SEX, ""),
+        refused=is_refused(decision),
+        cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
+        silences=tuple(Silence(*silence) for silence in basis.silence),
+        model=model,
+        manifest=manifest,
+        tested=tested,
+        groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
+        inputs=inputs,
+        estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
+        coverage=coverage_of_orders(read_orders(basis.orders)),
+    )
+
+
+def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
+    if model is None:
+        return None
+    found = (manifest_of(model.id), manifest_of(f"{model.id}{VERSION_SIGN}{model.version}"))
+    return next((each for each in found if each is not None and each.file.sha256 == model.sha256), None)
+
+
+def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, age: float | None) -> Estimate:
+    return Estimate(
+        scores=scores,
+        people=in_100(scores.probability),
+        percentile=min(99, int(scores.percentile)),
+        near=people_range(scores.observed_low, scores.observed_high),
+        bands=_bands(scores, manifest),
+        steps=waterfall(scores, inputs),
+        total=sum(scores.contributions.values()),
+        logit=logit(scores.probability),
+        band=None if manifest is None or age is None else manifest.thresholds.band_at(age),
+    )
+
+
+def _bands(scores: Scores, manifest: Manifest | None) -> tuple[Band, ...]:
+    observed = (scores.observed_rate, scores.observed_low, scores.observed_high)
+    near = _band(f"What happened to {scores.observed_count:,} people with estimates near this one", *observed)
+    if manifest is None:
+        return (near,)
+    reference = manifest.reference
+    everyone = _band(
+        f"Everyone in the group: {reference.words}",
+        reference.events / reference.n,
+        *wilson(reference.events, reference.n),
+    )
+    return near, everyone
+
+
+def _band(who: str, rate: float, low: float, high: float) -> Band:
+    return Band(who, in_100(rate), people_range(low, high), 100 * low, 100 * rate, 100 * high)

@@ -1,0 +1,219 @@
+"""Reads a recorded decision: its basis, its scores, and its cards as they were sent."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+from markupsafe import Markup
+from msgspec import Struct, field
+
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.rules.language.rule import Evidence
+from cds_hooks.web.markdown import is_web_address, render_markdown
+from cds_hooks.web.numbers import date_of, format_quantity
+
+
+class RecordedDecision(Protocol):
+    """The members of a stored decision that a page shows."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def decided_at(self) -> int: ...
+    @property
+    def hook(self) -> str: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def patient(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def input_digest(self) -> str: ...
+    @property
+    def models(self) -> bytes: ...
+    @property
+    def response(self) -> bytes: ...
+    @property
+    def basis(self) -> bytes: ...
+
+
+class Scores(Struct, frozen=True):
+    """What a model said: margin = base + sum of contributions = logit(probability)."""
+
+    id: str
+    version: str
+    sha256: str
+    probability: float
+    margin: float
+    base: float
+    contributions: dict[str, float]
+    percentile: float
+    observed_rate: float
+    observed_low: float
+    observed_high: float
+    observed_count: int
+
+
+class ModelFile(Struct, frozen=True):
+    """A model that was asked: which file exactly."""
+
+    id: str
+    version: str
+    sha256: str
+
+
+class Basis(Struct, frozen=True):
+    """What a decision was based on, as `encode_basis` writes it."""
+
+    as_of: datetime
+    features: dict[str, tuple[float, str, str]] = {}
+    missing: dict[str, str] = {}
+    scores: dict[str, Any] | None = None
+    silence: list[tuple[str, str, str]] = []
+    orders: msgspec.Raw = msgspec.Raw(b"")
+
+    @property
+    def model_scores(self) -> Scores | None:
+        """The scores of a model that explains itself; None where the service asked none."""
+        if self.scores is None or "contributions" not in self.scores:
+            return None
+        return msgspec.convert(self.scores, Scores)
+
+
+class Suggestion(Struct, frozen=True, rename="camel"):
+    """What could be accepted on the card."""
+
+    label: str
+    is_recommended: bool = False
+    uuid: str = ""
+
+
+class Source(Struct, frozen=True):
+    """Where the card's advice comes from."""
+
+    label: str
+    url: str | None = None
+
+
+class Link(Struct, frozen=True):
+    """A link of the card."""
+
+    label: str
+    url: str
+    type: str = "absolute"
+
+
+class Reason(Struct, frozen=True):
+    """A reason to override that the card offered."""
+
+    display: str = ""
+    code: str = ""
+    system: str | None = None
+
+
+class Card(Struct, frozen=True, rename="camel"):
+    """A card as it was sent, as far as a page repeats it."""
+
+    summary: str
+    indicator: str
+    source: Source
+    uuid: str = ""
+    detail: str = ""
+    suggestions: list[Suggestion] = []
+    links: list[Link] = []
+    override_reasons: list[Reason] = []
+    extension: dict[str, Any] = field(default_factory=dict)
+
+
+class Response(Struct, frozen=True):
+    """The answer as it was sent."""
+
+    cards: list[Card]
+
+
+_models = msgspec.json.Decoder(list[ModelFile])
+_basis = msgspec.json.Decoder(Basis)
+_response = msgspec.json.Decoder(Response)
+
+
+def read_basis(decision: RecordedDecision) -> Basis:
+    """Its basis; msgspec.DecodeError for a record of another form."""
+    return _basis.decode(decision.basis)
+
+
+def read_models(decision: RecordedDecision) -> list[ModelFile]:
+    """The models that were asked; msgspec.DecodeError for a record of another form."""
+    return _models.decode(decision.models)
+
+
+def read_cards(decision: RecordedDecision) -> list[Card]:
+    """Its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
+    return [] if is_refused(decision) else _response.decode(decision.response).cards
+
+
+def is_refused(decision: RecordedDecision) -> bool:
+    """Whether the call was answered with an error: nothing was looked at."""
+    return decision.outcome == "error"
+
+
+EvidenceOf = Callable[[str], tuple[Evidence, ...]]
+"""The documents that a rule of this id rests on; none for a rule that is not here any more."""
+
+
+class FactRow(Struct, frozen=True):
+    """One fact in the table of a card: what a clinician reads, the day it is from, where it stands in the record."""
+
+    words: str
+    date: str
+    source: str | None
+
+
+class SentCard(Struct, frozen=True):
+    """One card; `by_model` where it is a model's and the rest of the page explains the estimate behind it."""
+
+    uuid: str
+    indicator: str
+    summary: str
+    detail: Markup
+    source: Source
+    suggestions: tuple[Suggestion, ...]
+    override_reasons: tuple[Reason, ...]
+    links: tuple[Link, ...]
+    findings: tuple[FindingReference, ...]
+    facts: tuple[FactRow, ...]
+    evidence: tuple[Evidence, ...]
+    by_model: bool
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons to override in words."""
+        return tuple(reason.display for reason in self.override_reasons)
+
+
+def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
+    """The card for reading; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
+    ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
+    documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
+    return SentCard(
+        uuid=card.uuid,
+        indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
+        summary=card.summary,
+        detail=render_markdown(card.detail),
+        source=card.source if is_web_address(card.source.url) else Source(card.source.label),
+        suggestions=tuple(card.suggestions),
+        override_reasons=tuple(reason for reason in card.override_reasons if reason.display),
+        links=tuple(link for link in card.links if is_web_address(link.url) and link.type == "absolute"),
+        findings=ours.findings,
+        facts=tuple(_fact_row(fact) for fact in ours.facts),
+        evidence=tuple(dict.fromkeys(documents)),
+        by_model=ours.model is not None,
+    )
+
+
+def _fact_row(fact: Fact) -> FactRow:
+    """A fact that another one says already has only its name and value."""
+    quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
+    words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
+    return FactRow(words, date_of(fact.effective or ""), fact.source)

@@ -1,0 +1,1 @@
+"""The addresses /launch: an EHR opens the server as a SMART app."""

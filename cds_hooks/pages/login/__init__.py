@@ -1,0 +1,1 @@
+"""The pages /login and /logout."""

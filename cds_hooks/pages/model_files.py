@@ -1,0 +1,145 @@
+"""What the pages read of the models that are served here, and of the documents behind the rules."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+from cards.rules.engine.rule_book import whole_book
+from cards.rules.language.rule import Evidence
+from cds_hooks.logs import log
+from cds_hooks.settings import Settings
+from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.release_file import ADDRESSED, Release, parse_release
+from models_onnx.errors import ModelError
+from models_onnx.model_card.embed import read_card
+from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
+from models_onnx.model_card.formats import chai_xml, fhir_bundle
+from models_onnx.serving.effects import Effect, effects
+from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
+from models_onnx.serving.runtime import Model
+
+_T = TypeVar("_T")
+
+
+class GateRow(msgspec.Struct, frozen=True):
+    """One gate of the report; `status` is passed, waived, failed or the like."""
+
+    gate: str
+    title: str
+    status: str
+    why: str
+
+
+class _GateReport(msgspec.Struct):
+    results: list[GateRow] = []
+
+
+def _read_gates(folder: Path) -> list[GateRow]:
+    return msgspec.json.decode((folder / "gates.json").read_bytes(), type=_GateReport).results
+
+
+class ModelFiles:
+    """What the pages read of the models that are served here: those of the package, and of a folder of the site's own.
+
+    Each is read once; a model whose files are refused has neither manifest nor card, and the log says so.
+    """
+
+    def __init__(self, own: Path | None) -> None:
+        folders = [ARTIFACTS, *([own] if own is not None else [])]
+        names = ((each, name) for each in reversed(folders) for name in (*model_ids(each), *version_ids(each)))
+        self._folders = {name: folder / name for folder, name in names}
+        self._read: dict[tuple[str, str], Any] = {}
+
+    def names(self) -> list[str]:
+        """The ids of the models in use."""
+        return sorted(name for name in self._folders if VERSION_SIGN not in name)
+
+    def versions(self, model_id: str) -> list[str]:
+        """The versions beside a model, by the names of their folders (`id@version`)."""
+        return sorted(name for name in self._folders if name.startswith(f"{model_id}{VERSION_SIGN}"))
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of a model or of a version beside it; None for any other name."""
+        return self._folders.get(name)
+
+    def manifest(self, model_id: str) -> Manifest | None:
+        """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
+        return self._once("manifest", model_id, read_manifest)
+
+    def card(self, model_id: str) -> dict[str, Any] | None:
+        """The card inside the file of that model; None where there is none."""
+        return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
+
+    def release(self, model_id: str) -> Release | None:
+        """The release of that model; None where it was never published."""
+        return self._once("release", model_id, parse_release)
+
+    def model(self, model_id: str) -> Model | None:
+        """That model, loaded; None where its file must not be."""
+        return self._once("model", model_id, lambda folder: load_model(folder.name, folder.parent))
+
+    def effects(self, model_id: str) -> list[Effect]:
+        """What each input of that model does; none where its file must not be loaded."""
+        return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
+
+    def is_as_released(self, model_id: str) -> bool:
+        """Whether manifest, card and model file of a version are those of its release."""
+        folder, release = self._folders.get(model_id), self.release(model_id)
+        if folder is None or release is None:
+            return False
+        try:
+            found = {name: sha256((folder / name).read_bytes()).hexdigest() for name in ADDRESSED}
+        except OSError:
+            return False
+        return all(name in release.files and release.files[name].sha256 == found[name] for name in ADDRESSED)
+
+    def evaluation(self, model_id: str) -> LaterEvaluation | None:
+        """What was evaluated after that model was signed; None where nothing was."""
+        manifest = self.manifest(model_id)
+        if manifest is None:
+            return None
+        return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
+
+    def gates(self, model_id: str) -> list[GateRow]:
+        """The gate report of that model; empty where there is none."""
+        return self._once("gates", model_id, _read_gates) or []
+
+    def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
+        """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
+        card, release = self.card(model_id), self.release(model_id)
+        if card is None or release is None:
+            return None
+        now = configured.as_of or datetime.now(UTC)
+        if form == "json":
+            return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
+        if form == "fhir.json":
+            digest = release.files[MODEL].sha256
+            bundle = fhir_bundle(card, release.state, digest, now.isoformat(timespec="seconds"), configured.public_url)
+            return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
+        if form == "chai.xml":
+            return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
+        return None
+
+    def _once(self, what: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
+        folder = self._folders.get(model_id)
+        if folder is None:
+            return None
+        if (what, model_id) not in self._read:
+            try:
+                self._read[(what, model_id)] = how(folder)
+            except (ModelError, OSError, msgspec.MsgspecError) as error:
+                log().error(f"{what} refused", error_type=type(error).__name__)
+                self._read[(what, model_id)] = None
+        found: _T | None = self._read[(what, model_id)]
+        return found
+
+
+def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
+    """The documents behind a rule, as its table names them now; none for a rule that is gone."""
+    return next((tuple(rule.declared.evidence) for rule in whole_book().rules if rule.id == rule_id), ())

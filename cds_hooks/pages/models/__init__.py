@@ -1,0 +1,1 @@
+"""The pages /models: the list of models and the page of each."""

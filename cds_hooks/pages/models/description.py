@@ -1,0 +1,232 @@
+"""From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates."""
+
+import re
+from collections.abc import Mapping
+from itertools import groupby, pairwise
+from typing import Any
+
+from msgspec import Struct
+
+from cards.compose.model import in_100
+from cds_hooks.pages.explain.inputs import SEX, average_of
+from cds_hooks.web.model_words import LEAST_EVENTS, words_of
+from cds_hooks.web.numbers import format_unit, format_value, people_range
+from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
+from models_onnx.artifact.release_file import Release
+from models_onnx.model_card.attributes import ATTRIBUTES
+from models_onnx.model_card.formats import SECTIONS
+from models_onnx.model_card.schema import attribute_of
+
+_AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
+
+
+class Estimate(Struct, frozen=True):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Tested(Struct, frozen=True):
+    """How the estimates held among these people; None where there was not enough data.
+
+    `ranking` is the AUROC, `happened` what happened for each one expected, `slope` the calibration slope.
+    """
+
+    people: int
+    events: int
+    ranking: Estimate | None
+    happened: Estimate | None
+    slope: Estimate | None = None
+
+
+class Group(Struct, frozen=True):
+    """One group of people it was tested in, over all years and in those it was last set to."""
+
+    axis: str
+    name: str
+    every: Tested
+    latest: Tested
+
+
+class Panel(Struct, frozen=True):
+    """How the estimates hold when some inputs are left out of everyone's record."""
+
+    words: str
+    ranking: Estimate | None
+    happened: Estimate | None
+
+
+class Performance(Struct, frozen=True):
+    """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
+
+    how: str
+    every: Tested
+    latest: Tested
+    simple: Estimate | None
+    groups: tuple[Group, ...]
+    panels: tuple[Panel, ...]
+
+    def groups_of(self, age: float | None, sex: str) -> list[Group]:
+        """The groups of age and sex that a person belongs to."""
+        return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
+
+
+def performance(manifest: Manifest) -> Performance:
+    """What the manifest's evaluation says."""
+    evaluation = manifest.evaluation
+    return Performance(
+        how=evaluation["how"],
+        every=_tested(evaluation["all"]),
+        latest=_tested(evaluation["latest"]),
+        simple=estimate_of(evaluation["simple"].get("auroc")),
+        groups=tuple(
+            Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
+            for block in evaluation["subgroups"]
+        ),
+        panels=tuple(
+            Panel(block["words"], estimate_of(block["auroc"]), estimate_of(block["observed_expected"]))
+            for block in evaluation["panels"]
+        ),
+    )
+
+
+_FIGURES = ("auroc", "observed_expected", "calibration_slope")
+
+
+def _tested(block: Mapping[str, Any]) -> Tested:
+    events = block.get("events", 0)
+    enough = block.get("sufficient", events >= LEAST_EVENTS)
+    figures = {name: estimate_of(block.get(name)) if enough else None for name in _FIGURES}
+    return Tested(block.get("n", 0), events, *figures.values())
+
+
+def estimate_of(figure: Mapping[str, float | None] | None) -> Estimate | None:
+    """A figure as a page shows it; None where it cannot be computed."""
+    value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
+    return None if value is None or low is None or high is None else Estimate(value, low, high)
+
+
+def _holds(name: str, age: float) -> bool:
+    match = _AGES.fullmatch(name)
+    return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
+
+
+class CalibrationRow(Struct, frozen=True):
+    """People whose estimate lay between `start` and `end`, on average `expected`, and what happened to them; in 100."""
+
+    words: str
+    expected: int
+    people: int
+    events: int
+    happened: str
+    start: float
+    end: float
+    low: float
+    rate: float
+    high: float
+
+
+class InputRow(Struct, frozen=True):
+    """One input: the range the model knows, the group's average, and where it is read from."""
+
+    words: str
+    range: str
+    average: str
+    source: str
+
+
+def calibration_rows(manifest: Manifest) -> list[CalibrationRow]:
+    """One row per bin of the reference cohort."""
+    bins = manifest.reference.bins
+    ends = [following.probability_low for _, following in pairwise(bins)]
+    return [_calibration_row(each, end) for each, end in zip(bins, [*ends, 1.0], strict=True)]
+
+
+def _calibration_row(each: RiskBin, end: float) -> CalibrationRow:
+    start = 100 * each.probability_low
+    return CalibrationRow(
+        words=f"{start:.0f} to {100 * end:.0f}" if end < 1 else f"{start:.0f} and over",
+        expected=in_100(each.predicted),
+        people=each.count,
+        events=each.events,
+        happened=f"{in_100(each.rate)} ({people_range(each.low, each.high)})",
+        start=start,
+        end=100 * end,
+        low=100 * each.low,
+        rate=100 * each.rate,
+        high=100 * each.high,
+    )
+
+
+def input_rows(manifest: Manifest) -> list[InputRow]:
+    """One row per input, in the model's order."""
+    return [_input_row(feature) for feature in manifest.features]
+
+
+def _input_row(feature: ModelInput) -> InputRow:
+    source = f"LOINC {', '.join(feature.loinc)}" if feature.loinc else feature.fhir
+    return InputRow(words_of(feature), _range(feature), average_of(feature), source)
+
+
+def _range(feature: ModelInput) -> str:
+    if feature.name == SEX:
+        return "male or female"
+    low, high = format_value(feature.trained_low), format_value(feature.trained_high)
+    above = f"; above, it counts as {feature.clip_high:g}" if feature.clip_high is not None else ""
+    return f"{low} to {high} {format_unit(feature.unit)}{above}"
+
+
+class AttributeRow(Struct, frozen=True):
+    """One attribute: its number and title, and what the card says; `available` is false where it says it cannot."""
+
+    number: str
+    title: str
+    words: str
+    available: bool
+
+
+class AttributeSection(Struct, frozen=True):
+    """Attributes that belong together, under one heading."""
+
+    heading: str
+    rows: tuple[AttributeRow, ...]
+
+
+class ReleaseStatus(Struct, frozen=True):
+    """The release in words: its state, and which gates are green, waived or red."""
+
+    state: str
+    gates: str
+    digest: str
+
+
+def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
+    """Every attribute of the card in its order, section by section."""
+    attributes = ATTRIBUTES[card["kind"]]
+    return [
+        AttributeSection(SECTIONS[name], tuple(_row(each, card) for each in group))
+        for name, group in groupby(attributes, key=lambda each: each.section)
+    ]
+
+
+def release_status(release: Release) -> ReleaseStatus:
+    """How the release stands."""
+    gates = release.gates
+    if gates is None:
+        return ReleaseStatus(release.state, "not run", release.digest)
+    parts = [f"{len(gates.green)} passed"]
+    if gates.waived:
+        parts.append(f"waived with an expiry date: {', '.join(gates.waived)}")
+    if gates.red:
+        parts.append(f"not passed: {', '.join(gates.red)}")
+    return ReleaseStatus(release.state, "; ".join(parts), release.digest)
+
+
+def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
+    value = attribute_of(card, attribute)
+    if "not_available" in value:
+        words = f"Not available as of {value['as_of']}: {value['not_available']}"
+        return AttributeRow(attribute.number, attribute.title, words, available=False)
+    return AttributeRow(attribute.number, attribute.title, str(value.get("words", "")), available=True)

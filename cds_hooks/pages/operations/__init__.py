@@ -1,0 +1,1 @@
+"""The page /ops: what the server does, in tables with charts."""

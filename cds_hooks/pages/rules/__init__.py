@@ -1,0 +1,1 @@
+"""The pages /rules: the list of rules and the page of each."""

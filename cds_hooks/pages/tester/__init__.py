@@ -1,0 +1,1 @@
+"""The page /try: puts a hook call together, sends it, and shows the answer and what follows from it."""

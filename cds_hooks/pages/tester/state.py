@@ -1,0 +1,134 @@
+"""What the tester's page knows: the choices of the form, the request, the answers and what followed from them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.pages.tester.cards import AS_SENT
+from cds_hooks.pages.tester.exchange import Exchanged, Sent
+from cds_hooks.pages.tester.feedback import Change
+from cds_hooks.pages.tester.orders import Dosing, Orderable
+from cds_hooks.web.form import Form, UnusableForm
+
+SAMPLE, FILE, FHIR = "sample:", "file", "fhir"
+ALL: Final = "*"
+"""In place of a service: all services of the hook."""
+
+
+class Carried(Struct):
+    """What one form hands on to the next in a hidden field."""
+
+    drafts: list[Resource] = []
+    exchanges: list[Exchanged] = []
+    feedback: list[Sent] = []
+    changes: list[Change] = []
+    answered: str = ""
+    """The digest of the request that `exchanges` answer."""
+
+
+class Problem(NamedTuple):
+    """Why the last press did nothing: the field that it is about, a sentence, and the part of the page to which it led.
+
+    `at` is "answer", "drafts", "request" or "top": there the sentence stands, because the browser goes there.
+    """
+
+    field: str
+    text: str
+    at: str = "answer"
+
+
+@dataclass(slots=True)
+class Bench:
+    """The page between two presses of a button."""
+
+    patient: str = f"{SAMPLE}planning-talk"
+    upload: str = ""
+    """The Bundle or request that was opened, where `patient` is a file."""
+    fhir_server: str = ""
+    fhir_patient: str = ""
+    fhir_token: str = ""
+    server: str = ""
+    call: str = "patient-view/planning-conversation"
+    request: str = ""
+    service: str = ""
+    """The service to which `request` belongs."""
+    token: str = ""
+    """The client's token for the next call; it is never written into the page."""
+    draw: str = AS_SENT
+    order: str = ""
+    dosing: Dosing = field(default_factory=Dosing)
+    carried: Carried = field(default_factory=Carried)
+    found: list[Orderable] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Service and JSON of every request that was sent with this press, where there are several."""
+    curl: str = ""
+    problem: Problem | None = None
+    note: str = ""
+
+    @property
+    def hook(self) -> str:
+        """The hook that is chosen."""
+        return self.call.partition("/")[0]
+
+    @property
+    def chosen(self) -> str:
+        """The service that is chosen, or ALL."""
+        return self.call.partition("/")[2]
+
+    def forget_answers(self) -> None:
+        """Before another call is made."""
+        self.carried.exchanges, self.carried.feedback, self.carried.changes = [], [], []
+
+
+def bench_of(form: Form) -> Bench:
+    """The page as its form says it.
+
+    Raises:
+        UnusableForm: the hidden field is not what this page wrote.
+    """
+    fresh = Bench()
+    try:
+        carried = msgspec.json.decode(form.get("carried") or "{}", type=Carried)
+    except msgspec.DecodeError as error:
+        raise UnusableForm("The form is not one of this page; open /try again.") from error
+    dosing = Dosing(
+        form.get("dose", ""),
+        form.get("unit", "tablet"),
+        form.get("frequency", "1d"),
+        form.get("as_needed") == "yes",
+        form.get("days", ""),
+    )
+    return Bench(
+        patient=form.get("patient", fresh.patient),
+        upload=form.get("upload", ""),
+        fhir_server=form.get("fhir_server", "").strip(),
+        fhir_patient=form.get("fhir_patient", "").strip(),
+        fhir_token=form.get("fhir_token", "").strip(),
+        server=form.get("server", ""),
+        call=form.get("call", fresh.call),
+        request=form.get("request", "").replace("\r\n", "\n"),
+        service=form.get("service", ""),
+        token=form.get("token", "").strip(),
+        draw=form.get("draw", AS_SENT),
+        order=form.get("order", "").strip(),
+        dosing=dosing,
+        carried=carried,
+    )
+
+
+def object_in(text: str, what: str) -> dict[str, Any]:
+    """The JSON object in a text.
+
+    Raises:
+        UnusableForm: it is no JSON object; the message says `what` it should be and where it is wrong.
+    """
+    try:
+        document = msgspec.json.decode(text.lstrip("﻿"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnusableForm(f"{what} is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise UnusableForm(f"{what} is JSON but no object.")
+    return document

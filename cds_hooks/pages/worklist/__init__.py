@@ -1,0 +1,1 @@
+"""The page /worklist: whom to see first and why."""

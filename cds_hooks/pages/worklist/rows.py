@@ -1,0 +1,202 @@
+"""Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cards.compose.model import in_100
+from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, Act, finding_digest
+from cds_hooks.pages.worklist.record_reader import Progress, WorklistKeeper
+from cds_hooks.panel.worklist import WorklistRow
+from cds_hooks.panel.worklist_output import worklist_header, worklist_line
+from cds_hooks.web.numbers import format_time
+from cds_hooks.web.site import Site, render
+from models_onnx.equations.declaration import find_equations
+from models_onnx.panel.outputs import write_fields
+
+ROWS_ON_A_PAGE: Final = 50
+_BECAUSE: Final = {
+    "no-visit": "found outside a visit",
+    "offered-before": "another reminder was shown first",
+}
+
+
+class Filter(Struct, frozen=True):
+    """What the list is narrowed to; `kind` is "all", "missing" or "said"."""
+
+    client: str = ""
+    what: str = ""
+    kind: str = "all"
+    start: int = 0
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> "Filter":
+        """The filter of a query or a form; what makes no sense is left out."""
+        start = fields.get("start", "0")
+        kind = fields.get("kind", "all")
+        return cls(
+            fields.get("client", "")[:200],
+            fields.get("what", "").strip()[:100],
+            kind if kind in ("missing", "said") else "all",
+            int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0,
+        )
+
+    def query(self, **changed: Any) -> str:
+        """The filter as the query of an address, with some of it changed."""
+        fields = {"client": self.client, "what": self.what, "kind": self.kind, "start": str(self.start), **changed}
+        return urlencode({name: value for name, value in fields.items() if value not in ("", "0", "all")})
+
+
+class FindingLine(Struct, frozen=True):
+    """One finding of a patient: what it is, why it is on the list, and the act that took it off, if any."""
+
+    text: str
+    why: str
+    kind: str
+    act: Act | None = None
+
+    @property
+    def finding(self) -> str:
+        """The digest by which the forms of the page name it."""
+        return finding_digest(self.text)
+
+    @property
+    def until(self) -> str:
+        """Until when it is off the list."""
+        return _day(self.act.until) if self.act is not None else ""
+
+    @property
+    def acted(self) -> str:
+        """When it was taken off."""
+        return _day(self.act.at) if self.act is not None else ""
+
+
+class PatientLine(Struct, frozen=True):
+    """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
+
+    place: int
+    row: WorklistRow
+    chosen: tuple[FindingLine, ...] | None = None
+
+    @property
+    def findings(self) -> tuple[FindingLine, ...]:
+        """The findings. Of the thousands of a long list they are laid out only where they are shown."""
+        return self.chosen if self.chosen is not None else tuple(_findings(self.row))
+
+    @property
+    def higher_than(self) -> int | None:
+        """How many in 100 people of the model's reference group have a lower estimate, 1 to 99; None without one."""
+        return in_100(self.row.risk) if self.row.risk is not None else None
+
+    @property
+    def days(self) -> str:
+        """How long ago the newest call about the patient was, in words."""
+        days = int(self.row.days)
+        return "today" if days < 1 else "1 day ago" if days == 1 else f"{days} days ago"
+
+
+class Lists(Struct, frozen=True):
+    """The list and what was taken off it."""
+
+    waiting: tuple[PatientLine, ...]
+    off: tuple[PatientLine, ...]
+    clients: tuple[str, ...]
+
+    def finding(self, digest: str) -> FindingLine | None:
+        """The finding with this digest among those that were taken off."""
+        return next((one for line in self.off for one in line.findings if one.finding == digest), None)
+
+
+def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
+    """Everybody on the list, in its order, and whose findings are suppressed because of an act."""
+    waiting, off = list[PatientLine](), list[PatientLine]()
+    rows = keeper.worklist().rows
+    takes_all = wanted.kind == "all" and not wanted.what
+    for row in rows:
+        if wanted.client and row.client != wanted.client:
+            continue
+        has_acts = (row.client, row.patient) in keeper.acts.patients
+        if takes_all and not has_acts:
+            waiting.append(PatientLine(len(waiting) + 1, row))
+            continue
+        findings = [one for one in _findings(row) if _fits(one, wanted)]
+        if has_acts:
+            findings = [
+                replace(one, act=keeper.acts.resting(row.client, row.patient, one.text, now)) for one in findings
+            ]
+        left = tuple(one for one in findings if one.act is None)
+        gone = tuple(one for one in findings if one.act is not None)
+        if left:
+            waiting.append(PatientLine(len(waiting) + 1, row, left))
+        if gone:
+            off.append(PatientLine(len(off) + 1, row, gone))
+    return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row in rows})))
+
+
+def _findings(row: WorklistRow) -> Iterator[FindingLine]:
+    for entry in row.entries:
+        why = f"{_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
+        yield FindingLine(entry.test, why, "missing")
+    for said in row.said:
+        why = f"Shown on {said.since[:10]} and not answered; not shown again before {said.until[:10]}"
+        yield FindingLine(said.summary, why, "said")
+
+
+def _purpose(name: str) -> str:
+    """Why it is to be done: an input of an equation, or what a service found due."""
+    equation = find_equations().get(name)
+    return f"Missing for {equation.title}" if equation is not None else "Due"
+
+
+def _fits(finding: FindingLine, wanted: Filter) -> bool:
+    is_kind = wanted.kind in ("all", finding.kind)
+    return is_kind and wanted.what.casefold() in f"{finding.text} {finding.why}".casefold()
+
+
+def render_worklist(
+    site: Site,
+    lists: Lists,
+    wanted: Filter,
+    progress: Progress,
+    now: datetime,
+    did: str,
+    title_of: Callable[[str], str] = str,
+) -> str:
+    """The page; `did` is the digest of the finding about which something was just done.
+
+    `title_of` gives the title of a model by its id.
+    """
+    start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
+    return render(
+        "worklist/worklist.html",
+        site=site,
+        root="",
+        lists=lists,
+        shown=lists.waiting[start : start + ROWS_ON_A_PAGE],
+        start=start,
+        step=ROWS_ON_A_PAGE,
+        wanted=wanted,
+        progress=progress,
+        now=format_time(now),
+        snoozes=SNOOZE_DAYS,
+        did=lists.finding(did) if did else None,
+        title_of=title_of,
+    )
+
+
+def worklist_page_csv(lists: Lists) -> bytes:
+    """One line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
+    rows = [(*worklist_line(each.place, each.row), _texts(each)) for each in lists.waiting]
+    return write_fields([(*worklist_header(), "findings"), *rows])
+
+
+def _texts(line: PatientLine) -> str:
+    return "; ".join(one.text for one in line.findings)
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()

@@ -1,1 +1,0 @@
-"""The tester's page: puts a hook call together, sends it, and shows what came back and what follows from it."""

@@ -1,0 +1,44 @@
+"""The Markdown of cards (bold, lists, links) as HTML; everything else in a text stays text."""
+
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+# No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
+_RULES = ["emphasis", "link", "list", "escape", "newline"]
+
+
+def render_markdown(text: str) -> Markup:
+    """Render paragraphs and lists; only http(s) addresses become links, and no HTML of the text is one.
+
+    >>> render_markdown("**A** <b>\\n- one")
+    Markup('<p><strong>A</strong> &lt;b&gt;</p>\\n<ul>\\n<li>one</li>\\n</ul>')
+    """
+    # The renderer escapes every text, and its rules above are all that make elements.
+    return Markup(_RENDERER.render(text.replace("\x00", "")).strip())  # noqa: S704
+
+
+def is_web_address(url: str | None) -> bool:
+    """Whether a browser may be sent there: http or https, nothing else.
+
+    >>> is_web_address("https://example.org/label"), is_web_address("javascript:alert(1)"), is_web_address(None)
+    (True, False, False)
+    """
+    return url is not None and url.lower().startswith(("https://", "http://"))
+
+
+def _link_open(_self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
+    href = tokens[index].attrGet("href")
+    return str(Markup('<a href="{}" rel="noreferrer">').format(href))
+
+
+def _renderer() -> MarkdownIt:
+    renderer = MarkdownIt("zero", {"html": False, "breaks": True, "xhtmlOut": True}).enable(_RULES)
+    renderer.validateLink = is_web_address  # type: ignore[method-assign]  # the documented way of narrowing links
+    renderer.add_render_rule("link_open", _link_open)
+    return renderer
+
+
+_RENDERER = _renderer()

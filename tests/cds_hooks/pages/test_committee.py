@@ -1,0 +1,118 @@
+"""The lists of models and rules for a committee: state, gates, signatures, how often a rule speaks, what to type."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.statements import rule_subject
+from cds_hooks.pages.committee.standing import Committee
+from cds_hooks.pages.committee.tables import LEAST_ANSWERS, NEVER, Counted
+from cds_hooks.pages.models.rendering import rule_page
+from cds_hooks.pages.rules.description import describe_rule
+from cds_hooks.web.site import Site as PageSite
+from models_onnx.serving.registry import model_ids
+from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+from tests.cds_hooks.hold_back.test_approvals import Site
+from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.web.markup import faults
+from tests.live import record_in
+
+RULE = "renal-metformin"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def calls(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A server in the development profile on which one order was judged and its card accepted."""
+    async with client(tmp_path, as_of=AS_OF) as made:
+        request = request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+        answer = await made.post(f"/cds-services/{ORDERS}", json=request)
+        card = answer.json()["cards"][0]
+        taken = [{"id": card["suggestions"][0]["uuid"]}]
+        told = {"card": card["uuid"], "outcome": "accepted", "outcomeTimestamp": AS_OF.isoformat()}
+        told["acceptedSuggestions"] = taken
+        sent = await made.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [told]})
+        assert sent.status_code == 200, sent.text
+        assert ours(answer)["decision"]
+        yield made
+
+
+@pytest.mark.anyio
+async def test_every_model_is_listed_with_its_gates_and_leads_to_its_page(calls: httpx.AsyncClient) -> None:
+    page = (await calls.get("/models")).text
+    assert faults(page) == []
+    for name in model_ids():
+        assert f'href="models/{name}"' in page
+    assert "17 of 18 passed; G9 waived" in page
+    assert "not needed here" in page
+
+
+@pytest.mark.anyio
+async def test_the_page_of_a_model_has_its_gate_report_waivers_history_and_commands(calls: httpx.AsyncClient) -> None:
+    page = (await calls.get("/models/mortality_5y_small")).text
+    assert faults(page) == []
+    for words in ("G1 File is safe", "G9 waived until", "What changed, the oldest first", "cds-hooks approve model"):
+        assert words in page, words
+    assert "PRIVATE KEY" not in page
+
+
+@pytest.mark.anyio
+async def test_a_rule_that_spoke_comes_first_with_its_answers(calls: httpx.AsyncClient) -> None:
+    page = (await calls.get("/rules")).text
+    assert faults(page) == []
+    first = page.partition("<tbody")[2].partition("</tr>")[0]
+    assert 'data-label="Cards" class="num"><span>1</span>' in first
+    assert "1 of 1 answers" in first
+    narrowed = (await calls.get("/rules", params={"what": "metformin", "kind": "speaks"})).text
+    assert 0 < narrowed.count("<tr role") < page.count("<tr role")
+    assert "No rule fits this filter" in (await calls.get("/rules", params={"what": "<b>"})).text
+
+
+@pytest.mark.anyio
+async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx.AsyncClient) -> None:
+    await calls.get("/rules")
+    page = (await calls.get(f"/rules/{RULE}")).text
+    assert faults(page) == []
+    assert "decision 1" in page
+    version = all_rule_versions()[RULE].digest
+    assert f"cds-hooks approve rule {RULE} --version {version} --key PERSON.pem" in page
+    assert "cds-hooks rules simulate" in page
+
+
+def test_behind_a_trust_file_it_says_who_has_signed_and_who_is_missing(tmp_path: Path) -> None:
+    place = Site(record_in(tmp_path), tmp_path)
+    version = all_rule_versions()[RULE]
+    book, releases = place.book, Releases(None)
+    governance = Governance(None, needs_approval=True, approvals=book)
+    committee = Committee(PageSite(development=False, alert_share=None), place.url, governance, book, releases)
+    assert "signed by nobody" in str(committee.rule(version).missing)
+    book.approve("rule", rule_subject(RULE, version.digest), place.ann, "read with the label")
+    standing = committee.rule(version)
+    assert [(row.by, row.note) for row in standing.signatures] == [("Ann Lee", "read with the label")]
+    assert "Ann Lee alone" in str(standing.missing)
+    facts = describe_rule(version, governance.site, needs_approval=True)
+    page = rule_page(PageSite(development=False, alert_share=None), facts, standing)
+    assert "Not approved" in page
+    book.approve("rule", rule_subject(RULE, version.digest), place.ben)
+    page = rule_page(PageSite(development=False, alert_share=None), facts, committee.rule(version))
+    assert "Approved by two people" in page
+    assert faults(page) == []
+
+
+def test_a_share_is_named_only_where_there_are_enough_answers() -> None:
+    few = Counted(9, 0, 4, 3, (), ())
+    many = Counted(90, 0, 15, LEAST_ANSWERS - 15, (), ())
+    assert (NEVER.accept_words, few.accept_words, many.accept_words) == (
+        "no answer",
+        "4 of 7 answers",
+        "75 in 100 of 20 answers",
+    )

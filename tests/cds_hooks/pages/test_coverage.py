@@ -1,0 +1,97 @@
+"""Which checks exist for each drug and test: on the start page for all, on the page of a decision for its drafts."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.rules.engine.coverage import CHECKS
+from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, coverage_tables
+from cds_hooks.storage import Decision
+from fhir.mapping.studies import ordered_codes
+from fhir.terminology.medications import INGREDIENTS
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.web.decisions import decided, explained, page_of
+from tests.cds_hooks.web.markup import faults
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Decision:
+    """A decision about a CT with contrast."""
+    return decided(tmp_path_factory.mktemp("study"), "nsaid-egfr-25", "ct-contrast-egfr-25")
+
+
+def test_every_drug_and_every_code_of_the_tables_stands_in_one_row() -> None:
+    tables = coverage_tables()
+    names = [name for row in tables.drugs for name in row.names]
+    assert len(names) == len(set(names)) == len(INGREDIENTS)
+    counted = [int(name.rpartition(" (")[2].split()[0]) for row in tables.orders for name in row.names]
+    assert sum(counted) == len(ordered_codes())
+    for row in (*tables.drugs, *tables.orders):
+        assert (*row.checks, *row.lacks) != ()
+        assert sorted((*row.checks, *row.lacks), key=CHECKS.index) == list(CHECKS)
+
+
+def test_the_start_page_says_which_checks_exist_and_which_do_not(tmp_path: Path) -> None:
+    async def read() -> str:
+        async with client(tmp_path) as calls:
+            return (await calls.get("/")).text
+
+    page = asyncio.run(read())
+    assert faults(page) == []
+    assert "Which checks exist" in page
+    counts = dict(coverage_tables().counts)
+    assert f"<li>dose: {counts['dose']:,} drugs</li>" in page
+    for row in coverage_tables().drugs:
+        assert all(name.replace("'", "&#39;") in page for name in row.names[:3])
+
+
+def test_the_page_of_a_decision_says_it_of_its_drafted_drug(tmp_path: Path) -> None:
+    decision = decided(tmp_path, "ckd4-metformin", "metformin-ckd4-coded")
+    (metformin,) = explained(decision).coverage
+    assert metformin.name == "metformin"
+    assert {"kidney", "dose", "allergy"} <= set(metformin.checks)
+    assert "pregnancy" in metformin.lacks
+    text = page_of(decision).text
+    assert "Which checks exist for each drafted drug or test" in text
+    assert ", ".join(metformin.checks) in text
+    assert ", ".join(metformin.lacks) in text
+
+
+def test_the_page_of_a_decision_says_it_of_its_study(study: Decision) -> None:
+    (scan,) = explained(study).coverage
+    assert scan.name == "CT chest with IV contrast"
+    assert scan.checks == ("interaction", "kidney", "allergy")
+    assert "pregnancy" in scan.lacks
+    assert "interaction, kidney, allergy" in page_of(study).text
+    assert ", ".join(scan.lacks) in page_of(study).text
+
+
+def test_a_decision_without_drafts_has_no_such_table(tmp_path: Path) -> None:
+    assert explained(decided(tmp_path, "planning-talk")).coverage == ()
+
+
+@pytest.mark.parametrize("orders", [None, [], "text", {"drafts": None}, {"drafts": {"entry": 7}}, {"judged": ["x"]}])
+def test_a_record_of_another_shape_has_none(orders: Any) -> None:
+    assert coverage_of_orders(orders) == ()
+
+
+def _drafts(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"drafts": {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}}
+
+
+def test_only_what_was_judged_and_recognised_is_listed() -> None:
+    warfarin, unknown, other = (
+        {
+            "resourceType": "MedicationRequest",
+            "id": name,
+            "status": "draft",
+            "medicationCodeableConcept": {"text": name},
+        }
+        for name in ("warfarin", "quux", "ibuprofen")
+    )
+    orders = _drafts(warfarin, unknown, other) | {"judged": ["MedicationRequest/warfarin", "MedicationRequest/quux"]}
+    (found,) = coverage_of_orders(orders)
+    assert isinstance(found, OrderCoverage)
+    assert (found.name, "interaction" in found.checks) == ("warfarin", True)

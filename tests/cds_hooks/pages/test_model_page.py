@@ -1,0 +1,97 @@
+"""The page of a model: everything of its manifest that a reader needs, and gaps said as gaps."""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.pages.models.description import Performance, performance
+from cds_hooks.pages.models.rendering import model_page
+from models_onnx.artifact.manifest import Manifest
+from tests.cds_hooks.web.decisions import SITE
+from tests.cds_hooks.web.markup import Page, faults
+
+NAME = "mortality_5y"
+
+
+def _manifest() -> Manifest:
+    manifest = ModelFiles(None).manifest(NAME)
+    assert manifest is not None
+    return manifest
+
+
+def _with_evaluation(**members: Any) -> Performance:
+    return performance(msgspec.structs.replace(_manifest(), evaluation=_manifest().evaluation | members))
+
+
+def test_the_page_is_as_a_page_must_be() -> None:
+    assert faults(model_page(SITE, _manifest())) == []
+
+
+def test_it_says_what_the_model_is_for_and_what_not() -> None:
+    page, manifest = Page(model_page(SITE, _manifest())), _manifest()
+    for words in (manifest.title, manifest.version, manifest.intended_use, manifest.users, manifest.file.sha256):
+        assert words in page.text
+    for words in (*manifest.not_for, *manifest.cautions):
+        assert words in page.text
+
+
+def test_every_group_stands_with_its_people_and_its_figures_or_with_not_enough_data() -> None:
+    page = Page(model_page(SITE, _manifest()))
+    groups = performance(_manifest()).groups
+    assert groups
+    for group in groups:
+        row = page.row(f"{group.name} | {group.every.people:,}, {group.every.events:,} | ")
+        assert ("not enough data" in row) or (group.every.happened is not None and group.every.ranking is not None)
+        if group.every.ranking is not None:
+            assert f"{100 * group.every.ranking.value:.0f} (" in row
+
+
+def test_every_bin_input_and_exclusion_has_its_row() -> None:
+    page, manifest = Page(model_page(SITE, _manifest())), _manifest()
+    for each in manifest.reference.bins:
+        assert page.row(f"{each.count:,}, {each.events:,}")
+    for feature in manifest.features:
+        assert page.row(feature.loinc[0] if feature.loinc else feature.fhir)
+    for step in manifest.cohort.exclusions:
+        assert page.row(step.words, f"{step.count:,}")
+
+
+def test_a_group_with_too_few_people_gets_no_figure() -> None:
+    block = {
+        "axis": "sex",
+        "group": "female",
+        "sufficient": False,
+        "n": 30,
+        "events": 2,
+        "auroc": {"value": 0.99, "low": 0.9, "high": 1.0},
+        "observed_expected": {"value": None, "low": None, "high": None},
+        "latest": {"n": 200, "events": 49, "observed_expected": {"value": 1.0, "low": 0.7, "high": 1.4}},
+    }
+    (group,) = _with_evaluation(subgroups=[block]).groups
+    assert group.every.ranking is None
+    assert group.every.happened is None
+    assert group.latest.happened is None, "49 events are one too few"
+
+
+def test_a_persons_groups_are_those_of_sex_and_age_and_no_survey_cycle() -> None:
+    tested = performance(_manifest())
+    names = {
+        (age, sex): [group.name for group in tested.groups_of(age, sex)]
+        for age in (40, 49, 80, 101)
+        for sex in ("female",)
+    }
+    assert names == {
+        (40, "female"): ["female", "40-49"],
+        (49, "female"): ["female", "40-49"],
+        (80, "female"): ["female", "80 and over"],
+        (101, "female"): ["female", "80 and over"],
+    }
+    assert tested.groups_of(None, "") == []
+
+
+def test_the_threshold_of_this_server_is_marked_in_the_table_of_capacities() -> None:
+    assert Page(model_page(SITE, _manifest())).row("as it is here").startswith("10 as it is here | ")
+    stricter = Page(model_page(replace(SITE, alert_share=0.05), _manifest()))
+    assert stricter.row("as set here").startswith("5 as set here | ")

@@ -1,0 +1,211 @@
+"""The pages over HTTP: statuses, headers, what happens when there is nothing to show."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.kit.simulator.chart import read_chart
+from cds_hooks.kit.simulator.request import build_request
+from cds_hooks.pages.documentation.views import SITE
+from cds_hooks.services import find_services
+from cds_hooks.storage.decision import card_uuid
+from cds_hooks.web.site import HEADERS
+from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.web.markup import Page, faults
+
+RECORD = "decisions.sqlite3"
+
+
+def _get(folder: Path, *paths: str, **settings: Any) -> list[httpx.Response]:
+    async def call() -> list[httpx.Response]:
+        async with client(folder, **settings) as calls:
+            return [await calls.get(path) for path in paths]
+
+    return asyncio.run(call())
+
+
+def _decided(folder: Path, sample: str = "planning-talk") -> str:
+    async def call() -> str:
+        async with client(folder, as_of=AS_OF) as calls:
+            body = request_for(PLANNING, "patient-view", sample, AS_OF)
+            answer = await calls.post(f"/cds-services/{PLANNING}", json=body)
+        decision: str = ours(answer)["decision"]
+        return decision
+
+    return asyncio.run(call())
+
+
+def _assert_is_a_page(answer: httpx.Response, status: int) -> Page:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert faults(answer.text) == []
+    assert "Traceback" not in answer.text
+    return Page(answer.text)
+
+
+def test_the_start_page_lists_the_services_the_models_and_the_addresses_for_programs(tmp_path: Path) -> None:
+    (answer,) = _get(tmp_path, "/")
+    page = _assert_is_a_page(answer, 200)
+    services = find_services()
+    assert services
+    for service in services.values():
+        assert page.row(service.title, service.id, ", ".join(service.hooks), service.description)
+    links = {each.attributes["href"] for each in page.all("a")}
+    assert {"cds-services", "livez", "readyz", "metrics", "models/mortality_5y"} <= links
+    assert "Open development profile." in page.text
+
+
+def test_a_clock_that_was_set_is_said_on_every_page(tmp_path: Path) -> None:
+    for answer in _get(tmp_path, "/", "/models/mortality_5y", as_of=AS_OF):
+        assert "The clock is set to 2026-11-20 09:14 UTC." in Page(answer.text).text
+
+
+@pytest.mark.slow
+def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
+    decision = _decided(tmp_path)
+    pages = ("/", f"/explain/{decision}", "/models/mortality_5y")
+    targets = {
+        str(httpx.URL(f"http://localhost{path}").join(each.attributes["href"]))
+        for path, answer in zip(pages, _get(tmp_path, *pages), strict=True)
+        for each in Page(answer.text).all("a", "link")
+    }
+    if not SITE.is_dir():  # `make docs` writes it; tests/cds_hooks/web tests its links
+        targets.discard("http://localhost/docs/")
+    for target in sorted(each for each in targets if each.startswith("http://localhost/")):
+        (answer,) = _get(tmp_path, target)
+        assert answer.status_code == 200, target
+
+
+def test_the_page_of_a_decision_is_found_by_its_id_and_by_the_uuid_of_its_card_in_any_case(tmp_path: Path) -> None:
+    decision = _decided(tmp_path)
+    answers = _get(tmp_path, *(f"/explain/{name}" for name in (decision, decision.upper(), card_uuid(decision, 1))))
+    for answer in answers:
+        assert "in 100 people with results like these" in _assert_is_a_page(answer, 200).text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "01a1f871-513f-7b63-a58e-fcb1f8a00000",
+        "89938f15-5883-4d76-b44e-81cfb1a2a47e",
+        "x",
+        "0" * 36,
+        "a" * 5000,
+        "%00",
+        "..%2f..%2fetc%2fpasswd",
+        "%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "01a1f856-45a1-7a77-9274-222cd53a0000%00",
+        "01a1f856-45a1-7a77-9274-222cd53a000g",
+        "٠1a1f856-45a1-7a77-9274-222cd53a0000",
+        "' OR 1=1 --",
+    ],
+)
+def test_an_unknown_or_malformed_id_is_not_found_and_not_repeated(tmp_path: Path, name: str) -> None:
+    (answer,) = _get(tmp_path, f"/explain/{name}")
+    if answer.headers["content-type"] == "application/json":  # %2f makes another address of it
+        assert answer.status_code == 404
+        return
+    page = _assert_is_a_page(answer, 404)
+    assert "There is no decision of this number on record here." in page.text
+    assert "alert(1)" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["nobody", "%2e%2e", "mortality_5y%00", "a" * 5000])
+def test_an_unknown_model_is_not_found(tmp_path: Path, name: str) -> None:
+    (answer,) = _get(tmp_path, f"/models/{name}")
+    assert answer.status_code == 404
+
+
+def test_a_record_that_is_away_is_said_and_is_not_the_readers_fault(tmp_path: Path) -> None:
+    decision = _decided(tmp_path)
+
+    async def call() -> httpx.Response:
+        async with client(tmp_path) as calls:
+            for file in tmp_path.glob(f"{RECORD}*"):
+                file.rename(file.with_suffix(".away"))
+            return await calls.get(f"/explain/{decision}")
+
+    page = _assert_is_a_page(asyncio.run(call()), 503)
+    assert "The record cannot be read" in page.text
+    assert str(tmp_path) not in page.text
+
+
+@pytest.mark.parametrize("column", ["basis", "response", "models"])
+def test_a_record_in_another_form_is_said_and_not_guessed(tmp_path: Path, column: str) -> None:
+    decision = _decided(tmp_path)
+    with sqlite3.connect(tmp_path / RECORD) as connection:
+        connection.executescript("".join(f"DROP TRIGGER {name};" for (name,) in _triggers(connection)))
+        connection.execute(f"UPDATE decisions SET {column} = ? WHERE id = ?", (b'{"as_of": 7}', decision))  # noqa: S608 - our own names
+    connection.close()
+    (answer,) = _get(tmp_path, f"/explain/{decision}")
+    assert "This record cannot be shown" in _assert_is_a_page(answer, 500).text
+
+
+def _triggers(connection: sqlite3.Connection) -> list[tuple[str]]:
+    return connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+
+
+def test_the_style_sheet_may_be_kept_and_nothing_else_is_under_static(tmp_path: Path) -> None:
+    css, icon, code = _get(tmp_path, "/static/look.css", "/static/icon.svg", "/static/pages.py")
+    assert css.status_code == 200
+    assert css.headers["content-type"] == "text/css; charset=utf-8"
+    assert "max-age" in css.headers["cache-control"]
+    assert icon.headers["content-type"] == "image/svg+xml"
+    assert icon.headers["content-security-policy"]
+    assert code.status_code == 404
+
+
+def test_pages_work_under_a_path_because_they_name_each_other_relatively(tmp_path: Path) -> None:
+    for answer in _get(tmp_path, "/", "/models/mortality_5y", "/models/nobody"):
+        for each in Page(answer.text).all("a", "link"):
+            assert not each.attributes["href"].startswith("/")
+
+
+def test_no_page_names_the_patient_in_its_title_or_address(tmp_path: Path) -> None:
+    decision = _decided(tmp_path)
+    assert "planning" not in decision
+    (answer,) = _get(tmp_path, f"/explain/{decision}")
+    (title,) = Page(answer.text).all("title")
+    assert "planning-talk" not in title.text
+    assert not [each for each in Page(answer.text).all("a", "link") if "planning-talk" in each.attributes["href"]]
+
+
+@pytest.mark.outside_data
+def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Path) -> None:
+    entry = find_services()[PLANNING].discovery()[0]
+    files = sorted((data_folder / "fhir").glob("*/*.json*"))[::12]
+    assert len(files) > 5
+
+    async def call() -> list[httpx.Response]:
+        async with client(tmp_path) as calls:
+            requests = [build_request(entry, read_chart(file), []) for file in files]
+            answers = [await calls.post(f"/cds-services/{PLANNING}", json=request) for request in requests]
+            return [await calls.get(f"/explain/{ours(answer)['decision']}") for answer in answers]
+
+    for answer in asyncio.run(call()):
+        _assert_is_a_page(answer, 200)
+
+
+def test_the_page_of_a_rule_says_what_it_rests_on_and_whether_it_speaks_here(tmp_path: Path) -> None:
+    found, missing = _get(tmp_path, "/rules/renal-metformin", "/rules/nothing")
+    page = _assert_is_a_page(found, 200)
+    assert "Metformin" in page.text
+    assert "not approved" in page.text
+    assert "Reviewed" in page.text
+    _assert_is_a_page(missing, 404)
+
+
+def test_every_rule_has_a_page_and_a_link_on_the_start_page(tmp_path: Path) -> None:
+    paths = [f"/rules/{rule}" for rule in all_rule_versions()]
+    start, *answers = _get(tmp_path, "/", *paths)
+    links = {each.attributes["href"] for each in Page(start.text).all("a")}
+    for path, answer in zip(paths, answers, strict=True):
+        _assert_is_a_page(answer, 200)
+        assert path.removeprefix("/") in links

@@ -1,0 +1,376 @@
+"""The tester's page over HTTP: what its buttons do, who may open it, and that nothing of an answer becomes markup."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_hooks.kit.samples import load_patient
+from cds_hooks.storage.queries import feedback_on, list_decisions
+from cds_hooks.web.site import SCRIPT_HEADERS
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.pages.tester.pressing import Bench, opened
+from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.web.markup import Page, faults
+
+ORDER_SELECT = "order-select/order-safety-select"
+HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"
+
+
+def _tried(folder: Path, pressing: Callable[[Bench], Awaitable[Bench]], **settings: Any) -> Bench:
+    async def run() -> Bench:
+        async with client(folder, as_of=AS_OF, **settings) as calls:
+            return await pressing(await opened(calls))
+
+    return asyncio.run(run())
+
+
+def _is_sound(bench: Bench) -> None:
+    assert bench.answer.status_code == 200
+    assert {name: bench.answer.headers.get(name) for name in SCRIPT_HEADERS} == SCRIPT_HEADERS
+    assert [each for each in faults(bench.html) if "script" not in each and "try" not in each] == []
+
+
+def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_path: Path) -> None:
+    async def look(bench: Bench) -> Bench:
+        return bench
+
+    bench = _tried(tmp_path, look)
+    _is_sound(bench)
+    assert "Nothing sent yet" in bench.text
+    assert "Open development profile." in bench.text
+    for part in ("sample:planning-talk", ORDER_SELECT, "patient-view/*", "encounter-discharge/discharge-medications"):
+        assert f'value="{part}"' in bench.html
+
+
+def test_the_start_page_leads_there_first(tmp_path: Path) -> None:
+    async def look(bench: Bench) -> Bench:
+        return Bench(bench._client, await bench._client.get("/"))
+
+    links = [each.attributes["href"] for each in Page(_tried(tmp_path, look).html).all("a") if "main" in each.path]
+    assert links[0] == "try"
+
+
+def test_a_call_is_sent_and_its_card_answer_findings_times_and_reasons_are_shown(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("send"))
+    _is_sound(bench)
+    for words in ("people with results like these", "Order a planning conversation", "rows hold", "Decide: rules"):
+        assert words in bench.text
+    assert json.loads(bench.fields["request"])["context"]["patientId"] == "planning-talk"
+    decision = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")[0]
+    assert f'href="explain/{decision.id}"' in bench.html
+    assert "Brandt" in bench.text
+
+
+def test_build_only_sends_nothing(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("build"))
+    assert json.loads(bench.fields["request"])["hook"] == "patient-view"
+    assert "Nothing sent yet" in bench.text
+    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
+
+
+def test_all_services_of_the_hook_are_called_at_one_press(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("all"))
+    _is_sound(bench)
+    called = {each.service for each in list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3", limit=50)}
+    assert len(called) >= 5
+    assert all(f">{each}</th>" in bench.html for each in called)
+
+
+def test_an_edited_request_is_sent_as_it_stands(tmp_path: Path) -> None:
+    async def edit(bench: Bench) -> Bench:
+        built = await bench.press("build")
+        return await built.press("resend", request=built.fields["request"].replace('"patient-view"', '"order-sign"'))
+
+    bench = _tried(tmp_path, edit)
+    assert "Answered with HTTP 400" in bench.text
+    assert '"hook": "order-sign"' in bench.fields["request"]
+
+
+def test_broken_json_is_sent_too_and_refused_by_the_server(tmp_path: Path) -> None:
+    async def edit(bench: Bench) -> Bench:
+        return await (await bench.press("build")).press("resend", request="{")
+
+    bench = _tried(tmp_path, edit)
+    assert "Answered with HTTP 400" in bench.text
+    assert bench.fields["request"].strip() == "{"
+
+
+def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_path: Path) -> None:
+    async def forge(bench: Bench) -> Bench:
+        sent = await bench.press("send")
+        carried = json.loads(sent.fields["carried"])
+        carried["exchanges"][0]["body"] = "{}"
+        return await sent.press("draw:sent", carried=json.dumps(carried))
+
+    bench = _tried(tmp_path, forge)
+    assert "the answer holds no list of cards" in bench.text
+    assert "nothing to recommend" not in bench.text
+
+
+@pytest.mark.parametrize("context", ["7", '{"draftOrders": "x"}', '{"draftOrders": {"entry": [7, {"resource": 7}]}}'])
+def test_a_request_that_was_edited_into_another_form_does_not_stop_the_page(tmp_path: Path, context: str) -> None:
+    async def edit(bench: Bench) -> Bench:
+        sent = await (await _ordered(bench)).press("send")
+        return await sent.press(sent.buttons("accept:")[0], request=f'{{"hook": "order-select", "context": {context}}}')
+
+    assert _tried(tmp_path, edit).answer.status_code == 200
+
+
+async def _ordered(bench: Bench) -> Bench:
+    dosed = {"order": "Naproxen 500 MG Oral Tablet", "dose": "1", "unit": "tablet", "frequency": "2d"}
+    return await bench.press("add", patient="sample:nsaid-egfr-25", **dosed)
+
+
+def test_an_order_is_composed_with_dose_and_frequency_and_judged(tmp_path: Path) -> None:
+    async def order(bench: Bench) -> Bench:
+        return await (await _ordered(bench)).press("send")
+
+    bench = _tried(tmp_path, order)
+    _is_sound(bench)
+    (entry,) = json.loads(bench.fields["request"])["context"]["draftOrders"]["entry"]
+    drafted = entry["resource"]
+    assert drafted["medicationCodeableConcept"]["coding"][0]["code"] == "198014"
+    assert drafted["subject"] == {"reference": "Patient/nsaid-egfr-25"}
+    (dosage,) = drafted["dosageInstruction"]
+    assert dosage["timing"]["repeat"] == {"frequency": 2, "period": 1, "periodUnit": "d"}
+    assert dosage["doseAndRate"][0]["doseQuantity"] == {"value": 1, "unit": "tablet"}
+    assert "eGFR 25" in bench.text
+
+
+def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_added_as_words_only_when_asked(
+    tmp_path: Path,
+) -> None:
+    async def order(bench: Bench) -> Bench:
+        several = await bench.press("add", order="naproxen 500")
+        assert "names fit" in several.text
+        unknown = await several.press("add", order="qwertymycin")
+        assert "No drug and no test has this name" in unknown.text
+        return await unknown.press("words")
+
+    bench = _tried(tmp_path, order)
+    (draft,) = json.loads(bench.fields["carried"])["drafts"]
+    assert draft["medicationCodeableConcept"] == {"text": "qwertymycin"}
+
+
+def test_a_test_is_ordered_by_its_name(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("add", order="creatinine (laboratory)"))
+    (draft,) = json.loads(bench.fields["carried"])["drafts"]
+    assert draft["resourceType"] == "ServiceRequest"
+    assert draft["code"]["coding"][0]["system"] == "http://loinc.org"
+
+
+@pytest.mark.parametrize("dose", ["many", "-1", "0", "nan"])
+def test_a_dose_that_is_no_number_is_refused_beside_its_field(tmp_path: Path, dose: str) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("add", order="naproxen 500 mg oral tablet", dose=dose))
+    assert "Dose: write a number above 0" in bench.text
+    assert json.loads(bench.fields["carried"])["drafts"] == []
+    (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
+    assert wrong.attributes["id"] == "dose"
+    assert bench.html.index('id="drafts"') < bench.html.index('id="problem"') < bench.html.index('id="ready"')
+
+
+def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what_to_add(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("send", call="order-sign/order-safety-sign"))
+    assert "order-sign is about orders, and there is none yet." in bench.text
+    assert bench.html.index('id="answer"') < bench.html.index('id="problem"') < bench.html.index("Nothing sent yet")
+    (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
+    assert wrong.attributes["id"] == "order"
+
+
+def test_the_ready_made_drafts_of_the_chosen_patient_come_first(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("build", patient="sample:nsaid-egfr-25"))
+    listed = bench.html.partition('id="ready"')[2].partition("</select>")[0]
+    assert listed.index("naproxen-egfr-25") < listed.index("metformin-ckd4-coded")
+    assert listed.count("naproxen-egfr-25") == 1
+
+
+def test_a_draft_is_removed(tmp_path: Path) -> None:
+    async def order(bench: Bench) -> Bench:
+        return await (await _ordered(bench)).press("remove:0")
+
+    assert json.loads(_tried(tmp_path, order).fields["carried"])["drafts"] == []
+
+
+def test_an_accepted_suggestion_changes_the_drafts_sends_feedback_and_the_next_call_has_it(tmp_path: Path) -> None:
+    async def accept(bench: Bench) -> Bench:
+        sent = await (await _ordered(bench)).press("send")
+        accepted = await sent.press(sent.buttons("accept:")[0])
+        assert "Accepted" in accepted.text
+        assert "removed" in accepted.text
+        assert '"acceptedSuggestions"' in accepted.html.replace("&#34;", '"')
+        return await accepted.press("resend")
+
+    bench = _tried(tmp_path, accept)
+    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    (_, first) = list_decisions(url)
+    (item,) = feedback_on(url, first.id)
+    assert item.outcome == "accepted"
+    request = json.loads(bench.fields["request"])
+    names = [
+        each["resource"]["medicationCodeableConcept"]["text"] for each in request["context"]["draftOrders"]["entry"]
+    ]
+    assert names
+    assert not [name for name in names if "naproxen" in name.lower()]
+    assert request["context"]["selections"] == [
+        f"{each['resource']['resourceType']}/{each['resource']['id']}"
+        for each in request["context"]["draftOrders"]["entry"]
+    ]
+
+
+def test_a_card_is_overridden_with_a_reason_or_dismissed_without(tmp_path: Path) -> None:
+    async def override(bench: Bench) -> Bench:
+        sent = await (await _ordered(bench)).press("send")
+        button = sent.buttons("override:")[0]
+        asked = await sent.press(button)
+        assert "Choose a reason to override the card" in asked.text
+        field = f"reason-{button.partition(':')[2].replace(':', '-')}"
+        done = await asked.press(button, **{field: "0"})
+        assert "Overridden" in done.text
+        again = await (await done.press("send")).press("all")
+        for each in again.buttons("dismiss:"):
+            again = await again.press(each)
+        return again
+
+    _tried(tmp_path, override)
+    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    items = [item for decision in list_decisions(url, limit=50) for item in feedback_on(url, decision.id)]
+    assert {item.outcome for item in items} == {"overridden"}
+    assert items[-1].override_reason_code
+
+
+def test_a_suggestion_of_patient_view_becomes_a_draft_that_is_signed_next(tmp_path: Path) -> None:
+    async def sign(bench: Bench) -> Bench:
+        sent = await bench.press("send")
+        accepted = await sent.press(sent.buttons("accept:")[0])
+        return await accepted.press("sign")
+
+    bench = _tried(tmp_path, sign)
+    request = json.loads(bench.fields["request"])
+    assert request["hook"] == "order-sign"
+    assert len(request["context"]["draftOrders"]["entry"]) == 1
+
+
+@pytest.mark.parametrize("way", ["epic", "oracle", "sandbox"])
+def test_cards_are_drawn_in_the_way_of_each_dialect(tmp_path: Path, way: str) -> None:
+    async def drawn(bench: Bench) -> Bench:
+        sent = await (await _ordered(bench)).press("send")
+        return await sent.press(f"draw:{way}")
+
+    bench = _tried(tmp_path, drawn)
+    _is_sound(bench)
+    assert bench.fields["draw"] == way
+    assert "eGFR 25" in bench.text
+    if way == "oracle":
+        assert bench.buttons("override:") == []  # it knows no reasons
+
+
+def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: Path) -> None:
+    chart = load_patient("planning-talk", AS_OF)
+    patient = next(each["resource"] for each in chart["entry"] if each["resource"]["resourceType"] == "Patient")
+    patient["name"] = [{"family": HOSTILE, "given": [HOSTILE]}]
+
+    async def open_(bench: Bench) -> Bench:
+        read = await bench.press("open", paste=json.dumps(chart))
+        assert "The chart was read." in read.text
+        return await read.press("send")
+
+    bench = _tried(tmp_path, open_)
+    _is_sound(bench)
+    assert "<img src=x" not in bench.html
+    assert "onerror=alert(1)" in bench.text
+    assert "people with results like these" in bench.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is JSON but no object"),
+        ('{"resourceType": "Bundle", "entry": []}', "holds 0 patients"),
+        ('{"hook": 1, "context": {"draftOrders": "x"}}', "no Bundle, Patient or CDS Hooks request"),
+        ('{"cdsHooksFixture": 1}', "a part of it is missing"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str, said: str) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("open", paste=text))
+    assert bench.answer.status_code == 200
+    assert said in bench.text
+
+
+def test_a_call_is_saved_opened_again_and_shown_as_curl(tmp_path: Path) -> None:
+    async def save(bench: Bench) -> Bench:
+        early = await bench.press("save")
+        assert "Send this request to one service first" in early.text
+        sent = await bench.press("send")
+        saved = await sent.press("save")
+        assert saved.answer.headers["content-disposition"].startswith("attachment")
+        document = saved.answer.json()
+        assert document["service"] == "planning-conversation"
+        assert document["expected"]["cards"][0]["indicator"] == "info"
+        again = await (await bench.press("open", paste=saved.answer.text)).press("resend")
+        assert "people with results like these" in again.text
+        return await again.press("curl")
+
+    bench = _tried(tmp_path, save)
+    assert "curl -sS -X POST" in bench.text
+    assert "/cds-services/planning-conversation" in bench.text
+
+
+def test_a_patient_of_a_fhir_server_is_left_to_the_cds_server(tmp_path: Path) -> None:
+    where = {"patient": "fhir", "fhir_server": "http://127.0.0.1:9/fhir", "fhir_patient": "p1", "fhir_token": "secret"}
+    bench = _tried(tmp_path, lambda page: page.press("build", **where))
+    request = json.loads(bench.fields["request"])
+    assert request["fhirServer"] == "http://127.0.0.1:9/fhir"
+    assert request["context"]["patientId"] == "p1"
+    assert "prefetch" not in request
+    assert bench.fields["fhir_token"] == ""
+
+
+def test_a_form_of_another_site_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
+    async def attack(bench: Bench) -> Bench:
+        for headers in (
+            {"sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "same-site", "origin": "http://localhost"},
+            {"origin": "https://evil.example"},
+            {"origin": "null"},
+        ):
+            refused = await bench.press_from(headers, "send")
+            assert refused.answer.status_code == 403, headers
+            assert "Sent by another site" in refused.text
+        own = await bench.press_from({"origin": "http://localhost", "sec-fetch-site": "same-origin"}, "build")
+        assert own.answer.status_code == 200
+        rebound = await bench._client.get("/try", headers={"host": "evil.example"})
+        assert rebound.status_code == 421
+        return bench
+
+    _tried(tmp_path, attack)
+    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
+
+
+def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path) -> None:
+    async def send(bench: Bench) -> Bench:
+        calls: httpx.AsyncClient = bench._client
+        assert (await calls.post("/try", data={"do": "send"})).status_code == 400
+        assert (
+            await calls.post("/try", content=b"--x", headers={"content-type": "multipart/form-data"})
+        ).status_code == 400
+        huge = await bench.press("send", paste="x" * 40_000)
+        assert huge.answer.status_code == 413
+        return await bench.press("send", carried='{"exchanges": 7}')
+
+    bench = _tried(tmp_path, send, max_body_bytes=10_000)
+    assert bench.answer.status_code == 400
+    assert "Traceback" not in bench.html
+
+
+@pytest.mark.parametrize("do", ["accept:0:0:0", "override:9:9", "dismiss:x", "remove:x", "draw:nobody", "unknown", ""])
+def test_a_button_that_is_not_there_does_nothing(tmp_path: Path, do: str) -> None:
+    bench = _tried(tmp_path, lambda page: page.press(do))
+    assert bench.answer.status_code == 200
+    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
