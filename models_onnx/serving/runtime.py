@@ -189,8 +189,6 @@ class Model:
 
 def _refuse_other_model(session: onnxruntime.InferenceSession, said: Mapping[str, str], manifest: Manifest) -> None:
     """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
-    if said.get("explained") == "false":
-        raise ManifestRefused(f"{manifest.id}: model.onnx was converted without an explanation; no card may show it")
     dictionary = msgspec.json.decode(said.get("feature_dictionary", "[]"), type=tuple[ModelInput, ...])
     pairs = (
         ("id", said.get("model_id"), manifest.id),

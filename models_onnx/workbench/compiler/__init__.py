@@ -18,7 +18,7 @@ from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_gradient_boosting,
     from_hist_gradient_boosting,
 )
-from models_onnx.workbench.compiler.readers.source import CoxModel, NoExactExplanation
+from models_onnx.workbench.compiler.readers.source import CoxModel
 from models_onnx.workbench.compiler.reference import CalibrationBin, Familiarity, Reference
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "FittedModel",
     "Groups",
     "Link",
-    "NoExactExplanation",
     "Oracle",
     "PiecewiseLinear",
     "Reference",

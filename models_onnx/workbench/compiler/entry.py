@@ -1,111 +1,33 @@
-"""`compile_model`: compiles a fitted model and rows of its reference cohort to one self-explaining file with a report.
-
-A model without an exact explanation is converted by skl2onnx and marked as unexplained, so that no card shows it.
-"""
+"""Compiles a fitted model and rows of its reference cohort to one self-explaining file with a report."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import checker, helper, numpy_helper
 
 from models_onnx.artifact.files import write_whole
-from models_onnx.errors import CompileRefused, ParityRefused
+from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.averaged import Averaged, Member
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Apart, apart_from_shapley, is_approximate
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
-from models_onnx.workbench.compiler.families.trees import limits
-from models_onnx.workbench.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET, PRODUCER
 from models_onnx.workbench.compiler.link import FittedModel
-from models_onnx.workbench.compiler.parity import TOLERANCE, Agreement, ask_library, proof_rows
+from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.readers.column import Inputs
 from models_onnx.workbench.compiler.readers.layers import Part
 from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
-from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, library
+from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of
 from models_onnx.workbench.compiler.readers.source import open_source
 from models_onnx.workbench.compiler.readers.wrapped import averaged_parts, calibrated, calibration_of, unwrap
 from models_onnx.workbench.compiler.reference import observed
 
 Array = NDArray[np.float64]
-
-
-def convert(model: Any, count: int, X: Array, probability: Callable[[Array], Array], metadata: dict[str, str]) -> bytes:
-    """A file with the outputs `probability`, `missing` and `out_of_range`; its metadata say `explained`: false.
-
-    The input `features` is float32.
-
-    Raises:
-        CompileRefused: skl2onnx cannot convert the model.
-        ParityRefused: its file differs from the model by more than 1e-5 on the rows.
-    """
-    proto = _probability_only(_converted(model, count))
-    _add_masks(proto.graph, X)
-    proto.ir_version = IR_VERSION
-    proto.producer_name, proto.producer_version, proto.domain, proto.doc_string = PRODUCER, "", "", ""
-    helper.set_model_props(proto, dict(sorted({**metadata, "explained": "false"}.items())))
-    checker.check_model(proto, full_check=True)
-    content = bytes(proto.SerializeToString(deterministic=True))
-    _prove(content, X, probability)
-    return content
-
-
-def _converted(model: Any, count: int) -> Any:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-
-    try:
-        return convert_sklearn(
-            model,
-            initial_types=[("features", FloatTensorType([None, count]))],
-            options={id(model): {"zipmap": False}},
-            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-        )
-    except Exception as problem:  # skl2onnx does not catch the exceptions of its converters
-        raise CompileRefused(f"skl2onnx cannot convert {type(model).__name__}: {problem}") from problem
-
-
-def _probability_only(proto: Any) -> Any:
-    """Keeps the second class's column as `probability` [N], and nothing else."""
-    graph = proto.graph
-    told = [output.name for output in graph.output if "prob" in output.name]
-    if len(told) != 1:
-        raise CompileRefused("the converted model gives no probability")
-    graph.initializer.append(numpy_helper.from_array(np.array(1, dtype=np.int64), "second_class"))
-    graph.node.append(helper.make_node("Gather", [told[0], "second_class"], ["probability"], "probability", axis=1))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("probability", FLOAT, ["N"]))
-    return proto
-
-
-def _add_masks(graph: Any, X: Array) -> None:
-    low, high = (np.array(ends, dtype=np.float32) for ends in limits(X))
-    graph.initializer.extend([numpy_helper.from_array(low, "low"), numpy_helper.from_array(high, "high")])
-    for operator, inputs, output in (
-        ("IsNaN", ["features"], "missing"),
-        ("Less", ["features", "low"], "below"),
-        ("Greater", ["features", "high"], "above"),
-        ("Or", ["below", "above"], "out_of_range"),
-    ):
-        graph.node.append(helper.make_node(operator, inputs, [output], f"mask_{output}"))
-    for output in ("missing", "out_of_range"):
-        graph.output.append(helper.make_tensor_value_info(output, BOOL, ["N", X.shape[1]]))
-
-
-def _prove(content: bytes, X: Array, probability: Callable[[Array], Array]) -> None:
-    rows = X.astype(np.float32)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    told = np.asarray(session.run(["probability"], {"features": rows})[0], dtype=np.float64)
-    difference = float(np.abs(told - probability(rows.astype(np.float64))).max())
-    if not difference <= TOLERANCE:
-        raise ParityRefused(f"skl2onnx's file differs from the library by up to {difference:.2e} (limit {TOLERANCE:g})")
 
 
 _SCALES = {"logit": "log odds", "identity": "probability", "cloglog": "log cumulative hazard"}
@@ -125,17 +47,16 @@ class CompilationReport:
 
     form: str
     link: str
-    base: float | None
+    base: float
     features: tuple[str, ...]
     groups: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
     horizons: tuple[float, ...]
-    explained: bool
     explanation: str
     reference_rows: int
     rows_asked_of_library: int
     rows_moved_by_float32: int
-    agreement: Agreement | None
+    agreement: Agreement
     approximation: Apart | None
     """How far the contributions are from Shapley values, where they are no exact ones; None where they are."""
     bytes: int
@@ -239,7 +160,6 @@ def compile_model(
     dictionary: Sequence[Mapping[str, Any]] | None = None,
     deepest: int = DEEPEST,
     approximate: bool = False,
-    unexplained: bool = False,
 ) -> CompiledModel:
     """One ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
@@ -254,22 +174,16 @@ def compile_model(
     `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
     `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
     than 4 are refused; this waiver allows up to 6. `approximate`: deeper ones get the share of each question along the
-    path, which the file and the report mark as an approximation, and no card shows. `unexplained`: a model without an
-    exact explanation is converted by skl2onnx to a file that is marked so, and that no card shows.
+    path, which the file and the report mark as an approximation, and no card shows.
 
     Raises:
         CompileRefused: the model cannot be compiled; the message says why and what to do.
         ParityRefused, AdditivityRefused: the file differs from the model by more than 1e-5 on the cohort, on the cohort
             with values removed, or on a threshold.
     """
-    told = ModelDescription(name, version, card, dictionary)
-    try:
-        read = read_model(model, reference, features, APPROXIMATE if approximate else deepest)
-    except CompileRefused:
-        if not unexplained or isinstance(model, str | Path):
-            raise
-        return _unexplained(model, reference, features, told)
-    return _explained(read, model, outcomes, calibration, groups or {}, told)
+    read = read_model(model, reference, features, APPROXIMATE if approximate else deepest)
+    description = ModelDescription(name, version, card, dictionary)
+    return _explained(read, model, outcomes, calibration, groups or {}, description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +247,6 @@ def _explained(
     said = explanation(read.form, fitted, len(X))
     metadata = {
         **told.metadata(inputs, fitted.low, fitted.high, len(X)),
-        "explained": "true",
         "explanation": said,
         **({"approximate": "true"} if is_approximate(fitted) else {}),
     }
@@ -347,7 +260,6 @@ def _explained(
         groups=own.names,
         categories=inputs.categories,
         horizons=tuple(getattr(fitted.link, "horizons", ())),
-        explained=True,
         explanation=said,
         reference_rows=len(X),
         rows_asked_of_library=asked.count,
@@ -358,32 +270,6 @@ def _explained(
         sha256=digest(done.content),
     )
     return CompiledModel(done.content, report)
-
-
-def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, told: ModelDescription) -> CompiledModel:
-    names = getattr(model, "feature_names_in_", None)
-    inputs = inputs_of(reference, None if names is None else tuple(map(str, names)), features, text_allowed=False)
-    X = _checked(as_numbers(reference, inputs))
-    content = convert(model, len(inputs.names), X, library(model, inputs), told.metadata(inputs, *limits(X), len(X)))
-    report = CompilationReport(
-        form="converted",
-        link="none",
-        base=None,
-        features=inputs.names,
-        groups=(),
-        categories={},
-        horizons=(),
-        explained=False,
-        explanation="None: the model was converted, and says nothing about why.",
-        reference_rows=len(X),
-        rows_asked_of_library=len(X),
-        rows_moved_by_float32=0,
-        agreement=None,
-        approximation=None,
-        bytes=len(content),
-        sha256=digest(content),
-    )
-    return CompiledModel(content, report)
 
 
 def _checked(X: Array) -> Array:

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx import helper, load_from_string
+from onnx import load_from_string
 
 from models_onnx.artifact.folder import Artifact
-from models_onnx.errors import ManifestRefused
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler import Familiarity, Groups, PiecewiseLinear, Reference, Survival
 from models_onnx.workbench.compiler.explaining_graph import write_file
@@ -75,11 +74,3 @@ def test_groups_are_the_columns_of_the_contributions(trained: Trained) -> None:
     told = model.predict(people(model)[1])
     assert len(told.contributions) == len(model.groups) == len(model.features) - 1
     assert told.margin == pytest.approx(told.base + told.contributions.sum(), abs=1e-9)
-
-
-def test_what_was_converted_without_an_explanation_is_not_served(trained: Trained) -> None:
-    proto = load_from_string(trained.content)
-    said = {each.key: each.value for each in proto.metadata_props}
-    helper.set_model_props(proto, {**said, "explained": "false"})
-    with pytest.raises(ManifestRefused, match="without an explanation"):
-        Model(Artifact(trained.manifest, proto.SerializeToString()))

@@ -16,88 +16,11 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import Ensemble, as_float32, below, limits
-from models_onnx.workbench.compiler.graph import DOUBLE, ML_DOMAIN, Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, Graph, TreeWriter
 from models_onnx.workbench.compiler.link import LOGIT, Link
 
 Array = NDArray[np.float64]
 _INFINITY = float("inf")
-_NODE = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
-_TARGET = ("treeids", "nodeids", "ids", "weights")
-
-
-class TreeWriter:
-    """Collects the nodes of the regressor's trees; the leaves of a tree write to one target."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[str, list[Any]] = {name: [] for name in _NODE}
-        self._targets: dict[str, list[Any]] = {name: [] for name in _TARGET}
-        self._trees = 0
-        self._next = 0
-
-    def steps(self, target: int, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array) -> None:
-        """A tree for `values`, one axis per feature: cell k is up to edge k (x <= edge), then above all, then missing.
-
-        An axis has two more cells than edges.
-        """
-        self._next = 0
-        self._grow(target, list(features), list(edges), values)
-        self._trees += 1
-
-    def write(self, graph: Graph, features: str, targets: int, name: str) -> str:
-        """The operator: float32 [N, targets]."""
-        attributes = {f"nodes_{key}": values for key, values in self._nodes.items()}
-        attributes |= {f"target_{key}": values for key, values in self._targets.items()}
-        return graph.node(
-            "TreeEnsembleRegressor",
-            [features],
-            name,
-            domain=ML_DOMAIN,
-            n_targets=targets,
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **attributes,
-        )
-
-    def _grow(self, target: int, features: list[int], edges: list[Sequence[float]], values: Array) -> int:
-        """The root of a tree over the first feature, whose leaves are trees over the others."""
-        if not features:
-            return self._leaf(target, float(values))
-        # NaN fails x <= +infinity, which every number passes: with BRANCH_LT, +infinity would land with the missing.
-        node = self._node(features[0], _INFINITY)
-        there = self._cells(target, features, edges, values, 0, len(edges[0]))
-        self._children(node, there, self._grow(target, features[1:], edges[1:], values[-1]))
-        return node
-
-    def _cells(
-        self, target: int, features: list[int], edges: list[Sequence[float]], values: Array, first: int, last: int
-    ) -> int:
-        """A balanced tree over the cells first..last of the first feature."""
-        if first == last:
-            return self._grow(target, features[1:], edges[1:], values[first])
-        middle = (first + last) // 2
-        node = self._node(features[0], float(edges[0][middle]))
-        below = self._cells(target, features, edges, values, first, middle)
-        self._children(node, below, self._cells(target, features, edges, values, middle + 1, last))
-        return node
-
-    def _node(self, feature: int, value: float, mode: str = "BRANCH_LEQ") -> int:
-        number = self._next
-        self._next += 1
-        row = (self._trees, number, feature, mode, value, 0, 0)
-        for column, cell in zip(self._nodes.values(), row, strict=True):
-            column.append(cell)
-        return number
-
-    def _children(self, node: int, when_true: int, when_false: int) -> None:
-        at = len(self._nodes["nodeids"]) - self._next + node
-        self._nodes["truenodeids"][at] = when_true
-        self._nodes["falsenodeids"][at] = when_false
-
-    def _leaf(self, target: int, weight: float) -> int:
-        number = self._node(0, 0.0, "LEAF")
-        for column, cell in zip(self._targets.values(), (self._trees, number, target, weight), strict=True):
-            column.append(cell)
-        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +118,7 @@ class AdditiveTrees:
         alone = sorted(term.inputs for term in self.terms) == sorted({(term.inputs[0],) for term in self.terms})
         writer = TreeWriter()
         for number, term in enumerate(self.terms):
-            writer.steps(term.inputs[0] if alone else number, term.inputs, term.edges, term.values)
+            _TermTree(writer, number, term.inputs[0] if alone else number).grow(term.inputs, term.edges, term.values)
         targets = len(self.features) if alone else len(self.terms)
         terms = graph.node("Cast", [writer.write(graph, features, targets, "steps")], "terms", to=DOUBLE)
         if alone:
@@ -207,6 +130,53 @@ class AdditiveTrees:
         for number, term in enumerate(self.terms):
             shares[number, list(term.inputs)] = 1.0 / len(term.inputs)
         return shares
+
+
+class _TermTree:
+    """Writes one term as a tree, its nodes numbered parent first, then all below its first child, then the others."""
+
+    def __init__(self, writer: TreeWriter, number: int, target: int) -> None:
+        self._writer, self._tree, self._target = writer, number, target
+        self._count = 0
+
+    def grow(self, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array) -> None:
+        """Adds the nodes over the first feature; where its cells end, those over the other features begin."""
+        if not features:
+            self._writer.add_leaf(self._tree, self._count, {self._target: float(values)})
+            self._count += 1
+            return
+        # NaN fails x <= +infinity, which every number passes: with BRANCH_LT, +infinity would land with the missing.
+        self._split(features[0], _INFINITY, _cells_size(edges, len(edges[0]) + 1))
+        self._cells(features, edges, values, 0, len(edges[0]))
+        self.grow(features[1:], edges[1:], values[-1])
+
+    def _cells(
+        self, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array, first: int, last: int
+    ) -> None:
+        """Adds a balanced tree over the cells first..last of the first feature."""
+        if first == last:
+            self.grow(features[1:], edges[1:], values[first])
+            return
+        middle = (first + last) // 2
+        self._split(features[0], float(edges[0][middle]), _cells_size(edges, middle - first + 1))
+        self._cells(features, edges, values, first, middle)
+        self._cells(features, edges, values, middle + 1, last)
+
+    def _split(self, feature: int, threshold: float, size: int) -> None:
+        """Adds a node with `size` nodes below its first child."""
+        number = self._count
+        self._count += 1
+        self._writer.add_split(self._tree, number, feature, threshold, (number + 1, number + 1 + size))
+
+
+def _cells_size(edges: Sequence[Sequence[float]], cells: int) -> int:
+    """Returns how many nodes a tree over so many cells of the first feature has."""
+    return cells * (_size(edges[1:]) + 1) - 1
+
+
+def _size(edges: Sequence[Sequence[float]]) -> int:
+    """Returns how many nodes a tree over all cells of these features has."""
+    return 1 + _cells_size(edges, len(edges[0]) + 1) + _size(edges[1:]) if edges else 1
 
 
 def additive(ensemble: Ensemble) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.compiler.families.piecewise import Curve, PiecewisePolynomial
+from models_onnx.workbench.compiler.families.piecewise import Curve, write_curves
 from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
 
@@ -62,8 +62,7 @@ def _write_line(graph: Graph, margin: str, line: tuple[float, float]) -> str:
 
 
 def _write_curve(graph: Graph, margin: str, curve: Curve) -> str:
-    whole = PiecewisePolynomial(("",), (curve.at_missing(0.0),), 0.0, (0.0,), (0.0,))
-    return whole.write_wide(graph, margin, graph.node("IsNaN", [margin], "none_is_missing"))
+    return write_curves(graph, margin, graph.node("IsNaN", [margin], "none_is_missing"), [curve.at_missing(0.0)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ Nat Mach Intell 2020;2:56). Gate G6 refuses such a file for cards.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, as_float32, limits
-from models_onnx.workbench.compiler.graph import DOUBLE, ML_DOMAIN, Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, Graph, TreeWriter
 from models_onnx.workbench.compiler.link import FittedModel, Link
 
 Array = NDArray[np.float64]
@@ -109,37 +109,16 @@ class PathTrees:
             raise CompileRefused(
                 "deep trees of LightGBM with zero_as_missing are not explained: train without it, or with max_depth=4"
             )
-        shares = graph.node(
-            "TreeEnsembleRegressor",
-            [features],
-            "path_shares",
-            domain=ML_DOMAIN,
-            n_targets=len(self.features),
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **self._attributes(),
-        )
-        return graph.node("Cast", [shares], "of_inputs", to=DOUBLE)
-
-    def _attributes(self) -> dict[str, Any]:
-        names = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
-        nodes: dict[str, list[Any]] = {f"nodes_{name}": [] for name in (*names, "missing_value_tracks_true")}
-        targets: dict[str, list[Any]] = {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
+        writer = TreeWriter()
         for number, (tree, means) in enumerate(zip(self.ensemble.trees, self.means, strict=True)):
-            for node in range(len(tree.feature)):
-                leaf = tree.feature[node] == LEAF
-                row = (
-                    number, node, 0 if leaf else int(tree.feature[node]), "LEAF" if leaf else "BRANCH_LEQ",
-                    0.0 if leaf else float(tree.threshold[node]), 0 if leaf else int(tree.left[node]),
-                    0 if leaf else int(tree.right[node]), 0 if leaf else int(tree.nan_left[node]),
-                )  # fmt: skip
-                for column, cell in zip(nodes.values(), row, strict=True):
-                    column.append(cell)
+            for node in tree.inner.tolist():
+                children = (int(tree.left[node]), int(tree.right[node]))
+                threshold, missing_left = float(tree.threshold[node]), bool(tree.nan_left[node])
+                writer.add_split(number, node, int(tree.feature[node]), threshold, children, missing_left)
             for leaf, shares in _leaf_shares(tree, means).items():
-                for target, weight in shares.items() or [(0, 0.0)]:
-                    for column, cell in zip(targets.values(), (number, leaf, target, weight), strict=True):
-                        column.append(cell)
-        return {**nodes, **targets}
+                writer.add_leaf(number, leaf, shares)
+        written = writer.write(graph, features, len(self.features), "path_shares")
+        return graph.node("Cast", [written], "of_inputs", to=DOUBLE)
 
 
 def _means(tree: Tree, cohort: NDArray[np.float32]) -> Array:

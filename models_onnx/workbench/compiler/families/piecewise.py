@@ -1,10 +1,10 @@
-"""Additive models of one-input functions that are linear or polynomial between their knots.
+"""Functions of one input that are linear or polynomial between their knots.
 
-`Curve` is the combined effect of scalers, splines, one-hot codes and weights on one input; `PiecewisePolynomial` writes
-a sum of curves; `PiecewiseLinear` writes piecewise linear functions as hinges max(x - knot, 0).
+`Curve` is the combined effect of scalers, splines, one-hot codes and weights on one input, and `write_curves` writes
+curves side by side; `PiecewiseLinear` is the model of this project's own training, written as hinges max(x - knot, 0).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import comb
 from typing import Self
@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.compiler.families.trees import limits
 from models_onnx.workbench.compiler.graph import DOUBLE, INT64, Graph
 from models_onnx.workbench.compiler.link import LOGIT, Link
 
@@ -111,138 +110,55 @@ def _moved(coefficients: Array, by: float) -> Array:
     return moved
 
 
-@dataclass(frozen=True, slots=True)
-class PiecewisePolynomial:
-    """base + one curve per input, each centred on the reference cohort; a curve's `missing` is never NaN here."""
+def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curve]) -> str:
+    """Writes the curve of each float64 column [N, K]: the piece, its coefficients, then Horner's rule.
 
-    features: tuple[str, ...]
-    curves: tuple[Curve, ...] = field(repr=False)
-    base: float
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    link: Link = LOGIT
+    Where `missing` [N, K] is true the value is the curve's `missing`, NaN where it has none.
+    """
+    zero = graph.constant("nothing", 0.0, np.float64)
+    filled = graph.node("Where", [missing, zero, columns], "filled")
+    ends = [graph.constant(f"end_{side}", sign * LARGEST, np.float64) for side, sign in (("low", -1), ("high", 1))]
+    inside = graph.node("Clip", [filled, *ends], "inside")
+    if any(len(curve.breaks) for curve in curves):
+        values = _write_pieces(graph, inside, curves)
+    else:
+        values = _write_horner(graph, inside, curves, lambda name, table: graph.constant(name, table, np.float64))
+    of_missing = graph.constant("of_missing", [curve.missing for curve in curves], np.float64)
+    return graph.node("Where", [missing, of_missing, values], "of_columns")
 
-    @classmethod
-    def centred(
-        cls,
-        features: Sequence[str],
-        curves: Sequence[Curve],
-        start: float,
-        cohort: Array,
-        link: Link = LOGIT,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
-    ) -> Self:
-        """The curves as fitted, centred on the cohort [n, F].
 
-        The cohort is used as the model sees it, with missing values imputed where it does so. If the model gives no
-        value for a missing input, that input gets the cohort's mean, so a contribution of 0.
-        """
-        with np.errstate(over="ignore"):
-            seen = np.asarray(cohort, dtype=np.float32).astype(np.float64)
-        values = [curve.values(x) for curve, x in zip(curves, seen.T, strict=True)]
-        centres = [float(np.nanmean(each)) if not np.isnan(each).all() else 0.0 for each in values]
-        moved = []
-        for curve, centre in zip(curves, centres, strict=True):
-            own = curve.scaled(1.0, -centre)
-            moved.append(own.at_missing(0.0) if np.isnan(own.missing) else own)
-        lowest, highest = limits(cohort)
-        return cls(
-            tuple(features), tuple(moved), start + sum(centres), tuple(low or lowest), tuple(high or highest), link
-        )
+def _write_pieces(graph: Graph, inside: str, curves: Sequence[Curve]) -> str:
+    owner = np.repeat(np.arange(len(curves)), [len(curve.breaks) for curve in curves])
+    counts = np.zeros((len(owner), len(curves)), dtype=np.float32)
+    counts[np.arange(len(owner)), owner] = 1.0
+    breaks = graph.constant("breaks", np.concatenate([curve.breaks for curve in curves]), np.float64)
+    spread = graph.node("Gather", [inside, graph.constant("break_owner", owner, np.int64)], "spread", axis=1)
+    reached = graph.node("GreaterOrEqual", [spread, breaks], "breaks_reached")
+    ones = graph.constant("reached_one", 1.0, np.float32), graph.constant("reached_none", 0.0, np.float32)
+    marked = graph.node("Where", [reached, *ones], "breaks_marked")
+    counted = graph.node("MatMul", [marked, graph.constant("break_counts", counts, np.float32)], "breaks_counted")
+    first = graph.constant("first_piece", np.cumsum([0, *(len(curve.origins) for curve in curves[:-1])]), np.int64)
+    piece = graph.node("Add", [graph.node("Cast", [counted], "piece_of_curve", to=INT64), first], "piece")
 
-    @property
-    def edges(self) -> tuple[tuple[float, ...], ...]:
-        """The values at which a new piece of a curve begins."""
-        return tuple(tuple(curve.breaks.tolist()) for curve in self.curves)
+    def look_up(name: str, table: Array) -> str:
+        return graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), piece], name)
 
-    def contributions(self, X: Array) -> Array:
-        """The value of each curve at its input."""
-        return np.column_stack([curve.values(x) for curve, x in zip(self.curves, X.T, strict=True)])
+    return _write_horner(graph, inside, curves, look_up)
 
-    def margin(self, X: Array) -> Array:
-        """base + sum of contributions."""
-        return np.asarray(self.base + self.contributions(X).sum(axis=1))
 
-    def recalibrated(self, intercept: float, slope: float) -> Self:
-        """margin = intercept + slope * margin, multiplied into the curves."""
-        curves = tuple(curve.scaled(slope, 0.0) for curve in self.curves)
-        return replace(self, curves=curves, base=intercept + slope * self.base)
-
-    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the piece of each input, looks up its coefficients and applies Horner's rule.
-
-        Curves without pieces are written as slopes and intercepts.
-        """
-        nothing = graph.constant("nothing", 0.0, np.float32)
-        filled = graph.node("Where", [missing, nothing, features], "filled")
-        return self._write_curves(graph, graph.node("Cast", [filled], "wide", to=DOUBLE), missing)
-
-    def write_wide(self, graph: Graph, columns: str, missing: str) -> str:
-        """The same of float64 columns; NaN where a curve has no value for what is missing."""
-        filled = graph.node("Where", [missing, graph.constant("nothing", 0.0, np.float64), columns], "filled")
-        return self._write_curves(graph, filled, missing)
-
-    def _write_curves(self, graph: Graph, wide: str, missing: str) -> str:
-        ends = [graph.constant(f"end_{side}", sign * LARGEST, np.float64) for side, sign in (("low", -1), ("high", 1))]
-        inside = graph.node("Clip", [wide, *ends], "inside")
-        if any(len(curve.breaks) for curve in self.curves):
-            known = self._write_pieces(graph, inside)
-        else:
-            known = self._horner(graph, inside, [self._column(d) for d in range(self._powers)], self._origins())
-        given = graph.constant("of_missing", [curve.missing for curve in self.curves], np.float64)
-        return graph.node("Where", [missing, given, known], "of_inputs")
-
-    @property
-    def _powers(self) -> int:
-        return max(int(curve.coefficients.shape[1]) for curve in self.curves)
-
-    def _column(self, power: int) -> Array:
-        """Coefficients of this power, piece after piece, input after input."""
-        own = [
-            curve.coefficients[:, power] if power < curve.coefficients.shape[1] else np.zeros(len(curve.origins))
-            for curve in self.curves
-        ]
-        return np.concatenate(own)
-
-    def _origins(self) -> Array:
-        return np.concatenate([curve.origins for curve in self.curves])
-
-    def _write_pieces(self, graph: Graph, inside: str) -> str:
-        owner = np.repeat(np.arange(len(self.curves)), [len(curve.breaks) for curve in self.curves])
-        counts = np.zeros((len(owner), len(self.curves)), dtype=np.float32)
-        counts[np.arange(len(owner)), owner] = 1.0
-        breaks = graph.constant("breaks", np.concatenate([curve.breaks for curve in self.curves]), np.float64)
-        spread = graph.node("Gather", [inside, graph.constant("break_owner", owner, np.int64)], "spread", axis=1)
-        reached = graph.node("GreaterOrEqual", [spread, breaks], "breaks_reached")
-        ones = graph.constant("reached_one", 1.0, np.float32), graph.constant("reached_none", 0.0, np.float32)
-        marked = graph.node("Where", [reached, *ones], "breaks_marked")
-        counted = graph.node("MatMul", [marked, graph.constant("break_counts", counts, np.float32)], "breaks_counted")
-        pieces = np.cumsum([0, *(len(curve.origins) for curve in self.curves[:-1])])
-        first = graph.constant("first_piece", pieces, np.int64)
-        piece = graph.node("Add", [graph.node("Cast", [counted], "piece_of_own", to=INT64), first], "piece")
-
-        def look(name: str, table: Array) -> str:
-            return graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), piece], name)
-
-        origin = look("origin", self._origins())
-        away = graph.node("Sub", [inside, origin], "away")
-        total = look(f"coefficient_{self._powers - 1}", self._column(self._powers - 1))
-        for power in range(self._powers - 2, -1, -1):
-            raised = graph.node("Mul", [total, away], f"raised_{power}")
-            total = graph.node(
-                "Add", [raised, look(f"coefficient_{power}", self._column(power))], f"polynomial_{power}"
-            )
-        return total
-
-    def _horner(self, graph: Graph, inside: str, columns: list[Array], origins: Array) -> str:
-        away = graph.node("Sub", [inside, graph.constant("origins", origins, np.float64)], "away")
-        total = graph.constant(f"coefficient_{len(columns) - 1}", columns[-1], np.float64)
-        for power in range(len(columns) - 2, -1, -1):
-            raised = graph.node("Mul", [total, away], f"raised_{power}")
-            own = graph.constant(f"coefficient_{power}", columns[power], np.float64)
-            total = graph.node("Add", [raised, own], f"polynomial_{power}")
-        return total
+def _write_horner(graph: Graph, inside: str, curves: Sequence[Curve], table_of: Callable[[str, Array], str]) -> str:
+    """Writes the polynomials; `table_of` gives one number for each column from a table of all pieces of all curves."""
+    powers = max(curve.coefficients.shape[1] for curve in curves)
+    padded = [np.pad(curve.coefficients, ((0, 0), (0, powers - curve.coefficients.shape[1]))) for curve in curves]
+    coefficients = np.concatenate(padded)
+    origin = table_of("origin", np.concatenate([curve.origins for curve in curves]))
+    away = graph.node("Sub", [inside, origin], "away")
+    total = table_of(f"coefficient_{powers - 1}", coefficients[:, powers - 1])
+    for power in range(powers - 2, -1, -1):
+        raised = graph.node("Mul", [total, away], f"raised_{power}")
+        coefficient = table_of(f"coefficient_{power}", coefficients[:, power])
+        total = graph.node("Add", [raised, coefficient], f"polynomial_{power}")
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.additive_curves import Stage
 from models_onnx.workbench.compiler.families.functions import SAME, Function
 from models_onnx.workbench.compiler.families.piecewise import Curve
-from models_onnx.workbench.compiler.families.transformed import Stage
 
 Array = NDArray[np.float64]
 NAN = float("nan")

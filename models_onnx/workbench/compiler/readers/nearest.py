@@ -33,7 +33,6 @@ _INSTEAD = {
     "GradientBoostingSurvivalAnalysis": "CoxPHSurvivalAnalysis, or a classifier of the outcome within the horizon",
 }
 _ELSE = f"{_REGRESSION}, an ExplainableBoostingClassifier or {_TREES}"
-_UNEXPLAINED = "unexplained=True of compile_model converts it as it is, and no card shows such a model"
 
 
 def why_not_compiled(model: Any) -> str:
@@ -45,7 +44,7 @@ def why_not_compiled(model: Any) -> str:
         return f"an object of the type {name} is no fitted model; docs/models/compiler.md lists the families"
     if name == "VotingClassifier":
         return "VotingClassifier(voting='hard') gives no probability: fit it with voting='soft', which is compiled"
-    return f"{name} has no exact explanation here; nearest to it is {_INSTEAD.get(name, _ELSE)}. {_UNEXPLAINED}"
+    return f"{name} has no exact explanation here; nearest to it is {_INSTEAD.get(name, _ELSE)}"
 
 
 def refuse_unfitted(model: Any) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
+from models_onnx.workbench.compiler.families.additive_curves import Path as InputPath
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, PathTrees
-from models_onnx.workbench.compiler.families.piecewise import Curve, PiecewisePolynomial
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
-from models_onnx.workbench.compiler.families.transformed import Transformed, Way
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
 from models_onnx.workbench.compiler.readers.column import Column, Inputs
@@ -206,30 +206,19 @@ def _breslow(results: Any) -> tuple[Array, Array]:
     return times, np.cumsum(hazard)
 
 
-def weighted(columns: list[Column], coefficients: Array, inputs: int) -> tuple[Curve, ...]:
-    """One curve per input: the sum of its columns times their coefficients."""
-    found = [Curve.steps([], [0.0], 0.0)] * inputs
-    for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
-        found[column.input] = found[column.input] + column.curve.scaled(coefficient, 0.0)
-    return tuple(found)
-
-
 def linear_model(
     columns: list[Column], coefficients: Array, start: float, X: Array, inputs: Inputs, link: Link = LOGIT
 ) -> FittedModel:
-    """start + the columns times their coefficients, as terms of the inputs."""
+    """Returns start + the columns times their coefficients, as terms of the inputs."""
     if len(columns) != len(coefficients):
         raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
-    if not any(column.through for column in columns):
-        curves = weighted(columns, coefficients, len(inputs.names))
-        return PiecewisePolynomial.centred(inputs.names, curves, start, X, link)
-    ways: dict[tuple[int, tuple[int, ...]], Way] = {}
+    paths: dict[tuple[int, tuple[int, ...]], InputPath] = {}
     for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
-        own = column.curve.scaled(coefficient, 0.0)
+        curve = column.curve.scaled(coefficient, 0.0)
         key = (column.input, tuple(map(id, column.through)))
-        before = ways.get(key)
-        ways[key] = Way(column.input, column.through, own if before is None else before.curve + own)
-    return Transformed.centred(inputs.names, tuple(ways.values()), start, X, link)
+        earlier = paths.get(key)
+        paths[key] = InputPath(column.input, column.through, curve if earlier is None else earlier.curve + curve)
+    return AdditiveCurves.centred(inputs.names, tuple(paths.values()), start, X, link)
 
 
 def logistic(model: Any) -> tuple[Array, float]:
@@ -244,10 +233,6 @@ def logistic(model: Any) -> tuple[Array, float]:
             "classes are the event, or fit one model for each"
         )
     return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])
-
-
-class NoExactExplanation(CompileRefused):
-    """The model can be converted, but nothing exact can be said about why it says what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +250,10 @@ class Source:
 
 
 def open_source(model: Any, deepest: int = DEEPEST) -> Source:
-    """What `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
+    """Returns what `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
 
-    NoExactExplanation for what could only be converted.
+    Raises:
+        CompileRefused: there is no exact explanation for this kind of model.
     """
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
@@ -287,7 +273,7 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if reader_of(last):
         form = "forest" if name in FORESTS else "boosted trees"
         return Source(form, _names(model), lambda X, i: _trees(preparation, last, X, i, deepest), preparation)
-    raise NoExactExplanation(why_not_compiled(last))
+    raise CompileRefused(why_not_compiled(last))
 
 
 def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:

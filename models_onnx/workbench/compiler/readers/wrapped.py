@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.averaged import Calibration, isotonic
-from models_onnx.workbench.compiler.families.piecewise import LARGEST, Curve, PiecewisePolynomial
+from models_onnx.workbench.compiler.families.piecewise import LARGEST, Curve, write_curves
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts
-from models_onnx.workbench.compiler.graph import FLOAT, Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, Graph, write_column_sums
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.column import Column
 from models_onnx.workbench.compiler.readers.layers import Part, behind, last_of, votes_of, without_wrapping
@@ -56,9 +56,17 @@ class Prepared:
             found[column.input] |= set(own if own or not column.curve.straight else edges)
         return tuple(tuple(sorted(edges)) for edges in found)
 
+    @property
+    def owners(self) -> list[int]:
+        """The input of each column."""
+        return [column.input for column in self.columns]
+
     def contributions(self, X: Array) -> Array:
-        """Those of the columns, summed by input."""
-        return self.inner.contributions(prepare(self.columns, X)) @ self._owners()
+        """Returns those of the columns, summed by input."""
+        contributions = np.zeros((len(X), len(self.features)))
+        for j, values in zip(self.owners, self.inner.contributions(prepare(self.columns, X)).T, strict=True):
+            contributions[:, j] += values
+        return contributions
 
     def margin(self, X: Array) -> Array:
         """The inner model's on the prepared columns."""
@@ -69,24 +77,18 @@ class Prepared:
         return replace(self, inner=self.inner.recalibrated(intercept, slope))
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Columns, float32 as the trees see them, then the inner model, then sums by input."""
-        owner = graph.constant("column_owner", [column.input for column in self.columns], np.int64)
+        """Writes the columns, float32 as the trees see them, then the inner model, then sums by input."""
+        owner = graph.constant("column_owner", self.owners, np.int64)
         gathered = graph.node("Gather", [features, owner], "gathered", axis=1)
-        gone = graph.node("Gather", [missing, owner], "gathered_missing", axis=1)
-        curves = tuple(column.curve for column in self.columns)
-        count = len(curves)
-        steps = PiecewisePolynomial(("",) * count, curves, 0.0, (0.0,) * count, (0.0,) * count)
+        absent = graph.node("Gather", [missing, owner], "gathered_missing", axis=1)
         with graph.under("prepared/"):
-            prepared = graph.node("Cast", [steps.write_contributions(graph, gathered, gone)], "columns", to=FLOAT)
-            still = graph.node("IsNaN", [prepared], "still_missing")
+            wide = graph.node("Cast", [gathered], "wide", to=DOUBLE)
+            values = write_curves(graph, wide, absent, [column.curve for column in self.columns])
+            prepared = graph.node("Cast", [values], "columns", to=FLOAT)
+            absent = graph.node("IsNaN", [prepared], "still_missing")
         with graph.under("columns/"):
-            own = self.inner.write_contributions(graph, prepared, still)
-        return graph.node("MatMul", [own, graph.constant("owners", self._owners(), np.float64)], "of_inputs")
-
-    def _owners(self) -> Array:
-        owners = np.zeros((len(self.columns), len(self.features)))
-        owners[np.arange(len(self.columns)), [column.input for column in self.columns]] = 1.0
-        return owners
+            contributions = self.inner.write_contributions(graph, prepared, absent)
+        return write_column_sums(graph, contributions, self.owners, len(self.features))
 
 
 def prepare(columns: Sequence[Column], X: Array) -> Array:

@@ -11,7 +11,8 @@ from models_onnx.workbench.compiler import explaining_graph as groups
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families import piecewise as curve
 from models_onnx.workbench.compiler.families import trees
-from models_onnx.workbench.compiler.families.piecewise import Curve, PiecewisePolynomial
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Path
+from models_onnx.workbench.compiler.families.piecewise import Curve
 from tests.conftest import examples
 from tests.models_onnx.workbench.compiler.people import says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -41,7 +42,7 @@ def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
 @settings(max_examples=examples(20))
 @given(curves(), curves())
 def test_the_file_says_what_numpy_says(first: Curve, second: Curve) -> None:
-    model = PiecewisePolynomial(("a", "b"), (first, second), 0.5, (-7.0, -7.0), (7.0, 7.0))
+    model = AdditiveCurves(("a", "b"), (Path(0, (), first), Path(1, (), second)), 0.5, (-7.0, -7.0), (7.0, 7.0))
     rows = np.column_stack([X, X[::-1]]).astype(np.float32).astype(float)
     told = says(write_file("m", model, REFERENCE, {}), rows)
     assert np.allclose(told["contributions"], model.contributions(rows), atol=1e-9)
@@ -49,7 +50,7 @@ def test_the_file_says_what_numpy_says(first: Curve, second: Curve) -> None:
 
 def test_infinity_is_the_largest_number_and_never_nan() -> None:
     cubic = Curve(np.zeros(0), np.zeros(1), np.array([[0.0, 1.0, -2.0, 1.0]]), 0.0)
-    model = PiecewisePolynomial(("a",), (cubic,), 0.0, (0.0,), (1.0,))
+    model = AdditiveCurves(("a",), (Path(0, (), cubic),), 0.0, (0.0,), (1.0,))
     told = says(write_file("m", model, REFERENCE, {}), np.array([[np.inf], [-np.inf]]))
     assert told["probability"].tolist() == [1.0, 0.0]
     assert np.isfinite(told["contributions"]).all()

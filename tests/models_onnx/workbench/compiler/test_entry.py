@@ -21,7 +21,6 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
@@ -29,7 +28,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
-from models_onnx.workbench.compiler import NoExactExplanation, compile_model
+from models_onnx.workbench.compiler import compile_model
 from tests.models_onnx.workbench.compiler.people import NAMES, invented, says
 
 
@@ -78,7 +77,6 @@ def test_one_run_says_everything_with_standard_operators_only() -> None:
     props = {each.key: each.value for each in proto.metadata_props}
     assert json.loads(props["model_card"]) == {"title": "T"}
     assert [each["name"] for each in json.loads(props["feature_dictionary"])] == list(NAMES)
-    assert props["explained"] == "true"
     assert "all 600 people" in props["explanation"]
     assert float(props["base"]) == compiled.report.base
     assert (props["model_id"], props["model_version"], props["link"]) == ("hgb", "1.2.3", "logit")
@@ -206,27 +204,13 @@ def test_a_recalibration_by_hand_moves_margin_and_contributions() -> None:
     assert np.abs(says(after.content, X)["margin"] - (-0.5 + 0.8 * says(before.content, X)["margin"])).max() < 1e-12
 
 
-def test_what_has_no_exact_explanation_is_converted_only_when_asked_and_says_so() -> None:
+def test_what_has_no_exact_explanation_is_refused_with_the_nearest_that_has_one() -> None:
     X, y = invented(gaps=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = make_pipeline(StandardScaler(), MLPClassifier((3,), max_iter=20, random_state=0)).fit(X, y)
-    with pytest.raises(NoExactExplanation, match="unexplained=True"):
+    with pytest.raises(CompileRefused, match="nearest to it is HistGradientBoostingClassifier"):
         compile_model(network, X)
-    compiled = compile_model(network, X, unexplained=True)
-    assert not compiled.report.explained
-    told = says(compiled.content, X)
-    assert set(told) == {"probability", "missing", "out_of_range"}
-    assert np.abs(told["probability"] - network.predict_proba(X)[:, 1]).max() < 1e-5
-    props = {each.key: each.value for each in onnx.load_from_string(compiled.content).metadata_props}
-    assert props["explained"] == "false"
-    refuse_unsafe(compiled.content)
-
-
-def test_a_conversion_that_differs_is_refused_too() -> None:
-    X, y = invented(gaps=0.0, grid=1)
-    with pytest.raises(ParityRefused, match="skl2onnx"):
-        compile_model(KNeighborsClassifier(5).fit(X, y), X, unexplained=True)
 
 
 def test_a_library_that_says_otherwise_than_what_was_read_is_not_believed() -> None:
