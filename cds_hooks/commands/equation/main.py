@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +26,7 @@ from models_onnx.equations.calculate import EquationResult, Quantity
 from models_onnx.equations.compiled import PUBLISHED, onnx_file_name
 from models_onnx.equations.declaration import Equation, compilable_outputs, find_equations, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
-from models_onnx.equations.vectors import PREVENT_TABLE, check_vectors, own_vectors, prevent_on_people, read_vectors
+from models_onnx.equations.vectors import check_vectors, own_vectors, read_vectors
 from models_onnx.errors import EquationRefused, ModelError
 
 app = typer.Typer(no_args_is_help=True, help="The published equations: list, work out, check.")
@@ -128,11 +127,6 @@ def check(
     except ModelError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    if not vectors:
-        typer.echo(
-            f"{equation.id} has no test vectors; declare `vectors`, or write {equation.id}.vectors.json", err=True
-        )
-        raise typer.Exit(2)
     results = []
     with _own_code_fails_in_a_sentence(equation):
         for each in check_vectors(equation, vectors):
@@ -185,37 +179,6 @@ def compile_(
         said = "the same" if is_same else "DIFFERS" if check else "written"
         typer.echo(f"{path.name}: {len(content):,} bytes, largest difference {gap:.1e}, {said}")
     raise typer.Exit(1 if check and differing else 0)
-
-
-@app.command()
-def people(
-    data: Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """PREVENT over the people of the NHANES prevention table: mean 10-year risk, and how it ranks deaths of the heart.
-
-    Events are not recorded in the table: this checks the arithmetic and the ranking, not calibration. Exit code 2
-    where the table is not there.
-
-    Example: cds-hooks equation people
-    """
-    table = (data or settings().data_dir) / PREVENT_TABLE
-    try:
-        found = prevent_on_people(table)
-    except OSError as error:
-        typer.echo(
-            f"{table} cannot be read: {error.strerror}. Name the data folder with --data or CDS_DATA_DIR.", err=True
-        )
-        raise typer.Exit(2) from error
-    if as_json:
-        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
-        return
-    typer.echo(
-        f"{found.scored:,} of {found.followed:,} people followed for 10 years are inside the ranges of PREVENT.\n"
-        f"Mean 10-year risk of total cardiovascular disease: {found.mean:.2%} (women {found.mean_women:.2%}, men "
-        f"{found.mean_men:.2%}).\n"
-        f"Ranking of {found.heart_deaths} deaths of the heart within 10 years: AUROC {found.auroc_heart_death:.3f}."
-    )
 
 
 @contextmanager

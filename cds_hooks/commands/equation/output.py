@@ -165,8 +165,8 @@ def show_checked(equation: Equation, results: list[VectorCheck], vectors: int, a
                     "id": each.vector.id,
                     "output": each.vector.output,
                     "expected": each.vector.expected,
-                    "found": None if each.refused else each.found,
-                    "refused": each.found if each.refused else None,
+                    "found": None if each.refused else each.result,
+                    "refused": each.result if each.refused else None,
                 }
                 for each in wrong
             ],

@@ -82,9 +82,6 @@ WRITTEN_ANEW = {
 }
 """What a command makes: it is not there before, although the examples of other commands read it."""
 
-OF_OTHER_PEOPLE = {"equation people"}
-"""What reads other people's data by default."""
-
 EXAMPLES = {" ".join(words): example_of(command).partition(" > ")[0] for words, command in COMMANDS}
 
 
@@ -156,11 +153,7 @@ def _with_what_is_here(line: str, folder: Path, server: str) -> str:
 
 
 @pytest.mark.parametrize("command", [name for name in EXAMPLES if name not in NOT_RUN])
-def test_the_example_of_a_help_text_runs(
-    command: str, site: Path, server: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if command in OF_OTHER_PEOPLE:
-        request.getfixturevalue("data_folder")
+def test_the_example_of_a_help_text_runs(command: str, site: Path, server: str, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
     for name in WRITTEN_ANEW.get(command, ()):

@@ -17,7 +17,7 @@ CASES = Path(__file__).parents[3] / "models_onnx" / "equations" / "published"
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
-    vectors = json.loads((CASES / f"{name}.vectors.json").read_text(encoding="utf-8"))["vectors"]
+    vectors = json.loads((CASES / f"{name}.vectors.json").read_text(encoding="utf-8"))["test_vectors"]
     return [{**vector, **vector["inputs"]} for vector in vectors]
 
 

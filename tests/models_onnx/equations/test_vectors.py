@@ -38,13 +38,7 @@ def test_the_text_of_a_disagreement_names_the_vector_and_both_values(tmp_path: P
     "refusal",
     [
         {"expected": None},
-        {"expected": "refused"},
-        {"expected": {"refused": "age"}},
-        {"refused": True},
-        {"refusal": "age"},
-        {"expected": None, "reason": "under 35"},
-        {"expect": "refusal"},
-        {"refused_because": "age"},
+        {"expected": None, "reason": "age"},
     ],
 )
 def test_an_expected_refusal_agrees_with_a_refusal_and_not_with_a_value(
@@ -55,7 +49,7 @@ def test_an_expected_refusal_agrees_with_a_refusal_and_not_with_a_value(
 
 
 def test_a_refusal_about_another_input_than_the_one_named_does_not_agree(tmp_path: Path) -> None:
-    assert not _agrees(tmp_path, {"inputs": {**SOUND, "platelets": 4}, "expected": None, "refused": "age"})
+    assert not _agrees(tmp_path, {"inputs": {**SOUND, "platelets": 4}, "expected": None, "reason": "age"})
 
 
 def test_a_refusal_where_a_value_is_expected_does_not_agree(tmp_path: Path) -> None:
@@ -68,9 +62,6 @@ def test_a_refusal_where_a_value_is_expected_does_not_agree(tmp_path: Path) -> N
     ("vector", "members"),
     [
         ({"inputs": {**SOUND, "platelets": {"value": 180000, "unit": "/uL"}}}, {}),
-        ({"inputs": {**SOUND, "platelets": 180000}, "units": {"platelets": "/uL"}}, {}),
-        ({"inputs": {**SOUND, "platelets": 180000, "platelets_unit": "/uL"}}, {}),
-        ({"inputs": {**SOUND, "platelets": 180000}}, {"units": {"platelets": "/uL"}}),
         ({"inputs": {**SOUND, "platelets": 180000}}, {"inputs": [{"name": "platelets", "ucum": "/uL"}]}),
     ],
 )
@@ -78,22 +69,6 @@ def test_another_unit_is_converted_wherever_it_is_stated(
     tmp_path: Path, vector: dict[str, Any], members: dict[str, Any]
 ) -> None:
     assert _agrees(tmp_path, {**vector, "expected": EXPECTED}, **members)
-
-
-def test_a_quantity_and_several_outputs_at_once_are_read(tmp_path: Path) -> None:
-    assert _agrees(tmp_path, {"inputs": SOUND, "expected": {"value": EXPECTED, "unit": "1"}})
-    path = tmp_path / "both.json"
-    inputs = {"age": 65, "sex": "male", "egfr": 19, "uacr": 30, "calibration": "north_america"}
-    both = {"2y": 0.09283767055041114, "5y": 0.2622811100179675}
-    path.write_text(json.dumps({"id": "kfre_4", "test_vectors": [{"inputs": inputs, "expected": both}]}))
-    assert [each.agrees for each in check_vectors(*read_vectors(path))] == [True, True]
-
-
-def test_refusals_in_a_list_of_their_own_are_checked_too(tmp_path: Path) -> None:
-    found = _check(
-        tmp_path, {"inputs": SOUND, "expected": EXPECTED}, refusal_vectors=[{"inputs": {**SOUND, "age": 20}}]
-    )
-    assert [each.agrees for each in found] == [True, True]
 
 
 def test_whole_numbers_must_be_equal(tmp_path: Path) -> None:

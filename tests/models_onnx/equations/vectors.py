@@ -12,7 +12,7 @@ def vectors_of(name: str) -> list[dict[str, Any]]:
     if declared := find_equations()[name].vectors:
         return [{"id": f"{name}-{position}", **vector} for position, vector in enumerate(declared, start=1)]
     text = (PUBLISHED / f"{name}.vectors.json").read_text(encoding="utf-8")
-    vectors: list[dict[str, Any]] = json.loads(text)["vectors"]
+    vectors: list[dict[str, Any]] = json.loads(text)["test_vectors"]
     return vectors
 
 

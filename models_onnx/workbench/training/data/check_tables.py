@@ -20,7 +20,6 @@ from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.vectors import COLUMNS, PREVENT_TABLE
 from models_onnx.errors import ArtifactRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs
@@ -80,6 +79,19 @@ class DataReport:
 
 
 EQUATION = "prevent_base"
+PREVENT_TABLE = "nhanes_prevention.csv.gz"
+# The table's column of each input; `diabetes` counts self-report, HbA1c or medicine.
+PREVENT_COLUMNS = {
+    "age": "age_years",
+    "total_cholesterol": "chol_total_mg_dl",
+    "hdl_cholesterol": "hdl_mg_dl",
+    "sbp": "sbp_mmhg",
+    "diabetes": "diabetes",
+    "bmi": "bmi_kg_m2",
+    "egfr": "egfr_ckdepi2021",
+    "bp_medication": "bp_medication",
+    "statin": "lipid_lowering",
+}
 _KEY = "participant_id"
 # Each column of words with what may stand in it (README-nhanes.md, table 2).
 _WORDS = {"sex": {"female", "male"}, "smoking": {"never", "former", "current", ""}}
@@ -88,7 +100,7 @@ _OUTCOMES = ("death_10y", "death_heart_10y")
 
 def is_people_table(path: Path) -> bool:
     """Whether the file is called as that table is."""
-    return path.name.partition(".")[0] == PREVENT_TABLE.name.partition(".")[0]
+    return path.name.partition(".")[0] == PREVENT_TABLE.partition(".")[0]
 
 
 def check_people(path: Path) -> DataReport:
@@ -98,7 +110,7 @@ def check_people(path: Path) -> DataReport:
     except (ValueError, OSError, EOFError) as problem:
         raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
     report = DataReport(path.name, f"people for {EQUATION}", {"rows": len(rows), "columns": len(rows.columns)})
-    needed = {_KEY, *_WORDS, *COLUMNS.values(), *_OUTCOMES}
+    needed = {_KEY, *_WORDS, *PREVENT_COLUMNS.values(), *_OUTCOMES}
     report.add("missing-column", "error", "columns", "the equation is tried on it", sorted(needed - set(rows.columns)))
     report.add(
         "duplicate-rows", "warning", "rows", "rows that repeat another in every column", int(rows.duplicated().sum())
@@ -110,7 +122,7 @@ def check_people(path: Path) -> DataReport:
         if column in rows:
             strange = rows[column][~rows[column].isin(words)]
             report.add("unknown-word", "error", column, f"none of {', '.join(sorted(words - {''}))}", strange)
-    for name, column in COLUMNS.items():
+    for name, column in PREVENT_COLUMNS.items():
         if column in rows:
             _numbers(name, column, rows[column], report)
     if set(_OUTCOMES) <= set(rows.columns):
