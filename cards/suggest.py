@@ -81,15 +81,10 @@ class SuggestionContext(Struct, frozen=True):
         """The rule and band of everything that is found about a draft as the drafts are now."""
         return self.evaluated(drafted).found
 
-    def check_nothing_new(
-        self, after: PatientSession, drafted: DraftMedication, known: FoundBands, before: DraftEvaluation | None = None
-    ) -> None:
-        """Withheld where a finding beside the known ones would be shown of a draft after acceptance.
-
-        `before` is the evaluation of the same draft as the drafts are now.
-        """
+    def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, known: FoundBands) -> None:
+        """Withheld where a finding beside the known ones would be shown of a draft after acceptance."""
         self.allowance.take()
-        found = self.book.first_new(after, drafted, known, before)
+        found = self.book.first_new(after, drafted, known)
         if found is not None:
             rule, band = found
             raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
@@ -357,8 +352,7 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = context.session.with_drafts(plan.drafts)
     drafted = next((one for one in after.drafted if one.draft is context.drafted.draft), None)
     if drafted is not None:
-        now = context.evaluated(context.drafted)
-        context.check_nothing_new(after, drafted, now.found, now)
+        context.check_nothing_new(after, drafted, context.found(context.drafted))
 
 
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
@@ -367,8 +361,7 @@ def _check_beside(after: PatientSession, accepted: DraftMedication, context: Sug
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
             one = before.get(id(other.draft))
-            now = context.evaluated(one) if one is not None else None
-            context.check_nothing_new(after, other, now.found if now is not None else frozenset(), now)
+            context.check_nothing_new(after, other, context.found(one) if one is not None else frozenset())
 
 
 def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:

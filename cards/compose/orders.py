@@ -115,7 +115,6 @@ def check_orders(
             cards.append(uncovered_card(uncovered, new_uuid()))
             names.append(uncovered[0].draft)
             medications.append(uncovered[0].medication)
-    session.release()
     return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
 

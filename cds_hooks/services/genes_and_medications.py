@@ -104,7 +104,6 @@ def _found(
             elif (finding.rule, finding.band) not in told:
                 told.add((finding.rule, finding.band))
                 yield TakenDrug(plain(drafted.medication.name, 60), finding)
-    session.release()
 
 
 def _rests_on(finding: Finding, sources: Set[str]) -> bool:

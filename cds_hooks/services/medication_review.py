@@ -103,7 +103,6 @@ def _found(
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept, strict=True):
         yield from (_reviewed(drafted, finding) for finding in findings)
-    session.release()
 
 
 def _nothing_found(record: PatientRecord, taken: int) -> Silence:

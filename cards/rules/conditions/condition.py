@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from cards.extension import Fact
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
-from fhir.mapping.medications.identity import MedicationIdentity
+from cards.rules.patient.medication_session import EVERYTHING
 
 Truth: TypeAlias = bool | None
 Test: TypeAlias = Callable[[RuleContext], Truth]
@@ -32,37 +32,47 @@ def no_facts(_context: RuleContext) -> list[Fact]:
 
 
 class DataNeeds(Struct, frozen=True):
-    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient."""
+    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient.
+
+    `beside` are the ingredients, classes and tests that it looks for among what else is taken or drafted, with
+    `EVERYTHING` where it may look at any of it, with `SAME_DRUG` for the ingredients of the draft itself.
+    """
 
     analytes: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
     def __or__(self, other: "DataNeeds") -> "DataNeeds":
-        """What both need; one that adds nothing makes no new sets."""
-        if self.analytes >= other.analytes and self.resources >= other.resources:
+        """Return what both need; one that adds nothing makes no new sets."""
+        if self.analytes >= other.analytes and self.resources >= other.resources and self.beside >= other.beside:
             return self
-        return DataNeeds(self.analytes | other.analytes, self.resources | other.resources)
+        return DataNeeds(self.analytes | other.analytes, self.resources | other.resources, self.beside | other.beside)
 
 
-def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
-    """The needs of a condition that reads these resource types and analytes."""
-    return DataNeeds(frozenset(analytes), frozenset(resources))
+def needs(*resources: str, analytes: Iterable[str] = (), beside: Iterable[str] = ()) -> DataNeeds:
+    """Return the needs of a condition that reads these resource types, analytes and other drugs."""
+    return DataNeeds(frozenset(analytes), frozenset(resources), frozenset(beside))
 
 
 NO_NEEDS = DataNeeds()
+SAME_DRUG = "="
+"""Stands among the needs of a condition for the ingredients of the draft."""
+MEDICATION_LISTS = needs("MedicationRequest", "MedicationStatement")
+"""What a condition needs that asks when a drug was begun, or something of the partner of a pair."""
+ANY_MEDICATION = MEDICATION_LISTS | needs(beside=[EVERYTHING])
+"""What a condition needs that may look at every drug beside the draft."""
 
-ForDrug: TypeAlias = Callable[[MedicationIdentity, bool], "Predicate | None"]
-"""What is left of a condition for a drafted medication, with a partner or (False) without one.
 
-`TRUE` or `FALSE` where it is that whoever the patient is, None where nothing can be said; asked once for a medication.
-"""
+def medications_beside(keys: Iterable[str]) -> DataNeeds:
+    """Return the needs of a condition that looks for these ingredients and classes beside the draft."""
+    return MEDICATION_LISTS | needs(beside=keys)
 
 
 class Predicate(Struct, frozen=True):
     """A compiled condition.
 
     `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
-    what made it true, for a context in which it is true; `for_drug` is None where no drug settles a part of it.
+    what made it true, for a context in which it is true.
     """
 
     test: Test
@@ -70,65 +80,17 @@ class Predicate(Struct, frozen=True):
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needs: DataNeeds = NO_NEEDS
-    for_drug: ForDrug | None = None
-
-    def narrowed(self, medication: MedicationIdentity, *, has_partner: bool) -> "Predicate":
-        """What the drug leaves of it, with the same answers and facts; what it `uses` and `needs` is not the whole."""
-        return (self.for_drug and self.for_drug(medication, has_partner)) or self
-
-
-TRUE = Predicate(lambda _context: True)
-FALSE = Predicate(lambda _context: False)
-
-
-def settled(answer: bool) -> Predicate:
-    """The condition that is always so."""
-    return TRUE if answer else FALSE
 
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when every part is."""
-    narrow = _narrow(parts, all_of, neutral=TRUE, decisive=FALSE)
-    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts, narrow)
+    return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when one part is."""
     # A part that is true settles it, but what else is true is among its facts.
-    narrow = _narrow(parts, any_of, neutral=FALSE, decisive=None)
-    return _together(
-        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, narrow
-    )
-
-
-def _narrow(
-    parts: tuple[Predicate, ...],
-    combine: Callable[[tuple[Predicate, ...]], Predicate],
-    *,
-    neutral: Predicate,
-    decisive: Predicate | None,
-) -> ForDrug | None:
-    """Leaves out the parts that a drug makes `neutral`; `decisive` where it makes one so."""
-    if all(one.for_drug is None and one is not TRUE and one is not FALSE for one in parts):
-        return None
-    # One for each selection of the parts: drugs that settle the same ones share it.
-    known: dict[tuple[int, ...], Predicate] = {}
-
-    def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
-        narrowed = [one.narrowed(medication, has_partner=has_partner) for one in parts]
-        if any(one is decisive for one in narrowed):
-            return decisive
-        left = tuple([one for one in narrowed if one is not neutral])
-        if len(left) == len(parts) and all(one is part for one, part in zip(left, parts, strict=True)):
-            return None
-        if len(left) < 2:
-            return left[0] if left else neutral
-        key = tuple(map(id, left))
-        if key not in known:
-            known[key] = combine(left)
-        return known[key]
-
-    return for_drug
+    return _combined(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
@@ -156,11 +118,7 @@ def none_of(part: Predicate) -> Predicate:
         truth = part.test(context)
         return None if truth is None else not truth
 
-    def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
-        left = part.narrowed(medication, has_partner=has_partner)
-        return FALSE if left is TRUE else TRUE if left is FALSE else None
-
-    return Predicate(test, no_facts, part.uses, part.limits, part.needs, part.for_drug and for_drug)
+    return Predicate(test, no_facts, part.uses, part.limits, part.needs)
 
 
 def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
@@ -172,7 +130,7 @@ def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
             return True
         return None if true + unknown >= n else False
 
-    return _together(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    return _combined(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
 
 
 def less_than(n: int, parts: tuple[Predicate, ...]) -> Predicate:
@@ -184,7 +142,7 @@ def less_than(n: int, parts: tuple[Predicate, ...]) -> Predicate:
             return False
         return True if true + unknown < n else None
 
-    return _together(test, lambda context: _facts_of(parts, context), parts)
+    return _combined(test, lambda context: _facts_of(parts, context), parts)
 
 
 def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
@@ -192,13 +150,13 @@ def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
     return answers.count(True), answers.count(None)
 
 
-def _together(test: Test, facts: Facts, parts: tuple[Predicate, ...], for_drug: ForDrug | None = None) -> Predicate:
+def _combined(test: Test, facts: Facts, parts: tuple[Predicate, ...]) -> Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needed = NO_NEEDS
     for part in parts:
         uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
-    return Predicate(test, facts, uses, limits, needed, for_drug)
+    return Predicate(test, facts, uses, limits, needed)
 
 
 def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:

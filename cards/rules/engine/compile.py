@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
-from typing import Any, TypeAlias
+from typing import Any
 
-from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec import Struct
 
 from cards.card import OVERRIDE_SYSTEM, Coding
-from cards.rules.conditions.condition import FALSE, NO_NEEDS, DataNeeds, Predicate
+from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import (
     Band,
@@ -28,7 +27,8 @@ from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
-from fhir.terminology.medications import classes_of
+from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.medications import RXNORM, classes_of
 
 
 class CompiledOrder(Struct, frozen=True):
@@ -71,27 +71,6 @@ class CompiledBand(Struct, frozen=True):
     """Those of its suggestions of which other orders can be the answer."""
     quiet: tuple[CompiledSilentWhen, ...]
     """The reasons of its rule to stay silent, or to say less, that are meant for it."""
-    narrowed: dict[tuple[int, ...], "CompiledBand"] = field(default_factory=dict)
-    """Itself for drugs that settle parts of it, one for each selection of the parts that are left."""
-
-    def for_drug(self, medication: MedicationIdentity, *, has_partner: bool) -> "CompiledBand | None":
-        """The band without what the drafted medication settles; None where it is false whoever the patient is."""
-        when = self.when.narrowed(medication, has_partner=has_partner)
-        if when is FALSE:
-            return None
-        asked = [(one, one.when.narrowed(medication, has_partner=has_partner)) for one in self.quiet]
-        asked = [(one, left) for one, left in asked if left is not FALSE]
-        if when is self.when and len(asked) == len(self.quiet) and all(left is one.when for one, left in asked):
-            return self
-        key = (id(when), *(each for one, left in asked for each in (id(one), id(left))))
-        if key not in self.narrowed:
-            whole = self.when
-            self.narrowed[key] = replace(
-                self,
-                when=replace(when, uses=whole.uses, limits=whole.limits, needs=whole.needs),
-                quiet=tuple(replace(one, when=left) for one, left in asked),
-            )
-        return self.narrowed[key]
 
 
 class CompiledMissingData(Struct, frozen=True):
@@ -106,10 +85,6 @@ class CompiledMissingData(Struct, frozen=True):
     answering: tuple[CompiledSuggestion, ...]
 
 
-NumberedBands: TypeAlias = tuple[tuple[int, CompiledBand], ...]
-"""Bands of a rule, each with its position."""
-
-
 class CompiledRule(Struct, frozen=True):
     """A rule ready to judge an order; `id` is that of the declared rule."""
 
@@ -118,7 +93,6 @@ class CompiledRule(Struct, frozen=True):
     family: Family
     trigger: CompiledTrigger
     bands: tuple[CompiledBand, ...]
-    numbered_bands: NumberedBands
     quiet: tuple[CompiledSilentWhen, ...]
     missing: tuple[CompiledMissingData, ...]
     questions: tuple[tuple[str, Predicate], ...]
@@ -127,16 +101,9 @@ class CompiledRule(Struct, frozen=True):
     override_reasons: tuple[Coding, ...]
     band_uses: frozenset[str]
     needs: DataNeeds
+    answers: frozenset[str]
+    """The tests and drugs beside the draft that answer what one of its findings asks for."""
     estimates: tuple[str, ...]
-    narrowed: dict[tuple[int, ...], NumberedBands] = field(default_factory=dict)
-    """Its bands for drugs that settle parts of them, each selection once."""
-
-    def bands_for(self, medication: MedicationIdentity, *, has_partner: bool) -> NumberedBands:
-        """The bands that can be true or unknown for the drafted medication, whoever the patient is."""
-        each = [(at, band.for_drug(medication, has_partner=has_partner)) for at, band in self.numbered_bands]
-        found = tuple([(at, band) for at, band in each if band is not None])
-        # Thousands of medications are remembered with the bands of their rules.
-        return self.narrowed.setdefault(tuple([id(band) for _, band in found]), found)
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
@@ -185,7 +152,6 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         family=family,
         trigger=trigger,
         bands=bands,
-        numbered_bands=tuple(enumerate(bands)),
         quiet=quiet,
         missing=missing,
         questions=questions,
@@ -196,8 +162,18 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         ),
         band_uses=frozenset().union(*(band.when.uses for band in bands)),
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
+        answers=frozenset().union(*(_answers(one) for one in suggestions if one.declared.answers)),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
     )
+
+
+def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
+    """The codes of its tests, and the ingredients of the drugs that it adds."""
+    for order in suggestion.orders:
+        yield from order.codes
+    for created in suggestion.declared.create:
+        known = medication_of_code(RXNORM, created.product.rxcui)
+        yield from (ingredient.rxcui for ingredient in known.ingredients) if known is not None else ()
 
 
 def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilentWhen, ...]) -> CompiledBand:

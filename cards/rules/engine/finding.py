@@ -21,7 +21,6 @@ from cards.rules.engine.compile import (
     CompiledMissingData,
     CompiledRule,
     CompiledSuggestion,
-    NumberedBands,
 )
 from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
@@ -218,18 +217,15 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | Silence
 
 
-def evaluate_rule(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> Evaluation:
+def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
     """The match of the rule in this context, or why it has none."""
-    # Without a band that can be true only an old estimate is still to be looked for.
-    evaluation = _decide(rule, bands, context) if bands or rule.estimates else NoMatch(rule, context)
+    evaluation = _decide(rule, context)
     return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
 
 
-def evaluate_partners(
-    rule: CompiledRule, bands: NumberedBands, alone: RuleContext, partners: Iterable[CurrentMedication]
-) -> Evaluation:
+def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
-    evaluation = [_decide(rule, bands, alone.before((one,), rule.trigger)) for one in partners]
+    evaluation = [_decide(rule, alone.before((one,), rule.trigger)) for one in partners]
     matches = [one for one in evaluation if isinstance(one, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
@@ -250,9 +246,9 @@ def _rank(match: Match) -> tuple[int, int]:
     return match.rank
 
 
-def _decide(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> Evaluation:
+def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
     undecided = []
-    for position, band in bands:
+    for position, band in enumerate(rule.bands):
         truth = band.when.test(context)
         if truth is True:
             quiet = _quiet(rule, band, context)
@@ -261,7 +257,7 @@ def _decide(rule: CompiledRule, bands: NumberedBands, context: RuleContext) -> E
             undecided.append(band)
     if rule.estimates and context.has_old_estimate(rule.estimates):
         context = context.with_fresh_values_only()
-        undecided = [band for _, band in bands if band.when.test(context) is None]
+        undecided = [band for band in rule.bands if band.when.test(context) is None]
     return _undecided(rule, undecided, context) if undecided else NoMatch(rule, context)
 
 

@@ -5,14 +5,14 @@ taken or drafted; it is then evaluated before each partner, and the worst findin
 drafted drug, and what of it is not known, is said too: silence about it means no more.
 """
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Iterable, Set
 from functools import cache, cached_property, reduce
 from operator import or_
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
+from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.conditions.words.medications import SIGNING
-from cards.rules.engine.compile import CompiledRule, NumberedBands, RuleIndex, compile_family
+from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (
     Evaluation,
@@ -25,7 +25,7 @@ from cards.rules.engine.finding import (
 )
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.language.table import read_table
-from cards.rules.language.trigger import Activation, Selector, is_test
+from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
@@ -49,29 +49,18 @@ _LONGEST_REMEMBERED = 300
 _MOST_PARTNERS = 24
 
 
-_Evaluated: TypeAlias = tuple["ActivatedRule", Evaluation | None, Sequence[Collection[str]]]
-"""A rule, its evaluation (None: it is about a pair, no partner is there), and what was read of the session."""
-
-
 class DraftEvaluation:
     """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
 
-    def __init__(self, session: PatientSession, drafted: DraftMedication, evaluated: Sequence[_Evaluated]) -> None:
+    def __init__(
+        self, session: PatientSession, drafted: DraftMedication, evaluations: Iterable[Evaluation | None]
+    ) -> None:
+        """`evaluations` has None for each rule about a pair of which no partner is there."""
         self._drafted = drafted
         self._knows_medications = session.knows_medications
-        self._evaluated = evaluated
-        self._decided = [evaluation for _, evaluation, _ in evaluated if evaluation is not None]
-        self._alone = len(evaluated) - len(self._decided)
-
-    def is_of(self, drafted: DraftMedication) -> bool:
-        """Whether this draft was evaluated, and not one like it."""
-        return self._drafted is drafted
-
-    def rules_that_read(self, changed: Set[str]) -> list["ActivatedRule"]:
-        """The rules that read something of these ingredients, classes and tests (`PatientSession.changed`)."""
-        return [
-            activated for activated, _, read in self._evaluated if not all(changed.isdisjoint(keys) for keys in read)
-        ]
+        every = list(evaluations)
+        self._decided = [evaluation for evaluation in every if evaluation is not None]
+        self._alone = len(every) - len(self._decided)
 
     @cached_property
     def found(self) -> frozenset[tuple[str, str]]:
@@ -101,36 +90,23 @@ class DraftEvaluation:
 
 
 class ActivatedRule(NamedTuple):
-    """A rule that a draft activates, how, and what of it depends on the medication alone."""
+    """A rule that a draft activates, how, and what else is taken or drafted that can change its evaluation."""
 
     rule: CompiledRule
     activation: Activation
-    alone: NumberedBands
-    """The bands that can be true without a partner, and those beside one."""
-    beside: NumberedBands
-    has_partners: bool
-    """Whether partners are looked for, and which ingredients and classes they have where they are those of a pair."""
     partner_keys: frozenset[str]
-    washes_out: bool
-    """Whether a partner counts for some time after its end."""
+    """The ingredients and classes of the partners, where they are those of a pair."""
+    looks_for: frozenset[str]
+    """Ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
 
     @classmethod
-    def of(cls, rule: CompiledRule, activation: Activation, medication: MedicationIdentity) -> "ActivatedRule":
-        """The rule as this medication activates it."""
-        has_partners = bool(activation.partners or activation.same_ingredient or activation.same_class)
-        return cls(
-            rule,
-            activation,
-            rule.bands_for(medication, has_partner=False) if activation.alone else (),
-            rule.bands_for(medication, has_partner=True) if has_partners else (),
-            has_partners,
-            _keys_of(activation.partners),
-            any(one.washout_days for one in activation.partners),
-        )
-
-
-def _keys_of(partners: Sequence[Selector]) -> frozenset[str]:
-    return partners[0].keyed if len(partners) == 1 else frozenset().union(*(one.keyed for one in partners))
+    def by(cls, medication: MedicationIdentity, rule: CompiledRule, activation: Activation) -> "ActivatedRule":
+        """Return the rule as this medication activates it."""
+        partner_keys = frozenset().union(*(selector.keyed for selector in activation.partners))
+        looks_for = rule.needs.beside | rule.answers | partner_keys | activation.same_class
+        if activation.same_ingredient or SAME_DRUG in looks_for:
+            looks_for |= frozenset(medication.rxcuis)
+        return cls(rule, activation, partner_keys, looks_for)
 
 
 class RuleBook:
@@ -167,7 +143,7 @@ class RuleBook:
         if known is None:
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
             activated = tuple(
-                ActivatedRule.of(rule, activation, medication) for rule, activation in of_drug if activation is not None
+                ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
             known = _RulesOfDrug.of(activated, medication)
             if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
@@ -190,30 +166,24 @@ class RuleBook:
         """Evaluates every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
-        evaluated: list[_Evaluated] = []
-        for activated in self.rules_for(drafted.medication):
-            session.reads = []
-            evaluated.append((activated, _evaluate(activated, session, drafted, contexts), session.reads))
-        return DraftEvaluation(session, drafted, evaluated)
+        activated = self.rules_for(drafted.medication)
+        return DraftEvaluation(session, drafted, [_evaluate(one, session, drafted, contexts) for one in activated])
+
+    def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
+        """The rules of this draft that can find something else than in the session that this one was made of."""
+        changed = session.changes_beside(drafted)
+        rules = self.rules_for(drafted.medication)
+        return [one for one in rules if changed is None or not one.looks_for.isdisjoint(changed)]
 
     def first_new(
-        self,
-        session: PatientSession,
-        drafted: DraftMedication,
-        known: Set[tuple[str, str]],
-        before: DraftEvaluation | None = None,
+        self, session: PatientSession, drafted: DraftMedication, known: Set[tuple[str, str]]
     ) -> tuple[str, str] | None:
         """The first finding, by rule and band, of this draft in the session that is not among the `known`.
 
-        `before` is its evaluation in the session that this one was made of. Then only the rules are evaluated that
-        read there what is changed here: the others find what they found, and that is among the known.
+        These are what was found about it in the session that this one was made of, if it was drafted there.
         """
         contexts: dict[Ingredient, RuleContext] = {}
-        if before is not None and before.is_of(drafted) and session.changed is not None:
-            rules = before.rules_that_read(session.changed)
-        else:
-            rules = list(self.rules_for(drafted.medication))
-        for activated in sorted(rules, key=_id_of_rule):
+        for activated in sorted(self.rules_to_evaluate(session, drafted), key=_id_of_rule):
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):
                 found = (activated.rule.id, matched_band(evaluation))
@@ -256,7 +226,7 @@ def _evaluate(
         return Silence(
             rule.id, "local-form", f"{rule.declared.title}: not checked for a form that acts only where it is put."
         )
-    partners = _partners(activated, session, drafted) if activated.has_partners else ()
+    partners = _partners(activated, session, drafted)
     if not partners and not activation.alone:
         return None
     ingredient = activation.ingredient
@@ -264,15 +234,13 @@ def _evaluate(
     if context is None:
         context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
     if partners:
-        return evaluate_partners(rule, activated.beside, context, partners)
-    return evaluate_rule(rule, activated.alone, context)
+        return evaluate_partners(rule, context, partners)
+    return evaluate_rule(rule, context)
 
 
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
     activation = activated.activation
     if activation.partners:
-        if not (activated.washes_out or session.has_any(activated.partner_keys)):
-            return []
         return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)

@@ -5,7 +5,7 @@ A selector takes any of its ingredients or classes, narrowed by form, route and 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -27,9 +27,6 @@ _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.
 
 TEST = "test:"
 """How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
-_MORE_SELECTORS = 64
-_NUMBERS: dict["Selector", int] = {}
-"""The number of each different selector: rules that are compiled again, for a trial or after a change, get the same."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +46,6 @@ class Selector:
     dose_forms: tuple[str, ...] = ()
     washout_days: float = 0.0
     any_drug: bool = False
-    number: int = field(init=False, compare=False)
-    """That of all selectors that are equal to it, by which a medication remembers whether it is meant."""
-
-    def __post_init__(self) -> None:
-        """Gives it its number."""
-        object.__setattr__(self, "number", _NUMBERS.setdefault(self, len(_NUMBERS)))
 
     @cached_property
     def keyed(self) -> frozenset[str]:
@@ -88,14 +79,6 @@ class Selector:
 
     def matches(self, identity: MedicationIdentity) -> bool:
         """Whether the medication is one that is meant; one that is not recognised never is."""
-        known, number = identity.selected, self.number
-        if number >= len(known):
-            known.extend(bytes(number + _MORE_SELECTORS - len(known)))
-        if not known[number]:
-            known[number] = 1 + self._matches(identity)
-        return known[number] > 1
-
-    def _matches(self, identity: MedicationIdentity) -> bool:
         if not (self.classes & identity.classes or self.ingredients.intersection(identity.rxcuis) or self.any_drug):
             return False
         return not self.exclude_classes & identity.classes and self.fits(identity)

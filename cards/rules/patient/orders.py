@@ -1,7 +1,7 @@
 """Drafted orders as the client sent them, the medications in them, and the patient's current medications."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -259,34 +259,6 @@ class CurrentMedication:
             drafted = self.drafted
             self._dose = drafted.dose if drafted is not None else daily_dose(self.order, self.medication)
         return self._dose
-
-
-def medications_by_key(medications: Iterable[CurrentMedication]) -> dict[str, list[CurrentMedication]]:
-    """The medications by each of their ingredients (RxNorm codes) and classes (names)."""
-    found: dict[str, list[CurrentMedication]] = {}
-    for one in medications:
-        for key in one.medication.keys:
-            if key in found:
-                found[key].append(one)
-            else:
-                found[key] = [one]
-    return found
-
-
-def with_other_drafts(
-    by_key: Mapping[str, list[CurrentMedication]],
-    ended: Iterable[CurrentMedication],
-    drafted: Iterable[CurrentMedication],
-) -> dict[str, list[CurrentMedication]]:
-    """The same medications by their keys without those that `ended`, and behind them the drafted ones."""
-    found = dict(by_key)
-    for one in ended:
-        for key in one.medication.keys:
-            found[key] = [each for each in found[key] if each is not one]
-    for one in drafted:
-        for key in one.medication.keys:
-            found[key] = [*found[key], one] if key in found else [one]
-    return found
 
 
 def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:

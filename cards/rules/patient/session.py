@@ -28,18 +28,18 @@ class PatientSession(MedicationSession):
     """The record, and the drafts of the session as medications and as tests."""
 
     def __init__(
-        self, record: PatientRecord, drafts: Iterable[DraftOrder], *, signing: bool = False, active_orders: bool = False
+        self,
+        record: PatientRecord,
+        drafts: Iterable[DraftOrder],
+        *,
+        signing: bool = False,
+        active_orders: bool = False,
+        base: "Self | None" = None,
     ) -> None:
-        super().__init__(record, drafts, signing=signing, active_orders=active_orders)
-        self._kidney: dict[str, KidneyFunction] = {}
-        self._conditions: dict[str, ConditionHit | None] = {}
-        self._labs: dict[tuple[str, float | None], list[Measurement]] = {}
-
-    def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
-        """The same patient with other drafts; what is known of the patient is kept."""
-        other = super().with_drafts(drafts)
-        other._kidney, other._conditions, other._labs = self._kidney, self._conditions, self._labs
-        return other
+        super().__init__(record, drafts, signing=signing, active_orders=active_orders, base=base)
+        self._kidney: dict[str, KidneyFunction] = {} if base is None else base._kidney
+        self._conditions: dict[str, ConditionHit | None] = {} if base is None else base._conditions
+        self._labs: dict[tuple[str, float | None], list[Measurement]] = {} if base is None else base._labs
 
     @property
     def patient_reference(self) -> str:

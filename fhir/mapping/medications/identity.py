@@ -85,14 +85,6 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
         """The same medication given by other routes, at most 8 of them, filled by `identify`."""
         return {}
 
-    @cached_property
-    def selected(self) -> bytearray:
-        """Whether a drug selector of the rules matches it, by the selector's number: 0 not asked yet, 1 no, 2 yes.
-
-        Filled by the rules. A dictionary took 9 kB for each of the medications that are remembered.
-        """
-        return bytearray()
-
     def has(self, rxcui: str) -> bool:
         """Whether this ingredient is in it."""
         return rxcui in self.rxcuis

@@ -5,9 +5,7 @@ import tracemalloc
 
 import msgspec
 
-from cards.rules.engine.compile import CompiledRule, compile_family
-from cards.rules.engine.family import rule_families
-from cards.rules.engine.rule_book import RuleBook, rule_book
+from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.trigger import Selector
 from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.record.resources import MedicationRequest
@@ -55,17 +53,6 @@ def test_a_medication_with_every_route_that_is_kept_and_every_selector_asked_tak
     assert len(kept) == _MEDICATIONS
     assert taken <= _MEDICATIONS * _MOST_BYTES_EACH
     kept.clear()
-
-
-def test_rules_that_are_compiled_again_make_what_is_remembered_no_larger() -> None:
-    first = [one.number for one in _selectors()]
-    again = [one.number for rule in RuleBook(_compiled()).rules for one in rule.trigger.selectors()]
-    assert max(again) <= max(first)
-    assert set(first) <= set(again)
-
-
-def _compiled() -> list[CompiledRule]:
-    return [rule for family in rule_families() for rule in compile_family(family)]
 
 
 def test_a_route_of_many_words_is_read_and_not_kept() -> None:

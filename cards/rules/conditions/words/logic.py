@@ -15,7 +15,6 @@ from cards.rules.conditions.condition import (
     members,
     none_of,
     only,
-    settled,
 )
 from cards.rules.language.rule import RuleError
 
@@ -83,7 +82,8 @@ _COUNT_LESS_THAN = _count(
 
 def _constant(word: str, answer: bool) -> Condition:
     def read(spec: Spec) -> Predicate:
-        return settled((only(spec, word)[word] is True) is answer)
+        truth = (only(spec, word)[word] is True) is answer
+        return Predicate(lambda _context: truth)
 
     return Condition(word, word, read, {"const": True}, lambda _spec: word)
 

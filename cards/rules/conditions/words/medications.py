@@ -4,12 +4,12 @@ Of the drafted order: at which step it is evaluated, and how it is to be taken.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     DAYS,
     LIMITS,
+    MEDICATION_LISTS,
     NO_NEEDS,
     SELECTED,
     Condition,
@@ -19,23 +19,19 @@ from cards.rules.conditions.condition import (
     Truth,
     comparison,
     flag,
+    medications_beside,
     members,
     needs,
     no_facts,
     only,
-    settled,
 )
 from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain
-from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.record.reading import id_of_reference
-
-MEDICATIONS = needs("MedicationRequest", "MedicationStatement")
-"""What a condition needs that looks at the patient's other medications."""
 
 
 def _of_drugs(
@@ -46,18 +42,23 @@ def _of_drugs(
     *,
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
     uses: frozenset[str] = frozenset({"active"}),
-    needed: DataNeeds = MEDICATIONS,
-    for_drug: Callable[[Selector, MedicationIdentity, bool], Predicate | None] | None = None,
+    needed: Callable[[Selector], DataNeeds] = lambda selector: medications_beside(selector.keyed),
 ) -> Condition:
     """A word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(only(spec, word)[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
-        narrow = for_drug and partial(for_drug, selector)
-        return Predicate(lambda context: test(context, selector), listed, uses, for_drug=narrow)
+        return Predicate(lambda context: test(context, selector), listed, uses)
 
-    return Condition(word, meaning, read, SELECTED, lambda spec: said.format(selected(spec[word])), needed)
+    return Condition(
+        word,
+        meaning,
+        read,
+        SELECTED,
+        lambda spec: said.format(selected(spec[word])),
+        lambda spec: needed(Selector.read(spec[word])),
+    )
 
 
 _DRAFT = _of_drugs(
@@ -66,8 +67,7 @@ _DRAFT = _of_drugs(
     "the draft is {}",
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
     uses=frozenset(),
-    needed=NO_NEEDS,
-    for_drug=lambda selector, medication, _has_partner: settled(selector.matches(medication)),
+    needed=lambda _selector: NO_NEEDS,
 )
 _ACTIVE = _of_drugs(
     "active",
@@ -113,7 +113,7 @@ _NEW_START = flag(
     lambda context: context.new_start,
     "a new start",
     frozenset({"history"}),
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
     meaning="the patient had no order of the ingredient in the last 180 days",
     said_not="no new start",
 )
@@ -138,16 +138,11 @@ _LONG_TERM = Condition(
     _long_term,
     members(("days",), days=DAYS),
     lambda spec: f"taken for more than {spec['long_term']['days']} days",
-    MEDICATIONS,
+    MEDICATION_LISTS,
 )
 
 
 # Pairs
-
-
-def _on_one_side(selector: Selector, medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
-    is_drafted = selector.matches(medication)
-    return None if has_partner and not is_drafted else settled(is_drafted)
 
 
 _PARTNER_ON = _of_drugs(
@@ -155,14 +150,14 @@ _PARTNER_ON = _of_drugs(
     RuleContext.pair_has,
     "{} is one of the two",
     "in a pair: the draft or the partner is such a drug",
-    for_drug=_on_one_side,
+    needed=lambda _selector: MEDICATION_LISTS,
 )
 _PARTNER_NEW = flag(
     "partner_new",
     lambda context: context.pair_is_new,
     "one of the two is new",
     frozenset({"active", "history"}),
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
     meaning="in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
     said_not="neither of the two is new",
 )
@@ -191,7 +186,7 @@ _DRUG_DAILY_MG = Condition(
     _drug_daily_mg,
     {**members(("ingredient",), ingredient={"$ref": "#/$defs/drug"}, **LIMITS), "minProperties": 2},
     lambda spec: compared(f"mg a day of {spec['drug_daily_mg']['ingredient']['name']}", spec["drug_daily_mg"]),
-    MEDICATIONS,
+    lambda spec: medications_beside([str(spec["drug_daily_mg"]["ingredient"]["rxcui"])]),
 )
 
 
@@ -258,7 +253,7 @@ _MEDICATIONS_KNOWN = flag(
     "medications_known",
     lambda context: context.knows_medications,
     "the medication list is known",
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
     meaning="a medication list came with the call: what is not on it is not taken",
     said_not="no medication list came",
 )

@@ -1,9 +1,17 @@
 """Older adults: the placeholders and conditions that only these rules use."""
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, floor_comparison, only
+from cards.rules.conditions.condition import (
+    COMPARED,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    floor_comparison,
+    medications_beside,
+    only,
+)
 from cards.rules.conditions.vocabulary import compared
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
@@ -116,7 +124,7 @@ FAMILY = Family(
             _cns_active_count,
             COMPARED,
             lambda spec: compared("brain-active drugs in all", spec["cns_active_count"]),
-            MEDICATIONS,
+            medications_beside(_CNS.keyed),
         ),
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     BOOLEAN,
+    MEDICATION_LISTS,
     TEXT,
     TEXTS,
     Condition,
@@ -17,7 +18,6 @@ from cards.rules.conditions.condition import (
     no_facts,
     only,
 )
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.patient import ALLERGIES
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
@@ -266,6 +266,6 @@ ALLERGY_CONDITIONS = (
         _tolerated_since,
         BOOLEAN,
         lambda _spec: "ordered again after the entry was made",
-        ALLERGIES | MEDICATIONS,
+        ALLERGIES | MEDICATION_LISTS,
     ),
 )

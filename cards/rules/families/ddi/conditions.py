@@ -7,6 +7,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
     DAYS,
+    MEDICATION_LISTS,
     SELECTED,
     Condition,
     Predicate,
@@ -14,12 +15,12 @@ from cards.rules.conditions.condition import (
     Truth,
     comparison,
     flag,
+    medications_beside,
     members,
     no_facts,
     only,
 )
 from cards.rules.conditions.vocabulary import compared, selected
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
@@ -54,7 +55,7 @@ def _days(word: str, holds: Callable[[RuleContext, float], Truth], said: str, me
         days = float(only(spec, word)[word])
         return Predicate(lambda context: holds(context, days), no_facts, _USES)
 
-    return Condition(word, meaning, read, DAYS, lambda spec: said.format(days=spec[word]), MEDICATIONS)
+    return Condition(word, meaning, read, DAYS, lambda spec: said.format(days=spec[word]), MEDICATION_LISTS)
 
 
 ONE_BEGUN_WITHIN = _days(
@@ -93,7 +94,7 @@ ANY_NEW = Condition(
     _any_new,
     members(("drugs", "days"), drugs=SELECTED, days=DAYS),
     lambda spec: f"{selected(spec['any_new']['drugs'])} begun within {spec['any_new']['days']} days",
-    MEDICATIONS,
+    lambda spec: medications_beside(Selector.read(spec["any_new"]["drugs"]).keyed),
 )
 
 NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
@@ -126,7 +127,7 @@ BESIDE_DRAFTED = Condition(
     _beside_drafted,
     SELECTED,
     lambda spec: f"{selected(spec['beside_drafted'])} is drafted along with it",
-    MEDICATIONS,
+    lambda spec: medications_beside(Selector.read(spec["beside_drafted"]).keyed),
 )
 
 # NSAIDs
@@ -153,7 +154,7 @@ NSAID_COUNT = Condition(
     _nsaid_count,
     COMPARED,
     lambda spec: compared("NSAIDs taken", spec["nsaid_count"]),
-    MEDICATIONS,
+    medications_beside(NSAID.keyed),
 )
 
 # The usual daily dose: tables/high_dose_nsaid of the source, milligrams by ingredient.
@@ -187,7 +188,7 @@ HIGH_DOSE_NSAID = flag(
     _is_high_dose,
     "the NSAID is over its usual daily dose",
     frozenset({"active"}),
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
 )
 
 # Thiopurines: band allopurinol of the source. Milligrams for each kilogram and day.
@@ -230,7 +231,7 @@ THIOPURINE_DOSE_REDUCED = flag(
     "azathioprine at most 1 mg/kg a day or mercaptopurine at most 0.5 mg/kg",
     frozenset({"active", "weight", "pair_dose"}),
     _thiopurine_facts,
-    MEDICATIONS | WEIGHT,
+    MEDICATION_LISTS | WEIGHT,
 )
 
 # Anticoagulants: rules/CLARIFICATIONS.md of the source, treatment_dose. Milligrams a day.
@@ -289,7 +290,7 @@ BOTH_TREATMENT_DOSES = flag(
     _both_treat,
     "both in treatment doses",
     frozenset({"active", "pair_dose"}),
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
 )
 
 # Potassium in a maintenance fluid: silent_when of the source.
@@ -305,5 +306,5 @@ MAINTENANCE_FLUID = flag(
     _is_fluid,
     "potassium in a maintenance fluid",
     frozenset({"active"}),
-    needs=MEDICATIONS,
+    needs=MEDICATION_LISTS,
 )

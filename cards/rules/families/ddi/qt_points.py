@@ -3,9 +3,17 @@
 from typing import NamedTuple
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, floor_comparison, only
+from cards.rules.conditions.condition import (
+    COMPARED,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    floor_comparison,
+    medications_beside,
+    only,
+)
 from cards.rules.conditions.vocabulary import compared
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.language.trigger import Selector
@@ -114,5 +122,5 @@ TISDALE_POINTS = Condition(
     _read,
     COMPARED,
     lambda spec: compared("Tisdale points", spec["tisdale_points"]),
-    MEDICATIONS | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
+    medications_beside(_QT_DRUG.keyed | _LOOP.keyed) | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
 )

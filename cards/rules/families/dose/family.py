@@ -3,8 +3,7 @@
 import math
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Condition, Truth, flag, needs
-from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.engine.family import Correction, Family
@@ -259,7 +258,7 @@ _WORDS: tuple[Condition, ...] = (
         "one dose, or the sum a day of the draft and what is taken beside it, is over a row of limits.csv",
         _SUM,
         _dose_facts,
-        MEDICATIONS | WEIGHT | CONDITIONS | needs("Encounter"),
+        medications_beside([SAME_DRUG]) | WEIGHT | CONDITIONS | needs("Encounter"),
     ),
     flag("maximum_is_firm", _maximum_is_firm, "the source of that row gives a maximum and no target", _SUM),
     flag(

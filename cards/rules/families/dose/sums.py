@@ -120,7 +120,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
 
 def judged(context: RuleContext) -> Judged:
     """The worst excess over a maximum dose, worked out once for each draft."""
-    return context.session.derive(("dose", id(context.drafted)), lambda: _judge(context))
+    return context.session.derive(("dose", context.drafted), lambda: _judge(context))
 
 
 def _judge(context: RuleContext) -> Judged:

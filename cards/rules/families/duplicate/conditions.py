@@ -6,9 +6,17 @@ Acetaminophen beyond the limit is brought back to 3 g.
 import re
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import FALSE, Condition, Predicate, Spec, Truth, floor_comparison, members, only
+from cards.rules.conditions.condition import (
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    floor_comparison,
+    medications_beside,
+    members,
+    only,
+)
 from cards.rules.conditions.vocabulary import compared
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.language.trigger import is_injected
 from cards.rules.patient.context import RuleContext
@@ -114,10 +122,7 @@ def _daily_total_mg(spec: Spec) -> Predicate:
         own = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
         return [*own, *(_dose_fact(one, rxcui) for one in counted(context, rxcui))]
 
-    def for_drug(medication: MedicationIdentity, _has_partner: bool) -> Predicate | None:
-        return None if medication.has(rxcui) else FALSE
-
-    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits, for_drug=for_drug)
+    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
 
 
 def _dose_fact(one: CurrentMedication, rxcui: str) -> Fact:
@@ -163,5 +168,5 @@ DAILY_TOTAL = Condition(
     _daily_total_mg,
     members(("ingredient", "gt"), ingredient={"$ref": "#/$defs/drug"}, gt={"type": "number"}),
     lambda spec: compared(f"mg a day of {spec['daily_total_mg']['ingredient']['name']} in all", spec["daily_total_mg"]),
-    MEDICATIONS,
+    lambda spec: medications_beside([str(spec["daily_total_mg"]["ingredient"]["rxcui"])]),
 )

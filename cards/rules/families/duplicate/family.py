@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from cards.rules.conditions.condition import (
     BOOLEAN,
-    FALSE,
+    MEDICATION_LISTS,
     Condition,
+    DataNeeds,
     Predicate,
     Spec,
     Truth,
+    medications_beside,
     members,
     no_facts,
     only,
-    settled,
 )
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
 from cards.rules.families.duplicate.conditions import (
     ACETAMINOPHEN,
@@ -33,6 +33,7 @@ from cards.rules.families.duplicate.conditions import (
 from cards.rules.language.rule import RuleError
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
 from cards.text import format_number, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import classes_of
@@ -98,14 +99,6 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
     return None
 
 
-def _shares_ingredient(context: RuleContext) -> bool:
-    return bool(set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis))
-
-
-def _false_without_partner(_medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
-    return None if has_partner else FALSE
-
-
 def _duplicate(spec: Spec) -> Predicate:
     wanted = only(only(spec, "duplicate")["duplicate"], "level", "overlap_days_ge")
     level, least = wanted.get("level"), float(wanted.get("overlap_days_ge", 0))
@@ -117,9 +110,10 @@ def _duplicate(spec: Spec) -> Predicate:
             return False
         if level == "class":
             return shared_class(context) is not None
-        return _shares_ingredient(context) and overlap_days(context) >= least
+        shared = set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis)
+        return bool(shared) and overlap_days(context) >= least
 
-    return Predicate(test, no_facts, frozenset({"active"}), for_drug=_false_without_partner)
+    return Predicate(test, no_facts, frozenset({"active"}))
 
 
 def _duplicate_wording(spec: Spec) -> str:
@@ -131,79 +125,57 @@ def _duplicate_wording(spec: Spec) -> str:
 def _of_partner(
     word: str,
     meaning: str,
-    holds: Callable[[RuleContext], bool],
-    can_hold: Callable[[MedicationIdentity], bool] = lambda _medication: True,
+    holds: Callable[[RuleContext, CurrentMedication], bool],
+    needed: DataNeeds = MEDICATION_LISTS,
 ) -> Condition:
-    """A condition about the draft and the partner that is looked at; false where there is none.
-
-    `can_hold`: whether it can be true of the drafted medication beside any partner.
-    """
+    """A condition about the draft and the partner that is looked at; false where there is none."""
 
     def read(spec: Spec) -> Predicate:
         wanted = only(spec, word)[word]
 
         def test(context: RuleContext) -> Truth:
-            return bool(context.partners) and holds(context) is wanted
+            return bool(context.partners) and holds(context, context.partners[0]) is wanted
 
-        def for_drug(medication: MedicationIdentity, has_partner: bool) -> Predicate | None:
-            return None if has_partner and can_hold(medication) else settled(has_partner and not wanted)
+        return Predicate(test, no_facts, frozenset({"active"}))
 
-        return Predicate(test, no_facts, frozenset({"active"}), for_drug=for_drug)
-
-    return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), MEDICATIONS)
+    return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), needed)
 
 
-def _is_same_product(context: RuleContext) -> bool:
-    return is_same_product(context.medication, context.partners[0].medication)
+def _compared_drugs(
+    word: str, meaning: str, compare: Callable[[MedicationIdentity, MedicationIdentity], bool]
+) -> Condition:
+    """A condition that compares the drafted medication with that of the partner."""
+    return _of_partner(word, meaning, lambda context, partner: compare(context.medication, partner.medication))
 
 
-def _is_dose_change(context: RuleContext) -> bool:
-    """Whether the draft is the partner's drug in another strength, and doubling it is no grave error by itself."""
-    mine, theirs = context.medication, context.partners[0].medication
-    if drug_codes(mine) != drug_codes(theirs) or not _DANGEROUS_TWICE.isdisjoint(mine.classes):
+def _is_dose_change(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
+    """Whether they are one drug in two strengths, and taking it twice is no grave error by itself."""
+    if drug_codes(drafted) != drug_codes(other) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
         return False
-    return not is_other_way(mine, theirs) and not is_other_release(mine, theirs)
+    return not is_other_way(drafted, other) and not is_other_release(drafted, other)
 
 
-def _is_other_release(context: RuleContext) -> bool:
-    return is_other_release(context.medication, context.partners[0].medication)
+def _are_both_local(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
+    return drafted.systemic is False and other.systemic is False
 
 
-def _is_other_way(context: RuleContext) -> bool:
-    return is_other_way(context.medication, context.partners[0].medication)
+def _is_in_mixtures(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
+    """Whether acetaminophen is all that they share, in different mixtures."""
+    first, second = set(drafted.rxcuis), set(other.rxcuis)
+    return first & second == {ACETAMINOPHEN} and first != second
 
 
-def _is_topical_and_swallowed(context: RuleContext) -> bool:
-    return is_topical_and_swallowed(context.medication, context.partners[0].medication)
+def _is_in_the_sum(context: RuleContext, partner: CurrentMedication) -> bool:
+    """Whether acetaminophen is all that they share, in different mixtures, and its known sum is within the limit."""
+    if not _is_in_mixtures(context.medication, partner.medication):
+        return False
+    total, is_whole = total_mg(context, ACETAMINOPHEN)
+    return is_whole and total <= MOST_MG
 
 
-def _is_local(medication: MedicationIdentity) -> bool:
-    return medication.systemic is False
-
-
-def _are_both_local(context: RuleContext) -> bool:
-    return _is_local(context.medication) and _is_local(context.partners[0].medication)
-
-
-def _is_of_class_left_out(medication: MedicationIdentity) -> bool:
-    return not medication.classes.isdisjoint(_NOT_DUPLICATES)
-
-
-def _is_left_out(context: RuleContext) -> bool:
-    return _is_of_class_left_out(context.medication)
-
-
-def _is_single_drug(context: RuleContext) -> bool:
-    return len(context.partners[0].medication.ingredients) == 1
-
-
-def _is_drafted(context: RuleContext) -> bool:
-    return context.partners[0].drafted is not None
-
-
-def _is_switch(context: RuleContext) -> bool:
+def _is_switch(context: RuleContext, partner: CurrentMedication) -> bool:
     """Whether the other order has a known end in the next 14 days."""
-    return context.session.days_left(context.partners[0]) <= _SWITCH_DAYS
+    return context.session.days_left(partner) <= _SWITCH_DAYS
 
 
 # Words
@@ -216,24 +188,6 @@ def _total(context: RuleContext) -> str:
 def _count(context: RuleContext) -> str:
     number = 1 + len(counted(context, ACETAMINOPHEN))
     return "in this order" if number == 1 else f"across {number} orders"
-
-
-def _holds_acetaminophen(medication: MedicationIdentity) -> bool:
-    return medication.has(ACETAMINOPHEN)
-
-
-def _is_in_the_sum(context: RuleContext) -> bool:
-    """Whether acetaminophen is all that they share, in different mixtures, and its known sum is within the limit."""
-    if not _is_in_mixtures(context):
-        return False
-    total, is_whole = total_mg(context, ACETAMINOPHEN)
-    return is_whole and total <= MOST_MG
-
-
-def _is_in_mixtures(context: RuleContext) -> bool:
-    """Whether acetaminophen is all that they share, in different mixtures."""
-    mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
-    return mine & theirs == {ACETAMINOPHEN} and mine != theirs
 
 
 def _shared(context: RuleContext) -> str | None:
@@ -306,38 +260,39 @@ FAMILY = Family(
                 ("level",), level={"enum": ["ingredient", "class"]}, overlap_days_ge={"type": "number", "minimum": 0}
             ),
             _duplicate_wording,
-            MEDICATIONS,
+            MEDICATION_LISTS,
         ),
         DAILY_TOTAL,
-        _of_partner("same_product", "both are of one product", _is_same_product),
-        _of_partner(
+        _compared_drugs("same_product", "both are of one product", is_same_product),
+        _compared_drugs(
             "dose_change",
             "both hold the same drugs, given in the same way and released alike; no opioid and no anticoagulant",
             _is_dose_change,
         ),
-        _of_partner("both_drafted", "the other order is a draft too", _is_drafted),
-        _of_partner("other_release", "only one of the two releases slowly", _is_other_release),
-        _of_partner("other_way", "the two are given in different ways", _is_other_way),
-        _of_partner(
-            "topical_and_swallowed", "one acts where it is put, the other is swallowed", _is_topical_and_swallowed
+        _of_partner("both_drafted", "the other order is a draft too", lambda _, partner: partner.drafted is not None),
+        _compared_drugs("other_release", "only one of the two releases slowly", is_other_release),
+        _compared_drugs("other_way", "the two are given in different ways", is_other_way),
+        _compared_drugs(
+            "topical_and_swallowed", "one acts where it is put, the other is swallowed", is_topical_and_swallowed
         ),
-        _of_partner("both_local", "both act only where they are put", _are_both_local, _is_local),
+        _compared_drugs("both_local", "both act only where they are put", _are_both_local),
         _of_partner(
-            "left_out", "the drug is of a class that is not counted as a duplicate", _is_left_out, _is_of_class_left_out
+            "left_out",
+            "the drug is of a class that is not counted as a duplicate",
+            lambda context, _: not context.medication.classes.isdisjoint(_NOT_DUPLICATES),
         ),
         _of_partner(
             "in_the_sum",
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
-            _holds_acetaminophen,
+            medications_beside([ACETAMINOPHEN]),
         ),
+        _compared_drugs("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
         _of_partner(
-            "in_mixtures",
-            "only acetaminophen is shared, in different mixtures",
-            _is_in_mixtures,
-            _holds_acetaminophen,
+            "single_drug",
+            "the partner holds one ingredient",
+            lambda _, partner: len(partner.medication.ingredients) == 1,
         ),
-        _of_partner("single_drug", "the partner holds one ingredient", _is_single_drug),
         _of_partner("switch_in_progress", "the other order has a known end in the next 14 days", _is_switch),
     ),
     changes={"to_three_grams": to_three_grams},

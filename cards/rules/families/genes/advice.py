@@ -81,7 +81,7 @@ def advice_of(context: RuleContext) -> Advice | None:
     """The advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
     if not gene_readings(context.session.record).has_any:  # as in most charts
         return None
-    key = ("genes", context.drafted.draft.name, context.ingredient.rxcui)
+    key = ("genes", context.drafted, context.ingredient.rxcui)
     return context.session.derive(key, lambda: _advise(context, GENE_DRUGS[context.ingredient.rxcui]))
 
 

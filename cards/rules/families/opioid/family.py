@@ -19,16 +19,16 @@ from cards.rules.conditions.condition import (
     Truth,
     flag,
     floor_comparison,
+    medications_beside,
     members,
     needs,
     no_facts,
     only,
 )
 from cards.rules.conditions.vocabulary import compared
-from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
-from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
+from cards.rules.families.opioid.view import NALOXONE, UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
@@ -114,7 +114,7 @@ def half_dose(context: RuleContext) -> OrderChange | None:
 
 _LIMITS = (50.0, 90.0)
 _MME = frozenset({"active", "mme"})
-OPIOIDS = MEDICATIONS | needs("MedicationDispense")
+OPIOIDS = medications_beside(["opioid", "opioid_partial_agonist"]) | needs("MedicationDispense")
 """What a condition needs that looks at all opioids of the patient."""
 
 
@@ -325,7 +325,7 @@ FAMILY = Family(
             _rescue_naloxone,
             members(("within_days",), within_days=DAYS),
             lambda spec: f"rescue naloxone in the last {spec['rescue_naloxone']['within_days']} days",
-            OPIOIDS,
+            OPIOIDS | needs(beside=NALOXONE),
         ),
         Condition(
             "procedure_recent",

@@ -3,8 +3,18 @@
 import re
 from collections.abc import Callable
 
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, members, no_facts, only
-from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.condition import (
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    flag,
+    medications_beside,
+    members,
+    needs,
+    no_facts,
+    only,
+)
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.opioid.view import is_long_acting, release_of
 from cards.rules.patient.context import RuleContext
@@ -115,7 +125,7 @@ SETTING_CONDITIONS = (
             ingredients={"type": "array", "items": {"$ref": "#/$defs/drug"}, "minItems": 1},
         ),
         _long_acting_words,
-        MEDICATIONS,
+        medications_beside(["opioid", "opioid_partial_agonist"]),
     ),
     flag("perioperative", _perioperative, "the order is for a procedure"),
     flag(
@@ -123,14 +133,14 @@ SETTING_CONDITIONS = (
         _for_use_disorder,
         "the opioid treats opioid use disorder",
         frozenset({"conditions"}),
-        needs=CONDITIONS,
+        needs=CONDITIONS | needs(beside=["opioid"]),
     ),
     flag(
         "brief_benzodiazepine",
         _brief_benzodiazepine,
         "the benzodiazepine is for one occasion",
         frozenset({"active"}),
-        needs=MEDICATIONS,
+        needs=medications_beside(["benzodiazepine"]),
     ),
     flag("lower_start", _lower_start, "the order says that it starts lower"),
 )

@@ -33,7 +33,7 @@ TOLERANCE_LOOK_BACK_DAYS = 14
 _UNCHANGED_DAYS = 30
 UNDER_MME = 50.0
 """CDC 2022, recommendation 4: from 50 MME a day on many patients gain nothing while the risk rises."""
-_NALOXONE = frozenset({"7242", "31479"})
+NALOXONE = frozenset({"7242", "31479"})
 _LONG_ACTING = re.compile(
     r"extended|sustained|prolonged|\b(?:12 hr|24 hr|er|xr|sr|cr|la|xl)\b|oxycontin|ms contin|kadian|opana er|exalgo"
     r"|nucynta er|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|duragesic|contin\b",
@@ -74,12 +74,12 @@ class OpioidView:
     """The opioids of one draft of one chart."""
 
     def __init__(self, session: PatientSession, drafted: DraftMedication) -> None:
-        self._session = session
-        self._drafted = drafted
-        # Asked here, though used later: so each rule that asks for this view is noted to have read what is taken.
+        # Not the session itself, which holds this view: the collector would have to take the circle.
+        self._record = session.record
         self._active = session.active
+        self._drafted = drafted
         own = tuple(self._of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
-        beside = tuple(self._beside())
+        beside = tuple(self._beside(session.medications_beside(drafted, ("opioid",))))
         replaced = {_key(part) for part in own} | {_key(part) for part in beside if part.is_draft}
         charted = tuple(part for part in beside if not part.is_draft)
         # What the draft, or another draft, takes the place of is not added to it.
@@ -89,7 +89,7 @@ class OpioidView:
     @cached_property
     def _before(self) -> tuple[OpioidPart, ...]:
         """The opioids of the last 30 days, without the drafts of the session."""
-        lately = _lately(self._session.record, _UNCHANGED_DAYS, self._charted)
+        lately = _lately(self._record, _UNCHANGED_DAYS, self._charted)
         return (*self._charted, *self._replaced_by_reference(), *lately)
 
     @cached_property
@@ -117,7 +117,7 @@ class OpioidView:
 
         As needed may be nothing, so that it makes neither sure; an opioid whose dose is not known neither.
         """
-        record = self._session.record
+        record = self._record
         taken = [part for part in self._before_draft() if not part.is_draft]
         dated = [part.since for part in taken if part.since is not None]
         long_enough = [one for one in dated if int(one.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
@@ -132,10 +132,9 @@ class OpioidView:
     def _before_draft(self) -> Iterator[OpioidPart]:
         yield from self._charted
         yield from self._replaced_by_reference()
-        yield from _lately(self._session.record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
+        yield from _lately(self._record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
 
-    def _beside(self) -> Iterator[OpioidPart]:
-        taken = self._session.medications_beside(self._drafted, ("opioid",))
+    def _beside(self, taken: Iterable[CurrentMedication]) -> Iterator[OpioidPart]:
         based_on = _based_on(self._drafted)
         parts = [part for one in taken if one.source not in based_on for part in self._of_taken(one)]
         yield from _ordered(parts)
@@ -165,7 +164,7 @@ class OpioidView:
 
 def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
     """The opioids of the draft, derived once: a draft belongs to one chart."""
-    return session.derive(("opioids", drafted.draft.name), lambda: OpioidView(session, drafted))
+    return session.derive(("opioids", drafted), lambda: OpioidView(session, drafted))
 
 
 def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
@@ -179,7 +178,7 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
     if any(_is_rescue(medication) for medication in (*drafted, *active)):
         return True
     record = session.record
-    for rxcui in sorted(_NALOXONE):
+    for rxcui in sorted(NALOXONE):
         for _, order in orders_ever_taken(record, rxcui):
             since = _since(order)
             if since is None or since.is_after(record.as_of_epoch):
@@ -192,7 +191,7 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
 
 def _is_rescue(identity: MedicationIdentity) -> bool:
     """Combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
-    return bool(identity.rxcuis) and _NALOXONE.issuperset(identity.rxcuis)
+    return bool(identity.rxcuis) and NALOXONE.issuperset(identity.rxcuis)
 
 
 def _key(part: OpioidPart) -> tuple[str, str]:

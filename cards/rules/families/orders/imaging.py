@@ -3,8 +3,7 @@
 import re
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, needs, only
-from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.condition import ANY_MEDICATION, Condition, Predicate, Spec, Truth, flag, needs, only
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.families.orders.study import study_of
 from cards.rules.patient.context import RuleContext
@@ -104,6 +103,6 @@ WORDS: tuple[Condition, ...] = (
         _pregnancy_possible,
         "a woman of 12 to 50, nothing on record that prevents a pregnancy, no negative test in 14 days",
         frozenset({"childbearing", "sex", "age", "conditions", "active"}),
-        needs=PREGNANCY | MEDICATIONS,
+        needs=PREGNANCY | ANY_MEDICATION,
     ),
 )

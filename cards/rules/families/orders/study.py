@@ -47,7 +47,7 @@ def study_of(context: RuleContext) -> Study:
 
 def worked_out_once(context: RuleContext, name: str, work: Callable[[RuleContext], _T]) -> _T:
     """What `work` finds about this draft, the same for every condition and text of the session that asks for it."""
-    return context.session.derive(("orders", name, id(context.drafted)), lambda: work(context))
+    return context.session.derive(("orders", name, context.drafted), lambda: work(context))
 
 
 def listed_problems(context: RuleContext) -> Iterator[tuple[CodeableConcept, str | None]]:

@@ -1,8 +1,18 @@
 """Pregnancy: the placeholders and conditions that only these rules use."""
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import BOOLEAN, DAYS, Condition, Predicate, Spec, Truth, members, no_facts, only
-from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.condition import (
+    ANY_MEDICATION,
+    BOOLEAN,
+    DAYS,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    members,
+    no_facts,
+    only,
+)
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.engine.family import Family
 from cards.rules.patient.context import RuleContext
@@ -63,7 +73,7 @@ FAMILY = Family(
                 "a woman of 12 to 50, not pregnant, no contraceptive of any kind and nothing else on record "
                 "that prevents a pregnancy"
             ),
-            PREGNANCY | MEDICATIONS,
+            PREGNANCY | ANY_MEDICATION,
         ),
         Condition(
             "pregnancy_test_negative",
