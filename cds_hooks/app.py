@@ -13,8 +13,8 @@ from starlette.types import ASGIApp
 
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.audit.seals import Sealing
-from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force, served_versions
 from cds_hooks.edge import EdgeLimits, connections_within
@@ -154,7 +154,8 @@ def _components(
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
-        Computing(Predictor().predict, configured.call_seconds),
+        Computing(configured.call_seconds),
+        Predictor().predict,
         PrefetchFetcher(trust, configured.fetch_milliseconds),
         governance,
         ValidationSessions(),

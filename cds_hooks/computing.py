@@ -14,19 +14,15 @@ The time that a call, or the arrival of its body, may take is watched by one tim
 
 import asyncio
 import sys
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cds_hooks.services._model import Predict
-from models_onnx.serving.runtime import Model, Prediction
+from cds_hooks.errors import CallTimedOut
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
@@ -44,7 +40,8 @@ _THREADS: Final = 4
 _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
 
-_Answer = TypeVar("_Answer")
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class Deadlines:
@@ -99,7 +96,7 @@ class Deadline:
         self._among = among
         self.expired = False
 
-    def __enter__(self) -> "Deadline":
+    def __enter__(self) -> Self:
         task: asyncio.Task[Any] | None = asyncio.current_task()
         if task is None:
             raise RuntimeError("a deadline is for a task")
@@ -126,9 +123,9 @@ class Deadline:
 class Computing:
     """The turns and threads of one server process, used from its event loop."""
 
-    def __init__(self, predict: Predict, seconds: float, clock: Callable[[], float] = monotonic) -> None:
-        """`predict` runs a model for calls on the event loop; `seconds` is the time that each call may take."""
-        self._predict = predict
+    def __init__(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        """`seconds` is the time that each call may take."""
+        self.seconds = seconds
         self._clock = clock
         self._newest = ""
         self._neighbours_until = 0.0
@@ -140,9 +137,9 @@ class Computing:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
         sys.setswitchinterval(_SWITCH_SECONDS)
 
-    def call_of(self, client: str) -> "CallUnderWay":
-        """Counts a call of this client as under way and gives it its time; the `with` raises TimeoutError after it."""
-        return CallUnderWay(self._deadlines, self, client)
+    def call_of(self, client: str, size: int = 0) -> "CallUnderWay":
+        """Return what computes a call of this client with a body of so many bytes; see `CallUnderWay`."""
+        return CallUnderWay(self._deadlines, self, client, size)
 
     def begin_call(self, client: str) -> None:
         """Counts a call that begins; `end_call` must follow."""
@@ -165,26 +162,20 @@ class Computing:
         is_middling = size >= MIDDLING_BYTES or order_size >= MIDDLING_ORDER_BYTES
         return is_middling and self._clock() < self._neighbours_until
 
-    async def compute(
-        self, client: str, work: Callable[[Predict], Awaitable[_Answer]], *, is_large: bool, goes_on: bool = False
-    ) -> _Answer:
-        """What `work` gives back, which is handed a function that runs a model.
-
-        `goes_on`: the call had its turn just now, and has waited for nothing since.
-
-        A large work that is cancelled while it waits for its turn is not begun. One that was begun goes on to its end,
-        and the client's next one waits for it.
-        """
-        if is_large:
-            return await self._beside_the_loop(client, work)
-        if len(self._under_way) > 1 and not goes_on:
+    async def wait_for_turn(self, client: str) -> None:
+        """Returns when a small call of this client may go on: at once where no other client has one under way."""
+        if len(self._under_way) > 1:
             await self._turns.wait(client)
-        return await work(self._predict)
 
-    async def _beside_the_loop(self, client: str, work: Callable[[Predict], Awaitable[_Answer]]) -> _Answer:
+    async def compute_beside_the_loop(self, client: str, work: Callable[[], _Result]) -> _Result:
+        """Return what the work returns, which is computed on a thread, one of each client at a time.
+
+        A work that is cancelled while it waits for its turn is not begun. One that was begun goes on to its end, and
+        the client's next one waits for it.
+        """
         turn = self._large.setdefault(client, asyncio.Lock())  # one for each client of the trust file at most
         await turn.acquire()
-        begun = asyncio.get_running_loop().run_in_executor(self._threads, _run, work)
+        begun = asyncio.get_running_loop().run_in_executor(self._threads, work)
         begun.add_done_callback(lambda ended: _release(turn, ended))
         return await asyncio.shield(begun)
 
@@ -194,15 +185,21 @@ class Computing:
 
 
 class CallUnderWay(Deadline):
-    """The time of a call, which counts as under way meanwhile."""
+    """Computes one call, which counts as under way between the beginning and the end of a `with`.
 
-    __slots__ = ("_client", "_computing")
+    Raises:
+        CallTimedOut: by the `with`, when the time of the call is over.
+    """
 
-    def __init__(self, among: Deadlines, computing: Computing, client: str) -> None:
+    __slots__ = ("_client", "_computing", "_has_turn", "_is_large")
+
+    def __init__(self, among: Deadlines, computing: Computing, client: str, size: int) -> None:
         super().__init__(among)
         self._computing, self._client = computing, client
+        self._has_turn = False
+        self._is_large = computing.is_large(size)
 
-    def __enter__(self) -> "CallUnderWay":
+    def __enter__(self) -> Self:
         super().__enter__()
         self._computing.begin_call(self._client)
         return self
@@ -211,35 +208,46 @@ class CallUnderWay(Deadline):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._computing.end_call(self._client)
-        super().__exit__(kind, error, trace)
+        try:
+            super().__exit__(kind, error, trace)
+        except TimeoutError as late:
+            seconds = self._computing.seconds
+            raise CallTimedOut(f"No answer within {seconds:g} seconds: no advice is given.") from late
 
+    async def compute(
+        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return what the work returns: of a large call on a thread, of a small one when it has its turn."""
+        if self._is_large:
+            return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
+        await self._take_turn()
+        return work(*args, **kwargs)
 
-class _OwnLoop:
-    """The event loop of one thread, kept from work to work: to make one takes longer than many a work."""
+    async def compute_async(
+        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return the same of a work that waits for something; on a thread it has an event loop of its own."""
 
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        async def run() -> _Result:
+            return await work(*args, **kwargs)
 
-    def __del__(self) -> None:
-        self.loop.close()
+        if self._is_large:
+            return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
+        await self._take_turn()
+        return await work(*args, **kwargs)
 
+    async def _take_turn(self) -> None:
+        if not self._has_turn:
+            await self._computing.wait_for_turn(self._client)
+            self._has_turn = True
 
-_of_thread = threading.local()
+    def has_waited(self) -> None:
+        """Note that the call has waited for something, so that others may have their turn before it goes on."""
+        self._has_turn = False
 
-
-def _run(work: Callable[[Predict], Awaitable[_Answer]]) -> _Answer:
-    async def awaited() -> _Answer:
-        return await work(_predict_alone)
-
-    own: _OwnLoop | None = getattr(_of_thread, "own", None)
-    if own is None:
-        own = _of_thread.own = _OwnLoop()
-    return own.loop.run_until_complete(awaited())
-
-
-async def _predict_alone(model: Model, values: NDArray[np.float64]) -> Prediction:
-    """For a thread: what the calls of one turn of the event loop have in common is collected there."""
-    return model.predict(values)
+    def weigh(self, size: int, order_size: int) -> None:
+        """Note how many bytes were fetched for the call, and how many bytes its orders are."""
+        self._is_large = self._is_large or self._computing.is_large(size, order_size)
 
 
 def _release(turn: asyncio.Lock, ended: "asyncio.Future[Any]") -> None:

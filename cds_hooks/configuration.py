@@ -52,7 +52,7 @@ _KNOWLEDGE: Final = {
 _DIGITS: Final = 16
 _NOT_SERVING: Final = frozenset({"training", "evaluation", "gates", "compiler", "release", "panel", "__pycache__"})
 _ROOTS: Final = {
-    "cds_hooks": ("invoke.py", "services", "prefetch", "protocol", "dialects", "hold_back"),
+    "cds_hooks": ("answer", "services", "prefetch", "protocol", "dialects", "hold_back"),
     "cards": ("",),
     "models_onnx": ("serving", "equations"),
     "fhir": ("record", "mapping", "terminology"),

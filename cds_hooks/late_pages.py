@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.access.sessions import Sessions
 from cds_hooks.access.store import AccessStore
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.releases import Key
 from cds_hooks.metrics import MetricsFolder

@@ -1,4 +1,4 @@
-"""docs/architecture.md names files and functions that exist, and the steps of a call in the order of invoke.py."""
+"""docs/architecture.md names files and functions that exist, and the stages of a call in the order of invoke.py."""
 
 import re
 
@@ -32,24 +32,20 @@ def test_the_picture_names_what_is_there() -> None:
                 assert (ROOT / floor / name).is_dir() or (ROOT / floor / f"{name}.py").is_file(), f"{floor}/{name}"
 
 
-# The functions of invoke.py, and the calls in each in the order of the page's steps 4 to 12.
-STEPS = {
-    "invoke": ("await _answer(", "_commit(answer"),
-    "_answer": ("_read,", ".fill(", "_decide,", ".choose(", "_encode,"),
-    "_read": ("read_request(", "inspect_prefetch("),
-    "_decide": ("_record_of(", ".decide("),
-    "_encode": ("_response(", "decision_of("),
-    "_response": ("_shown(", "encode_response("),
-    "_shown": ("link_cards(", "with_prefetch_note(", "shape_cards("),
-}
+STAGES = ("read", "complete", "understand", "advise", "hold_back", "write")
 
 
-@pytest.mark.parametrize("function", STEPS)
-def test_the_steps_come_in_the_order_of_the_code(function: str) -> None:
-    invoke = (ROOT / "cds_hooks" / "invoke.py").read_text(encoding="utf-8")
-    body = invoke.partition(f"def {function}(")[2].partition("\n\n\n")[0]
-    positions = [body.index(call) for call in STEPS[function]]
-    assert positions == sorted(positions)
+def test_invoke_names_the_stages_in_the_order_of_the_page() -> None:
+    invoke = (ROOT / "cds_hooks" / "answer" / "invoke.py").read_text(encoding="utf-8").partition("def invoke(")[2]
+    positions = [re.search(rf"\b{stage}[(,]", invoke) for stage in STAGES]
+    assert [at.start() for at in positions if at] == sorted(at.start() for at in positions if at)
+    assert all(positions)
+    assert re.findall(r"^\| `(\w+)` \| `", PAGE, re.MULTILINE) == list(STAGES)
+
+
+def test_invoke_speaks_of_nothing_but_the_stages() -> None:
+    invoke = (ROOT / "cds_hooks" / "answer" / "invoke.py").read_text(encoding="utf-8")
+    assert not re.findall(r"replay|release|budget|pause|kept|governance", invoke, re.IGNORECASE)
 
 
 def test_the_page_leads_to_every_guide() -> None:

@@ -243,12 +243,10 @@ def _said(summary: dict[str, Any]) -> str:
 
 
 def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
-    from cds_hooks.prefetch.kept import without_kept  # of a call: a list starts without it
-
     return {
         **_summary(decision),
         "response": orjson.loads(decision.response),
-        "basis": without_kept(orjson.loads(decision.basis)),
+        "basis": orjson.loads(decision.basis),
         "feedback": [msgspec.structs.asdict(item) for item in answers],
     }
 

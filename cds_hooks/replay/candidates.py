@@ -5,13 +5,12 @@ decision is counted. What the record has only values of is compared by its thres
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import tee
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.hold_back.rule_counts import NOT_KNOWN, group_of, group_words
@@ -156,15 +155,4 @@ def _group(row: Replayed) -> str:
         return group_words("male" if features["sex_male"][0] else "female", features["age_years"][0])
     if row.patient is not None:
         return group_of(row.patient.gender, row.patient.birthDate, row.basis.as_of.date())
-    if row.basis.request is not UNSET:
-        patient = _patient(bytes(row.basis.request))
-        return group_of(patient.get("gender"), patient.get("birthDate"), row.basis.as_of.date())
     return NOT_KNOWN
-
-
-def _patient(request: bytes) -> Mapping[str, Any]:
-    read = orjson.loads(request)
-    given = (read["body"].get("prefetch") or {}).get("patient")
-    fetched = ((read.get("fetched") or {}).get("values") or {}).get("patient")
-    found = given or fetched
-    return found if isinstance(found, dict) else {}

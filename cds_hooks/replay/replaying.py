@@ -1,6 +1,6 @@
 """Replays decisions: model scores in batches, whole calls one by one; one verdict for each."""
 
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -8,15 +8,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 import orjson
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from cds_hooks.call import Again, AnsweredAgain
 from cds_hooks.configuration import Content, read_content
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.releases import SILENT_MODE
-from cds_hooks.invoke import answer_again
 from cds_hooks.prefetch.facts import FactsOfCall
-from cds_hooks.prefetch.kept import KeptRequest, read_kept
 from cds_hooks.replay.comparing import (
     Difference,
     causes,
@@ -27,6 +23,7 @@ from cds_hooks.replay.comparing import (
 )
 from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.site import Site
+from cds_hooks.replay.stages import answer_again
 from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores, vectors_of
 from cds_hooks.services._model import ChartModel, version_scores
 from cds_hooks.storage.decision import Decision, encode_scores
@@ -39,21 +36,18 @@ AT_ONCE: Final = 500
 """So many decisions are replayed together: those of one model are one run of it."""
 _BELOW: Final = "below-threshold"
 _NOTHING_KEPT: Final = (
-    "neither facts nor the request were kept: the decision is older than version 0007 of the record, or was made with "
-    "CDS_KEEP_FACTS=false"
+    "no facts were kept: the decision is older than version 0007 of the record, or was made with CDS_KEEP_FACTS=false"
 )
 
 
-By = Literal["request", "facts", "values", ""]
-_SILENT_USER: Final = "Silent mode for the user:"
+By = Literal["facts", "values", ""]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """What a replay of one decision came to.
 
-    `by` says what was computed again: the whole call from the request that was kept ("request") or from the facts that
-    the answer read ("facts"), the scores from the recorded values ("values"), or nothing, because the record does not
-    hold what is needed; then `because` says why.
+    `by` says what was computed again: the whole call from the facts that its answer read ("facts"), the scores from the
+    recorded values ("values"), or nothing, because the record does not hold what is needed; then `because` says why.
     """
 
     decision: str
@@ -80,11 +74,6 @@ class Replayed(Struct, frozen=True):
     as_of: datetime | None = None
     patient: Patient | None = None
     """The patient of a call that was replayed from its facts: birth date and sex."""
-
-    @property
-    def request(self) -> msgspec.Raw | None:
-        """The request, where the site keeps it."""
-        return None if self.basis.request is UNSET else self.basis.request
 
     @property
     def response(self) -> Mapping[str, Any] | None:
@@ -119,8 +108,8 @@ class Replayer:
             rows = [Replayed(each, read_basis(each.basis)) for each in batch]
             by_call = [each for each in rows if self._whole or not each.basis.has_values]
             facts = facts_of(self._url, [each.decision.id for each in by_call])
-            kept = [each for each in by_call if each.decision.id in facts or each.request is not None]
-            yield from (self._by_call(each, facts.get(each.decision.id)) for each in kept)
+            kept = [each for each in by_call if each.decision.id in facts]
+            yield from (self._by_call(each, facts[each.decision.id]) for each in kept)
             done = {each.decision.id for each in kept}
             of_model: dict[tuple[str, str], list[Replayed]] = {}
             for row in rows:
@@ -133,30 +122,29 @@ class Replayer:
             for (model_id, sha256), alike in of_model.items():
                 yield from self._by_model(model_id, sha256, alike)
 
-    def _by_call(self, row: Replayed, facts: bytes | None) -> Replayed:
-        """The whole call, from its request or else from the facts that are kept of it."""
+    def _by_call(self, row: Replayed, facts: bytes) -> Replayed:
+        """The whole call, from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
         if service is None or client is None:
             missing = f"service {decision.service}" if service is None else f"client {decision.client}"
             return _not(row, f"there is no {missing} here any more")
         as_of = self._as_of or basis.as_of
-        by: By = "request" if row.request is not None else "facts"
         remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
         site.governance.recall(remembered, as_of.date())
         try:
-            kept = _kept(row, facts)
-            call = Again(decision, kept, as_of, _why_silent(basis))
-            again = _result(answer_again(call, service, client, site.components, site.predict))
+            kept = FactsOfCall(facts, basis, decision.patient)
+            answer = answer_again(site, service, client, decision, basis, kept, as_of)
         except HookError as error:
-            return msgspec.structs.replace(row, by=by, answer=msgspec.json.encode({"error": error.text}), as_of=as_of)
+            refusal = msgspec.json.encode({"error": error.text})
+            return msgspec.structs.replace(row, by="facts", answer=refusal, as_of=as_of)
         except NotKept as error:
             return _not(row, f"what is in force now reads more than was kept: {error}")
         except msgspec.MsgspecError:
-            return _not(row, f"the {by} that {'was' if by == 'request' else 'were'} kept cannot be read")
-        record = kept.record if isinstance(kept, FactsOfCall) else None
-        patient = record.patient if record is not None else None
-        return Replayed(decision, basis, by, again.response, again.scores, as_of=as_of, patient=patient)
+            return _not(row, "the facts that were kept cannot be read")
+        patient = kept.record.patient if kept.record is not None else None
+        response, scores = answer.decision.response, answer.selected.advised.advice.scores
+        return Replayed(decision, basis, "facts", response, scores, as_of=as_of, patient=patient)
 
     def _by_model(self, model_id: str, sha256: str, rows: list[Replayed]) -> Iterator[Replayed]:
         model = self._site.model_of(model_id, sha256)
@@ -244,35 +232,6 @@ class Replayer:
         if digest not in self._contents:
             self._contents[digest] = read_content(self._url, digest) if digest else None
         return self._contents[digest]
-
-
-def _kept(row: Replayed, facts: bytes | None) -> KeptRequest | FactsOfCall:
-    """What is kept of the call: its request, else its facts. Raises msgspec.MsgspecError where it cannot be read."""
-    if (request := row.request) is not None:
-        return read_kept(bytes(request))
-    assert facts is not None  # noqa: S101 - asked before
-    return FactsOfCall(facts, row.basis, row.decision.patient)
-
-
-def _result(answered: Coroutine[Any, Any, AnsweredAgain]) -> AnsweredAgain:
-    """What it comes to, without an event loop: nothing that is computed again waits for a database or another thread.
-
-    Raises:
-        RuntimeError: It waits for something, which is a fault of the service.
-    """
-    try:
-        answered.send(None)
-    except StopIteration as done:
-        found: AnsweredAgain = done.value
-        return found
-    answered.close()
-    raise RuntimeError("a call that is computed again waits for something")
-
-
-def _why_silent(basis: Basis) -> str | None:
-    """Why this user was shown nothing: who it was is not on record as a release names people."""
-    reasons = (text for _, reason, text in basis.silence if reason == SILENT_MODE)
-    return next((text for text in reasons if text.startswith(_SILENT_USER)), None)
 
 
 def _was_due(row: Replayed) -> bool | None:

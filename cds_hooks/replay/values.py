@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from cards.compose.vaccines import forecast_entries
 from cards.rules.engine.governance import MetFinding
@@ -43,7 +43,6 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
     scores_as_recorded: Raw = msgspec.field(default=_NULL, name="scores")
     silence: tuple[tuple[str, str, str], ...] = ()
     config: str = ""
-    request: Raw | UnsetType = UNSET
     withheld: dict[str, int] = msgspec.field(default_factory=dict)
     answered: tuple[MetFinding, ...] = ()
 

@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents, open_call
+from cds_hooks.answer.invoke import invoke
+from cds_hooks.answer.read import ReceivedBody
+from cds_hooks.answer.write import Recording
 from cds_hooks.computing import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
@@ -23,7 +26,6 @@ from cds_hooks.errors import (
     UnsupportedMediaType,
     operation_outcome,
 )
-from cds_hooks.invoke import invoke
 from cds_hooks.logs import log
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
@@ -32,6 +34,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
+from fhir.record.datatypes import forget_times
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -177,6 +180,7 @@ class HookRoute:
         self.components = components
         self.intake = intake
         self.trust = trust
+        self.recording = Recording()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -236,11 +240,13 @@ class HookRoute:
     ) -> bytes:
         self.intake.enter_client(client, self.components.settings)
         try:
-            # the body is handed over and not kept here, so that invoke can let go of it
-            body = self.intake.body(scope["headers"], receive)
-            return await invoke(await body, service, client, self.components, decision_id, trace)
+            body = ReceivedBody(await self.intake.body(scope["headers"], receive))
+            call = open_call(service, client, self.components, decision_id, body.size, trace)
+            answer = await invoke(call, body, self.recording)
+            return answer.decision.response
         finally:
             self.intake.leave(client.name)
+            forget_times()
 
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import Forbidden
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import BodyTooLarge, RecordFailed
 from cds_hooks.outcomes.joining import REFUSALS, Joined, Sender, join_reports
 from cds_hooks.outcomes.labels import labels_of

@@ -124,25 +124,25 @@ _Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
 
 
 class Predictor:
-    """Runs models for one event loop."""
+    """Runs models for the calls of an event loop together; a large call has a loop of its own."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Model, _Waiting] = {}
+        self._waiting: dict[tuple[Model, asyncio.AbstractEventLoop], _Waiting] = {}
 
     async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
         """The prediction for one vector; raises what `Model.predict` raises, for this vector only."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Prediction] = loop.create_future()
-        waiting = self._waiting.get(model)
+        waiting = self._waiting.get((model, loop))
         if waiting is None:
-            self._waiting[model] = [(values, future)]
-            loop.call_soon(self._run, model)
+            self._waiting[model, loop] = [(values, future)]
+            loop.call_soon(self._run, model, loop)
         else:
             waiting.append((values, future))
         return await future
 
-    def _run(self, model: Model) -> None:
-        waiting = self._waiting.pop(model)
+    def _run(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
+        waiting = self._waiting.pop((model, loop))
         try:
             predictions = model.predict_each([values for values, _ in waiting])
         except Exception:

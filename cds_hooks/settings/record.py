@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from cds_hooks.settings.checks import SafeAddress
@@ -59,21 +59,8 @@ class RecordSettings(BaseSettings):
         description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
         "made again where it is not there (docs/operations/monitoring.md).",
     )
-    keep_requests: float = Field(
-        default=0,
-        ge=0,
-        le=1,
-        description="Share of the calls whose whole request is kept in the record, encrypted and without its token, so "
-        "that a replay gives the same card bit for bit (docs/operations/replay.md); needs CDS_CONTENT_KEYS.",
-    )
     keep_facts: bool = Field(
         default=True,
         description="Whether each decision keeps the facts that its answer read, so that a replay gives the same card "
         "bit for bit without the request (docs/operations/replay.md, and sizing.md for the room that it takes).",
     )
-
-    @model_validator(mode="after")
-    def _keeps_requests_encrypted(self) -> "RecordSettings":
-        if self.keep_requests and self.content_keys is None and self.content_key is None:
-            raise ValueError("CDS_KEEP_REQUESTS keeps whole requests, encrypted only: set CDS_CONTENT_KEYS as well")
-        return self

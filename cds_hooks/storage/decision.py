@@ -276,7 +276,6 @@ def encode_basis(
     prefetch: msgspec.Raw | None = None,
     trace: dict[str, str] | None = None,
     config: str = "",
-    request: msgspec.Raw | None = None,
     units: Sequence[str] = (),
     withheld: Mapping[str, int] | None = None,
     answered: "Sequence[MetFinding]" = (),
@@ -284,15 +283,13 @@ def encode_basis(
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
-    call's position in a trace, `config` the digest of what was in force (configuration.py), `request` the call
-    itself where the site keeps it. `units` are the care units with a budget, `withheld` the place of the reason in
-    `silences` by the uuid of a card or suggestion, `answered` the findings that were answered before.
+    call's position in a trace, `config` the digest of what was in force (configuration.py). `units` are the care
+    units with a budget, `withheld` the place of the reason in `silences` by the uuid of a card or suggestion,
+    `answered` the findings that were answered before.
     """
     basis: dict[str, Any] = {"timings": timings}
     if config:
         basis["config"] = config
-    if request is not None:
-        basis["request"] = request
     if units:
         basis["units"] = units
     if withheld:

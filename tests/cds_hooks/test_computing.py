@@ -5,19 +5,19 @@ One timer watches the time of all: what is late is cancelled with a TimeoutError
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing, Deadlines
-from cds_hooks.services._model import Predict, Predictor
+from cds_hooks.errors import CallTimedOut
 
-Work = Callable[[Predict], Awaitable[str]]
+Work = Callable[[], str]
 
 
 def _work(name: str, log: list[str]) -> Work:
-    async def work(_: Predict) -> str:
+    def work() -> str:
         log.append(name)
         return name
 
@@ -25,13 +25,13 @@ def _work(name: str, log: list[str]) -> Work:
 
 
 async def _call(computing: Computing, client: str, work: Work, *, is_large: bool = False) -> str:
-    with computing.call_of(client):
-        return await computing.compute(client, work, is_large=is_large)
+    with computing.call_of(client, LARGE_BYTES if is_large else 0) as turn:
+        return await turn.compute(work)
 
 
 def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
     async def run() -> list[str]:
-        computing, log = Computing(Predictor().predict, 60), list[str]()
+        computing, log = Computing(60), list[str]()
         with computing.call_of("b"):  # b's call has come, and its body is being read
             calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
             await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
@@ -42,9 +42,9 @@ def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> N
 
 def test_the_event_loop_goes_on_while_a_large_call_is_computed() -> None:
     async def run() -> str:
-        computing, released = Computing(Predictor().predict, 60), threading.Event()
+        computing, released = Computing(60), threading.Event()
 
-        async def work(_: Predict) -> str:
+        def work() -> str:
             # set by the loop: computed on the loop this would wait for itself
             return "computed" if released.wait(30) else "the loop stood still"
 
@@ -58,10 +58,10 @@ def test_the_event_loop_goes_on_while_a_large_call_is_computed() -> None:
 
 def test_one_large_call_of_a_client_is_computed_at_a_time_and_that_of_another_client_beside_it() -> None:
     async def run() -> tuple[list[str], list[str]]:
-        computing, log, released = Computing(Predictor().predict, 60), list[str](), threading.Event()
+        computing, log, released = Computing(60), list[str](), threading.Event()
         begun = threading.Event()
 
-        async def slow(_: Predict) -> str:
+        def slow() -> str:
             log.append("a0")
             begun.set()
             released.wait(30)
@@ -83,9 +83,9 @@ def test_one_large_call_of_a_client_is_computed_at_a_time_and_that_of_another_cl
 
 def test_a_call_whose_time_is_over_while_it_waits_is_not_begun_and_the_next_one_is() -> None:
     async def run() -> list[str]:
-        computing, log, released = Computing(Predictor().predict, 60), list[str](), threading.Event()
+        computing, log, released = Computing(60), list[str](), threading.Event()
 
-        async def slow(_: Predict) -> str:
+        def slow() -> str:
             released.wait(30)
             return ""
 
@@ -103,17 +103,17 @@ def test_a_call_whose_time_is_over_while_it_waits_is_not_begun_and_the_next_one_
 
 
 def test_what_a_large_call_raises_reaches_its_caller() -> None:
-    async def fail(_: Predict) -> str:
+    def fail() -> str:
         raise ValueError("as it is")
 
     with pytest.raises(ValueError, match="as it is"):
-        asyncio.run(_call(Computing(Predictor().predict, 60), "a", fail, is_large=True))
+        asyncio.run(_call(Computing(60), "a", fail, is_large=True))
 
 
 def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
     async def run() -> list[list[bool]]:
         now = 100.0
-        computing = Computing(Predictor().predict, 60, lambda: now)
+        computing = Computing(60, lambda: now)
         seen = []
         for client, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
             now += seconds
@@ -124,7 +124,28 @@ def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_af
 
     alone, beside = [False, False, False], [True, True, False]
     assert asyncio.run(run()) == [alone, alone, beside, beside, beside, alone]
-    assert Computing(Predictor().predict, 60).is_large(LARGE_BYTES)
+    assert Computing(60).is_large(LARGE_BYTES)
+
+
+def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
+    async def run() -> bool:
+        async def work() -> asyncio.AbstractEventLoop:
+            await asyncio.sleep(0)
+            return asyncio.get_running_loop()
+
+        with Computing(60).call_of("a", LARGE_BYTES) as turn:
+            return await turn.compute_async(work) is not asyncio.get_running_loop()
+
+    assert asyncio.run(run())
+
+
+def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
+    async def run() -> None:
+        with Computing(_SOON).call_of("a"):
+            await asyncio.sleep(_FOREVER)
+
+    with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
+        asyncio.run(run())
 
 
 # Deadlines

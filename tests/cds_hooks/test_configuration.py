@@ -18,7 +18,7 @@ _WHO_MAY_SEE_AND_CALL = {
     "allow_any_host", "api_docs", "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
     "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
 }  # fmt: skip
-_WATCHED_AND_KEPT = {"keep_facts", "keep_requests", "label_lag_days", "log_level"}
+_WATCHED_AND_KEPT = {"keep_facts", "label_lag_days", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
     "hooks_file", "model_keys", "models_folder", "pause_cards", "pause_share", "people_file", "rules_file",

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from cds_hooks.access.forms import read_form
 from cds_hooks.access.roles import ANSWERERS
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import HookError
 from cds_hooks.logs import log
 from cds_hooks.pages.answers import failed, on_a_thread, page_answer, refused

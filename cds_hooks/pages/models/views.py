@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.call import ServerComponents
+from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import NotFound
 from cds_hooks.pages.answers import failed, on_a_thread, page_answer
 from cds_hooks.pages.committee.changes import Changes

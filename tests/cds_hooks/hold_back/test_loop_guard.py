@@ -206,7 +206,7 @@ def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path)
     rules = rules_file(tmp_path, '[[budget]]\nof = "user"\ncards_per_day = 2\nnote = "a trial"\n')
     keys = tmp_path / "keys"
     keys.write_text("5a" * 32)
-    settings: dict[str, Any] = {"rules_file": rules, "content_keys": keys, "keep_requests": 1.0}
+    settings: dict[str, Any] = {"rules_file": rules, "content_keys": keys}
 
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW, **settings) as calls:
@@ -226,7 +226,7 @@ def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path)
         verdicts = list(Replayer(site, url).verdicts(list_decisions(url)))
     finally:
         use_content_keys(read_content_keys(""))
-    assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "request", ())] * 3
+    assert [(each.outcome, each.by, each.differences) for each in verdicts] == [("same", "facts", ())] * 3
 
 
 def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_own_reason_in_a_replay(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from cds_hooks.answer.call import open_call
+from cds_hooks.answer.invoke import invoke
+from cds_hooks.answer.read import ReceivedBody
+from cds_hooks.answer.write import Recording
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.invoke import invoke
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
@@ -65,7 +68,8 @@ async def _answered(url: str, calls: list[tuple[str, Json | bytes]], as_of: date
         try:
             answers.append(new_decision_id())
             body = request if isinstance(request, bytes) else json.dumps(request).encode()  # orjson: 64 bits
-            await invoke(body, site().services[service], client, parts, answers[-1])
+            call = open_call(site().services[service], client, parts, answers[-1], len(body))
+            await invoke(call, ReceivedBody(body), Recording())
         except HookError:
             answers.pop()
     await log.close()

@@ -22,19 +22,19 @@ _KEY = "6b" * 32
 
 @pytest.fixture
 def site(tmp_path: Path) -> dict[str, str]:
-    """The environment of a site with three decisions whose requests were kept, and the same three by their facts."""
+    """The environment of a site with six decisions: three calls, each answered twice."""
     (tmp_path / "keys").write_text(_KEY)
     now = datetime.now(UTC)
     views = [request_for(PLANNING, "patient-view", each, now) for each in ("planning-talk", "healthy-adult")]
     order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
 
-    async def call(keep: float) -> None:
-        async with app_client(tmp_path, keep_requests=keep, content_keys=tmp_path / "keys") as calls:
+    async def call() -> None:
+        async with app_client(tmp_path, content_keys=tmp_path / "keys") as calls:
             for service, request in [(PLANNING, each) for each in views] + [(ORDERS, order)]:
                 assert (await calls.post(f"/cds-services/{service}", json=request)).is_success
 
-    asyncio.run(call(1))
-    asyncio.run(call(0))
+    asyncio.run(call())
+    asyncio.run(call())
     use_content_keys(read_content_keys(""))
     return {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_CONTENT_KEYS": str(tmp_path / "keys")}
 

@@ -10,14 +10,12 @@ import httpx
 import orjson
 import pytest
 from msgspec import structs
-from pydantic import ValidationError
 
-from cds_hooks.prefetch.kept import is_kept
 from cds_hooks.replay import Replayer, Verdict, open_site
 from cds_hooks.settings import Settings
-from cds_hooks.storage import Decision, new_decision_id
+from cds_hooks.storage import Decision
 from cds_hooks.storage.content import read_content_keys, use_content_keys
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.storage.queries import facts_of, list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
 from tests.fhir_charts import sample_chart, serving_fhir
@@ -59,11 +57,11 @@ def _override(calls: httpx.Client, service: str, card: dict[str, Any], now: date
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
-    """Decisions of a server that keeps requests: models, equations, vaccines, orders, and what rests by answers."""
+    """Decisions of a server: models, equations, vaccines, orders, and what rests by answers."""
     folder = tmp_path_factory.mktemp("replayed")
     (folder / "keys").write_text(_KEY)
     now = datetime.now(UTC)
-    kept = {"CDS_KEEP_REQUESTS": "1", "CDS_CONTENT_KEYS": str(folder / "keys"), "CDS_PUBLIC_URL": _ADDRESS}
+    kept = {"CDS_CONTENT_KEYS": str(folder / "keys"), "CDS_PUBLIC_URL": _ADDRESS}
     with serving(folder, before=None, **kept) as address, httpx.Client(base_url=address, timeout=60) as calls:
         views = [
             (PLANNING, "planning-talk"), ("nephrology-referral", "ckd-uacr"), ("vaccines-due", "healthy-adult"),
@@ -89,18 +87,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
 def test_every_whole_call_gives_the_same_card_bit_for_bit(recorded: _Recorded) -> None:
     found = _verdicts(recorded)
     assert len(found) == 9
-    assert [(each.outcome, each.by) for each in found] == [("same", "request")] * 9, found
+    assert [(each.outcome, each.by) for each in found] == [("same", "facts")] * 9, found
 
 
 def test_an_answer_given_before_the_call_is_remembered_as_it_was(recorded: _Recorded) -> None:
     reasons = [reason for each in recorded.decisions for _, reason, _ in orjson.loads(each.basis).get("silence", [])]
     assert "acknowledged" in reasons, reasons
     assert "said-once" in reasons
-
-
-def _without_request(recorded: _Recorded) -> list[Decision]:
-    """The same decisions as of a site that keeps no requests."""
-    return [structs.replace(each, basis=_changed(each.basis, request=None)) for each in recorded.decisions]
 
 
 def _changed(basis: bytes, **members: Any) -> bytes:
@@ -113,13 +106,8 @@ def _changed(basis: bytes, **members: Any) -> bytes:
     return orjson.dumps(read)
 
 
-def test_without_requests_every_whole_call_is_the_same_from_its_facts(recorded: _Recorded) -> None:
-    found = _verdicts(recorded, _without_request(recorded))
-    assert [(each.outcome, each.by) for each in found] == [("same", "facts")] * 9, found
-
-
 def test_models_equations_and_vaccines_are_the_same_by_their_values_alone(recorded: _Recorded) -> None:
-    found = {each.service: each for each in _verdicts(recorded, _without_request(recorded), whole=False)}
+    found = {each.service: each for each in _verdicts(recorded, whole=False)}
     for service in (PLANNING, "nephrology-referral", "vaccines-due"):
         assert (found[service].outcome, found[service].by) == ("same", "values"), found[service]
     assert (found[ORDERS].outcome, found[ORDERS].by) == ("same", "facts")
@@ -133,7 +121,7 @@ def test_a_changed_setting_is_named(recorded: _Recorded) -> None:
     found = _differing(_verdicts(recorded, alert_share=0.001))
     assert list(found) == [PLANNING]
     assert found[PLANNING].causes == ("setting CDS_ALERT_SHARE: was not set, is 0.001",)
-    by_values = _differing(_verdicts(recorded, _without_request(recorded), whole=False, alert_share=0.001))
+    by_values = _differing(_verdicts(recorded, whole=False, alert_share=0.001))
     assert by_values[PLANNING].differences[0].words == (
         "card: recorded due by the threshold, replayed below the threshold"
     )
@@ -167,7 +155,7 @@ def test_another_day_is_named(recorded: _Recorded) -> None:
 
 
 def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded) -> None:
-    decision = next(each for each in _without_request(recorded) if each.service == PLANNING)
+    decision = next(each for each in recorded.decisions if each.service == PLANNING)
     features = orjson.loads(decision.basis)["features"]
     features["albumin_g_dl"][0] -= 0.5
     changed = structs.replace(decision, basis=_changed(decision.basis, features=features))
@@ -176,17 +164,20 @@ def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded
     assert found.causes[0].startswith("nothing that is in force has changed")
 
 
-def test_what_was_fetched_is_kept_without_the_token(tmp_path: Path, as_of: datetime, recorded: _Recorded) -> None:
+def test_what_was_fetched_is_among_the_facts_and_the_token_is_not(
+    tmp_path: Path, as_of: datetime, recorded: _Recorded
+) -> None:
     request = without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "labs", "conditions")
-    settings = {"as_of": as_of, "keep_requests": 1, "content_keys": recorded.folder / "keys", "public_url": _ADDRESS}
+    settings = {"as_of": as_of, "content_keys": recorded.folder / "keys", "public_url": _ADDRESS}
     with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
         answer = post(tmp_path, PLANNING, at_server(request, running.base), **settings)
     assert len(answer.json()["cards"]) == 1
     use_content_keys(read_content_keys(_KEY))
     (decision,) = list_decisions(record_in(tmp_path))
     assert TOKEN.encode() not in decision.basis
+    assert TOKEN.encode() not in facts_of(record_in(tmp_path), [decision.id])[decision.id]
     (found,) = _verdicts(_Recorded(recorded.folder, record_in(tmp_path), [decision]))
-    assert (found.outcome, found.by) == ("same", "request"), found
+    assert (found.outcome, found.by) == ("same", "facts"), found
 
 
 def test_the_command_says_what_differs_and_ends_with_its_code(recorded: _Recorded) -> None:
@@ -203,12 +194,3 @@ def test_the_command_says_what_differs_and_ends_with_its_code(recorded: _Recorde
     assert "cause: setting CDS_PUBLIC_URL: was http://cds.example.org, is https://other.example.org" in differs.stdout
     assert run_program("decisions", "replay", environment=env).returncode == 2
     assert run_program("decisions", "replay", "--sample", "0", environment=env).returncode == 2
-
-
-def test_requests_are_kept_encrypted_only_and_by_their_share() -> None:
-    with pytest.raises(ValidationError, match="set CDS_CONTENT_KEYS as well"):
-        Settings(keep_requests=0.5)
-    kept = sum(is_kept(new_decision_id(), 0.25) for _ in range(4000))
-    assert 800 < kept < 1200
-    assert not any(is_kept(new_decision_id(), 0) for _ in range(100))
-    assert all(is_kept(new_decision_id(), 1) for _ in range(100))

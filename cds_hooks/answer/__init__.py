@@ -1,0 +1,1 @@
+"""The way of one hook call: read, complete, understand, advise, hold back, write. Start with `invoke.py`."""

@@ -1,0 +1,55 @@
+"""Stage 4, advise: the service decides what it would say about this patient."""
+
+from functools import partial
+from itertools import count
+
+from cards.rules.engine.governance import SWITCHED_OFF
+from cds_hooks.answer.call import Call
+from cds_hooks.answer.hold_back import Advised, Holding, choose_versions, holding
+from cds_hooks.answer.understand import Chart
+from cds_hooks.services import ServiceInput
+from cds_hooks.services._service import no_card
+from cds_hooks.storage.decision import numbered_uuid
+
+
+async def advise(call: Call, chart: Chart) -> Advised:
+    """Return the advice of the service; of a service that is switched off the reason only.
+
+    Raises:
+        HookError: The service cannot judge what it was sent.
+    """
+    config = call.components.in_force.digest_with(call.released)
+    held = holding(call, chart)  # asked before the service, which may release the record
+    if call.why_off is not None:
+        return Advised(chart, no_card(call.service.id, SWITCHED_OFF, call.why_off), held, config)
+    return Advised(chart, await call.service.decide(_service_input(call, chart, held)), held, config)
+
+
+def _service_input(call: Call, chart: Chart, held: Holding) -> ServiceInput:
+    numbers = count(1)
+    request, record, client, components = chart.request, chart.record, call.client, call.components
+    configured, decision_id = components.settings, call.decision_id
+    return ServiceInput(
+        request=request,
+        record=record,
+        card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
+        thresholds=components.thresholds,
+        kfre_region=configured.kfre_region,
+        referral_risk=configured.referral_risk,
+        max_drafts=configured.max_drafts,
+        public_url=configured.public_url,
+        decision_id=decision_id,
+        predict=call.predict,
+        why_withheld=components.models.why_withheld,
+        choose=choose_versions(call, record.patient_id),
+        validations=partial(
+            components.sessions.cache_of,
+            client.name,
+            record.patient_id,
+            request.context.user_id or "",
+            record.as_of_epoch,
+        ),
+        suppress=held.suppress,
+        prefetch=chart.prefetch,
+        sent=chart.originals,
+    )

@@ -1,0 +1,154 @@
+"""What every stage of a call is given: the parts of the server, who calls which service, and where it is computed."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from types import TracebackType
+from typing import ParamSpec, Protocol, Self, TypeVar
+
+from msgspec import Struct
+
+from cds_hooks.computing import Computing
+from cds_hooks.configuration import InForce
+from cds_hooks.hold_back.approvals import ModelApprovals
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Released, Releases
+from cds_hooks.metrics import Metrics
+from cds_hooks.model_versions import ModelVersions
+from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.security import TrustedClient
+from cds_hooks.services import Service, ValidationSessions
+from cds_hooks.services._model import Predict, SiteThresholds, site_thresholds
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import UserNames
+from cds_hooks.storage.decision import DecisionLog
+from cds_hooks.tracing import CallTrace, Tracing
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerComponents:
+    """The parts of the server that every call uses; `app.py` puts them together once."""
+
+    settings: Settings
+    decisions: DecisionLog
+    metrics: Metrics
+    computing: Computing
+    predict: Predict
+    """Runs a model for the calls of one event loop."""
+    fetching: PrefetchFetcher
+    governance: Governance
+    sessions: ValidationSessions
+    models: ModelApprovals
+    in_force: InForce
+    releases: Releases
+    versions: ModelVersions
+    users: UserNames = field(default_factory=lambda: UserNames("none"))
+    tracing: Tracing = field(default_factory=Tracing)
+    thresholds: SiteThresholds = field(init=False)
+    """How high an estimate has to be for a card at this site."""
+    changes_links: bool = field(init=False)
+    """Whether the links of cards to their decision are not sent as they are (cds_hooks/access/links.py)."""
+
+    def __post_init__(self) -> None:
+        configured = self.settings
+        object.__setattr__(self, "thresholds", site_thresholds(configured))
+        object.__setattr__(
+            self, "changes_links", bool(configured.explain_link_minutes) or not configured.links_to_pages
+        )
+
+
+class Turn(Protocol):
+    """Computes the stages of one call: `cds_hooks/computing.py` for a call that came in."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def compute(self, work: Callable[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> Result:
+        """Return what the work returns."""
+
+    async def compute_async(
+        self, work: Callable[Args, Awaitable[Result]], /, *args: Args.args, **kwargs: Args.kwargs
+    ) -> Result:
+        """Return what the work returns, which waits for models."""
+
+    def has_waited(self) -> None:
+        """Note that the call has waited for something, so that others may have their turn before it goes on."""
+
+    def weigh(self, size: int, order_size: int) -> None:
+        """Note how many bytes were fetched for the call, and how many bytes its orders are."""
+
+
+class Stopwatch:
+    """How long each stage of one call took."""
+
+    __slots__ = ("_last", "_trace", "seconds")
+
+    def __init__(self, trace: CallTrace | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._trace = trace
+        self._last = perf_counter()
+
+    def end(self, name: str) -> None:
+        """Note the time since the stage before this one ended."""
+        now = perf_counter()
+        self.seconds[name] = now - self._last
+        if self._trace is not None:
+            self._trace.stage(name, self._last, now)
+        self._last = now
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Rounded to microseconds."""
+        return {name: round(seconds * 1000, 3) for name, seconds in self.seconds.items()}
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One call: who calls which service, as of when, and what may show cards until its end."""
+
+    service: Service
+    client: TrustedClient
+    components: ServerComponents
+    turn: Turn
+    predict: Predict
+    stages: Stopwatch
+    decision_id: str
+    as_of: datetime
+    released: Released
+    """What may show cards, to the end of this call; the digest of what is in force with it is recorded."""
+    why_off: str | None
+    """Why nothing is computed for this call; None where it is answered."""
+    trace: CallTrace | None = None
+    silent_user: str | None = None
+    """Why the user of this call is shown nothing, where that is known without a name."""
+
+
+def open_call(
+    service: Service,
+    client: TrustedClient,
+    components: ServerComponents,
+    decision_id: str,
+    size: int,
+    trace: CallTrace | None = None,
+) -> Call:
+    """Return the call that came in with a body of `size` bytes, which is recorded under `decision_id`."""
+    released = components.releases.current
+    return Call(
+        service=service,
+        client=client,
+        components=components,
+        turn=components.computing.call_of(client.name, size),
+        predict=components.predict if trace is None else trace.timed("model", components.predict),
+        stages=Stopwatch(trace),
+        decision_id=decision_id,
+        as_of=components.settings.as_of or datetime.now(UTC),
+        released=released,
+        why_off=released.why_off(service.id, client.name),
+        trace=trace,
+    )

@@ -1,0 +1,161 @@
+"""A recorded call in the stages of `cds_hooks/answer`: from the facts that its decision kept, and without a record."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from cds_hooks.answer.call import Call, Stopwatch
+from cds_hooks.answer.invoke import invoke
+from cds_hooks.answer.read import Received
+from cds_hooks.answer.write import Answer
+from cds_hooks.errors import HookError
+from cds_hooks.hold_back.releases import SILENT_MODE
+from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.prefetch.fetch import FilledPrefetch
+from cds_hooks.protocol.request import CDSRequest, request_of_context
+from cds_hooks.replay.site import Site
+from cds_hooks.replay.values import Basis
+from cds_hooks.security import TrustedClient
+from cds_hooks.services import Service
+from cds_hooks.storage.decision import Decision
+from fhir.record.kept_facts import record_of_facts
+from fhir.record.record import PatientRecord
+from fhir.record.results import NotKept
+
+_SILENT_USER = "Silent mode for the user:"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def answer_again(
+    site: Site,
+    service: Service,
+    client: TrustedClient,
+    decision: Decision,
+    basis: Basis,
+    facts: FactsOfCall,
+    as_of: datetime,
+) -> Answer:
+    """Return what the call of this decision is answered now, as of this instant; nothing is recorded.
+
+    Raises:
+        HookError: The call is not answered any more; its text says why.
+        NotKept: Something is read now that was in the chart and is not among the facts.
+    """
+    released = site.components.releases.current
+    call = Call(
+        service=service,
+        client=client,
+        components=site.components,
+        turn=_AtOnce(),
+        predict=site.predict,
+        stages=Stopwatch(None),
+        decision_id=decision.id,
+        as_of=as_of,
+        released=released,
+        why_off=released.why_off(service.id, client.name),
+        silent_user=_why_silent(basis),
+    )
+    return _result(invoke(call, _KeptFacts(decision, facts), _Unrecorded()))
+
+
+class _KeptFacts:
+    """The source of a recorded call: the context and the facts that its decision kept."""
+
+    def __init__(self, decision: Decision, facts: FactsOfCall) -> None:
+        self._decision = decision
+        self._facts = facts
+
+    def read_request(self, call: Call) -> CDSRequest:
+        """Return the request, without its prefetch."""
+        hook, instance, facts = self._decision.hook, self._decision.hook_instance, self._facts
+        return request_of_context(
+            hook, instance, facts.context, call.service.answers, wants_timings=facts.wants_timings
+        )
+
+    def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:  # noqa: ARG002 - of a `Source`
+        """Return the states of the keys as they were known, so that nothing is fetched."""
+        return self._facts.filled(call.service.templates_read_for(call.client.profile.version))
+
+    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
+        """Return the facts that were kept; NotKept where nothing was read then."""
+        if self._facts.record is None:
+            raise NotKept("the chart")
+        return record_of_facts(
+            self._facts.record,
+            request.context.patient_id,
+            call.as_of,
+            filled.state.known,
+            request.context.encounter_id,
+            call.components.settings.opt_out_codes,
+        )
+
+    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:  # noqa: ARG002 - of a `Source`
+        """Return the JSON of the orders that the answer asked for."""
+        return self._facts.sent
+
+    def release(self) -> None:
+        """Keep the facts: they are small."""
+
+
+class _AtOnce:
+    """The turn of a call that nobody waits for."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is under way."""
+
+    async def compute(
+        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return what the work returns."""
+        return work(*args, **kwargs)
+
+    async def compute_async(
+        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return what the work returns."""
+        return await work(*args, **kwargs)
+
+    def has_waited(self) -> None:
+        """Nothing is waited for."""
+
+    def weigh(self, size: int, order_size: int) -> None:
+        """No call is large here."""
+
+
+class _Unrecorded:
+    """The sink of a call that is only computed."""
+
+    async def take(self, call: Call, answer: Answer) -> None:
+        """Keep nothing."""
+
+    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
+        """Keep nothing."""
+
+
+def _result(answering: Coroutine[Any, Any, Answer]) -> Answer:
+    """What it comes to, without an event loop: nothing that is computed again waits for a database or another thread.
+
+    Raises:
+        RuntimeError: It waits for something, which is a fault of the service.
+    """
+    try:
+        answering.send(None)
+    except StopIteration as done:
+        answer: Answer = done.value
+        return answer
+    answering.close()
+    raise RuntimeError("a call that is computed again waits for something")
+
+
+def _why_silent(basis: Basis) -> str | None:
+    """Why this user was shown nothing: who it was is not on record as a release names people."""
+    reasons = (text for _, reason, text in basis.silence if reason == SILENT_MODE)
+    return next((text for text in reasons if text.startswith(_SILENT_USER)), None)
