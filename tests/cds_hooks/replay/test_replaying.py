@@ -151,7 +151,7 @@ def test_another_model_file_is_named_by_its_digest(recorded: _Recorded) -> None:
 def test_another_day_is_named(recorded: _Recorded) -> None:
     later = datetime.now(UTC) + timedelta(days=3 * 365)
     found = _differing(list(Replayer(open_site(_settings(recorded)), recorded.url, later).verdicts(recorded.decisions)))
-    assert found[PLANNING].causes[0].startswith("day: recorded as of ")
+    assert found["nephrology-referral"].causes[0].startswith("day: recorded as of ")
 
 
 def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded) -> None:
