@@ -22,7 +22,7 @@ OTHERS_WORDS = {
     "cds_hooks/cli.py": "what pydantic and Python say",
     "cds_hooks/hold_back/signed_file.py": "the first line of a key file",
     "cds_hooks/commands/rules/check.py": "the words in which case files say what must not be found",
-    "cds_hooks/replay/replaying.py": "the record has no other sign of whose silent mode it was",
+    "cds_hooks/replay/stages.py": "the record has no other sign of whose silent mode it was",
     "cards/compose/vaccines.py": "CDC's names of vaccines",
     "cards/vaccines": "CDC's words in its tables",
     "cards/rules/families/genes": "CPIC's words in its tables",
