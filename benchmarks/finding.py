@@ -51,7 +51,8 @@ def _processor_ms() -> float:
 
 def measure(url: str, folder: Path) -> bool:
     """Prints a line for each page and command; whether all are within their bounds."""
-    counts = folder / f"counts-{url.partition(':')[0]}.sqlite3"
+    counts = folder / url.partition(":")[0] / "var" / "monitor.sqlite3"
+    counts.parent.mkdir(parents=True, exist_ok=True)
     started = perf_counter()
     counted = CountBook(counts).read(url)
     print(f"{counted:,} decisions counted in {perf_counter() - started:,.0f} s")
@@ -104,13 +105,13 @@ def _pages(url: str, counts: Path) -> bool:
 
 def _commands(url: str, counts: Path) -> bool:
     """Commands, each a process of its own."""
-    environment = os.environ | {"CDS_DATABASE_URL": url, "CDS_COUNTS_FILE": str(counts)}
+    environment = os.environ | {"CDS_DATABASE_URL": url}
     newest = next(find_places(url, DecisionFilter())).decision
     oldest = list(islice(find_places(url, DecisionFilter(patient=newest.patient)), 100))[-1].decision
 
     def command(*arguments: str) -> Callable[[], object]:
         line = [sys.executable, "-m", "cds_hooks", "decisions", *arguments]
-        return lambda: subprocess.run(line, check=True, capture_output=True, env=environment)
+        return lambda: subprocess.run(line, check=True, capture_output=True, env=environment, cwd=counts.parents[1])
 
     commands = {
         "decisions list": command("list"),

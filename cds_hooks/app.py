@@ -78,7 +78,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     lifetimes = Lifetimes(60 * configured.login_idle_minutes, 3600 * configured.login_hours)
     sessions = Sessions(store, lifetimes, secure=configured.public_url.startswith("https:"))
     clock = format_time(configured.as_of) if configured.as_of else ""
-    site = Site(configured.trust_file is None, configured.alert_share, clock=clock)
+    site = Site(configured.trust_file is None, configured.share_of_all_models, clock=clock)
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     routes = [

@@ -122,6 +122,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started the program (`>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
+    _warn_of_settings()
     try:
         with_room(app)
     except Exception as error:
@@ -134,7 +135,7 @@ def main() -> None:
         from pydantic import ValidationError
 
         from cards.rules.language.rule import RuleError
-        from cds_hooks.settings.checks import UnknownSetting
+        from cds_hooks.settings.removed import RemovedSetting
         from models_onnx.errors import ArtifactRefused, DeclarationError
 
         if isinstance(error, ValidationError):
@@ -142,7 +143,7 @@ def main() -> None:
                 name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
                 typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
             sys.exit(2)
-        if isinstance(error, UnknownSetting):
+        if isinstance(error, RemovedSetting):
             typer.echo(str(error), err=True)
             sys.exit(2)
         if isinstance(error, DeclarationError):
@@ -158,6 +159,18 @@ def main() -> None:
             typer.echo(sentence, err=True)
             sys.exit(1)
         raise
+
+
+def _warn_of_settings() -> None:
+    """Names each CDS_ variable that is no setting, on standard error; the command runs all the same."""
+    if not any(name.upper().startswith("CDS_") for name in os.environ):
+        return
+    # imported here: pydantic and the settings take 0.1 s, and `--help` needs neither
+    from cds_hooks.settings import SETTINGS
+    from cds_hooks.settings.removed import ignored_settings
+
+    for sentence in ignored_settings(os.environ, SETTINGS):
+        typer.echo(f"Warning: {sentence}", err=True)
 
 
 def _about_a_file(error: Exception) -> str | None:

@@ -32,9 +32,9 @@ from models_onnx.equations.declaration import find_equations
 
 EVENT: Final = "configuration"
 ANSWERING: Final = (
-    "alert_share", "alert_shares", "within_age_band", "kfre_region", "referral_risk", "max_drafts", "public_url",
-    "shown_rest_days", "model_state", "explain_pages", "max_entries_per_key", "max_entries", "dialect",
-    "protocol_version", "link_hosts", "opt_out_flags", "ask_opt_outs", "action_selection_behavior", "login",
+    "alert_share", "kfre_region", "referral_risk", "public_url",
+    "shown_rest_days", "model_state", "explain_pages", "dialect",
+    "opt_out_flags", "ask_opt_outs", "login",
     "explain_link_minutes",
 )  # fmt: skip
 """The settings that can change an answer; the others say where things are and how much is taken at a time."""

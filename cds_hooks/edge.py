@@ -8,11 +8,11 @@ answered has a call id, which the log has for the first 20 of a minute:
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
 malformed     400   no HTTP
-slow-head     408   no complete head within `CDS_HEAD_SECONDS`, from the first moment or from the last answer
+slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
 parts         -     more than 10,000 parts of a body of under 64 bytes each
-slow-reader   -     an answer not taken within `CDS_ANSWER_SECONDS`: the connection is cut
+slow-reader   -     an answer not taken within `answer_seconds`: the connection is cut
 connections   -     as many connections as `CDS_CONNECTIONS`, or as there are descriptors for: those that have waited
                     the longest without a request are closed; where all have one, the new connection is (503)
 """

@@ -91,6 +91,6 @@ def page_addresses(needs: PageNeeds) -> list[BaseRoute]:
             configured, services, visitors, governance, needs.counted, lambda: components.metrics.sealed_at()
         ).routes(),
         *tester_routes(configured, services, visitors, needs.whole),
-        *(documentation_routes(services) if configured.shows_api_docs else ()),
+        *(documentation_routes(services) if configured.trust_file is None else ()),
         *site_routes(),
     ]

@@ -1,18 +1,20 @@
 """Real servers for tests over real HTTP, in a process of their own or in this one, and an empty record for them."""
 
 import gc
+import json
 import os
 import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
+from types import MappingProxyType
 
 import httpx
 
@@ -23,6 +25,7 @@ ONLY_IN_DEVELOPMENT = "rfc3987_syntax"
 """cyclonedx (make sbom) brings this package into the development environment. jsonschema loads it for 1.7 seconds where
 it finds it, for a format that no schema of ours has; it is not in the runtime lock, and tests run without it, too."""
 _WITHOUT_IT = str(Path(__file__).parent / "as_installed")
+_CHECKOUT = str(Path(__file__).parents[1])
 
 
 def record_in(folder: Path) -> str:
@@ -51,20 +54,30 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, before: Callable[[], None] | None = None, **environment: str) -> Iterator[str]:
-    """The address of a server that works in `folder` until the block ends; `before` runs in its process first."""
+def serving(
+    folder: Path,
+    *options: str,
+    before: Callable[[], None] | None = None,
+    constants: Mapping[str, float] = MappingProxyType({}),
+    **environment: str,
+) -> Iterator[str]:
+    """The address of a server that works in `folder` until the block ends.
+
+    `before` runs in its process first; `constants` replaces some of `cds_hooks.settings.constants`.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
+    program = "tests.constants" if constants else "cds_hooks"
+    command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]
     settings = {
         "CDS_PUBLIC_URL": address,
         "CDS_DATABASE_URL": record_in(folder),
         "CDS_DRAIN_SECONDS": "0",
         "CDS_CALL_SECONDS": "120",
-        "PYTHONPATH": os.pathsep.join([_WITHOUT_IT, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": os.pathsep.join([_WITHOUT_IT, _CHECKOUT, *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     with (folder / "server.log").open("w") as log:
-        env = os.environ | settings | environment
+        env = os.environ | settings | environment | {"CONSTANTS": json.dumps(dict(constants))}
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, preexec_fn=before)
         try:
             _wait(process, address, folder / "server.log")

@@ -220,12 +220,8 @@ def _last(lines: Sequence[bytes]) -> Seal | None:
 _SEND_SECONDS: Final = 10.0
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What sealing and sending may raise; asked for when something was raised, because httpx takes a while to load."""
-    import httpx
-
-    # ValueError: the number of the seals that were sent is not a number
-    return RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, httpx.HTTPError, ValueError
+# ValueError: the number of the seals that were sent is not a number
+_FAILURES: Final = (RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, ValueError)
 
 
 class Sealing:
@@ -237,7 +233,6 @@ class Sealing:
         self._file = configured.seal_file
         self._seconds = configured.seal_seconds
         self._command = shlex.split(configured.seal_command or "")
-        self._address = configured.seal_url
         self._signer = read_signer(configured.seal_key, "record") if configured.seal_key is not None else None
         self.failures = 0
         """How often the record could not be sealed, or a seal not be sent, since the process started."""
@@ -266,7 +261,7 @@ class Sealing:
         try:
             add_seal(self._url, self._file, self._signer)
             self._send()
-        except _failures() as error:
+        except _FAILURES as error:
             self.failures += 1
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
@@ -278,7 +273,7 @@ class Sealing:
 
         One process at a time, so that no line is sent twice.
         """
-        if not self._command and self._address is None:
+        if not self._command:
             return
         sent_file = sent_count_file(self._file)
         with locked(sent_file):
@@ -289,13 +284,7 @@ class Sealing:
                 sent_file.write_text(str(sent), encoding="ascii")
 
     def _send_line(self, line: bytes) -> None:
-        if self._command:
-            subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
-        if self._address is not None:
-            import httpx
-
-            headers = {"Content-Type": "application/json"}
-            httpx.post(self._address, content=line, headers=headers, timeout=_SEND_SECONDS).raise_for_status()
+        subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
 
 
 def sent_count_file(seals: Path) -> Path:

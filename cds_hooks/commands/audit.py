@@ -41,7 +41,7 @@ def key(
 @app.command()
 def seal(
     key: Annotated[Path | None, typer.Option(help="The private key; else CDS_SEAL_KEY.")] = None,
-    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else CDS_SEAL_FILE.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else var/seals.ndjson.")] = None,
     database: Database = None,
 ) -> None:
     """Seal what is new in the record once; from a machine of its own, with nothing but the right to read.

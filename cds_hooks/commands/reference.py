@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from cds_hooks.commands.reference_pages import cli_page, extension_page, hooks_page
-from cds_hooks.settings import Settings
+from cds_hooks.settings import SETTINGS, Settings
+from cds_hooks.settings.constants import Constants
+from cds_hooks.settings.removed import REFUSED, REMOVED
 from cds_hooks.storage.opening import SQLITE_SCRIPT, sqlite_script
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 
@@ -98,18 +100,30 @@ def features_page() -> str:
 
 def settings_page() -> str:
     """All settings with their defaults, as Markdown: a table for each part of `Settings`."""
-    parts = [(str(part.__doc__), part) for part in reversed(Settings.__bases__)]
+    parts = [(str(part.__doc__), part) for part in reversed(Settings.__bases__) if part is not Constants]
     inherited = {name for _, part in parts for name in _fields(part)}
-    rest = {name: row for name, row in _fields(Settings).items() if name not in inherited}
+    rest = {name: row for name, row in _fields(Settings).items() if name in SETTINGS and name not in inherited}
     tables = [(title.rstrip("."), _fields(part)) for title, part in parts] + [("The process", rest)]
     return (
         "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings/`; a test compares. Every "
         "setting is an environment variable, read when a server or command starts. Where a description names a page of "
         "docs/, that page explains the setting.\n\n"
         + "\n".join(f"## {title}\n\n{_SETTINGS_HEAD}{''.join(rows.values())}" for title, rows in tables)
+        + _CONSTANTS_HEAD
+        + "".join(f"| {_default(field.default)} | {field.description} |\n" for field in Constants.model_fields.values())
+        + _REMOVED_HEAD
+        + "".join(f"| `{name}` | {text} |\n" for name, text in sorted({**REMOVED, **REFUSED}.items()))
     )
 
 
+_CONSTANTS_HEAD = (
+    "\n## Constants\n\nThese have one right value and are no settings.\n\n| value | what it is |\n|---|---|\n"
+)
+_REMOVED_HEAD = (
+    "\n## Removed settings\n\nA CDS_ variable that is no setting is named in a warning when the program starts. Where "
+    "a removed setting protected something (keys, seals), the server does not start.\n\n"
+    "| variable | what to use |\n|---|---|\n"
+)
 _SETTINGS_HEAD = "| variable | default | what it does |\n|---|---|---|\n"
 
 

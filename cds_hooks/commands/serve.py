@@ -34,12 +34,21 @@ from models_onnx.errors import SignatureRefused
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
+AnyHostOption = Annotated[
+    bool,
+    typer.Option(
+        "--any-host",
+        help="Allow other addresses without a trust file: only in a container whose port is published to this machine "
+        "alone.",
+    ),
+]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 
 def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8085,
+    any_host: AnyHostOption = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Server processes; one per core is plenty.")] = 1,
 ) -> None:
     """Serve until interrupted.
@@ -49,8 +58,9 @@ def serve(
     # What the start makes lives as long as the process: collecting it again and again costs a fifth of the start.
     # The app switches the collector on when it is ready (`settle_memory`).
     gc.disable()
+    settings()  # refuses a setting that makes no sense before a socket is open
     os.umask(0o077)  # every file that the server makes is for its own user only; workers inherit it
-    sockets = [_listen(host, port), *_operator_sockets()]
+    sockets = [_listen(host, port, any_host=any_host), *_operator_sockets()]
     _check_start()
     if workers == 1:
         _run_until_stopped(DrainingServer(_config(1)), sockets)
@@ -95,12 +105,12 @@ def _config(workers: int) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
     """A bound socket; ends the command with one sentence where that is not possible."""
-    if host not in LOOPBACK and settings().trust_file is None and not settings().allow_any_host:
+    if host not in LOOPBACK and settings().trust_file is None and not any_host:
         typer.echo(
             f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "
-            "In a container of its own network set CDS_ALLOW_ANY_HOST=1 and publish the port to 127.0.0.1.",
+            "In a container of its own network start with --any-host and publish the port to 127.0.0.1.",
             err=True,
         )
         raise typer.Exit(2)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cds_hooks.commands.options import AsJson
-from cds_hooks.settings import Settings, settings
+from cds_hooks.settings import SETTINGS, Settings, settings
 
 
 def show_settings(
@@ -22,7 +22,7 @@ def show_settings(
 ) -> None:
     """Print every setting that is in force, and where it comes from; secrets and passwords are hidden.
 
-    Exit code 2, and a sentence for each mistake, where a CDS_ variable is no setting or its value makes no sense.
+    A CDS_ variable that is no setting is named in a warning. Exit code 2 where a value makes no sense.
 
     Example: cds-hooks settings --changed
     """
@@ -45,7 +45,7 @@ def settings_in_force(configured: Settings) -> list[dict[str, Any]]:
             "value": _shown(name, getattr(configured, name)),
             "from": "environment" if name in configured.model_fields_set else "default",
         }
-        for name in Settings.model_fields
+        for name in SETTINGS
     ]
 
 

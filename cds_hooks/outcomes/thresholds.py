@@ -84,7 +84,7 @@ def _deployed(manifest: OfModel, names: tuple[str, str], said: _Said, configured
         is_by_age = configured.within_age_band and said.share is None and named is None
     if is_by_age and thresholds.age_bands:
         return None
-    share = said.share or named or configured.alert_share or thresholds.capacity
+    share = said.share or named or configured.share_of_all_models or thresholds.capacity
     row = next((each for each in thresholds.table if abs(each.capacity - share) < _CLOSE), None)
     if row is None:
         return None

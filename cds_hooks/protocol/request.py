@@ -258,10 +258,10 @@ def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     for key, count in entries.items():
         if count > limits.of_a_key:
             where = f"prefetch.{key}" if len(key) <= _LONGEST_KEY_SAID and key.isidentifier() else "prefetch"
-            text = f"{where} holds {count} entries, {limits.of_a_key} of a key are read (CDS_MAX_ENTRIES_PER_KEY)."
+            text = f"{where} holds {count} entries, {limits.of_a_key} of a key are read."
             raise PayloadTooLarge(f"{text} {what_to_do}", where)
     if sum(entries.values()) > limits.of_all:
-        text = f"prefetch holds {sum(entries.values())} entries, {limits.of_all} are read (CDS_MAX_ENTRIES)."
+        text = f"prefetch holds {sum(entries.values())} entries, {limits.of_all} are read."
         raise PayloadTooLarge(f"{text} {what_to_do}", "prefetch")
 
 

@@ -16,7 +16,7 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.hold_back.rule_counts import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.replaying import Replayed, Replayer
 from cds_hooks.replay.site import Site, open_site
-from cds_hooks.settings import Settings, with_settings
+from cds_hooks.settings import SETTINGS, Settings, with_settings
 from cds_hooks.storage.decision import Decision
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
 from models_onnx.serving.registry import load_model
@@ -41,7 +41,7 @@ def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
     for each in named:
         name, _, value = each.partition("=")
         path = Path(each)
-        if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in Settings.model_fields:
+        if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in SETTINGS:
             changed[name.removeprefix("CDS_").lower()] = value
         elif (path / MANIFEST).is_file():
             # a version beside a model is there also where the one in use is that of the package

@@ -114,7 +114,7 @@ def development_client(configured: Settings) -> TrustedClient:
         DEVELOPMENT.name,
         configured.dialect,
         version=configured.protocol_version,
-        link_hosts=configured.hosts,
+        link_hosts=configured.link_hosts,
         action_selection_behavior=configured.action_selection_behavior,
     )
     return replace(ANONYMOUS, profile=profile)

@@ -64,7 +64,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
     absent = {model.name for one in services.values() for model in one.absent_models}
     for name in configured.shares_by_model:
         if name not in known | absent:
-            text = f"CDS_ALERT_SHARES: no service shows a model {name}; there are {', '.join(sorted(known))}"
+            text = f"CDS_ALERT_SHARE: no service shows a model {name}; there are {', '.join(sorted(known))}"
             raise DeclarationError(text)
     return services
 

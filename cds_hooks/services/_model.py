@@ -51,7 +51,7 @@ OF_MODEL = SiteThresholds()
 
 def site_thresholds(configured: Settings) -> SiteThresholds:
     """What these settings say of thresholds."""
-    return SiteThresholds(configured.alert_share, configured.shares_by_model, configured.within_age_band)
+    return SiteThresholds(configured.share_of_all_models, configured.shares_by_model, configured.within_age_band)
 
 
 class ChartModel(Struct, frozen=True):

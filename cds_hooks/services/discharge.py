@@ -47,8 +47,8 @@ async def decide(call: ServiceInput) -> Advice:
     active = list(_active_orders(call, charted))
     if len(active) > call.max_drafts:
         raise PayloadTooLarge(
-            f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call "
-            "(CDS_MAX_DRAFTS); nothing was checked.",
+            f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call; "
+            "nothing was checked.",
             "prefetch.medications",
         )
     judged = [each for each in active if _goes_home(each.draft.resource)]

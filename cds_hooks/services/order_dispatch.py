@@ -36,7 +36,7 @@ async def decide(call: ServiceInput) -> Advice:
     wanted = tuple(dict.fromkeys(relative_reference(each) for each in context.dispatched_orders))
     if len(wanted) > call.max_drafts:
         raise PayloadTooLarge(
-            f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call (CDS_MAX_DRAFTS); "
+            f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call; "
             "nothing was judged.",
             "context.dispatchedOrders",
         )

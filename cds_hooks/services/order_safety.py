@@ -64,7 +64,7 @@ def _drafts(
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
     if len(entries) > most:
         raise PayloadTooLarge(
-            f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call (CDS_MAX_DRAFTS); "
+            f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call; "
             "nothing was checked. Send the orders in parts.",
             "context.draftOrders",
         )
@@ -83,8 +83,8 @@ def _drafts(
 def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:
     if isinstance(context, OrderSelectContext) and len(context.selections) > most:
         raise PayloadTooLarge(
-            f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call "
-            "(CDS_MAX_DRAFTS); nothing was checked.",
+            f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call; "
+            "nothing was checked.",
             "context.selections",
         )
 

@@ -5,27 +5,40 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 # pydantic would look for plugins in every package that is installed: 6 ms
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cds_hooks.settings.cards import CardSettings, ModelState
-from cds_hooks.settings.checks import SafeAddress, refuse_unknown
+from cds_hooks.settings.checks import SafeAddress
 from cds_hooks.settings.clients import ClientSettings
+from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.limits import LimitSettings
 from cds_hooks.settings.login import LoginSettings
 from cds_hooks.settings.record import RecordSettings
+from cds_hooks.settings.removed import refuse_removed
 
-__all__ = ["ModelState", "Settings", "settings", "with_settings"]
+__all__ = ["SETTINGS", "ModelState", "Settings", "settings", "with_settings"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, RecordSettings):
+class _Environment(EnvSettingsSource):
+    """The environment, of which constants are not read."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of a setting's variable; nothing for a constant."""
+        if field_name in Constants.model_fields:
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
+
+
+class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, RecordSettings, Constants):
     """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
@@ -41,7 +54,8 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
     )
     metrics_dir: Path | None = Field(
         default=None,
-        description="Folder in which several workers share what they counted; `cds-hooks serve --workers` makes one.",
+        description="Folder in which the workers of one server share what they counted: `cds-hooks serve --workers` "
+        "makes it and hands it to them.",
     )
     as_of: datetime | None = Field(
         default=None,
@@ -53,22 +67,18 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         default=ROOT.parent / "shared" / "data",
         description="Folder of other people's data (patients, training tables, published cases): training and tests.",
     )
-    spec_dir: Path = Field(
-        default=ROOT.parent / "shared" / "spec",
-        description="Folder of the official examples and the FHIR R4 schema, for tests.",
-    )
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic hands them over by name
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, then the environment. No `.env` file is read: it would be looked for in every field."""
-        return init_settings, env_settings
+        return init_settings, _Environment(settings_cls)
 
     @field_validator("as_of")
     @classmethod
@@ -89,15 +99,19 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         return self.shows_pages or self.login != "none"
 
 
+SETTINGS: Final = tuple(name for name in Settings.model_fields if name not in {*Constants.model_fields, "metrics_dir"})
+"""The names of all settings, each the variable `CDS_` and its name in capitals."""
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        UnknownSetting: The environment has a CDS_ variable that is none.
+        RemovedSetting: The environment sets what protected something and is no setting any more.
         pydantic.ValidationError: A value makes no sense.
     """
-    refuse_unknown(os.environ, Settings.model_fields)
+    refuse_removed(os.environ)
     return Settings()
 
 

@@ -5,18 +5,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings
 
-from cds_hooks.settings.checks import SafeAddress, read_codes, read_shares
+from cds_hooks.settings.checks import AGE_BAND, SafeAddress, parts_of, read_codes, read_shares
 
 ModelState = Literal["validated", "approved", "active"]
 """The release states from which a model may show cards, from the lowest to the highest."""
 
 
-def _shares(value: str) -> str:
-    read_shares(value)
-    return value
+def _shares(value: object) -> str:
+    text = str(value)
+    read_shares(text)
+    return text
 
 
 def _codes(value: str) -> str:
@@ -34,8 +35,9 @@ class CardSettings(BaseSettings):
     )
     models_folder: Path | None = Field(
         default=None,
-        description="A folder of the hospital's own: its models, and the services that show them or a published "
-        "equation as files NAME.service.toml (docs/adding/hospital-model.md).",
+        description="A folder of the hospital's own: its models, the services that show them or a published "
+        "equation as files NAME.service.toml (docs/adding/hospital-model.md), and hooks that the site defines itself "
+        "as hooks.toml or hooks.json (docs/hooks.md).",
     )
     model_keys: Path | None = Field(
         default=None,
@@ -60,24 +62,14 @@ class CardSettings(BaseSettings):
         "says nothing: about 3 for an EHR, 60 to 90 for claims. Before that a prediction is in no figure of "
         "calibration or discrimination (docs/operations/outcomes.md).",
     )
-    alert_share: float | None = Field(
-        default=None,
-        gt=0,
-        le=0.5,
-        description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
-        "same for every model. Not set: each model has its own, which is on its page. A service of the site's own may "
-        "name another in its file.",
-    )
-    alert_shares: Annotated[str, AfterValidator(_shares)] = Field(
+    alert_share: Annotated[str, BeforeValidator(_shares)] = Field(
         default="",
-        description="The same for single models, separated by commas, such as mortality_5y=0.05,readmission_30d=0.1; a "
-        "model that takes over for it follows. `cds-hooks model capacity` finds the share for so many cards a day.",
-    )
-    within_age_band: bool = Field(
-        default=False,
-        description="Models that have thresholds by age show cards for the highest of the people of the same age "
-        "(their page has them), in place of one threshold for all ages; a model that CDS_ALERT_SHARES names, or a "
-        "service whose file says share or within_age_band, keeps what is said there (docs/operations/restraint.md).",
+        description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
+        "same for every model, and for single models MODEL=SHARE, separated by commas, such as 0.1,mortality_5y=0.05; "
+        "a model that takes over for a named one follows, and `cds-hooks model capacity` finds the share for so many "
+        "cards a day. With the word age-band, models that have thresholds by age and are not named show cards for the "
+        "highest of the people of the same age. Not set: each model has its own, which is on its page. A service of "
+        "the site's own may say otherwise in its file (docs/operations/restraint.md).",
     )
     kfre_region: Literal["north_america", "non_north_america"] = Field(
         default="north_america",
@@ -116,27 +108,17 @@ class CardSettings(BaseSettings):
         description="A rule or service of whose cards a smaller share is accepted is paused until a person ends it; "
         "critical cards are shown all the same (docs/operations/restraint.md). 0: nothing is paused.",
     )
-    pause_cards: int = Field(
-        default=200,
-        ge=20,
-        description="So many cards of a rule or service, of different patients or days, must have been shown in the "
-        "last 90 days before it can be paused.",
-    )
     notice_url: SafeAddress = Field(
         default=None,
         description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
         "loopback. It has counts of cards and nothing of a patient.",
     )
-    simulation_charts: Path | None = Field(
-        default=None,
-        description="Folder whose subfolders hold charts (FHIR Bundles or NDJSON) on which a committee may try rules "
-        "at /simulations (docs/rules/governance.md).",
-    )
-    simulations_folder: Path = Field(
-        default=Path("var/simulations"),
-        description="Where the results of the simulations at /simulations are kept for four weeks, encrypted where the "
-        "record is.",
-    )
+
+    @property
+    def hooks_file(self) -> Path | None:
+        """The file of hooks that the site declares itself, hooks.toml or hooks.json in its folder (docs/hooks.md)."""
+        files = (self.models_folder / name for name in ("hooks.toml", "hooks.json")) if self.models_folder else ()
+        return next((file for file in files if file.is_file()), None)
 
     @cached_property
     def opt_out_codes(self) -> frozenset[tuple[str, str]]:
@@ -146,4 +128,14 @@ class CardSettings(BaseSettings):
     @cached_property
     def shares_by_model(self) -> Mapping[str, float]:
         """The shares of single models, by id."""
-        return read_shares(self.alert_shares)
+        return {model: share for model, share in read_shares(self.alert_share).items() if model}
+
+    @property
+    def share_of_all_models(self) -> float | None:
+        """The share of every model that has none of its own."""
+        return read_shares(self.alert_share).get("")
+
+    @property
+    def within_age_band(self) -> bool:
+        """Whether models that have thresholds by age use them."""
+        return AGE_BAND in parts_of(self.alert_share)

@@ -1,35 +1,13 @@
-"""Checks of settings: names that are none, addresses, hosts, lists in one text."""
+"""Checks of settings: addresses, hosts, lists in one text."""
 
 import re
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-PREFIX: Final = "CDS_"
 HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
-
-_OF_TESTS: Final = frozenset({"CDS_SANDBOX_DIR"})
-# Kubernetes sets these in every container for a Service whose name begins with "cds".
-_OF_KUBERNETES: Final = re.compile(
-    r"CDS_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
-_ADDRESS_OF_KUBERNETES: Final = ("tcp://", "udp://", "sctp://")
-
-
-class UnknownSetting(Exception):
-    """The environment has CDS_ variables that are no settings; the message names each, and the nearest right one."""
-
-
-def refuse_unknown(environment: Mapping[str, str], fields: Collection[str]) -> None:
-    """UnknownSetting where a variable begins with CDS_ and is no setting: no misspelt name is ignored in silence."""
-    known = {PREFIX + field.upper() for field in fields}
-    unknown = sorted(name for name in environment if _is_unknown(name, environment[name], known))
-    if unknown:
-        raise UnknownSetting("\n".join(_sentence(name, known) for name in unknown))
 
 
 def address_fault(text: str, *, origin: bool = False) -> str | None:
@@ -95,37 +73,31 @@ def _host_of(parts: SplitResult) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_unknown(name: str, value: str, known: Collection[str]) -> bool:
-    if not name.upper().startswith(PREFIX) or name.upper() in known or name in _OF_TESTS:
-        return False
-    return not (_OF_KUBERNETES.fullmatch(name) or value.startswith(_ADDRESS_OF_KUBERNETES))
-
-
-def _sentence(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-    meant = f"; did you mean {near[0]}?" if near else "; cds-hooks settings lists those there are."
-    return f"{name} is no setting{meant}"
-
-
-_SHARE = re.compile(r"(?P<model>[a-z][a-z0-9_-]{1,63})=(?P<share>0?\.[0-9]{1,4})")
+AGE_BAND: Final = "age-band"
+_SHARE = re.compile(r"(?:(?P<model>[a-z][a-z0-9_-]{1,63})=)?(?P<share>0?\.[0-9]{1,4})")
 _LARGEST_SHARE = 0.5
 
 
 def read_shares(text: str) -> dict[str, float]:
-    """The share of each model in a text such as "mortality_5y=0.05,readmission_30d=0.1".
+    """Read the share of each model in a text such as "0.1,mortality_5y=0.05"; the share of all models is under "".
+
+    The word `age-band`, which is no share, may stand among them.
 
     Raises:
-        ValueError: A part is no model and share, a share is not over 0 and at most 0.5, or a model comes twice.
+        ValueError: A part is no share, a share is not over 0 and at most 0.5, or a model comes twice.
     """
     shares: dict[str, float] = {}
     for part in parts_of(text):
-        found = _SHARE.fullmatch(part)
-        share = float(found["share"]) if found is not None else 0.0
-        if found is None or not 0 < share <= _LARGEST_SHARE:
-            raise ValueError(f"{part[:80]} is no model with a share up to 0.5; write it as mortality_5y=0.05")
-        if found["model"] in shares:
-            raise ValueError(f"{found['model']} is named twice")
-        shares[found["model"]] = share
+        if part == AGE_BAND:
+            continue
+        match = _SHARE.fullmatch(part)
+        share = float(match["share"]) if match is not None else 0.0
+        if match is None or not 0 < share <= _LARGEST_SHARE:
+            raise ValueError(f"{part[:80]} is no share up to 0.5; write it as 0.1, or for a model as mortality_5y=0.05")
+        model = match["model"] or ""
+        if model in shares:
+            raise ValueError(f"{model or 'the share of all models'} comes twice")
+        shares[model] = share
     return shares
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from cds_hooks.settings.checks import HOST, address_fault, listen_address, parts_of
+from cds_hooks.settings.checks import address_fault, listen_address, parts_of
 
 LOOPBACK_ORIGINS = "loopback"
 _LOOPBACK_PATTERN = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
@@ -32,13 +32,6 @@ def _servers(value: str) -> str:
     return value
 
 
-def _hosts(value: str | None) -> str | None:
-    for host in parts_of(value or ""):
-        if not HOST.fullmatch(host):
-            raise ValueError("a host is written as www.example.org, without scheme, port and path")
-    return value
-
-
 def _listen(value: str | None) -> str | None:
     if value is not None and listen_address(value) is None:
         raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
@@ -57,23 +50,6 @@ class ClientSettings(BaseSettings):
         default="standard",
         description="The dialect of callers in the development profile: standard, epic, oracle, sandbox, or another of "
         "`cds_hooks/dialects` (docs/dialects.md).",
-    )
-    protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
-        default=None,
-        description="Version of CDS Hooks that callers in the development profile use: 1.0, 1.1, 2.0, 3.0-ballot or "
-        "3.0; else that of their dialect (2.0, and 1.0 for oracle).",
-    )
-    hooks_file: Path | None = Field(
-        default=None,
-        description="TOML or JSON file of hooks that the site defines itself (docs/hooks.md).",
-    )
-    link_hosts: Annotated[str | None, AfterValidator(_hosts)] = Field(
-        default=None,
-        description="Hosts that cards may link to in the development profile, separated by commas; else any.",
-    )
-    action_selection_behavior: bool = Field(
-        default=False,
-        description="Whether callers of the development profile support actionSelectionBehavior (CDS Hooks 3.0).",
     )
     cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
         default=LOOPBACK_ORIGINS,
@@ -97,11 +73,6 @@ class ClientSettings(BaseSettings):
         "who reaches this address, because the site has its own access control in front of it. Cards link to these "
         "pages only where everyone can open them.",
     )
-    api_docs: bool = Field(
-        default=False,
-        description="Show the OpenAPI document (/openapi.json) and its page (/api) where there is a trust file, too; "
-        "in the development profile they are always shown.",
-    )
     operator_token: SecretStr | None = Field(
         default=None,
         min_length=16,
@@ -113,11 +84,6 @@ class ClientSettings(BaseSettings):
         description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
         "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file; on "
         "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name.",
-    )
-    allow_any_host: bool = Field(
-        default=False,
-        description="Listen on other than loopback addresses in the development profile: only in a container whose "
-        "port is published to this machine alone.",
     )
     people_file: Path | None = Field(
         default=None,
@@ -136,19 +102,9 @@ class ClientSettings(BaseSettings):
         return self.trust_file is None or self.explain_pages == "everyone"
 
     @property
-    def shows_api_docs(self) -> bool:
-        """Whether the OpenAPI document and its page are served."""
-        return self.trust_file is None or self.api_docs
-
-    @property
     def tester_servers(self) -> tuple[str, ...]:
         """The other servers that the tester's page may call, one by one."""
         return tuple(server.rstrip("/") for server in parts_of(self.try_servers))
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """The hosts of links one by one."""
-        return tuple(parts_of(self.link_hosts or ""))
 
     @property
     def origins(self) -> tuple[str, ...]:

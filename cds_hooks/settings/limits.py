@@ -12,52 +12,12 @@ class LimitSettings(BaseSettings):
         ge=1024,
         description="Largest request body that is read, in bytes; larger ones are answered 413.",
     )
-    max_entries_per_key: int = Field(
-        default=10_000,
-        ge=100,
-        le=100_000,
-        description="Most Bundle entries that one prefetch key of a call may hold; more are answered 413. The longest "
-        "charts that were measured have 2,274 (docs/decisions/0009-large-calls.md).",
-    )
-    max_entries: int = Field(
-        default=30_000,
-        ge=100,
-        le=300_000,
-        description="Most Bundle entries that all prefetch keys of a call may hold together, and most keys; more are "
-        "answered 413. The longest charts that were measured have 6,150.",
-    )
-    max_drafts: int = Field(
-        default=200,
-        ge=1,
-        le=1000,
-        description="Most entries of draftOrders, and most active orders at discharge, that one call may have judged; "
-        "more are answered 413.",
-    )
     call_seconds: float = Field(
         default=20,
         gt=0,
         le=600,
         description="Longest time from a call's body to its answer, in seconds; then it is answered 503 with "
         "Retry-After and recorded as a failure.",
-    )
-    body_seconds: float = Field(
-        default=10,
-        gt=0,
-        le=600,
-        description="Longest time in which a request body arrives, in seconds; slower ones are answered 408.",
-    )
-    head_seconds: float = Field(
-        default=10,
-        gt=0,
-        le=600,
-        description="Longest time in which the head of a request arrives, in seconds, counted from when the connection "
-        "was opened or the last answer given; slower ones are answered 408.",
-    )
-    answer_seconds: float = Field(
-        default=30,
-        gt=0,
-        le=600,
-        description="Longest time in which a client takes an answer, in seconds; then the connection is cut.",
     )
     fetch_milliseconds: int = Field(
         default=400,

@@ -23,7 +23,6 @@ class LoginSettings(BaseSettings):
     login_idle_minutes: float = Field(
         default=15, gt=0, le=1440, description="A login ends after so many minutes without a page."
     )
-    login_hours: float = Field(default=12, gt=0, le=24, description="A login ends after so many hours in any case.")
     explain_link_minutes: float = Field(
         default=0,
         ge=0,

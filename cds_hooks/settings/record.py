@@ -3,62 +3,6 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings
-
-from cds_hooks.settings.checks import SafeAddress
-
-
-class RecordSettings(BaseSettings):
-    """The record of decisions."""
-
-    database_url: str = Field(
-        default="sqlite:///var/decisions.sqlite3",
-        description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
-    )
-    record_user: Literal["hashed", "clear", "none"] = Field(
-        default="hashed",
-        description="How the user to whom cards are shown stands in the record: as a keyed hash, in the clear, or not "
-        "at all (docs/operations/evidence.md).",
-    )
-    user_keys: Path = Field(
-        default=Path("var/user-keys.txt"),
-        description="File of the keys for the hash of users, the newest first; made at the first start. Several "
-        "machines that share a record share this file.",
-    )
-    content_key: SecretStr | None = Field(
-        default=None,
-        description="Key that encrypts the content of the record with AES-256-GCM, 64 hexadecimal digits; older keys "
-        "after it, separated by spaces. Without it or CDS_CONTENT_KEYS nothing is encrypted.",
-    )
-    content_keys: Path | None = Field(
-        default=None,
-        description="File of the keys that encrypt the content of the record, one a line, the newest first.",
-    )
-    seal_key: Path | None = Field(
-        default=None,
-        description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
-        "nothing is sealed (docs/operations/evidence.md).",
-    )
-    seal_file: Path = Field(
-        default=Path("var/seals.ndjson"),
-        description="File to which each seal is added, one line each.",
-    )
-    seal_seconds: float = Field(
-        default=60, ge=1, le=86_400, description="Time between two seals, in seconds; nothing new, no seal."
-    )
-    seal_command: str | None = Field(
-        default=None,
-        description="Command that gets each seal on its standard input, to send it off the machine.",
-    )
-    seal_url: SafeAddress = Field(
-        default=None, description="Address to which each seal is sent by POST; https, or http on loopback."
-    )
-    counts_file: Path = Field(
-        default=Path("var/monitor.sqlite3"),
-        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
-        "made again where it is not there (docs/operations/monitoring.md).",
-    )
     keep_facts: bool = Field(
         default=True,
         description="Whether each decision keeps the facts that its answer read, so that a replay gives the same card "

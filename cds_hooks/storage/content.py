@@ -91,14 +91,12 @@ def read_content_keys(text: str) -> ContentKeys:
     return ContentKeys(keys)
 
 
-def key_text(key: str | None, file: Path | None) -> str:
-    """The keys as the settings give them: the value itself, or the content of the file.
+def key_text(file: Path | None) -> str:
+    """Read the file of keys; an empty text where there is none.
 
     Raises:
         ContentUnreadable: the file cannot be read.
     """
-    if key is not None:
-        return key
     if file is None:
         return ""
     try:
@@ -258,9 +256,8 @@ def use_site_keys(configured: Settings) -> None:
     Raises:
         RecordUnavailable: they are not valid keys.
     """
-    key = configured.content_key.get_secret_value() if configured.content_key is not None else None
     try:
-        use_content_keys(read_content_keys(key_text(key, configured.content_keys)))
+        use_content_keys(read_content_keys(key_text(configured.content_keys)))
     except ContentUnreadable as error:
         raise RecordUnavailable(str(error)) from error
 

@@ -49,10 +49,10 @@ def _more_selections(request: Json) -> None:
 @pytest.mark.parametrize(
     ("change", "place", "setting"),
     [
-        (_more_entries, "prefetch.labs", "CDS_MAX_ENTRIES_PER_KEY"),
-        (_more_in_all, "prefetch", "CDS_MAX_ENTRIES"),
-        (_more_drafts, "context.draftOrders", "CDS_MAX_DRAFTS"),
-        (_more_selections, "context.selections", "CDS_MAX_DRAFTS"),
+        (_more_entries, "prefetch.labs", "100 of a key are read"),
+        (_more_in_all, "prefetch", "150 are read"),
+        (_more_drafts, "context.draftOrders", "at most 2 are checked"),
+        (_more_selections, "context.selections", "at most 2 are checked"),
     ],
 )
 def test_what_is_beyond_a_limit_is_answered_413_with_the_place_and_the_setting(

@@ -1,27 +1,24 @@
 """Which settings can change an answer: a new one is put into one of two lists, so that no replay misses a cause."""
 
 from cds_hooks.configuration import ANSWERING
-from cds_hooks.settings import Settings
+from cds_hooks.settings import SETTINGS
 
 _HOW_MUCH_AND_HOW_LONG = {
-    "answer_seconds", "body_seconds", "call_seconds", "calls_per_second", "concurrent_calls", "connections",
-    "drain_seconds", "fetch_milliseconds", "head_seconds", "login_hours", "login_idle_minutes", "max_body_bytes",
-    "seal_seconds",
+    "call_seconds", "calls_per_second", "concurrent_calls", "connections", "drain_seconds", "fetch_milliseconds",
+    "login_idle_minutes", "max_body_bytes",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_key", "content_keys", "counts_file", "data_dir", "database_url", "explain_link_key", "metrics_dir",
-    "model_signing_key",
-    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "seal_url", "simulation_charts",
-    "simulations_folder", "spec_dir", "user_keys",
+    "content_keys", "data_dir", "database_url", "explain_link_key", "model_signing_key", "notice_url",
+    "otlp_endpoint", "seal_command", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
-    "allow_any_host", "api_docs", "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
+    "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
     "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
 }  # fmt: skip
 _WATCHED_AND_KEPT = {"keep_facts", "label_lag_days", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
-    "hooks_file", "model_keys", "models_folder", "pause_cards", "pause_share", "people_file", "rules_file",
+    "model_keys", "models_folder", "pause_share", "people_file", "rules_file",
     # the clock, which every decision records
     "as_of",
 }  # fmt: skip
@@ -36,4 +33,4 @@ def test_every_setting_is_said_to_change_answers_or_not_to() -> None:
         | _IN_FORCE_BY_WHAT_THEY_BRING
     )
     assert others.isdisjoint(ANSWERING)
-    assert others | set(ANSWERING) == set(Settings.model_fields)
+    assert others | set(ANSWERING) == set(SETTINGS)

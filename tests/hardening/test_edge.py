@@ -30,10 +30,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     folder = tmp_path_factory.mktemp("edge")
     bounds: dict[str, Any] = {
         "CDS_CONNECTIONS": str(CONNECTIONS),
-        "CDS_HEAD_SECONDS": str(SECONDS),
-        "CDS_ANSWER_SECONDS": str(SECONDS),
     }
-    with serving(folder, **bounds) as address:
+    with serving(folder, constants={"head_seconds": SECONDS, "answer_seconds": SECONDS}, **bounds) as address:
         yield address, folder
 
 

@@ -24,11 +24,10 @@ def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that waits a second for a body and answers three calls of a client at the same time."""
     folder = tmp_path_factory.mktemp("bounded")
     bounds: dict[str, Any] = {
-        "CDS_BODY_SECONDS": str(SECONDS),
         "CDS_CONCURRENT_CALLS": str(CALLS),
         "CDS_AS_OF": AS_OF.isoformat(),
     }
-    with serving(folder, **bounds) as address:
+    with serving(folder, constants={"body_seconds": SECONDS}, **bounds) as address:
         yield address
 
 

@@ -111,18 +111,21 @@ def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:
     _check_pause(addresses, as_of, url)
 
 
+_CONSTANTS = {"pause_cards": 20}
+
+
 def _settings(folder: Path, as_of: datetime) -> dict[str, str]:
     (folder / "rules.toml").write_text(_RULES)
     return {
         "CDS_RULES_FILE": str(folder / "rules.toml"),
         "CDS_USER_KEYS": str(folder / "user-keys.txt"),
-        "CDS_PAUSE_CARDS": "20",
         "CDS_AS_OF": as_of.isoformat(),
     }
 
 
 def test_the_workers_of_a_server_on_sqlite(tmp_path: Path, as_of: datetime) -> None:
-    with serving(tmp_path, "--workers", "3", before=None, **_settings(tmp_path, as_of)) as address:
+    settings = _settings(tmp_path, as_of)
+    with serving(tmp_path, "--workers", "3", before=None, constants=_CONSTANTS, **settings) as address:
         _check_all([address], as_of, record_in(tmp_path))
 
 
@@ -131,7 +134,7 @@ def test_two_machines_on_one_postgresql(tmp_path: Path, postgres_url: str, as_of
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     with (
-        serving(tmp_path / "one", before=None, **settings) as one,
-        serving(tmp_path / "other", before=None, **settings) as other,
+        serving(tmp_path / "one", before=None, constants=_CONSTANTS, **settings) as one,
+        serving(tmp_path / "other", before=None, constants=_CONSTANTS, **settings) as other,
     ):
         _check_all([one, other], as_of, postgres_url)

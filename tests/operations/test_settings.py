@@ -5,16 +5,16 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cds_hooks.settings import Settings
-from cds_hooks.settings.checks import UnknownSetting, refuse_unknown
+from cds_hooks.settings import SETTINGS, Settings
+from cds_hooks.settings.removed import REFUSED, REMOVED, ignored_settings
 from tests.program import run_program
 
 
-def test_a_misspelt_setting_is_refused_with_the_nearest_right_name() -> None:
+def test_a_misspelt_setting_is_named_with_the_nearest_right_name() -> None:
     done = run_program("settings", environment={"CDS_DATABSE_URL": "sqlite:///x", "CDS_QQQ": "1"})
-    assert done.returncode == 2
+    assert done.returncode == 0
     assert "CDS_DATABSE_URL is no setting; did you mean CDS_DATABASE_URL?" in done.stderr
-    assert "CDS_QQQ is no setting; cds-hooks settings lists those there are." in done.stderr
+    assert "CDS_QQQ is no setting; cds-hooks settings lists all settings." in done.stderr
 
 
 def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
@@ -24,9 +24,32 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
         "CDS_HOOKS_PORT_8085_TCP_ADDR",
         "CDS_SERVICE_PORT",
     )
-    refuse_unknown(dict.fromkeys(names, "10.0.0.1") | {"CDS_PORT": "tcp://10.0.0.1:8085"}, Settings.model_fields)
-    with pytest.raises(UnknownSetting):
-        refuse_unknown({"CDS_PORT": "9000"}, Settings.model_fields)
+    assert not [*ignored_settings(dict.fromkeys(names, "10.0.0.1") | {"CDS_PORT": "tcp://10.0.0.1:8085"}, SETTINGS)]
+    assert [*ignored_settings({"CDS_PORT": "9000"}, SETTINGS)]
+
+
+def test_there_are_at_most_50_settings_and_none_of_the_removed_ones() -> None:
+    assert len(SETTINGS) <= 50
+    assert not {f"CDS_{name.upper()}" for name in SETTINGS} & (REMOVED.keys() | REFUSED.keys())
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_removed_setting_is_answered_with_what_to_use_and_not_read(name: str) -> None:
+    done = run_program("settings", "--json", environment={name: "1"})
+    assert done.returncode == 0
+    assert done.stderr == f"Warning: {name} {REMOVED[name]}.\n"
+    assert not [row for row in json.loads(done.stdout) if row["from"] == "environment"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_removed_setting_that_protected_something_refuses_the_start(name: str) -> None:
+    done = run_program("serve", environment={name: "1"})
+    assert (done.returncode, done.stderr) == (2, f"{name} {REFUSED[name]}.\n")
+
+
+def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_BODY_SECONDS", "0.01")
+    assert Settings().body_seconds == 10
 
 
 @pytest.mark.parametrize(
@@ -40,8 +63,6 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
         ("public_url", "https://"),
         ("cors_origins", "https://ehr.example.org/path"),
         ("cors_origins", "https://a.example, ehr.example.org"),
-        ("link_hosts", "https://www.example.org"),
-        ("link_hosts", "www.example.org/path"),
     ],
 )
 def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
@@ -59,7 +80,6 @@ def test_a_flag_by_which_patients_opt_out_is_named_with_its_system(codes: str) -
 def test_good_addresses_are_taken() -> None:
     configured = Settings(public_url="https://[2001:db8::1]:8443/cds/", cors_origins="*, http://localhost:3000")
     assert configured.public_url == "https://[2001:db8::1]:8443/cds"
-    assert Settings(link_hosts="www.example.org, example.com").hosts == ("www.example.org", "example.com")
 
 
 def test_what_is_in_force_is_printed_with_its_origin_and_without_secrets() -> None:
@@ -69,7 +89,7 @@ def test_what_is_in_force_is_printed_with_its_origin_and_without_secrets() -> No
     }
     done = run_program("settings", "--json", environment=environment)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert set(rows) == {f"CDS_{name.upper()}" for name in Settings.model_fields}
+    assert set(rows) == {f"CDS_{name.upper()}" for name in SETTINGS}
     assert rows["CDS_DATABASE_URL"]["from"] == "environment"
-    assert rows["CDS_BODY_SECONDS"]["from"] == "default"
+    assert rows["CDS_CALL_SECONDS"]["from"] == "default"
     assert "secretword" not in done.stdout

@@ -76,8 +76,6 @@ def sample_cards(
             "protocol_version": version,
             "as_of": as_of,
             "public_url": public_url,
-            "link_hosts": None,
-            "hooks_file": None,
             "trust_file": None,
         }
         return asyncio.run(_answers(settings().model_copy(update=changes), as_of))

@@ -178,5 +178,5 @@ def _verdict(manifest: Manifest, cards: float, volume: Volume, tested: list[Aler
         )
     return (
         f"For {cards:g} cards a day: the top {100 * chosen.share:g} in 100. Set "
-        f"CDS_ALERT_SHARES={manifest.id}={chosen.share:g}, or share = {chosen.share:g} in the service's file."
+        f"CDS_ALERT_SHARE={manifest.id}={chosen.share:g}, or share = {chosen.share:g} in the service's file."
     )

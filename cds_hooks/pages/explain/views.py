@@ -113,7 +113,7 @@ class Explaining:
     ) -> None:
         self._url = configured.database_url
         self._components = components
-        self._may_write = configured.content_keys is not None or configured.content_key is not None
+        self._may_write = configured.content_keys is not None
         self._of_site = {"calibration": configured.kfre_region}
         self._services = services
         self._visitors = visitors

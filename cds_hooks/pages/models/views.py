@@ -88,7 +88,7 @@ class Pages:
         clock = format_time(configured.as_of) if configured.as_of else ""
         shares = _shares_in_force(configured, services)
         self._site = Site(
-            configured.trust_file is None, configured.alert_share, shares, clock, _by_age(configured, services)
+            configured.trust_file is None, configured.share_of_all_models, shares, clock, _by_age(configured, services)
         )
         self._configured = configured
         self._services = services

@@ -59,7 +59,7 @@ _IN_ADDRESS: Final = Failure(
     "Open /decisions and type it into the form.",
 )
 _NO_COUNTS: Final = Failure(
-    "The counts cannot be read", "Failed", "", "CDS_COUNTS_FILE names the file; delete it where it is broken."
+    "The counts cannot be read", "Failed", "", "The file is var/monitor.sqlite3; delete it where it is broken."
 )
 _NO_PART: Final = Failure(
     "No such table", "Not found", "/ops has no table of this name.", "Each table of /ops has its own link to a CSV."
@@ -107,7 +107,7 @@ class Oversight:
         self.files = ModelFiles(configured.models_folder)
         clock = format_time(configured.as_of) if configured.as_of else ""
         development = configured.trust_file is None
-        self.site = Site(development=development, alert_share=configured.alert_share, clock=clock)
+        self.site = Site(development=development, alert_share=configured.share_of_all_models, clock=clock)
         # as the other pages, so that no hook call waits for one
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
         self._replays = CapacityLimiter(1)

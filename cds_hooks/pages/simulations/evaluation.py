@@ -19,7 +19,7 @@ from cds_hooks.pages.simulations.simulation import Example, Result, Simulation
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings
-from cds_hooks.settings.checks import read_shares
+from cds_hooks.settings.checks import parts_of
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from fhir.record.charts import Chart, files_of, read_charts
@@ -49,9 +49,9 @@ def _changed_site(configured: Settings, simulation: Simulation) -> Site:
     if simulation.kind == "rule":
         return open_site(configured, tried={simulation.name: simulation.change == "speaks"})
     if simulation.change == "share":
-        shares = read_shares(configured.alert_shares) | {simulation.name: int(simulation.value) / 100}
-        text = ",".join(f"{model}={share}" for model, share in shares.items())
-        return open_site(with_settings(configured, {"alert_shares": text}))
+        others = [part for part in parts_of(configured.alert_share) if not part.startswith(f"{simulation.name}=")]
+        shares = ",".join([*others, f"{simulation.name}={int(simulation.value) / 100}"])
+        return open_site(with_settings(configured, {"alert_share": shares}))
     folder = ModelFiles(configured.models_folder).folder(simulation.value)
     return candidate_site(configured, [str(folder)])
 

@@ -53,7 +53,7 @@ _NO_FOLDER: Final = Failure(
     "The simulation cannot be started",
     "Failed",
     "The folder in which results are kept cannot be written.",
-    "CDS_SIMULATIONS_FOLDER names it; tell the operator of this server.",
+    "It is var/simulations; tell the operator of this server.",
 )
 _AWAY: Final = Failure(
     "The record cannot be written",
@@ -134,7 +134,7 @@ class Simulations:
             runs=self._runs.all(),
             chosen=chosen,
             folders=sorted(self._folders()) if kind == "rule" else [],
-            has_charts=self._configured.simulation_charts is not None,
+            has_charts=self._configured.simulation_charts.is_dir(),
             versions=self._versions(name) if kind == "model" else [],
             fields=self._with_default(chosen, fields),
             problem=problem,
@@ -162,10 +162,10 @@ class Simulations:
         return [name for name in self._files.versions(model) if self._files.manifest(name) is not None]
 
     def _folders(self) -> dict[str, Path]:
-        """The folders of charts that may be chosen, by name: those below CDS_SIMULATION_CHARTS."""
+        """The folders of charts that may be chosen, by name: those below var/charts."""
         above = self._configured.simulation_charts
         try:
-            return {path.name: path for path in above.iterdir() if path.is_dir()} if above is not None else {}
+            return {path.name: path for path in above.iterdir() if path.is_dir()}
         except OSError:
             return {}
 

@@ -60,7 +60,7 @@ class _Page:
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
         clock = format_time(configured.as_of) if configured.as_of else ""
         development = configured.trust_file is None
-        self._site = Site(development=development, alert_share=configured.alert_share, clock=clock)
+        self._site = Site(development=development, alert_share=configured.share_of_all_models, clock=clock)
 
     def _tester(self) -> "Tester":
         if self._made is None:

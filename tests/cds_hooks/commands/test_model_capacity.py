@@ -35,7 +35,7 @@ def test_forty_cards_a_day_of_six_hundred_patients_are_the_top_five_in_a_hundred
     assert by_share[0.05]["ppv"]["low"] < 0.5707 < by_share[0.05]["ppv"]["high"]
     assert by_share[0.05]["needed"]["value"] == pytest.approx(1 / 0.5707)
     as_text = _run(tmp_path, "--capacity", "40", "--per-day", "600").stdout
-    assert "CDS_ALERT_SHARES=mortality_5y=0.05" in as_text
+    assert "CDS_ALERT_SHARE=mortality_5y=0.05" in as_text
 
 
 def test_where_even_the_highest_are_too_many_it_says_so(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_share_of_one_model_is_its_threshold(tmp_path: Path, shares: str, *,
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
     async def story() -> None:
-        async with app_client(tmp_path, as_of=now, alert_shares=shares, alert_share=0.3) as calls:
+        async with app_client(tmp_path, as_of=now, alert_share=f"0.3,{shares}") as calls:
             request = request_for(PLANNING, "patient-view", "planning-talk", now)
             answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
             assert bool(answered.json()["cards"]) is says_card
@@ -101,12 +101,14 @@ def test_the_share_of_one_model_is_its_threshold(tmp_path: Path, shares: str, *,
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("shares", ["mortality_5y", "mortality_5y=0.6", "mortality_5y=0", "a=0.1,a=0.2", "A b=0.1"])
+@pytest.mark.parametrize(
+    "shares", ["mortality_5y", "mortality_5y=0.6", "0.1,0.2", "mortality_5y=0", "a=0.1,a=0.2", "A b=0.1"]
+)
 def test_a_share_that_makes_no_sense_is_refused(shares: str) -> None:
     with pytest.raises(ValidationError):
-        Settings(alert_shares=shares)
+        Settings(alert_share=shares)
 
 
 def test_a_model_that_no_service_shows_is_refused() -> None:
-    with pytest.raises(DeclarationError, match="CDS_ALERT_SHARES: no service shows a model mortality_9y; there are "):
-        services_for(Settings(alert_shares="mortality_9y=0.1"))
+    with pytest.raises(DeclarationError, match="CDS_ALERT_SHARE: no service shows a model mortality_9y; there are "):
+        services_for(Settings(alert_share="mortality_9y=0.1"))

@@ -87,7 +87,7 @@ def test_the_settings_take_every_dialect() -> None:
 @pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])
 def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dialect: str) -> None:
     async def call() -> Any:
-        async with client(tmp_path, as_of=as_of, dialect=dialect, link_hosts="nowhere.example") as calls:
+        async with client(tmp_path, as_of=as_of, dialect=dialect, link_hosts=("nowhere.example",)) as calls:
             planning = request_for(PLANNING, "patient-view", "planning-talk", as_of)
             order = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
             return [

@@ -39,9 +39,9 @@ def is_as_shown(asked: ChartModel, site: Settings, service: str) -> bool:
     [
         {},
         {"alert_share": 0.05},
-        {"alert_shares": f"{MAIN}=0.05"},
-        {"alert_shares": f"{TWIN}=0.2,{MAIN}=0.05", "alert_share": 0.15},
-        {"alert_shares": f"{MAIN}=0.05", "within_age_band": True},
+        {"alert_share": f"{MAIN}=0.05"},
+        {"alert_share": f"{TWIN}=0.2,{MAIN}=0.05,0.15"},
+        {"alert_share": f"age-band,{MAIN}=0.05"},
     ],
 )
 def test_it_is_that_of_the_site_for_the_model_and_its_twin(site: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def test_it_is_that_of_the_site_for_the_model_and_its_twin(site: dict[str, Any])
 def test_a_service_of_the_site_has_the_share_of_its_own_file_and_others_keep_theirs(tmp_path: Path) -> None:
     (tmp_path / "a.service.toml").write_text(f'id = "follow-up"\nmodel = "{MAIN}"\nshare = 0.2\n')
     (tmp_path / "b.service.toml").write_text("this is no service")
-    site = Settings(models_folder=tmp_path, alert_share=0.05)
+    site = Settings(models_folder=tmp_path, alert_share="0.05")
     assert is_as_shown(shown_by(share=0.2), site, "follow-up")
     assert is_as_shown(shown_by(), site, SERVICE)
 
@@ -61,7 +61,7 @@ def test_none_is_named_where_cards_are_shown_by_age_or_the_share_was_not_tested(
     by_age = site_labels(Settings(models_folder=tmp_path))[MAIN].thresholds
     assert by_age.at("by-age") is None
     assert by_age.at(SERVICE) is not None
-    everywhere = site_labels(Settings(within_age_band=True))
+    everywhere = site_labels(Settings(alert_share="age-band"))
     assert [everywhere[name].thresholds.at(SERVICE) for name in (MAIN, TWIN)] == [None, None]
     assert everywhere["readmission_30d"].thresholds.at("follow-up") is not None  # it has no thresholds by age
-    assert site_labels(Settings(alert_share=0.123))[MAIN].thresholds.at(SERVICE) is None
+    assert site_labels(Settings(alert_share="0.123"))[MAIN].thresholds.at(SERVICE) is None

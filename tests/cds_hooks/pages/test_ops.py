@@ -237,7 +237,9 @@ def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path}/decisions.sqlite3"
-    monkeypatch.setenv("CDS_COUNTS_FILE", str(tmp_path / "counts.sqlite3"))
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "monitor.sqlite3").symlink_to(tmp_path / "counts.sqlite3")
+    monkeypatch.chdir(tmp_path)
     settings.cache_clear()
 
     async def make(calls: httpx.AsyncClient) -> None:

@@ -62,7 +62,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
     (folder / "keys").write_text(_KEY)
     now = datetime.now(UTC)
     kept = {"CDS_CONTENT_KEYS": str(folder / "keys"), "CDS_PUBLIC_URL": _ADDRESS}
-    with serving(folder, before=None, **kept) as address, httpx.Client(base_url=address, timeout=60) as calls:
+    with (
+        serving(folder, before=None, constants={}, **kept) as address,
+        httpx.Client(base_url=address, timeout=60) as calls,
+    ):
         views = [
             (PLANNING, "planning-talk"), ("nephrology-referral", "ckd-uacr"), ("vaccines-due", "healthy-adult"),
             ("statin-discussion", "diabetes-no-statin"), ("medication-review", "planning-talk"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from jsonschema import Draft202012Validator
 
 from cds_hooks.security.trust_setup import write_beginning
@@ -123,14 +122,11 @@ def test_the_licence_of_swagger_ui_is_in_the_package() -> None:
     assert (folder / "NOTICE.txt").is_file()
 
 
-@pytest.mark.parametrize(("shown", "status"), [(False, 404), (True, 200)])
-def test_with_a_trust_file_the_document_is_shown_only_where_a_setting_says_so(
-    tmp_path: Path, shown: bool, status: int
-) -> None:
+def test_with_a_trust_file_the_document_is_not_served(tmp_path: Path) -> None:
     write_beginning(tmp_path / "trust.toml")
 
     async def load(calls: httpx.AsyncClient) -> list[int]:
         return [(await calls.get(path)).status_code for path in ("/openapi.json", "/api")]
 
-    found = _call(tmp_path, load, trust_file=tmp_path / "trust.toml", api_docs=shown)
-    assert found == [status, status]
+    found = _call(tmp_path, load, trust_file=tmp_path / "trust.toml")
+    assert found == [404, 404]

@@ -89,7 +89,7 @@ def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of: date
     request |= {"hook": NAME, "context": request["context"] | {"wardId": "w1"}}
 
     async def call() -> tuple[Any, Any, Any]:
-        async with client(tmp_path, as_of=as_of, hooks_file=file, protocol_version="3.0") as calls:
+        async with client(tmp_path, as_of=as_of, models_folder=tmp_path, protocol_version="3.0") as calls:
             listed = (await calls.get("/cds-services")).json()["services"]
             answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
             del request["context"]["wardId"]

@@ -1,0 +1,71 @@
+"""Values with one right answer: fields of `Settings` that the environment does not set; code and tests may."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+ProtocolVersion = Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"]
+
+
+class Constants(BaseSettings):
+    """Limits, places of files under `var/`, and the profile of the caller in the development profile."""
+
+    max_entries_per_key: int = Field(
+        default=10_000,
+        description="Bundle entries that one prefetch key may hold; more are answered 413. The longest charts that "
+        "were measured have 2,274 (docs/decisions/0009-large-calls.md).",
+    )
+    max_entries: int = Field(
+        default=30_000,
+        description="Bundle entries that all prefetch keys of a call may hold together, and number of keys; more are "
+        "answered 413. The longest charts that were measured have 6,150.",
+    )
+    max_drafts: int = Field(
+        default=200,
+        description="Entries of draftOrders, and active orders at discharge, that one call may have judged; more are "
+        "answered 413.",
+    )
+    body_seconds: float = Field(default=10, description="A body that arrives more slowly is answered 408.")
+    head_seconds: float = Field(
+        default=10,
+        description="The head of a request that arrives more slowly is answered 408; counted from when the connection "
+        "was opened or the last answer given.",
+    )
+    answer_seconds: float = Field(
+        default=30, description="The connection is cut where a client takes longer to read an answer."
+    )
+    login_hours: float = Field(default=12, description="A login ends after so many hours in any case.")
+    pause_cards: int = Field(
+        default=200,
+        description="Cards of a rule or service, of different patients or days, that must have been shown in the last "
+        "90 days before it can be paused.",
+    )
+    seal_seconds: float = Field(default=60, description="Time between two seals; nothing new, no seal.")
+    seal_file: Path = Field(default=Path("var/seals.ndjson"), description="Each seal is added here, one line each.")
+    counts_file: Path = Field(
+        default=Path("var/monitor.sqlite3"),
+        description="Counts of the record, for `cds-hooks monitor`, /ops and finding decisions by rule; made again "
+        "where the file is not there (docs/operations/monitoring.md).",
+    )
+    simulation_charts: Path = Field(
+        default=Path("var/charts"),
+        description="Subfolders with charts (FHIR Bundles or NDJSON) on which a committee may try rules at "
+        "/simulations (docs/rules/governance.md).",
+    )
+    simulations_folder: Path = Field(
+        default=Path("var/simulations"),
+        description="Results of the simulations at /simulations, kept for four weeks, encrypted where the record is.",
+    )
+    protocol_version: ProtocolVersion | None = Field(
+        default=None,
+        description="Version of CDS Hooks of callers in the development profile; that of their dialect (2.0, and 1.0 "
+        "for oracle). In the trust file each client has its own.",
+    )
+    link_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that cards may link to in the development profile; none means any."
+    )
+    action_selection_behavior: bool = Field(
+        default=False, description="Whether callers of the development profile support it (CDS Hooks 3.0)."
+    )
