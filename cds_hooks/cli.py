@@ -18,10 +18,16 @@ COMMANDS = {
     ),
     "serve": Lazy("serve", "serve", "Serve until interrupted."),
     "call": Lazy(
-        "call", "call", "Send a patient, and perhaps draft orders, through the server's services and draw the cards."
+        "cds_hooks.kit.commands.call",
+        "call",
+        "Send a patient, and perhaps draft orders, through the server's services and draw the cards.",
     ),
     "services": Lazy("services", "services", "List the services, their hooks and what they prefetch."),
-    "samples": Lazy("samples", "app", "Invented sample patients, always as old as their story says."),
+    "samples": Lazy(
+        "cds_hooks.kit.commands.samples",
+        "samples",
+        "List the invented sample patients, or print one: always as old as their story says.",
+    ),
     "decisions": Lazy("decisions", "app", "Read the record of decisions, and check that nobody changed it."),
     "audit": Lazy("audit", "app", "Seal the record with a key outside the database, and verify the seals."),
     "approve": Lazy("approve", "app", "Sign rules, models and waivers with the keys of two people."),
@@ -52,13 +58,14 @@ COMMANDS = {
     "genes": Lazy("genes", "app", "Update what is known of genes and medications."),
     "vaccines": Lazy("vaccines", "app", "Check and update what is known of vaccination."),
     "check": Lazy(
-        "check", "check", "Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time."
-    ),
-    "check-file": Lazy(
-        "check", "check_files", "Judge documents on disk: a discovery document, a response, or a part of one."
+        "cds_hooks.kit.commands.check",
+        "check",
+        "Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time.",
     ),
     "fhir-server": Lazy(
-        "fhir_server", "serve_fhir", "Serve patients' charts as a FHIR R4 server on this machine, until interrupted."
+        "cds_hooks.kit.commands.fhir_server",
+        "serve_fhir",
+        "Serve patients' charts as a FHIR R4 server on this machine, until interrupted.",
     ),
     "prefetch": Lazy("prefetch", "app", "See what clients send of what the services ask for."),
     "accounts": Lazy("accounts", "app", "Make and change the accounts with which people log in to the pages."),

@@ -1,18 +1,15 @@
 """A FHIR server over made charts in a thread of its own, for tests over real HTTP."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from time import sleep
 from typing import Any
-
-import uvicorn
 
 from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, RequestLog, fhir_server
+from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, RequestLog
+from cds_hooks.kit.simulator.fhir_server import serving_fhir as serving
 
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "gender": "female"}
 
@@ -38,19 +35,9 @@ class Running:
 @contextmanager
 def serving_fhir(charts: Sequence[Chart], **behaviour: Any) -> Iterator[Running]:
     """A FHIR server on a port of its own until the block ends."""
-    log = RequestLog()
-    app = fhir_server(charts, Behaviour(**behaviour), log)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Running(f"http://127.0.0.1:{port}{BASE}", log)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=60)
+    resources = [resource for chart in charts for resource in chart.resources]
+    with serving(resources, Behaviour(**behaviour)) as server:
+        yield Running(server.base, server.log)
 
 
 def chart_of(*resources: dict[str, Any]) -> Chart:

@@ -14,19 +14,23 @@ from cds_hooks.memory import no_collection
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """Where a command stands: its module in `cds_hooks.commands`, the function or typer app there, its line of help.
+    """Where a command stands: its module, the function or typer app there, its line of help.
 
-    `summary` repeats the first sentence of the command's own help, which a test compares: the list of commands is
-    printed without importing any of them.
+    `module` is in `cds_hooks.commands`, or has its full name. `summary` repeats the first sentence of the command's own
+    help, which a test compares: the list of commands is printed without importing any of them.
     """
 
     module: str
     attribute: str
     summary: str
 
+    @property
+    def _module_name(self) -> str:
+        return self.module if self.module.startswith("cds_hooks.") else f"cds_hooks.commands.{self.module}"
+
     def load(self, name: str) -> Any:
         """The command under this name, imported."""
-        found: Any = getattr(_import_module(f"cds_hooks.commands.{self.module}"), self.attribute)
+        found: Any = getattr(_import_module(self._module_name), self.attribute)
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(add_completion=False)
             alone.command(name)(found)

@@ -27,7 +27,7 @@ def show(address: str) -> None:
             for entry in services:
                 if entry["hook"] == hook:
                     _call(client, console, entry, chart, drafts)
-    console.print(f"Try it yourself: {address}/try. More patients: cds-hooks samples list. Stop with Ctrl-C.")
+    console.print(f"Try it yourself: {address}/try. More patients: cds-hooks samples. Stop with Ctrl-C.")
 
 
 def _showcase_order() -> tuple[str, str, str]:

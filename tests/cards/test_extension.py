@@ -9,6 +9,7 @@ import pytest
 
 from cards.card import Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference, ResponseExtension
+from cds_hooks.kit.simulator.request import EXTENSION_KEY as KIT_KEY
 from tests.conftest import ROOT
 
 SAID = CardExtension(
@@ -50,13 +51,14 @@ def test_nothing_empty_is_sent() -> None:
     assert set(json.loads(msgspec.json.encode(SAID))) == {"findings", "facts"}
 
 
-def test_the_key_is_written_in_one_place() -> None:
+def test_the_key_is_written_once_for_the_server_and_once_for_the_kit() -> None:
     written = re.compile(re.escape(f'"{EXTENSION_KEY}"'))
     found = [
         str(path.relative_to(ROOT))
         for floor in ("cds_hooks", "cards", "models_onnx", "fhir")
         for path in sorted(Path(ROOT / floor).rglob("*.py"))
-        # The kit checks any server, this one only from outside.
-        if written.search(path.read_text(encoding="utf-8")) and "contract" not in path.parts
+        if written.search(path.read_text(encoding="utf-8"))
     ]
-    assert found == ["cards/extension.py"]
+    # The kit imports nothing of the server: it writes the key down once more.
+    assert found == ["cds_hooks/kit/simulator/request.py", "cards/extension.py"]
+    assert KIT_KEY == EXTENSION_KEY

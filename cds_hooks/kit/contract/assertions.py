@@ -13,6 +13,7 @@ from cds_hooks.kit.contract.registry import Faults
 from cds_hooks.kit.contract.target import Service
 
 _TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}
+UNAUTHORIZED: Final = (401, 403)
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -96,6 +97,12 @@ def expect_refusal(exchange: Exchange) -> Faults:
     """A fault where the answer is a success. Which status refuses is the server's choice."""
     if exchange.status < 400:
         yield exchange.fault(f"{exchange.answer}, as if nothing was wrong")
+
+
+def expect_unauthorized(exchange: Exchange) -> Faults:
+    """A fault where the token of the request was not refused (401 or 403)."""
+    if exchange.status not in UNAUTHORIZED:
+        yield exchange.fault(exchange.answer)
 
 
 def expect_refusal_without(service: Service, *path: str) -> Faults:

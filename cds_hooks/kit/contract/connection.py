@@ -13,13 +13,15 @@ from functools import cached_property
 from math import inf
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
 
 from cds_hooks.kit.contract.document import Document, Fault, NotTested, parse_json
-from cds_hooks.kit.contract.signer import Signer
+
+if TYPE_CHECKING:
+    from cds_hooks.kit.simulator.signing import Signer  # cryptography takes half a second to import
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -131,7 +133,7 @@ class Connection:
         token: str = "",
         token_command: tuple[str, ...] = (),
         authority: Path | None = None,
-        signer: Signer | None = None,
+        signer: "Signer | None" = None,
     ) -> None:
         self.base = base
         self.signer = signer

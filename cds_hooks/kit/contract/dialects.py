@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cds_hooks.kit.simulator.request import fhir_authorization
+
 Request = dict[str, Any]
 
 EPIC_BASE: Final = "https://ehr.example/interconnect/api/FHIR/R4"
@@ -51,13 +53,11 @@ class Dialect:
 
 
 def _epic(request: Request) -> Request:
-    access = {
-        "access_token": "contract-kit-token",
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "Patient.Read (R4) Observation.Search (Labs) (R4)",
-        "subject": "00000000-0000-4000-8000-000000000000",
-    }
+    access = fhir_authorization(
+        "contract-kit-token",
+        scope="Patient.Read (R4) Observation.Search (Labs) (R4)",
+        subject="00000000-0000-4000-8000-000000000000",
+    )
     shaped = request | {"fhirServer": EPIC_BASE, "fhirAuthorization": access, "extension": dict(EPIC_EXTENSION)}
     if not isinstance(request.get("prefetch"), dict):
         return shaped

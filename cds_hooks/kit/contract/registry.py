@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
+from pkgutil import iter_modules
 from typing import Any
 
 from cds_hooks.kit.contract.connection import Exchange
 from cds_hooks.kit.contract.definitions import FIELDS
 from cds_hooks.kit.contract.document import MUST, Fault, Level, Node, Subject
 from cds_hooks.kit.contract.target import Service, Target
-from models_onnx.discovery import declaring_files
 
 Faults = Iterator[Fault]
 
@@ -117,8 +118,9 @@ def _registered(
 @cache
 def all_checks() -> tuple[Check, ...]:
     """Every check of the modules in `checks/`, module by module in the order of their names."""
-    for file in declaring_files("cds_hooks.kit.contract.checks"):
-        file.load()
+    package = import_module("cds_hooks.kit.contract.checks")
+    for module in sorted(module.name for module in iter_modules(package.__path__)):
+        import_module(f"{package.__name__}.{module}")
     return tuple(_checks)
 
 

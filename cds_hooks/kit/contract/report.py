@@ -142,7 +142,7 @@ class Report:
         return 2 if self.stopped else 1 if self.musts else 2 if self.cut_short else 0
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def report_document(report: Report) -> dict[str, Any]:
     """The report as one object: findings with their places, the result of every row, the coverage."""
     return {
         "subject": report.subject,

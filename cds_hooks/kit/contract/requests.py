@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from cds_hooks.kit.contract.charts import USER, DraftOrder, PatientChart, Resource, copy_with
+from cds_hooks.kit.contract.charts import USER, DraftOrder, PatientChart, copy_with
 from cds_hooks.kit.contract.dialects import Request
-from cds_hooks.kit.contract.prefetch import answer, fill
+from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.kit.simulator.request import fhir_authorization
 
 Context = dict[str, Any]
 Contexts = Iterator[tuple[str, Context]]
@@ -135,7 +137,7 @@ _CONTEXTS: Final[dict[str, Callable[[PatientChart], Contexts]]] = {
 }
 
 
-FHIR_BASE: Final = "https://ehr.example/fhir"
+KIT_AUTHORIZATION: Final = fhir_authorization("contract-kit-token", scope="user/*.read", subject="contract-kit")
 
 
 def new_hook_instance() -> str:
@@ -152,11 +154,8 @@ def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datet
 
 
 def _prefetch(entry: dict[str, Any], chart: PatientChart, context: dict[str, Any], as_of: datetime) -> dict[str, Any]:
-    """A value for each template that can be filled; a key whose tokens have no value here is left out."""
+    """Return a value for each template that can be filled; a key whose tokens have no value here is left out."""
     templates = entry.get("prefetch")
-    found: dict[str, Any] = {}
-    for key, template in templates.items() if isinstance(templates, dict) else ():
-        query = fill(template, context, as_of.date(), found) if isinstance(template, str) else None
-        if query is not None:
-            found[key] = answer(query, chart, FHIR_BASE)
-    return found
+    if not isinstance(templates, dict):
+        return {}
+    return prefetch_from([*chart.resources, USER], templates, context, as_of.date())

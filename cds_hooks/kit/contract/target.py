@@ -61,6 +61,11 @@ class Service:
         return f"{self.root}/{self.id}"
 
     @property
+    def url(self) -> str:
+        """The whole address of the service."""
+        return f"{self.connection.base}{self.path}"
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The prefetch keys it asks for."""
         templates = self.entry.get("prefetch")
@@ -117,6 +122,11 @@ class Service:
     def send_as_is(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
         """Sends a document, or bytes, unshaped."""
         return self.connection.post(self.path, body, what, broken=broken, **more)
+
+    def send_with_token(self, token: str, what: str, *, broken: bool = True) -> Exchange:
+        """Sends a copy of the base call with this token in place of the tester's; empty: with none."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return self.send(self.request(), what, headers=headers, authenticated=False, broken=broken)
 
     def feedback(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
         """Sends feedback."""

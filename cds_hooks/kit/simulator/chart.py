@@ -5,13 +5,14 @@ Moves a chart in time by whole days, so that a history that ended years ago, or 
 
 import gzip
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
+from msgspec import DecodeError
+from msgspec import json as msgspec_json
 
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 
@@ -164,8 +165,8 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ChartError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        document = orjson.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    except (ValueError, EOFError, OSError) as error:
+        document = msgspec_json.decode(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    except (DecodeError, UnicodeError, RecursionError, EOFError, OSError) as error:
         raise ChartError(f"{path.name} is not JSON") from error
     if not isinstance(document, dict):
         raise ChartError(f"{path.name} is JSON but no object; give a FHIR resource or Bundle")
@@ -178,22 +179,27 @@ def resources_of(document: dict[str, Any]) -> list[Resource]:
     That is what a FHIR server does with a Bundle it takes in: no search answer holds a urn:uuid of another Bundle.
     """
     if document.get("resourceType") != "Bundle":
-        return [document] if document.get("resourceType") else []
+        return [document] if _is_resource(document) else []
     entries = [entry for entry in document.get("entry") or [] if isinstance(entry, dict)]
-    found = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if isinstance(entry.get("resource"), dict)]
-    names = {url: f"{r.get('resourceType')}/{r['id']}" for url, r in found if isinstance(url, str) and r.get("id")}
-    return [_renamed(resource, names) for _, resource in found]
+    resources = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if _is_resource(entry.get("resource"))]
+    names = {url: f"{r['resourceType']}/{r['id']}" for url, r in resources if isinstance(url, str) and r.get("id")}
+    return [rename_references(resource, names) for _, resource in resources]
 
 
-def _renamed(value: Any, names: dict[str, str]) -> Any:
+def _is_resource(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("resourceType"), str)
+
+
+def rename_references(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a copy of any JSON value in which every reference of these names has its new one."""
     if isinstance(value, dict):
         return {
             name: names.get(member, member)
             if name == "reference" and isinstance(member, str)
-            else _renamed(member, names)
+            else rename_references(member, names)
             for name, member in value.items()
         }
-    return [_renamed(member, names) for member in value] if isinstance(value, list) else value
+    return [rename_references(member, names) for member in value] if isinstance(value, list) else value
 
 
 _SAMPLE = "sample:"
@@ -205,7 +211,7 @@ def open_chart(path: Path, now: datetime) -> Chart:
     if sample is None:
         return read_chart(path)
     if sample not in {each.id for each in list_samples()}:
-        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples list")
+        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples")
     return Chart(resources_of(load_patient(sample, now)))
 
 
@@ -215,7 +221,7 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
     if sample is None:
         return read_drafts(path)
     if sample not in {order.draft for each in list_samples() for order in each.orders}:
-        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples list --json")
+        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples --json")
     return resources_of(load_draft(sample, now))
 
 

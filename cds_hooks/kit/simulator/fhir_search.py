@@ -1,18 +1,20 @@
 """FHIR searches over a chart: which resources a query finds, and the answers to prefetch templates."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
+from urllib.parse import parse_qsl
 
-from cds_hooks.kit.simulator.chart import Chart, Resource
-from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
-from fhir.client.errors import InvalidQuery
-from fhir.client.query import Query, Read
-from fhir.record.datatypes import parse_time
+from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.kit.simulator.templates import fill
 
 Kind = Literal["id", "patient", "token", "date"]
 Interval = tuple[float, float]
+
+EHR_BASE: Final = "https://ehr.example/fhir"
+"""The address of the FHIR server of an invented EHR, which nobody can call."""
 
 
 class InvalidSearch(ValueError):
@@ -221,48 +223,91 @@ def _intervals(resource: Resource, parameter: Parameter) -> Iterator[Interval]:
             yield found
 
 
+_DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+
+
 def _interval(text: str) -> Interval | None:
-    """From its start to just after its end, in seconds since 1970; None where it is no FHIR date."""
-    time = parse_time(text.replace(" ", "+"))  # an offset's plus that came unescaped in an address
-    if time is None:
-        return None
-    start = datetime.fromtimestamp(0, UTC) + timedelta(seconds=time.instant)
-    if time.precision == "year":
-        end = start.replace(year=start.year + 1)
-    elif time.precision == "month":
-        end = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
-    else:
-        end = start + timedelta(days=1 if time.precision == "day" else 0, seconds=int(time.precision == "instant"))
-    return time.instant, (end - datetime.fromtimestamp(0, UTC)).total_seconds()
+    """From its start to just after its end, in seconds since 1970; None where it is no FHIR date.
 
-
-def prefetch_from(chart: Chart, templates: dict[str, str], context: dict[str, Any], today: date) -> dict[str, Any]:
-    """A value for every template that can be filled: a resource, a searchset Bundle, or None for a read in vain.
-
-    One after another, as a later one may need what an earlier one brought (CDS Hooks 3.0). A key whose tokens have no
-    value here is left out, as clients do.
+    A time of day without an offset, which FHIR forbids, counts as its whole day.
     """
-    found: dict[str, Any] = {}
+    try:
+        if "T" in text:
+            moment = datetime.fromisoformat(text.replace(" ", "+"))  # the plus of an offset, unescaped in an address
+            if moment.tzinfo is not None:
+                return moment.timestamp(), moment.timestamp() + 1
+        match = _DATE.fullmatch(text.partition("T")[0])
+        return _calendar_interval(match[1], match[2], match[3]) if match else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _calendar_interval(year: str, month: str | None, day: str | None) -> Interval:
+    """The interval of a year, a month or a day."""
+    start = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
+    if day:
+        end = start + timedelta(days=1)
+    elif month:
+        end = (start + timedelta(days=32)).replace(day=1)
+    else:
+        end = start.replace(year=start.year + 1)
+    return start.timestamp(), end.timestamp()
+
+
+def prefetch_from(
+    resources: Sequence[Resource], templates: Mapping[str, Any], context: Mapping[str, Any], today: date
+) -> Resource:
+    """Return a value for every template that can be filled: a resource, a searchset Bundle, or None for a read in vain.
+
+    They are filled one after another, as a later one may need what an earlier one brought (CDS Hooks 3.0). A key whose
+    tokens have no value here is left out, as clients do.
+    """
+    prefetch: Resource = {}
     for key, template in templates.items():
-        try:
-            query = fill_template(template, TokenValues(context, today, found))
-        except (NoValue, InvalidQuery):
-            continue
-        found[key] = _answer(chart, query)
-    return found
+        query = fill(template, context, today, prefetch) if isinstance(template, str) else None
+        if query is not None:
+            prefetch[key] = answer_query(query, resources, EHR_BASE)
+    return prefetch
 
 
-def _answer(chart: Chart, query: Query) -> Any:
-    if isinstance(query, Read):
-        wanted = (query.type, query.id)
-        return next((r for r in chart.resources if (r.get("resourceType"), r.get("id")) == wanted), None)
-    pairs = [(name, value) for name, value in query.parameters if _usable(query.type, name, value)]
+def answer_query(query: str, resources: Sequence[Resource], base: str) -> Resource | None:
+    """Return what a FHIR server at `base` answers: a resource (None: there is none) or a searchset Bundle.
+
+    Parameters that it cannot search by are ignored, as lenient servers do: then more is found, never less.
+    """
+    path, _, search = query.partition("?")
+    if not search and "/" in path:
+        kind, _, identity = path.partition("/")
+        return next((r for r in resources if r.get("resourceType") == kind and r.get("id") == identity), None)
+    pairs = usable_parameters(path, parse_qsl(search))
     limit = next((int(value) for name, value in pairs if name == "_count"), None)
-    found = find_resources(chart.resources, query.type, pairs)[:limit]
-    medications = _medications_of(chart, found)
-    entries = [{"fullUrl": f"urn:uuid:{r['id']}", "resource": r} if r.get("id") else {"resource": r} for r in found]
-    entries += [{"resource": medication, "search": {"mode": "include"}} for medication in medications]
-    return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": entries}
+    matches = find_resources(resources, path, pairs)[:limit]
+    return searchset(base, matches, included=medications_of(resources, matches))
+
+
+def searchset(
+    base: str, matches: Sequence[Resource], total: int | None = None, included: Collection[Resource] = ()
+) -> Resource:
+    """Return the Bundle for a search, or for one page of `total` matches; an empty one has no `entry`."""
+    entries = [_entry(base, resource, "match") for resource in matches]
+    entries += [_entry(base, resource, "include") for resource in included]
+    bundle: Resource = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "total": len(matches) if total is None else total,
+    }
+    return bundle | ({"entry": entries} if entries else {})
+
+
+def _entry(base: str, resource: Resource, mode: str) -> Resource:
+    address = f"{base}/{resource['resourceType']}/{resource['id']}" if resource.get("id") else None
+    entry = {"resource": resource, "search": {"mode": mode}}
+    return {"fullUrl": address} | entry if address else entry
+
+
+def usable_parameters(kind: str, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the parameters of a search by which the type can be searched here."""
+    return [(name, value) for name, value in pairs if _usable(kind, name, value)]
 
 
 def _usable(kind: str, name: str, value: str) -> bool:
@@ -276,19 +321,19 @@ def _usable(kind: str, name: str, value: str) -> bool:
     return True
 
 
-def _medications_of(chart: Chart, resources: list[Resource]) -> list[Resource]:
-    """The Medications that the resources refer to: most servers send them along with the orders."""
-    wanted = {str((resource.get("medicationReference") or {}).get("reference", "")) for resource in resources} - {""}
-    if not wanted:
+def medications_of(resources: Iterable[Resource], orders: Iterable[Resource]) -> list[Resource]:
+    """Return the Medications that the orders refer to: most servers send them along."""
+    waiting = {str((order.get("medicationReference") or {}).get("reference", "")) for order in orders} - {""}
+    if not waiting:
         return []
-    pool = {f"Medication/{r.get('id')}": r for r in chart.resources if r.get("resourceType") == "Medication"}
-    found: dict[str, Resource] = {}
-    while wanted:
-        name = wanted.pop()
+    pool = {f"Medication/{r.get('id')}": r for r in resources if r.get("resourceType") == "Medication"}
+    medications: dict[str, Resource] = {}
+    while waiting:
+        name = waiting.pop()
         medication = pool.get(name) or pool.get(f"Medication/{name.rsplit(':', 1)[-1]}")
-        if medication is None or name in found:
+        if medication is None or name in medications:
             continue
-        found[name] = medication
+        medications[name] = medication
         for ingredient in medication.get("ingredient") or []:
-            wanted.add(str((ingredient.get("itemReference") or {}).get("reference", "")))
-    return list(found.values())
+            waiting.add(str((ingredient.get("itemReference") or {}).get("reference", "")))
+    return list(medications.values())

@@ -1,26 +1,36 @@
-"""A FHIR R4 server over charts on disk, well-behaved or not: for trying and testing what reads from one."""
+"""A FHIR R4 server over charts, well-behaved or not: for trying and testing what reads from one."""
 
-import asyncio
+import json
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
 from typing import Any, Final, Literal, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
-import orjson
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from cds_hooks.kit.simulator.chart import Chart, Resource
-from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, parameters_of
+from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.kit.simulator.fhir_search import (
+    InvalidSearch,
+    find_resources,
+    medications_of,
+    parameters_of,
+    searchset,
+    usable_parameters,
+)
 
 Mode = Literal["normal", "slow", "401", "403", "429", "503", "garbage", "redirect", "next-elsewhere"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
+BASE: Final = "/fhir"
+ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
+"""An origin that is not this one, where nobody listens (port 9, discard)."""
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_MOST_PAGED: Final = 1000
+_IDLE_SECONDS: Final = 10
+_BACKLOG: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,9 @@ class Behaviour:
     """What the server asks for, and what it does instead of answering.
 
     `slow` answers after `delay_seconds`; `429` and `503` come with `retry_after` and, where `failures` is given, only
-    that often for each query; `next-elsewhere` answers, but the next page is said to be at another origin.
+    that often for each query; `redirect` sends to `elsewhere`; `next-elsewhere` answers, but names the next page there.
+    `halves` splits every search in two pages. `lenient` ignores parameters by which it cannot search, and sends the
+    Medications of orders along. `browsers` lets pages of any origin read the answers.
     """
 
     mode: Mode = "normal"
@@ -37,6 +49,10 @@ class Behaviour:
     delay_seconds: float = 0.2
     retry_after: int = 1
     failures: int | None = None
+    halves: bool = False
+    lenient: bool = False
+    elsewhere: str = ELSEWHERE
+    browsers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,77 +69,186 @@ class LoggedRequest:
 
 @dataclass(slots=True)
 class RequestLog:
-    """All requests since the start, and how many were under way at the same time; `tell` is called with each one."""
+    """All requests that were answered, and how many came and were under way at the same time.
+
+    `tell` is called with each one that was answered.
+    """
 
     tell: Callable[[LoggedRequest], None] = lambda _: None
     asked: list[LoggedRequest] = field(default_factory=list)
+    received: int = 0
     most_at_once: int = 0
     _under_way: int = 0
+    _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """While one request is being answered."""
-        self._under_way += 1
-        self.most_at_once = max(self.most_at_once, self._under_way)
+        """Counts one request while it is being answered."""
+        with self._lock:
+            self.received += 1
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
         try:
             yield
         finally:
-            self._under_way -= 1
+            with self._lock:
+                self._under_way -= 1
 
-    def add(self, asked: LoggedRequest) -> None:
-        """One more."""
-        self.asked.append(asked)
-        self.tell(asked)
+    def add(self, request: LoggedRequest) -> None:
+        """Adds a request that was answered."""
+        self.asked.append(request)
+        self.tell(request)
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /requests`."""
-        return {"most_at_once": self.most_at_once, "requests": [asdict(each) for each in self.asked]}
+        """Return the log as `GET /requests` shows it."""
+        return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.asked]}
 
 
-Json = dict[str, Any]
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and headers of an answer."""
+
+    status: int
+    document: Resource
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def outcome(code: str, text: str) -> Json:
-    """An OperationOutcome for an error."""
-    issue = {"severity": "error", "code": code, "details": {"text": text}, "diagnostics": text}
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: str
+    form: str
+    headers: Mapping[str, str]
 
 
-def searchset(base: str, total: int, page: Sequence[Resource], links: dict[str, str]) -> Json:
-    """One page of a search."""
-    bundle: Json = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": total,
-        "link": [{"relation": relation, "url": url} for relation, url in links.items()],
-    }
-    if page:
-        bundle["entry"] = [
-            {
-                "fullUrl": f"{base}/{each['resourceType']}/{each.get('id')}",
-                "resource": each,
-                "search": {"mode": "match"},
-            }
-            for each in page
-        ]
-    return bundle
+class FhirServer:
+    """Reads and searches these resources; `base` is its address under which it is reached."""
+
+    def __init__(
+        self, base: str, resources: Sequence[Resource], behaviour: Behaviour, log: RequestLog | None = None
+    ) -> None:
+        self.base = base
+        self.resources = resources
+        self.behaviour = behaviour
+        self.log = log or RequestLog()
+        self.released = Event()
+        """Set where nobody waits any more for slow answers."""
+        self._searches: dict[str, tuple[list[Resource], int]] = {}
+        self._failures: Counter[str] = Counter()
+
+    def respond(self, request: _Request) -> Answer:
+        """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way."""
+        with self.log.under_way():
+            answer = self._misbehave(request) or self._answer(request)
+        token = request.headers.get("authorization", "").startswith("Bearer ")
+        logged = LoggedRequest(request.method, request.path, request.query, request.form, token, answer.status)
+        self.log.add(logged)
+        return answer
+
+    def _misbehave(self, request: _Request) -> Answer | None:
+        behaviour = self.behaviour
+        if behaviour.mode == "slow":
+            self.released.wait(behaviour.delay_seconds)
+        if behaviour.mode == "401" or self._lacks_token(request):
+            return _outcome(401, "login", "The access token is missing or not valid.", {"www-authenticate": "Bearer"})
+        if behaviour.mode == "403":
+            return _outcome(403, "forbidden", "The token's scopes do not cover this.")
+        if behaviour.mode == "redirect":
+            location = f"{behaviour.elsewhere}{request.path.removeprefix(BASE)}?{request.query}".rstrip("?")
+            return _outcome(302, "informational", "It is elsewhere.", {"location": location})
+        query = f"{request.path}?{request.query}&{request.form}"
+        limit = behaviour.failures
+        if behaviour.mode in ("429", "503") and (limit is None or self._failures[query] < limit):
+            self._failures[query] += 1
+            code = "throttled" if behaviour.mode == "429" else "transient"
+            headers = {"retry-after": str(behaviour.retry_after)}
+            return _outcome(int(behaviour.mode), code, "Ask again later.", headers)
+        return None
+
+    def _lacks_token(self, request: _Request) -> bool:
+        token = self.behaviour.token
+        return token is not None and request.headers.get("authorization") != f"Bearer {token}"
+
+    def _answer(self, request: _Request) -> Answer:
+        kind, _, identity = request.path.removeprefix(BASE).strip("/").partition("/")
+        is_search = identity == "_search"
+        if request.method != ("POST" if is_search else "GET"):
+            allow = {"allow": "POST" if is_search else "GET"}
+            return _outcome(405, "not-supported", "This server only reads and searches.", allow)
+        if not kind:
+            return self._next_page(request.query)
+        if kind == "metadata":
+            return Answer(200, self._capability_statement())
+        if is_search and not _is_form(request):
+            return _outcome(415, "not-supported", "A search by POST is sent as application/x-www-form-urlencoded.", {})
+        if identity and not is_search:
+            return self._read(kind, identity)
+        return self._search(kind, "&".join(text for text in (request.query, request.form) if text))
+
+    def _read(self, kind: str, identity: str) -> Answer:
+        for resource in self.resources:
+            if resource.get("resourceType") == kind and resource.get("id") == identity:
+                return Answer(200, resource)
+        return _outcome(404, "not-found", f"There is no {kind} of this id.")
+
+    def _search(self, kind: str, query: str) -> Answer:
+        pairs = parse_qsl(query, keep_blank_values=True)
+        if self.behaviour.lenient:
+            pairs = usable_parameters(kind, pairs)
+        try:
+            matches = find_resources(self.resources, kind, pairs)
+        except InvalidSearch as error:
+            return _outcome(400, "not-supported", str(error))
+        size = min([self.behaviour.page_size, *(int(value) for name, value in pairs if name == "_count")])
+        if self.behaviour.halves:
+            size = min(size, max(1, (len(matches) + 1) // 2))
+        return self._page(matches, size, 0, f"{self.base}/{kind}?{query}")
+
+    def _next_page(self, query: str) -> Answer:
+        """Return a further page: its address means nothing to anybody but this server."""
+        parameters = dict(parse_qsl(query))
+        name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
+        if name not in self._searches or not offset.isdigit():
+            return _outcome(410, "expired", "There is no such page, or no longer.")
+        matches, size = self._searches[name]
+        return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
+
+    def _page(self, matches: list[Resource], size: int, offset: int, address: str, name: str = "") -> Answer:
+        links = {"self": address}
+        if offset + size < len(matches):
+            if not name:
+                name = secrets.token_hex(8)
+                self._searches[name] = (matches, size)
+                if len(self._searches) > _MOST_PAGED:
+                    del self._searches[next(iter(self._searches))]
+            root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
+            links["next"] = f"{root}?_getpages={name}&_getpagesoffset={offset + size}"
+        page = matches[offset : offset + size]
+        included = medications_of(self.resources, page) if self.behaviour.lenient else []
+        bundle = searchset(self.base, page, len(matches), included)
+        return Answer(200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]})
+
+    def _capability_statement(self) -> Resource:
+        kinds = sorted({str(resource.get("resourceType")) for resource in self.resources})
+        return {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": datetime.now(UTC).date().isoformat(),
+            "kind": "instance",
+            "fhirVersion": "4.0.1",
+            "format": ["json"],
+            "implementation": {"description": "Charts on disk, for tests", "url": self.base},
+            "rest": [{"mode": "server", "resource": [_capability(kind) for kind in kinds]}],
+        }
 
 
-def capability_statement(base: str, kinds: Sequence[str], date: str) -> Json:
-    """What the server can do, at /metadata."""
-    return {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": date,
-        "kind": "instance",
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "implementation": {"description": "Charts on disk, for tests", "url": base},
-        "rest": [{"mode": "server", "resource": [_ability(kind) for kind in kinds]}],
-    }
+def _is_form(request: _Request) -> bool:
+    media_type = request.headers.get("content-type", "").split(";")[0].strip()
+    return media_type == "application/x-www-form-urlencoded"
 
 
-def _ability(kind: str) -> Json:
+def _capability(kind: str) -> Resource:
     types = {"id": "token", "token": "token", "patient": "reference", "date": "date"}
     return {
         "type": kind,
@@ -134,147 +259,112 @@ def _ability(kind: str) -> Json:
     }
 
 
-BASE = "/fhir"
-ELSEWHERE = "http://127.0.0.1:9/fhir"
-"""Where nobody listens (port 9, discard): an origin that is not this one."""
-
-_MOST_PAGED = 1000
-_Answer = tuple[int, Json, dict[str, str]]
+def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    issue = {"severity": "error", "code": code, "details": {"text": text}, "diagnostics": text}
+    return Answer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {})
 
 
-def fhir_server(charts: Sequence[Chart], behaviour: Behaviour, log: RequestLog | None = None) -> Starlette:
-    """A FHIR server under /fhir that has the resources of all charts."""
-    server = _Server([each for chart in charts for each in chart.resources], behaviour, log or RequestLog())
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    return Starlette(
-        routes=[
-            Route("/requests", server.requests),
-            Route(BASE, server.answering(server.page), methods=methods),
-            Route(f"{BASE}/", server.answering(server.page), methods=methods),
-            Route(f"{BASE}/metadata", server.answering(server.metadata), methods=methods),
-            Route(f"{BASE}/{{kind}}", server.answering(server.search), methods=methods),
-            Route(f"{BASE}/{{kind}}/_search", server.answering(server.search_by_post), methods=methods),
-            Route(f"{BASE}/{{kind}}/{{identity}}", server.answering(server.read), methods=methods),
-        ]
-    )
+@contextmanager
+def serving_fhir(
+    resources: Sequence[Resource],
+    behaviour: Behaviour,
+    log: RequestLog | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Iterator[FhirServer]:
+    """Serves these resources under /fhir until the block ends; 0 takes a free port.
 
+    `host` is the name by which clients reach this machine.
 
-@dataclass(slots=True)
-class _Server:
-    resources: list[Resource]
-    behaviour: Behaviour
-    log: RequestLog
-    paged: dict[str, tuple[list[Resource], int]] = field(default_factory=dict)
-    failed: Counter[str] = field(default_factory=Counter)
-
-    def answering(self, answer: Callable[[Request], Awaitable[_Answer]]) -> Callable[[Request], Awaitable[Response]]:
-        """The answer, unless the behaviour or the token say otherwise; what was asked is kept either way."""
-
-        async def respond(request: Request) -> Response:
-            form = (await request.body()).decode("utf-8", "replace")
-            with self.log.under_way():
-                status, document, headers = await self._misbehaving(request, form) or await answer(request)
-            token = request.headers.get("authorization", "").startswith("Bearer ")
-            self.log.add(LoggedRequest(request.method, request.url.path, request.url.query, form, token, status))
-            body = b"<html>Maintenance" if self.behaviour.mode == "garbage" else orjson.dumps(document)
-            return Response(body, status, headers, media_type="application/fhir+json")
-
-        return respond
-
-    async def _misbehaving(self, request: Request, form: str) -> _Answer | None:
-        does = self.behaviour
-        if does.mode == "slow":
-            await asyncio.sleep(does.delay_seconds)
-        if does.mode == "401" or self._lacks_token(request):
-            return 401, outcome("login", "The access token is missing or not valid."), {"www-authenticate": "Bearer"}
-        if does.mode == "403":
-            return 403, outcome("forbidden", "The token's scopes do not cover this."), {}
-        if does.mode == "redirect":
-            return 302, outcome("informational", "It is elsewhere."), {"location": f"{ELSEWHERE}{request.url.path}"}
-        query = f"{request.url.path}?{request.url.query}&{form}"
-        if does.mode in ("429", "503") and (does.failures is None or self.failed[query] < does.failures):
-            self.failed[query] += 1
-            code = "throttled" if does.mode == "429" else "transient"
-            return int(does.mode), outcome(code, "Ask again later."), {"retry-after": str(does.retry_after)}
-        return None
-
-    def _lacks_token(self, request: Request) -> bool:
-        wanted = self.behaviour.token
-        return wanted is not None and request.headers.get("authorization") != f"Bearer {wanted}"
-
-    async def requests(self, _: Request) -> Response:
-        """What was asked so far."""
-        return Response(orjson.dumps(self.log.as_json()), media_type="application/json")
-
-    async def metadata(self, request: Request) -> _Answer:
-        """The CapabilityStatement."""
-        kinds = sorted({str(each.get("resourceType")) for each in self.resources})
-        return 200, capability_statement(_base(request), kinds, datetime.now(UTC).date().isoformat()), {}
-
-    async def read(self, request: Request) -> _Answer:
-        """One resource by its id."""
-        if request.method != "GET":
-            return _read_only()
-        kind, identity = request.path_params["kind"], request.path_params["identity"]
-        for each in self.resources:
-            if each.get("resourceType") == kind and each.get("id") == identity:
-                return 200, each, {}
-        return 404, outcome("not-found", f"There is no {kind} of this id."), {}
-
-    async def search(self, request: Request) -> _Answer:
-        """The first page of a search whose parameters stand in the address."""
-        return self._found(request, request.url.query) if request.method == "GET" else _read_only()
-
-    async def search_by_post(self, request: Request) -> _Answer:
-        """The first page of a search whose parameters stand in the body, and perhaps in the address as well."""
-        kind = request.headers.get("content-type", "").split(";")[0].strip()
-        if request.method != "POST":
-            return _read_only()
-        if kind != "application/x-www-form-urlencoded":
-            return 415, outcome("not-supported", "A search by POST is sent as application/x-www-form-urlencoded."), {}
-        form = (await request.body()).decode("utf-8", "replace")
-        return self._found(request, "&".join(each for each in (request.url.query, form) if each))
-
-    def _found(self, request: Request, text: str) -> _Answer:
-        kind, query = request.path_params["kind"], parse_qsl(text, keep_blank_values=True)
+    Raises:
+        OSError: The port cannot be listened on.
+    """
+    server = FhirServer("", resources, behaviour, log)
+    with listening(_handler_of(server), host, port) as origin:
+        server.base = f"{origin}{BASE}"
         try:
-            found = find_resources(self.resources, kind, query)
-        except InvalidSearch as error:
-            return 400, outcome("not-supported", str(error)), {}
-        size = min([self.behaviour.page_size, *(int(value) for name, value in query if name == "_count")])
-        return self._page(request, found, size, 0, f"{_base(request)}/{kind}?{text}")
-
-    async def page(self, request: Request) -> _Answer:
-        """A further page: its address means nothing to anybody but this server."""
-        name = request.query_params.get("_getpages", "")
-        offset = request.query_params.get("_getpagesoffset", "0")
-        if name not in self.paged or not offset.isdigit():
-            return 410, outcome("expired", "There is no such page, or no longer."), {}
-        found, size = self.paged[name]
-        return self._page(request, found, size, int(offset), str(request.url), name)
-
-    def _page(
-        self, request: Request, found: list[Resource], size: int, offset: int, address: str, name: str = ""
-    ) -> _Answer:
-        base = _base(request)
-        links = {"self": address}
-        if offset + size < len(found):
-            if not name:
-                name = secrets.token_hex(8)
-                self.paged[name] = (found, size)
-                if len(self.paged) > _MOST_PAGED:
-                    del self.paged[next(iter(self.paged))]
-            root = ELSEWHERE if self.behaviour.mode == "next-elsewhere" else base
-            links["next"] = f"{root}?_getpages={name}&_getpagesoffset={offset + size}"
-        return 200, searchset(base, len(found), found[offset : offset + size], links), {}
+            yield server
+        finally:
+            server.released.set()
 
 
-def _base(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}{BASE}"
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], host: str, port: int = 0) -> Iterator[str]:
+    """Serves HTTP in threads of its own until the block ends; the value is the origin, such as http://127.0.0.1:8090."""
+    # Other hosts are named by the tester: the tested server runs on another machine.
+    bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
+    with _Listener((bound, port), handler) as listener:
+        thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://{host}:{listener.server_port}"
+        finally:
+            listener.shutdown()
+            thread.join()
 
 
-def _read_only() -> _Answer:
-    return 405, outcome("not-supported", "This server only reads and searches."), {"allow": "GET"}
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = _BACKLOG
 
 
-__all__ = ["MODES", "Behaviour", "Mode", "RequestLog", "fhir_server"]
+class QuietHandler(BaseHTTPRequestHandler):
+    """Answers with JSON over kept-alive connections and prints nothing."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS  # a client that goes away must not keep this thread
+    disable_nagle_algorithm = True  # header and body are two writes: the second would wait 40 ms for the first
+
+    def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Sends an answer, unless the client gave up waiting and has closed the connection."""
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
+
+    def respond(self) -> None:
+        """Answers a request of any method."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        """Answers a request, which http.server hands over by its method."""
+        self.respond()
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Prints nothing."""
+
+
+def _handler_of(server: FhirServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if parts.path == "/requests":
+                self._send_json(Answer(200, server.log.as_json()), "application/json")
+            elif self.command == "OPTIONS" and server.behaviour.browsers:
+                self._send_json(Answer(200, {}), "application/json")
+            else:
+                answer = server.respond(_Request(self.command, parts.path, parts.query, form, headers))
+                self._send_json(answer, "application/fhir+json")
+
+        def _send_json(self, answer: Answer, media_type: str) -> None:
+            is_garbage = server.behaviour.mode == "garbage" and media_type == "application/fhir+json"
+            body = b"<html>Maintenance" if is_garbage else json.dumps(answer.document).encode()
+            self.send(answer.status, body, {"content-type": media_type, **answer.headers, **self._cors_headers()})
+
+        def _cors_headers(self) -> dict[str, str]:
+            if not server.behaviour.browsers:
+                return {}
+            requested = self.headers.get("access-control-request-headers", "*")
+            methods = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+            return {
+                "access-control-allow-origin": "*",
+                "access-control-allow-methods": methods,
+                "access-control-allow-headers": requested,
+            }
+
+    return Handler

@@ -4,14 +4,13 @@ The tester's page saves one, `cds-hooks call FILE` and tests replay it. When it 
 days, birth dates too, so that the day it was made is today; cards are compared without their dates.
 """
 
+import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
-
-import orjson
 
 from cds_hooks.kit.simulator.chart import ChartError, move_dates, read_json
 
@@ -84,7 +83,7 @@ def write_fixture(fixture: Fixture) -> bytes:
             else [{"indicator": indicator, "summary": summary} for indicator, summary in fixture.cards],
         },
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode()
 
 
 def open_fixture(path: Path) -> Fixture | None:

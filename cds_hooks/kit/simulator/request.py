@@ -12,13 +12,14 @@ from uuid import uuid4
 
 import httpx
 
-from cards.extension import EXTENSION_KEY
 from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 
 if TYPE_CHECKING:
     from cds_hooks.kit.simulator.signing import SigningKey
 
+EXTENSION_KEY = "org.cds-hooks-onnx"
+"""The member of `extension` under which our own server says more than the protocol has (`cards.extension`)."""
 USER = "Practitioner/cds-hooks-call"
 _PERFORMER = "Organization/cds-hooks-call"
 
@@ -43,7 +44,9 @@ def build_request(
         "hook": entry["hook"],
         "hookInstance": str(uuid4()),
         "context": context,
-        "prefetch": prefetch_from(chart, entry.get("prefetch") or {}, context, today or datetime.now(UTC).date()),
+        "prefetch": prefetch_from(
+            chart.resources, entry.get("prefetch") or {}, context, today or datetime.now(UTC).date()
+        ),
     }
     if timings:
         request["extension"] = {EXTENSION_KEY: {"timings": True}}
@@ -138,16 +141,15 @@ def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, An
 def with_fhir_server(request: dict[str, Any], url: str, token: str | None, omitted: Collection[str]) -> dict[str, Any]:
     """The request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
     prefetch = {"prefetch": without_keys(request, omitted)["prefetch"]} if omitted else {}
-    granted = {
-        "access_token": token or OPEN_SERVER_TOKEN,
-        "token_type": "Bearer",
-        "expires_in": _SECONDS,
-        "scope": "patient/*.read",
-        "subject": _SUBJECT,
-        "patient": request["context"]["patientId"],
-    }
+    authorization = fhir_authorization(token or OPEN_SERVER_TOKEN, patient=request["context"]["patientId"])
     others = {name: member for name, member in request.items() if name != "prefetch"}
-    return others | {"fhirServer": url, "fhirAuthorization": granted} | prefetch
+    return others | {"fhirServer": url, "fhirAuthorization": authorization} | prefetch
+
+
+def fhir_authorization(token: str, **members: str) -> dict[str, Any]:
+    """Return the `fhirAuthorization` of a request, with other members (`scope`, `subject`, `patient`) where given."""
+    access = {"access_token": token, "token_type": "Bearer", "expires_in": _SECONDS}
+    return access | {"scope": "patient/*.read", "subject": _SUBJECT} | members
 
 
 class CardOutcome(StrEnum):

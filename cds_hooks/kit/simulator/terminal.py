@@ -7,7 +7,7 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
 
-from cards.extension import EXTENSION_KEY
+from cds_hooks.kit.simulator.request import EXTENSION_KEY
 
 # LOOK: a shape and a word, always both; colour only repeats what they say.
 _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "critical": ("⬣ critical", "red")}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.kit.contract.prefetch import values_of
+from cds_hooks.kit.simulator.templates import values_of
 from cds_hooks.prefetch.paths import (
     Member,
     OfType,

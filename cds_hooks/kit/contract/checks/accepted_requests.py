@@ -1,12 +1,13 @@
 """Checks with conformant calls in all their variety: each must be answered."""
 
 from cds_hooks.kit.contract.assertions import expect_cards, expect_cards_or_412, expect_no_failure, in_row_of_field
-from cds_hooks.kit.contract.charts import Resource
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.contract.document import SHOULD, Node, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_service
+from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION
 from cds_hooks.kit.contract.target import Service
+from cds_hooks.kit.simulator.chart import Resource
 
 _UNKNOWN = {"contractKitUnknown": {"nested": [1, 2.5, True]}}
 _USERS = {
@@ -54,14 +55,7 @@ def unknown_members_are_tolerated(service: Service) -> Faults:
     )
     access = {
         "fhirServer": "https://ehr.example/fhir",
-        "fhirAuthorization": {
-            "access_token": "contract-kit-token",
-            "token_type": "Bearer",
-            "expires_in": 60,
-            "scope": "user/*.read",
-            "subject": "contract-kit",
-            **_UNKNOWN,
-        },
+        "fhirAuthorization": KIT_AUTHORIZATION | _UNKNOWN,
     }
     yield from expect_cards(service.send(service.request() | access, "unknown member in fhirAuthorization"))
 
@@ -115,15 +109,7 @@ def fhir_access_may_be_offered(service: Service) -> Faults:
     """Answer from prefetch whether or not FHIR access is offered beside it."""
     address = {"fhirServer": "https://ehr.example/fhir/"}
     yield from expect_cards(service.send(service.request() | address, "fhirServer with a trailing slash, no token"))
-    access = {
-        "access_token": "contract-kit-token",
-        "token_type": "Bearer",
-        "expires_in": 60,
-        "scope": "patient/Patient.rs user/Observation.read",
-        "subject": "contract-kit",
-        "patient": service.base.sent["context"].get("patientId", ""),
-    }
-    request = service.request() | address | {"fhirAuthorization": access}
+    request = service.request() | address | {"fhirAuthorization": KIT_AUTHORIZATION}
     yield from expect_cards(service.send(request, "fhirServer and fhirAuthorization beside a full prefetch"))
 
 

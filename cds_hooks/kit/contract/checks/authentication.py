@@ -1,21 +1,21 @@
 """Checks of signed tokens: good ones are accepted, and those with one thing wrong are refused."""
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from time import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cds_hooks.kit.contract.assertions import expect_cards
-from cds_hooks.kit.contract.connection import Exchange
+from cds_hooks.kit.contract.assertions import UNAUTHORIZED, expect_cards, expect_unauthorized
 from cds_hooks.kit.contract.document import SHOULD, Fault, NotTested, observe
-from cds_hooks.kit.contract.fhir_stub import serving_keys
 from cds_hooks.kit.contract.registry import Faults, check_server, check_service
-from cds_hooks.kit.contract.signer import Sign, Signer, Stranger
 from cds_hooks.kit.contract.target import Service, Target
+from cds_hooks.kit.simulator.fhir_server import QuietHandler, listening
+from cds_hooks.kit.simulator.signing import Signer
 
-_REFUSALS: Final = (401, 403)
 _HOUR_SECONDS: Final = 3600
-_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @check_service("SEC-15", "SEC-24")
@@ -44,13 +44,11 @@ def a_token_that_lives_for_a_day_is_refused(service: Service) -> Faults:
 @check_service("SEC-17", "SEC-25", "SEC-24")
 def a_token_is_taken_once(service: Service) -> Faults:
     """Refuse a jti that was used, and a token without one."""
-    token = _signer(service).token(_url(service))
-    first = _call(service, token, "a token for the first time", broken=False)
+    token = _signer(service).token(service.url)
+    first = service.send_with_token(token, "a token for the first time", broken=False)
     if not first.ok:
         raise NotTested(f"the good token {first.answer}")
-    again = _call(service, token, "the same token again")
-    if again.status not in _REFUSALS:
-        yield again.fault(again.answer)
+    yield from expect_unauthorized(service.send_with_token(token, "the same token again"))
     yield from _refused(service, "without jti", without=["jti"])
 
 
@@ -79,7 +77,7 @@ def a_token_for_another_address_is_refused(service: Service) -> Faults:
 @check_service("SEC-13")
 def the_audience_may_be_a_list(service: Service) -> Faults:
     """Take aud as text and as an array, also among others."""
-    for audience in ([_url(service)], ["https://contract-kit.invalid", _url(service)]):
+    for audience in ([service.url], ["https://contract-kit.invalid", service.url]):
         yield from _answered(service, "aud as an array", claims={"aud": audience})
 
 
@@ -112,11 +110,11 @@ def a_token_says_that_it_is_one(service: Service) -> Faults:
 def only_chosen_algorithms_are_taken(service: Service) -> Faults:
     """Take the algorithm from the registration, not from the token's header."""
     signer = _signer(service)
-    others = [name for name in signer.algorithms if name != signer.algorithm]
+    others = [name for name in signer.key.algorithms if name != signer.key.algorithm]
     for name in others:
         yield from _refused(service, f"signed with {name}", header={"alg": name})
     if not others:
-        raise NotTested(f"the key can sign with {signer.algorithm} only")
+        raise NotTested(f"the key can sign with {signer.key.algorithm} only")
 
 
 @check_server("DISC-16", "SEC-14")
@@ -132,68 +130,72 @@ def discovery_takes_tokens_for_discovery_only(target: Target) -> Faults:
     exchange = target.connection.get(
         target.root, "discovery with a token for a service", headers=headers, authenticated=False, broken=True
     )
-    if exchange.status not in _REFUSALS:
-        yield exchange.fault(exchange.answer)
+    yield from expect_unauthorized(exchange)
 
 
 def _signer(service: Service) -> Signer:
     signer = service.connection.signer
     if signer is None:
         raise NotTested("no key was given (--key)")
-    if _call(service, "", "no token").status not in _REFUSALS:
+    if service.send_with_token("", "no token").status not in UNAUTHORIZED:
         raise NotTested("the server asks for no token")
     return signer
 
 
-def _url(service: Service) -> str:
-    return f"{service.connection.base}{service.path}"
-
-
-def _refused(
-    service: Service,
-    what: str,
-    *,
-    header: Mapping[str, Any] = _NOTHING,
-    claims: Mapping[str, Any] = _NOTHING,
-    without: Collection[str] = (),
-    sign: Sign | None = None,
-) -> Faults:
-    token = _signer(service).token(_url(service), header, claims, without, sign)
-    exchange = _call(service, token, f"a token {what}")
-    if exchange.status not in _REFUSALS:
-        yield exchange.fault(exchange.answer)
+def _refused(service: Service, what: str, **changes: Any) -> Faults:
+    """A fault where a token with these changes (see `Signer.token`) is accepted."""
+    token = _signer(service).token(service.url, **changes)
+    yield from expect_unauthorized(service.send_with_token(token, f"a token {what}"))
 
 
 def _answered(service: Service, what: str, *, claims: Mapping[str, Any]) -> Faults:
-    token = _signer(service).token(_url(service), claims=claims)
-    yield from expect_cards(_call(service, token, f"a token {what}", broken=False))
-
-
-def _call(service: Service, token: str, what: str, *, broken: bool = True) -> Exchange:
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    return service.send(service.request(), what, headers=headers, authenticated=False, broken=broken)
+    token = _signer(service).token(service.url, claims=claims)
+    yield from expect_cards(service.send_with_token(token, f"a token {what}", broken=False))
 
 
 @check_service("SEC-19", "SEC-04")
 def a_key_inside_the_token_is_not_believed(service: Service) -> Faults:
     """Verify with registered keys only: a token that brings its own key (jwk) proves nothing."""
-    stranger = _stranger(service)
-    header = {"alg": stranger.jwk["alg"], "jwk": dict(stranger.jwk)}
-    yield from _refused(service, "with a jwk of its own and the registered kid", header=header, sign=stranger.sign)
+    stranger = _signer(service).stranger
+    header = {"alg": stranger.algorithm, "jwk": stranger.public_jwk}
+    yield from _refused(service, "with a jwk of its own and the registered kid", header=header, key=stranger)
     header |= {"kid": stranger.jwk["kid"]}
-    yield from _refused(service, "with a jwk of its own", header=header, sign=stranger.sign)
+    yield from _refused(service, "with a jwk of its own", header=header, key=stranger)
 
 
 @check_service("SEC-19", level=SHOULD)
 def a_key_set_of_a_stranger_is_neither_read_nor_believed(service: Service) -> Faults:
     """Compare jku with the registered address before it is read: else whoever sends a token chooses the key."""
-    stranger = _stranger(service)
+    stranger = _signer(service).stranger
     observe(service.fhir_host, "no host was named that the server may call: --fhir-host 127.0.0.1")
-    with serving_keys({"keys": [dict(stranger.jwk)]}, service.fhir_host) as keys:
-        header = {"alg": stranger.jwk["alg"], "kid": stranger.jwk["kid"], "jku": keys.url}
-        yield from _refused(service, "signed by a stranger whose jku it names", header=header, sign=stranger.sign)
-        if keys.asked:
-            yield Fault(f"the key set that jku names was read {keys.asked} times", "", f"POST {service.path}")
+    with _serving_keys({"keys": [stranger.public_jwk]}, service.fhir_host) as keys:
+        header = {"alg": stranger.algorithm, "kid": stranger.jwk["kid"], "jku": keys.url}
+        yield from _refused(service, "signed by a stranger whose jku it names", header=header, key=stranger)
+        if keys.reads:
+            yield Fault(f"the key set that jku names was read {keys.reads} times", "", f"POST {service.path}")
+
+
+@dataclass
+class _KeySet:
+    """Where a key set stands, and how often it was read."""
+
+    url: str = ""
+    reads: int = 0
+
+
+@contextmanager
+def _serving_keys(document: dict[str, Any], host: str) -> Iterator[_KeySet]:
+    """Serves this JWK Set at an address of its own until the block ends; `host` as for `serving_fhir`."""
+    body, keys = json.dumps(document).encode(), _KeySet()
+
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            keys.reads += 1
+            self.send(200, body, {"content-type": "application/json"})
+
+    with listening(Handler, host) as origin:
+        keys.url = f"{origin}/jwks.json"
+        yield keys
 
 
 @check_service("SEC-13", "SEC-14")
@@ -202,10 +204,3 @@ def the_audience_is_not_only_the_host(service: Service) -> Faults:
     parts = urlsplit(service.connection.base)
     for audience in (f"{parts.scheme}://{parts.netloc}", f"{parts.scheme}://{parts.netloc}/", parts.netloc):
         yield from _refused(service, f"for {audience}", claims={"aud": audience})
-
-
-def _stranger(service: Service) -> Stranger:
-    stranger = _signer(service).stranger
-    if stranger is None:
-        raise NotTested("no second key was given")
-    return stranger

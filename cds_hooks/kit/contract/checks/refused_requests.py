@@ -14,7 +14,7 @@ from cds_hooks.kit.contract.connection import Purpose
 from cds_hooks.kit.contract.definitions import fields_of
 from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.kit.contract.registry import Faults, check_server, check_service
-from cds_hooks.kit.contract.requests import new_hook_instance
+from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION, new_hook_instance
 from cds_hooks.kit.contract.target import Service, Target
 
 _WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"}
@@ -86,7 +86,7 @@ def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
 @check_service("REQ-05", level=SHOULD)
 def a_token_comes_with_its_server(service: Service) -> Faults:
     """Refuse fhirAuthorization without fhirServer: a token without an address is a mistake."""
-    yield from _refused_access(service, "fhirAuthorization without fhirServer", _ACCESS, server=False)
+    yield from _refused_access(service, "fhirAuthorization without fhirServer", KIT_AUTHORIZATION, server=False)
 
 
 @check_service("FHIR-03", level=SHOULD)
@@ -99,23 +99,14 @@ def fhir_authorization_is_not_empty(service: Service) -> Faults:
 @check_service("FHIR-04", level=SHOULD)
 def fhir_authorization_has_a_token(service: Service) -> Faults:
     """Refuse fhirAuthorization without access_token."""
-    access = {name: value for name, value in _ACCESS.items() if name != "access_token"}
+    access = {name: value for name, value in KIT_AUTHORIZATION.items() if name != "access_token"}
     yield from _refused_access(service, "fhirAuthorization without access_token", access)
 
 
 @check_service("FHIR-05", level=SHOULD)
 def the_token_type_is_bearer(service: Service) -> Faults:
     """Refuse any token_type but Bearer."""
-    yield from _refused_access(service, "token_type mac", _ACCESS | {"token_type": "mac"})
-
-
-_ACCESS: Final = {
-    "access_token": "contract-kit-token",
-    "token_type": "Bearer",
-    "expires_in": 60,
-    "scope": "user/*.read",
-    "subject": "contract-kit",
-}
+    yield from _refused_access(service, "token_type mac", KIT_AUTHORIZATION | {"token_type": "mac"})
 
 
 def _refused_access(service: Service, what: str, access: object, *, server: bool = True) -> Faults:
@@ -222,7 +213,7 @@ def json_under_another_content_type_is_refused(service: Service) -> Faults:
 def a_fhir_server_is_an_http_address(service: Service) -> Faults:
     """Refuse a fhirServer that is not an http or https address: a client must not have the server read its files."""
     for address in ("file:///etc/passwd", "ftp://ehr.example/fhir", "//ehr.example/fhir"):
-        request = service.request() | {"fhirServer": address, "fhirAuthorization": _ACCESS}
+        request = service.request() | {"fhirServer": address, "fhirAuthorization": KIT_AUTHORIZATION}
         yield from expect_refusal(service.send_as_is(request, f"fhirServer is {address}", broken=True))
 
 

@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from cds_hooks.kit.contract.assertions import UNAUTHORIZED, expect_unauthorized
 from cds_hooks.kit.contract.connection import Exchange
 from cds_hooks.kit.contract.document import SHOULD, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.kit.contract.target import Service, Target
-
-_REFUSALS: Final = (401, 403)
 
 
 @check_server("GEN-02")
@@ -39,7 +38,7 @@ def a_call_without_token_is_refused(service: Service) -> Faults:
     """Require a token whenever a caller could learn something about a patient."""
     if not service.connection.authenticates and service.connection.is_local:
         raise NotTested("the server runs on this machine and no token was given")
-    exchange = _with_token(service, "")
+    exchange = service.send_with_token("", "a call with no token")
     if exchange.ok:
         yield exchange.fault(exchange.answer)
 
@@ -49,7 +48,7 @@ def what_asks_for_a_token_asks_everywhere(service: Service) -> Faults:
     """Refuse a missing token on the service and on its feedback alike."""
     _needs_token(service)
     exchange = service.feedback({"feedback": []}, "feedback without token", broken=True, authenticated=False)
-    if exchange.status not in (*_REFUSALS, 404, 405):
+    if exchange.status not in (*UNAUTHORIZED, 404, 405):
         yield exchange.fault(exchange.answer)
 
 
@@ -77,7 +76,7 @@ def symmetric_algorithms_are_refused(service: Service) -> Faults:
     signed = _token(header | {"alg": "HS256"}, claims, "").rstrip(".")
     signer = service.connection.signer
     # The classic: the library is handed the public key, and takes it for the secret.
-    public = signer.public_keys if signer is not None else ()
+    public = signer.key.public_forms() if signer is not None else ()
     for secret in (b"", b"secret", json.dumps(header).encode(), *public):
         digest = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
         yield from _refused(service, "alg HS256", f"{signed}.{_encoded(digest)}")
@@ -88,26 +87,19 @@ def a_refusal_does_not_say_why(service: Service) -> Faults:
     """Answer every bad token with the same 401: the reason helps only those who forge."""
     header, claims, signature = _parts(service)
     tokens = ["", "no-token", _token(header | {"alg": "none"}, claims, ""), _token(header, claims, signature[::-1])]
-    exchanges = [_with_token(service, token) for token in tokens]
+    exchanges = [service.send_with_token(token, "a call with no token") for token in tokens]
     for exchange in exchanges[1:]:
         if exchange.status != 401 or exchange.body != exchanges[0].body:
             yield exchange.fault(f"{exchange.answer}; a missing token {exchanges[0].answer}")
 
 
 def _needs_token(service: Service) -> None:
-    if _with_token(service, "").status not in _REFUSALS:
+    if service.send_with_token("", "a call with no token").status not in UNAUTHORIZED:
         raise NotTested("the server asks for no token" if service.connection.authenticates else "no token was given")
 
 
 def _refused(service: Service, what: str, token: str) -> Faults:
-    exchange = _with_token(service, token, what)
-    if exchange.status not in _REFUSALS:
-        yield exchange.fault(exchange.answer)
-
-
-def _with_token(service: Service, token: str, what: str = "no token") -> Exchange:
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    return service.send(service.request(), f"a call with {what}", headers=headers, authenticated=False, broken=True)
+    yield from expect_unauthorized(service.send_with_token(token, f"a call with {what}"))
 
 
 def _parts(service: Service) -> tuple[dict[str, Any], dict[str, Any], str]:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 from cds_hooks.kit.contract.definitions import ANY_TYPES, R4_TYPES, fields_of
 from cds_hooks.kit.contract.document import SHOULD, Node, Subject
-from cds_hooks.kit.contract.prefetch import functions_in, keys_in, tokens_in, without_tokens
 from cds_hooks.kit.contract.registry import Faults, check_part
+from cds_hooks.kit.simulator.templates import functions_in, keys_in, tokens_in, without_tokens
 
 USER_TOKENS: Final = ("userPractitionerId", "userPractitionerRoleId", "userPatientId", "userRelatedPersonId")
 _FIELD: Final = re.compile(r"context\.[A-Za-z]+")

@@ -7,8 +7,7 @@ from typing import Any
 
 import jwt
 
-from cds_hooks.kit.contract.signer import Signer, Stranger
-from cds_hooks.kit.simulator.signing import SigningKey, algorithms_of, new_key, public_forms, sign_claims
+from cds_hooks.kit.simulator.signing import Signer, SigningKey, new_key
 from tests.cds_hooks.kit.contract.habits import Habits, Json
 
 ISSUER = "https://ehr.example"
@@ -21,26 +20,10 @@ def key() -> SigningKey:
     return new_key(ISSUER, "RS384", "kit")
 
 
+@cache
 def signer() -> Signer:
     """What the kit is given for it."""
-    mine = key()
-    return Signer(
-        ISSUER,
-        "RS384",
-        "kit",
-        lambda header, claims: sign_claims(mine, header, claims),
-        algorithms=algorithms_of(mine),
-        public_keys=public_forms(mine),
-        stranger=Stranger(
-            stranger().key_set()["keys"][0], lambda header, claims: sign_claims(stranger(), header, claims)
-        ),
-    )
-
-
-@cache
-def stranger() -> SigningKey:
-    """A key that the good server does not know."""
-    return new_key(ISSUER, "RS384", "stranger")
+    return Signer(key())
 
 
 def is_good(habits: Habits, given: str, url: str) -> bool:
@@ -63,7 +46,7 @@ def _claims(habits: Habits, given: str) -> Json:
         "verify_nbf": not habits.has("nbf not read"),
         "require": [] if habits.has("claims may be missing") else list(_REQUIRED),
     }
-    algorithms = algorithms_of(key()) if habits.has("any algorithm taken") else ["RS384"]
+    algorithms = key().algorithms if habits.has("any algorithm taken") else ["RS384"]
     claims: Json = jwt.decode(given, _key_for(habits, given), algorithms=algorithms, options=options)
     return claims
 
@@ -82,7 +65,7 @@ def _key_for(habits: Habits, given: str) -> Any:
 def _is_confused(given: str) -> bool:
     """Whether this is signed by HMAC with the public key in place of a secret."""
     signed, _, signature = given.rpartition(".")
-    digests = (hmac.new(each, signed.encode(), "sha256").digest() for each in public_forms(key()))
+    digests = (hmac.new(each, signed.encode(), "sha256").digest() for each in key().public_forms())
     return signature in {base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in digests}
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.kit.contract.charts import PatientChart, UnreadableChart, of_one_run, read_patient_chart, sample_charts
+from cds_hooks.kit.contract.charts import PatientChart, read_patient_chart, sample_charts, with_new_identities
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.kit.contract.requests import conformant_requests, contexts_for
+from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 
 BUNDLE = {
@@ -48,7 +49,7 @@ def test_selections_name_entries_of_the_drafts() -> None:
 
 def test_each_run_is_about_patients_that_a_server_has_not_seen() -> None:
     charts = sample_charts(AS_OF)
-    one, other = of_one_run(charts), of_one_run(charts)
+    one, other = with_new_identities(charts), with_new_identities(charts)
     for chart, first, second in zip(charts, one, other, strict=True):
         assert len({chart.patient_id, first.patient_id, second.patient_id}) == 3
         assert len(first.patient_id) <= 64
@@ -80,12 +81,12 @@ def test_a_gzipped_bundle_and_a_request_are_read_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", [[], "text", {"resourceType": "Bundle"}, {"resourceType": "Condition", "id": "1"}])
 def test_a_file_without_one_patient_is_refused_with_a_sentence(document: Any, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableChart, match=r"object|0 patients"):
+    with pytest.raises(ChartError, match=r"object|0 patients"):
         read_patient_chart(_file(tmp_path, document))
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableChart, match="cannot be read"):
+    with pytest.raises(ChartError, match="cannot be read"):
         read_patient_chart(tmp_path / "nothing.json")
 
 

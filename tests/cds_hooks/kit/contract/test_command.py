@@ -1,4 +1,4 @@
-"""The commands `check` and `check-file`: options, exit codes, what is written."""
+"""The command `check`, of a server and of files: options, exit codes, what is written."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.check import check, check_files
+from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.samples import load_patient
 from tests.cds_hooks.kit.contract.conftest import AS_OF, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
@@ -24,8 +24,7 @@ FILES = Path(__file__).parent / "files"
 def _command(*words: str) -> Result:
     app = typer.Typer()
     app.command("check")(check)
-    app.command("check-file")(check_files)
-    return CliRunner().invoke(app, list(words))
+    return CliRunner().invoke(app, list(words[1:]))
 
 
 def test_a_good_server_ends_with_0_and_says_how_much_was_seen(good: GoodServer) -> None:
@@ -56,11 +55,12 @@ def test_a_should_ends_with_0_and_with_strict_with_1(good: GoodServer) -> None:
     "words",
     [
         ("check", "ftp://127.0.0.1"),
+        ("check", "http://127.0.0.1:9", str(FILES / "response.json")),
         ("check", "http://127.0.0.1:9", "--only", "CARD-99"),
         ("check", "http://127.0.0.1:9", "--dialect", "latin"),
         ("check", "http://127.0.0.1:9", "--patient", "nothing.json"),
-        ("check-file", "nothing.json"),
-        ("check-file", str(FILES / "response.json"), "--kind", "song"),
+        ("check", "nothing.json"),
+        ("check", str(FILES / "response.json"), "--kind", "song"),
     ],
     ids=lambda words: " ".join(words[1:]),
 )
@@ -119,8 +119,8 @@ def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None
     broken = tmp_path / "broken.json"
     broken.write_text('{"cards": [{"summary": "x", "indicator": "info"}]}')
     good = [str(FILES / "discovery.json"), str(FILES / "response.json")]
-    assert _command("check-file", *good).exit_code == 0
-    answer = _command("check-file", *good, str(broken), "--json")
+    assert _command("check", *good).exit_code == 0
+    answer = _command("check", *good, str(broken), "--json")
     assert answer.exit_code == 1
     assert [each["mustsFailed"] for each in json.loads(answer.stdout)] == [0, 0, 1]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart, sample_charts
-from cds_hooks.kit.contract.prefetch import fill, values_of
 from cds_hooks.kit.contract.requests import conformant_requests
+from cds_hooks.kit.simulator.templates import fill, values_of
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 
 TODAY = date(2024, 9, 13)

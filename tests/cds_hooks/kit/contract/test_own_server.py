@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.call import call
-from cds_hooks.commands.check import check
+from cds_hooks.kit.commands.call import call
+from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.contract.charts import sample_charts
 from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.dialects import DIALECTS

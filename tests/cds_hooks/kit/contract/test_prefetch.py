@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.kit.contract.charts import PatientChart
-from cds_hooks.kit.contract.prefetch import answer, fill
+from cds_hooks.kit.simulator.fhir_search import answer_query
+from cds_hooks.kit.simulator.templates import fill
 
 CONTEXT = {"userId": "Practitioner/7", "patientId": "p1", "draftOrders": {"resourceType": "Bundle"}}
 TODAY = date(2024, 9, 13)
@@ -19,15 +19,11 @@ def _observation(name: str, code: str, day: str) -> dict[str, Any]:
     return {"resourceType": "Observation", "id": name, "code": {"coding": coding}, "effectiveDateTime": day}
 
 
-CHART = PatientChart(
-    "test",
+CHART = (
     PATIENT,
-    (
-        PATIENT,
-        _observation("a", "2160-0", "2024-01-05"),
-        _observation("b", "2160-0", "2024-08-30T08:00:00Z"),
-        _observation("c", "718-7", "2024-09-01"),
-    ),
+    _observation("a", "2160-0", "2024-01-05"),
+    _observation("b", "2160-0", "2024-08-30T08:00:00Z"),
+    _observation("c", "718-7", "2024-09-01"),
 )
 
 
@@ -67,7 +63,7 @@ def test_tokens_are_replaced_and_a_token_without_value_leaves_the_key_out(templa
     ],
 )
 def test_a_search_finds_what_a_fhir_server_would(search: str, found: list[str]) -> None:
-    bundle = answer(f"Observation?{search}", CHART, BASE)
+    bundle = answer_query(f"Observation?{search}", CHART, BASE)
     assert bundle is not None
     assert [entry["resource"]["id"] for entry in bundle.get("entry", [])] == found
     assert bundle["total"] == len(found)
@@ -75,5 +71,5 @@ def test_a_search_finds_what_a_fhir_server_would(search: str, found: list[str]) 
 
 
 def test_a_read_gives_the_resource_or_null() -> None:
-    assert answer("Patient/p1", CHART, BASE) == PATIENT
-    assert answer("Patient/p2", CHART, BASE) is None
+    assert answer_query("Patient/p1", CHART, BASE) == PATIENT
+    assert answer_query("Patient/p2", CHART, BASE) is None

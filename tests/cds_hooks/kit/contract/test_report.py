@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cds_hooks.kit.contract.report import as_json, as_junit
+from cds_hooks.kit.contract.report import as_junit, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
@@ -13,7 +13,7 @@ from tests.cds_hooks.kit.contract.planting import put
 
 def test_json_names_each_finding_with_row_statement_advice_and_place(good: GoodServer, run: Run) -> None:
     good.on_response = put("cards.0.summary", "x" * 150)
-    document = json.loads(json.dumps(as_json(run("CARD"))))
+    document = json.loads(json.dumps(report_document(run("CARD"))))
     (finding,) = document["findings"]
     assert finding["row"] == "CARD-03"
     assert finding["level"] == "must"
@@ -27,7 +27,7 @@ def test_json_names_each_finding_with_row_statement_advice_and_place(good: GoodS
 
 
 def test_json_says_how_much_of_the_checklist_was_seen(run: Run) -> None:
-    document = as_json(run())
+    document = report_document(run())
     coverage = document["coverage"]
     assert coverage["rowsThatBindAService"] == 157
     assert coverage["visibleFromOutside"] == coverage["withACheck"] == 134

@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any
 
-from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 
 TODAY = date(2024, 9, 13)
@@ -17,7 +16,7 @@ def _lab(number: int, code: str, system: str = "http://loinc.org") -> dict[str, 
 
 
 def _answer(template: str, *resources: dict[str, Any]) -> Any:
-    return prefetch_from(Chart([PATIENT, *resources]), {"key": template}, {"patientId": "p1"}, TODAY)["key"]
+    return prefetch_from([PATIENT, *resources], {"key": template}, {"patientId": "p1"}, TODAY)["key"]
 
 
 def _ids(bundle: Any) -> list[str]:
@@ -41,7 +40,6 @@ def test_a_search_that_finds_nothing_is_an_empty_bundle() -> None:
         "resourceType": "Bundle",
         "type": "searchset",
         "total": 0,
-        "entry": [],
     }
 
 
@@ -67,7 +65,7 @@ def test_a_key_that_needs_another_is_answered_after_it() -> None:
         "nothing": "Practitioner?_id={{%orders.entry.resource.requester.resolve().id}}",
         "user": "Patient/{{userPatientId}}",
     }
-    chart = Chart([PATIENT, order, *({"resourceType": "Medication", "id": name} for name in "ab")])
+    chart: list[dict[str, Any]] = [PATIENT, order, *({"resourceType": "Medication", "id": name} for name in "ab")]
     context = {"patientId": "p1", "userId": "Practitioner/1"}
     found = prefetch_from(chart, templates, context, TODAY)
     assert list(found) == ["orders", "products"]
@@ -77,5 +75,5 @@ def test_a_key_that_needs_another_is_answered_after_it() -> None:
 def test_a_date_is_counted_from_today() -> None:
     labs = [_lab(number, "2160-0") for number in (1, 2, 3)]
     query = {"labs": "Observation?patient={{context.patientId}}&date=ge{{today() - 90 days}}"}
-    found = prefetch_from(Chart([PATIENT, *labs]), query, {"patientId": "p1"}, date(2026, 4, 2))
+    found = prefetch_from([PATIENT, *labs], query, {"patientId": "p1"}, date(2026, 4, 2))
     assert _ids(found["labs"]) == ["o2", "o3"]

@@ -1,20 +1,15 @@
 """`cds-hooks fhir-server`: charts on disk behind real FHIR over HTTP, well-behaved or not."""
 
-import socket
-from datetime import UTC, datetime
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
-import uvicorn
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
 
+from cds_hooks.kit.commands.options import clock, stop
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
-from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, LoggedRequest, Mode, RequestLog, fhir_server
-from cds_hooks.settings import settings
-
-_HOST = "127.0.0.1"
+from cds_hooks.kit.simulator.fhir_server import Behaviour, LoggedRequest, Mode, RequestLog, serving_fhir
 
 
 def serve_fhir(
@@ -50,45 +45,30 @@ def serve_fhir(
 
     Example: cds-hooks fhir-server sample:planning-talk --port 8090 --token secret --page-size 20
     """
-    now = settings().as_of or datetime.now(UTC)
     try:
-        opened = [_opened(path, now, shift_dates) for path in charts]
+        opened = [_open_chart(path, shift_dates) for path in charts]
     except ChartError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    behaviour = Behaviour(mode, token, page_size, delay_ms / 1000, retry_after, failures)
-    listening = _listen(port)
-    count = sum(len(chart.resources) for chart in opened)
-    address = f"http://{_HOST}:{listening.getsockname()[1]}{BASE}"
-    typer.echo(f"FHIR server on {address}: {len(opened)} patients, {count} resources, mode {mode}. Stop with Ctrl-C.")
-    app: ASGIApp = fhir_server(opened, behaviour, RequestLog(_tell))
-    if browsers:
-        app = CORSMiddleware(app, allow_origins=("*",), allow_methods=("*",), allow_headers=("*",))
-    _run(app, listening)
+        stop(str(error))
+    behaviour = Behaviour(mode, token, page_size, delay_ms / 1000, retry_after, failures, browsers=browsers)
+    resources = [resource for chart in opened for resource in chart.resources]
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serving_fhir(resources, behaviour, RequestLog(_print_request), port=port))
+        except OSError as error:
+            stop(f"Port {port} cannot be used ({error.strerror}); choose another with --port.", code=1)
+        counts = f"{len(opened)} patients, {len(resources)} resources"
+        typer.echo(f"FHIR server on {server.base}: {counts}, mode {mode}. Stop with Ctrl-C.")
+        with suppress(KeyboardInterrupt):
+            Event().wait()
 
 
-def _opened(path: Path, now: datetime, shift_dates: bool) -> Chart:
+def _open_chart(path: Path, shift_dates: bool) -> Chart:
+    now = clock()
     chart = open_chart(path, now)
     return move_chart(chart, days_to_today(chart, now)) if shift_dates else chart
 
 
-def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((_HOST, port))
-    except OSError as error:
-        typer.echo(f"Port {port} cannot be used ({error.strerror}); choose another with --port.", err=True)
-        raise typer.Exit(1) from error
-    return listening
-
-
-def _run(app: ASGIApp, listening: socket.socket) -> None:
-    config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def _tell(asked: LoggedRequest) -> None:
-    query = f"?{asked.query}" if asked.query else ""
-    form = f" [{asked.form}]" if asked.form else ""
-    typer.echo(f"{asked.status} {asked.method} {asked.path}{query}{form}")
+def _print_request(request: LoggedRequest) -> None:
+    query = f"?{request.query}" if request.query else ""
+    form = f" [{request.form}]" if request.form else ""
+    typer.echo(f"{request.status} {request.method} {request.path}{query}{form}")

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
-import orjson
 import typer
+from msgspec import json as msgspec_json
 from rich.console import Console
 from rich.text import Text
 
+from cds_hooks.kit.commands.options import clock, server_url, stop
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
 from cds_hooks.kit.simulator.fixture import Fixture, open_fixture
 from cds_hooks.kit.simulator.request import (
@@ -26,7 +27,6 @@ from cds_hooks.kit.simulator.request import (
     without_keys,
 )
 from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
-from cds_hooks.settings import settings
 
 
 def call(
@@ -81,10 +81,7 @@ def call(
     Example: cds-hooks call sample:planning-talk --hook patient-view
     """
     console = Console(stderr=as_json or curl)
-    url = (url or settings().public_url).rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        typer.echo(f"{url} is not an http or https address; write for example http://127.0.0.1:8085", err=True)
-        raise typer.Exit(2)
+    url = server_url(url)
     with ExitStack() as connections:
         try:
             signing = _signing(key) if key else None
@@ -92,24 +89,20 @@ def call(
             verified = url.startswith("https://")
             caller = connections.enter_context(httpx.Client(base_url=url, timeout=60, auth=signing, verify=verified))
             if (saved := open_fixture(chart_file)) is not None:
-                raise typer.Exit(_replay(console, caller, saved.at(_now()), as_json, curl))
-            chart = open_chart(chart_file, _now())
-            drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
+                raise typer.Exit(_replay(console, caller, saved.at(clock()), as_json, curl))
+            chart = open_chart(chart_file, clock())
+            drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, clock())]
             drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
             chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
             drafts = drafts_for(chart, drafts)
             entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
-            requests = [(entry, build_request(entry, chart, drafts, timings, _now().date())) for entry in entries]
+            requests = [(entry, build_request(entry, chart, drafts, timings, clock().date())) for entry in entries]
             requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
         except ChartError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from error
+            stop(str(error))
         except httpx.HTTPError as error:
-            typer.echo(
-                f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve",
-                err=True,
-            )
-            raise typer.Exit(1) from error
+            fault = type(error).__name__
+            stop(f"No answer from {url} ({fault}). Is the server running? Start it: cds-hooks serve", code=1)
         failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
     raise typer.Exit(1 if any(failed) else 0)
 
@@ -147,10 +140,6 @@ def _sourced(request: dict[str, Any], server: str | None, token: str | None, omi
     return with_fhir_server(request, server, token, omitted) if server else without_keys(request, omitted)
 
 
-def _now() -> datetime:
-    return settings().as_of or datetime.now(UTC)
-
-
 def _moved(
     console: Console, chart: Chart, drafts: list[dict[str, Any]], to_today: bool, as_of: datetime | None
 ) -> tuple[Chart, list[dict[str, Any]]]:
@@ -159,7 +148,7 @@ def _moved(
     time = _aware(as_of) if as_of else last_event(chart.resources)
     if time is None:
         raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
-    days = days_until(time, _now())
+    days = days_until(time, clock())
     then, now = time.date(), (time + timedelta(days=days)).date()
     console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
     return Chart(move_dates(chart.resources, days)), move_dates(drafts, days)
@@ -199,13 +188,13 @@ def _send(
     """Sends one request and shows the answer, and adds it to `answers`; True when it failed."""
     path = f"/cds-services/{quote(str(entry['id']), safe='')}"  # a server may name its services as it likes
     if curl:
-        body = orjson.dumps(request).decode()
+        body = msgspec_json.encode(request).decode()
         address = shlex.quote(f"{str(caller.base_url).rstrip('/')}{path}")
         typer.echo(f"curl -sS -X POST -H 'Content-Type: application/json' {address} -d {shlex.quote(body)}")
         return False
     title = printable(f"{entry['hook']} → {entry['id']}")
     try:
-        answer = caller.post(path, content=orjson.dumps(request), headers={"content-type": "application/json"})
+        answer = caller.post(path, content=msgspec_json.encode(request), headers={"content-type": "application/json"})
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
@@ -214,7 +203,7 @@ def _send(
         answers.append((answer.status_code, document))
     if as_json:
         shown = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
-        typer.echo(orjson.dumps(shown))
+        typer.echo(msgspec_json.encode(shown))
     elif answer.status_code == 200:
         print_answer(console, title, printable(document))
     else:

@@ -1,0 +1,1 @@
+"""The commands of the contract kit, which need none of the server."""

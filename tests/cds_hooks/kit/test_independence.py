@@ -1,0 +1,46 @@
+"""The kit judges our own server too, and runs without it: it shares no code with the rest, and needs a few packages."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = {"httpx", "msgspec", "rich", "typer", "jwt", "cryptography"}
+OURS = {"cds_hooks", "cards", "models_onnx", "fhir"}
+KIT = ROOT / "cds_hooks" / "kit"
+MODULES = sorted(KIT.rglob("*.py"))
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(str(node.module))
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(KIT)))
+def test_a_module_of_the_kit_imports_nothing_of_the_rest(path: Path) -> None:
+    for name in _imported(path):
+        floor = name.partition(".")[0]
+        if floor in OURS:
+            assert name.startswith("cds_hooks.kit."), name
+        else:
+            assert floor in sys.stdlib_module_names | PACKAGES, name
+
+
+def test_only_the_testers_page_imports_the_checks() -> None:
+    importers = {
+        str(path.relative_to(ROOT))
+        for floor in OURS
+        for path in (ROOT / floor).rglob("*.py")
+        if path not in MODULES and any(name.startswith("cds_hooks.kit.contract") for name in _imported(path))
+    }
+    assert len(importers) == 1
+    assert importers.pop().endswith("/exchange.py")
