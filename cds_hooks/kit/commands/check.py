@@ -105,7 +105,7 @@ def check(
     """
     checks = _select_checks(only, dialect, quick)
     _check_writable(junit)
-    if targets and not any("://" in target for target in targets):
+    if targets and all(_names_file(target) for target in targets):
         reports = _check_files([Path(target) for target in targets], checks, kind)
     else:
         if targets and len(targets) > 1:
@@ -125,6 +125,10 @@ def check(
     _print_reports(reports, as_json, junit, rows)
     exit_code = max(report.exit_code for report in reports)
     raise typer.Exit(1 if strict and not exit_code and any(report.findings for report in reports) else exit_code)
+
+
+def _names_file(target: str) -> bool:
+    return "://" not in target and (target.endswith(".json") or Path(target).exists())
 
 
 def _select_checks(only: list[str] | None, dialect: str, quick: bool) -> list[Check]:

@@ -102,9 +102,9 @@ def test_a_mistake_is_answered_with_a_sentence(server: str, options: list[str], 
 
 
 def test_a_setting_that_makes_no_sense_is_said(server: str) -> None:
-    done = _call(server, "sample:planning-talk", CDS_ALERT_SHARE="7")
+    done = _call(server, "sample:planning-talk", CDS_AS_OF="soon")
     assert done.returncode == 2
-    assert "CDS_ALERT_SHARE" in done.stderr
+    assert "CDS_AS_OF" in done.stderr
     assert "Traceback" not in done.stderr
 
 
