@@ -59,37 +59,15 @@ def top_fields(content: bytes) -> Iterator[tuple[int, int, int, memoryview | Non
     UnsafeModel where the bytes are no message.
     """
     try:
-        for number, start, end, value in _placed(memoryview(content)):
+        for number, start, end, value in _fields(memoryview(content)):
             yield number, start, end, value if isinstance(value, memoryview) else None
     except (IndexError, ValueError) as problem:
         raise UnsafeModel(f"the file is not a readable ONNX model: {problem}") from problem
 
 
-def reencode(content: bytes) -> bytes:
-    """The top-level message written again from what was parsed: the same bytes, or the file is refused when it is read.
-
-    UnsafeModel where the bytes are no message.
-    """
-    parts: list[bytes] = []
-    try:
-        for number, wire, value in _parsed(memoryview(content)):
-            parts.append(_encoded(number << 3 | wire))
-            if isinstance(value, int):
-                parts.append(_encoded(value))
-                continue
-            if wire == _BYTES:
-                parts.append(_encoded(len(value)))
-            parts.append(bytes(value))
-    except (IndexError, ValueError) as problem:
-        raise UnsafeModel(f"the file is not a readable ONNX model: {problem}") from problem
-    return b"".join(parts)
-
-
 def refuse_unsafe(content: bytes) -> None:
     """UnsafeModel for external data or for operators outside ai.onnx and ai.onnx.ml."""
     facts = inspect_onnx(content)
-    if reencode(content) != content:
-        raise UnsafeModel("the file is not what is read from it; write it anew with the onnx package")
     if facts.external_data:
         raise UnsafeModel("the model keeps tensors in another file (external data); write it as one file")
     if unknown := sorted(facts.domains - ALLOWED_DOMAINS):
@@ -100,7 +78,7 @@ def _visit(message: str, content: memoryview, facts: OnnxFileFacts, depth: int) 
     if depth > DEEPEST:
         raise ValueError(f"nested deeper than {DEEPEST}")
     facts.nodes += message == "Node"
-    for number, value in _fields(content):
+    for number, _, _, value in _fields(content):
         if message == "Tensor":
             facts.external_data |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
         if number == _DOMAIN_FIELD.get(message) and isinstance(value, memoryview):
@@ -112,12 +90,7 @@ def _visit(message: str, content: memoryview, facts: OnnxFileFacts, depth: int) 
             _visit(child, value, facts, depth + 1)
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    for number, _, _, value in _placed(content):
-        yield number, value
-
-
-def _placed(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryview]]:
+def _fields(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryview]]:
     at = 0
     while at < len(content):
         start = at
@@ -139,21 +112,6 @@ def _placed(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryvi
             raise ValueError("it ends in the middle of a field")
         yield number, start, at + size, content[at : at + size]
         at += size
-
-
-def _parsed(content: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    for number, start, _, value in _placed(content):
-        tag, _ = _varint(content, start)
-        yield number, tag & 7, value
-
-
-def _encoded(value: int) -> bytes:
-    parts = bytearray()
-    while value >= 0x80:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ from 5 % one. Shown factors + rest = margin - base, exactly what separates this 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -34,8 +33,7 @@ _OUTPUTS = [
     "observed_count",
 ]
 # In files of the compiler of issue 4: the distance from what the reference cohort knows; with Cox, the horizons.
-_FAMILIAR = ["distance", "out_of_distribution"]
-_RISK = ["risk"]
+_FURTHER = ["distance", "out_of_distribution", "risk"]
 
 
 class Group(Struct, frozen=True):
@@ -111,80 +109,54 @@ class Model:
         self.groups = msgspec.json.decode(said["groups"], type=tuple[Group, ...]) if "groups" in said else ()
         self.horizons = msgspec.json.decode(said.get("horizons", "[]"), type=tuple[float, ...])
         there = {output.name for output in self._session.get_outputs()}
-        self._familiar, self._several = there.issuperset(_FAMILIAR), there.issuperset(_RISK)
-        self._outputs = [*_OUTPUTS, *(_FAMILIAR if self._familiar else ()), *(_RISK if self._several else ())]
+        self._outputs = [*_OUTPUTS, *(name for name in _FURTHER if name in there)]
 
     def predict(self, values: NDArray[np.float64]) -> Prediction:
-        """The prediction for one vector in the order of `features`, NaN where missing.
+        """Returns the prediction for one vector in the order of `features`, NaN where missing.
 
-        WrongShape when it is not one value per feature; ExplanationMismatch when |margin - base - sum| is above
-        1e-5 * max(1, |margin|), which no file that passed the compiler should ever do.
+        Raises:
+            WrongShape: it is not one value per feature.
+            ExplanationMismatch: |margin - base - sum of contributions| is above 1e-5 * max(1, |margin|), which no file
+                that passed the compiler should ever do.
         """
-        if values.shape != (len(self.features),):
-            raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
-        outputs = self._session.run(self._outputs, {"features": values.astype(np.float32).reshape(1, -1)})
-        probability, margin, contributions, missing, out, percentile, rate, low, high, count, *more = outputs
-        total = margin.item()
-        # Adding sixteen floats is faster than asking numpy to; the order of the sum is the same on every call.
-        if not abs(total - self._base - sum(contributions[0].tolist())) <= ADDITIVITY * max(1.0, abs(total)):
-            raise ExplanationMismatch(f"{self.manifest.id}: the contributions of this call do not add up to its margin")
-        return Prediction(
-            probability.item(),
-            total,
-            self._base,
-            contributions[0],
-            missing[0],
-            out[0],
-            percentile.item(),
-            rate.item(),
-            low.item(),
-            high.item(),
-            int(count.item()),
-            *self._further(more, 0),
-        )
+        return self.predict_each([values])[0]
 
     def predict_each(self, vectors: Sequence[NDArray[np.float64]]) -> list[Prediction]:
-        """One prediction for each vector, in one run and with the same checks; equal to `predict` for each."""
-        found = self.predict_rows(np.array(vectors))
-        scalars = (found.probability, found.margin, found.percentile, found.observed_rate)
-        bounds = (found.observed_low, found.observed_high, found.observed_count)
-        columns = [column.tolist() for column in (*scalars, *bounds)]
-        more: list[Any] = [found.distance, found.out_of_distribution] if self._familiar else []
-        more += [found.risk] if self._several else []
-        return [
-            Prediction(
-                probability,
-                margin,
-                self._base,
-                found.contributions[row],
-                found.missing[row],
-                found.out_of_range[row],
-                percentile,
-                rate,
-                low,
-                high,
-                int(count),
-                *self._further(more, row),
-            )
-            for row, (probability, margin, percentile, rate, low, high, count) in enumerate(zip(*columns, strict=True))
-        ]
+        """Returns one prediction for each vector, in one run and with the same checks; each equal to `predict`."""
+        for values in vectors:
+            if values.shape != (len(self.features),):
+                raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
+        rows = self.predict_rows(np.array(vectors))
+        return [self._prediction(rows, row) for row in range(len(vectors))]
+
+    def _prediction(self, rows: Predictions, row: int) -> Prediction:
+        return Prediction(
+            rows.probability[row].item(),
+            rows.margin[row].item(),
+            self._base,
+            rows.contributions[row],
+            rows.missing[row],
+            rows.out_of_range[row],
+            rows.percentile[row].item(),
+            rows.observed_rate[row].item(),
+            rows.observed_low[row].item(),
+            rows.observed_high[row].item(),
+            int(rows.observed_count[row]),
+            None if rows.distance is None else rows.distance[row].item(),
+            None if rows.out_of_distribution is None else rows.out_of_distribution[row].item(),
+            () if rows.risk is None else tuple(rows.risk[row].tolist()),
+        )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:
         """The same for rows [N, F], in one run and with the same checks."""
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         outputs = self._session.run(self._outputs, {"features": values.astype(np.float32)})
-        known = len(_OUTPUTS)
-        found = Predictions(*outputs[:known], **dict(zip(self._outputs[known:], outputs[known:], strict=True)))
+        found = Predictions(**dict(zip(self._outputs, outputs, strict=True)))
         gap = np.abs(found.margin - self._base - found.contributions.sum(axis=1))
         if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin))).all():
             raise ExplanationMismatch(f"{self.manifest.id}: the contributions of a row do not add up to its margin")
         return found
-
-    def _further(self, more: Sequence[Any], row: int) -> tuple[float | None, bool | None, tuple[float, ...]]:
-        """Distance, whether it is beyond the limit, and risks by horizon, of one row; empty where there are none."""
-        familiar = (more[0][row].item(), more[1][row].item()) if self._familiar else (None, None)
-        return *familiar, tuple(more[-1][row].tolist()) if self._several else ()
 
 
 def _refuse_other_model(session: onnxruntime.InferenceSession, said: Mapping[str, str], manifest: Manifest) -> None:
