@@ -25,7 +25,7 @@ from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
 from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of
 from models_onnx.workbench.compiler.readers.source import open_source
 from models_onnx.workbench.compiler.readers.wrapped import averaged_parts, calibrated, calibration_of, unwrap
-from models_onnx.workbench.compiler.reference import observed
+from models_onnx.workbench.compiler.reference import compare_with_cohort
 
 Array = NDArray[np.float64]
 
@@ -250,7 +250,7 @@ def _explained(
         "explanation": said,
         **({"approximate": "true"} if is_approximate(fitted) else {}),
     }
-    cohort = observed(fitted, X, None if outcomes is None else np.asarray(outcomes))
+    cohort = compare_with_cohort(fitted, X, None if outcomes is None else np.asarray(outcomes))
     done = compile_fitted(told.name, fitted, cohort, metadata, oracle, rows, own)
     report = CompilationReport(
         form=read.form,

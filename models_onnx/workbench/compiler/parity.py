@@ -94,14 +94,14 @@ def _with(typical: NDArray[np.float64], column: int, value: np.float32) -> NDArr
 
 
 Array = NDArray[np.float64]
-PROOF_ROWS = 1200
+PROOF_ROWS = 2000
 # scikit-learn refuses values beyond float32 as infinite; beyond this limit sums of squares overflow too
 HUGE = 1e37
 
 
-def proof_rows(X: Array, model: FittedModel) -> NDArray[np.float32]:
-    """The rows of the verification: the cohort, the cohort with values removed, and rows at every edge of the model."""
-    generator = np.random.default_rng(0)
+def proof_rows(X: Array, model: FittedModel, seed: int = 0) -> NDArray[np.float32]:
+    """Returns rows for the verification: people, the same with values removed, and rows at every edge of the model."""
+    generator = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         people = X[generator.integers(0, len(X), PROOF_ROWS // 2)].astype(np.float32)
     holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)

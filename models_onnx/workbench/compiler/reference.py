@@ -10,6 +10,7 @@ other stay finite, and variances are at least a quarter, so that a rare yes alon
 not say why: the range check names single inputs, and the distance looks at their combination.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.graph import BOOL, DOUBLE, FLOAT, INT64, SECOND_AXIS, Graph
-from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.metrics import jeffreys
 
 FAMILIARITY_LEVEL = 0.999
@@ -171,48 +172,69 @@ class Reference:
 
 
 Array = NDArray[np.float64]
-# Steps of half a percent, as in the models of this project.
+# Steps of half a percent: with 13,391 people 66 of them lie between two limits, so no limit is one person's value.
 QUANTILES = 199
-BINS = 10
+TENTHS = tuple(range(0, 100, 10))
 
 
-def observed(model: FittedModel, X: Array, outcomes: NDArray[np.int64] | None) -> Reference:
-    """The reference of the rows [n, F] and, where known, their outcomes (0 or 1); none may have been used for training.
+def compare_with_cohort(model: FittedModel, X: Array, outcomes: NDArray[np.int64] | None) -> Reference:
+    """Returns the reference of the rows [n, F] and, where known, their outcomes (0 or 1), in tenths of the cohort.
 
-    Without outcomes the observed rates are NaN, of 0 people. Neighbouring bins are merged where the observed rate would
-    decrease.
+    None of the people may have been used for training. Without outcomes the observed rates are NaN, of 0 people.
     """
-    margin = model.margin(X)
-    levels = np.arange(1, QUANTILES + 1) / (QUANTILES + 1)
-    quantiles = np.quantile(margin, levels)
-    nan = float("nan")
-    bins: tuple[CalibrationBin, ...] = (CalibrationBin(0, 0, 0, nan, nan, nan, nan),)
-    if outcomes is not None:
-        bins = _bins(quantiles, margin, model.link.probability(margin), _checked(outcomes, len(margin)))
-    return Reference(tuple(quantiles.tolist()), bins, Familiarity.of(X))
+    margin, familiarity = model.margin(X), Familiarity.of(X)
+    if outcomes is None:
+        nan = float("nan")
+        unknown = CalibrationBin(0, 0, 0, nan, nan, nan, nan)
+        return Reference(tuple(_quantiles(margin).tolist()), (unknown,), familiarity)
+    if outcomes.shape != (len(margin),) or not np.isin(outcomes, (0, 1)).all():
+        raise CompileRefused(f"outcomes are one 0 or 1 for each of the {len(margin)} reference rows")
+    weight = np.ones(len(margin))
+    return build_reference(margin, margin, outcomes.astype(np.int64), weight, model.link, familiarity, TENTHS)
 
 
-def _checked(outcomes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    if outcomes.shape != (count,) or not np.isin(outcomes, (0, 1)).all():
-        raise CompileRefused(f"outcomes are one 0 or 1 for each of the {count} reference rows")
-    return outcomes.astype(np.int64)
+def build_reference(
+    margin: Array,
+    out_of_fold_margin: Array,
+    y: NDArray[np.int64],
+    weight: Array,
+    link: Link = LOGIT,
+    familiarity: Familiarity | None = None,
+    percentiles: Sequence[int] = TENTHS,
+) -> Reference:
+    """Returns the quantiles of the margins, and what happened in the bins that begin at these percentiles of them.
 
-
-def _bins(quantiles: Array, margin: Array, p: Array, y: NDArray[np.int64]) -> tuple[CalibrationBin, ...]:
-    place = np.searchsorted(quantiles, margin, side="right")
-    starts = [round(number * (QUANTILES + 1) / BINS) for number in range(BINS)]
+    A bin that is empty, or whose observed rate would fall, is joined with the one below. `weight`: how many people each
+    stands for; who has none is compared with, and not counted in a bin.
+    """
+    quantiles = _quantiles(margin)
+    starts = [round(percent * (QUANTILES + 1) / 100) for percent in percentiles]
+    counted = weight > 0
+    reached = np.searchsorted(quantiles, out_of_fold_margin[counted], side="right")
+    predicted = link.probability(out_of_fold_margin[counted])
     while True:
-        ends = [*starts[1:], QUANTILES + 1]
-        inside = [(place >= start) & (place < end) for start, end in zip(starts, ends, strict=True)]
-        empty = [number for number, rows in enumerate(inside) if not rows.any()]
-        rates = [float(y[rows].mean()) if rows.any() else 0.0 for rows in inside]
-        falls = [number for number in range(1, len(rates)) if rates[number] < rates[number - 1]]
-        joined = sorted({*empty, *falls} - {0}) or ([1] if 0 in empty and len(starts) > 1 else [])
-        if not joined:
-            return tuple(_bin(start, y[rows], p[rows]) for start, rows in zip(starts, inside, strict=True))
-        del starts[joined[0]]
+        bins = _bins(starts, reached, predicted, y[counted], weight[counted])
+        joined = [k for k in range(1, len(bins)) if bins[k].rate < bins[k - 1].rate or not bins[k].count]
+        if not joined and (bins[0].count or len(bins) == 1):
+            return Reference(tuple(quantiles.tolist()), tuple(bins), familiarity)
+        del starts[joined[0] if joined else 1]
 
 
-def _bin(start: int, y: NDArray[np.int64], p: Array) -> CalibrationBin:
-    low, high = jeffreys(int(y.sum()), len(y))
-    return CalibrationBin(start, len(y), int(y.sum()), float(p.mean()), float(y.mean()), low, high)
+def _quantiles(margin: Array) -> Array:
+    return np.quantile(margin, np.arange(1, QUANTILES + 1) / (QUANTILES + 1)).round(6)
+
+
+def _bins(
+    starts: list[int], reached: NDArray[np.int64], predicted: Array, y: NDArray[np.int64], weight: Array
+) -> list[CalibrationBin]:
+    bins = []
+    for start, end in zip(starts, [*starts[1:], QUANTILES + 1], strict=True):
+        inside = (reached >= start) & (reached < end)
+        count, events = int(inside.sum()), int(y[inside].sum())
+        people = float(weight[inside].sum())
+        mean = float(np.average(predicted[inside], weights=weight[inside])) if count else 0.0
+        rate = float((weight[inside] * y[inside]).sum()) / people if count else 0.0
+        # The interval is that of as many people as were seen, not of those they stand for.
+        low, high = jeffreys(rate * count, count) if count else (0.0, 1.0)
+        bins.append(CalibrationBin(start, count, events, round(mean, 4), round(rate, 6), round(low, 6), round(high, 6)))
+    return bins

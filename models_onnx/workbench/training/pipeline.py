@@ -14,10 +14,11 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import Familiarity, FittedModel, Reference, compile_fitted
 from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
-from models_onnx.workbench.compiler.parity import boundary_rows
+from models_onnx.workbench.compiler.parity import proof_rows
+from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
-from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
+from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.workbench.training.data.declared import why_empty
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
@@ -25,7 +26,8 @@ from models_onnx.workbench.training.fitting.additive import Linear, largest_diff
 from models_onnx.workbench.training.fitting.families import Fitted, oracle_of
 from models_onnx.workbench.training.missing import missing_inputs_of
 
-PARITY_ROWS = 2000
+# Narrow where cards are shown: the top percent of the cohort is a bin of its own.
+BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
         described["cautions"] = [*described["cautions"], marked["explanation"]]
 
     progress("compile and prove", 0, 1)
-    rows = parity_rows(cohort, model, seed)
+    rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
     compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows)
     second = _second_opinion(fitted, rows)
@@ -166,6 +168,7 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
         cohort.weight[recent],
         model.link,
         Familiarity.of(cohort.X[recent]),
+        BIN_PERCENTILES,
     )
 
 
@@ -173,14 +176,6 @@ def _second_opinion(fitted: Fitted, rows: NDArray[np.float32]) -> float | None:
     if not isinstance(fitted, Linear) or fitted.regression is None:
         return None
     return largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
-
-
-def parity_rows(cohort: Cohort, model: FittedModel, seed: int) -> NDArray[np.float32]:
-    """People of the cohort, the same people with values taken away at random, and rows on and beside every edge."""
-    generator = np.random.default_rng(seed)
-    people = cohort.X[np.linspace(0, len(cohort) - 1, PARITY_ROWS // 2).astype(int)].astype(np.float32)
-    holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
-    return np.vstack([people, holes, boundary_rows(np.nanmedian(cohort.X, axis=0), model.edges)])
 
 
 # What another processor or fewer samples may change, and what says only where and with what it was made.
