@@ -3,26 +3,19 @@
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
 beside it as `<id>@<version>`. A reference is `id`, `id@version`, `id@` and the beginning of a release's digest, or
 `id@` and an alias (`models_onnx/workbench/release/in_use.py`).
-
-Which models are declared, and in which state their artifacts are.
 """
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import ImportedManifest, is_imported
 from models_onnx.artifact.release_file import RELEASE, parse_release
 from models_onnx.errors import ArtifactRefused, ManifestRefused, UnknownModel
 from models_onnx.serving.runtime import Model
-
-if TYPE_CHECKING:
-    from models_onnx.spec import ModelSpec
 
 # The wheel is installed unpacked, so the package's own files have a path.
 ARTIFACTS = Path(str(files("models_onnx") / "artifacts"))
@@ -150,89 +143,3 @@ def _version(model_id: str, folder: Path) -> Version:
 
 def _is_digest(wanted: str, version: Version) -> bool:
     return len(wanted) >= _SHORTEST_DIGEST and version.digest.startswith(wanted)
-
-
-READY, IMPORTED = "ready", "imported"
-
-
-class Listed(Struct, frozen=True):
-    """One model and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
-
-    `release` is where its release stands: draft, validated, approved, shadow, active or retired.
-    """
-
-    id: str
-    version: str
-    title: str
-    state: str
-    sha256: str | None = None
-    auroc: float | None = None
-    release: str = ""
-
-
-def list_models(folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[Listed, ...]:
-    """Every model of a folder with the state of its artifact; a broken one is said, not raised.
-
-    Of the package's folder also the declared models that are not trained, and of `specs`, a folder of declarations of
-    one's own, all of it.
-    """
-    # imported here: a server runs what was trained, and asks no declaration of a training
-    from models_onnx.spec import find_specs
-
-    known = find_specs(specs)
-    there = model_ids(folder)
-    declared = known if folder == ARTIFACTS else {name: known[name] for name in known if name in there}
-    if specs is not None:
-        declared = {**declared, **{name: known[name] for name in known if name not in find_specs()}}
-    others = [name for name in there if name not in declared]
-    return (
-        *(_listed(spec, folder / spec.id) for spec in declared.values()),
-        *(_undeclared(name, folder / name) for name in others),
-    )
-
-
-def _listed(spec: "ModelSpec", folder: Path) -> Listed:
-    if not folder.is_dir():
-        return Listed(spec.id, spec.version, spec.title, "not trained")
-    try:
-        manifest = load_artifact(folder).manifest
-    except ArtifactRefused as problem:
-        return Listed(spec.id, spec.version, spec.title, str(problem))
-    state = READY if manifest.version == spec.version else f"trained as {manifest.version}"
-    return Listed(
-        spec.id,
-        spec.version,
-        spec.title,
-        state,
-        manifest.file.sha256,
-        float(manifest.evaluation["all"]["auroc"]["value"]),
-        _release_state(folder),
-    )
-
-
-def _undeclared(name: str, folder: Path) -> Listed:
-    """A model whose declaration is not available: an imported one, or one that was trained here elsewhere."""
-    if not is_imported((folder / MANIFEST).read_bytes()):
-        try:
-            manifest = load_artifact(folder).manifest
-        except ArtifactRefused as problem:
-            return Listed(name, "?", name, str(problem))
-        auroc = float(manifest.evaluation["all"]["auroc"]["value"])
-        release = _release_state(folder)
-        return Listed(name, manifest.version, manifest.title, READY, manifest.file.sha256, auroc, release)
-    return _imported(name, folder)
-
-
-def _imported(name: str, folder: Path) -> Listed:
-    try:
-        about = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
-        return Listed(name, "?", name, f"neither declared nor imported: {problem}")
-    return Listed(name, about.version, about.title, IMPORTED, about.file.sha256, release=_release_state(folder))
-
-
-def _release_state(folder: Path) -> str:
-    try:
-        return parse_release(folder).state
-    except ArtifactRefused:
-        return "draft"

@@ -40,7 +40,7 @@ def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = Fal
     Example: cds-hooks model list --json
     """
     with problems():
-        from models_onnx.serving.registry import IMPORTED, READY, list_models
+        from models_onnx.workbench.release.listing import IMPORTED, READY, list_models
 
         for option, named in (("--folder", folder), ("--specs", specs)):
             if named is not None and not named.is_dir():

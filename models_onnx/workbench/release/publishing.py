@@ -20,7 +20,6 @@ from models_onnx.artifact.release_file import (
     GateSummary,
     Release,
     ReleaseStep,
-    apply_steps,
     encode_release,
     file_digest,
     parse_release,
@@ -28,7 +27,6 @@ from models_onnx.artifact.release_file import (
     reason_cards_withheld,
     release_digest,
     sign_release,
-    state_after_gates,
 )
 from models_onnx.errors import ArtifactRefused, CardIncomplete, HashMismatch, ManifestRefused, NotReleased
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
@@ -36,6 +34,7 @@ from models_onnx.model_card.schema import Card, refuse_incomplete_card
 from models_onnx.serving.registry import Version
 from models_onnx.workbench.release.card import build_card, card_words, unknown_axes
 from models_onnx.workbench.release.probing import probe
+from models_onnx.workbench.release.states import apply_steps, state_after_gates
 
 GATES = "gates.json"
 # The champion report of a model that was chosen among several, written by training.

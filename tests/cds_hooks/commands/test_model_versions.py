@@ -18,9 +18,10 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from models_onnx.artifact.keys import key_file
-from models_onnx.serving.registry import find_version, list_models
+from models_onnx.serving.registry import find_version
 from models_onnx.workbench.gates.checks.wording import check_wording
 from models_onnx.workbench.gates.subject import read_subject
+from models_onnx.workbench.release.listing import list_models
 from tests.models_onnx.workshop import KEYS, NAME, SIGNER, build
 
 OLD, NEW = "2.1.0", "3.0.0"

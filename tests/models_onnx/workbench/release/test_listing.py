@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models_onnx.serving.registry import list_models
+from models_onnx.workbench.release.listing import list_models
 from models_onnx.workbench.training.template import write_template
 
 

@@ -8,11 +8,10 @@ from models_onnx.artifact.release_file import (
     GateSummary,
     Release,
     ReleaseStep,
-    apply_steps,
     reason_cards_withheld,
-    state_after_gates,
 )
 from models_onnx.errors import NotReleased
+from models_onnx.workbench.release.states import apply_steps, state_after_gates
 
 ALL = tuple(f"G{number}" for number in range(1, 19))
 
