@@ -3,22 +3,128 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks import growth, loaded, mixed, order_sign, ratios, starting, touched
+from benchmarks.charts import load_patients
 from benchmarks.load import share_out_cores
-from benchmarks.measure import PARTS, Wanted, measure
-from benchmarks.report import as_json, print_report
-from benchmarks.rounds import Plan
-from benchmarks.servers import DidNotStart
-from benchmarks.subject import NoService, WrongAnswer
+from benchmarks.ratios import Bodies, Plan
+from benchmarks.servers import DidNotStart, Server, running, service_command
+from benchmarks.subject import NoService, Subject, WrongAnswer, discover, find_subjects
 
-_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS, _QUICK_CALLS, _QUICK_RATE_SECONDS, _QUICK_STARTS = 2, 0.25, 2, 5000, 5.0, 2
+PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "files", "loaded")
+_OTHER_PARTS_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
+_BUSY_LOAD = 0.5
+
+
+class Run:
+    """One run of the parts that are wanted: prints each table when it is there, and keeps the figures and faults."""
+
+    def __init__(self, plan: Plan, parts: set[str], services: list[str], console: Console, progress: Progress) -> None:
+        self.plan, self.parts, self.services = plan, parts, services
+        self.console, self.progress = console, progress
+        self.figures: dict[str, Any] = {}
+        self.faults: list[str] = []
+
+    def measure(self, sizes_kb: list[int], calls: int, rate_seconds: float, starts: int) -> None:
+        """Every part that is wanted, in the order of PARTS."""
+        if self.parts & {"ratios", "start", "rate", "memory"}:
+            with TemporaryDirectory(prefix="cds-bench-") as folder:
+                self._measure_servers(Path(folder), sizes_kb, calls, rate_seconds, starts)
+        if "orders" in self.parts:
+            self.figures["orders"] = order_sign.figures()
+            self.console.print(order_sign.table(self.figures["orders"]))
+        if "growth" in self.parts:
+            task = self.progress.add_task("growth", total=None)
+            rows = growth.measure_growth(
+                self.services, lambda words: self.progress.update(task, description=f"growth: {words}", advance=1)
+            )
+            self.figures["growth"] = rows
+            self.console.print(growth.table(rows))
+        if "files" in self.parts:
+            self.figures["files"] = touched.measure_touched()
+            self.console.print(touched.table(self.figures["files"]))
+        if "loaded" in self.parts:
+            lines = loaded.measure_loaded()
+            self.figures["loaded"] = loaded.as_json(lines)
+            self.console.print(loaded.table(lines))
+
+    def _measure_servers(self, folder: Path, sizes_kb: list[int], calls: int, rate_seconds: float, starts: int) -> None:
+        plan = self.plan
+        with self._service(folder) as service:
+            subjects = self._subjects(service, sizes_kb if "ratios" in self.parts else [_OTHER_PARTS_KB])
+            if "ratios" in self.parts:
+                comparisons = ratios.compare_services(service, subjects, plan, folder, self.progress)
+                self.figures["ratios"] = [comparison.as_json() for comparison in comparisons]
+                self.faults += [fault for comparison in comparisons for fault in comparison.faults()]
+                self.console.print(ratios.table(comparisons))
+            bodies = [(subject.path, bodies[_middle(bodies)]) for subject, bodies in subjects]
+            if "rate" in self.parts:
+                rate = mixed.measure_rates(service, bodies, folder, plan, rate_seconds)
+                self.figures["rate"] = rate
+                self.faults += [f"steady rate: {text} ({count} times)" for text, count in rate["errors"].items()]
+                self.console.print(mixed.rate_sentence(rate))
+        if "memory" in self.parts:
+            with self._service(folder) as service:
+                rows = mixed.measure_memory(service, bodies, folder, plan.cores, calls)
+            self.figures["memory"] = rows
+            self.faults += [f"{row['calls']:.0f} calls: {row['errors']:.0f} errors" for row in rows if row["errors"]]
+            self.console.print(mixed.memory_table(rows))
+        if "start" in self.parts:
+            path, body = bodies[0]
+            self.figures["start"] = starting.measure_starting(body, path, plan.cores, starts)
+            self.console.print(starting.table(self.figures["start"]))
+
+    @contextmanager
+    def _service(self, folder: Path) -> Iterator[Server]:
+        """The real service with a new record."""
+        with TemporaryDirectory(prefix="record-", dir=folder) as record:
+            database = f"sqlite:///{record}/decisions.sqlite3"
+            command = service_command(self.plan.workers)
+            with running("service", command, folder, self.plan.cores.server, CDS_DATABASE_URL=database) as server:
+                yield server
+
+    def _subjects(self, service: Server, sizes_kb: list[int]) -> list[tuple[Subject, Bodies]]:
+        """Every service and outcome with its bodies; what no body was found for is said."""
+        entries = discover(service.call_json, self.services)
+        task = self.progress.add_task("looking for patients", total=len(entries))
+        patients = list(load_patients(datetime.now(UTC)))
+        pairs = []
+        for entry in entries:
+            subjects = find_subjects(entry, service.call_json, patients)
+            for outcome in {"card", "silent"} - {subject.outcome for subject in subjects}:
+                self._not_measured(f"{entry['id']} ({entry['hook']}): no patient is answered with: {outcome}")
+            for subject in subjects:
+                bodies = {
+                    size: body for size in sizes_kb if (body := subject.body(service.call_json, size)) is not None
+                }
+                if missing := [f"{size} KB" for size in sizes_kb if size not in bodies]:
+                    self._not_measured(f"{subject.name}: no body of {', '.join(missing)}")
+                if bodies:
+                    pairs.append((subject, bodies))
+            self.progress.advance(task)
+        return pairs
+
+    def _not_measured(self, sentence: str) -> None:
+        self.figures.setdefault("not_measured", []).append(sentence)
+        self.console.print(f"not measured: {sentence}", style="yellow", markup=False)
+
+
+def _middle(bodies: Bodies) -> int:
+    return min(bodies, key=lambda size: abs(size - _OTHER_PARTS_KB))
 
 
 def bench(
@@ -33,83 +139,57 @@ def bench(
     sizes: Annotated[
         str, typer.Option(help="Body sizes in KB; 3 and less: as small as the answer allows.")
     ] = "3,68,683",
-    times: Annotated[int, typer.Option(help="How often the server is killed; 0 leaves it out.")] = 20,
-    least: Annotated[int, typer.Option(help="Answered calls before each kill.")] = 1000,
     calls: Annotated[int, typer.Option(help="Distinct calls over which memory is watched.")] = 100_000,
     pin: Annotated[bool, typer.Option(help="One core for the generator, the others for the server.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Short rounds: for a look while developing.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Only: where the time goes in process.")] = False,
-    variants: Annotated[bool, typer.Option("--variants", help="Only: what steps near the bare handler cost.")] = False,
-    granian: Annotated[str | None, typer.Option(help="Only: this granian program beside uvicorn.")] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("var/bench.json"),
 ) -> None:
-    """Measures on loopback, prints tables, writes JSON; exit code 1 when an answer was wrong or a decision lost."""
+    """Measures on loopback, prints tables, writes JSON; exit code 1 when an answer was wrong."""
     rate_seconds, starts = 30.0, 5
     if quick:
-        rounds, seconds, times = _QUICK_ROUNDS, _QUICK_SECONDS, min(times, _QUICK_KILLS)
-        calls, rate_seconds, starts = min(calls, _QUICK_CALLS), _QUICK_RATE_SECONDS, _QUICK_STARTS
-    unknown = set(only or ()) - set(PARTS)
-    if unknown:
+        rounds, seconds, calls, rate_seconds, starts = 2, 0.25, min(calls, 5000), 5.0, 2
+    if unknown := set(only or ()) - set(PARTS):
         raise typer.BadParameter(f"There is no part {', '.join(sorted(unknown))}.")
-    wanted = Wanted(
-        parts=frozenset(only or (("ratios",) if service else PARTS)),
-        services=service or [],
-        sizes_kb=[int(size) for size in sizes.split(",")],
-        plan=Plan(seconds, rounds, connections, share_out_cores(pin)),
-        workers=workers,
-        kills=times,
-        least_answered=least,
-        memory_calls=calls,
-        rate_seconds=rate_seconds,
-        starts=starts,
-    )
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_WITHOUT_TERMINAL)
+    plan = Plan(seconds, rounds, connections, workers, share_out_cores(pin))
+    load = os.getloadavg()[0]
+    console.print(
+        f"{plan.cores.words}; {workers} worker(s), {connections} connections, Python {platform.python_version()}"
+    )
+    if load > _BUSY_LOAD:
+        console.print(
+            f"The machine was busy before the run (load {load:.1f}): believe the CPU ratio more than the ratio."
+        )
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     try:
-        if profile:
-            _profile(wanted, console)
-        elif variants or granian:
-            _variants(wanted, granian, console)
-        else:
-            _measure(wanted, json_file, console)
+        with Progress(*columns, console=console) as progress:
+            run = Run(plan, set(only or (("ratios",) if service else PARTS)), service or [], console, progress)
+            run.measure([int(size) for size in sizes.split(",")], calls, rate_seconds, starts)
     except (DidNotStart, NoService, WrongAnswer) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
-
-
-def _measure(wanted: Wanted, json_file: Path, console: Console) -> None:
-    with _progress(console) as progress:
-        measured = measure(wanted, progress)
-    print_report(measured, wanted, console)
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(as_json(measured, wanted), indent=1) + "\n")
+    for fault in run.faults:
+        console.print(f"FAULT {fault}", style="red", markup=False)
+    _write(json_file, run, load)
     console.print(f"Figures: {json_file}")
-    raise typer.Exit(1 if measured.faults() else 0)
+    raise typer.Exit(1 if run.faults else 0)
 
 
-def _profile(wanted: Wanted, console: Console) -> None:
-    # imported here: the benchmark proper knows the service by its address only
-    from benchmarks.profiling import profile
-
-    profile(wanted.services, wanted.sizes_kb, console)
-
-
-def _variants(wanted: Wanted, granian: str | None, console: Console) -> None:
-    from benchmarks.variants import compare_servers, compare_steps, plain_bodies
-
-    bodies = plain_bodies(wanted.sizes_kb)
-    with _progress(console) as progress:
-        if granian:
-            table = compare_servers(granian, bodies, wanted.plan, progress)
-        else:
-            table = compare_steps(bodies, wanted.plan, progress)
-    console.print(f"{wanted.plan.cores.words}; {wanted.plan.connections} connections", table, sep="\n")
-
-
-def _progress(console: Console) -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console)
+def _write(json_file: Path, run: Run, load: float) -> None:
+    packages = ("uvicorn", "uvloop", "httptools", "starlette", "orjson", "msgspec")
+    machine = {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+    circumstances = {
+        "machine": machine,
+        "versions": {name: version(name) for name in packages},
+        "load_before": load,
+        "cores": run.plan.cores.words,
+        "workers": run.plan.workers,
+        "connections": run.plan.connections,
+    }
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps({**circumstances, **run.figures, "faults": run.faults}, indent=1) + "\n")
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

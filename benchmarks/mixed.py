@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks import bare
 from benchmarks.bodies import with_own_texts
 from benchmarks.generator import Order, Tally
 from benchmarks.load import Cores, send_load
-from benchmarks.servers import Server
+from benchmarks.ratios import Plan
+from benchmarks.servers import Server, bare_command, running
 
 RATE = 200.0
 _CONNECTIONS_EACH = 2
@@ -19,7 +20,22 @@ _STEPS = 5
 P99_GOAL_MS = 10.0
 
 
-def measure_rate(server: Server, calls: list[tuple[str, bytes]], folder: Path, cores: Cores, seconds: float) -> Tally:
+def measure_rates(
+    service: Server, calls: list[tuple[str, bytes]], folder: Path, plan: Plan, seconds: float
+) -> dict[str, Any]:
+    """The latencies of the service at the steady rate, and those of the bare handler on the same bodies after it."""
+    latencies = _latencies(_send_steadily(service, calls, folder, plan.cores, seconds))
+    with running("bare", bare_command(plan.workers), folder, plan.cores.server) as bare_server:
+        tally = _send_steadily(bare_server, [(bare.PATH, body) for _, body in calls], folder, plan.cores, seconds)
+    return {**latencies, "bare": _latencies(tally)}
+
+
+def _latencies(tally: Tally) -> dict[str, Any]:
+    milliseconds = {f"{name}_ms": getattr(tally, f"{name}_ns") / 1e6 for name in ("p50", "p90", "p99", "max")}
+    return {**milliseconds, "answered": tally.answered, "errors": tally.errors}
+
+
+def _send_steadily(server: Server, calls: list[tuple[str, bytes]], folder: Path, cores: Cores, seconds: float) -> Tally:
     """Calls (path and body) in turn at a steady rate; each one's time runs from when it was due."""
     files = _write(calls, folder, "rate")
     connections = _CONNECTIONS_EACH * len(calls)
@@ -29,12 +45,7 @@ def measure_rate(server: Server, calls: list[tuple[str, bytes]], folder: Path, c
 
 
 def measure_memory(
-    server: Server,
-    calls: list[tuple[str, bytes]],
-    folder: Path,
-    cores: Cores,
-    wanted: int,
-    advance: Callable[[], None] = lambda: None,
+    server: Server, calls: list[tuple[str, bytes]], folder: Path, cores: Cores, wanted: int
 ) -> list[dict[str, float]]:
     """Resident MB of the worker after each fifth of so many calls, of which each has its own ids, times and texts."""
     files = _write([(path, with_own_texts(body)) for path, body in calls], folder, "memory")
@@ -47,7 +58,6 @@ def measure_memory(
             answered += max(tally.answered_in_all, 1)
             errors += sum(tally.errors.values())
         rows.append({"calls": answered, "resident_mb": server.resident_mb()[0], "errors": errors})
-        advance()
     return rows
 
 
@@ -71,7 +81,7 @@ def rate_sentence(tally: dict[str, Any]) -> str:
 
 def memory_table(rows: list[dict[str, float]]) -> Table:
     """Memory by calls."""
-    shown = Table("distinct calls", "worker's memory, MB", "errors")
+    table = Table("distinct calls", "worker's memory, MB", "errors")
     for row in rows:
-        shown.add_row(f"{row['calls']:,.0f}", f"{row['resident_mb']:.0f}", f"{row['errors']:.0f}")
-    return shown
+        table.add_row(f"{row['calls']:,.0f}", f"{row['resident_mb']:.0f}", f"{row['errors']:.0f}")
+    return table

@@ -52,10 +52,10 @@ def _run(*arguments: str) -> float:
 
 def table(measured: dict[str, Any]) -> Table:
     """Medians with their range."""
-    shown = Table("start", "median", "min-max", "goal")
+    table = Table("start", "median", "min-max", "goal")
     for name, seconds in measured["seconds"].items():
-        shown.add_row(name, f"{median(seconds):.2f} s", f"{min(seconds):.2f}-{max(seconds):.2f}", f"< {GOALS[name]} s")
+        table.add_row(name, f"{median(seconds):.2f} s", f"{min(seconds):.2f}-{max(seconds):.2f}", f"< {GOALS[name]} s")
     megabytes = measured["resident_mb"]
     spread = f"{min(megabytes):.0f}-{max(megabytes):.0f}"
-    shown.add_row("worker's memory, first answer", f"{median(megabytes):.0f} MB", spread, f"< {WORKER_GOAL_MB} MB")
-    return shown
+    table.add_row("worker's memory, first answer", f"{median(megabytes):.0f} MB", spread, f"< {WORKER_GOAL_MB} MB")
+    return table

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.neighbours import body_of
 from tests.cds_hooks.calls import ORDERS, client, request_for
+from tests.hardening.two_clients import body_of
 
 Json = dict[str, Any]
 

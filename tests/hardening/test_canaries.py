@@ -4,16 +4,16 @@ import logging
 
 import pytest
 
-from benchmarks.canaries import Found, hunt
-from benchmarks.planting import MARK
 from cds_hooks.logs import configure_logs, log
+from tests.hardening.canaries import Found, hunt
+from tests.hardening.planting import MARK
 
 CALLS = 300
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """What came of the calls; `python -m benchmarks.canaries` makes ten thousand."""
+    """What came of the calls."""
     return hunt(CALLS, seed=2, folder=tmp_path_factory.mktemp("canaries"))
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.attacks import observe
 from cds_hooks.routes.entrance import in_parts
+from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
 
@@ -264,7 +264,7 @@ def test_a_thousand_silent_connections_do_not_end_the_service(tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="the server gets its 1,024 descriptors from prlimit")
 def test_no_attack_from_outside_ends_the_service_or_fills_the_memory() -> None:
-    """`python -m benchmarks.attacks`, a second each: before the bounds 210 MB of header fields took 785 MB."""
+    """Each attack lasts a second; before the bounds 210 MB of header fields took 785 MB."""
     seen = list(observe(1.0))
     assert {each.name: each.failed for each in seen if each.failed} == {}
     assert {each.name: each.most_mb for each in seen if each.most_mb - seen[0].before_mb > 150} == {}

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.neighbours import write_site
 from fhir.terminology.caching import CACHES, LONGEST_KEY_TEXT
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.hardening.two_clients import write_site
 
 Json = dict[str, Any]
 Send = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks.neighbours import body_of, call, write_site
 from cds_hooks.kit.simulator.signing import SigningKey
+from tests.hardening.two_clients import body_of, call, write_site
 from tests.live import serving
 
 SMALL_CALLS = 40

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.generator import Tally, percentile
-from benchmarks.rounds import Comparison, Side
+from benchmarks.ratios import Comparison, Side
 
 
 def side(*per_second: int, cpu_us: float = 100.0) -> Side:
@@ -11,13 +11,17 @@ def side(*per_second: int, cpu_us: float = 100.0) -> Side:
     return Side(tallies, [cpu_us] * len(tallies))
 
 
+def compared(service: Side, bare: Side) -> Comparison:
+    return Comparison("planning", "patient-view", "card", 68, 68_000, service, bare)
+
+
 def test_each_round_gives_one_ratio_of_its_own_pair() -> None:
-    comparison = Comparison(68_000, service=side(300, 200, 100), bare=side(100, 100, 100))
+    comparison = compared(side(300, 200, 100), side(100, 100, 100))
     assert comparison.ratios == [3.0, 2.0, 1.0]
 
 
 def test_the_processor_ratio_is_how_many_calls_of_ours_fit_into_one_of_the_bare_handler() -> None:
-    comparison = Comparison(68_000, service=side(1, cpu_us=200.0), bare=side(1, cpu_us=300.0))
+    comparison = compared(side(1, cpu_us=200.0), side(1, cpu_us=300.0))
     assert comparison.cpu_ratio == pytest.approx(1.5)
 
 
@@ -27,7 +31,7 @@ def test_errors_of_all_rounds_are_added_up() -> None:
 
 
 def test_the_share_of_model_cards_counts_sampled_answers_only() -> None:
-    assert Comparison(0, service=side(10, 10), bare=side(10, 10)).card_share == pytest.approx(0.5)
+    assert compared(side(10, 10), side(10, 10)).card_share == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (1.0, 100)])
@@ -40,6 +44,6 @@ def test_there_is_no_percentile_of_nothing() -> None:
 
 
 def test_a_round_without_an_answer_is_an_error_and_no_division_by_zero() -> None:
-    comparison = Comparison(0, service=side(10), bare=side(0))
+    comparison = compared(side(10), side(0))
     assert comparison.ratios == [0.0]
     assert list(comparison.bare.errors.values()) == [1]

@@ -1,12 +1,17 @@
-"""What the kill test would miss, it would miss silently: so its judgement is tested without a kill."""
+"""Every answered decision survives `kill -9` under load; the judgement itself is tested without a kill."""
 
+import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from benchmarks.generator import LOST, Tally
-from benchmarks.killing import KillResult, faults_of, recorded_decisions
-from benchmarks.report import kill_sentence
+from benchmarks.load import share_out_cores
+from tests.cds_hooks.calls import PLANNING, request_for
+from tests.hardening.killing import faults_of, kill_many_times, recorded_decisions
 
 
 def test_broken_connections_are_no_fault_but_every_other_error_is() -> None:
@@ -30,5 +35,11 @@ def test_decisions_are_read_from_the_file_with_sqlite_alone(tmp_path: Path) -> N
     assert recorded_decisions(file) == {"a"}
 
 
-def test_the_sentence_says_how_many_of_how_many_were_lost() -> None:
-    assert kill_sentence(KillResult(answered=[1000, 2000], lost=["x"])).endswith("lost = 1 of 3,000")
+@pytest.mark.slow
+def test_no_answered_decision_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))))
+    result = kill_many_times(2, f"/cds-services/{PLANNING}", [str(body)], 300, share_out_cores(False), 1)
+    assert result.faults == []
+    assert result.lost == []
+    assert len(result.answered) == 2

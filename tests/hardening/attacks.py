@@ -1,7 +1,7 @@
 """What an attack from outside costs everyone else: memory of the server, and times of others' requests meanwhile.
 
 Oversized heads, addresses and trailers, connections that say nothing or half of it, and readers that never read, each
-over real sockets against one server process with 1,024 descriptors: `python -m benchmarks.attacks`.
+over real sockets against one server process with 1,024 descriptors.
 """
 
 from __future__ import annotations
@@ -15,14 +15,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from statistics import quantiles
 from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
-from typing import Annotated
-
-import typer
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.servers import Server, running, service_command
 
@@ -152,18 +146,3 @@ def _is_answered(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def main(seconds: Annotated[float, typer.Option(help="Length of each attack.")] = 10.0) -> None:
-    """Prints what others saw, and the server's memory."""
-    table = Table("attack", "others: p50 ms", "p99", "worst", "asked", "failed", "MB before", "MB at most")
-    for seen in observe(seconds):
-        points = quantiles(seen.milliseconds, n=100)
-        times = (f"{value:.1f}" for value in (points[49], points[98], max(seen.milliseconds)))
-        memory = (f"{seen.before_mb:.0f}", f"{seen.most_mb:.0f}")
-        table.add_row(seen.name, *times, str(len(seen.milliseconds)), str(seen.failed), *memory)
-    Console(width=140).print(table)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,6 @@ def kill_many_times(
     least_answered: int,
     cores: Cores,
     workers: int,
-    advance: Callable[[], None],
 ) -> KillResult:
     """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after.
 
@@ -53,7 +51,6 @@ def kill_many_times(
         result.answered.append(len(tally.decisions))
         result.lost += [decision for decision in tally.decisions if decision not in recorded]
         result.faults += faults_of(number, tally, least_answered)
-        advance()
     return result
 
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.panel.rates`: how many charts one core scores in a second, by the size of the chart.
+"""`python -m benchmarks.chart_rates`: how many charts one core scores in a second, by the size of the chart.
 
-The charts are invented ones of 9 KB, and copies of the shared Synthea charts: the 8 smallest (98 KB), all of them with
-only the types and codes that the models and equations ask for (189 KB), and all of them whole (308 KB). Each copy has
-a patient and times of its own. What is counted is the processor time of reading, scoring and writing between the first
+The charts are copies of the shared Synthea charts: the 8 smallest (98 KB), all of them with only the types and codes
+that the models and equations ask for (189 KB), and all of them whole (308 KB). Each copy has a patient and times of
+its own. What is counted is the processor time of reading, scoring and writing between the first
 batch and the last full one, in the best of some runs; the start of the command is not in it. (A batch gives back the
 memory of the one before it, and the last one its own, too.) Each folder is counted in a
 process of its own, as the command is one: what was made before, to write the folders, would lie between its charts.
@@ -16,7 +16,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
@@ -24,7 +24,6 @@ from typing import Annotated, TextIO, TypeAlias
 
 import typer
 
-from benchmarks.panel.people import AS_OF, chart_of, identity_of
 from cds_hooks.panel.chart_lines import Wanted
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, score_folder
@@ -34,6 +33,7 @@ Chart: TypeAlias = tuple[str, list[tuple[str, str]]]
 """The id of a patient, and the type and the line of each resource."""
 _INSTANT = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?=(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")')
 _SMALLEST = 8
+_AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _SHIFT_SECONDS = 997
 
 
@@ -47,14 +47,6 @@ def read_charts(folder: Path) -> list[Chart]:
         lines = [(kind, _named(json.dumps(one, separators=(",", ":")), names)) for kind, one in found]
         charts.append((next(one["id"] for kind, one in found if kind == "Patient"), lines))
     return charts
-
-
-def invented_charts(count: int) -> list[Chart]:
-    """The charts of so many invented patients."""
-    found = [(identity_of(number), chart_of(number)) for number in range(count)]
-    return [
-        (name, [(one["resourceType"], json.dumps(one, separators=(",", ":"))) for one in all_]) for name, all_ in found
-    ]
 
 
 def _named(text: str, names: dict[str | None, str]) -> str:
@@ -91,7 +83,7 @@ def seconds_per_chart(export: Path, out: Path, runs: int) -> float:
     best = float("inf")
     for _ in range(runs):
         marks: list[tuple[int, float]] = []
-        job = FhirJob(export, AS_OF, out, Settings(), restart=True)
+        job = FhirJob(export, _AS_OF, out, Settings(), restart=True)
         score_folder(job, lambda done, seen=marks: seen.append((done, process_time())))  # type: ignore[misc]  # bound now
         (first, begun), (last, ended) = marks[0], marks[-2]
         best = min(best, (ended - begun) / (last - first))
@@ -112,7 +104,6 @@ def main(
         place = folder or Path(temporary)
         exports = []
         for name, some, times, wanted in (
-            ("invented", invented_charts(len(charts) * copies), 1, None),
             ("the smallest of Synthea", smallest, copies * len(charts) // _SMALLEST, None),
             ("Synthea, what is asked for", charts, copies, needed),
             ("Synthea, whole", charts, copies, None),

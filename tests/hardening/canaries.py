@@ -1,4 +1,4 @@
-"""`python -m benchmarks.canaries`: marks in every string, header and address of thousands of calls; none may come out.
+"""Marks in every string, header and address of thousands of calls; none may come out.
 
 A mark is planted wherever a client, its user or its FHIR server could put something of a patient. Looked through for
 marks: what the server prints, /metrics, the bodies of errors and every response header. A card may hold what the chart
@@ -7,20 +7,15 @@ holds (it goes back to who sent it), and the record is there to hold it.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Annotated
 
 import httpx
-import typer
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.planting import MARK, Planter, Shot, fhir_of_marks
 from benchmarks.servers import running, service_command
+from tests.hardening.planting import MARK, Planter, Shot, fhir_of_marks
 
 _SECONDS = 30
 _SHOWN = 20
@@ -71,34 +66,3 @@ def _shoot(client: httpx.Client, shot: Shot, found: Found) -> None:
     found.search("response headers", headers, shot.kind)
     if answer.status_code >= 400:
         found.search("error bodies", answer.content, f"{shot.kind} {answer.status_code}")
-
-
-def canaries(
-    count: Annotated[int, typer.Option(help="How many calls.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Another seed plants elsewhere.")] = 1,
-) -> None:
-    """Plants, calls, searches; exit code 1 when a mark came out."""
-    console = Console(width=120)
-    with tempfile.TemporaryDirectory(prefix="cds-canaries-") as name:
-        found = hunt(count, seed, Path(name))
-    console.print(f"{sum(found.sent.values()):,} calls, {found.planted:,} marks planted (seed {seed})")
-    console.print(_table("kind of call", found.sent), _table("status", found.statuses), sep="\n")
-    console.print(_table("looked through, bytes", found.searched))
-    for leak in found.leaks[:_SHOWN]:
-        console.print(leak, style="red", markup=False)
-    console.print(f"Marks that came out: {len(found.leaks)}")
-    raise typer.Exit(1 if found.leaks else 0)
-
-
-def _table(title: str, counts: Counter[str] | Counter[int]) -> Table:
-    table = Table(title, "number")
-    for name, number in sorted(counts.items(), key=lambda item: -item[1]):
-        table.add_row(str(name), f"{number:,}")
-    return table
-
-
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-app.command()(canaries)
-
-if __name__ == "__main__":
-    app()

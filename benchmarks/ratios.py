@@ -1,0 +1,182 @@
+"""Answers per second of every service beside the bare handler, on the same bodies, in turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks import bare
+from benchmarks.generator import Order, Tally
+from benchmarks.load import Cores, send_load
+from benchmarks.servers import Server, bare_command, running
+from benchmarks.subject import Subject
+
+Bodies = dict[int, bytes]
+"""Request bodies by their size in KB."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often and with how many connections and workers each pair of servers is called."""
+
+    seconds: float
+    rounds: int
+    connections: int
+    workers: int
+    cores: Cores
+
+
+@dataclass
+class Side:
+    """What one server did with one body, one tally a round."""
+
+    tallies: list[Tally] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Everything that was not a good answer, over all rounds, and rounds without any answer."""
+        errors = sum((Counter(tally.errors) for tally in self.tallies), Counter[str]())
+        errors["round without an answer: give it more --seconds"] = sum(not tally.answered for tally in self.tallies)
+        return {text: count for text, count in errors.items() if count}
+
+    def as_json(self) -> dict[str, Any]:
+        """Medians over the rounds: answers per second, latencies, processor time of a call."""
+        latencies = {
+            f"{name}_ms": median(getattr(tally, f"{name}_ns") for tally in self.tallies) / 1e6
+            for name in ("p50", "p90", "p99")
+        }
+        per_second = median(tally.per_second for tally in self.tallies)
+        return {
+            "per_second": per_second,
+            **latencies,
+            "cpu_us_per_call": median(self.cpu_us),
+            "errors": self.errors,
+            "generator_cpu_share": max(tally.generator_cpu_share for tally in self.tallies),
+        }
+
+
+@dataclass
+class Comparison:
+    """A service and the bare handler on one body, which the service answers with this outcome."""
+
+    service_id: str
+    hook: str
+    outcome: str
+    size_kb: int
+    body_bytes: int
+    service: Side = field(default_factory=Side)
+    bare: Side = field(default_factory=Side)
+
+    @property
+    def ratios(self) -> list[float]:
+        """Answers per second, service to bare handler, of each round's pair; 0 where one of them gave no answer."""
+        pairs = zip(self.service.tallies, self.bare.tallies, strict=True)
+        return [service.per_second / bare.per_second if bare.answered else 0.0 for service, bare in pairs]
+
+    @property
+    def cpu_ratio(self) -> float:
+        """Bare handler's processor time per call to the service's: what the ratio is when nothing else runs."""
+        return median(self.bare.cpu_us) / median(self.service.cpu_us) if all(self.service.cpu_us) else 0.0
+
+    @property
+    def card_share(self) -> float:
+        """Share of the sampled answers of the service that held a card."""
+        sampled = sum(tally.sampled for tally in self.service.tallies)
+        return sum(tally.sampled_with_cards for tally in self.service.tallies) / sampled if sampled else 0.0
+
+    def faults(self) -> list[str]:
+        """Sentences about what must not be: errors, or answers of the other outcome."""
+        name = f"{self.service_id} ({self.hook}), {self.outcome}, {self.size_kb} KB"
+        sides = (("service", self.service), ("bare handler", self.bare))
+        sentences = [
+            f"{name}, {who}: {text} ({count} times)" for who, side in sides for text, count in side.errors.items()
+        ]
+        if self.card_share != (1.0 if self.outcome == "card" else 0.0):
+            sentences.append(f"{name}: {self.card_share:.0%} of the sampled answers hold a card")
+        return sentences
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures of this pair."""
+        ratios = self.ratios
+        return {
+            "service": self.service_id,
+            "hook": self.hook,
+            "outcome": self.outcome,
+            "size_kb": self.size_kb,
+            "bytes": self.body_bytes,
+            "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios), "rounds": ratios},
+            "cpu_ratio": self.cpu_ratio,
+            "of_service": self.service.as_json(),
+            "of_bare_handler": self.bare.as_json(),
+        }
+
+
+def compare_services(
+    service: Server, subjects: list[tuple[Subject, Bodies]], plan: Plan, folder: Path, progress: Progress
+) -> list[Comparison]:
+    """One comparison for each service, outcome and size, the two servers called in turn."""
+    pairs = [(subject, size, body) for subject, bodies in subjects for size, body in bodies.items()]
+    task = progress.add_task("service and bare handler in turn", total=2 * plan.rounds * len(pairs))
+    comparisons = []
+    with running("bare", bare_command(plan.workers), folder, plan.cores.server) as bare_server:
+        for subject, size, body in pairs:
+            progress.update(task, description=f"{subject.name}, {size} KB")
+            file = folder / "body.json"
+            file.write_bytes(body)
+            entry = subject.service
+            comparison = Comparison(entry["id"], entry["hook"], subject.outcome, size, len(body))
+            _alternate(comparison, service, subject.path, bare_server, str(file), plan, lambda: progress.advance(task))
+            comparisons.append(comparison)
+    return comparisons
+
+
+def _alternate(
+    comparison: Comparison,
+    service: Server,
+    path: str,
+    bare_server: Server,
+    body: str,
+    plan: Plan,
+    advance: Callable[[], None],
+) -> None:
+    """All rounds with one body (a file); who begins alternates."""
+    sides = [(comparison.service, service, path), (comparison.bare, bare_server, bare.PATH)]
+    for number in range(plan.rounds):
+        for side, server, where in sides if number % 2 == 0 else reversed(sides):
+            order = Order(server.port, where, [body], plan.seconds)
+            order.warm_up_seconds = min(0.3, plan.seconds / 3)
+            order.connections, order.core = plan.connections, plan.cores.generator
+            order.expect_decision = server is service
+            before = server.cpu_seconds()
+            tally = send_load(order)
+            used = server.cpu_seconds() - before
+            side.tallies.append(tally)
+            side.cpu_us.append(1e6 * used / tally.answered_in_all if tally.answered_in_all else 0.0)
+            advance()
+
+
+def table(comparisons: list[Comparison]) -> Table:
+    """A row for each service and outcome: ratio (smallest-largest), CPU ratio, and the service's CPU µs, by size."""
+    sizes = list(dict.fromkeys(comparison.size_kb for comparison in comparisons))
+    rows: dict[str, dict[int, str]] = {}
+    for comparison in comparisons:
+        ratios = comparison.ratios
+        name = f"{comparison.service_id} ({comparison.hook}), {comparison.outcome}"
+        rows.setdefault(name, {})[comparison.size_kb] = (
+            f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {comparison.cpu_ratio:.2f}"
+            f" | {median(comparison.service.cpu_us):,.0f}"
+        )
+    ratios_table = Table("service (hook), outcome", title="Ratio to the bare handler (min-max) | CPU ratio | CPU µs")
+    for size in sizes:
+        ratios_table.add_column(f"{size} KB", justify="right")
+    for name, row in rows.items():
+        ratios_table.add_row(name, *(row.get(size, "-") for size in sizes))
+    return ratios_table
