@@ -71,30 +71,32 @@ def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
 
 def _build_body(service: dict[str, Any], patient: Patient, filler: Sequence[Resource], target_bytes: int) -> bytes:
     request = build_request(service, Chart([*patient.own, *filler]), patient.drafts)
-    found: dict[str, Any] = request["prefetch"]
-    searches = {key: bundle["entry"] for key, bundle in found.items() if bundle and bundle["resourceType"] == "Bundle"}
-    own = {id(resource) for resource in patient.own}
+    prefetch: dict[str, Any] = request["prefetch"]
+    searches = {
+        key: bundle["entry"] for key, bundle in prefetch.items() if bundle and bundle["resourceType"] == "Bundle"
+    }
+    own_ids = {id(resource) for resource in patient.own}
     dispatched = set(request["context"].get("dispatchedOrders", ()))
 
     def is_own(entry: Entry) -> bool:
         resource = entry["resource"]
-        return id(resource) in own or f"{resource['resourceType']}/{resource.get('id')}" in dispatched
+        return id(resource) in own_ids or f"{resource['resourceType']}/{resource.get('id')}" in dispatched
 
-    kept = {key: [entry for entry in entries if is_own(entry)] for key, entries in searches.items()}
-    others = {key: [entry for entry in entries if not is_own(entry)] for key, entries in searches.items()}
-    room = target_bytes - len(_encoded({**request, "prefetch": found | kept}))
-    for key, entries in _cut(others, room).items():
-        entries = kept[key] + entries
-        found[key] = {**found[key], "total": len(entries), "entry": entries} if entries else None
+    own_entries = {key: [entry for entry in entries if is_own(entry)] for key, entries in searches.items()}
+    other_entries = {key: [entry for entry in entries if not is_own(entry)] for key, entries in searches.items()}
+    room = target_bytes - len(_encoded({**request, "prefetch": prefetch | own_entries}))
+    for key, entries in _cut(other_entries, room).items():
+        entries = own_entries[key] + entries
+        prefetch[key] = {**prefetch[key], "total": len(entries), "entry": entries} if entries else None
     return _encoded(request)
 
 
 def _cut(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
     results = {key: entries for key, entries in searches.items() if _holds_results(entries)}
-    others = {key: entries for key, entries in searches.items() if key not in results}
-    kept_for_others = _size(_some_of_each(others, int(room * _NOT_RESULTS_SHARE)))
+    remaining = {key: entries for key, entries in searches.items() if key not in results}
+    kept_for_others = _size(_some_of_each(remaining, int(room * _NOT_RESULTS_SHARE)))
     results = _newest(results, room - kept_for_others)
-    return {**results, **_some_of_each(others, room - _size(results))}
+    return {**results, **_some_of_each(remaining, room - _size(results))}
 
 
 def _holds_results(entries: list[Entry]) -> bool:
@@ -138,8 +140,8 @@ def _bytes(entry: Entry) -> int:
 
 def _slim(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _slim(each) for name, each in value.items() if name not in _NOT_NEEDED}
-    return [_slim(each) for each in value] if isinstance(value, list) else value
+        return {name: _slim(element) for name, element in value.items() if name not in _NOT_NEEDED}
+    return [_slim(element) for element in value] if isinstance(value, list) else value
 
 
 def _without_one_entry(request: Request) -> Iterator[Callable[[], Request]]:
@@ -152,8 +154,8 @@ def _without_one_entry(request: Request) -> Iterator[Callable[[], Request]]:
 def _without(request: Request, key: str, number: int) -> Request:
     bundle = request["prefetch"][key]
     entries = bundle["entry"][:number] + bundle["entry"][number + 1 :]
-    left = {**bundle, "total": len(entries), "entry": entries} if entries else None
-    return {**request, "prefetch": {**request["prefetch"], key: left}}
+    bundle_left = {**bundle, "total": len(entries), "entry": entries} if entries else None
+    return {**request, "prefetch": {**request["prefetch"], key: bundle_left}}
 
 
 # Ids that can change from call to call
@@ -171,21 +173,21 @@ def with_marked_ids(request: Request) -> Request:
 
 def _ids_of(value: Any) -> Iterator[str]:
     if isinstance(value, list):
-        for each in value:
-            yield from _ids_of(each)
+        for element in value:
+            yield from _ids_of(element)
     elif isinstance(value, dict):
         if "resourceType" in value and isinstance(value.get("id"), str):
             yield value["id"]
-        for name, each in value.items():
+        for name, element in value.items():
             if name != "contained":
-                yield from _ids_of(each)
+                yield from _ids_of(element)
 
 
 def _marked(value: Any, ids: set[str], name: str) -> Any:
     if isinstance(value, dict):
-        return {member: _marked(each, ids, member) for member, each in value.items()}
+        return {member: _marked(element, ids, member) for member, element in value.items()}
     if isinstance(value, list):
-        return [_marked(each, ids, name) for each in value]
+        return [_marked(element, ids, name) for element in value]
     if name in _WITH_ID and isinstance(value, str) and re.split("[/:]", value)[-1] in ids:
         return value + _SUFFIX
     return value

@@ -42,15 +42,20 @@ def read_charts(folder: Path) -> list[Chart]:
     charts: list[Chart] = []
     for path in sorted(folder.glob("*.json.gz")):
         entries = json.loads(gzip.decompress(path.read_bytes()))["entry"]
-        found = [(each["resource"]["resourceType"], each["resource"]) for each in entries]
-        names = {each.get("fullUrl"): f"{kind}/{one['id']}" for each, (kind, one) in zip(entries, found, strict=True)}
-        lines = [(kind, _named(json.dumps(one, separators=(",", ":")), names)) for kind, one in found]
-        charts.append((next(one["id"] for kind, one in found if kind == "Patient"), lines))
+        resources = [(entry["resource"]["resourceType"], entry["resource"]) for entry in entries]
+        names = {
+            entry.get("fullUrl"): f"{kind}/{resource['id']}"
+            for entry, (kind, resource) in zip(entries, resources, strict=True)
+        }
+        lines = [
+            (kind, _with_references(json.dumps(resource, separators=(",", ":")), names)) for kind, resource in resources
+        ]
+        charts.append((next(resource["id"] for kind, resource in resources if kind == "Patient"), lines))
     return charts
 
 
-def _named(text: str, names: dict[str | None, str]) -> str:
-    return re.sub(r'"(urn:uuid:[^"]+)"', lambda found: f'"{names.get(found[1], found[1])}"', text)
+def _with_references(text: str, names: dict[str | None, str]) -> str:
+    return re.sub(r'"(urn:uuid:[^"]+)"', lambda match: f'"{names.get(match[1], match[1])}"', text)
 
 
 def write_export(folder: Path, charts: Iterable[Chart], copies: int, wanted: Wanted | None = None) -> float:
@@ -75,7 +80,7 @@ def _of_copy(line: str, patient: str, copy: int) -> str:
         return line
     earlier = timedelta(seconds=copy * _SHIFT_SECONDS)
     line = line.replace(patient, f"{patient[:-4]}x{copy:03}")
-    return _INSTANT.sub(lambda found: f'"{(datetime.fromisoformat(found[1]) - earlier).isoformat()}', line)
+    return _INSTANT.sub(lambda match: f'"{(datetime.fromisoformat(match[1]) - earlier).isoformat()}', line)
 
 
 def seconds_per_chart(export: Path, out: Path, runs: int) -> float:
@@ -101,18 +106,18 @@ def main(
     smallest = sorted(charts, key=lambda chart: sum(len(line) for _, line in chart[1]))[:_SMALLEST]
     needed = Wanted.of(questions_about((), settings).needs)
     with tempfile.TemporaryDirectory(prefix="cds-rates-") as temporary:
-        place = folder or Path(temporary)
+        work_folder = folder or Path(temporary)
         exports = []
         for name, some, times, wanted in (
             ("the smallest of Synthea", smallest, copies * len(charts) // _SMALLEST, None),
             ("Synthea, what is asked for", charts, copies, needed),
             ("Synthea, whole", charts, copies, None),
         ):
-            export = place / name.replace(" ", "-")
+            export = work_folder / name.replace(" ", "-")
             exports.append((name, export, write_export(export, some, times, wanted)))
         for name, export, size in exports:
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-                seconds = alone.submit(seconds_per_chart, export, place / "scores.csv", runs).result()
+                seconds = alone.submit(seconds_per_chart, export, work_folder / "scores.csv", runs).result()
             typer.echo(f"{size:4.0f} KB  {seconds * 1000:6.3f} ms  {1 / seconds:6,.0f} a second  {name}")
 
 

@@ -44,7 +44,7 @@ class Patient:
         """The histories as this patient's."""
         subject = {"reference": f"Patient/{Chart(self.own).patient['id']}"}
         for history in self.histories:
-            yield [each | {name: subject for name in _SUBJECTS if name in each} for each in history]
+            yield [resource | {name: subject for name in _SUBJECTS if name in resource} for resource in history]
 
     @property
     def is_sample(self) -> bool:
@@ -56,18 +56,20 @@ def load_patients(now: datetime) -> Iterator[Patient]:
     """Real charts first, then every sample with the history of a larger chart behind its own."""
     for name, chart in _real_charts():
         resources = _moved_to(chart.resources, now)
-        own = [each for each in resources if each["resourceType"] == "Patient"]
-        others = [each for each in resources if each["resourceType"] != "Patient"]
-        yield Patient(name, own, [_newest_first(others)], _drafts(own, [_DRAFT_OF_EVERYONE], now))
+        own_resources = [resource for resource in resources if resource["resourceType"] == "Patient"]
+        history = [resource for resource in resources if resource["resourceType"] != "Patient"]
+        yield Patient(name, own_resources, [_newest_first(history)], _drafts(own_resources, [_DRAFT_OF_EVERYONE], now))
     histories = list(_histories(now))
     for sample in list_samples():
-        own = resources_of(load_patient(sample.id, now))
+        own_resources = resources_of(load_patient(sample.id, now))
         ordered = [order.draft for order in sample.orders[:2]] or [_DRAFT_OF_EVERYONE]
-        yield Patient(f"sample {sample.id}", own, histories, _drafts(own, ordered, now))
+        yield Patient(f"sample {sample.id}", own_resources, histories, _drafts(own_resources, ordered, now))
 
 
-def _drafts(own: list[Resource], names: list[str], now: datetime) -> list[Resource]:
-    return drafts_for(Chart(own), [each for name in names for each in resources_of(load_draft(name, now))])
+def _drafts(own_resources: list[Resource], names: list[str], now: datetime) -> list[Resource]:
+    return drafts_for(
+        Chart(own_resources), [resource for name in names for resource in resources_of(load_draft(name, now))]
+    )
 
 
 def _histories(now: datetime) -> Iterator[list[Resource]]:
@@ -75,18 +77,20 @@ def _histories(now: datetime) -> Iterator[list[Resource]]:
     histories = [chart.resources for _, chart in _real_charts()] or [_sample_results()]
     for days in _FILLED_UNTIL_DAYS_AGO:
         for history in (histories[0], histories[-1]) if len(histories) > 1 else histories:
-            newest = _newest_first([each for each in history if each["resourceType"] not in _NOT_IN_HISTORY])
+            newest = _newest_first(
+                [resource for resource in history if resource["resourceType"] not in _NOT_IN_HISTORY]
+            )
             yield _repeated(_moved_to(newest[:_LONGEST_HISTORY], now - timedelta(days=days)))
 
 
 def _repeated(history: list[Resource]) -> list[Resource]:
     """The history, and once more before it those types of which it has too few to fill a body."""
-    counts = Counter(each["resourceType"] for each in history)
-    rare = [each for each in history if counts[each["resourceType"]] < _ENOUGH_OF_A_TYPE]
+    counts = Counter(resource["resourceType"] for resource in history)
+    rare = [resource for resource in history if counts[resource["resourceType"]] < _ENOUGH_OF_A_TYPE]
     earlier = (
-        {**move_dates(each, -number * _DAYS_BETWEEN_REPEATS), "id": f"{each['id']}-{number}"}
+        {**move_dates(resource, -number * _DAYS_BETWEEN_REPEATS), "id": f"{resource['id']}-{number}"}
         for number in range(1, _REPEATS)
-        for each in rare
+        for resource in rare
     )
     return [*history, *earlier]
 

@@ -146,9 +146,9 @@ class Load:
         return not self._stopping
 
     def _keep_decision(self, body: bytes) -> None:
-        found = _DECISION.search(body)
-        if found:
-            self._decisions.append(found[1].decode())
+        match = _DECISION.search(body)
+        if match:
+            self._decisions.append(match[1].decode())
         else:
             self._errors["answer without decision id"] += 1
 

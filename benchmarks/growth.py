@@ -41,7 +41,7 @@ def measure_growth(services: Iterable[str] = (), advance: Callable[[str], None] 
     rows: list[Row] = []
     with service_in_process() as service:
         for entry in discover(service.call_json, services):
-            subject = find_subjects(entry, service.call_json, [each for each in patients if each.is_sample])[0]
+            subject = find_subjects(entry, service.call_json, [patient for patient in patients if patient.is_sample])[0]
             base = orjson.loads(build_body(entry, subject.patients[0]))
             for kind, grown in _kinds(entry, base, models):
                 advance(f"{entry['id']} ({entry['hook']}): {kind}")
@@ -64,19 +64,19 @@ Grown = Callable[[int], bytes]
 
 
 def _kinds(entry: dict[str, Any], base: dict[str, Any], models: dict[str, list[Resource]]) -> list[tuple[str, Grown]]:
-    found: list[tuple[str, Grown]] = []
+    kinds: list[tuple[str, Grown]] = []
     keys: dict[str, str] = {}
     for key, query in entry["prefetch"].items():
         keys.setdefault(query.partition("?")[0], key)
     for kind, key in keys.items():
         if kind in models and kind != "Patient" and "/" not in kind:
-            found.append((kind, _more_in_prefetch(base, key, models[kind])))
+            kinds.append((kind, _more_in_prefetch(base, key, models[kind])))
     if "Observation" in keys:
-        unreadable = [_in_furlongs(each) for each in models["Observation"] if "valueQuantity" in each]
-        found.append(("Observation of a wrong unit", _more_in_prefetch(base, keys["Observation"], unreadable)))
+        unreadable = [_in_furlongs(model) for model in models["Observation"] if "valueQuantity" in model]
+        kinds.append(("Observation of a wrong unit", _more_in_prefetch(base, keys["Observation"], unreadable)))
     if "draftOrders" in base["context"]:
-        found.append(("draft", _more_drafts(base, models["draft"])))
-    return found
+        kinds.append(("draft", _more_drafts(base, models["draft"])))
+    return kinds
 
 
 def _in_furlongs(resource: Resource) -> Resource:
@@ -98,7 +98,7 @@ def _more_drafts(base: dict[str, Any], models: list[Resource]) -> Grown:
         drafts = {"resourceType": "Bundle", "type": "collection", "entry": entries}
         context = {**base["context"], "draftOrders": drafts}
         if "selections" in context:
-            names = [f"{each['resource']['resourceType']}/{each['resource']['id']}" for each in entries]
+            names = [f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in entries]
             context["selections"] = names
         return _encoded({**base, "context": context})
 
@@ -108,11 +108,11 @@ def _more_drafts(base: dict[str, Any], models: list[Resource]) -> Grown:
 def _entries(base: dict[str, Any], models: list[Resource], count: int) -> list[Resource]:
     """So many resources of this patient: the models over and over, each time on another day."""
     subject = {"reference": f"Patient/{base['context']['patientId']}"}
-    found = []
+    entries = []
     for number, model in enumerate(islice(cycle(models), count)):
         resource = {**move_dates(model, -(number // _PER_DAY)), "id": f"grown-{number}"}
-        found.append({"resource": resource | {name: subject for name in ("subject", "patient") if name in resource}})
-    return found
+        entries.append({"resource": resource | {name: subject for name in ("subject", "patient") if name in resource}})
+    return entries
 
 
 def _encoded(request: dict[str, Any]) -> bytes:
@@ -161,21 +161,21 @@ def exponent(times: dict[int, float]) -> float | None:
 def _milliseconds(service: InProcess, path: str, body: bytes) -> float:
     """Processor time of one call: the best of some."""
     request = ChangingRequest(body)
-    taken: list[float] = []
-    while len(taken) < 2 or (len(taken) < 8 and sum(taken) < 0.5):
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) < 8 and sum(seconds) < 0.5):
         sent = request.next()
         started = process_time()
         service.call("POST", path, sent)
-        taken.append(process_time() - started)
-        if taken[0] > _LONGEST_CALL_SECONDS:
+        seconds.append(process_time() - started)
+        if seconds[0] > _LONGEST_CALL_SECONDS:
             break
-    return 1000 * min(taken)
+    return 1000 * min(seconds)
 
 
 def table(rows: list[Row]) -> Table:
     """Milliseconds by count."""
     counts = sorted({count for row in rows for count in row["milliseconds"]})
-    shown = Table(
+    growth_table = Table(
         "service (hook)",
         "kind",
         *(f"{count:,}" for count in counts),
@@ -186,5 +186,7 @@ def table(rows: list[Row]) -> Table:
         times = (f"{row['milliseconds'][count]:,.1f}" if count in row["milliseconds"] else "" for count in counts)
         power = "" if row["exponent"] is None else f"{row['exponent']:.2f}"
         remark = f"{power} [red]WORSE than n log n[/red]" if row["worse_than_n_log_n"] else power
-        shown.add_row(f"{row['service']} ({row['hook']})", row["kind"], *times, f"{remark} {row['refused']}".strip())
-    return shown
+        growth_table.add_row(
+            f"{row['service']} ({row['hook']})", row["kind"], *times, f"{remark} {row['refused']}".strip()
+        )
+    return growth_table

@@ -25,7 +25,7 @@ class InProcess:
 
     def call(self, method: str, path: str, body: bytes | None = None, status: int = 200) -> bytes:
         """The body of the answer; WrongAnswer when it has another status."""
-        return self._loop.run_until_complete(self._one(method, path, body or b"", status))
+        return self._loop.run_until_complete(self._request(method, path, body or b"", status))
 
     def close(self) -> None:
         """No calls after this."""
@@ -39,11 +39,11 @@ class InProcess:
         """All requests at once, each at other times than before."""
 
         async def together() -> None:
-            await asyncio.gather(*(self._one("POST", path, bytes(request.next())) for request in requests))
+            await asyncio.gather(*(self._request("POST", path, bytes(request.next())) for request in requests))
 
         self._loop.run_until_complete(together())
 
-    async def _one(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
+    async def _request(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
         sent: list[Any] = []
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}

@@ -25,8 +25,9 @@ async def start(application):
         assert message["type"] == "lifespan.startup.complete", message
         ready.set()
     await messages.put({"type": "lifespan.startup"})
-    serving = asyncio.create_task(application({"type": "lifespan", "asgi": {"version": "3.0"}}, messages.get, send))
-    await ready.wait()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    serving = asyncio.create_task(application(scope, messages.get, send))
+    await asyncio.wait({serving, asyncio.ensure_future(ready.wait())}, return_when="FIRST_COMPLETED")
     lines = {}
     for name, module in list(sys.modules.items()):
         file = Path(getattr(module, "__file__", None) or "/")

@@ -78,13 +78,18 @@ class Call(NamedTuple):
 
 def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS, *, trouble: bool = False) -> Call:
     """A call of that size; more than there are drugs repeats them. `trouble`: every drug is one of the rules."""
-    taken, drafted = (_TROUBLE_TAKEN, _TROUBLE_DRAFTED) if trouble else (_TAKEN, _DRAFTED)
+    active_drugs, drafted = (_TROUBLE_TAKEN, _TROUBLE_DRAFTED) if trouble else (_TAKEN, _DRAFTED)
     patient: Json = {
         "age": 74,
         "conditions": ["afib", "hf", "hypertension", "dm2"],
         "allergies": ["penicillin", "sulfa"],
         "active": [
-            {"drug": taken[n % len(taken)], "dose": "1 tablet", "times": 1 + n % 3, "days_ago": 20 + 7 * n}
+            {
+                "drug": active_drugs[n % len(active_drugs)],
+                "dose": "1 tablet",
+                "times": 1 + n % 3,
+                "days_ago": 20 + 7 * n,
+            }
             for n in range(active)
         ],
         "labs": [[_ANALYTES[n % len(_ANALYTES)], _USUAL[_ANALYTES[n % len(_ANALYTES)]], n % 80] for n in range(labs)]
@@ -95,14 +100,14 @@ def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS, *, 
         draft_of({"drug": drafted[n % len(drafted)], "dose": "1 tablet", "times": 2, "days": 10}, f"draft-{n}")
         for n in range(drafts)
     ]
-    entries = [{"resource": one} for one in drawn]
+    entries = [{"resource": draft} for draft in drawn]
     return Call(orjson.dumps(bundle), orjson.dumps({"resourceType": "Bundle", "entry": entries}))
 
 
 def whole_call_ms(call: Call, calls: int = _CALLS) -> list[float]:
     """Processor milliseconds of so many order-sign calls in process, each with its own ids and times."""
     with service_in_process() as service:
-        entry = next(each for each in discover(service.call_json) if each["hook"] == "order-sign")
+        entry = next(entry for entry in discover(service.call_json) if entry["hook"] == "order-sign")
         path = f"/cds-services/{entry['id']}"
         request = ChangingRequest(call.body(entry))
         for _ in range(30):

@@ -44,14 +44,14 @@ def main(opened: int) -> None:
         url = configured.database_url
         _answer(configured, opened)
         site = open_site(configured)
-        services = sorted({each.service for each in find_decisions(url, DecisionFilter())})
+        services = sorted({decision.service for decision in find_decisions(url, DecisionFilter())})
         wanted = {name: DecisionFilter(service=name) for name in services}
         wanted |= {"silent": DecisionFilter(outcome="silent"), "with a card": DecisionFilter(outcome="cards")}
         for name, which in wanted.items():
             table.add_row(*_row(url, site, name, which))
         table.add_section()
         table.add_row(*_row(url, site, "all", DecisionFilter()))
-        table.add_row(*_row(url, site, f"{_OF_A_MODEL}, --scores", wanted[_OF_A_MODEL], whole=False))
+        table.add_row(*_row(url, site, f"{_OF_A_MODEL}, --scores", wanted[_OF_A_MODEL], whole_calls=False))
     Console().print(table)
 
 
@@ -67,7 +67,7 @@ def _answer(configured: Settings, opened: int) -> None:
 
 def _calls(service: InProcess) -> Iterator[tuple[str, list[ChangingRequest]]]:
     """Of each service that discovery lists the calls about every sample chart that has what it is about."""
-    samples = [each for each in load_patients(datetime.now(UTC)) if each.is_sample]
+    samples = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample]
     for entry in discover(service.call_json):
         requests = []
         for patient in samples:
@@ -78,18 +78,21 @@ def _calls(service: InProcess) -> Iterator[tuple[str, list[ChangingRequest]]]:
         yield f"/cds-services/{entry['id']}", requests
 
 
-def _row(url: str, site: Site, name: str, which: DecisionFilter, *, whole: bool = True) -> tuple[str, ...]:
-    took, found = min((_replayed(url, site, which, whole=whole) for _ in range(_ROUNDS)), key=lambda one: one[0])
-    cards = sum(each.outcome == "cards" for each in find_decisions(url, which))
-    same = sum(each.outcome == "same" for each in found)
-    return name, f"{len(found):,}", f"{cards:,}", f"{same:,}", f"{len(found) / took:,.0f}"
+def _row(url: str, site: Site, name: str, which: DecisionFilter, *, whole_calls: bool = True) -> tuple[str, ...]:
+    took, verdicts = min(
+        (_replayed(url, site, which, whole_calls=whole_calls) for _ in range(_ROUNDS)),
+        key=lambda measurement: measurement[0],
+    )
+    cards = sum(decision.outcome == "cards" for decision in find_decisions(url, which))
+    same = sum(verdict.outcome == "same" for verdict in verdicts)
+    return name, f"{len(verdicts):,}", f"{cards:,}", f"{same:,}", f"{len(verdicts) / took:,.0f}"
 
 
-def _replayed(url: str, site: Site, which: DecisionFilter, *, whole: bool) -> tuple[float, list[Verdict]]:
+def _replayed(url: str, site: Site, which: DecisionFilter, *, whole_calls: bool) -> tuple[float, list[Verdict]]:
     """In how many seconds of the processor which decisions were computed again, and what came of it."""
     before = process_time()
-    found = list(Replayer(site, url, whole=whole).verdicts(find_decisions(url, which)))
-    return process_time() - before, found
+    verdicts = list(Replayer(site, url, whole=whole_calls).verdicts(find_decisions(url, which)))
+    return process_time() - before, verdicts
 
 
 if __name__ == "__main__":

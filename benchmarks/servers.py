@@ -40,14 +40,14 @@ class Server:
 
     def processes(self) -> list[int]:
         """The process and everything it started; only itself where /proc is not at hand."""
-        found, waiting = [], [self.process.pid]
+        pids, waiting = [], [self.process.pid]
         while waiting:
             pid = waiting.pop()
-            found.append(pid)
+            pids.append(pid)
             with suppress(OSError):
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     waiting += map(int, (task / "children").read_text().split())
-        return found
+        return pids
 
     def cpu_seconds(self) -> float:
         """Processor time used so far by all its processes; 0.0 where /proc is not at hand."""
@@ -144,9 +144,9 @@ def _wait_until_ready(server: Server) -> None:
                 return
         sleep(0.005)
         ended = server.process.poll() is not None
-    what = "ended before it was ready" if ended else f"was not ready within {_START_SECONDS:.0f} s"
+    reason = "ended before it was ready" if ended else f"was not ready within {_START_SECONDS:.0f} s"
     printed = server.log.read_text(errors="replace")[-2000:]
-    raise DidNotStart(f"The {server.name} server {what}. It printed:\n{printed}")
+    raise DidNotStart(f"The {server.name} server {reason}. It printed:\n{printed}")
 
 
 def program() -> str:

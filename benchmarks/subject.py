@@ -95,16 +95,16 @@ def find_subjects(service: dict[str, Any], call: CallJson, patients: Iterable[Pa
     Among the silent ones the patients come first whose decision takes longest: an early "not for this patient" would
     flatter.
     """
-    found: dict[Outcome, list[tuple[float, Patient]]] = {"card": [], "silent": []}
+    patients_by_outcome: dict[Outcome, list[tuple[float, Patient]]] = {"card": [], "silent": []}
     for patient in patients:
         outcome, milliseconds = _probe(service, patient, call)
         if outcome is not None:
-            found[outcome].append((milliseconds, patient))
-    found["silent"].sort(key=lambda pair: -pair[0])
+            patients_by_outcome[outcome].append((milliseconds, patient))
+    patients_by_outcome["silent"].sort(key=lambda pair: -pair[0])
     return [
-        Subject(service, outcome, [patient for _, patient in found[outcome][:_MOST_PATIENTS]])
+        Subject(service, outcome, [patient for _, patient in patients_by_outcome[outcome][:_MOST_PATIENTS]])
         for outcome in OUTCOMES
-        if found[outcome]
+        if patients_by_outcome[outcome]
     ]
 
 

@@ -57,7 +57,7 @@ def measure_touched() -> dict[str, Any]:
 
 
 def _order_sign(service: InProcess) -> tuple[str, ChangingRequest]:
-    entry = next(each for each in discover(service.call_json) if each["hook"] == "order-sign")
+    entry = next(entry for entry in discover(service.call_json) if entry["hook"] == "order-sign")
     now = datetime.now(UTC)
     chart = open_chart(Path(f"sample:{_PATIENT}"), now)
     request = build_request(entry, chart, drafts_for(chart, open_drafts(Path(f"sample:{SHOWCASE_DRAFT}"), now)))
@@ -69,7 +69,7 @@ def _traced(service: InProcess, path: str, body: bytes) -> tuple[set[Function], 
     touched: set[Function] = set()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and (function := _own(frame)) is not None:
+        if event == "call" and (function := _own_function(frame)) is not None:
             touched.add(function)
 
     sys.setprofile(enter)
@@ -79,7 +79,7 @@ def _traced(service: InProcess, path: str, body: bytes) -> tuple[set[Function], 
         sys.setprofile(None)
 
 
-def _own(frame: FrameType) -> Function | None:
+def _own_function(frame: FrameType) -> Function | None:
     file = Path(frame.f_code.co_filename)
     if not file.is_relative_to(_ROOT) or file.relative_to(_ROOT).parts[0] not in FLOORS:
         return None
@@ -89,8 +89,8 @@ def _own(frame: FrameType) -> Function | None:
 def table(figures: dict[str, Any]) -> Table:
     """The files with the number of functions that were entered in each."""
     title = f"One order-sign answer: {figures['files']} of our files, {figures['functions']} functions"
-    shown = Table("file", title=title)
-    shown.add_column("functions", justify="right")
+    files = Table("file", title=title)
+    files.add_column("functions", justify="right")
     for file, count in figures["functions_by_file"].items():
-        shown.add_row(file, str(count))
-    return shown
+        files.add_row(file, str(count))
+    return files

@@ -1,4 +1,4 @@
-"""Compares two files of answers: differences are grouped by service and place in the answer."""
+"""Compares two files of answers: differences are grouped by service and path in the answer."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Difference:
-    """One place in which two answers to the same call differ."""
+    """One path in which two answers to the same call differ."""
 
     call: str
     service: str
-    place: str
+    path: str
     old: str
     new: str
 
     @property
     def group(self) -> tuple[str, str]:
-        """The service and the place, without the numbers of list items."""
-        return self.service, re.sub(r"\[\d+\]", "[]", self.place)
+        """The service and the path, without the numbers of list items."""
+        return self.service, re.sub(r"\[\d+\]", "[]", self.path)
 
     @property
     def change(self) -> tuple[str, str]:
@@ -64,9 +64,9 @@ def compare(old: Iterable[Answer], new: Iterable[Answer]) -> Comparison:
             result.only_new.append(answer.id)
             continue
         result.compared += 1
-        found = list(_differences(answer, earlier))
-        result.differences += found
-        if found:
+        differences = list(_differences(answer, earlier))
+        result.differences += differences
+        if differences:
             result.different[answer.id] = answer.kind
     result.only_old = list(before)
     return result
@@ -77,30 +77,30 @@ def _differences(answer: Answer, earlier: Answer) -> Iterator[Difference]:
         yield Difference(answer.id, answer.service, "status", str(earlier.statuses), str(answer.statuses))
     for step, (old, new) in enumerate(zip(earlier.bodies, answer.bodies, strict=True)):
         prefix = f"step {step + 1}: " if step else ""
-        for place, before, after in _walk(old, new, ""):
-            yield Difference(answer.id, answer.service, prefix + place, before, after)
+        for path, before, after in _walk(old, new, ""):
+            yield Difference(answer.id, answer.service, prefix + path, before, after)
 
 
-def _walk(old: Any, new: Any, place: str) -> Iterator[tuple[str, str, str]]:
+def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, str, str]]:
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
-            yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{place}.{name}".lstrip("."))
+            yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{path}.{name}".lstrip("."))
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _walk_lists(old, new, place)
+        yield from _walk_lists(old, new, path)
     elif isinstance(old, str) and isinstance(new, str):
-        yield place, *_changed_words(old, new)
+        yield path, *_changed_words(old, new)
     else:
-        yield place, _shown(old), _shown(new)
+        yield path, _shorten(old), _shorten(new)
 
 
-def _walk_lists(old: list[Any], new: list[Any], place: str) -> Iterator[tuple[str, str, str]]:
+def _walk_lists(old: list[Any], new: list[Any], path: str) -> Iterator[tuple[str, str, str]]:
     """Items that are the same are put beside each other first; a list in another order is one difference."""
     if sorted(map(repr, old)) == sorted(map(repr, new)):
-        yield f"{place} (order)", " | ".join(map(_label, old)), " | ".join(map(_label, new))
+        yield f"{path} (order)", " | ".join(map(_label, old)), " | ".join(map(_label, new))
         return
-    matcher = difflib.SequenceMatcher(None, [repr(each) for each in old], [repr(each) for each in new], autojunk=False)
+    matcher = difflib.SequenceMatcher(None, [repr(item) for item in old], [repr(item) for item in new], autojunk=False)
     for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if tag == "equal":
             continue
@@ -108,7 +108,7 @@ def _walk_lists(old: list[Any], new: list[Any], place: str) -> Iterator[tuple[st
         for number in range(max(len(olds), len(news))):
             before = olds[number] if number < len(olds) else _ABSENT
             after = news[number] if number < len(news) else _ABSENT
-            yield from _walk(before, after, f"{place}[{old_start + number}]")
+            yield from _walk(before, after, f"{path}[{old_start + number}]")
 
 
 def _label(value: Any) -> str:
@@ -116,10 +116,10 @@ def _label(value: Any) -> str:
         for name in ("summary", "label", "subject", "text", "uuid"):
             if name in value:
                 return f"{value[name]}" + (f" ({value['reason']})" if "reason" in value else "")
-    return _shown(value)
+    return _shorten(value)
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     return _NOTHING if value is _ABSENT else _shortened(repr(value))
 
 
@@ -152,11 +152,12 @@ def report(result: Comparison, examples: int) -> Iterator[str]:
     groups: dict[tuple[str, str], list[Difference]] = defaultdict(list)
     for difference in result.differences:
         groups[difference.group].append(difference)
-    for (service, place), found in sorted(groups.items(), key=lambda item: -len(item[1])):
+    for (service, path), differences in sorted(groups.items(), key=lambda item: -len(item[1])):
         yield ""
-        yield f"== {service}: {place} ({len(found)} times in {len({each.call for each in found})} calls)"
-        changes = Counter(each.change for each in found)
-        calls = {each.change: each.call for each in reversed(found)}
+        distinct_calls = {difference.call for difference in differences}
+        yield f"== {service}: {path} ({len(differences)} times in {len(distinct_calls)} calls)"
+        changes = Counter(difference.change for difference in differences)
+        calls = {difference.change: difference.call for difference in reversed(differences)}
         for (old, new), count in changes.most_common(examples):
             yield f"  {count} × such as {calls[old, new]}"
             yield f"    old: {old}"

@@ -82,13 +82,15 @@ class Corpus:
     def _own_orders(self, kind: str, name: str, chart: Chart) -> Iterator[Call]:
         """Orders that the chart holds already, drafted once more: some alone, and several at once."""
         orders = [
-            each for each in chart.resources if each.get("resourceType") == "MedicationRequest" and each.get("id")
+            resource
+            for resource in chart.resources
+            if resource.get("resourceType") == "MedicationRequest" and resource.get("id")
         ]
         spread = orders[:: max(1, len(orders) // ORDERS_AT_ONCE)][:ORDERS_AT_ONCE]
         drafted = [draft_from_chart(chart, f"MedicationRequest/{order['id']}") for order in spread]
         for number, draft in enumerate(drafted[:OWN_ORDERS]):
             yield from self._about_orders(kind, f"{name} order {number}", chart, draft, ("order-sign",))
-        together = [each for draft in drafted for each in draft]
+        together = [resource for draft in drafted for resource in draft]
         yield from self._about_orders(kind, f"{name} {len(drafted)} orders", chart, together, ORDER_HOOKS)
 
     def _of_cases(self) -> Iterator[Call]:
@@ -130,7 +132,7 @@ class Corpus:
         for sample in list_samples():
             if sample.id in DAMAGED:
                 chart = self._sample(sample.id)
-                drafts = [each for order in sample.orders[:1] for each in self._draft(order.draft)]
+                drafts = [resource for order in sample.orders[:1] for resource in self._draft(order.draft)]
                 for call in (
                     *self._about_patient("", sample.id, chart),
                     *self._about_orders("", sample.id, chart, drafts),
@@ -207,7 +209,9 @@ def _renamed_patient(chart: Chart, name: str) -> Chart:
     old = str(chart.patient["id"])
     text = json.dumps(chart.resources).replace(f'"Patient/{old}"', f'"Patient/{name}"')
     resources = json.loads(text)
-    return Chart([each | {"id": name} if each["resourceType"] == "Patient" else each for each in resources])
+    return Chart(
+        [resource | {"id": name} if resource["resourceType"] == "Patient" else resource for resource in resources]
+    )
 
 
 def _feedback(step: Step, story: str, now: datetime) -> Step:

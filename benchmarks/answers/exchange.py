@@ -128,8 +128,8 @@ def normalised(answer: Any, request: str, address: str) -> Any:
     """The answer without timings, without the server's address and without every UUID that was not in the request."""
 
     if isinstance(answer, dict):
-        for said in (answer.get("extension") or {}).values():
-            if isinstance(said, dict):
-                said.pop("timings", None)
+        for extension in (answer.get("extension") or {}).values():
+            if isinstance(extension, dict):
+                extension.pop("timings", None)
     text = json.dumps(answer).replace(address, "<server>")
-    return json.loads(_UUID.sub(lambda found: found[0] if found[0] in request else "<id>", text))
+    return json.loads(_UUID.sub(lambda match: match[0] if match[0] in request else "<id>", text))

@@ -29,17 +29,17 @@ def test_equal_answers_have_no_difference() -> None:
 
 def test_a_changed_word_is_shown_with_its_place_and_the_words_around_it() -> None:
     (found,) = compare([ANSWER], [_saying("A dose is too low")]).differences
-    assert (found.place, found.old, found.new) == ("cards[0].summary", "too high", "too low")
+    assert (found.path, found.old, found.new) == ("cards[0].summary", "too high", "too low")
 
 
 def test_a_status_and_a_card_more_are_differences() -> None:
     changed = replace(_saying("A dose is too high", "Another"), statuses=[412])
-    assert [each.place for each in compare([ANSWER], [changed]).differences] == ["status", "cards[1]"]
+    assert [each.path for each in compare([ANSWER], [changed]).differences] == ["status", "cards[1]"]
 
 
 def test_cards_in_another_order_are_one_difference() -> None:
     (found,) = compare([_saying("one", "two")], [_saying("two", "one")]).differences
-    assert (found.place, found.old, found.new) == ("cards (order)", "one | two", "two | one")
+    assert (found.path, found.old, found.new) == ("cards (order)", "one | two", "two | one")
 
 
 def test_the_report_counts_like_changes_once_and_names_a_call() -> None:

@@ -118,8 +118,8 @@ def _during(server: Server, name: str, attack: Attack, senders: int, seconds: fl
     ended = context.Event()
     before = sum(server.resident_mb())
     attackers = [context.Process(target=attack, args=(server.port, ended), daemon=True) for _ in range(senders)]
-    for each in attackers:
-        each.start()
+    for attacker in attackers:
+        attacker.start()
     sleep(min(1.0, seconds))
     taken, failed, most = [], 0, before
     end = perf_counter() + seconds
@@ -130,9 +130,9 @@ def _during(server: Server, name: str, attack: Attack, senders: int, seconds: fl
         most = max(most, sum(server.resident_mb()))
         sleep(0.02)
     ended.set()
-    for each in attackers:
-        each.join(15)
-        each.kill()
+    for attacker in attackers:
+        attacker.join(15)
+        attacker.kill()
     return Observed(name, taken, failed, before, most)
 
 
