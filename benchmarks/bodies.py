@@ -72,9 +72,7 @@ def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
 def _build_body(service: dict[str, Any], patient: Patient, filler: Sequence[Resource], target_bytes: int) -> bytes:
     request = build_request(service, Chart([*patient.own, *filler]), patient.drafts)
     prefetch: dict[str, Any] = request["prefetch"]
-    searches = {
-        key: bundle["entry"] for key, bundle in prefetch.items() if bundle and bundle["resourceType"] == "Bundle"
-    }
+    searches = {key: bundle["entry"] for key, bundle in prefetch.items() if bundle and bundle.get("entry")}
     own_ids = {id(resource) for resource in patient.own}
     dispatched = set(request["context"].get("dispatchedOrders", ()))
 
