@@ -5,7 +5,7 @@ of by SHA-256, and the pages leave it out where the model is another.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,20 @@ from msgspec import Struct
 from models_onnx.artifact.manifest import Manifest
 
 FILE = "{id}.evaluation.json"
+METRICS: Final = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_intercept": "Calibration intercept (in the large)",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected",
+    "c_index": "C-index over the follow-up",
+    "alert_rate": "Alert rate at the default threshold",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "Sensitivity at the default threshold",
+    "false_positive_rate": "False positive rate at the default threshold",
+}
+"""The figures of an evaluation in the order of the pages, with their titles."""
 _RATES = ("sensitivity", "false_positive_rate")
 # The axes whose error rates are told at equal ages; the others are no groups of people.
 _JUDGED_AXES = ("sex", "race", "ethnic")

@@ -67,14 +67,10 @@ def page(
     Example: cds-hooks model page mortality_5y --out docs/models/mortality_5y.md
     """
     with problems():
-        from models_onnx.model_card.evaluation_file import read_evaluation
         from models_onnx.serving.registry import load_model
-        from models_onnx.workbench.release.documentation import model_page as page_of
-        from models_onnx.workbench.release.documentation import read_comparison, read_waivers
+        from models_onnx.workbench.release.documentation import model_page
 
-        manifest = load_model(name, folder).manifest
-        later = read_evaluation(manifest, folder)
-        text = page_of(manifest, read_comparison(name, folder), read_waivers(name, folder), later)
+        text = model_page(load_model(name, folder).manifest, folder)
         if out is None:
             typer.echo(text, nl=False)
         else:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cds_hooks.commands.model.console import (
     AsJson,
@@ -13,15 +12,14 @@ from cds_hooks.commands.model.console import (
     Replicates,
     Seed,
     Specs,
-    figure,
     own_specs,
     print_json,
+    print_markdown,
     problems,
     progress_bars,
     show_comparison,
     show_evaluation,
     show_other_rows,
-    wide_console,
 )
 from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.commands.model.report import write_later, write_own_report, write_reports_of_rows
@@ -154,22 +152,8 @@ def compare(
     if as_json:
         print_json(found.document)
     else:
-        _show(found.document)
+        from models_onnx.workbench.release.documentation import families_table
+
+        print_markdown(families_table(found.document))
+        typer.echo(f"The champion is {found.document['champion']}; declared is {found.document['declared']}.")
     raise typer.Exit(0 if found.agrees else 1)
-
-
-def _show(document: dict[str, object]) -> None:
-    families = document["families"]
-    assert isinstance(families, list)  # noqa: S101 - written a function above
-    table = Table("family", "AUROC", "behind the best", "slope", "O/E", "C-index", title=f"{document['id']}")
-    for block in families:
-        table.add_row(
-            block["family"] + (" (champion)" if block["family"] == document["champion"] else ""),
-            figure(block["auroc"]),
-            figure(block["behind_the_best"]),
-            figure(block["calibration_slope"], 2),
-            figure(block["observed_expected"], 2),
-            f"{block['c_index']:.3f}" if "c_index" in block else "",
-        )
-    wide_console().print(table)
-    typer.echo(f"{document['rule']}: {document['champion']}; declared is {document['declared']}.")

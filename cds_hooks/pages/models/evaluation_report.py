@@ -9,23 +9,9 @@ from cds_hooks.pages.models.description import estimate_of
 from cds_hooks.web.site import render, static_file
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.effect_plots import effect_plots
-from models_onnx.model_card.evaluation_file import group_rates
+from models_onnx.model_card.evaluation_file import METRICS, group_rates
 from models_onnx.model_card.plots import BAR, Bin, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.effects import Effect
-
-_FIGURES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier score",
-    "calibration_intercept": "Calibration intercept (in the large)",
-    "calibration_slope": "Calibration slope",
-    "observed_expected": "Observed / expected",
-    "c_index": "C-index over the follow-up",
-    "alert_rate": "Alert rate at the default threshold",
-    "ppv": "PPV at the default threshold",
-    "sensitivity": "Sensitivity at the default threshold",
-    "false_positive_rate": "False positive rate at the default threshold",
-}
 
 
 def evaluation_page(
@@ -40,7 +26,7 @@ def evaluation_page(
     """Figures of `whole` and `groups` (blocks of a manifest), curves of the bins, and what each input does."""
     figures = [
         {"words": words, "ends": [whole[name][end] for end in ("value", "low", "high")]}
-        for name, words in _FIGURES.items()
+        for name, words in METRICS.items()
         if name in whole
     ]
     rates = [
