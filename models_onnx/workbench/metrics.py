@@ -8,13 +8,13 @@ gives one figure per sample. The tests compare the figures with those of scikit-
 Figures with 95 % intervals, by resampling people with a fixed seed.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 Array = NDArray[np.float64]
 _SETTLED = 1e-6
@@ -83,38 +83,9 @@ def jeffreys(events: float, count: float, level: float = 0.95) -> tuple[float, f
     """
     tail = (1.0 - level) / 2.0
     a, b = events + 0.5, count - events + 0.5
-    low = 0.0 if events == 0 else _beta_quantile(tail, a, b)
-    high = 1.0 if events == count else _beta_quantile(1.0 - tail, a, b)
+    low = 0.0 if events == 0 else float(betaincinv(a, b, tail))
+    high = 1.0 if events == count else float(betaincinv(a, b, 1.0 - tail))
     return low, high
-
-
-def _beta_quantile(probability: float, a: float, b: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _beta_cdf(middle, a, b) < probability else (low, middle)
-    return (low + high) / 2.0
-
-
-def _beta_cdf(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function by Lentz's continued fraction (Abramowitz and Stegun 26.5.8)."""
-    if x <= 0.0 or x >= 1.0:
-        return min(max(x, 0.0), 1.0)
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - _beta_cdf(1.0 - x, b, a)
-    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    c, d = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-    fraction = d
-    for m in range(1, 500):
-        for term in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            c, d = 1.0 + term / c, 1.0 / (1.0 + term * d)
-            fraction *= c * d
-        if abs(c * d - 1.0) < 1e-15:
-            break
-    return math.exp(front) * fraction / a
 
 
 @dataclass(frozen=True, slots=True)

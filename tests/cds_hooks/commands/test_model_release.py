@@ -90,10 +90,7 @@ def test_one_gate_alone_leaves_the_others_red(shelf: Path, tmp_path: Path) -> No
     assert "G15" not in told.stdout.splitlines()[-1]
 
 
-def test_the_label_audit_shows_the_published_case_and_judges_any_table(tmp_path: Path) -> None:
-    told = run("label-audit", "--json")
-    assert told.exit_code == 0
-    assert set(json.loads(told.stdout)) == {"label: cost", "label: active chronic conditions"}
+def test_the_label_audit_judges_any_table(tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
     score, group = draw.random(3000), np.where(draw.random(3000) < 0.5, "a", "b")
     need = draw.poisson(3 * score * np.where(group == "b", 2, 1))

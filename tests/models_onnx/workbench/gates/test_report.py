@@ -10,6 +10,7 @@ from msgspec import structs
 from models_onnx.workbench.gates.gate import ALL, Gate, GateReport, Verdict, _run, encode, find_gates, run_gates
 from models_onnx.workbench.gates.report import calibration, forest, report_html
 from models_onnx.workbench.gates.subject import Evidence, Subject
+from tests.models_onnx.workbench.gates.obermeyer import Panel
 from tests.models_onnx.workbench.gates.test_judgement_gates import audit, panel
 from tests.models_onnx.workshop import evidence, figured
 
@@ -19,8 +20,6 @@ __all__ = ["panel"]
 @pytest.fixture(scope="session")
 def report(good: Subject, panel: object) -> GateReport:
     """All gates on the committed model, with what a clone without data has, and an audit."""
-    from models_onnx.workbench.gates.checks.label import Panel
-
     assert isinstance(panel, Panel)
     return run_gates(good, figured(audit=audit(panel, panel.cost).audit))
 

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from models_onnx.workbench.gates.checks.label import (
-    CONDITIONS,
-    COST,
-    SHARE_BLACK,
-    audit_label,
-    score_trained_on,
-    simulate,
-)
+from models_onnx.workbench.gates.checks.label import audit_label
+from tests.models_onnx.workbench.gates.obermeyer import CONDITIONS, COST, SHARE_BLACK, score_trained_on, simulate
 
 
 def people(gap: float, count: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
