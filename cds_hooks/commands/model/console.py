@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,6 +138,16 @@ def wide_console() -> Console:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
+
+
+def today() -> date:
+    """Return the day of the settings' clock."""
+    return (settings().as_of or datetime.now(UTC)).date()
+
+
+def moment() -> str:
+    """Return the instant of the settings' clock, as it stands in a release."""
+    return (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
 def print_json(value: Any) -> None:

@@ -1,6 +1,6 @@
 """`cds-hooks model list`, `page` and `card`: which models there are, and what is known of each.
 
-`cds-hooks model dataset` and `score`: makes a model's table from charts, and scores the rows of a table.
+`cds-hooks model dataset`: makes the table of a model's inputs.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from cds_hooks.commands.model.console import (
     AsJson,
     Name,
     Specs,
+    moment,
     own_specs,
     print_json,
     problems,
@@ -129,7 +130,6 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
 
 
 def _written(document: dict[str, Any], format: Format, state: str, sha256: str) -> bytes:
-    from cds_hooks.commands.model.evidence import moment
     from models_onnx.model_card.formats import card_html, chai_xml, fhir_bundle
 
     if format == "html":
@@ -143,82 +143,49 @@ def _written(document: dict[str, Any], format: Format, state: str, sha256: str) 
 
 def dataset(
     name: Name,
-    fhir: Annotated[Path, typer.Option(help="Folder of FHIR: bundles (.json, .json.gz) or NDJSON (.ndjson).")],
+    fhir: Annotated[Path | None, typer.Option(help="Folder of FHIR: bundles (.json, .json.gz) or NDJSON.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="A table with the columns of the model's own study, in place of charts.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the rows to this file, as CSV.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder with the model's declaration.")] = ARTIFACTS,
     specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a model's training table from charts: one row per index, only of what was known then.
+    """Make the table of a model's inputs: from charts, to train on, or from the columns of its study, to score.
 
-    Ids are hashed and the only date that is kept is the year. Exit codes: 0 made, 2 the folder cannot be used.
+    From charts there is one row per index, only of what was known then; ids are hashed and the only date that is kept
+    is the year. From a study's table (--table) each row becomes `id`, the inputs and whom the study leaves out, which
+    `cds-hooks score` reads. Exit codes: 0 made, 2 the folder or the table cannot be used.
 
     Example: cds-hooks model dataset readmission_30d --fhir charts --out rows.csv.gz
     """
     with problems():
         from models_onnx.spec import get_spec
         from models_onnx.workbench.training.data.dataset import dataset as rows_of
-        from models_onnx.workbench.training.data.dataset import describe
+        from models_onnx.workbench.training.data.dataset import describe, exclusion_column, write_inputs
 
-        specs = own_specs(specs, folder, name)
+        spec = get_spec(name, own_specs(specs, folder, name))
+        if (fhir is None) == (table is None) or (table is not None and out is None):
+            raise TrainingRefused("give --fhir, a folder of charts, or --table with --out")
         with progress_bars(as_json) as progress:
-            rows = rows_of(get_spec(name, specs), fhir, lambda done: progress("charts", done, done))
-        if out is not None:
-            with whole_file(out) as draft:
-                rows.to_csv(draft, index=False)
-    told = describe(rows)
-    told["years"] = f"{min(told['years'])}-{max(told['years'])}"
-    if as_json:
-        print_json(told)
+            if table is not None and out is not None:
+                count = write_inputs(spec, table, out, lambda done: progress("rows", done, done))
+            elif fhir is not None:
+                rows = rows_of(spec, fhir, lambda done: progress("charts", done, done))
+                if out is not None:
+                    with whole_file(out) as draft:
+                        rows.to_csv(draft, index=False)
+    if table is not None:
+        columns = [column for exclusion in spec.exclusions if (column := exclusion_column(exclusion))]
+        left_out = "".join(f" --exclude {column}" for column in columns if column != "deceased")
+        typer.echo(f"{count:,} rows: {out}\nNext: cds-hooks score {name} {out} --out SCORES.csv{left_out}")
         return
-    typer.echo(f"{told['rows']:,} rows of {told['patients']:,} patients, {told['events']:,} events, {told['years']}")
-    for feature, share in told["missing"].items():
+    summary = describe(rows)
+    summary["years"] = f"{min(summary['years'])}-{max(summary['years'])}"
+    if as_json:
+        print_json(summary)
+        return
+    typer.echo("{rows:,} rows of {patients:,} patients, {events:,} events, {years}".format(**summary))
+    for feature, share in summary["missing"].items():
         typer.echo(f"  {feature}: {share:.0%} missing")
-
-
-def score(
-    name: Name,
-    rows: Annotated[Path, typer.Argument(metavar="ROWS.csv.gz", help="Rows of the model's table, with its columns.")],
-    out: Annotated[Path, typer.Option(help="Where the lines are written, as CSV.")],
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Add the base and the contribution of each input.")
-    ] = False,
-    folder: Annotated[Path, typer.Option(help="Folder of artifacts; each model has its own in it.")] = ARTIFACTS,
-    specs: Specs = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score the rows of a table: `id,probability,reason,model`, in their order, as the server scores the same facts.
-
-    For the columns of the model's own study; `cds-hooks score` takes any table, on what serves alone.
-
-    The id is the table's own key; without a score the probability is empty and the reason says why. Where too much is
-    missing for the model its twin takes over, and `model` names it. Outcome columns are not needed and not read.
-
-    Exit codes: 0 every row has its line, 2 the name or the table cannot be used.
-
-    Example: cds-hooks model score mortality_5y rows.csv.gz --out scores.csv --explain
-    """
-    with problems():
-        try:
-            from models_onnx.workbench.training.score import Scorer, score_file
-        except ModuleNotFoundError as error:
-            text = (
-                f"{error.name} is not installed; the columns of a model's own study are read with the extra "
-                "cds-hooks-onnx[train]. `cds-hooks score` scores any table without it."
-            )
-            raise TrainingRefused(text) from error
-
-        specs = own_specs(specs, folder, name)
-        scorer = Scorer.of(name, folder, specs, own_keys(settings()))
-        with progress_bars(as_json) as progress:
-            tally = score_file(scorer, rows, out, explain, lambda done: progress("rows", done, done))
-    for column in tally.absent_columns:
-        typer.echo(f"{rows.name} has no column {column}: it is missing in every row.", err=True)
-    if as_json:
-        print_json({"rows": tally.rows, "scored": tally.scored, "not_scored": tally.reasons})
-        return
-    typer.echo(f"{tally.rows:,} rows: {out}")
-    for model, count in sorted(tally.scored.items()):
-        typer.echo(f"  scored by {model}: {count:,}")
-    for reason, count in sorted(tally.reasons.items()):
-        typer.echo(f"  no score, {reason}: {count:,}")

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cds_hooks.commands.model.console import today
 from cds_hooks.commands.model.service_words import composer, own_service, service_sentences
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.statements import waiver_subject
@@ -97,16 +97,6 @@ def gather(
         waiver_fault=partial(_waiver_fault, subject),
         absent=absent,
     )
-
-
-def today() -> date:
-    """The day of the settings' clock."""
-    return (settings().as_of or datetime.now(UTC)).date()
-
-
-def moment() -> str:
-    """The instant of the settings' clock, as it stands in a release."""
-    return (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
 def _waiver_fault(subject: Subject, waiver: dict[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.model.console import Specs, own_specs, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import Specs, moment, own_specs, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import signer
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
@@ -107,7 +107,6 @@ def _columns(table: Path, score: str, group: str, need: str) -> tuple[np.ndarray
 
 
 def _record(folder: Path, report: object) -> None:
-    from cds_hooks.commands.model.evidence import moment
     from models_onnx.workbench.gates.gate import GateReport, encode
     from models_onnx.workbench.release.publishing import record_gates
 

@@ -104,13 +104,7 @@ COMMANDS = {
     "dataset": Lazy(
         "model.describe",
         "dataset",
-        "Make a model's training table from charts: one row per index, only of what was known then.",
-    ),
-    "score": Lazy(
-        "model.describe",
-        "score",
-        "Score the rows of a table: `id,probability,reason,model`, in their order, as the server scores the "
-        "same facts.",
+        "Make the table of a model's inputs: from charts, to train on, or from the columns of its study, to score.",
     ),
 }
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cds_hooks.commands.model.console import AsJson, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import AsJson, moment, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.commands.score import charts
 from cds_hooks.settings import settings
@@ -94,7 +94,7 @@ def score(
         place = folder if folder != ARTIFACTS else folder_of(name, settings())
         model = load(name, place, own_keys(settings()))
         _say_withheld(model)
-        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, _moment())
+        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, moment())
         with progress_bars(as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
     if as_json:
@@ -106,12 +106,6 @@ def score(
 def _only_for_tables(*given: object) -> None:
     if any(each is not None and each != [] for each in given):
         raise PanelRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
-
-
-def _moment() -> str:
-    from cds_hooks.commands.model.evidence import moment
-
-    return moment()
 
 
 def _declared(

@@ -125,6 +125,9 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))
     (folder / "response.json").write_text('{"cards": []}')
+    (folder / "people.csv").write_text(
+        "risk,race,conditions\n" + "".join(f"{n},{'ab'[n % 2]},{n}\n" for n in range(900))
+    )
     (folder / "outcomes.csv").write_text("event,completeThrough\ndeath,2026-10-31\n")
     (folder / "var").mkdir(exist_ok=True)
     (folder / "docs" / "models").mkdir(parents=True)

@@ -281,5 +281,3 @@ def test_what_serves_is_enough(table: Path, tmp_path: Path) -> None:
     done = run("score", "mortality_5y", str(table), "--out", "s.csv", "--id", "participant_id")
     assert done.returncode == 0, done.stderr
     assert len(lines(tmp_path / "s.csv")) == PEOPLE
-    done = run("model", "score", "mortality_5y", str(table), "--out", "t.csv")
-    assert (done.returncode, "`cds-hooks score` scores any table without it" in done.stderr) == (2, True)

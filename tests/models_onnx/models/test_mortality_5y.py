@@ -10,14 +10,15 @@ import pytest
 
 from models_onnx.artifact.keys import maintainers
 from models_onnx.artifact.release_file import parse_release
+from models_onnx.errors import PanelRefused
 from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
+from models_onnx.panel import load
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.gates.waivers import waiver_problem
 from models_onnx.workbench.release.card import declared_words
 from models_onnx.workbench.training.commands import RetrainedComparison, check_model
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.workbench.training.score import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -195,25 +196,22 @@ def test_no_input_reads_a_column_that_knows_the_outcome(spec: object, real: pd.D
 
 
 @pytest.mark.outside_data
-def test_a_creatinine_in_the_wrong_unit_gives_no_score_and_says_why(real: pd.DataFrame) -> None:
+def test_a_creatinine_in_the_wrong_unit_is_refused_for_the_whole_column(real: pd.DataFrame) -> None:
     rows = real[(real["age_years"] >= 40) & real["creatinine_mg_dl"].notna()].head(400)
     wrong = rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"].where(np.arange(400) % 5 > 0, other=88.4))
-    scored = Scorer.of("mortality_5y").score(wrong)
-    faulty = np.arange(400) % 5 == 0
-    assert np.isnan(scored.probability[faulty]).all()
-    reasons = [str(reason) for reason in scored.reason[faulty]]
-    assert sum(reason.startswith("out-of-range") and "Creatinine" in reason for reason in reasons) > 60
+    with pytest.raises(PanelRefused, match="seems to be in two units: 80 of 400 values"):
+        load("mortality_5y").score(wrong)
 
 
 @pytest.mark.outside_data
 def test_the_small_panel_takes_over_and_does_not_underpredict(real: pd.DataFrame) -> None:
     gone = [name for name in LABS if name not in TWIN.feature_names]
     rows = real[(real["age_years"] >= 40) & real["death_5y"].notna()].assign(**dict.fromkeys(gone, np.nan))
-    scored = Scorer.of("mortality_5y").score(rows)
-    by_twin = scored.model == TWIN.id
+    scored = load("mortality_5y").score(rows)
+    by_twin = (scored["model"] == TWIN.id).to_numpy()
     assert by_twin.sum() > 25_000
-    assert not (scored.model == SPEC.id).any()
-    ratio = rows["death_5y"].to_numpy()[by_twin].sum() / scored.probability[by_twin].sum()
+    assert not (scored["model"] == SPEC.id).any()
+    ratio = rows["death_5y"].to_numpy()[by_twin].sum() / scored["probability"][by_twin].sum()
     assert 0.95 < ratio < 1.15
     # The full model without those labs would say a fifth too little.
     X = inputs_of(SPEC, rows)[by_twin]

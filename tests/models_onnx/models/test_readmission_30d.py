@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, mid_age, three_digits
+from models_onnx.panel import TableDeclaration, load
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.workbench.training.score import Scorer
+from models_onnx.workbench.training.data.dataset import study_inputs
 
 
 @pytest.fixture(scope="module")
@@ -111,27 +112,36 @@ def row(**changed: str) -> pd.DataFrame:
     return pd.DataFrame([told | changed])
 
 
+def score(table: pd.DataFrame) -> pd.DataFrame:
+    """The scores of these rows of the study."""
+    scored: pd.DataFrame = load("readmission_30d").score(
+        study_inputs(SPEC, table), TableDeclaration(exclude=("hospice",))
+    )
+    return scored
+
+
 @pytest.mark.parametrize("unknown", ["18", "25", "26"])
 def test_an_unknown_disposition_is_missing_and_the_twin_takes_over(unknown: str) -> None:
-    scored = Scorer.of("readmission_30d").score(row(discharge_disposition_id=unknown))
+    scored = score(row(discharge_disposition_id=unknown))
     assert scored.model.tolist() == [TWIN.id]
     assert 0 < scored.probability[0] < 1
 
 
 def test_a_known_disposition_is_scored_by_the_model_itself_and_keeps_its_key() -> None:
-    scored = Scorer.of("readmission_30d").score(row())
-    assert (scored.key.tolist(), scored.model.tolist()) == (["007"], [SPEC.id])
+    scored = score(row())
+    assert scored.model.tolist() == [SPEC.id]
+    assert study_inputs(SPEC, row())["id"].tolist() == ["007"]
 
 
 @pytest.mark.parametrize(("disposition", "reason"), [("11", "deceased"), ("13", "outside-population")])
 def test_who_died_or_went_to_hospice_has_no_score(disposition: str, reason: str) -> None:
-    scored = Scorer.of("readmission_30d").score(row(discharge_disposition_id=disposition))
+    scored = score(row(discharge_disposition_id=disposition))
     assert np.isnan(scored.probability[0])
     assert str(scored.reason[0]).startswith(reason)
 
 
 def test_a_stay_of_three_weeks_is_outside_the_study() -> None:
-    scored = Scorer.of("readmission_30d").score(row(time_in_hospital="21"))
+    scored = score(row(time_in_hospital="21"))
     assert str(scored.reason[0]).startswith("out-of-range")
 
 

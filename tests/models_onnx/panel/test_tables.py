@@ -12,7 +12,7 @@ from models_onnx.errors import PanelRefused
 from models_onnx.panel import PanelModel, TableDeclaration, load
 from models_onnx.panel.run import ScoringJob, ScoringResult, score_table
 from models_onnx.panel.tables import open_table
-from tests.models_onnx.workbench.training.test_score import typical
+from tests.models_onnx.workbench.training.data.test_study_inputs import typical
 
 BOM = b"\xef\xbb\xbf"
 

@@ -129,8 +129,8 @@ def test_a_pipeline_of_a_skops_file_is_adopted(tmp_path: Path, run: Callable[...
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
     assert "another year" in model.manifest.estimator
     cases = tmp_path / "toy_30d.cases.csv"
-    options = ["--specs", tmp_path, "--folder", tmp_path / "trained", "--out", tmp_path / "scores.csv"]
-    scored = run("score", "toy_30d", cases, *options)
+    options = ["--specs", tmp_path, "--out", tmp_path / "inputs.csv"]
+    scored = run("dataset", "toy_30d", "--table", cases, *options)
     assert scored.exit_code == 0, scored.output
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.cli import app as cli
 from cds_hooks.commands.model.main import app
 from models_onnx.errors import DeclarationError
 from models_onnx.workbench.training.template import write_template
@@ -58,11 +59,11 @@ def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(
     again = run.invoke(app, ["train", "toy_30d", *options[:6], "--check", "--json"])
     assert json.loads(again.stdout)["same_hash"]
     rows = str(tmp_path / "mine" / "toy_30d.cases.csv")
-    told = run.invoke(app, ["score", "toy_30d", rows, "--out", "s.csv", "--specs", "mine", "--folder", "trained"])
+    told = run.invoke(cli, ["score", "toy_30d", rows, "--out", "s.csv", "--id", "patient", "--folder", "trained"])
     assert told.exit_code == 0, told.output
     scores = pd.read_csv("s.csv", dtype=str, keep_default_na=False)
     expected = pd.read_csv(rows, dtype=str, keep_default_na=False)["expect"]
-    found = ["score" if p else r.partition(":")[0] for p, r in zip(scores.probability, scores.reason, strict=True)]
+    found = ["score" if p else r for p, r in zip(scores.probability, scores.reason, strict=True)]
     assert found == expected.tolist()
 
 
