@@ -1,13 +1,15 @@
-"""How many of our files and functions one order-sign answer passes through: what a newcomer has to read to follow it.
+"""How many of our files and functions the answers to sample calls pass through: what a newcomer has to read to follow.
 
-The sample patient's drafted metformin is answered with one card. The call is traced after two others like it, as in a
-server that runs: what is read once (tables, rules) is not counted, and neither is a generated or imported function.
+Each service is called at each of its hooks about the first sample patient that it has a card for. A call is traced after
+two others like it, as in a server that runs: what is read once (tables, rules) is not counted, and neither is a
+generated or imported function.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -17,16 +19,14 @@ import orjson
 from rich.table import Table
 
 import cds_hooks
-from benchmarks.bodies import with_marked_ids
+from benchmarks.bodies import build_body
+from benchmarks.charts import Patient, load_patients
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer, discover
-from cds_hooks.kit.samples import SHOWCASE_DRAFT
-from cds_hooks.kit.simulator.chart import open_chart, open_drafts
-from cds_hooks.kit.simulator.request import build_request, drafts_for
+from cds_hooks.kit.simulator.chart import ChartError
 
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
-_PATIENT = "ckd4-metformin"
 _ROOT = Path(cds_hooks.__file__).parents[1]
 
 
@@ -38,48 +38,61 @@ class Function(NamedTuple):
 
 
 def measure_touched() -> dict[str, Any]:
-    """Files and functions of one warm order-sign answer with one card, by floor and by file."""
+    """Files and functions of each call, and those that every call passes through, by file."""
+    patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample]
+    calls: dict[str, set[Function]] = {}
     with service_in_process() as service:
-        path, request = _order_sign(service)
-        for _ in range(2):
-            service.call("POST", path, request.next())
-        touched, answer = _traced(service, path, request.next())
-    summaries = [card["summary"] for card in orjson.loads(answer)["cards"]]
-    if len(summaries) != 1:
-        raise WrongAnswer(f"the sample's order was answered with {len(summaries)} cards in place of one: {summaries}")
-    files = Counter(function.file for function in touched)
+        for entry in discover(service.call_json):
+            body = next(_bodies_with_card(service, entry, patients), None)
+            if body is not None:
+                calls[f"{entry['id']} ({entry['hook']})"] = _functions(service, entry["id"], body)
+    common = set.intersection(*calls.values())
     return {
-        "files": len(files),
-        "functions": len(touched),
-        "by_floor": {floor: sum(file.startswith(f"{floor}/") for file in files) for floor in FLOORS},
-        "functions_by_file": dict(sorted(files.items())),
+        "calls": {
+            name: {"files": len({function.file for function in functions}), "functions": len(functions)}
+            for name, functions in calls.items()
+        },
+        "common_functions_by_file": dict(sorted(Counter(function.file for function in common).items())),
     }
 
 
-def _order_sign(service: InProcess) -> tuple[str, ChangingRequest]:
-    entry = next(entry for entry in discover(service.call_json) if entry["hook"] == "order-sign")
-    now = datetime.now(UTC)
-    chart = open_chart(Path(f"sample:{_PATIENT}"), now)
-    request = build_request(entry, chart, drafts_for(chart, open_drafts(Path(f"sample:{SHOWCASE_DRAFT}"), now)))
-    return f"/cds-services/{entry['id']}", ChangingRequest(orjson.dumps(with_marked_ids(request)))
+def _bodies_with_card(service: InProcess, entry: dict[str, Any], patients: list[Patient]) -> Iterator[bytes]:
+    for patient in patients:
+        try:
+            body = build_body(entry, patient)
+            if service.call_json("POST", f"/cds-services/{entry['id']}", body)["cards"]:
+                yield body
+        except (ChartError, WrongAnswer):
+            continue
+
+
+def _functions(service: InProcess, service_id: str, body: bytes) -> set[Function]:
+    """The functions that a call enters which is answered with a card."""
+    path, request = f"/cds-services/{service_id}", ChangingRequest(body)
+    for _ in range(2):
+        service.call("POST", path, request.next())
+    functions, answer = _traced(service, path, request.next())
+    if not orjson.loads(answer)["cards"]:
+        raise WrongAnswer(f"{service_id} was silent at the third call")
+    return functions
 
 
 def _traced(service: InProcess, path: str, body: bytes) -> tuple[set[Function], bytes]:
     """The functions that the call enters, and its answer."""
-    touched: set[Function] = set()
+    functions: set[Function] = set()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and (function := _own_function(frame)) is not None:
-            touched.add(function)
+        if event == "call" and (function := _function_of_ours(frame)) is not None:
+            functions.add(function)
 
     sys.setprofile(enter)
     try:
-        return touched, service.call("POST", path, body)
+        return functions, service.call("POST", path, body)
     finally:
         sys.setprofile(None)
 
 
-def _own_function(frame: FrameType) -> Function | None:
+def _function_of_ours(frame: FrameType) -> Function | None:
     file = Path(frame.f_code.co_filename)
     if not file.is_relative_to(_ROOT) or file.relative_to(_ROOT).parts[0] not in FLOORS:
         return None
@@ -87,10 +100,12 @@ def _own_function(frame: FrameType) -> Function | None:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """The files with the number of functions that were entered in each."""
-    title = f"One order-sign answer: {figures['files']} of our files, {figures['functions']} functions"
-    files = Table("file", title=title)
-    files.add_column("functions", justify="right")
-    for file, count in figures["functions_by_file"].items():
-        files.add_row(file, str(count))
-    return files
+    """Of each call the number of files and functions."""
+    common = figures["common_functions_by_file"]
+    title = f"Our files and functions in one answer; {len(common)} and {sum(common.values())} of them in every answer"
+    rows = Table("call", title=title)
+    rows.add_column("files", justify="right")
+    rows.add_column("functions", justify="right")
+    for name, counts in figures["calls"].items():
+        rows.add_row(name, str(counts["files"]), str(counts["functions"]))
+    return rows
