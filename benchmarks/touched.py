@@ -1,7 +1,7 @@
 """How many of our files and functions the answers to sample calls pass through: what a newcomer has to read to follow.
 
-Each service is called at each of its hooks about the first sample patient that it has a card for. A call is traced after
-two others like it, as in a server that runs: what is read once (tables, rules) is not counted, and neither is a
+Each service is called at each of its hooks about the first sample patient that it has a card for. A call is traced
+after two others like it, as in a server that runs: what is read once (tables, rules) is not counted, and neither is a
 generated or imported function.
 """
 

@@ -1,7 +1,5 @@
 """Builds the server from its settings: services, models, record, routes and middleware, each once."""
 
-import cds_hooks.without_rich  # noqa: F401  # isort: skip  # before anything that loads httpx or structlog
-
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from time import time

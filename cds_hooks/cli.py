@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.lazy import Lazy, lazy_group, with_room
+from cds_hooks.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
     "run": Lazy(
@@ -131,7 +131,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
     _warn_of_settings()
     try:
-        with_room(app)
+        app()
     except Exception as error:
         from fhir.mapping.features.feature import FeatureFault
 

@@ -6,10 +6,6 @@ call of each client at a time. Where several clients call, middling ones are com
 to the loop four times (body, token, turn, record), and each time it would wait for one of the other client's. Threads
 of Python share one interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
 docs/decisions/0009-large-calls.md has the measurements.
-
-The time that a call, or the arrival of its body, may take is watched by one timer for all that is under way:
-`asyncio.timeout` does the same with a timer for each, which takes 6.4 instead of 1.5 µs, twice a call
-(docs/decisions/0006-hot-path.md).
 """
 
 import asyncio
@@ -44,82 +40,6 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-class Deadlines:
-    """Gives each of many the same time, in one event loop at a time."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._under_way: dict[Deadline, None] = {}
-        """In the order in which they began, which is that in which they end."""
-
-    def start(self) -> "Deadline":
-        """Begins with `with` and ends with it.
-
-        Raises:
-            TimeoutError: by the `with`, when its time is over; what it waited for is cancelled.
-        """
-        return Deadline(self)
-
-    def begin(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> float:
-        """Watches it; the end of its time by the clock of the loop."""
-        if loop is not self._loop:
-            self._loop, self._timer = loop, None
-            self._under_way.clear()
-        ends = loop.time() + self._seconds
-        self._under_way[deadline] = None
-        if self._timer is None:
-            self._timer = loop.call_at(ends, self._look, loop)
-        return ends
-
-    def end(self, deadline: "Deadline") -> None:
-        """Watches it no more."""
-        self._under_way.pop(deadline, None)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        for deadline in list(self._under_way):
-            if deadline.ends > loop.time():
-                self._timer = loop.call_at(deadline.ends, self._look, loop)
-                return
-            self.end(deadline)
-            deadline.expire()
-
-
-class Deadline:
-    """The time of one task."""
-
-    __slots__ = ("_among", "_cancelling", "_task", "ends", "expired")
-
-    def __init__(self, among: Deadlines) -> None:
-        self._among = among
-        self.expired = False
-
-    def __enter__(self) -> Self:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline is for a task")
-        self._task = task
-        self._cancelling = task.cancelling()
-        self.ends = self._among.begin(self, task.get_loop())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.expired:
-            self._among.end(self)
-        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            # cancelled by this deadline and by nobody else
-            raise TimeoutError from error
-
-    def expire(self) -> None:
-        """Cancels the task."""
-        self.expired = True
-        self._task.cancel()
-
-
 class Computing:
     """The turns and threads of one server process, used from its event loop."""
 
@@ -129,7 +49,6 @@ class Computing:
         self._clock = clock
         self._newest = ""
         self._neighbours_until = 0.0
-        self._deadlines = Deadlines(seconds)
         self._under_way: dict[str, int] = {}
         """How many calls each client has under way; of a client without one nothing is kept."""
         self._turns = _Turns()
@@ -139,7 +58,7 @@ class Computing:
 
     def call_of(self, client: str, size: int = 0) -> "CallUnderWay":
         """Return what computes a call of this client with a body of so many bytes; see `CallUnderWay`."""
-        return CallUnderWay(self._deadlines, self, client, size)
+        return CallUnderWay(self, client, size)
 
     def begin_call(self, client: str) -> None:
         """Counts a call that begins; `end_call` must follow."""
@@ -184,32 +103,31 @@ class Computing:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class CallUnderWay(Deadline):
-    """Computes one call, which counts as under way between the beginning and the end of a `with`.
+class CallUnderWay:
+    """Computes one call, which counts as under way between the beginning and the end of an `async with`.
 
     Raises:
-        CallTimedOut: by the `with`, when the time of the call is over.
+        CallTimedOut: by the `async with`, when the time of the call is over.
     """
 
-    __slots__ = ("_client", "_computing", "_has_turn", "_is_large")
-
-    def __init__(self, among: Deadlines, computing: Computing, client: str, size: int) -> None:
-        super().__init__(among)
+    def __init__(self, computing: Computing, client: str, size: int) -> None:
+        """`size` is that of the body in bytes."""
         self._computing, self._client = computing, client
+        self._time = asyncio.timeout(computing.seconds)
         self._has_turn = False
         self._is_large = computing.is_large(size)
 
-    def __enter__(self) -> Self:
-        super().__enter__()
+    async def __aenter__(self) -> Self:
+        await self._time.__aenter__()
         self._computing.begin_call(self._client)
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._computing.end_call(self._client)
         try:
-            super().__exit__(kind, error, trace)
+            await self._time.__aexit__(kind, error, trace)
         except TimeoutError as late:
             seconds = self._computing.seconds
             raise CallTimedOut(f"No answer within {seconds:g} seconds: no advice is given.") from late

@@ -4,14 +4,13 @@ A field that is not in `FIELDS` is dropped before the line is written, and so is
 value or short plain word. Clinical content is in the decision record, which is another place with other doors.
 """
 
+import json
 import logging
 import re
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO, cast
-
-if TYPE_CHECKING:  # loaded with the first line that is logged: commands that read the record log nothing
-    from structlog.typing import EventDict, FilteringBoundLogger
+from datetime import UTC, datetime
+from typing import TextIO
 
 FIELDS = frozenset(
     {
@@ -20,13 +19,9 @@ FIELDS = frozenset(
         "bytes", "count", "module", "function", "line", "version", "address", "pid", "trace",
     }
 )  # fmt: skip
+Value = str | int | float | bool | None
 _SILENT = logging.CRITICAL + 1
 _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
-
-
-def allow_listed(_logger: Any, _method: str, event: "EventDict") -> "EventDict":
-    """Only the fields of `FIELDS`, and only plain values in them."""
-    return {name: value for name, value in event.items() if name in FIELDS and is_plain(value)}
 
 
 def is_plain(value: object) -> bool:
@@ -36,51 +31,58 @@ def is_plain(value: object) -> bool:
     return isinstance(value, str) and _PLAIN.match(value) is not None
 
 
-class _UnfailingStream:
-    """A stream whose failures stay its own: a full disk or a reader that went away must not end the calls that log."""
+class OperationalLog:
+    """Writes one JSON line for each event of at least a level.
 
-    def __init__(self, stream: TextIO) -> None:
+    A line that cannot be written is lost: a full disk or a reader that went away must not end the calls that log.
+    """
+
+    def __init__(self, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+        """Without a `stream` lines go to what is standard error at the time."""
+        self._level = level
         self._stream = stream
 
-    def write(self, text: str) -> None:
-        """Writes, or loses the line where it cannot be written (ValueError is what a closed stream raises)."""
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
+    def debug(self, event: str, **fields: Value) -> None:
+        """Writes a line for whoever looks for a fault."""
+        self._write(logging.DEBUG, event, fields)
 
-    def flush(self) -> None:
-        """As `write`."""
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+    def info(self, event: str, **fields: Value) -> None:
+        """Writes a line about something that is as it should be."""
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Value) -> None:
+        """Writes a line about something that the operator should look at."""
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Value) -> None:
+        """Writes a line about something that does not work."""
+        self._write(logging.ERROR, event, fields)
+
+    def _write(self, level: int, event: str, fields: dict[str, Value]) -> None:
+        if level < self._level:
+            return
+        timestamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = {**fields, "event": event, "level": logging.getLevelName(level).lower(), "timestamp": timestamp}
+        plain = {name: value for name, value in line.items() if name in FIELDS and is_plain(value)}
+        stream = self._stream or sys.stderr
+        with suppress(OSError, ValueError):  # ValueError is what a closed stream raises
+            stream.write(json.dumps(plain) + "\n")  # in one piece: two workers' lines would mix
+            stream.flush()
+
+
+_log = OperationalLog()
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
-    """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`).
-
-    A line that cannot be written is lost; logging never raises on account of its stream.
-    """
-    import structlog
-
+    """Makes `log()` write lines of at least `level` to standard error (or `stream`)."""
+    global _log
     for library in ("httpx", "httpcore", "opentelemetry", "urllib3"):
         # They write addresses with their queries, and headers: patients' ids and more. That traces cannot be sent is
         # said by otlp.py.
         logging.getLogger(library).setLevel(_SILENT)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            allow_listed,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
-        # Not PrintLogger: it writes the line and its end apart, and two workers' lines would mix.
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _UnfailingStream(stream or sys.stderr))),
-        cache_logger_on_first_use=False,
-    )
+    _log = OperationalLog(getattr(logging, level.upper(), logging.INFO), stream)
 
 
-def log() -> "FilteringBoundLogger":
+def log() -> OperationalLog:
     """The operational log."""
-    import structlog
-
-    logger: FilteringBoundLogger = structlog.get_logger()
-    return logger
+    return _log

@@ -64,9 +64,9 @@ class ServerComponents:
 class Turn(Protocol):
     """Computes the stages of one call: `cds_hooks/computing.py` for a call that came in."""
 
-    def __enter__(self) -> Self: ...
+    async def __aenter__(self) -> Self: ...
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 

@@ -22,7 +22,7 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answer:
     """
     received: Received | None = None
     try:
-        with call.turn as turn:
+        async with call.turn as turn:
             received = await turn.compute(read, call, source)
             received = await complete(call, received)
             chart = await turn.compute(understand, call, received)

@@ -1,9 +1,9 @@
 """Command groups whose commands are imported only when they are typed, so that the command line starts fast."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -44,25 +44,6 @@ def _import_module(name: str) -> ModuleType:
     """The module, imported without garbage collection, which would take 80 of 530 ms and find nothing."""
     with no_collection():
         return import_module(name)
-
-
-_FRAME_SLOTS = 24 * 1024
-
-
-def with_room(run: Callable[[], None]) -> None:
-    """Runs a program with room for the frames of its calls.
-
-    CPython keeps the frames of a thread in pieces of 16 KB. Where a loop stands at the end of one, each call in it
-    takes a new piece from the kernel and gives it back: 3,500 times while the server starts, 0.05 s of processor time.
-    A piece is made larger for a function that needs more than that, and what it calls goes into the rest of the piece:
-    this one says that it needs 192 KB and uses none, in a piece of 256.
-    """
-    roomy = FunctionType(_call.__code__.replace(co_stacksize=_FRAME_SLOTS), {})
-    roomy(run)
-
-
-def _call(run: Callable[[], None]) -> None:
-    run()
 
 
 def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:

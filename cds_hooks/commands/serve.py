@@ -1,7 +1,5 @@
 """`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
 
-import cds_hooks.without_rich  # noqa: F401  # isort: skip  # before anything that loads httpx or structlog
-
 import asyncio
 import gc
 import os

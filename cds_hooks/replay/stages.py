@@ -103,10 +103,10 @@ class _KeptFacts:
 class _AtOnce:
     """The turn of a call that nobody waits for."""
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is under way."""

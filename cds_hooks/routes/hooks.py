@@ -13,7 +13,6 @@ from cds_hooks.answer.call import ServerComponents, open_call
 from cds_hooks.answer.invoke import invoke
 from cds_hooks.answer.read import ReceivedBody
 from cds_hooks.answer.write import Recording
-from cds_hooks.computing import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,
@@ -47,7 +46,6 @@ class RequestLimits:
     def __init__(self, most_bytes: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
-        self._deadlines = Deadlines(seconds)
         self._calls: Counter[str] = Counter()
         self._clock = clock
         self._begun: defaultdict[str, deque[float]] = defaultdict(deque)
@@ -114,7 +112,7 @@ class RequestLimits:
         most = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
         self._check(headers, most)
         try:
-            with self._deadlines.start():
+            async with asyncio.timeout(self._seconds):
                 return await self._read(receive, most)
         except TimeoutError as error:
             raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error

@@ -9,13 +9,10 @@ from functools import cache, partial
 from typing import Final
 
 import httpcore
+import httpx
 
 from cds_hooks.security.addresses import AddressRule, address_of
 from cds_hooks.security.fhir_base import OutboundRefused, Resolver
-from cds_hooks.without_rich import load
-
-load("httpx")
-import httpx  # noqa: E402 - from here on it is there, without what it would load for a terminal
 
 __all__ = ["CheckedBackend", "TransportRefused", "httpx", "prepare_connections", "ssl_context_for", "system_resolver"]
 

@@ -1,16 +1,12 @@
-"""Large calls are computed beside the event loop, small ones in turns: no client waits for all that another sent.
-
-One timer watches the time of all: what is late is cancelled with a TimeoutError, and nothing else is.
-"""
+"""Large calls are computed beside the event loop, small ones in turns: no client waits for all that another sent."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing, Deadlines
+from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing
 from cds_hooks.errors import CallTimedOut
 
 Work = Callable[[], str]
@@ -25,14 +21,14 @@ def _work(name: str, log: list[str]) -> Work:
 
 
 async def _call(computing: Computing, client: str, work: Work, *, is_large: bool = False) -> str:
-    with computing.call_of(client, LARGE_BYTES if is_large else 0) as turn:
+    async with computing.call_of(client, LARGE_BYTES if is_large else 0) as turn:
         return await turn.compute(work)
 
 
 def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
     async def run() -> list[str]:
         computing, log = Computing(60), list[str]()
-        with computing.call_of("b"):  # b's call has come, and its body is being read
+        async with computing.call_of("b"):  # b's call has come, and its body is being read
             calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
             await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
         return log
@@ -117,7 +113,7 @@ def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_af
         seen = []
         for client, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
             now += seconds
-            with computing.call_of(client):
+            async with computing.call_of(client):
                 sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
                 seen.append([computing.is_large(*size) for size in sizes])
         return seen
@@ -133,7 +129,7 @@ def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
             await asyncio.sleep(0)
             return asyncio.get_running_loop()
 
-        with Computing(60).call_of("a", LARGE_BYTES) as turn:
+        async with Computing(60).call_of("a", LARGE_BYTES) as turn:
             return await turn.compute_async(work) is not asyncio.get_running_loop()
 
     assert asyncio.run(run())
@@ -141,73 +137,20 @@ def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
 
 def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
     async def run() -> None:
-        with Computing(_SOON).call_of("a"):
-            await asyncio.sleep(_FOREVER)
+        async with Computing(0.01).call_of("a"):
+            await asyncio.sleep(60)
 
     with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
         asyncio.run(run())
 
 
-# Deadlines
-
-
-_FOREVER = 60.0
-_SOON = 0.01
-
-
-async def _wait(deadlines: Deadlines, seconds: float) -> str:
-    with deadlines.start():
-        await asyncio.sleep(seconds)
-    return "in time"
-
-
-async def _outcome(waiting: Coroutine[Any, Any, str]) -> str:
-    try:
-        return await waiting
-    except TimeoutError:
-        return "late"
-
-
-def test_what_is_late_ends_with_a_timeout_error() -> None:
-    with pytest.raises(TimeoutError):
-        asyncio.run(_wait(Deadlines(_SOON), _FOREVER))
-
-
-def test_what_is_in_time_is_left_alone_and_so_is_what_begins_after_it() -> None:
-    async def run() -> list[str]:
-        deadlines = Deadlines(_SOON)
-        return [await _outcome(_wait(deadlines, seconds)) for seconds in (0, _FOREVER, 0, _FOREVER)]
-
-    assert asyncio.run(run()) == ["in time", "late", "in time", "late"]
-
-
-def test_each_of_many_has_its_own_time_and_only_the_late_ones_are_cancelled() -> None:
-    async def run() -> list[str]:
-        deadlines = Deadlines(_SOON)
-        return await asyncio.gather(*(_outcome(_wait(deadlines, _FOREVER * (n % 2))) for n in range(6)))
-
-    assert asyncio.run(run()) == ["in time", "late"] * 3
-
-
-def test_one_that_began_while_another_was_watched_is_late_after_it() -> None:
-    async def run() -> list[str]:
-        deadlines, late = Deadlines(5 * _SOON), list[str]()
-
-        async def wait(name: str) -> None:
-            await _outcome(_wait(deadlines, _FOREVER))
-            late.append(name)
-
-        first = asyncio.ensure_future(wait("first"))
-        await asyncio.sleep(_SOON)
-        await asyncio.gather(first, wait("second"))
-        return late
-
-    assert asyncio.run(run()) == ["first", "second"]
-
-
-def test_a_cancellation_by_somebody_else_stays_one() -> None:
+def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
     async def run() -> None:
-        waiting = asyncio.ensure_future(_wait(Deadlines(_FOREVER), _FOREVER))
+        async def wait() -> None:
+            async with Computing(60).call_of("a"):
+                await asyncio.sleep(60)
+
+        waiting = asyncio.ensure_future(wait())
         await asyncio.sleep(0)
         waiting.cancel()
         await waiting
@@ -218,31 +161,8 @@ def test_a_cancellation_by_somebody_else_stays_one() -> None:
 
 def test_what_fails_by_itself_fails_with_its_own_error() -> None:
     async def run() -> None:
-        with Deadlines(_FOREVER).start():
-            raise KeyError("its own")
+        async with Computing(60).call_of("a"):
+            raise TimeoutError("of a database")
 
-    with pytest.raises(KeyError, match="its own"):
+    with pytest.raises(TimeoutError, match="of a database"):
         asyncio.run(run())
-
-
-def test_a_new_event_loop_has_a_timer_of_its_own() -> None:
-    deadlines = Deadlines(_SOON)
-    assert [asyncio.run(_outcome(_wait(deadlines, _FOREVER))) for _ in range(2)] == ["late", "late"]
-
-
-def test_without_a_task_there_is_nothing_to_cancel() -> None:
-    async def run() -> None:
-        asyncio.get_running_loop().call_soon(lambda: failed.append(_start_in_a_callback()))
-        await asyncio.sleep(0)
-
-    failed: list[str] = []
-    asyncio.run(run())
-    assert failed == ["a deadline is for a task"]
-
-
-def _start_in_a_callback() -> str:
-    try:
-        with Deadlines(_FOREVER).start():
-            return ""
-    except RuntimeError as error:
-        return str(error)

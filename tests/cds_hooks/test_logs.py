@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-import structlog
 
 from cds_hooks.logs import configure_logs, log
 
@@ -14,9 +13,8 @@ from cds_hooks.logs import configure_logs, log
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """The settings of the log are the process's own."""
-    kept = structlog.get_config()
     yield
-    structlog.configure(**kept)
+    configure_logs("info")
 
 
 def test_a_line_has_the_allowed_fields_only() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cds_hooks import cli
-from cds_hooks.commands.lazy import Lazy, with_room
+from cds_hooks.commands.lazy import Lazy
 from cds_hooks.commands.model import main as model
 
 COMMANDS = [*cli.COMMANDS.items(), *model.COMMANDS.items()]
@@ -33,16 +33,3 @@ def test_help_imports_no_command(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "[]"
-
-
-def test_a_program_has_room_for_the_frames_of_its_calls_and_its_errors_come_through() -> None:
-    sizes: list[int] = []
-
-    def program() -> None:
-        caller = sys._getframe(1)
-        sizes.append(caller.f_code.co_stacksize)
-        raise SystemExit(3)
-
-    with pytest.raises(SystemExit, match="3"):
-        with_room(program)
-    assert 8 * sizes[0] > 128 * 1024  # more than half of the piece of 256 KB that CPython takes for it

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from cds_hooks.security.client import KeySetUrl
 from cds_hooks.security.register import WatchedTrustFile
 from cds_hooks.security.trust_file import ANY_NAME, TrustFileError
+from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 
 
@@ -95,7 +95,7 @@ def test_a_bad_file_changes_nothing_and_is_said_once(
         for _ in range(3):
             _pass(live, clock)
             assert _names(live) == ["Example"]
-    assert [(line["log_level"], line["reason"]) for line in lines] == [("error", kind)]
+    assert [(line["level"], line["reason"]) for line in lines] == [("error", kind)]
     site.write(CLIENT.replace("Example", "Good again"))
     _pass(live, clock)
     assert _names(live) == ["Good again"]

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from structlog.testing import capture_logs
 
 from cds_hooks.errors import NotAllowed, Untrusted
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
@@ -21,6 +20,7 @@ from cds_hooks.security.fhir_base import OutboundRefused
 from cds_hooks.security.keys import read_key_set
 from cds_hooks.security.token import read_token
 from cds_hooks.security.trust import DevelopmentTrust
+from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
 
