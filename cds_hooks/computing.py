@@ -113,12 +113,11 @@ class CallUnderWay:
     def __init__(self, computing: Computing, client: str, size: int) -> None:
         """`size` is that of the body in bytes."""
         self._computing, self._client = computing, client
-        self._time = asyncio.timeout(computing.seconds)
         self._has_turn = False
         self._is_large = computing.is_large(size)
 
     async def __aenter__(self) -> Self:
-        await self._time.__aenter__()
+        self._time = await asyncio.timeout(self._computing.seconds).__aenter__()
         self._computing.begin_call(self._client)
         return self
 
