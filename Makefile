@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
+.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -53,6 +53,10 @@ bench: dev-environment
 # The wheel of the last commit, the same bytes each time (dist/).
 wheel: dev-environment
 	@sh requirements/wheel.sh dist
+
+# The wheel of the contract kit alone, which needs no server (dist/kit/).
+kit-wheel: dev-environment
+	@sh requirements/wheel.sh dist/kit HEAD kit
 
 # The lists of parts of the wheel and of the image (CycloneDX, dist/).
 sbom: dev-environment

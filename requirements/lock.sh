@@ -9,6 +9,8 @@ lock() { uv pip compile --quiet --universal --python-version 3.11 --fork-strateg
 lock requirements/dev.in --output-file requirements/dev.txt "$@"
 # the same versions at run time as in the tests
 lock requirements/runtime.in --constraints requirements/dev.txt --output-file requirements/runtime.txt "$@"
+# the contract kit alone (kit/pyproject.toml)
+lock requirements/kit.in --constraints requirements/dev.txt --output-file requirements/kit.txt "$@"
 lock requirements/otlp.in --constraints requirements/dev.txt --output-file requirements/otlp.txt "$@"
 # Spark and Ray, which nothing here needs: for a site that has a cluster, and for the slow tests of the steps
 lock requirements/engines.in --constraints requirements/dev.txt --output-file requirements/engines.txt "$@"
