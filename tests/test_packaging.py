@@ -56,7 +56,7 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "otlp.txt", "engines.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "kit.txt", "dev.txt", "otlp.txt", "engines.txt"])
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -77,7 +77,7 @@ def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> N
     assert {name: development.get(name) for name in _locked("runtime.txt")} == _locked("runtime.txt")
 
 
-@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt"])
+@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt", "kit.txt"])
 def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
     assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
@@ -123,7 +123,9 @@ def test_each_package_of_the_training_extra_is_imported_by_a_module_of_ours() ->
     assert imported == wanted
 
 
-@pytest.mark.parametrize(("source", "lock"), [("runtime.in", "runtime.txt"), ("dev.in", "dev.txt")])
+@pytest.mark.parametrize(
+    ("source", "lock"), [("runtime.in", "runtime.txt"), ("kit.in", "kit.txt"), ("dev.in", "dev.txt")]
+)
 def test_each_requirement_is_locked_at_a_version_that_it_allows(source: str, lock: str) -> None:
     locked = _locked(lock)
     for item in _wanted(source):

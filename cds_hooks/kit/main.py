@@ -10,7 +10,9 @@ from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.commands.fhir_server import serve_fhir
 from cds_hooks.kit.commands.samples import samples
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+)
 app.command("check")(check)
 app.command("call")(call)
 app.command("fhir-server")(serve_fhir)

@@ -36,9 +36,7 @@ _KINDS = {
 def check(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[URL | FILE...]", help="Base address of the server, else CDS_PUBLIC_URL; or documents, JSON."
-        ),
+        typer.Argument(metavar="URL|FILE", help="Base address of the server, else CDS_PUBLIC_URL; or documents, JSON."),
     ] = None,
     dialect: Annotated[str, typer.Option(metavar="NAME", help="Whose way of calling: standard or epic.")] = "standard",
     only: Annotated[
