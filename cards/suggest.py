@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
+from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
@@ -20,7 +21,6 @@ from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
-from cards.validation_cache import ValidationCache
 from fhir.terminology.analytes import LOINC
 
 Json: TypeAlias = dict[str, Any]
@@ -64,8 +64,7 @@ class SuggestionContext(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
     `evaluated` gives the evaluation of a draft as the drafts are now; `original` the client's own JSON of an active
-    order ('MedicationRequest/7'), None where it is not available; `validation_cache` has what was proven to be valid in
-    this session; `allowance` bounds the work of the whole call.
+    order ('MedicationRequest/7'), None where it is not available; `allowance` bounds the work of the whole call.
     """
 
     session: PatientSession
@@ -74,7 +73,6 @@ class SuggestionContext(Struct, frozen=True):
     original: FindOriginal
     book: RuleBook
     new_uuid: NewUuid
-    validation_cache: ValidationCache
     allowance: EvaluationBudget
 
     def found(self, drafted: DraftMedication) -> FoundBands:
@@ -188,7 +186,7 @@ def _held(context: SuggestionContext) -> Iterator[Action]:
     """The draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
     original = _own_json(context.drafted.draft, context)
     held = {**original, "status": "on-hold"}
-    _check_valid(held, original, context)
+    _check_valid(held, original)
     description = f"Hold {context.drafted.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=held)
@@ -202,7 +200,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     context = plan.context
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
-    _check_valid(corrected, original, context)
+    _check_valid(corrected, original)
     product = _check_accepted(corrected, plan, in_place=True)
     description = f"{label}: {product.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
@@ -226,7 +224,7 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
         changed["code"] = {"coding": [coding], "text": change.test.name}
     if change.occurrence is not None:
         changed["occurrenceDateTime"] = change.occurrence
-    _check_valid(changed, original, context)
+    _check_valid(changed, original)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
     before = frozenset(one for one in context.found(context.drafted) if one[0] != plan.finding.rule)
@@ -260,7 +258,7 @@ def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
 
 def _with_status(original: Json, status: str, taken: CurrentMedication, plan: _Plan) -> Action:
     after = {**original, "status": status}
-    _check_valid(after, original, plan.context)
+    _check_valid(after, original)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
     return Action(type="update", description=f"{verb} the active {taken.medication.said}", resource=after)
@@ -286,7 +284,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     if before.order is None:
         raise SuggestionWithheld("the other order cannot be read")
     after = _amended(DraftMedication(before, before.order, plan.context.session.medications), change, plan.context)
-    _check_valid(after, original, plan.context)
+    _check_valid(after, original)
     plan.drafts.append(read_draft(after))
     return Action(type="update", description=f"{declared.label}: {partner.medication.said}", resource=after)
 
@@ -300,7 +298,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
             alternative, context.drafted.draft, context.session.record.patient_id, identity=context.new_uuid()
         )
         try:
-            _check_valid(resource, {}, context)
+            _check_valid(resource, {})
             _check_fits(_check_accepted(resource, plan, in_place=False), context)
         except SuggestionWithheld as reason:
             reasons.append(str(reason))
@@ -316,7 +314,7 @@ def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -
     resource = lab_order(
         declared, context.drafted.draft, record.patient_id, identity=context.new_uuid(), as_of=record.as_of
     )
-    _check_valid(resource, {}, context)
+    _check_valid(resource, {})
     when = f" in {declared.in_days} days" if declared.in_days else ""
     return Action(type="create", description=f"Order {declared.name}{when}", resource=resource)
 
@@ -376,7 +374,7 @@ def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None
 # Is it valid
 
 
-def _check_valid(resource: Json, original: Json, context: SuggestionContext) -> None:
-    new = context.validation_cache.new_faults(resource, original)
+def _check_valid(resource: Json, original: Json) -> None:
+    new = new_faults(resource, original)
     if new:
         raise SuggestionWithheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")

@@ -38,7 +38,7 @@ from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
-from cds_hooks.services import Service, ValidationSessions, by_address, services_for, versions_for
+from cds_hooks.services import Service, by_address, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import open_user_names, use_site_keys
@@ -156,7 +156,6 @@ def _components(
         Predictor().predict,
         PrefetchFetcher(trust, configured.fetch_milliseconds),
         governance,
-        ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
         InForce(lambda: content_in_force(configured, services, versions, governance.site), governance),
         releases,

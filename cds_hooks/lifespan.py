@@ -9,7 +9,7 @@ from importlib import import_module
 from msgspec import Struct
 from starlette.applications import Starlette
 
-from cards.validation_cache import load_fhir_models
+from cards.fhir_validity import load_fhir_models
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.configuration import InForce

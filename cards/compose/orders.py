@@ -22,7 +22,6 @@ from cards.suggest import (
     suggestions_for,
 )
 from cards.text import escape, plain
-from cards.validation_cache import ValidationCache
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 
@@ -57,7 +56,6 @@ def check_orders(
     book: RuleBook | None = None,
     original: FindOriginal = lambda _reference: None,
     suppress: SuppressionCheck = suppress_nothing,
-    validation_cache: ValidationCache | None = None,
     *,
     signing: bool = False,
     active_orders: bool = False,
@@ -67,8 +65,6 @@ def check_orders(
     `original` gives the client's own JSON of an active order, for suggestions that stop or change it. `suppress` says
     why a finding is not shown here; it is evaluated all the same, so that no suggestion can go against it.
 
-    `validation_cache` remembers between calls which orders are valid FHIR.
-
     `signing`: nothing more will be entered, so that what is missing is asked for and not waited for.
 
     `active_orders`: the drafts are orders that are active already, as at discharge.
@@ -77,9 +73,7 @@ def check_orders(
     drugs that no rule is about are named on one card more.
     """
     session = PatientSession(record, drafts, signing=signing, active_orders=active_orders)
-    check = _Check(
-        session, book if book is not None else rule_book(), new_uuid, original, validation_cache or ValidationCache()
-    )
+    check = _Check(session, book if book is not None else rule_book(), new_uuid, original)
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in (*check.session.drafted, *check.session.studies)}
     asked = []
@@ -175,7 +169,6 @@ class _Check:
         book: RuleBook,
         new_uuid: Callable[[], str],
         original: FindOriginal,
-        validation_cache: ValidationCache,
     ) -> None:
         self.allowance = EvaluationBudget()
         self.name_offered = NamingBudget(new_uuid)
@@ -183,7 +176,6 @@ class _Check:
         self.book = book
         self.new_uuid = new_uuid
         self.original = original
-        self.validation_cache = validation_cache
         self._judged: dict[int, DraftEvaluation] = {}
 
     def evaluate(self, drafted: DraftMedication) -> DraftEvaluation:
@@ -221,7 +213,6 @@ class _Check:
             self.original,
             self.book,
             self.name_offered,
-            self.validation_cache,
             self.allowance,
         )
         uuid = self.new_uuid()

@@ -20,8 +20,6 @@ from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Procedure, ServiceRequest
 from fhir.terminology.analytes import LOINC
-from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 
 DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
@@ -29,14 +27,14 @@ _OPEN_DAYS: Final = 90.0
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 # SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted.
 _REFUSALS: Final = frozenset({"105480006", "183944003", "416432009"})
-_REFUSED: Final = late_pattern(r"declin|refus|not wanted|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
+_REFUSED: Final = re.compile(r"declin|refus|not wanted|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
 _ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
-_NEGATED: Final = late_pattern(r"\bnegative for [^.;]*|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b")
-_NEGATIVE: Final = late_pattern(r"\b(?:negative|neg|nilm|normal|absent)\b")
-_POSITIVE: Final = late_pattern(
+_NEGATED: Final = re.compile(r"\bnegative for [^.;]*|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b")
+_NEGATIVE: Final = re.compile(r"\b(?:negative|neg|nilm|normal|absent)\b")
+_POSITIVE: Final = re.compile(
     r"\b(?:positive|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma|dysplasia)\b"
 )
 
@@ -65,7 +63,7 @@ class Done(Struct, frozen=True, gc=False):
 
 
 # What the words of an entry say beside the name of a test where it was not done, or not to its end.
-_NOT_DONE: Final = late_pattern(
+_NOT_DONE: Final = re.compile(
     r"^\W*(?:no|not|never|needs?|planned|offered|attempted|prep(?:aration)?)\b"
     r"|\b(?:incomplete|aborted|not (?:done|performed|completed)|never (?:done|had)|consult\w*|discuss\w*|counsel\w*"
     r"|education|referral|referred|schedul\w*|(?:over)?due\b(?! to)|declined|refused)\b",
@@ -73,7 +71,7 @@ _NOT_DONE: Final = late_pattern(
 )
 _TALKS: Final = frozenset({"tobacco_counselling", "statin_talk"})
 # "Date of last colonoscopy": the value says when it was done, the entry when somebody asked.
-_WHEN_DONE: Final = late_pattern(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
+_WHEN_DONE: Final = re.compile(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
 
 
 def years_after(day: date, years: int) -> date:
@@ -280,7 +278,6 @@ def _is_refusal(reason: CodeableConcept | None) -> bool:
     return any(_says_refused(words) for words in _all_words([reason]))
 
 
-@remembered("words of refusal", entries=2048, longest=200)
 def _says_refused(words: str) -> bool:
     return _REFUSED.search(words) is not None
 

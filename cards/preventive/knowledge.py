@@ -17,7 +17,6 @@ from fhir.record.datatypes import CodeableConcept, ObservationCode
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import SYSTEMS
-from fhir.terminology.late_pattern import late_pattern
 
 _ICD9_PROCEDURES = frozenset(
     {
@@ -148,7 +147,7 @@ PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(
 )
 """The knowledge of `services.json`."""
 
-_ANY_NAMED: Final = late_pattern("|".join(f"(?:{test.pattern})" for test in PREVENTIVE.tests.values()), re.IGNORECASE)
+_ANY_NAMED: Final = re.compile("|".join(f"(?:{test.pattern})" for test in PREVENTIVE.tests.values()), re.IGNORECASE)
 _CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENTIVE.tests.values()))
 
 

@@ -1,6 +1,5 @@
 """Stage 4, advise: the service decides what it would say about this patient."""
 
-from functools import partial
 from itertools import count
 
 from cards.rules.engine.governance import SWITCHED_OFF
@@ -27,7 +26,7 @@ async def advise(call: Call, chart: Chart) -> Advised:
 
 def _service_input(call: Call, chart: Chart, held: Holding) -> ServiceInput:
     numbers = count(1)
-    request, record, client, components = chart.request, chart.record, call.client, call.components
+    request, record, components = chart.request, chart.record, call.components
     configured, decision_id = components.settings, call.decision_id
     return ServiceInput(
         request=request,
@@ -42,13 +41,6 @@ def _service_input(call: Call, chart: Chart, held: Holding) -> ServiceInput:
         predict=call.predict,
         why_withheld=components.models.why_withheld,
         choose=choose_versions(call, record.patient_id),
-        validations=partial(
-            components.sessions.cache_of,
-            client.name,
-            record.patient_id,
-            request.context.user_id or "",
-            record.as_of_epoch,
-        ),
         suppress=held.suppress,
         prefetch=chart.prefetch,
         sent=chart.originals,

@@ -18,7 +18,7 @@ from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Service, ValidationSessions
+from cds_hooks.services import Service
 from cds_hooks.services._model import Predict, SiteThresholds, site_thresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
@@ -41,7 +41,6 @@ class ServerComponents:
     """Runs a model for the calls of one event loop."""
     fetching: PrefetchFetcher
     governance: Governance
-    sessions: ValidationSessions
     models: ModelApprovals
     in_force: InForce
     releases: Releases

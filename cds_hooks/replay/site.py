@@ -20,7 +20,7 @@ from cds_hooks.security import TrustedClient
 from cds_hooks.security.client import development_client
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
-from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
+from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.services._model import Predictor, SiteThresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
@@ -135,7 +135,6 @@ def open_site(
         Predictor().predict,
         PrefetchFetcher(DevelopmentTrust(), configured.fetch_milliseconds),
         governance,
-        ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: governance.day),
         in_force,
         releases,

@@ -6,7 +6,7 @@ from pathlib import Path
 from cds_hooks.model_versions import ModelVersions, find_model_versions
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.services._declared import declared_services
-from cds_hooks.services._service import Advice, Service, ServiceInput, ValidationSessions
+from cds_hooks.services._service import Advice, Service, ServiceInput
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
 from models_onnx.discovery import discover
@@ -16,7 +16,6 @@ __all__ = [
     "Advice",
     "Service",
     "ServiceInput",
-    "ValidationSessions",
     "by_address",
     "find_services",
     "services_for",

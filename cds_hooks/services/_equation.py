@@ -146,7 +146,6 @@ def _active_problems(record: PatientRecord) -> list[str]:
     return [words for one in problems if one.code is not None and (words := one.code.words)]
 
 
-@remembered("words of a short life", entries=2048, longest=200)
 def _says_short_life(words: str) -> bool:
     found = _SHORT_LIFE.search(words)
     return found is not None and is_of_patient(words, found.start())

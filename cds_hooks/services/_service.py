@@ -1,7 +1,6 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +16,6 @@ from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
-from cards.validation_cache import ValidationCache
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import Needs, templates_for
@@ -46,31 +44,7 @@ from models_onnx.errors import DeclarationError
 from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
-_SECONDS: Final = 600.0
-_MOST: Final = 1024
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-class ValidationSessions:
-    """The validation caches of the sessions of the last ten minutes; beyond 1,024 sessions the oldest are dropped."""
-
-    def __init__(self) -> None:
-        self._sessions: OrderedDict[tuple[str, str, str], tuple[float, ValidationCache]] = OrderedDict()
-
-    def cache_of(self, client: str, patient: str, user: str, as_of: float) -> ValidationCache:
-        """The cache of this session; `as_of` in epoch seconds. A call without a user gets a cache of its own."""
-        if not user:
-            return ValidationCache()
-        key = (client, patient, user)
-        known = self._sessions.get(key)
-        if known is not None and 0 <= as_of - known[0] <= _SECONDS:
-            return known[1]
-        fresh = ValidationCache()
-        self._sessions[key] = (as_of, fresh)
-        self._sessions.move_to_end(key)
-        while len(self._sessions) > _MOST:
-            self._sessions.popitem(last=False)
-        return fresh
 
 
 class ServiceInput(Struct, frozen=True):
@@ -97,8 +71,6 @@ class ServiceInput(Struct, frozen=True):
     """The 5-year risk of kidney failure from which this site discusses a referral."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
-    validations: Callable[[], ValidationCache] = ValidationCache
-    """Gives which orders of this user for this patient were found to be valid FHIR in the last ten minutes."""
     suppress: SuppressionCheck = suppress_nothing
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH
@@ -126,7 +98,6 @@ class ServiceInput(Struct, frozen=True):
             self.card_uuid,
             original=(originals or OriginalOrders(self.sent)).original,
             suppress=self.suppress,
-            validation_cache=self.validations(),
             signing=signing,
             active_orders=active_orders,
         )

@@ -13,15 +13,10 @@ from msgspec import Struct, to_builtins
 
 from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.caching import remembered
 from fhir.terminology.medications import Ingredient, classes_of
 
 _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
-)
-_INJECTED = re.compile(
-    r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b",
-    re.IGNORECASE,
 )
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
@@ -29,7 +24,7 @@ TEST = "test:"
 """How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selector:
     """A compiled drug selector.
 
@@ -79,9 +74,9 @@ class Selector:
 
     def matches(self, identity: MedicationIdentity) -> bool:
         """Whether the medication is one that is meant; one that is not recognised never is."""
-        if not (self.classes & identity.classes or self.ingredients.intersection(identity.rxcuis) or self.any_drug):
+        if self.keyed.isdisjoint(identity.keys) and not self.any_drug:
             return False
-        return not self.exclude_classes & identity.classes and self.fits(identity)
+        return self.exclude_classes.isdisjoint(identity.classes) and self.fits(identity)
 
     def fits(self, identity: MedicationIdentity) -> bool:
         """Whether form, route and effect are those that are meant."""
@@ -89,8 +84,10 @@ class Selector:
             return False
         if self.route is not None and not _is_given(self.route, identity):
             return False
+        if not self.dose_forms:
+            return True
         form = (identity.dose_form or "").lower()
-        return not self.dose_forms or any(wanted in form for wanted in self.dose_forms)
+        return any(wanted in form for wanted in self.dose_forms)
 
     def members(self, identity: MedicationIdentity) -> tuple[Ingredient, ...]:
         """The ingredients of the medication that are meant, whatever the rest of it is."""
@@ -113,21 +110,11 @@ def is_test(identity: MedicationIdentity) -> bool:
 
 def _is_given(route: str, identity: MedicationIdentity) -> bool:
     if route == "injected":
-        return is_injected(identity)
-    if is_injected(identity):
+        return identity.is_injected
+    if identity.is_injected:
         return False
     said = f"{identity.route or ''} {identity.dose_form or ''}"
     return route == "not injected" or not (identity.systemic is False or _NOT_ORAL.search(said))
-
-
-def is_injected(identity: MedicationIdentity) -> bool:
-    """Whether route or form say that it is injected or infused; the route that is ordered goes first."""
-    return _says_injected(identity.route or identity.dose_form or "")
-
-
-@remembered("words of injected products", entries=1024, longest=200)
-def _says_injected(words: str) -> bool:
-    return bool(_INJECTED.search(words))
 
 
 _NAME = re.compile(r"\{(\w+)\}")

@@ -67,6 +67,7 @@ class MedicationSession:
         self._base = base
         # What families derive once of this patient with these drafts.
         self._derived: dict[object, Any] = {}
+        self._selected: dict[Selector, list[CurrentMedication]] = {}
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """The same patient with other drafts; what is known of the patient is kept."""
@@ -208,7 +209,13 @@ class MedicationSession:
         return list(islice((one for one in each if is_beside(one, drafted)), most))
 
     def selected(self, selector: Selector) -> list[CurrentMedication]:
-        """What the selector means and is active or drafted."""
+        """What the selector means and is active or drafted, found once for all drafts."""
+        selected = self._selected.get(selector)
+        if selected is None:
+            selected = self._selected[selector] = self._select(selector)
+        return selected
+
+    def _select(self, selector: Selector) -> list[CurrentMedication]:
         taken = self._taken
         if selector.keyed.isdisjoint(taken):
             return []

@@ -30,6 +30,10 @@ Medications: TypeAlias = Mapping[str, Medication]
 _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
 _DEEPEST_REFERENCE = 4
+_INJECTED = re.compile(
+    r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b",
+    re.IGNORECASE,
+)
 
 
 class MedicationIdentity(Struct, frozen=True, dict=True):
@@ -79,6 +83,11 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     def keys(self) -> tuple[str, ...]:
         """The RxNorm codes of its ingredients and the names of its classes, each once."""
         return tuple(dict.fromkeys((*self.rxcuis, *sorted(self.classes))))
+
+    @cached_property
+    def is_injected(self) -> bool:
+        """Whether route or form say that it is injected or infused; the route that is ordered goes first."""
+        return _INJECTED.search(self.route or self.dose_form or "") is not None
 
     @cached_property
     def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":

@@ -31,7 +31,6 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
-from fhir.terminology.late_pattern import late_pattern
 
 CONDITIONS = needs("Condition")
 """What a condition needs that looks at the problem list."""
@@ -133,7 +132,7 @@ def _read(spec: Spec) -> Predicate:
     inner = only(only(spec, "indication")["indication"], "icd10", "snomed", "words", "of_draft_only")
     prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
     codes = frozenset(inner.get("snomed", ()))
-    words = late_pattern("|".join(rf"\b{re.escape(word)}" for word in inner.get("words", ())) or r"(?!)", re.IGNORECASE)
+    words = re.compile("|".join(rf"\b{re.escape(word)}" for word in inner.get("words", ())) or r"(?!)", re.IGNORECASE)
     if not (prefixes or codes or inner.get("words")):
         raise RuleError(f"{dict(spec)!r} names no indication")
     of_draft_only = inner.get("of_draft_only", False)

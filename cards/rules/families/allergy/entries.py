@@ -25,7 +25,6 @@ from cards.text import plain
 from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst_allergy
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
-from fhir.terminology.late_pattern import late_pattern
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
 LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
@@ -69,7 +68,7 @@ def _is_of_another(one: Allergy, context: RuleContext) -> bool:
 def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
     """Any of the words; an abbreviation in capitals as a whole word."""
     parts = (rf"\b{re.escape(word)}\b" if word.isupper() else re.escape(word) for word in words)
-    return late_pattern("|".join(parts), re.IGNORECASE)
+    return re.compile("|".join(parts), re.IGNORECASE)
 
 
 def _reacts(spec: Spec) -> Predicate:

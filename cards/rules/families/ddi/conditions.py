@@ -28,7 +28,6 @@ from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.text import format_number
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.late_pattern import late_pattern
 
 _USES = frozenset({"active", "history"})
 
@@ -239,10 +238,10 @@ _HEPARIN, _DALTEPARIN = "5224", "67109"
 _PROPHYLAXIS_MG = {"67108": 60.0, "321208": 2.5}
 _DALTEPARIN_UNITS = 7500.0
 _ORAL = frozenset({"11289", "1364430", "1546356", "1114195", "1599538"})
-_INFUSED = late_pattern(
+_INFUSED = re.compile(
     r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
 )
-_UNITS = late_pattern(r"([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
+_UNITS = re.compile(r"([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
 
 
 def is_treatment(medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:
@@ -294,7 +293,7 @@ BOTH_TREATMENT_DOSES = flag(
 )
 
 # Potassium in a maintenance fluid: silent_when of the source.
-_FLUID = late_pattern(r"dextrose|sodium chloride|ringer|\bd5\b|\bd5w|\bns\b|plasma-?lyte|saline", re.IGNORECASE)
+_FLUID = re.compile(r"dextrose|sodium chloride|ringer|\bd5\b|\bd5w|\bns\b|plasma-?lyte|saline", re.IGNORECASE)
 
 
 def _is_fluid(context: RuleContext) -> Truth:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
-from cards.rules.language.trigger import is_injected
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -127,7 +126,7 @@ def _judge(context: RuleContext) -> Judged:
     medication, age = context.medication, context.age_years
     found: list[Excess] = []
     is_unknown = False
-    for rxcui in () if is_injected(medication) else medication.rxcuis:
+    for rxcui in () if medication.is_injected else medication.rxcuis:
         rows = LIMITS.get(rxcui, ())
         if rows and age is None:
             is_unknown = True
@@ -215,7 +214,7 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     """
     found: list[Implausible] = []
     is_unknown = False
-    for rxcui in () if is_injected(context.medication) else context.medication.rxcuis:
+    for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
         if row is None:
             continue

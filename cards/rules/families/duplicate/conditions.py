@@ -18,29 +18,21 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.conditions.vocabulary import compared
 from cards.rules.language.rule import OrderChange, Sig
-from cards.rules.language.trigger import is_injected
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import format_dose, format_number
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 
-_SLOW = late_pattern(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
+_SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
 
-_FLUSH = late_pattern(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
+_FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
 
 
 def is_slow(medication: MedicationIdentity) -> bool:
     """Whether its form or its words say that it releases slowly."""
-    return _says_slow(f"{medication.dose_form or ''} {medication.words}")
-
-
-@remembered("words of slow release", entries=1024, longest=200)
-def _says_slow(words: str) -> bool:
-    return _SLOW.search(words) is not None
+    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
 
 
 def is_other_release(one: MedicationIdentity, other: MedicationIdentity) -> bool:
@@ -52,14 +44,14 @@ def is_other_way(one: MedicationIdentity, other: MedicationIdentity) -> bool:
     """Whether they are given in different ways: on the skin and by mouth, by mouth and injected."""
     if (one.systemic is False) is not (other.systemic is False):
         return True
-    return is_injected(one) is not is_injected(other)
+    return one.is_injected is not other.is_injected
 
 
 def is_topical_and_swallowed(one: MedicationIdentity, other: MedicationIdentity) -> bool:
     """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
     local, systemic = (one, other) if one.systemic is False else (other, one)
     flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
-    return local.systemic is False and systemic.systemic is not False and not is_injected(systemic) and not flush
+    return local.systemic is False and systemic.systemic is not False and not systemic.is_injected and not flush
 
 
 def drug_codes(medication: MedicationIdentity) -> frozenset[str]:

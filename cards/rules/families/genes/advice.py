@@ -28,21 +28,17 @@ from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
-from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.late_pattern import late_pattern
 
 # Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
 # ICD-9-CM), or said in words of a problem or a procedure.
 _NEW_CELLS = ("Z944", "Z9481", "Z9484", "T864", "T860", "V427", "V4281", "V4282")
-_NEW_CELLS_IN_WORDS = late_pattern(
+_NEW_CELLS_IN_WORDS = re.compile(
     r"\b(?:liver|hepatic|bone marrow|stem cells?|bmt|hsct)\b[^.;]{0,20}\btransplant|"
     r"\btransplant\w*\b[^.;]{0,15}\b(?:liver|bone marrow|stem cells?)\b|\b(?:hsct|olt)\b",
     re.IGNORECASE,
 )
-_NOT_YET = late_pattern(
-    r"candidate|evaluat|await|waiting|list(?:ed|ing)|before|donor|declined|autologous", re.IGNORECASE
-)
+_NOT_YET = re.compile(r"candidate|evaluat|await|waiting|list(?:ed|ing)|before|donor|declined|autologous", re.IGNORECASE)
 _QUIET = frozenset({"standard", "standard_note", "none"})
 
 
@@ -206,7 +202,6 @@ def _is_of_new_cells(concept: CodeableConcept) -> bool:
     return _names_new_cells(concept.words, tuple([coding.code or "" for coding in concept.coding]))
 
 
-@remembered("transplants of new cells", entries=2048, longest=300)
 def _names_new_cells(words: str, codes: tuple[str, ...]) -> bool:
     if _NOT_YET.search(words):
         return False

@@ -9,7 +9,6 @@ from fhir.mapping.conditions import condition_status, doubt_of
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
-from fhir.terminology.late_pattern import late_pattern
 
 ANY: Final = "any"
 _NEVER, _LONG = "never had the drug", "had it over 3 months without skin reaction"
@@ -44,7 +43,7 @@ _INDICATIONS: Final = (
         r"|\bcoronary artery disease|\bcad\b",
     ),
 )
-_INDICATION_WORDS: Final = {name: late_pattern(words, re.IGNORECASE) for name, _, _, words in _INDICATIONS}
+_INDICATION_WORDS: Final = {name: re.compile(words, re.IGNORECASE) for name, _, _, words in _INDICATIONS}
 
 
 def populations_of(context: RuleContext, declared: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -22,7 +22,6 @@ from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
 from fhir.record.reading import relative_reference
-from fhir.terminology.late_pattern import late_pattern
 
 # How long it acts
 
@@ -62,17 +61,17 @@ def _long_acting_words(spec: Spec) -> str:
 # Where and what for
 
 
-_LOWER_START = late_pattern(r"lower start|half (?:of )?the usual", re.IGNORECASE)
+_LOWER_START = re.compile(r"lower start|half (?:of )?the usual", re.IGNORECASE)
 
 
-_PERIOPERATIVE = late_pattern(
+_PERIOPERATIVE = re.compile(
     r"\b(?:pacu|post-?anesthesia|operating room|intra-?op\w*|peri-?op\w*|pre-?op\w*|before (?:the )?procedure"
     r"|for (?:the )?procedure|mri|sedation)\b",
     re.IGNORECASE,
 )
-_WITHDRAWAL = late_pattern(r"\b(?:ciwa|alcohol withdrawal|withdrawal protocol)\b", re.IGNORECASE)
-_RESCUE_ROUTE = late_pattern(r"rectal|nasal|buccal|intranasal|diastat|nayzilam|valtoco|oromucosal", re.IGNORECASE)
-_USE_DISORDER = late_pattern(r"opioid (?:use disorder|dependence|addiction)|\b(?:oud|moud|mat)\b", re.IGNORECASE)
+_WITHDRAWAL = re.compile(r"\b(?:ciwa|alcohol withdrawal|withdrawal protocol)\b", re.IGNORECASE)
+_RESCUE_ROUTE = re.compile(r"rectal|nasal|buccal|intranasal|diastat|nayzilam|valtoco|oromucosal", re.IGNORECASE)
+_USE_DISORDER = re.compile(r"opioid (?:use disorder|dependence|addiction)|\b(?:oud|moud|mat)\b", re.IGNORECASE)
 
 
 def _perioperative(context: RuleContext) -> Truth:

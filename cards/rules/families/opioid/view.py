@@ -6,7 +6,6 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from cards.rules.language.trigger import is_injected
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.active import ended_medications, orders_ever_taken
@@ -24,7 +23,6 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
-from fhir.terminology.caching import remembered
 from fhir.terminology.medications import CLASS_MEMBERS
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
@@ -56,18 +54,13 @@ def release_of(identity: MedicationIdentity) -> str:
     """ "patch", "slow" or "fast": orders of one ingredient and one release replace each other."""
     if is_patch(identity):
         return "patch"
-    return "slow" if _says_long_acting(f"{identity.dose_form or ''} {identity.words}") else "fast"
-
-
-@remembered("words of long-acting opioids", entries=1024, longest=200)
-def _says_long_acting(words: str) -> bool:
-    return _LONG_ACTING.search(words) is not None
+    return "slow" if _LONG_ACTING.search(f"{identity.dose_form or ''} {identity.words}") else "fast"
 
 
 def is_long_acting(identity: MedicationIdentity) -> bool:
     """Whether it is an opioid for round the clock: extended release, patch, methadone; buprenorphine is none."""
     full = [one for one in identity.rxcuis if is_opioid(one) and not is_partial_agonist(one)]
-    return bool(full) and not is_injected(identity) and (METHADONE in full or release_of(identity) != "fast")
+    return bool(full) and not identity.is_injected and (METHADONE in full or release_of(identity) != "fast")
 
 
 class OpioidView:
@@ -158,7 +151,7 @@ class OpioidView:
     def _of(
         medication: MedicationIdentity, dose: DailyDose, source: str, since: FhirTime | None, *, is_draft: bool
     ) -> Iterator[OpioidPart]:
-        for one in opioid_doses(medication, dose, injected=is_injected(medication)):
+        for one in opioid_doses(medication, dose, injected=medication.is_injected):
             yield OpioidPart(one, release_of(medication), source, since, is_draft)
 
 
@@ -237,7 +230,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
         if source in sources or not (recent or source in ended):
             continue
         medication = identify(order, record.medications)
-        doses = opioid_doses(medication, daily_dose(order, medication), injected=is_injected(medication))
+        doses = opioid_doses(medication, daily_dose(order, medication), injected=medication.is_injected)
         for dose in doses:
             part = OpioidPart(dose, release_of(medication), source, since)
             if _key(part) not in going_on | seen:

@@ -21,23 +21,22 @@ from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.late_pattern import late_pattern
 
 _LONGEST_DAYS = 3650.0
 # USPSTF B 2021 (id 1916): 50 to 80 years, 20 pack-years, smoking now or until 15 years ago.
 _LUNG_FROM, _LUNG_TO, _PACK_YEARS, _QUIT_YEARS = 50, 80, 20.0, 15
 _CERVIX = frozenset({"cervical", "hpv"})
-_ABNORMAL_WORDS = late_pattern(
+_ABNORMAL_WORDS = re.compile(
     r"\basc-?(?:us|h)\b|\b[lh]sil\b|\bagc\b|\bcin\b|dysplasia|carcinoma|malignan|atypical|abnormal|suspicious|positive"
     r"|\bdetected|bi-?rads(?: category)?:? ?[03-6]",
     re.IGNORECASE,
 )
-_NORMAL_WORDS = late_pattern(
+_NORMAL_WORDS = re.compile(
     r"\bnilm\b|negative|not detected|\bno (?:abnormal|evidence|suspicious)|bi-?rads(?: category)?:? ?[12]\b",
     re.IGNORECASE,
 )
 _FINAL_REPORT = USABLE_STATUS | {"appended"}
-_SYMPTOMS = late_pattern(
+_SYMPTOMS = re.compile(
     r"(?<!a)(?<!without )(?<!no )symptom"
     r"|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
     r"|\bturp\b|resection of (?:the )?prostate|cystoscop|ureteroscop|lithotrip|urologic"
@@ -47,13 +46,13 @@ _SYMPTOMS = late_pattern(
 )
 
 
-_SCREENING = late_pattern(r"screen|asymptomatic|without symptoms|check-?up", re.IGNORECASE)
+_SCREENING = re.compile(r"screen|asymptomatic|without symptoms|check-?up", re.IGNORECASE)
 # ICD-10-CM: encounters for screening for infections, cancer and other diseases.
 _SCREENING_ICD10 = ("Z11", "Z12", "Z13")
 _CERVICAL_FROM, _CERVICAL_TO = 21, 65
 # ICD-10-CM Z90.710 and Z90.712: no cervix any more. A hysterectomy of which no more is said may have left it.
 _NO_CERVIX_ICD10 = ("Z90710", "Z90712")
-_WITHOUT_CERVIX = late_pattern(
+_WITHOUT_CERVIX = re.compile(
     r"\b(?:total|radical)\b[^.;]*hysterectomy|hysterectomy (?:with|including) (?:the )?cervix|absence of cervix",
     re.IGNORECASE,
 )

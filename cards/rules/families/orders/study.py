@@ -16,10 +16,9 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.stays import is_in_intensive_care
 from fhir.mapping.studies import STUDY_CODES, Study, read_study
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.late_pattern import late_pattern
 
 _T = TypeVar("_T")
-_EMERGENCIES = late_pattern(
+_EMERGENCIES = re.compile(
     r"\bstroke\b|dissect|embol|\bstat\b|\bemergen|\btrauma|\bpe\b|\bctpa\b|pulmonary (?:angio|art)|ruptur"
     r"|\bshock\b",
     re.IGNORECASE,
@@ -27,7 +26,7 @@ _EMERGENCIES = late_pattern(
 
 
 # "no fever", "denies trauma", "family history of cancer". A comma ends what a denial reaches: the next may be so.
-_DENIED = late_pattern(
+_DENIED = re.compile(
     r"\b(?:no|not|never|denie[sd]|denying|without|negative|absence|family|fhx?|mother|father|brother|sister)\b[^.;,]*$",
     re.IGNORECASE,
 )

@@ -1,0 +1,56 @@
+"""An order of a shape that was validated is not validated again; what can change the answer is another shape."""
+
+from typing import Any
+
+import pytest
+
+from cards import fhir_validity
+from cards.fhir_validity import ValidationFault, ValidShapes, new_faults, shape_of
+
+ORDER = {
+    "resourceType": "MedicationRequest",
+    "id": "a",
+    "subject": {"reference": "Patient/1"},
+    "authoredOn": "2026-11-20T09:30:00+01:00",
+    "dosageInstruction": [{"text": "1 tablet"}],
+}
+
+
+def test_an_order_of_the_same_shape_for_another_patient_is_not_validated_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shapes, asked = ValidShapes(), []
+
+    def validate(resource: dict[str, Any]) -> frozenset[ValidationFault]:
+        asked.append(resource)
+        return frozenset({("status", "missing")})
+
+    monkeypatch.setattr(fhir_validity, "validate", validate)
+    another = ORDER | {"id": "b", "subject": {"reference": "Patient/2"}, "authoredOn": "2026-10-01T10:00:00Z"}
+    assert shapes.faults(ORDER) == shapes.faults(another) == {("status", "missing")}
+    assert asked == [ORDER]
+    assert "Patient/1" not in repr(shapes._faults)
+
+
+def test_a_fault_that_the_original_has_already_is_no_new_one() -> None:
+    faulty = {**ORDER, "status": "active", "intent": "order", "doNotPerform": "no idea"}
+    assert {place for place, _ in new_faults(faulty, {})} >= {"doNotPerform"}
+    assert not new_faults({**faulty, "status": "stopped"}, faulty)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject": {"reference": "Patient/"}},
+        {"subject": {"reference": "Patient/a b"}},
+        {"subject": {"reference": 1}},
+        {"authoredOn": "2026-13-01T10:00:00Z"},
+        {"authoredOn": "2026-02-30"},
+        {"authoredOn": "2026-11-20T25:00:00Z"},
+        {"authoredOn": "2026-11-20"},
+        {"dosageInstruction": [{"text": "2 tablets"}]},
+        {"id": 7},
+    ],
+)
+def test_what_can_change_the_answer_is_another_shape(other: dict[str, Any]) -> None:
+    assert shape_of(ORDER | other) != shape_of(ORDER)
