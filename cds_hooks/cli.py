@@ -28,11 +28,10 @@ COMMANDS = {
         "samples",
         "List the invented sample patients, or print one: always as old as their story says.",
     ),
-    "decisions": Lazy("decisions", "app", "Read the record of decisions, and check that nobody changed it."),
-    "audit": Lazy("audit", "app", "Seal the record with a key outside the database, and verify the seals."),
+    "decisions": Lazy("decisions", "app", "Read the record of decisions."),
     "approve": Lazy("approve", "app", "Sign rules, models and waivers with the keys of two people."),
     "release": Lazy("release", "app", "Switch services, clients, rules and models off; release them step by step."),
-    "record": Lazy("record", "app", "Back up, restore, export and archive the record; legal holds."),
+    "record": Lazy("record", "app", "Back up, restore, export, archive, hold, seal and verify the record."),
     "model": Lazy("model.main", "app", "Train, evaluate, list and describe the models."),
     "score": Lazy(
         "score.main",
@@ -45,7 +44,11 @@ COMMANDS = {
         "List the tests and vaccines that were found missing and for which no card interrupted, the most urgent first.",
     ),
     "outcomes": Lazy("outcomes", "app", "Take in what happened after the decisions, list it and count it."),
-    "monitor": Lazy("monitor", "app", "Say whether a model, a rule or a feed went bad, from counts of the record."),
+    "monitor": Lazy(
+        "monitor",
+        "monitor",
+        "Compare the calls of the last days with those of the days before, and say what somebody has to look at.",
+    ),
     "bulk-export": Lazy(
         "bulk_export",
         "bulk_export",
@@ -53,10 +56,8 @@ COMMANDS = {
     ),
     "data": Lazy("data", "app", "Look at data before a model is trained on it."),
     "equation": Lazy("equation.main", "app", "The published equations: list, work out, check."),
-    "medications": Lazy("medications", "app", "What is known of medications."),
+    "knowledge": Lazy("knowledge", "app", "Update and check what is known of genes, vaccines and medications."),
     "rules": Lazy("rules.main", "app", "Read, check, try out and approve the medication rules."),
-    "genes": Lazy("genes", "app", "Update what is known of genes and medications."),
-    "vaccines": Lazy("vaccines", "app", "Check and update what is known of vaccination."),
     "check": Lazy(
         "cds_hooks.kit.commands.check",
         "check",
@@ -67,7 +68,11 @@ COMMANDS = {
         "serve_fhir",
         "Serve patients' charts as a FHIR R4 server on this machine, until interrupted.",
     ),
-    "prefetch": Lazy("prefetch", "app", "See what clients send of what the services ask for."),
+    "prefetch": Lazy(
+        "prefetch",
+        "prefetch",
+        "Show for each client and key how often it was sent, fetched or missing, and what fetching took.",
+    ),
     "accounts": Lazy("accounts", "app", "Make and change the accounts with which people log in to the pages."),
     "trust": Lazy("trust", "app", "Say who may call, and which FHIR servers are read for them."),
     "build-sheet": Lazy(
@@ -80,7 +85,11 @@ COMMANDS = {
         "show_settings",
         "Print every setting that is in force, and where it comes from; secrets and passwords are hidden.",
     ),
-    "reference": Lazy("reference", "app", "Print the pages of docs/ that are made from declarations."),
+    "reference": Lazy(
+        "reference",
+        "reference",
+        "Write the pages of the documentation that are made from the code, and the schema of a new record.",
+    ),
 }
 
 app = typer.Typer(

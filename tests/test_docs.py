@@ -88,7 +88,7 @@ def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> No
 def test_every_made_page_is_what_the_code_says() -> None:
     made = made_pages(typer.main.get_command(app))
     stale = [name for name, page in made.items() if (ROOT / "docs" / name).read_text() != page]
-    assert stale == [], "run: .venv/bin/cds-hooks reference write"
+    assert stale == [], "run: .venv/bin/cds-hooks reference"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -65,7 +65,7 @@ def add_account(store: AccessStore, name: str, full_name: str, roles: frozenset[
     }
     with store.transaction() as connection:
         if connection.execute(select(accounts.c.name).where(accounts.c.name == row["name"])).first():
-            raise AccountRefused(f"There is an account {name} already; `accounts password` changes its password.")
+            raise AccountRefused(f"There is an account {name} already; `accounts change` changes its password.")
         connection.execute(insert(accounts).values(**row))
 
 

@@ -103,7 +103,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
     """What is recorded of a call that is answered with an error: as much as is known of it.
 
-    `cds-hooks prefetch stats` shows from it what a client never sends.
+    `cds-hooks prefetch` shows from it what a client never sends.
     """
     if isinstance(error, CallTimedOut):
         reason = Silence("call", "timed-out", error.text)

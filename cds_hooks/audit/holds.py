@@ -50,7 +50,7 @@ def release(url: str, hold_id: str, why: str, actor: str) -> None:
         RecordUnavailable: There is no such hold, or the record cannot be written.
     """
     if hold_id not in {each.id for each in holds(url)}:
-        raise RecordUnavailable(f"there is no hold {hold_id}; cds-hooks record holds lists the holds in force")
+        raise RecordUnavailable(f"there is no hold {hold_id}; cds-hooks record hold lists the holds in force")
     add_event(url, "release", actor, {"hold": hold_id, "why": why})
 
 

@@ -91,56 +91,47 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def password(name: Name, password_stdin: FromStdin = False, database: Database = None) -> None:
-    """Set a new password; it ends the sessions of the account and forgets its failed logins.
+def change(
+    name: Name,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", metavar="ROLE", help="New role in place of those before; repeat.")
+    ] = None,
+    new_password: Annotated[bool, typer.Option("--password", help="Ask for a new password, twice.")] = False,
+    password_stdin: FromStdin = False,
+    enable: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Let the account in again, or no longer.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Change the roles or the password of an account, or whether it may log in.
 
-    Example: printf 'five other words of mine' | cds-hooks accounts password ann --password-stdin
+    New roles count from the next page that the person opens. A new password and --disable end the sessions of the
+    account at once; a new password and --enable forget the failed logins of its name.
+
+    Example: cds-hooks accounts change ann --role operator --role auditor
     """
+    if not role and not new_password and not password_stdin and enable is None:
+        typer.echo("Say what to change: --role, --password, --password-stdin, --enable or --disable.", err=True)
+        raise typer.Exit(2)
     with _said_in_a_sentence():
         store, url = _open(database)
-        change_password(store, name, _password(password_stdin))
-        _record(url, name, "password")
-    typer.echo(f"The account {name} has a new password. Its sessions have ended.")
-
-
-@app.command()
-def roles(name: Name, role: RoleOption, database: Database = None) -> None:
-    """Set the roles of an account; they count from the next page that the person opens.
-
-    Example: cds-hooks accounts roles ann --role operator --role auditor
-    """
-    with _said_in_a_sentence():
-        store, url = _open(database)
-        wanted = parse_roles(role)
-        change_roles(store, name, wanted)
-        _record(url, name, "roles", roles=sorted(wanted))
-    typer.echo(f"The account {name} can now log in as {', '.join(sorted(wanted))}.")
-
-
-@app.command()
-def disable(name: Name, database: Database = None) -> None:
-    """Let an account in no longer, and end its sessions at once.
-
-    Example: cds-hooks accounts disable ann
-    """
-    with _said_in_a_sentence():
-        store, url = _open(database)
-        disable_account(store, name)
-        _record(url, name, "disable")
-    typer.echo(f"The account {name} is disabled. Its sessions have ended.")
-
-
-@app.command()
-def enable(name: Name, database: Database = None) -> None:
-    """Let a disabled account in again; also forgets the failed logins of its name.
-
-    Example: cds-hooks accounts enable ann
-    """
-    with _said_in_a_sentence():
-        store, url = _open(database)
-        enable_account(store, name)
-        _record(url, name, "enable")
-    typer.echo(f"The account {name} can log in again.")
+        if role:
+            roles = parse_roles(role)
+            change_roles(store, name, roles)
+            _record(url, name, "roles", roles=sorted(roles))
+            typer.echo(f"The account {name} can now log in as {', '.join(sorted(roles))}.")
+        if new_password or password_stdin:
+            change_password(store, name, _password(password_stdin))
+            _record(url, name, "password")
+            typer.echo(f"The account {name} has a new password. Its sessions have ended.")
+        if enable is False:
+            disable_account(store, name)
+            _record(url, name, "disable")
+            typer.echo(f"The account {name} is disabled. Its sessions have ended.")
+        if enable is True:
+            enable_account(store, name)
+            _record(url, name, "enable")
+            typer.echo(f"The account {name} can log in again.")
 
 
 def _open(database: str | None) -> tuple[AccessStore, str]:

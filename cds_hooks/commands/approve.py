@@ -89,7 +89,9 @@ def rule(
 
 @app.command()
 def rules(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reviewed list, as `rules to-review` prints it.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A reviewed list, as `rules list --to-review` prints it.")
+    ],
     key: Key,
     people: PeopleOption = None,
     database: Database = None,

@@ -1,4 +1,4 @@
-"""`cds-hooks decisions`: what was answered, on what basis, and whether the record is as it was written."""
+"""`cds-hooks decisions`: what was answered, and on what basis."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,19 +22,21 @@ from cds_hooks.commands.options import AsJson, Before, Client, Database, Service
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
 from cds_hooks.commands.sentences import said_in_a_sentence
-from cds_hooks.monitor.finder import book_for, note_verification
+from cds_hooks.monitor.finder import book_for
 from cds_hooks.monitor.finder import find as find_places
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
-from cds_hooks.storage.chain import Verification, verify_chain
 from cds_hooks.storage.decision import Outcome
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, get_decision
 
-app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
+app = typer.Typer(no_args_is_help=True, help="Read the record of decisions.")
 
 
 @app.command("list")
 def list_(
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The hookInstance of a call, the uuid of a card, or its id.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many, at most.")] = 20,
     service: Service = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome only.")] = None,
@@ -50,12 +52,15 @@ def list_(
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """List decisions, the newest first.
+    """List decisions, the newest first; exit code 1 where an ID is given that no decision has.
 
     Example: cds-hooks decisions list --limit 5 --outcome cards --since 2026-11-01
     """
     with _said_in_a_sentence():
         url = record_url(database)
+        if identifier is not None:
+            _list_by_id(url, identifier, as_json)
+            return
         users = None if user is None else possible_users(client or "anonymous", user)
         about = None if patient is None else patient.removeprefix("Patient/")
         wanted = DecisionFilter(
@@ -71,32 +76,21 @@ def list_(
         typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
 
 
-@app.command()
-def find(
-    identifier: Annotated[
-        str, typer.Argument(metavar="ID", help="The hookInstance of a call, the uuid of a card, or a decision's id.")
-    ],
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find the decisions of a hook call, of a card or of a suggestion; exit code 1 where there are none.
+_MOST_OF_A_CALL = 100
 
-    Example: cds-hooks decisions find 01a1f851-2afd-7ec4-9e85-272e25f40100
-    """
-    with _said_in_a_sentence():
-        url = record_url(database)
-        one = get_decision(url, decision_of(identifier) or identifier)
-        found = [one] if one else _find(url, DecisionFilter(hook_instance=identifier.strip()), _MOST_OF_A_CALL)
-    if not found and _say_archived(url, decision_of(identifier) or identifier, as_json):
+
+def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
+    """Lists the decisions of a hook call, of a card or of a suggestion."""
+    decision = get_decision(url, decision_of(identifier) or identifier)
+    by_call = DecisionFilter(hook_instance=identifier.strip())
+    decisions = [decision] if decision else _find(url, by_call, _MOST_OF_A_CALL)
+    if not decisions and _say_archived(url, decision_of(identifier) or identifier, as_json):
         raise typer.Exit(1)
     if as_json:
-        _print_json([_summary(decision) for decision in found])
+        _print_json([_summary(decision) for decision in decisions])
     else:
-        _draw_list(found, _said)
-    raise typer.Exit(0 if found else 1)
-
-
-_MOST_OF_A_CALL = 100
+        _draw_list(decisions, _said)
+    raise typer.Exit(0 if decisions else 1)
 
 
 def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
@@ -148,27 +142,6 @@ def show(
 
 
 app.command()(replay)
-
-
-@app.command()
-def verify(database: Database = None, as_json: AsJson = False) -> None:
-    """Recompute the hash of every row; exit code 1 where one was changed or taken out.
-
-    Keep what it prints: a later run must reach at least as far in every chain, with the same hash at that row.
-
-    Example: cds-hooks decisions verify --json
-    """
-    with _said_in_a_sentence():
-        url = record_url(database)
-    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Decisions")
-        found = verify_chain(url, lambda done, total: progress.update(task, completed=done, total=total))
-    note_verification(url, settings().counts_file, found.decisions, found.broken.reason if found.broken else "")
-    if as_json:
-        _print_json({**msgspec.to_builtins(found), "chains": msgspec.to_builtins([*found.chains.values()])})
-    else:
-        _draw_verification(Console(), found)
-    raise typer.Exit(1 if found.broken else 0)
 
 
 def _say_archived(url: str, decision: str, as_json: bool) -> bool:
@@ -297,19 +270,3 @@ def _answer(item: dict[str, Any]) -> str:
     reason = item["override_reason_code"] or ""
     parts = (item["outcome_timestamp"], item["outcome"], reason, item["user_comment"] or "", f"card {item['card']}")
     return " · ".join(part for part in parts if part)
-
-
-def _draw_verification(console: Console, found: Verification) -> None:
-    for end in found.chains.values():
-        console.print(Text(f"chain {end.chain}: {end.decisions} rows, up to {end.hash}", style="dim"), soft_wrap=True)
-    if found.broken is None:
-        count = f"{found.decisions} decisions in {len(found.chains)} chains"
-        archived = f"; {found.archived} more are archived" if found.archived else ""
-        console.print(f"The record is as it was written: {count}{archived}.")
-        return
-    at = found.broken
-    console.print(
-        f"The record is broken at decision {at.decision}, row {at.position} of chain {at.chain}: {at.reason}. "
-        f"The {found.decisions} decisions written before it are as they were written.",
-        soft_wrap=True,
-    )

@@ -36,28 +36,21 @@ from models_onnx.monitoring.label_judging import LabelWindow
 if TYPE_CHECKING:
     from cds_hooks.hold_back.releases import Rollback
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Say whether a model, a rule or a feed went bad, from counts of the record.",
-)
-
-
-@app.callback()
-def _group() -> None:
-    pass
-
-
+_REPORT_DAYS, _REVIEW_DAYS = 7, 30
 _STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": "green"}
 
 
-@app.command()
-def report(
+def monitor(
+    reviews: Annotated[
+        bool, typer.Option("--reviews", help="List what the reasons of clinicians ask of people, and no figures.")
+    ] = False,
     until: Annotated[
         str | None,
         typer.Option(metavar="DATE[THH:MM]", help="Last day of the window; default: today, up to now (UTC)."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How many days the window has.")] = 7,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=366, help="How many days the window has; else 7, of --reviews 30.")
+    ] = None,
     before: Annotated[int, typer.Option(min=1, max=3650, help="How many days before it are the reference.")] = 28,
     label_days: Annotated[
         int, typer.Option(min=1, max=3650, help="How many days of mature predictions are held against what happened.")
@@ -91,8 +84,15 @@ def report(
 
     Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
 
-    Example: cds-hooks monitor report --days 7 --before 28
+    --reviews gives three lists: cards that did not fit the patient, for a review of the positive predictive value;
+    estimates that were not trusted, for the owner of the model; cards that went to somebody who cannot act on them, as
+    proposals for a filter by role. Each line is a rule, model or service of one client, with decisions to open.
+
+    Example: cds-hooks monitor --days 7 --before 28
     """
+    if reviews:
+        _list_reviews(days or _REVIEW_DAYS, as_json, database)
+        return
     _check_options(notify, narrowed=client is not None or service is not None)
     console = Console(stderr=True)
     try:
@@ -105,7 +105,7 @@ def report(
             LabelReader(book, url, labels, time_ns() // 1000).read()
         with no_collection():
             mature = label_windows(book, labels, last, label_days)
-            compared = [replace(one, at=at) for one in book.compared(last, days, before)]
+            compared = [replace(one, at=at) for one in book.compared(last, days or _REPORT_DAYS, before)]
             judged: list[Compared | LabelWindow] = [*compared, *mature]
             figures_of = [(one, list(one.figures())) for one in judged]
             silent = rules_without_findings(compared, rule_ids(book))
@@ -135,22 +135,7 @@ def report(
     raise typer.Exit(1 if found else 0)
 
 
-@app.command()
-def reviews(
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Answers of so many days.")] = 30,
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """List what the reasons of clinicians ask of people, with decisions to open.
-
-    Three lists: cards that did not fit the patient, for a review of the positive predictive value; estimates that were
-    not trusted, for the owner of the model; cards that went to somebody who cannot act on them, as proposals for a
-    filter by role. Each line is a rule, model or service of one client.
-
-    Exit codes: 0 listed, 2 the record cannot be used.
-
-    Example: cds-hooks monitor reviews --days 30
-    """
+def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
     from cds_hooks.monitor.reviews import LISTS, reviewed
 
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)

@@ -107,13 +107,20 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")] = 20,
     client: Client = None,
     subject: Annotated[str | None, typer.Option(help="Of this model, card or suggestion only.")] = None,
+    summary: Annotated[
+        bool,
+        typer.Option("--summary", help="Count them by client, model and value; say when each model's are mature."),
+    ] = False,
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
-    """List outcomes with all their versions, the newest first.
+    """List outcomes with all their versions, the newest first, or count them.
 
     Example: cds-hooks outcomes list --subject mortality_5y
     """
+    if summary:
+        _summarise(record_url(database), as_json)
+        return
     with _said_in_a_sentence():
         found = list_outcomes(record_url(database), limit, client, subject)
     if as_json:
@@ -129,14 +136,8 @@ def list_(
     Console().print(table) if found else typer.echo("No outcome is in the record.")
 
 
-@app.command()
-def summary(as_json: AsJson = False, database: Database = None) -> None:
-    """Count outcomes by client, model and value, and say when the predictions of each model are mature.
-
-    Example: cds-hooks outcomes summary
-    """
+def _summarise(url: str, as_json: bool) -> None:
     with _said_in_a_sentence():
-        url = record_url(database)
         counts, days = count_outcomes(url), completed(url)
     labels = site_labels(settings())
     if as_json:

@@ -109,18 +109,10 @@ def quantile(values: list[float], percent: float) -> float:
     return float(np.percentile(values, percent))
 
 
-app = typer.Typer(no_args_is_help=True, help="See what clients send of what the services ask for.")
-
 _STATES = ("given", "null", "failed", "fetched", "unobtainable")
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `stats` a subcommand, although it is the only one."""
-
-
-@app.command()
-def stats(
+def prefetch(
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
     client: Client = None,
     service: Service = None,
@@ -129,7 +121,7 @@ def stats(
 ) -> None:
     """Show for each client and key how often it was sent, fetched or missing, and what fetching took.
 
-    Example: cds-hooks prefetch stats --limit 1000
+    Example: cds-hooks prefetch --limit 1000
     """
     query = select(decisions.c.client, decisions.c.service, decisions.c.basis).order_by(decisions.c.sequence.desc())
     if client is not None:

@@ -1,4 +1,4 @@
-"""`cds-hooks record`: backup, restore, export, archives of what is old, and legal holds.
+"""`cds-hooks record`: backup, restore, export, archives of what is old, legal holds, seals and their verification.
 
 What the commands that read the record share: where it is, with which keys it is read, and whom it names how.
 """
@@ -22,6 +22,7 @@ from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Since
 from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.commands.record_verification import seal, verify
 from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.rules_file import read_rules_file
@@ -56,7 +57,9 @@ def site_rules(file: Path | None) -> SiteRules:
     return site_approvals().in_force(said) if signed else said
 
 
-app = typer.Typer(no_args_is_help=True, help="Back up, restore, export and archive the record; legal holds.")
+app = typer.Typer(no_args_is_help=True, help="Back up, restore, export, archive, hold, seal and verify the record.")
+app.command()(seal)
+app.command()(verify)
 
 
 By = Annotated[str | None, typer.Option("--by", help="Who does it, for the record; else the user of this shell.")]
@@ -92,26 +95,35 @@ def restore_(
             typer.echo(f"Restored: {made.words}. They stay until they are archived again.")
             return
         rows = restore(file, url)
-    typer.echo(f"{rows} rows restored. Verify them: cds-hooks audit verify --against SEALS")
+    typer.echo(f"{rows} rows restored. Verify them: cds-hooks record verify --against SEALS")
 
 
 @app.command("archive")
 def archive_(
-    client: Annotated[str, typer.Option(help="Of this client; its name in the trust file.")],
+    client: Annotated[str | None, typer.Option(help="Of this client; its name in the trust file.")] = None,
     older_than: Annotated[
-        int, typer.Option(min=1, max=36_500, metavar="DAYS", help="Decisions made more than so many days ago.")
-    ],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="The archive, which must not be there yet.")],
+        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Decisions made more than so many days ago.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="The archive, which must not be there yet.")] = None,
     key: Annotated[Path | None, typer.Option(help="The key that seals the record; else CDS_SEAL_KEY.")] = None,
     by: By = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Move a client's old decisions, with the answers to them, into a sealed file, while the server runs.
+
+    Without --client the archives are listed: where each was written, of which client and time.
 
     What a hold is about stays. The chain is verified with and without the file; keep it, or what it held is gone.
 
     Example: cds-hooks record archive --client "Example hospital" --older-than 730 --to 2024.archive.xz
     """
+    if client is None:
+        _list_archives(database, as_json)
+        return
+    if older_than is None or to is None:
+        typer.echo("Give --older-than DAYS and --to FILE, too.", err=True)
+        raise typer.Exit(2)
     with _said_in_a_sentence():
         url, path = record_url(database), key or settings().seal_key
         if path is None:
@@ -129,74 +141,61 @@ def archive_(
 
 @app.command("hold")
 def hold_(
-    why: Annotated[str, typer.Option(help="Why, for the record.")],
+    why: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
     client: Annotated[str | None, typer.Option(help="Everything of this client.")] = None,
     patient: Annotated[str | None, typer.Option(help="Everything about this patient.")] = None,
     decision: Annotated[str | None, typer.Option(help="This decision.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="HOLD", help="End the hold with this id.")] = None,
     by: By = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Hold what must not be removed: everything of a client, about a patient, or one decision. It is an entry.
+    """Hold what must not be removed, end a hold, or list the holds that are in force.
+
+    A hold is on everything of a client, on everything about a patient, or on one decision. To hold and to end a hold
+    is an entry in the record. Without an option the holds are listed.
 
     Example: cds-hooks record hold --patient example-patient --why "request of the legal department"
     """
-    given = {"client": client, "patient": patient, "decision": decision}
-    named = [name for name, value in given.items() if value]
-    if len(named) != 1:
-        typer.echo("Give one of --client, --patient and --decision.", err=True)
-        raise typer.Exit(2)
-    with _said_in_a_sentence():
-        made = hold(record_url(database), cast("HeldBy", named[0]), str(given[named[0]]), why, _actor(by))
-    typer.echo(f"Hold {made} is in force; cds-hooks record release {made} ends it.")
-
-
-@app.command("release")
-def release_(
-    hold: Annotated[str, typer.Argument(metavar="HOLD", help="Its id, as `record holds` prints it.")],
-    why: Annotated[str, typer.Option(help="Why, for the record.")],
-    by: By = None,
-    database: Database = None,
-) -> None:
-    """End a hold. It is an entry.
-
-    Example: cds-hooks record release 0123abcd --why "case closed"
-    """
-    with _said_in_a_sentence():
-        release(record_url(database), hold, why, _actor(by))
-    typer.echo(f"Hold {hold} is released.")
-
-
-@app.command("holds")
-def holds_(database: Database = None, as_json: AsJson = False) -> None:
-    """List the holds that are in force.
-
-    Example: cds-hooks record holds
-    """
-    with _said_in_a_sentence():
-        found = holds(record_url(database))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)))
+    subjects = {"client": client, "patient": patient, "decision": decision, "end": end}
+    chosen = [(name, value) for name, value in subjects.items() if value]
+    if not chosen:
+        _list_holds(database, as_json)
         return
-    for each in found:
-        typer.echo(f"{each.id}: {each.by} {each.value}, since {each.at:%Y-%m-%d}, by {each.actor}: {each.why}")
-    if not found:
+    if len(chosen) != 1 or not why:
+        typer.echo("Give one of --client, --patient, --decision and --end, and --why.", err=True)
+        raise typer.Exit(2)
+    ((name, value),) = chosen
+    with _said_in_a_sentence():
+        if name == "end":
+            release(record_url(database), value, why, _actor(by))
+            typer.echo(f"Hold {value} has ended.")
+            return
+        made = hold(record_url(database), cast("HeldBy", name), value, why, _actor(by))
+    typer.echo(f"Hold {made} is in force; cds-hooks record hold --end {made} ends it.")
+
+
+def _list_holds(database: str | None, as_json: bool) -> None:
+    with _said_in_a_sentence():
+        in_force = holds(record_url(database))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(in_force)))
+        return
+    for item in in_force:
+        typer.echo(f"{item.id}: {item.by} {item.value}, since {item.at:%Y-%m-%d}, by {item.actor}: {item.why}")
+    if not in_force:
         typer.echo("No hold is in force.")
 
 
-@app.command("archives")
-def archives_(database: Database = None, as_json: AsJson = False) -> None:
-    """List the archives: where each was written, of which client and time.
-
-    Example: cds-hooks record archives
-    """
+def _list_archives(database: str | None, as_json: bool) -> None:
     with _said_in_a_sentence():
-        found = archives(record_url(database))
+        written = archives(record_url(database))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode([_archive(each) for each in found])))
+        typer.echo(msgspec.json.format(msgspec.json.encode([_archive(item) for item in written])))
         return
-    for each in found:
-        typer.echo(f"{each.words}: written to {each.path}, sha256 {each.sha256}")
-    if not found:
+    for item in written:
+        typer.echo(f"{item.words}: written to {item.path}, sha256 {item.sha256}")
+    if not written:
         typer.echo("Nothing was archived.")
 
 

@@ -12,78 +12,41 @@ from cds_hooks.settings.removed import REFUSED, REMOVED
 from cds_hooks.storage.opening import SQLITE_SCRIPT, sqlite_script
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 
-app = typer.Typer(no_args_is_help=True, help="Print the pages of docs/ that are made from declarations.")
 
-
-@app.command()
-def features() -> None:
-    """Print docs/features.md.
-
-    Example: cds-hooks reference features
-    """
-    typer.echo(features_page(), nl=False)
-
-
-@app.command("settings")
-def settings_command() -> None:
-    """Print docs/settings.md.
-
-    Example: cds-hooks reference settings
-    """
-    typer.echo(settings_page(), nl=False)
-
-
-@app.command()
-def cli(context: typer.Context) -> None:
-    """Print docs/reference/cli.md.
-
-    Example: cds-hooks reference cli
-    """
-    typer.echo(cli_page(context.find_root().command), nl=False)
-
-
-@app.command()
-def hooks() -> None:
-    """Print docs/reference/hooks.md.
-
-    Example: cds-hooks reference hooks
-    """
-    typer.echo(hooks_page(), nl=False)
-
-
-@app.command()
-def extension() -> None:
-    """Print docs/reference/extension.md.
-
-    Example: cds-hooks reference extension
-    """
-    typer.echo(extension_page(), nl=False)
-
-
-@app.command()
-def write(
-    context: typer.Context, docs: Annotated[Path, typer.Option(help="The folder of the documentation.")] = Path("docs")
+def reference(
+    context: typer.Context,
+    page: Annotated[
+        str | None, typer.Argument(metavar="PAGE", help="Print this page only: features, settings, cli, hooks, …")
+    ] = None,
+    docs: Annotated[Path, typer.Option(help="The folder of the documentation.")] = Path("docs"),
 ) -> None:
-    """Write every page that is made from the code into the folder of the documentation, and the schema of a new record.
+    """Write the pages of the documentation that are made from the code, and the schema of a new record.
 
-    Exit code 2 where the folder is not that of the documentation, or where a file cannot be written: the schema is
-    beside the code of this program, in cds_hooks/storage/migrations.
+    Exit code 2 where there is no such PAGE, where the folder is not that of the documentation, or where a file cannot
+    be written: the schema is beside the code of this program, in cds_hooks/storage/migrations.
 
-    Example: cds-hooks reference write
+    Example: cds-hooks reference
     """
+    pages = made_pages(context.find_root().command)
+    if page is not None:
+        texts = {Path(name).stem: text for name, text in pages.items()}
+        if page not in texts:
+            typer.echo(f"There is no page {page}; there are {', '.join(texts)}.", err=True)
+            raise typer.Exit(2)
+        typer.echo(texts[page], nl=False)
+        return
     if not (docs / "contents.toml").is_file():
         typer.echo(f"{docs} is not the folder of the documentation: it has no contents.toml.", err=True)
         raise typer.Exit(2)
-    made = {docs / name: page for name, page in made_pages(context.find_root().command).items()}
-    for path, text in {**made, SQLITE_SCRIPT: sqlite_script()}.items():
+    for path, text in {**{docs / name: text for name, text in pages.items()}, SQLITE_SCRIPT: sqlite_script()}.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            what = "the schema of a new record" if path == SQLITE_SCRIPT else "a page of the documentation"
+            content = "the schema of a new record" if path == SQLITE_SCRIPT else "a page of the documentation"
             typer.echo(
-                f"{path} ({what}) cannot be written: {error.strerror}. Run this command in a checkout of the project "
-                "that you may write to.",
+                f"{path} ({content}) cannot be written: {error.strerror}. Run this command in a checkout of the "
+                "project that you may write to.",
                 err=True,
             )
             raise typer.Exit(2) from error
@@ -92,7 +55,7 @@ def write(
 def features_page() -> str:
     """The data dictionary of all features, as Markdown."""
     return (
-        "# Features\n\nMade by `cds-hooks reference features` from `fhir/mapping/features/catalog.py`; a test compares."
+        "# Features\n\nMade by `cds-hooks reference` from `fhir/mapping/features/catalog.py`; a test compares."
         " A declaration gives the training column, the value in a hook call, and the prefetch template. The "
         "newest usable value within the window counts.\n\n" + data_dictionary(FEATURES.values())
     )
@@ -105,7 +68,7 @@ def settings_page() -> str:
     rest = {name: row for name, row in _fields(Settings).items() if name in SETTINGS and name not in inherited}
     tables = [(title.rstrip("."), _fields(part)) for title, part in parts] + [("The process", rest)]
     return (
-        "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings/`; a test compares. Every "
+        "# Settings\n\nMade by `cds-hooks reference` from `cds_hooks/settings/`; a test compares. Every "
         "setting is an environment variable, read when a server or command starts. Where a description names a page of "
         "docs/, that page explains the setting.\n\n"
         + "\n".join(f"## {title}\n\n{_SETTINGS_HEAD}{''.join(rows.values())}" for title, rows in tables)

@@ -12,28 +12,30 @@ import cards.extension as extension
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
 
-_MADE = "Made by `cds-hooks reference {name}` from {source}; a test compares.\n"
+_MADE = "Made by `cds-hooks reference` from {source}; a test compares.\n"
 
 
 def cli_page(program: Any) -> str:
     """Every command of the program with its arguments, options and example, as Markdown."""
+    commands = list(leaves((), program))
     parts = [
         "# Commands\n",
-        _MADE.format(name="cli", source="the commands themselves"),
-        "In a checkout the program is `.venv/bin/cds-hooks`. An option whose last column says `repeat` may be given "
+        _MADE.format(source="the commands themselves"),
+        f"There are {len(commands)} commands. In a checkout the program is `.venv/bin/cds-hooks`. An option whose last "
+        "column says `repeat` may be given "
         "more than once.\n",
     ]
-    parts += [_command(words, command) for words, command in _leaves((), program)]
+    parts += [_command(words, command) for words, command in commands]
     return "\n".join(parts)
 
 
-def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The commands that do something, with the words that are typed for them."""
     if not hasattr(command, "list_commands"):
         yield words, command
         return
     for name in command.list_commands(None):
-        yield from _leaves((*words, name), command.get_command(None, name))
+        yield from leaves((*words, name), command.get_command(None, name))
 
 
 def _command(words: tuple[str, ...], command: Any) -> str:
@@ -76,7 +78,7 @@ def hooks_page() -> str:
     ]
     parts = [
         "# Hooks and services\n",
-        _MADE.format(name="hooks", source="`cds_hooks/protocol/hooks` and the services"),
+        _MADE.format(source="`cds_hooks/protocol/hooks` and the services"),
         "How calls are read, and what differs between versions of CDS Hooks, is in [hooks](../hooks.md); what the "
         "prefetch keys mean is in [prefetch](../prefetch.md). Lists of codes are left out here: "
         "`cds-hooks services --json` prints each query as discovery gives it.\n",
@@ -104,7 +106,7 @@ def extension_page() -> str:
     first: list[type[msgspec.Struct]] = [extension.ResponseExtension, extension.CardExtension]
     rest = sorted((each for each in structs if each not in first), key=lambda each: each.__name__)
     head = (
-        f"# The extension\n\n{_MADE.format(name='extension', source='`cards/extension.py`')}\n"
+        f"# The extension\n\n{_MADE.format(source='`cards/extension.py`')}\n"
         f'What this server adds to CDS Hooks is under `extension["{extension.EXTENSION_KEY}"]` of the response '
         "(ResponseExtension) and of each card (CardExtension). A client that does not read it loses nothing.\n"
     )

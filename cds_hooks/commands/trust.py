@@ -1,7 +1,7 @@
 """`cds-hooks trust`: makes, fills, shows and checks the trust file; keys and tokens for trying it out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -113,34 +113,13 @@ def add(
     typer.echo(f"{file} has {_counted(found)}; {name} is the last.")
 
 
-@app.command("list")
-def list_(file: File = _DEFAULT, as_json: AsJson = False) -> None:
-    """List the clients of the trust file.
-
-    Example: cds-hooks trust list --json
-    """
-    with _said_in_sentences():
-        found = read_trust_file(file)
-    rows = [_facts(client) for client in found.clients]
-    if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
-        return
-    table = Table("client", "tokens", "FHIR servers", "may call", title=str(file))
-    for row in rows:
-        tokens = [*row["issuers"], f"keys: {row['keys']}", ", ".join(row["algorithms"])]
-        allowed = [", ".join(row["services"]) or "all services", ", ".join(row["hooks"]) or "all hooks"]
-        cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    Console().print(table if rows else f"{file} has no client: nobody may call.")
-
-
 @app.command()
 def check(
     file: File = _DEFAULT,
     online: Annotated[bool, typer.Option("--online", help="Fetch key sets and ask each FHIR server, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the trust file: every mistake as a sentence with its place. Exit code 1 where there is one.
+    """List the clients of the trust file, and every mistake as a sentence with its place; exit code 1 with a mistake.
 
     With --online also whether key sets and FHIR servers can be reached under the rules of the file.
 
@@ -149,14 +128,15 @@ def check(
     try:
         found = read_trust_file(file, _known())
     except TrustFileError as error:
-        _print_check(file, list(error.problems), [], as_json)
+        _print_check(file, list(error.problems), as_json=as_json)
         raise typer.Exit(1) from error
     reached = try_addresses(found) if online else []
     failed = [each for each in reached if not each.reached]
     if as_json:
-        _print_check(file, [], reached, as_json)
+        _print_check(file, [], reached, found.clients, as_json=True)
     else:
         typer.echo(f"{file} can be used: {_counted(found)}.")
+        _draw_clients(found)
         _say_rules_in_shadow()
         for each in reached:
             typer.echo(str(each))
@@ -250,8 +230,8 @@ def _say_rules_in_shadow() -> None:
     if waiting := site.not_approved(versions.values()):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
-            "they are evaluated and counted, and show nothing. cds-hooks rules to-review lists them, and two people "
-            "sign the list: cds-hooks approve rules FILE (docs/operations/approvals.md)."
+            "they are evaluated and counted, and show nothing. cds-hooks rules list --to-review lists them, and two "
+            "people sign the list: cds-hooks approve rules FILE (docs/operations/approvals.md)."
         )
 
 
@@ -281,9 +261,31 @@ def _facts(client: TrustedClient) -> dict[str, Any]:
     }
 
 
-def _print_check(file: Path, problems: list[str], reached: list[Any], as_json: bool) -> None:
+def _draw_clients(found: TrustFile) -> None:
+    table = Table("client", "tokens", "FHIR servers", "may call")
+    for row in map(_facts, found.clients):
+        tokens = [*row["issuers"], f"keys: {row['keys']}", ", ".join(row["algorithms"])]
+        allowed = [", ".join(row["services"]) or "all services", ", ".join(row["hooks"]) or "all hooks"]
+        cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    Console().print(table if found.clients else "Without a client nobody may call.")
+
+
+def _print_check(
+    file: Path,
+    problems: list[str],
+    reached: Sequence[Any] = (),
+    clients: Iterable[TrustedClient] = (),
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
-        document = {"file": str(file), "problems": problems, "reached": [each.facts() for each in reached]}
+        document = {
+            "file": str(file),
+            "problems": problems,
+            "clients": [_facts(client) for client in clients],
+            "reached": [address.facts() for address in reached],
+        }
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return
     for problem in problems:

@@ -88,7 +88,7 @@ def write_approvals(path: Path, approvals: Sequence[Approval]) -> None:
 
 
 def read_review(path: Path, name: str, role: str, on: date) -> list[Approval]:
-    """The approvals of a reviewed list, as `cds-hooks rules to-review` prints it; RulesFileError where it is none."""
+    """The approvals of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -14,9 +14,9 @@ ModelState = Literal["validated", "approved", "active"]
 """The release states from which a model may show cards, from the lowest to the highest."""
 
 
-def _shares(value: object) -> str:
-    text = str(value)
-    read_shares(text)
+def _shares(value: object) -> str | None:
+    text = None if value is None else str(value)
+    read_shares(text or "")
     return text
 
 
@@ -62,8 +62,8 @@ class CardSettings(BaseSettings):
         "says nothing: about 3 for an EHR, 60 to 90 for claims. Before that a prediction is in no figure of "
         "calibration or discrimination (docs/operations/outcomes.md).",
     )
-    alert_share: Annotated[str, BeforeValidator(_shares)] = Field(
-        default="",
+    alert_share: Annotated[str | None, BeforeValidator(_shares)] = Field(
+        default=None,
         description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
         "same for every model, and for single models MODEL=SHARE, separated by commas, such as 0.1,mortality_5y=0.05; "
         "a model that takes over for a named one follows, and `cds-hooks model capacity` finds the share for so many "
@@ -128,14 +128,14 @@ class CardSettings(BaseSettings):
     @cached_property
     def shares_by_model(self) -> Mapping[str, float]:
         """The shares of single models, by id."""
-        return {model: share for model, share in read_shares(self.alert_share).items() if model}
+        return {model: share for model, share in read_shares(self.alert_share or "").items() if model}
 
     @property
     def share_of_all_models(self) -> float | None:
         """The share of every model that has none of its own."""
-        return read_shares(self.alert_share).get("")
+        return read_shares(self.alert_share or "").get("")
 
     @property
     def within_age_band(self) -> bool:
         """Whether models that have thresholds by age use them."""
-        return AGE_BAND in parts_of(self.alert_share)
+        return AGE_BAND in parts_of(self.alert_share or "")

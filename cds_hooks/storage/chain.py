@@ -163,7 +163,7 @@ class Verification(Struct):
     archived: int = 0
     """Number of rows that `removals` lists as archived.
 
-    `audit verify --archives` verifies the archives themselves.
+    `record verify --archives` verifies the archives themselves.
     """
     chains: dict[str, ChainEnd] = field(default_factory=dict)
     broken: ChainBreak | None = None

@@ -18,7 +18,7 @@ from cds_hooks.storage.sqlite import SqliteDecisionLog
 from cds_hooks.storage.tables import SCHEMA_VERSION
 
 SQLITE_SCRIPT = Path(__file__).parent / "migrations" / "sqlite.sql"
-"""What all migrations together make of an empty SQLite file; `cds-hooks reference write` makes it again."""
+"""What all migrations together make of an empty SQLite file; `cds-hooks reference` makes it again."""
 
 _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
 

@@ -42,15 +42,24 @@ RulesFile = Annotated[
 @app.command("list")
 def list_(
     family: Annotated[str | None, typer.Option(help="Of this family only.")] = None,
+    to_review: Annotated[
+        bool, typer.Option("--to-review", help="Print those not approved here, as a list for `approve rule`.")
+    ] = False,
     file: RulesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the rules: sources, how they were checked, when they were reviewed, and whether they show cards here.
 
+    The list of --to-review has one line for each rule: id, version, and behind `|` the note, which a rule that still
+    needs a label check must have. Take out what you do not approve.
+
     Example: cds-hooks rules list --family renal
     """
     with _said_in_a_sentence():
         site = _site(file)
+    if to_review:
+        _print_review(site)
+        return
     found = [each for each in all_rule_versions().values() if family in (None, each.table.family)]
     if not found:
         families = sorted({each.table.family for each in all_rule_versions().values()})
@@ -63,6 +72,12 @@ def list_(
     for each in found:
         _draw(console, _summary(each, site))
     console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
+
+
+def _print_review(site: SiteRules) -> None:
+    for version in site.not_approved(all_rule_versions().values()):
+        needs_note = " |" if version.rule.audit.verified == NEEDS_NOTE else ""
+        typer.echo(f"# {version.rule.title}\n{version.rule.id} {version.digest}{needs_note}")
 
 
 def _draw(console: Console, said: dict[str, Any]) -> None:
@@ -93,22 +108,6 @@ def show(
     typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
 
 
-@app.command("to-review")
-def to_review(file: RulesFile = None) -> None:
-    """Print the rules that are not approved at this site, as a list for `rules approve --all-reviewed`.
-
-    One line for each: id, version, and behind `|` the note, which a rule that still needs a label check must have. Take
-    out what you do not approve.
-
-    Example: cds-hooks rules to-review > to-review.txt
-    """
-    with _said_in_a_sentence():
-        site = _site(file)
-    for each in site.not_approved(all_rule_versions().values()):
-        needs_note = " |" if each.rule.audit.verified == NEEDS_NOTE else ""
-        typer.echo(f"# {each.rule.title}\n{each.rule.id} {each.digest}{needs_note}")
-
-
 @app.command()
 def approve(
     name: Annotated[str, typer.Option(help="Who has read the rule and answers for it.")],
@@ -118,7 +117,7 @@ def approve(
     note: Annotated[str, typer.Option(help="What was checked; needed where a rule still needs a label check.")] = "",
     all_reviewed: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Approve all rules of this list, which `rules to-review` prints."),
+        typer.Option(metavar="FILE", help="Approve all rules of this list, which `rules list --to-review` prints."),
     ] = None,
     file: RulesFile = None,
 ) -> None:

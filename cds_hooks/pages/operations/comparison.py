@@ -1,6 +1,6 @@
 """Parts of the page of operations that compare with the weeks before: incidents, and whether the data are as before.
 
-The figures and their states are those of `cds-hooks monitor report`.
+The figures and their states are those of `cds-hooks monitor`.
 """
 
 from collections.abc import Iterable, Sequence

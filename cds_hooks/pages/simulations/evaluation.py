@@ -49,9 +49,10 @@ def _changed_site(configured: Settings, simulation: Simulation) -> Site:
     if simulation.kind == "rule":
         return open_site(configured, tried={simulation.name: simulation.change == "speaks"})
     if simulation.change == "share":
-        others = [part for part in parts_of(configured.alert_share) if not part.startswith(f"{simulation.name}=")]
-        shares = ",".join([*others, f"{simulation.name}={int(simulation.value) / 100}"])
-        return open_site(with_settings(configured, {"alert_share": shares}))
+        shares = parts_of(configured.alert_share or "")
+        others = [part for part in shares if not part.startswith(f"{simulation.name}=")]
+        text = ",".join([*others, f"{simulation.name}={int(simulation.value) / 100}"])
+        return open_site(with_settings(configured, {"alert_share": text}))
     folder = ModelFiles(configured.models_folder).folder(simulation.value)
     return candidate_site(configured, [str(folder)])
 

@@ -145,10 +145,10 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
         return done.returncode, done.stdout + done.stderr
 
     assert "Hold " in do("record", "hold", "--decision", old[1].id, "--why", "case 1", "--by", "Ann")[1]
-    assert f"decision {old[1].id}" in do("record", "holds")[1]
-    (held,) = json.loads(do("record", "holds", "--json")[1])
+    assert f"decision {old[1].id}" in do("record", "hold")[1]
+    (held,) = json.loads(do("record", "hold", "--json")[1])
     assert (held["by"], held["value"], held["actor"]) == ("decision", old[1].id, "Ann")
-    assert json.loads(do("record", "archives", "--json")[1]) == []
+    assert json.loads(do("record", "archive", "--json")[1]) == []
     assert do("record", "hold", "--why", "x") == (2, "Give one of --client, --patient and --decision.\n")
     to_file = ("record", "archive", "--client", "a", "--older-than", "365", "--to", "a.xz")
     assert "1 decisions, 1 rows of feedback and 0 outcomes" in do(*to_file)[1]
@@ -158,13 +158,13 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
     assert f"Decision {old[0].id} is archived in a.xz (1 decisions of a, 1970-01-01 to 1970-01-01)" in said
     assert json.loads(do("decisions", "show", old[0].id, "--json")[1])["certain"] is True
     assert "Archived, and not listed here: a.xz" in do("decisions", "list")[1]
-    assert "1 more are archived" in " ".join(do("decisions", "verify")[1].split())
-    against = ("audit", "verify", "--against", "seals.ndjson", "--key", "seal-key.pub.json", "--archives", ".")
+    assert "1 more are archived" in " ".join(do("record", "verify")[1].split())
+    against = ("record", "verify", "--against", "seals.ndjson", "--key", "seal-key.pub.json", "--archives", ".")
     assert do(*against)[0] == 0
     (tmp_path / "a.xz").rename(tmp_path / "moved.xz")
     assert "may be archived (the file is not here) in a.xz" in do("decisions", "show", old[0].id)[1]
-    assert "a.xz" in do("record", "archives")[1]
-    (archived,) = json.loads(do("record", "archives", "--json")[1])
+    assert "a.xz" in do("record", "archive")[1]
+    (archived,) = json.loads(do("record", "archive", "--json")[1])
     assert (archived["name"], archived["decisions"], archived["client"]) == ("a.xz", 1, "a")
     assert archived["first_at"].startswith("1970-01-01T")
     assert "Restored: a.xz" in do("record", "restore", "moved.xz", "--by", "Ann")[1]

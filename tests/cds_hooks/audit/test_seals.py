@@ -189,7 +189,7 @@ def test_a_copied_file_that_lost_its_tail_is_found_by_the_command(
     file = tmp_path / "seals.ndjson"
     _write(sqlite_url, 5)
     add_seal(sqlite_url, file, signer)
-    words = ("audit", "verify", "--against", str(file), "--key", str(tmp_path / "seal-key.pub.json"))
+    words = ("record", "verify", "--against", str(file), "--key", str(tmp_path / "seal-key.pub.json"))
     whole = run_program(*words, "--database", sqlite_url)
     assert (whole.returncode, "is as it was sealed: 5 decisions" in whole.stdout) == (0, True)
     copy = tmp_path / "copy.sqlite3"

@@ -40,12 +40,12 @@ def test_an_account_goes_through_its_life(run: Run, tmp_path: Path) -> None:
     assert known.roles == {"operator", "auditor"}
     (listed,) = json.loads(run("list", "--json").stdout)
     assert listed == {"name": "ann", "full_name": "Ann Lee", "roles": ["auditor", "operator"], "state": "active"}
-    assert run("password", "ann", password=OTHER).returncode == 0
+    assert run("change", "ann", password=OTHER).returncode == 0
     assert check_login(store, "ann", PASSWORD) is None
-    assert run("disable", "ann").returncode == 0
+    assert run("change", "ann", "--disable").returncode == 0
     assert check_login(store, "ann", OTHER) is None
-    assert run("enable", "ann").returncode == 0
-    assert run("roles", "ann", "--role", "viewer").returncode == 0
+    assert run("change", "ann", "--enable").returncode == 0
+    assert run("change", "ann", "--role", "viewer").returncode == 0
     known = check_login(store, "ann", OTHER)
     assert known is not None
     assert known.roles == {"viewer"}
@@ -66,10 +66,10 @@ def test_an_account_goes_through_its_life(run: Run, tmp_path: Path) -> None:
         (("add", "ann", "--role", "viewer"), "a" * 500, "at most 200"),
         (("add", "ann", "--role", "viewer"), "aaaaaaaaaaaaaaaaaaaa", "repeats a few"),
         (("add", "margaret", "--role", "viewer"), "margaret margaret", "name of the account"),
-        (("password", "nobody"), PASSWORD, "There is no account"),
-        (("disable", "nobody"), None, "There is no account"),
-        (("enable", "nobody"), None, "There is no account"),
-        (("roles", "nobody", "--role", "viewer"), None, "There is no account"),
+        (("change", "nobody"), PASSWORD, "There is no account"),
+        (("change", "nobody", "--disable"), None, "There is no account"),
+        (("change", "nobody", "--enable"), None, "There is no account"),
+        (("change", "nobody", "--role", "viewer"), None, "There is no account"),
     ],
 )
 def test_a_mistake_is_said_in_a_sentence(run: Run, words: tuple[str, ...], password: str | None, said: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.decisions import app
+from cds_hooks.commands.record import app as record
 from cds_hooks.storage import Decision, card_uuid, new_decision_id, open_decision_log
 
 _CARD = {
@@ -67,7 +68,7 @@ def database(tmp_path: Path) -> str:
 
 
 def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+    return CliRunner().invoke(record if arguments[0] == "verify" else app, arguments, env={"COLUMNS": "80"})
 
 
 def _json(*arguments: str) -> Any:

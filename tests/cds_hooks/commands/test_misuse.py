@@ -114,7 +114,7 @@ def test_a_number_out_of_all_bounds_is_refused_before_anything_is_read(
 @pytest.mark.parametrize("until", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_a_window_in_which_there_is_no_record_is_refused(until: str, tmp_path: Path) -> None:
     url = record_in(tmp_path)
-    answer = CliRunner().invoke(cli.app, ["monitor", "report", "--until", until, "--database", url])
+    answer = CliRunner().invoke(cli.app, ["monitor", "--until", until, "--database", url])
     assert answer.exit_code == 2
     assert f"--until {until}: write a date as 2026-11-20" in answer.output
 

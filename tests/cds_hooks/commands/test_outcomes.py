@@ -48,10 +48,10 @@ def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path
     assert [(each["value"], each["version"], each["source"]) for each in listed] == [
         ("unknown", 2, "ndjson"), ("yes", 1, "csv"),
     ]  # fmt: skip
-    counted = json.loads(run("summary", "--json", "--database", url).stdout)
+    counted = json.loads(run("list", "--summary", "--json", "--database", url).stdout)
     (one,) = counted["outcomes"]
     assert (one["subject"], one["value"], one["outcomes"], one["corrected"]) == ("mortality_5y", "unknown", 1, 1)
-    words = " ".join(run("summary", "--database", url).stdout.split())
+    words = " ".join(run("list", "--summary", "--database", url).stdout.split())
     assert "mortality_5y: death within 1826.25 days; mature 3 days after that." in words
 
 

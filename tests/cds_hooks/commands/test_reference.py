@@ -1,4 +1,4 @@
-"""`cds-hooks reference write`: where a file cannot be written it ends in a sentence that names the file."""
+"""`cds-hooks reference`: where a file cannot be written it ends in a sentence that names the file."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def docs(tmp_path: Path) -> Path:
 def test_a_package_folder_that_is_not_writable_is_a_sentence(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Path("/proc/self/sqlite.sql")  # nobody can make a file there, not even root
     monkeypatch.setattr(reference, "SQLITE_SCRIPT", script)
-    done = run_program("reference", "write", "--docs", str(docs))
+    done = run_program("reference", "--docs", str(docs))
     assert done.returncode == 2
     assert done.stderr.startswith(f"{script} (the schema of a new record) cannot be written: ")
     assert "a checkout of the project" in done.stderr
@@ -31,7 +31,7 @@ def test_a_package_folder_that_is_not_writable_is_a_sentence(docs: Path, monkeyp
 def test_a_page_that_cannot_be_written_is_a_sentence(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "SQLITE_SCRIPT", docs / "sqlite.sql")
     (docs / "features.md").mkdir()
-    done = run_program("reference", "write", "--docs", str(docs))
+    done = run_program("reference", "--docs", str(docs))
     assert done.returncode == 2
     assert done.stderr.startswith(f"{docs / 'features.md'} (a page of the documentation) cannot be written: ")
     assert not (docs / "sqlite.sql").exists()
@@ -39,6 +39,6 @@ def test_a_page_that_cannot_be_written_is_a_sentence(docs: Path, monkeypatch: py
 
 def test_the_pages_and_the_schema_are_written(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "SQLITE_SCRIPT", docs / "sqlite.sql")
-    assert run_program("reference", "write", "--docs", str(docs)).returncode == 0
+    assert run_program("reference", "--docs", str(docs)).returncode == 0
     assert (docs / "reference" / "cli.md").read_text().startswith("# Commands")
     assert (docs / "sqlite.sql").read_text() == sqlite_script()

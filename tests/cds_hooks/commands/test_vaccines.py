@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.vaccines import app
+from cds_hooks.commands.knowledge import app
 
 CASE = {
     "id": "own-1",
@@ -34,7 +34,7 @@ def _file(folder: Path, *cases: object) -> str:
 
 
 def test_right_cases_are_counted_by_antigen(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["check", _file(tmp_path, CASE), "--json"])
+    done = CliRunner().invoke(app, ["vaccine-cases", _file(tmp_path, CASE), "--json"])
     found = json.loads(done.stdout)
     assert done.exit_code == 0
     assert (found["right"], found["total"], found["differences"]) == (1, 1, [])
@@ -43,14 +43,14 @@ def test_right_cases_are_counted_by_antigen(tmp_path: Path) -> None:
 
 def test_a_difference_is_named_with_both_answers_and_ends_with_exit_code_1(tmp_path: Path) -> None:
     wrong = CASE | {"expected": {**CASE["expected"], "forecast_dose": "2"}}  # type: ignore[dict-item]
-    done = CliRunner().invoke(app, ["check", _file(tmp_path, CASE, wrong)])
+    done = CliRunner().invoke(app, ["vaccine-cases", _file(tmp_path, CASE, wrong)])
     assert done.exit_code == 1
     assert "forecast_dose 1 (expected 2)" in done.stdout
     assert "1 of 2 cases are right." in done.stdout
 
 
 def test_an_unknown_vaccine_group_is_a_difference_and_no_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["check", _file(tmp_path, CASE | {"vaccine_group": "Smallpox"}), "--json"])
+    done = CliRunner().invoke(app, ["vaccine-cases", _file(tmp_path, CASE | {"vaccine_group": "Smallpox"}), "--json"])
     found = json.loads(done.stdout)
     assert found["right"] == 0
     assert found["differences"][0]["answered"]["series_status"] == "unknown vaccine group"
@@ -60,6 +60,6 @@ def test_an_unknown_vaccine_group_is_a_difference_and_no_error(tmp_path: Path) -
 def test_what_is_no_case_is_said_in_a_sentence(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text(line)
-    done = CliRunner().invoke(app, ["check", str(path)])
+    done = CliRunner().invoke(app, ["vaccine-cases", str(path)])
     assert done.exit_code == 2
     assert "is not a file of cases" in done.stderr

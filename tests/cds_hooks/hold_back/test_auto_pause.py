@@ -312,9 +312,9 @@ def test_a_pause_is_reported_and_only_what_is_paused_can_be_switched_on(tmp_path
     assert _program(tmp_path, "release", "on", "rule", RULE, "--why", "x").returncode == 1
     assert record_pause(url, PAUSE, 0)
     counts = str(tmp_path / "counts.sqlite3")
-    told = _program(tmp_path, "monitor", "report", "--counts", counts)
+    told = _program(tmp_path, "monitor", "--counts", counts)
     assert f"Paused, rule {RULE}: paused since 2026-11-21: 3 of 210 cards were accepted" in told.stdout
-    as_json = json.loads(_program(tmp_path, "monitor", "report", "--json", "--counts", counts).stdout)
+    as_json = json.loads(_program(tmp_path, "monitor", "--json", "--counts", counts).stdout)
     assert as_json["paused"][0].startswith(f"rule {RULE}: paused since")
     ended = _program(tmp_path, "release", "on", "rule", RULE, "--why", "x")
     assert ended.returncode == 0, ended.stderr

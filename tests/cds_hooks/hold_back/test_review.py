@@ -12,7 +12,7 @@ RULE = "renal-metformin"
 
 def test_a_reviewed_list_is_approved_in_one_act_and_a_wrong_line_changes_nothing(tmp_path: Path) -> None:
     rules, reviewed = tmp_path / "rules.toml", tmp_path / "reviewed.txt"
-    printed = run_program("rules", "to-review").stdout
+    printed = run_program("rules", "list", "--to-review").stdout
     act = ("rules", "approve", "--all-reviewed", str(reviewed), "--name", "A. Person", "--role", "pharmacist")
     reviewed.write_text(printed.replace(" |", " | label read") + "renal-metformin 0000000000000000\n")
     refused = run_program(*act, "--file", str(rules))
@@ -22,7 +22,7 @@ def test_a_reviewed_list_is_approved_in_one_act_and_a_wrong_line_changes_nothing
     assert run_program(*act, "--file", str(rules)).returncode == 0
     assert rules.stat().st_mode & 0o777 == 0o600
     assert len(read_rules_file(rules).approvals) == len(all_rule_versions())
-    assert run_program("rules", "to-review", "--file", str(rules)).stdout == ""
+    assert run_program("rules", "list", "--to-review", "--file", str(rules)).stdout == ""
 
 
 def test_behind_a_trust_file_a_typed_name_approves_nothing_and_can_no_longer_be_typed(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_behind_a_trust_file_a_typed_name_approves_nothing_and_can_no_longer_be_
     refused = run_program(*act, environment=here)
     assert refused.returncode == 1
     assert "cds-hooks approve rule" in refused.stderr
-    assert RULE in run_program("rules", "to-review", "--file", str(rules), environment=here).stdout
+    assert RULE in run_program("rules", "list", "--to-review", "--file", str(rules), environment=here).stdout
 
 
 def test_where_no_approval_is_needed_nothing_is_counted() -> None:

@@ -206,7 +206,7 @@ def misjudged(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def report(url: str, folder: Path, *more: str) -> Any:
-    words = ["monitor", "report", "--until", "2026-05-01", "--days", "1", "--database", url]
+    words = ["monitor", "--until", "2026-05-01", "--days", "1", "--database", url]
     return CliRunner().invoke(app, [*words, "--counts", str(folder / "m.sqlite3"), *more])
 
 

@@ -1,4 +1,4 @@
-"""`cds-hooks monitor report` over a real record, in which a laboratory changes its unit and a client falls silent."""
+"""`cds-hooks monitor` over a real record, in which a laboratory changes its unit and a client falls silent."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ def counts(counted: Path, tmp_path: Path) -> Path:
 
 
 def run(record: str, counts: Path, *more: str) -> Result:
-    arguments = ["monitor", "report", "--until", LAST, "--days", "2", "--database", record, "--counts", str(counts)]
+    arguments = ["monitor", "--until", LAST, "--days", "2", "--database", record, "--counts", str(counts)]
     return CliRunner().invoke(app, [*arguments, *more])
 
 

@@ -63,9 +63,9 @@ def test_each_reason_leads_to_its_list_with_the_decision_to_open(tmp_path: Path)
 
 def test_the_command_prints_the_three_lists(tmp_path: Path) -> None:
     url = _answered(tmp_path)
-    done = CliRunner().invoke(app, ["monitor", "reviews", "--days", "3650", "--database", url])
+    done = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url])
     assert done.exit_code == 0, done.output
     for words in ("Review of the positive predictive value", "For the owner of the model", "filter by role"):
         assert words in done.output
-    as_json = CliRunner().invoke(app, ["monitor", "reviews", "--days", "3650", "--database", url, "--json"])
+    as_json = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url, "--json"])
     assert len(json.loads(as_json.stdout)) == 3

@@ -247,7 +247,7 @@ def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(
         assert "Nobody has verified the chain" in (await calls.get("/ops")).text
 
     run(tmp_path, make)
-    assert CliRunner().invoke(app, ["decisions", "verify", "--database", url]).exit_code == 0
+    assert CliRunner().invoke(app, ["record", "verify", "--database", url]).exit_code == 0
     monkeypatch.undo()
     settings.cache_clear()
 

@@ -66,7 +66,7 @@ def test_a_beginning_is_a_file_that_can_be_used_and_is_not_written_over() -> Non
     assert read_trust_file(Path("a.toml")).clients == ()
     again = _do("init", "--file", "a.toml")
     assert (again.exit_code, "File exists" in again.stderr) == (1, True)
-    assert "nobody may call" in _do("list", "--file", "a.toml").stdout
+    assert "nobody may call" in _do("check", "--file", "a.toml").stdout
 
 
 def test_the_private_key_is_for_its_owner_and_is_printed_nowhere() -> None:
@@ -137,11 +137,11 @@ def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
         'a "b" \\ ü',
     ]
     _set_up(*words)
-    listed: list[dict[str, Any]] = json.loads(_do("list", "--json").stdout)
+    listed: list[dict[str, Any]] = json.loads(_do("check", "--json").stdout)["clients"]
     (client,) = listed
     assert client["fhir"] == ["https://fhir.example.org/r4"]
     assert (client["hooks"], client["dialect"], client["subjects"]) == (["order-sign"], "epic", ['a "b" \\ ü'])
-    assert "https://fhir.example.org" in _do("list").stdout
+    assert "https://fhir.example.org" in _do("check").stdout
 
 
 def test_check_says_every_mistake_and_ends_with_1() -> None:
@@ -176,6 +176,6 @@ def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_fil
     assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
 
 
-@pytest.mark.parametrize("command", ["init", "add", "list", "check", "dev-key", "test-token"])
+@pytest.mark.parametrize("command", ["init", "add", "check", "dev-key", "test-token"])
 def test_every_command_shows_an_example(command: str) -> None:
     assert "Example" in _do(command, "--help").stdout

@@ -32,7 +32,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
 
 
 def test_a_new_sqlite_file_gets_what_the_migrations_make(sqlite_url: str) -> None:
-    assert opening.SQLITE_SCRIPT.read_text() == opening.sqlite_script(), "run: .venv/bin/cds-hooks reference write"
+    assert opening.SQLITE_SCRIPT.read_text() == opening.sqlite_script(), "run: .venv/bin/cds-hooks reference"
     opening.upgrade_schema(parse_url(sqlite_url))
     with reading_engine(parse_url(sqlite_url)).connect() as connection:
         made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")

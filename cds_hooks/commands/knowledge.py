@@ -1,0 +1,210 @@
+"""`cds-hooks knowledge`: imports releases of clinical knowledge, and counts how much of real charts is recognised."""
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import unified_diff
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cards.rules.families.genes.importing import import_release as import_genes
+from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
+from cards.vaccines.importing import import_release as import_vaccines
+from cds_hooks.commands.options import AsJson
+from cds_hooks.settings import settings
+from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage, dose_coverage, medication_coverage
+from models_onnx.artifact.files import write_whole
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Update and check what is known of genes, vaccines and medications.")
+_SHOWN = 5
+_NO_DRUGS = {"supply": "supplies", "fluid": "fluids"}
+
+Write = Annotated[bool, typer.Option("--write", help="Replace the files of this package.")]
+
+
+@app.command()
+def genes(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The CSV files of one release.")],
+    version: Annotated[str, typer.Option(help="Date of CPIC's data, YYYY-MM-DD: it is the source of every row.")],
+    write: Write = False,
+) -> None:
+    """Read a release of the recommendations and print what changes in the family's files, and what is left out.
+
+    Nothing is written without --write. Exit code 1 where a file or a column of the release is missing.
+
+    Example: cds-hooks knowledge genes pgx --version 2026-08-13
+    """
+    try:
+        texts, left_out = import_genes(folder, version)
+    except (OSError, KeyError) as error:
+        missing = f"the column {error}" if isinstance(error, KeyError) else str(error.filename or error)
+        typer.echo(f"{folder.name} is not a whole release of the tables: {missing} is missing.", err=True)
+        raise typer.Exit(1) from error
+    _import(texts, Path(str(files("cards.rules.families.genes"))), version, write)
+    for row in left_out:
+        typer.echo(f"Left out: {row}.", err=True)
+
+
+@app.command()
+def vaccines(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The XML files of one CDC release.")],
+    version: Annotated[str, typer.Option(help="CDC's version of the release, such as 4.64.")],
+    date: Annotated[str, typer.Option(help="Date of the release, YYYY-MM-DD.")],
+    source: Annotated[str, typer.Option(help="Where the release was read, as it is cited.")],
+    write: Write = False,
+) -> None:
+    """Read a release of CDC's supporting data and print what changes in the knowledge files.
+
+    Nothing is written without --write. Run the cases of the same release afterwards.
+
+    Example: cds-hooks knowledge vaccines XML --version 4.64 --date 2025-11-10 --source "CDC CDSi supporting data 4.64"
+    """
+    texts = import_vaccines(folder, version, date, source)
+    _import(texts, Path(str(files("cards.vaccines"))) / "data", version, write)
+
+
+def _import(texts: Mapping[str, str], target: Path, version: str, write: bool) -> None:
+    """Prints what changes in the files of the package, and writes them where that is wanted."""
+    for name, text in texts.items():
+        path = target / name
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in unified_diff(
+            before.splitlines(), text.splitlines(), f"{name} now", f"{name} {version}", "", "", 0, ""
+        ):
+            typer.echo(line)
+        if write:
+            write_whole(path, text)
+
+
+@app.command("vaccine-cases")
+def vaccine_cases(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Cases, one JSON object per line.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run CDC's cases and print how many are answered exactly, by antigen, and each difference.
+
+    Exact means: series status, number of the next dose, earliest and recommended date are those of CDC. Exit code 1
+    where a case differs, 2 where the file cannot be read.
+
+    Example: cds-hooks knowledge vaccine-cases cdsi_cases.jsonl
+    """
+    try:
+        results = [run_case(case) for case in read_cases(file.read_bytes().splitlines())]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        typer.echo(f"{file.name} is not a file of cases, one JSON object per line: {error}", err=True)
+        raise typer.Exit(2) from error
+    report = summary(results)
+    if as_json:
+        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    else:
+        _draw_cases(report)
+    if report["differences"] or not results:
+        raise typer.Exit(1)
+
+
+def _draw_cases(report: dict[str, Any]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("antigen", "right", "total")
+    for name, counts in report["by_antigen"].items():
+        table.add_row(name, str(counts["right"]), str(counts["total"]))
+    console.print(table)
+    for item in report["differences"]:
+        parts = [
+            f"{field} {item['answered'][field] or 'none'} (expected {item['expected'][field] or 'none'})"
+            for field in FIELDS
+            if item["answered"].get(field, "") != item["expected"][field]
+        ]
+        console.print(f"{item['id']} {item['antigen']}: {'; '.join(parts)}", markup=False)
+    console.print(f"{report['right']} of {report['total']} cases are right.")
+
+
+@app.command()
+def medications(
+    doses: Annotated[bool, typer.Option("--doses", help="Count the orders that have a daily dose instead.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of other people's data; else CDS_DATA_DIR.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the medications of the charts in the data folder that are recognised, and name those that are not.
+
+    Supplies (needles, test strips) and fluids, feeds and dialysates without a drug are counted apart, as no drugs. The
+    last line is about the RxNorm names given in the data folder, read as words without their codes. With --doses it
+    says why the other orders have no daily dose.
+
+    Exit code 2 where there are no charts.
+
+    Example: cds-hooks knowledge medications
+    """
+    if doses:
+        _print_coverage(_of_charts(dose_coverage, data), _draw_doses, as_json)
+    else:
+        _print_coverage(_of_charts(medication_coverage, data), _draw_recognition, as_json)
+
+
+def _print_coverage(coverage: tuple[T, ...], draw: Callable[[tuple[T, ...]], None], as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(coverage)))
+    else:
+        draw(coverage)
+
+
+def _draw_recognition(coverage: tuple[RecognitionCoverage, ...]) -> None:
+    Console().print(_table(coverage))
+
+
+def _draw_doses(coverage: tuple[DoseCoverage, ...]) -> None:
+    Console().print(_dose_table(coverage))
+    for line in _dose_problems(coverage):
+        typer.echo(line)
+
+
+def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> tuple[T, ...]:
+    folder = data or settings().data_dir
+    found = counted(folder)
+    if not found:
+        typer.echo(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", err=True)
+        raise typer.Exit(2)
+    return found
+
+
+def _dose_table(found: tuple[DoseCoverage, ...]) -> Table:
+    columns = ("exact", "range", "as needed", "once only", "unknown")
+    table = Table("source", "orders", "with a dosage", *columns, title="Daily doses")
+    for each in found:
+        counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")]
+        table.add_row(each.source, f"{each.orders:,}", f"{each.instructed:,}", *counts)
+    return table
+
+
+def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
+    for each in found:
+        if each.untimed:
+            unknown = each.certainties.get("unknown", 0)
+            yield f"{each.source}: nothing says how often in {each.untimed:,} of the {unknown:,} unknown"
+        for problem, count in each.problems:
+            yield f"{each.source}: {count:,} unknown because {problem}"
+
+
+def _table(found: tuple[RecognitionCoverage, ...]) -> Table:
+    table = Table(
+        "source",
+        "records",
+        "recognised",
+        "names",
+        "no drugs (not counted)",
+        "not recognised, most frequent first",
+        title="Medications",
+    )
+    for each in found:
+        missed = ", ".join(name or "(no name)" for name, _ in each.unrecognised[:_SHOWN])
+        names = f"{each.names_recognised:,} of {each.names:,}"
+        apart = ", ".join(f"{count:,} {_NO_DRUGS[kind]}" for kind, count in each.excluded.items())
+        share = f"{each.recognised:,} ({each.share:.1%})"
+        table.add_row(each.source, f"{each.records:,}", share, names, apart, missed)
+    return table

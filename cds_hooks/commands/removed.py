@@ -1,0 +1,44 @@
+"""Removed commands, and what to use instead: the old name answers with that sentence and exit code 2."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+REMOVED: Final[Mapping[str, str]] = {
+    "accounts disable": "cds-hooks accounts change NAME --disable",
+    "accounts enable": "cds-hooks accounts change NAME --enable",
+    "accounts password": "cds-hooks accounts change NAME --password",
+    "accounts roles": "cds-hooks accounts change NAME --role ROLE",
+    "audit": "cds-hooks record",
+    "audit key": "cds-hooks record seal --new-key FILE",
+    "audit seal": "cds-hooks record seal",
+    "audit verify": "cds-hooks record verify --against SEALS",
+    "decisions find": "cds-hooks decisions list ID",
+    "decisions verify": "cds-hooks record verify",
+    "genes": "cds-hooks knowledge",
+    "genes import": "cds-hooks knowledge genes FOLDER",
+    "medications": "cds-hooks knowledge medications",
+    "medications coverage": "cds-hooks knowledge medications",
+    "medications doses": "cds-hooks knowledge medications --doses",
+    "monitor report": "cds-hooks monitor",
+    "monitor reviews": "cds-hooks monitor --reviews",
+    "outcomes summary": "cds-hooks outcomes list --summary",
+    "prefetch stats": "cds-hooks prefetch",
+    "record archives": "cds-hooks record archive",
+    "record holds": "cds-hooks record hold",
+    "record release": "cds-hooks record hold --end HOLD --why TEXT",
+    "reference write": "cds-hooks reference",
+    "rules to-review": "cds-hooks rules list --to-review",
+    "trust list": "cds-hooks trust check",
+    "vaccines": "cds-hooks knowledge",
+    "vaccines check": "cds-hooks knowledge vaccine-cases FILE",
+    "vaccines import": "cds-hooks knowledge vaccines FOLDER",
+}
+"""What to use instead of each removed command, by the words that were typed."""
+
+
+def removal(words: Sequence[str]) -> str | None:
+    """Return what to say of a command line that begins with these words; None where no command was removed."""
+    for typed in (" ".join(words[:2]), *words[:1]):
+        if typed in REMOVED:
+            return f"cds-hooks {typed} is no command any more: use {REMOVED[typed]}."
+    return None
