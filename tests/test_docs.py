@@ -35,7 +35,7 @@ PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
 ELSEWHERE = {
     f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
-    f"{PROGRAM} medications coverage": "all charts: tests/cds_hooks/commands/test_medications.py",
+    f"{PROGRAM} knowledge medications": "all charts: tests/cds_hooks/commands/test_medications.py",
 }
 
 

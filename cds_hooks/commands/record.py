@@ -159,7 +159,7 @@ def hold_(
     """
     subjects = {"client": client, "patient": patient, "decision": decision, "end": end}
     chosen = [(name, value) for name, value in subjects.items() if value]
-    if not chosen:
+    if not chosen and why is None:
         _list_holds(database, as_json)
         return
     if len(chosen) != 1 or not why:

@@ -149,7 +149,10 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
     (held,) = json.loads(do("record", "hold", "--json")[1])
     assert (held["by"], held["value"], held["actor"]) == ("decision", old[1].id, "Ann")
     assert json.loads(do("record", "archive", "--json")[1]) == []
-    assert do("record", "hold", "--why", "x") == (2, "Give one of --client, --patient and --decision.\n")
+    assert do("record", "hold", "--why", "x") == (
+        2,
+        "Give one of --client, --patient, --decision and --end, and --why.\n",
+    )
     to_file = ("record", "archive", "--client", "a", "--older-than", "365", "--to", "a.xz")
     assert "1 decisions, 1 rows of feedback and 0 outcomes" in do(*to_file)[1]
     assert "File exists" in do(*to_file)[1] or "Nothing of a is that old" in do(*to_file)[1]

@@ -29,7 +29,7 @@ WRONG = {
 ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.json", "none": "nonsense"}
 # They make or replace what is named, or list what is in it, so that what lies there is no mistake.
 MADE = {
-    "audit key --out": {"missing"},
+    "record seal --new-key": {"missing"},
     "approve key --out": {"missing"},
     "approve key --people": {"empty"},
     "record hold --database": {"missing"},
@@ -112,7 +112,7 @@ def test_whatever_is_named_ends_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "line", ["decisions list", "record backup b.xz", "record holds", "approve list", "record hold --client a --why x"]
+    "line", ["decisions list", "record backup b.xz", "record hold", "approve list", "record hold --client a --why x"]
 )
 def test_a_record_of_a_newer_version_is_refused_in_a_sentence(line: str, tmp_path: Path) -> None:
     url = record_in(tmp_path)
