@@ -41,7 +41,7 @@ def test_help_imports_no_command(words: list[str]) -> None:
 
 def test_there_are_at_most_so_many_commands_and_none_of_the_removed_ones() -> None:
     names = {" ".join(words) for words, _ in leaves((), typer.main.get_command(cli.app))}
-    assert len(names) <= 91
+    assert len(names) <= 90
     assert not names & REMOVED.keys()
 
 
@@ -51,7 +51,7 @@ def test_a_removed_command_is_answered_with_what_to_use(typed: str) -> None:
     assert (done.returncode, done.stderr) == (2, f"cds-hooks {typed} is no command any more: use {REMOVED[typed]}.\n")
 
 
-@pytest.mark.parametrize("use", REMOVED.values())
+@pytest.mark.parametrize("use", [use for use in REMOVED.values() if use.startswith("cds-hooks ")])
 def test_what_is_used_instead_is_a_command(use: str) -> None:
     names = {" ".join(words) for words, _ in leaves((), typer.main.get_command(cli.app))}
     assert any(" ".join(use.split()[1:]).startswith(name) for name in names | set(cli.COMMANDS))
