@@ -24,7 +24,6 @@ from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
 from cds_hooks.panel.side_by_side import charts_side_by_side
 from cds_hooks.settings import Settings
-from fhir.record.datatypes import forget_times
 from fhir.record.record import PatientRecord
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
@@ -260,7 +259,6 @@ class _Worker:
         return self._written(scores), self._patients, self._with_unreadable(counted)
 
     def _read(self, chart: ChartLines | ChartResources) -> PatientRecord:
-        forget_times()
         record = read_chart(chart, self.job.as_of, self.job.as_it_stood, self.asked.opt_out_flags)
         self._patients += 1
         self._unreadable += sum(1 for refusal in record.refusals if refusal.reason in _NOT_READ)

@@ -33,7 +33,6 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
-from fhir.record.datatypes import forget_times
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -244,7 +243,6 @@ class HookRoute:
             return answer.decision.response
         finally:
             self.intake.leave(client.name)
-            forget_times()
 
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)

@@ -125,7 +125,6 @@ class _Reaction(Struct, frozen=True, gc=False):
     is_mild: bool
 
 
-@remembered("words of reactions", entries=2048, longest=200)
 def _reaction(words: str) -> _Reaction:
     critical = _CRITICAL.search(words) is not None
     return _Reaction(critical, _NO_ALLERGY.search(words) is not None, _MILD.search(words) is not None)

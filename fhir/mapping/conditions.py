@@ -12,7 +12,6 @@ from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
-from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS, condition_meaning
 
@@ -123,7 +122,6 @@ def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
     return None
 
 
-@remembered("words of mechanical valves", entries=2048, longest=200)
 def _names_mechanical_valve(words: str) -> bool:
     said = _VALVE_WORDS.search(words)
     return said is not None and is_of_patient(words, said.start())

@@ -15,7 +15,6 @@ from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import condition_keys_of, ends_pregnancy, weeks_of_code
 
@@ -232,7 +231,6 @@ _OF_ANOTHER_TIME = re.compile(
 )
 
 
-@remembered("words of births", entries=2048, longest=200)
 def _says_ended(words: str, was_done: bool) -> bool:
     said = (_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS).search(words)
     return said is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, said.start())

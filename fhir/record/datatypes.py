@@ -18,7 +18,6 @@ import msgspec
 from msgspec import Struct
 
 from fhir.record.chart_text import ChartText
-from fhir.terminology.caching import CACHES, remembered
 
 Precision = Literal["year", "month", "day", "instant"]
 
@@ -76,7 +75,6 @@ class FhirTime(Struct, frozen=True, gc=False):
         return self.instant > as_of_epoch + slack
 
 
-@remembered("dates and times", entries=16_384, longest=40)
 def parse_time(text: str) -> FhirTime | None:
     """The time a FHIR date, dateTime or instant names; None when it is none of them.
 
@@ -98,15 +96,6 @@ def parse_time(text: str) -> FhirTime | None:
         return None
 
 
-def forget_times() -> None:
-    """Empties the memory of `parse_time`, when a call or some charts are done with: few times come again in others.
-
-    What would stay lies scattered over the memory of the next charts, which costs a twentieth of a call of 683 KB.
-    """
-    CACHES["dates and times"].clear()
-
-
-@remembered("two days before a day", entries=1024, longest=10)
 def two_days_before(day: str) -> str | None:
     """The day two days earlier as text; None for what is no day.
 

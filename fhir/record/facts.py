@@ -16,7 +16,6 @@ from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import Coding, parse_time
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
-from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS, condition_meaning
 
@@ -137,7 +136,6 @@ def _is_read(coding: Coding) -> bool:
     return short is not None and (short != "snomed" or condition_meaning(coding.system, coding.code) is not None)
 
 
-@remembered("classes of visits in words", entries=256, longest=80)
 def class_of_words(words: str) -> str | None:
     """The class that a display names; None where it names none.
 

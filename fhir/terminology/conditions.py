@@ -285,7 +285,6 @@ _AFTER_BIRTH = re.compile(r"follow\w* (?:birth|abortion|delivery)", re.IGNORECAS
 _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 
 
-@remembered("codes about pregnancy", entries=8192, longest=200)
 def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning | None:
     """What the code says, None for every other code.
 

@@ -79,7 +79,6 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     return known if known is not None or "/" not in name else _composed(name)
 
 
-@remembered("composed dose units", entries=512, longest=40)
 def _composed(name: str) -> DoseUnit | None:
     """ "mg/kg/day": a unit, by weight, in a time; each at most once, in any order."""
     first, *rest = (part.strip() for part in name.split("/"))

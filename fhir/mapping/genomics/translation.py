@@ -19,7 +19,6 @@ from fhir.mapping.genomics.words import (
     without_gene,
     without_labels,
 )
-from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 
 _ABBREVIATIONS = {
@@ -63,7 +62,6 @@ _WORDS_AFTER_PAIR = late_pattern(
 )
 
 
-@remembered("texts about genes", entries=4096, longest=300)
 def translate(gene: str, text: str) -> tuple[Translation, ...]:
     """Everything a text says about the gene, () where a part of it is not understood.
 
