@@ -197,9 +197,9 @@ def allergies_by_ingredient(record: PatientRecord) -> Mapping[str, Sequence[Alle
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[Allergy]]:
     found: dict[str, list[Allergy]] = {}
-    for one in allergies(record):
-        for rxcui in {each.rxcui for each in one.allergen.ingredients}:
-            found.setdefault(rxcui, []).append(one)
+    for allergy in allergies(record):
+        for rxcui in {ingredient.rxcui for ingredient in allergy.allergen.ingredients}:
+            found.setdefault(rxcui, []).append(allergy)
     return found
 
 
@@ -221,9 +221,10 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
     if known is None:
         members = CLASS_MEMBERS[name]
         known = by_class[name] = tuple(
-            one
-            for one in allergies(record)
-            if name in one.allergen.classes or any(each.rxcui in members for each in one.allergen.ingredients)
+            allergy
+            for allergy in allergies(record)
+            if name in allergy.allergen.classes
+            or any(ingredient.rxcui in members for ingredient in allergy.allergen.ingredients)
         )
     return known
 
@@ -316,7 +317,7 @@ def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
     """What a person reads: the chart's words, or the name of the drug where it has only a code."""
     if concept is not None and (concept.text or any(coding.display for coding in concept.coding)):
         return concept.words
-    names = sorted(one.name for one in allergen.ingredients)
+    names = sorted(ingredient.name for ingredient in allergen.ingredients)
     return ", ".join(names) or (concept.words if concept is not None else "")
 
 

@@ -70,9 +70,9 @@ def doubtful_problems(record: PatientRecord) -> Mapping[str, tuple[str, str]]:
 
 def _doubtful(record: PatientRecord) -> dict[str, tuple[str, str]]:
     return {
-        f"Condition/{one.id}": (one.code.words if one.code is not None else "", doubt)
-        for one in record.conditions
-        if (doubt := doubt_of(one))
+        f"Condition/{condition.id}": (condition.code.words if condition.code is not None else "", doubt)
+        for condition in record.conditions
+        if (doubt := doubt_of(condition))
     }
 
 
@@ -208,9 +208,9 @@ def doubt_of(condition: Condition) -> str:
     """The verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
     stated = condition.verificationStatus
     if stated is not None:
-        for one in _DOUBTS:
-            if stated.has(one):
-                return one
+        for doubt in _DOUBTS:
+            if stated.has(doubt):
+                return doubt
     return ""
 
 

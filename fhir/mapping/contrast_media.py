@@ -83,8 +83,8 @@ def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
     for problem in record.conditions:
         codings = problem.code.coding if problem.code is not None else []
         has_code = any(
-            SYSTEMS.get(one.system or "") == "icd10" and (one.code or "").replace(".", "") == _DYE_ALLERGY
-            for one in codings
+            SYSTEMS.get(coding.system or "") == "icd10" and (coding.code or "").replace(".", "") == _DYE_ALLERGY
+            for coding in codings
         )
         if problem.code is not None and has_code and condition_status(problem, record.as_of_epoch) != "past":
             date = problem.recordedDate[:10] if problem.recordedDate else None

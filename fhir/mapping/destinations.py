@@ -59,7 +59,7 @@ def destination_in_words(text: str) -> Destination | None:
     """
     lower = text.lower()
     key = next((key for key, words in _WORDS if any(word in lower for word in words)), None)
-    return next((each for each in DESTINATIONS if each.key == key), None)
+    return next((destination for destination in DESTINATIONS if destination.key == key), None)
 
 
 # HL7 discharge-disposition and its table 0112, NUBC, MIMIC. Without a system the code may be one of them; a number of

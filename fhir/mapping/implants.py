@@ -88,7 +88,7 @@ def implants(record: PatientRecord) -> tuple[Implant, ...]:
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
     found = [implant for device in record.devices if (implant := _of_device(device)) is not None]
     kinds = {one.kind for one in found}
-    return (*found, *(one for one in _of_problems(record) if one.kind not in kinds))
+    return (*found, *(of_problem for of_problem in _of_problems(record) if of_problem.kind not in kinds))
 
 
 def _of_device(device: Device) -> Implant | None:
@@ -99,7 +99,7 @@ def _of_device(device: Device) -> Implant | None:
     if _NOT_IMPLANTED.search(said):
         return None
     codes = {coding.code for coding in device.type.coding} if device.type is not None else set()
-    kind = next((one for one in _KINDS if one.snomed & codes or one.words.search(said)), None)
+    kind = next((kind for kind in _KINDS if kind.snomed & codes or kind.words.search(said)), None)
     if kind is None:
         return None
     source = f"Device/{device.id}" if device.id else None
@@ -127,7 +127,7 @@ def _of_problems(record: PatientRecord) -> Iterator[Implant]:
     for problem in record.conditions:
         if problem.code is None or condition_status(problem, record.as_of_epoch) == "past":
             continue
-        kind = next((one for one in _KINDS if _is_problem(problem.code, one)), None)
+        kind = next((kind for kind in _KINDS if _is_problem(problem.code, kind)), None)
         if kind is not None:
             source = f"Condition/{problem.id}" if problem.id else None
             yield Implant(kind.name, problem.code.words or kind.name, source, MrSafety.UNDOCUMENTED)

@@ -136,7 +136,7 @@ def _of_stage(record: PatientRecord) -> KidneyEstimate | None:
 def _measured(record: PatientRecord) -> KidneyFunction:
     values = _newest_values(record)
     most = _most_days(record)
-    fresh = [one for one in values if int(one.measurement.age_days(record.as_of_epoch)) <= most]
+    fresh = [value for value in values if int(value.measurement.age_days(record.as_of_epoch)) <= most]
     bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))
     if bound is not None:
         return _judged(record, _of_bound(bound))
@@ -156,7 +156,7 @@ def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: 
             continue
         if values and limit.time.date <= values[0].measurement.time.date:
             return None
-        if bound.side in (">", ">=") or not is_fresh or limit.value <= min(one.value for one in values):
+        if bound.side in (">", ">=") or not is_fresh or limit.value <= min(value.value for value in values):
             return bound
     return None
 
@@ -272,7 +272,7 @@ def _is_per_area(reported: Measurement) -> bool:
 
 def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
     best = _best(values)
-    day = [one for one in values if one.measurement.time.date == best.measurement.time.date]
+    day = [value for value in values if value.measurement.time.date == best.measurement.time.date]
     conflicting_values: tuple[KidneyValue, ...] = ()
     if any(one.is_reported for one in day) and _disagree(one.value for one in day):
         conflicting_values = tuple(day)
@@ -296,13 +296,13 @@ def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
 
 def _best(values: list[KidneyValue]) -> KidneyValue:
     newest = values[0].measurement.time.date
-    day = [one for one in values if one.measurement.time.date == newest]
+    day = [value for value in values if value.measurement.time.date == newest]
     # On the same day the reported one; one in mL/min never while there is a creatinine to estimate from.
     for method in ("reported", "CKD-EPI 2021"):
         for one in day:
             if one.method == method:
                 return one
-    return next((one for one in values if one.method != "reported, unit unclear"), values[0])
+    return next((value for value in values if value.method != "reported, unit unclear"), values[0])
 
 
 def _disagree(values: Iterable[float]) -> bool:

@@ -30,7 +30,11 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (each for each in record.encounters if each.class_ is not None and each.class_.code in _INPATIENT)
+    stays = (
+        encounter
+        for encounter in record.encounters
+        if encounter.class_ is not None and encounter.class_.code in _INPATIENT
+    )
     return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
@@ -274,9 +278,9 @@ def stays_in_hospital(record: PatientRecord) -> list[Stay]:
 
 def _whole_stays(record: PatientRecord) -> list[Stay]:
     may_be = [
-        each
-        for each in record.encounters
-        if (of := each.class_) is not None and (of.code in _INPATIENT or each.hospitalization is not None)
+        encounter
+        for encounter in record.encounters
+        if (of := encounter.class_) is not None and (of.code in _INPATIENT or encounter.hospitalization is not None)
     ]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
     if len(stays) < 2:
@@ -302,7 +306,11 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    known = [each for each in record.encounters if each.class_ is not None and each.class_.code in classes]
+    known = [
+        encounter
+        for encounter in record.encounters
+        if encounter.class_ is not None and encounter.class_.code in classes
+    ]
     return [visit for visit in _newest_first(record, known) if not _is_inpatient(visit, record.as_of_epoch)]
 
 

@@ -215,7 +215,9 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")
     codings = [one for one in _list(code, "coding") if isinstance(one, Mapping)]
-    coded = tuple(str(one["code"]) for one in codings if one.get("code") and one.get("system") in (LOINC, None))
+    coded = tuple(
+        str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in (LOINC, None)
+    )
     words = _words_of_code(code, codings)
     detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
     known = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
@@ -296,7 +298,9 @@ def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:
 
 def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
     text = code.get("text") if isinstance(code, Mapping) else None
-    return str(text or next((one["display"] for one in codings if one.get("display")), "") or "the ordered test")
+    return str(
+        text or next((coding["display"] for coding in codings if coding.get("display")), "") or "the ordered test"
+    )
 
 
 def _texts(resource: Mapping[str, Any]) -> Iterator[str]:

@@ -59,13 +59,13 @@ def smoking_history(record: PatientRecord) -> SmokingHistory:
     """The history as of the record's day; entries without a date count as older than dated ones."""
     answers = sorted(_answers(record), key=_instant, reverse=True)
     newest = answers[0] if answers else _on_problem_list(record)
-    ever = next((one for one in answers if one.status != "never"), None) or _on_problem_list(record)
+    ever = next((answer for answer in answers if answer.status != "never"), None) or _on_problem_list(record)
     pack_years = _pack_years(record)
     stopped = _quit_date(record)
     if stopped is not None:
         return SmokingHistory(newest, ever, pack_years, stopped.first_day, stopped.last_day)
-    smoked = [one.time.first_day for one in answers if one.status == "current" and one.time is not None]
-    not_smoked = [one.time.last_day for one in answers if one.status == "former" and one.time is not None]
+    smoked = [answer.time.first_day for answer in answers if answer.status == "current" and answer.time is not None]
+    not_smoked = [answer.time.last_day for answer in answers if answer.status == "former" and answer.time is not None]
     last_yes = max(smoked, default=None)
     since_then = [day for day in not_smoked if last_yes is None or day > last_yes]
     return SmokingHistory(newest, ever, pack_years, last_yes, min(since_then, default=None))

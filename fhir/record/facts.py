@@ -54,7 +54,7 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
     if kind not in _VERIFIED:
         facts = [each for each in each_once if each.status not in NEVER_STATUS]
         if kind is Encounter:
-            facts = [_with_known_class(each) for each in facts]
+            facts = [_with_known_class(fact) for fact in facts]
         return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
     facts = [each for each in each_once if _is_verified(each)]
     if kind is Condition:
@@ -100,15 +100,18 @@ def _those_begun(facts: list[_T], dates_of: Callable[[list[_T]], list[str | None
 
 def _onsets(conditions: list[Any]) -> list[str | None]:
     return [
-        each.onsetDateTime or (each.onsetPeriod.start if each.onsetPeriod is not None else None) or each.recordedDate
-        for each in conditions
+        condition.onsetDateTime
+        or (condition.onsetPeriod.start if condition.onsetPeriod is not None else None)
+        or condition.recordedDate
+        for condition in conditions
     ]
 
 
 def _performed(procedures: list[Any]) -> list[str | None]:
     return [
-        each.performedDateTime or (each.performedPeriod.start if each.performedPeriod is not None else None)
-        for each in procedures
+        procedure.performedDateTime
+        or (procedure.performedPeriod.start if procedure.performedPeriod is not None else None)
+        for procedure in procedures
     ]
 
 

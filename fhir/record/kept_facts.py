@@ -66,7 +66,7 @@ def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
 
 def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:
     """The facts that the questions so far have read."""
-    chart = [each for kind, facts in resources.facts.items() if kind is not Observation for each in facts]
+    chart = [fact for kind, facts in resources.facts.items() if kind is not Observation for fact in facts]
     if Procedure in resources.facts:
         chart += [each for each in resources.by_type[Procedure] if each.status == "not-done"]
     observations, partial = _observations(resources)

@@ -74,7 +74,7 @@ def opted_out_by(
     `labels` are the security labels of the Patient, `flag_codes` the codes that mean it on a flag at this site. Of
     several Consents one that denies is enough: a Consent that was replaced is no longer active.
     """
-    if any((each.system, each.code) == _SECURITY_LABEL for each in labels):
+    if any((label.system, label.code) == _SECURITY_LABEL for label in labels):
         return "security label OPTOUT of the Patient"
     for consent in consents:
         if consent.status == "active" and any(map(_denies, _rules_in_force(consent, as_of_epoch))):
@@ -83,7 +83,7 @@ def opted_out_by(
         codes = flag.code.coding if flag.code is not None else ()
         if (
             flag.status == "active"
-            and any((each.system, each.code) in flag_codes for each in codes)
+            and any((code.system, code.code) in flag_codes for code in codes)
             and _is_in_force(flag.period, as_of_epoch)
         ):
             return f"{_name(flag)} of the site"

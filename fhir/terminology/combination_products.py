@@ -62,7 +62,9 @@ def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
     """Whether each strength lies within those of the ingredient, half the least to twice the most."""
     for index, one in enumerate(way):
         amounts = [
-            each[index].amount for each in products if (each[index].unit, each[index].per) == (one.unit, one.per)
+            product[index].amount
+            for product in products
+            if (product[index].unit, product[index].per) == (one.unit, one.per)
         ]
         if not amounts or not min(amounts) / _WIDTH <= one.amount <= max(amounts) * _WIDTH:
             return False

@@ -278,7 +278,7 @@ def _named_strengths(members: Members, words: str) -> tuple[Strength, ...] | Non
     codes = tuple(sorted(member.rxcui for member in members))
     for ingredients, pattern, strengths in _NAMED:
         if codes == ingredients and pattern.search(words):
-            return tuple(read_strengths(one)[0] for one in strengths)
+            return tuple(read_strengths(strength)[0] for strength in strengths)
     return None
 
 

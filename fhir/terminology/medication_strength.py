@@ -120,7 +120,7 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
 
 def read_strengths(words: str) -> list[Strength]:
     """The strengths in the words, from left to right."""
-    return [found.strength for found in find_strengths(words)]
+    return [strength.strength for strength in find_strengths(words)]
 
 
 def _strength(match: re.Match[str], written: str) -> Strength | None:

@@ -213,7 +213,7 @@ def _as_in_table(short: str, code: str) -> str:
 def _product_of_row(row: dict[str, str]) -> Product:
     known = INGREDIENTS
     members = tuple(known[code] for code in row["ingredients"].split(";"))
-    strengths = tuple(one for item in row["strengths"].split(";") for one in read_strengths(item))
+    strengths = tuple(strength for item in row["strengths"].split(";") for strength in read_strengths(item))
     return Product(
         members,
         # A mixture with fewer strengths than ingredients does not say whose they are.

@@ -23,7 +23,7 @@ def find_features() -> dict[str, Feature]:
     Raises:
         FeatureFault: a module cannot be imported or declares no FEATURES, a feature is declared wrongly or twice.
     """
-    names = sorted(each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     return collect(_module(name) for name in names if name not in _DECLARES_NOTHING)
 
 

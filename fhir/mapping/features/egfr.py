@@ -67,7 +67,7 @@ class EstimatedGFR(Feature):
         """Refused where a value reported by this equation came and cannot be used, else absent."""
         found = record.lookup(self.analyte)
         reports = found.refused if isinstance(found, Refused) else ()
-        refused = next((each for each in reports if each.code == CKD_EPI_2021_LOINC), None)
+        refused = next((report for report in reports if report.code == CKD_EPI_2021_LOINC), None)
         return self.refused(refused) if refused is not None else self.missing_measurement(Absent())
 
 

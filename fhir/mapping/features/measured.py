@@ -157,7 +157,7 @@ def limit_words(limit: float, *, strictly: bool) -> str:
 
 def _first_refused(feature: Feature, *lookups: Lookup) -> Missing | None:
     """Missing for the first of these values that came and cannot be used; None where none was refused."""
-    refused = next((each for each in lookups if isinstance(each, Refused)), None)
+    refused = next((lookup for lookup in lookups if isinstance(lookup, Refused)), None)
     return feature.refused(refused.refused[0]) if refused is not None else None
 
 

@@ -27,15 +27,19 @@ class TakesMedication(YesNoFeature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The first such medicine with the date of its order."""
         wanted, nameless = set(self.classes), None
-        for each in active_medications(record):
-            identity = each.identity
-            if _is_nameless(each):
-                nameless = nameless or each.source
-            names = {one.name for one in identity.ingredients}
+        for active_medication in active_medications(record):
+            identity = active_medication.identity
+            if _is_nameless(active_medication):
+                nameless = nameless or active_medication.source
+            names = {ingredient.name for ingredient in identity.ingredients}
             is_meant = bool(identity.classes & wanted) and not (names and names <= self.other_than)
             if is_meant and identity.systemic is not False:
-                when = each.authored.text if each.authored is not None else record.as_of.date().isoformat()
-                return FeatureValue(self, 1.0, when, each.source, "", 1.0, each.name)
+                when = (
+                    active_medication.authored.text
+                    if active_medication.authored is not None
+                    else record.as_of.date().isoformat()
+                )
+                return FeatureValue(self, 1.0, when, active_medication.source, "", 1.0, active_medication.name)
         if nameless is not None:
             return Missing(
                 self, "unknown", f"{self.words}: {nameless} has neither a name nor a known code of its medicine."

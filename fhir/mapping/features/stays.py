@@ -230,7 +230,7 @@ def _use(
     return HospitalUse(name, words, evidence, unit=unit, plausible_high=highest, count=count)
 
 
-_DESTINATIONS = tuple(each.words for each in DESTINATIONS if each.key not in _NOT_A_DESTINATION)
+_DESTINATIONS = tuple(destination.words for destination in DESTINATIONS if destination.key not in _NOT_A_DESTINATION)
 _DISEASES = (
     "Respiratory or multi-organ failure with sepsis",
     "Heart failure",

@@ -202,7 +202,11 @@ def _by_letters(gene: str, name: str, letters: set[str]) -> tuple[str, ...] | No
 
 def _keys(gene: str, first: str, second: str) -> tuple[str, ...] | None:
     return _united(
-        *(_key(gene, one, other) for one in _with_copies(gene, first) for other in _with_copies(gene, second))
+        *(
+            _key(gene, with_copy, with_copy)
+            for with_copy in _with_copies(gene, first)
+            for with_copy in _with_copies(gene, second)
+        )
     )
 
 

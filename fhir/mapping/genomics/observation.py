@@ -175,7 +175,7 @@ class _Maker:
         alleles = [_value_text(one) for one in self.observation.component
                    if any(_ONE_ALLELE.fullmatch(text.strip()) for text in _texts(one.code))]  # fmt: skip
         if len(alleles) == 2:
-            said = "/".join(without_gene(gene, one) for one in alleles)
+            said = "/".join(without_gene(gene, allele) for allele in alleles)
             for one in translate(gene, said) or (Translation(gene, "genotype", ()),):
                 yield self.reading(one.gene, one.kind, one.keys, said)
 
@@ -214,7 +214,7 @@ def _drug(component: ObservationComponent) -> Iterator[str]:
     coded = [product for one in (concept.coding if concept is not None else ())
              if (product := medication_of_code(one.system, one.code)) is not None]  # fmt: skip
     words = concept.words if concept is not None else component.valueString or ""
-    named = [one for product in coded for one in product.ingredients] or read_name(words).ingredients
+    named = [ingredient for product in coded for ingredient in product.ingredients] or read_name(words).ingredients
     if named:
         yield from (one.rxcui for one in named)
     else:

@@ -77,7 +77,7 @@ def without_advice(text: str) -> str:
 
     said = _BRACKETS.sub(lambda found: "" if is_beside(found["inside"]) else found[0], text.strip())
     parts = [one.strip() for one in _BETWEEN.split(said)]
-    kept = [parts[0], *(one for one in parts[1:] if one and not is_beside(one))]
+    kept = [parts[0], *(part for part in parts[1:] if part and not is_beside(part))]
     if len(kept) == len(parts):
         return said
     # "Poor metabolizers: avoid clopidogrel" tells of no patient.

@@ -230,12 +230,12 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
     found: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
     beside = words
     for gene, rest in parts_by_gene(words):
-        for said in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
-            text = f"{gene}{said}" if gene in HLA_ALLELES and said.startswith("*") else said
+        for fromkey in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
+            text = f"{gene}{fromkey}" if gene in HLA_ALLELES and fromkey.startswith("*") else fromkey
             meanings = translate(gene, text)
             if meanings:
-                words_of = text if text != said else f"{gene} {said}"
-                found += [(one.gene, one.kind, one.keys, words_of) for one in meanings]
-                beside = beside.replace(said, " ", 1)
+                words_of = text if text != fromkey else f"{gene} {fromkey}"
+                found += [(meaning.gene, meaning.kind, meaning.keys, words_of) for meaning in meanings]
+                beside = beside.replace(fromkey, " ", 1)
                 break
     return [] if _DOUBTFUL.search(beside) else found

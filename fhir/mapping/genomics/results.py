@@ -64,15 +64,29 @@ def implied_readings(found: GeneReadings, rxcuis: Sequence[str], genes: Sequence
     them has such a phenotype; one about another drug never counts.
     """
     readings = []
-    for one in found.implications:
-        if not set(one.drug) & set(rxcuis):
+    for implication in found.implications:
+        if not set(implication.drug) & set(rxcuis):
             continue
-        named = [gene for gene in genes if gene == one.gene or gene.startswith(f"{one.gene}*")] if one.gene else genes
-        fitting = [(gene, keys) for gene in named if (keys := _keys_of(gene, one.phenotype))]
+        named = (
+            [gene for gene in genes if gene == implication.gene or gene.startswith(f"{implication.gene}*")]
+            if implication.gene
+            else genes
+        )
+        fitting = [(gene, keys) for gene in named if (keys := _keys_of(gene, implication.phenotype))]
         if len(fitting) == 1:
             gene, keys = fitting[0]
             readings.append(
-                GeneReading(gene, one.kind, keys, one.said, one.source, one.time, one.entered, one.is_final, one.drug)
+                GeneReading(
+                    gene,
+                    implication.kind,
+                    keys,
+                    implication.said,
+                    implication.source,
+                    implication.time,
+                    implication.entered,
+                    implication.is_final,
+                    implication.drug,
+                )
             )
     return readings
 

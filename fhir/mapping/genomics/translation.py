@@ -102,7 +102,7 @@ def _of_parts(gene: str, plain: str) -> tuple[Translation, ...]:
 
 def _of_segments(gene: str, segments: list[str]) -> list[Translation] | None:
     found = []
-    for segment in filter(None, (one.strip(" .-–—") for one in segments)):
+    for segment in filter(None, (segment.strip(" .-–—") for segment in segments)):
         one = _segment(gene, segment)
         if one is None:
             return None

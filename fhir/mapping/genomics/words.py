@@ -168,7 +168,7 @@ def _hla_sign(rest: str) -> str | None:
     if known is not None:
         return known
     parts = [_HLA_LABELS.sub(" ", one).strip(" .") for one in re.split(r"[:,;()]|\s-\s", words)]
-    signs = {_HLA_SIGNS.get(one) or presence_of(one) for one in parts if one}
+    signs = {_HLA_SIGNS.get(part) or presence_of(part) for part in parts if part}
     return signs.pop() if len(signs) == 1 else None
 
 

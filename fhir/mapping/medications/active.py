@@ -116,7 +116,11 @@ def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
 
 def _replaced(record: PatientRecord) -> frozenset[str]:
     """Orders that a later order names as the one before it."""
-    later = [one for one in record.medication_requests if one.priorPrescription is not None]
+    later = [
+        medication_request
+        for medication_request in record.medication_requests
+        if medication_request.priorPrescription is not None
+    ]
     return frozenset(
         relative_reference(one.priorPrescription.reference)
         for one in later
@@ -157,9 +161,17 @@ def ended_medications(record: PatientRecord, within_days: float) -> tuple[Active
 
 def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """The orders and statements whose status says that they are over or on hold, the newest first."""
-    requests = [(f"MedicationRequest/{each.id}", each) for each in record.medication_requests if _is_order(each)]
+    requests = [
+        (f"MedicationRequest/{medication_request.id}", medication_request)
+        for medication_request in record.medication_requests
+        if _is_order(medication_request)
+    ]
     over: list[tuple[str, Order]] = [(source, each) for source, each in requests if each.status in _OVER]
-    over += [(f"MedicationStatement/{each.id}", each) for each in record.medication_statements if each.status in _OVER]
+    over += [
+        (f"MedicationStatement/{medication_statement.id}", medication_statement)
+        for medication_statement in record.medication_statements
+        if medication_statement.status in _OVER
+    ]
     found = [_entry(order, source, _since(order), record) for source, order in over]
     return tuple(sorted(found, key=lambda each: each.authored.instant if each.authored else 0.0, reverse=True))
 
@@ -361,19 +373,19 @@ def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
 def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
     """Every order, statement and dispense that means that the drug was taken, with its source."""
     requests = [
-        (f"MedicationRequest/{one.id}", one)
-        for one in record.medication_requests
-        if one.status in _WAS_TAKEN_REQUEST and _is_order(one)
+        (f"MedicationRequest/{medication_request.id}", medication_request)
+        for medication_request in record.medication_requests
+        if medication_request.status in _WAS_TAKEN_REQUEST and _is_order(medication_request)
     ]
     statements = [
-        (f"MedicationStatement/{one.id}", one)
-        for one in record.medication_statements
-        if one.status in _WAS_TAKEN_STATEMENT
+        (f"MedicationStatement/{medication_statement.id}", medication_statement)
+        for medication_statement in record.medication_statements
+        if medication_statement.status in _WAS_TAKEN_STATEMENT
     ]
     dispenses = [
-        (f"MedicationDispense/{one.id}", one)
-        for one in record.medication_dispenses
-        if one.status in _GIVEN_OUT and _written(one) is not None
+        (f"MedicationDispense/{medication_dispense.id}", medication_dispense)
+        for medication_dispense in record.medication_dispenses
+        if medication_dispense.status in _GIVEN_OUT and _written(medication_dispense) is not None
     ]
     return (*requests, *statements, *dispenses)
 

@@ -202,4 +202,4 @@ def dose_coverage(data_folder: Path) -> tuple[DoseCoverage, ...]:
 
 
 def _says_no_frequency(dosages: Iterable[Dosage], dose: DailyDose) -> bool:
-    return dose.times_per_day is None and not dose.as_needed and all(one.timing is None for one in dosages)
+    return dose.times_per_day is None and not dose.as_needed and all(dosage.timing is None for dosage in dosages)

@@ -277,7 +277,7 @@ def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:
         for code in codes
     )
     lengths = [dose.duration_days for dose in doses]
-    length = sum(one for one in lengths if one is not None) if None not in lengths else None
+    length = sum(length for length in lengths if length is not None) if None not in lengths else None
     return _joined(doses, per_day, max(dose.times_per_day or 0.0 for dose in doses) or None, length)
 
 
@@ -299,7 +299,7 @@ def _joined(
 
 def _longest(doses: Iterable[DailyDose]) -> float | None:
     lengths = [dose.duration_days for dose in doses]
-    return max((one for one in lengths if one is not None), default=None) if None not in lengths else None
+    return max((length for length in lengths if length is not None), default=None) if None not in lengths else None
 
 
 def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction], sequential: bool) -> float | None:
@@ -315,7 +315,7 @@ def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction],
 
 
 def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float | None:
-    said = [one.said_days for one in instructions if one.said_days is not None]
+    said = [instruction.said_days for instruction in instructions if instruction.said_days is not None]
     if len(said) != len(instructions):
         return None
     return sum(said) if sequential else max(said)

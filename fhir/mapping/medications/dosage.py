@@ -136,7 +136,9 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
         return (), DoseProblem("the dose is in units of activity, not in milligrams")
     if unit.kind == "mg" and not _is_of_product(identity, unit):
         # "2 g of calcium gluconate in 0.9 % sodium chloride" is 2 g of calcium gluconate.
-        active = [one for one in identity.ingredients if one.rxcui not in CARRIERS] or identity.ingredients
+        active = [
+            ingredient for ingredient in identity.ingredients if ingredient.rxcui not in CARRIERS
+        ] or identity.ingredients
         if len(active) > 1:
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
@@ -151,7 +153,9 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
     """Grams of an ointment are grams of the product, not of the drug."""
-    return unit.factor >= 1000.0 and any(one is not None and one.per == "mg" for one in identity.strengths)
+    return unit.factor >= 1000.0 and any(
+        strength is not None and strength.per == "mg" for strength in identity.strengths
+    )
 
 
 def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
@@ -208,7 +212,7 @@ def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: flo
 
 
 def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:
-    return tuple(replace(one, low=one.low * factor, high=one.high * factor) for one in amounts)
+    return tuple(replace(amount, low=amount.low * factor, high=amount.high * factor) for amount in amounts)
 
 
 class Instruction(Struct, frozen=True, gc=False):

@@ -317,7 +317,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     if not routes:
         return _with_said_route(identity, dosages)
     codes = (coding for route in routes for coding in route.coding)
-    key = (len(dosages), *(route.text for route in routes), *((one.system, one.code, one.display) for one in codes))
+    key = (len(dosages), *(route.text for route in routes), *((code.system, code.code, code.display) for code in codes))
     known = identity.by_route.get(key)
     if known is None:
         # Several instructions: local only when every one of them is.

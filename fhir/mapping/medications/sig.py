@@ -231,11 +231,11 @@ def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
         parts = _parts(amounts, times, len(said))
         if parts is None:
             return _with(frame, problem=_SEVERAL)
-        times_low, times_high = sum(one[1] for one in parts), sum(one[2] for one in parts)
+        times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
         return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
     rate = _agreed(times)
-    if times and (rate is None or (_MEALS.search(said) and all(one.by_clock for one in times))):
+    if times and (rate is None or (_MEALS.search(said) and all(time.by_clock for time in times))):
         # "Before meals and at bedtime" is more often than at bedtime.
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and _is_daily_total(said, amount):
@@ -299,11 +299,11 @@ def _counted_on(said: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
     if not counts:
         return amounts
     unit = amounts[0].unit
-    alike = all(one.unit.kind == unit.kind and one.start < counts[0].start() for one in amounts)
+    alike = all(amount.unit.kind == unit.kind and amount.start < counts[0].start() for amount in amounts)
     # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
-    if not alike or unit.kind == "mg" or _HOUR.search(said) or not all(each["joined"] for each in counts):
+    if not alike or unit.kind == "mg" or _HOUR.search(said) or not all(count["joined"] for count in counts):
         return None
-    values = [(parse_number(each["count"]), each) for each in counts]
+    values = [(parse_number(count["count"]), count) for count in counts]
     return amounts + [SigAmount(value, value, unit, each.start("count"), each.end("count")) for value, each in values]
 
 
@@ -353,7 +353,7 @@ def _parts(
     parts = []
     for index, amount in enumerate(amounts):
         until = amounts[index + 1].start if index + 1 < len(amounts) else end
-        rate = _agreed([one for one in times if amount.end <= one.start < until])
+        rate = _agreed([time for time in times if amount.end <= time.start < until])
         if rate is None or amount.unit.kind != amounts[0].unit.kind:
             return None
         parts.append((amount, rate.low, rate.high))
@@ -369,7 +369,7 @@ def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
         rate = rates[0]
         # "Three times a day and at bedtime" is four times, "weekly in the morning and evening" not once a week.
         fits = count <= max(rate.high, 1.0) and not (moments == {"bedtime"} and 2.0 <= rate.high <= 3.0)
-        return rate if len({(one.low, one.high) for one in rates}) == 1 and fits else None
+        return rate if len({(rate.low, rate.high) for rate in rates}) == 1 and fits else None
     if not found:
         return None
     return SigFrequency(count, count, found[0].start, found[-1].end)
