@@ -88,7 +88,7 @@ def implants(record: PatientRecord) -> tuple[Implant, ...]:
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
     found = [implant for device in record.devices if (implant := _of_device(device)) is not None]
     kinds = {one.kind for one in found}
-    return (*found, *(of_problem for of_problem in _of_problems(record) if of_problem.kind not in kinds))
+    return (*found, *(problem_code for problem_code in _of_problems(record) if problem_code.kind not in kinds))
 
 
 def _of_device(device: Device) -> Implant | None:

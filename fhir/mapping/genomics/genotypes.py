@@ -202,11 +202,7 @@ def _by_letters(gene: str, name: str, letters: set[str]) -> tuple[str, ...] | No
 
 def _keys(gene: str, first: str, second: str) -> tuple[str, ...] | None:
     return _united(
-        *(
-            _key(gene, with_copy, with_copy)
-            for with_copy in _with_copies(gene, first)
-            for with_copy in _with_copies(gene, second)
-        )
+        *(_key(gene, left, right) for left in _with_copies(gene, first) for right in _with_copies(gene, second))
     )
 
 

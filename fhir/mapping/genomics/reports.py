@@ -230,12 +230,12 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
     found: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
     beside = words
     for gene, rest in parts_by_gene(words):
-        for fromkey in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
-            text = f"{gene}{fromkey}" if gene in HLA_ALLELES and fromkey.startswith("*") else fromkey
+        for part in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
+            text = f"{gene}{part}" if gene in HLA_ALLELES and part.startswith("*") else part
             meanings = translate(gene, text)
             if meanings:
-                words_of = text if text != fromkey else f"{gene} {fromkey}"
+                words_of = text if text != part else f"{gene} {part}"
                 found += [(meaning.gene, meaning.kind, meaning.keys, words_of) for meaning in meanings]
-                beside = beside.replace(fromkey, " ", 1)
+                beside = beside.replace(part, " ", 1)
                 break
     return [] if _DOUBTFUL.search(beside) else found
