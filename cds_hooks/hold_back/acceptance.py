@@ -6,17 +6,18 @@ count: of the others nobody knows what became of a card. The counts are kept in 
 at the start.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from time import time
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from cards.card import Indicator
+from cards.card import Card, Indicator
 from cards.extension import CardExtension
-from cds_hooks.hold_back.releases import MOST_NOT_APPLICABLE, Key
-from cds_hooks.hold_back.sent_cards import SentCard, ShownDecision
+from cds_hooks.hold_back.acts import MOST_NOT_APPLICABLE, Key
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.sent_cards import Answer, ShownDecision
 
 WINDOW_DAYS: Final = 90
 """So far back cards count; the project's own choice."""
@@ -92,45 +93,34 @@ class AcceptanceCounts:
         self._found: dict[Key, _Day] = {}
         self._writing = Lock()
 
-    def note_shown(
-        self, client: str, patient: str, service: str, cards: Iterable[tuple[Indicator, CardExtension]], as_of: float
-    ) -> None:
-        """Counts cards that are shown now; `as_of` in epoch seconds by the clock of the call."""
-        about = _Card(client, patient, service, time(), int(as_of // _DAY_SECONDS))
-        self._count(about, cards, "cards")
+    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
+        """Counts cards that are shown now."""
+        caller = call.caller
+        about = _Card(caller.client, caller.patient, caller.service, time(), int(call.as_of // _DAY_SECONDS))
+        self._count(about, ((card.indicator, card.own_extension) for card in cards), "cards")
 
-    def take_shown(self, each: ShownDecision) -> None:
+    def take_shown(self, shown: ShownDecision) -> None:
         """Counts cards that the record has."""
-        about = _Card(each.client, each.patient, each.service, each.decided_at, int(each.as_of // _DAY_SECONDS))
-        self._count(about, ((card.indicator, card.said) for card in each.cards), "cards")
+        day = int(shown.as_of // _DAY_SECONDS)
+        about = _Card(shown.client, shown.patient, shown.service, shown.decided_at, day)
+        self._count(about, ((card.indicator, card.said) for card in shown.cards), "cards")
 
-    def take_answer(
-        self,
-        client: str,
-        patient: str,
-        service: str,
-        sent: SentCard,
-        *,
-        is_accepted: bool,
-        at: float,
-        decided_at: float,
-        reason: str | None = None,
-        is_reported: bool = True,
-    ) -> None:
-        """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds).
+    def take_answer(self, answer: Answer) -> None:
+        """Counts an answer of the record; each comes here once.
 
-        `reason` is the code with which the card was overridden. An answer that the client did not report, but a person
-        gave on the page of the decision, does not make the client one that reports answers.
+        An answer that the client did not report, but a person gave on the page of the decision, does not make the
+        client one that reports answers.
         """
-        about = _Card(client, patient, service, decided_at, int(at // _DAY_SECONDS))
-        said = [(sent.indicator, sent.said)]
-        self._count(about, said, "answered")
-        if is_accepted:
-            self._count(about, said, "accepted")
-        elif reason in NOT_APPLICABLE:
-            self._count(about, said, "not_applicable")
-        if is_reported:  # afterwards: before it the cards of this client count as if nobody had answered
-            self._reporting.add(client)
+        day = int(answer.at // _DAY_SECONDS)
+        about = _Card(answer.client, answer.patient, answer.service, answer.decided_at, day)
+        cards = [(answer.card.indicator, answer.card.said)]
+        self._count(about, cards, "answered")
+        if answer.is_accepted:
+            self._count(about, cards, "accepted")
+        elif answer.how in NOT_APPLICABLE:
+            self._count(about, cards, "not_applicable")
+        if answer.is_reported:  # afterwards: before it the cards of this client count as if nobody had answered
+            self._reporting.add(answer.client)
         self._has_changed = True
 
     def low(self, least_cards: int, least_share: float) -> list[LowAcceptance]:

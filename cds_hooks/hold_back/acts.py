@@ -1,35 +1,67 @@
-"""Acts that change what may show cards: the statement that a person signs, its event and its verification.
+"""Acts: what people sign, and what servers record, that decides what may show cards.
 
-The detail of the event is `{"statement": {…}, "key": id, "signature": base64}`; in the development profile key and
-signature are empty.
+People sign a `Statement`, the approval of a rule, model or waiver, or an `Act`, which switches or releases something. A
+server records a `Pause`, a monitor a `Rollback`. Each is the detail of an event of the record (`act_log.py`).
 """
 
-import base64
-import binascii
 import re
 import secrets
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 import orjson
 from msgspec import Struct
 
-from cds_hooks.hold_back.people import People
-from cds_hooks.hold_back.statements import ApprovalRefused
-from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.release_file import Release
 
-FORMAT: Final = "cds-hooks-onnx/act/1"
-_SALT: Final = re.compile("[0-9a-f]{32}")
+APPROVAL_EVENT: Final = "approval"
+RELEASE_EVENT: Final = "release-act"
+PAUSE_EVENT: Final = "auto-pause"
+ROLLBACK_EVENT: Final = "automatic-rollback"
+
+MOST_NOT_APPLICABLE: Final = 0.3
+"""Over this share (0 to 1) of answers that say "not applicable" a rule or service is paused (responsible-ai.md 4.2)."""
+GATE_REPORT: Final = "gates.json"
+SALT: Final = re.compile("[0-9a-f]{32}")
+
+Kind = Literal["rule", "model", "waiver"]
+Subject = Mapping[str, Any]
+"""What is approved: members that name it and digests that change with every byte of it."""
 ActKind = Literal["service", "client", "unit", "user", "rule", "model", "equation"]
 ActState = Literal["off", "on", "shadow", "canary", "active", "retired"]
+Key = tuple[str, str]
+"""Kind (service, client, unit, user, rule, model, equation) and name."""
+
+
+class ApprovalRefused(Exception):
+    """An approval or an act that cannot be made or does not count; one sentence."""
+
+
+class Statement(Struct, frozen=True, kw_only=True):
+    """One approval: of what, by whom in which role, when, and what was checked."""
+
+    FORMAT: ClassVar[str] = "cds-hooks-onnx/approval/1"
+
+    format: str = FORMAT
+    kind: Kind
+    subject: dict[str, Any]
+    by: str
+    role: str
+    at: str
+    """ISO instant."""
+    note: str = ""
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """One act: what it is about, in which version, the new state, by whom, when and why.
+    """One act of release: what it is about, in which version, the new state, by whom, when and why.
 
     `version` is the digest of the rule's version or of the model's release, `gates` that of its gate report; both are
     empty for services and clients. `salt` (32 hexadecimal digits) chooses the patients of a canary.
     """
+
+    FORMAT: ClassVar[str] = "cds-hooks-onnx/act/1"
 
     format: str = FORMAT
     kind: ActKind
@@ -45,47 +77,113 @@ class Act(Struct, frozen=True, kw_only=True):
     share: int = 100
     salt: str = msgspec.field(default_factory=lambda: secrets.token_hex(16))
 
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return self.kind, self.name
 
-class _Detail(Struct, frozen=True):
-    statement: dict[str, Any]
-    key: str = ""
-    signature: str = ""
+    @property
+    def words(self) -> str:
+        """What it does: "model mortality_5y to canary 5 %"."""
+        return f"{self.kind} {self.name} to {self.state}{f' {self.share} %' if self.state == 'canary' else ''}"
+
+    @property
+    def signer(self) -> str:
+        """Who signed it, with the role."""
+        return f"{self.by} ({self.role})"
+
+    def does_the_same_as(self, other: "Act") -> bool:
+        """Whether both change the same thing in the same version to the same state."""
+        names = ("kind", "name", "version", "state", "share")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def can_second(self, first: "Act") -> bool:
+        """Whether it is by another person in another role than the first act."""
+        return self.by != first.by and self.role.casefold() != first.role.casefold()
 
 
-def act_detail(act: Act, signer: Signer | None) -> dict[str, Any]:
-    """The detail of the event, signed where there is a key."""
-    body = msgspec.to_builtins(act)
-    signature = base64.b64encode(signer.sign(_signed(body))).decode() if signer is not None else ""
-    return {"statement": body, "key": signer.public.id if signer is not None else "", "signature": signature}
+class Pause(Struct, frozen=True):
+    """A server paused a rule or service, because hardly any of its cards was accepted, or because it does not fit.
 
-
-def verified_act(detail: str, people: People | None) -> Act:
-    """The act of an event's detail; with `people` only where one of them has signed it under the own name.
-
-    Raises:
-        ApprovalRefused: It is none, or nobody who may has signed it.
+    `at` is an ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where
+    `not_applicable` is not 0, so many of `answered` answers said "not applicable", and that is the reason.
     """
+
+    kind: Literal["rule", "service"]
+    name: str
+    at: str
+    cards: int
+    accepted: int
+    least_share: float
+    answered: int = 0
+    not_applicable: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What is paused."""
+        return self.kind, self.name
+
+    @property
+    def words(self) -> str:
+        """Since when and why, for a list and for what is in force."""
+        if self.not_applicable:
+            reason = f"{self.not_applicable} of {self.answered} answers said that it does not fit the patient"
+            return f"paused since {self.at[:10]}: {reason}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
+        return (
+            f"paused since {self.at[:10]}: {self.accepted} of {self.cards} cards were accepted, "
+            f"under {100 * self.least_share:g} in 100"
+        )
+
+
+class Rollback(Struct, frozen=True):
+    """A monitor took something that was tried back to shadow. It can only silence, so no person signs it."""
+
+    kind: Literal["rule", "model", "equation"]
+    name: str
+    at: str
+    why: str
+
+    @property
+    def key(self) -> Key:
+        """What was taken back."""
+        return self.kind, self.name
+
+
+def rule_subject(rule: str, digest: str) -> Subject:
+    """A version of a medication rule; its digest changes with every word and number of it."""
+    return {"rule": rule, "digest": digest}
+
+
+def model_subject(release: Release) -> Subject:
+    """A model as it was released: the digest of its files, and that of its gate report."""
+    report = release.files.get(GATE_REPORT)
+    gates = report.sha256 if report is not None else ""
+    return {"model": release.id, "version": release.version, "digest": release.digest, "gates": gates}
+
+
+def waiver_subject(model: str, version: str, waiver: Mapping[str, Any]) -> Subject:
+    """A waiver of a gate with its whole text and its end."""
+    return {"model": model, "version": version, **waiver}
+
+
+def words_of(kind: Kind, subject: Subject) -> str:
+    """The subject in words."""
+    if kind == "rule":
+        return f"rule {subject.get('rule')} in version {subject.get('digest')}"
+    model = f"{subject.get('model')} {subject.get('version')}"
+    if kind == "waiver":
+        return f"waiver of {subject.get('gate')} for model {model} until {subject.get('expires')}"
+    return f"model {model}, digest {str(subject.get('digest'))[:16]}"
+
+
+def key_of_subject(kind: Kind, subject: Subject) -> bytes:
+    """Equal for equal subjects only."""
+    return orjson.dumps([kind, subject], option=orjson.OPT_SORT_KEYS)
+
+
+def ended(waiver: Subject, today: date) -> bool:
+    """Whether a waiver is no longer, or not yet, in force."""
     try:
-        read = msgspec.json.decode(detail, type=_Detail)
-        act = msgspec.convert(read.statement, Act)
-        signature = base64.b64decode(read.signature, validate=True)
-    except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
-        raise ApprovalRefused("it is no act that this version knows") from error
-    if act.format != FORMAT:
-        raise ApprovalRefused(f"it has the format {act.format!r}; this version reads {FORMAT}")
-    if not _SALT.fullmatch(act.salt) or not 1 <= act.share <= 100:
-        raise ApprovalRefused("its share is not 1 to 100, or its salt is not 32 hexadecimal digits")
-    if people is None:
-        return act
-    person = people.of_key(read.key)
-    if person is None:
-        raise ApprovalRefused(f"its key {read.key or '(none)'} is of nobody in {people.file or 'a file of people'}")
-    if not person.key.verifies(signature, _signed(read.statement)):
-        raise ApprovalRefused("the signature is not of this statement")
-    if not person.is_same_as(act.by) or person.role != act.role:
-        raise ApprovalRefused(f"it names {act.by} ({act.role}) and is signed by {person.name} ({person.role})")
-    return act
-
-
-def _signed(statement: dict[str, Any]) -> bytes:
-    return orjson.dumps(statement, option=orjson.OPT_SORT_KEYS)
+        return not date.fromisoformat(waiver["granted"]) <= today < date.fromisoformat(waiver["expires"])
+    except (KeyError, TypeError, ValueError):
+        return True

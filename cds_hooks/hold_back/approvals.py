@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import select
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
-from cds_hooks.hold_back.people import People, Person, read_people
-from cds_hooks.hold_back.statements import (
+from cds_hooks.hold_back.act_log import ActLog, Entry
+from cds_hooks.hold_back.acts import (
+    APPROVAL_EVENT,
     ApprovalRefused,
     Kind,
     Statement,
@@ -23,26 +23,22 @@ from cds_hooks.hold_back.statements import (
     ended,
     key_of_subject,
     model_subject,
-    read_detail,
     rule_subject,
-    sign_statement,
-    verified_statement,
     waiver_subject,
     words_of,
 )
+from cds_hooks.hold_back.people import People, Person, read_people
+from cds_hooks.hold_back.signatures import SignedAct, sign_act
 from cds_hooks.settings import ModelState
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.entries import NO_ENTRY_BEFORE, add_event, event_hash
+from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events
 from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.embed import read_card
 from models_onnx.serving.runtime import Model
 
-EVENT: Final = "approval"
 NEEDED: Final = 2
 """How many people sign."""
 
@@ -56,39 +52,28 @@ class Signed(Struct, frozen=True):
     """Its number among the events of the record."""
 
 
-class _Read(Struct):
+class _Approvals:
     """What was read of the record so far, judged by the people of one moment."""
 
-    people: People
-    sequence: int = 0
-    position: int = 0
-    hash: bytes = NO_ENTRY_BEFORE
-    signed: defaultdict[bytes, list[Signed]] = field(default_factory=lambda: defaultdict(list))
-    refused: list[str] = field(default_factory=list)
+    def __init__(self, people: People) -> None:
+        self.people = people
+        self.log = ActLog((APPROVAL_EVENT,))
+        self.signed: defaultdict[bytes, list[Signed]] = defaultdict(list)
+        self.refused: list[str] = []
 
-    def take(self, row: Mapping[Any, Any]) -> None:
-        """One event more; one that is not an approval only moves the chain on."""
-        position, previous, digest = self.position, self.hash, bytes(row["hash"])
-        self.sequence, self.position, self.hash = row["sequence"], row["position"], digest
-        if row["kind"] != EVENT:
-            return
-        try:
-            if row["position"] != position + 1 or bytes(row["previous"]) != previous:
-                raise ApprovalRefused("it does not follow the entry before it")
-            if event_hash(previous, row["position"], row) != digest:
-                raise ApprovalRefused("it was changed after it was written")
-            found = self._verified(row["position"], row["detail"])
-        except ApprovalRefused as fault:
-            self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
-            return
-        self.signed[key_of_subject(found.statement.kind, found.statement.subject)].append(found)
+    def read(self, url: str) -> None:
+        for entry in self.log.read(url):
+            try:
+                signed = self._verified(entry)
+            except ApprovalRefused as fault:
+                self.refused.append(entry.refusal(fault))
+            else:
+                self.signed[key_of_subject(signed.statement.kind, signed.statement.subject)].append(signed)
 
-    def _verified(self, entry: int, detail: str) -> Signed:
-        key, statement, signature = read_detail(detail)
-        person = self.people.of_key(key)
-        if person is None:
-            raise ApprovalRefused(f"its key {key} belongs to nobody in {self.people.file or 'a file of people'}")
-        return Signed(verified_statement(statement, signature, person.key), person, entry)
+    def _verified(self, entry: Entry) -> Signed:
+        act = entry.read(SignedAct)
+        person = act.signer(self.people)
+        return Signed(act.approval(), person, entry.position)
 
 
 class ApprovalBook:
@@ -102,10 +87,10 @@ class ApprovalBook:
         self._url = url
         self._file = people_file
         self._stamp: tuple[int, int] | None = None
-        self._found = _Read(People())
-        self._found = self._beginning() or self._found
+        self._approvals = _Approvals(People())
+        self._approvals = self._beginning() or self._approvals
 
-    def _beginning(self) -> _Read | None:
+    def _beginning(self) -> _Approvals | None:
         """An empty reading with the people of the file, where these are others than before."""
         if self._file is None:
             return None
@@ -115,12 +100,12 @@ class ApprovalBook:
             return None
         people = read_people(self._file)
         self._stamp = stamp
-        return _Read(people)
+        return _Approvals(people)
 
     @property
     def people(self) -> People:
         """Whose keys count."""
-        return self._found.people
+        return self._approvals.people
 
     @property
     def asks_people(self) -> bool:
@@ -130,12 +115,12 @@ class ApprovalBook:
     @property
     def refused(self) -> list[str]:
         """What does not count, a sentence for each."""
-        return self._found.refused
+        return self._approvals.refused
 
     @property
     def state(self) -> tuple[int, int]:
         """Changes with everything that was read."""
-        return id(self._found), self._found.sequence
+        return id(self._approvals), self._approvals.log.sequence
 
     def read(self) -> None:
         """Takes the events that are new; all again where the people changed.
@@ -144,17 +129,14 @@ class ApprovalBook:
             RecordUnavailable: The record cannot be read.
             PeopleFileError: The file of people was changed and cannot be used; what was read before stays.
         """
-        found = self._beginning() or self._found
-        query = select(events).order_by(events.c.sequence).limit(500)
-        while rows := read_rows(self._url, query.where(events.c.sequence > found.sequence)):
-            for row in rows:
-                found.take(row._mapping)
-        self._found = found
+        approvals = self._beginning() or self._approvals
+        approvals.read(self._url)
+        self._approvals = approvals
 
     def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
         """The first approval of each person who has signed exactly this, in the order of the record."""
         found: list[Signed] = []
-        for each in self._found.signed.get(key_of_subject(kind, subject), ()):
+        for each in self._approvals.signed.get(key_of_subject(kind, subject), ()):
             if not any(each.person.is_same_as(one.person.name) for one in found):
                 found.append(each)
         return found
@@ -197,7 +179,7 @@ class ApprovalBook:
             at=now.isoformat(timespec="seconds"),
             note=note,
         )
-        add_event(self._url, EVENT, person.name, sign_statement(statement, signer))
+        add_event(self._url, APPROVAL_EVENT, person.name, sign_act(statement, signer))
         self.read()
         return self.signers(kind, subject)
 
@@ -223,7 +205,7 @@ class ApprovalBook:
 
     def everything(self) -> list[list[Signed]]:
         """All verified approvals, those of one subject together, the oldest subject first."""
-        return [list(each) for each in self._found.signed.values()]
+        return [list(each) for each in self._approvals.signed.values()]
 
 
 def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:

@@ -1,7 +1,5 @@
 """Withholds cards beyond a budget: of each client, of a care unit, of each user, in a day or in one call.
 
-Before that the loop guard withholds what was accepted a moment ago (`loop_guard.py`).
-
 Critical cards are shown and not counted. Of the others the most severe come first, in the order of the service. A day
 is that of UTC, by the clock of the calls. One process counts by itself and finds its counts in the record after a
 restart; several workers or machines take places of the budget from the store that they share (`Claims`), so that
@@ -13,16 +11,12 @@ from collections.abc import Callable, Collection, Sequence
 from time import time
 from typing import Final
 
-from msgspec import Struct
-
 from cards.card import SEVERITY, Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import Budget
-from cds_hooks.hold_back.loop_guard import LoopGuard
-from cds_hooks.hold_back.patient_finding import Caller, patient_finding
+from cds_hooks.hold_back.checks import Audience, Check, CheckedCall, Reason
+from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.sent_cards import ShownDecision
-from cds_hooks.hold_back.suppression import Chosen
-from cds_hooks.hold_back.turns import Claims
 
 BUDGET: Final = "budget"
 """The reason code of a card beyond a budget."""
@@ -30,22 +24,17 @@ BUDGET: Final = "budget"
 _DAY_SECONDS: Final = 86_400.0
 _DAYS_KEPT: Final = 2
 
-
-class Audience(Struct, frozen=True):
-    """Who is shown the cards: the user, as it is recorded where it is recorded, and the patient's care units."""
-
-    user: str = ""
-    units: tuple[str, ...] = ()
-
-
-NOBODY: Final = Audience()
-"""Nobody who has a budget."""
 _Key = tuple[int, str, str, str]
 """Day (UTC, days since 1970), of what, client, name."""
 
 
-class Restraint:
-    """The budgets of a site, and how many cards were shown on this day."""
+class Budgets(Check):
+    """The day or the call has as many cards as the site allows a client, a care unit or a user."""
+
+    codes = (BUDGET,)
+    title = "A budget of cards in a day or in a call"
+    lets_through = "The next day (UTC), a more severe card, or a change of [[budget]] in the rules file."
+    is_replayed_by_card = True
 
     def __init__(
         self,
@@ -58,60 +47,54 @@ class Restraint:
         self._now = now
         self._claims = claims
         self._shown: Counter[_Key] = Counter()
-        self.loops = LoopGuard(now)
-        """The suggestions that were accepted lately."""
 
     def units_of(self, units: Callable[[], Collection[str]]) -> tuple[str, ...]:
         """Those of the patient's care units that have a budget; `units` is asked only where one has."""
-        named = [each.names for each in self._budgets() if each.of == "unit"]
-        return tuple(sorted(frozenset().union(*named).intersection(units()))) if named else ()
+        names = [budget.names for budget in self._budgets() if budget.of == "unit"]
+        return tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ()
 
     @property
     def asks_for_user(self) -> bool:
         """Whether users have a budget."""
-        return any(each.of == "user" for each in self._budgets())
+        return any(budget.of == "user" for budget in self._budgets())
 
-    async def withhold(self, caller: Caller, chosen: Chosen, audience: Audience = NOBODY) -> None:
-        """Takes what the loop guard holds back, and cards beyond a budget, out of `chosen`, each with its reason."""
-        self.loops.withhold(caller, chosen)
-        budgets = self._budgets()
-        if not budgets or not chosen.cards:
-            return
-        limits = self._limits(budgets, caller.client, audience)
-        shown: set[str] = set()
-        for card in sorted(chosen.cards, key=_severest_first) if len(chosen.cards) > 1 else tuple(chosen.cards):
-            beyond = await self._exhausted(limits, len(shown)) if card.indicator != "critical" else None
-            if beyond is None:
-                shown.add(card.uuid)
-            else:
-                chosen.withhold(card.uuid, Silence(subject_of(card, caller), BUDGET, _words(beyond, card)))
-        if len(shown) < len(chosen.cards):
-            chosen.cards = [card for card in chosen.cards if card.uuid in shown]
+    def order(self, cards: Sequence[Card]) -> Sequence[Card]:
+        """The most severe first."""
+        return sorted(cards, key=lambda card: -SEVERITY[card.indicator]) if len(cards) > 1 else cards
 
-    def take_shown(self, each: ShownDecision) -> None:
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        """Which budget has no place for the card; a card that is shown takes its places."""
+        if card.indicator == "critical" or not call.site.budgets:
+            return None
+        limits = self._limits(call.site.budgets, call.caller.client, call.audience)
+        budget = await self._exhausted(limits, call.passed)
+        if budget is None:
+            return None
+        text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
+        return Reason(Silence(call.subject_of(card), BUDGET, text))
+
+    def take_shown(self, shown: ShownDecision) -> None:
         """Counts what was shown on this day before this process began, or by another one without a shared store."""
-        day = int(each.as_of // _DAY_SECONDS)
+        day = int(shown.as_of // _DAY_SECONDS)
         if self._claims is not None or day != int(self._now() // _DAY_SECONDS):
             return
-        number = sum(card.indicator != "critical" for card in each.cards)
-        audience = Audience(each.user, each.units)
-        for key in {key for _, key in self._limits(self._budgets(), each.client, audience)}:
+        number = sum(card.indicator != "critical" for card in shown.cards)
+        audience = Audience(shown.user, shown.units)
+        for key in {key for _, key in self._limits(self._budgets(), shown.client, audience)}:
             self._shown[key] += number
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
         """The budgets that hold for this caller, each with the key under which it is counted today."""
         day = int(self._now() // _DAY_SECONDS)
-        found: list[tuple[Budget, _Key]] = []
-        for each in budgets:
-            if each.of == "client":
-                if not each.names or client in each.names:
-                    found.append((each, (day, "client", client, client)))
-            elif each.of == "user":
-                if audience.user:
-                    found.append((each, (day, "user", client, audience.user)))
-            elif not each.names.isdisjoint(audience.units):
-                found.append((each, (day, "unit", "", min(each.names))))  # the names of a unit are counted as one
-        return found
+        limits: list[tuple[Budget, _Key]] = []
+        for budget in budgets:
+            if budget.of == "client" and (not budget.names or client in budget.names):
+                limits.append((budget, (day, "client", client, client)))
+            elif budget.of == "user" and audience.user:
+                limits.append((budget, (day, "user", client, audience.user)))
+            elif budget.of == "unit" and not budget.names.isdisjoint(audience.units):
+                limits.append((budget, (day, "unit", "", min(budget.names))))  # names of one unit are counted as one
+        return limits
 
     async def _exhausted(self, limits: Sequence[tuple[Budget, _Key]], in_call: int) -> Budget | None:
         """The budget that one card more goes beyond; None where it is shown, which is counted."""
@@ -120,12 +103,12 @@ class Restraint:
                 return budget
             if budget.cards_per_day is not None and self._shown[key] >= budget.cards_per_day:
                 return budget
-        taken: set[_Key] = set()
+        counted: set[_Key] = set()
         for budget, key in limits:
-            if budget.cards_per_day is not None and key not in taken:
+            if budget.cards_per_day is not None and key not in counted:
                 if not await self._take_place(key, budget.cards_per_day):
                     return budget
-                taken.add(key)
+                counted.add(key)
         return None
 
     async def _take_place(self, key: _Key, most: int) -> bool:
@@ -135,10 +118,10 @@ class Restraint:
             shown[key] += 1
             self._forget(key[0])
             return True
-        day, *named = key
+        day, *names = key
         while shown[key] < most:
             shown[key] += 1
-            place = "\n".join((str(day), *named, str(shown[key])))
+            place = "\n".join((str(day), *names, str(shown[key])))
             if await self._claims.take(place, (day + _DAYS_KEPT) * _DAY_SECONDS, self._now()):
                 self._forget(day)
                 return True
@@ -148,20 +131,3 @@ class Restraint:
         """Leaves out the days before."""
         if next(iter(self._shown))[0] != today:
             self._shown = Counter({key: count for key, count in self._shown.items() if key[0] == today})
-
-
-def _severest_first(card: Card) -> int:
-    return -SEVERITY[card.indicator]
-
-
-def subject_of(card: Card, caller: Caller) -> str:
-    """What a reason against a card is about: its first rule, its model or guideline, else the service."""
-    said = card.own_extension
-    if said.findings:
-        return said.findings[0].rule
-    finding = patient_finding(said, caller.hook)
-    return finding.subject if finding is not None and finding.subject else caller.service
-
-
-def _words(budget: Budget, card: Card) -> str:
-    return f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"

@@ -11,21 +11,21 @@ client,
 Critical cards are shown all the same, with all of their suggestions.
 """
 
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable
 from time import time
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from cards.card import Card, Suggestion
 from cards.extension import CardExtension
 from cards.rules.engine.finding import Silence
 from cards.text import plain
+from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.sent_cards import SentCard, SentSuggestion
-from cds_hooks.hold_back.suppression import Chosen
+from cds_hooks.hold_back.remembered import Remembered
+from cds_hooks.hold_back.sent_cards import Answer, SentCard, SentSuggestion
 
 LOOP_GUARD: Final = "loop-guard"
 """The reason code of what an acceptance a moment ago holds back."""
@@ -55,77 +55,66 @@ class Accepted(Struct, frozen=True):
     orders: frozenset[str]
 
 
-class LoopGuard:
-    """The suggestions that were accepted lately. Used from any thread."""
+class LoopGuard(Check):
+    """A suggestion about the same order was accepted within the hour."""
+
+    codes = (LOOP_GUARD,)
+    title = "Loop guard: a suggestion about this order was accepted within the hour"
+    lets_through = "Time: one hour after the acceptance; a new draft of the same drug is checked as usual."
+    is_replayed_by_card = True
 
     def __init__(self, now: Callable[[], float] = time) -> None:
         """`now` gives epoch seconds by the clock of the calls."""
         self._now = now
-        self.accepted: dict[_Patient, tuple[Accepted, ...]] = {}
-        """By client and patient; read only."""
-        self._writing = Lock()
+        self._accepted = Remembered[_Patient, tuple[Accepted, ...]](_MOST)
 
-    def remember(self, client: str, patient: str, sent: SentCard, accepted: Sequence[str], at: float) -> None:
-        """Takes the suggestions of a sent card (their uuids) that were accepted at `at` (epoch seconds)."""
-        if self._now() - at > LOOP_SECONDS:
+    def take_answer(self, answer: Answer) -> None:
+        """Takes the suggestions of a card that were accepted."""
+        if not answer.suggestions or self._now() - answer.at > LOOP_SECONDS:
             return
-        chosen = [each for each in sent.suggestions if each.uuid in accepted]
-        new = [_accepted(sent, each, at) for each in chosen]
-        with self._writing:
-            known = self.accepted.pop((client, patient), ())
-            more = tuple(each for each in new if each not in known)
-            self.accepted[client, patient] = (*known, *more)[-_OF_ONE:]
-            while len(self.accepted) > _MOST:
-                self.accepted.pop(next(iter(self.accepted)))
+        accepted = [
+            _accepted(answer.card, suggestion, answer.at)
+            for suggestion in answer.card.suggestions
+            if suggestion.uuid in answer.suggestions
+        ]
+        patient = (answer.client, answer.patient)
+        with self._accepted.writing:
+            known = self._accepted.get(patient) or ()
+            new = tuple(suggestion for suggestion in accepted if suggestion not in known)
+            self._accepted.put(patient, (*known, *new)[-_OF_ONE:])
 
-    def withhold(self, caller: Caller, chosen: Chosen) -> None:
-        """Takes out of `chosen` what an acceptance of the last hour holds back, each with its reason."""
-        known = self.accepted.get((caller.client, caller.patient))
-        if not known:
-            return
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        """Why a card with the same findings on the same order is not shown again."""
+        extension = card.own_extension
+        findings, draft = _findings(extension), _draft(extension)
+        for accepted in self._accepted_lately(card, call.caller):
+            if findings <= accepted.findings and draft & (accepted.orders | accepted.draft):
+                text = f"Accepted a moment ago (“{accepted.label}”), so not shown again: {card.summary}"
+                return Reason(Silence(extension.findings[0].rule, LOOP_GUARD, text))
+        return None
+
+    def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:
+        """Why the suggestion is not offered: it is the opposite of one that was accepted, or the same."""
+        changes = any(action.type in ("update", "delete") for action in suggestion.actions)
+        created = (action.resource for action in suggestion.actions if action.type == "create")
+        added = {word for resource in created for word in _words(resource)}
+        for accepted in self._accepted_lately(card, call.caller):
+            rule = card.own_extension.findings[0].rule
+            if changes and _draft(card.own_extension) & accepted.orders:
+                text = f"“{suggestion.label}” is not offered: it would change what was just accepted"
+                return Silence(rule, LOOP_GUARD, f"{text} (“{accepted.label}”).")
+            if added & accepted.orders:
+                text = f"“{suggestion.label}” is not offered again: it was just accepted."
+                return Silence(rule, LOOP_GUARD, text)
+        return None
+
+    def _accepted_lately(self, card: Card, caller: Caller) -> list[Accepted]:
+        """What was accepted within the hour about this patient; nothing for cards that the guard does not hold back."""
+        known = self._accepted.get((caller.client, caller.patient))
+        if not known or card.indicator == "critical" or not card.own_extension.findings:
+            return []
         now = self._now()
-        lately = [each for each in known if 0 <= now - each.at <= LOOP_SECONDS]
-        for card in list(chosen.cards) if lately else ():
-            if card.indicator != "critical" and card.own_extension.findings:
-                self._check(card, lately, chosen)
-
-    def _check(self, card: Card, lately: Sequence[Accepted], chosen: Chosen) -> None:
-        said = card.own_extension
-        rule, draft = said.findings[0].rule, _draft(said)
-        for each in lately:
-            if _findings(said) <= each.findings and draft & (each.orders | each.draft):
-                text = f"Accepted a moment ago (“{each.label}”), so not shown again: {card.summary}"
-                chosen.withhold(card.uuid, Silence(rule, LOOP_GUARD, text))
-                chosen.cards.remove(card)
-                return
-        kept = []
-        for suggestion in card.suggestions:
-            reason = _against(suggestion, draft, lately)
-            if reason is None:
-                kept.append(suggestion)
-            else:
-                chosen.withhold(suggestion.uuid, Silence(rule, LOOP_GUARD, reason))
-        if len(kept) < len(card.suggestions):
-            chosen.cards[chosen.cards.index(card)] = with_suggestions(card, kept)
-
-
-def with_suggestions(card: Card, kept: Sequence[Suggestion]) -> Card:
-    """The card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
-    return structs.replace(card, suggestions=tuple(kept), selection_behavior=card.selection_behavior if kept else None)
-
-
-def _against(suggestion: Suggestion, draft: frozenset[str], lately: Sequence[Accepted]) -> str | None:
-    """Why the suggestion is not offered: it is the opposite of one that was accepted, or the same; else None."""
-    changes = any(action.type in ("update", "delete") for action in suggestion.actions)
-    added = frozenset(
-        word for action in suggestion.actions for word in _words(action.resource) if action.type == "create"
-    )
-    for each in lately:
-        if changes and draft & each.orders:
-            return f"“{suggestion.label}” is not offered: it would change what was just accepted (“{each.label}”)."
-        if added & each.orders:
-            return f"“{suggestion.label}” is not offered again: it was just accepted."
-    return None
+        return [accepted for accepted in known if 0 <= now - accepted.at <= LOOP_SECONDS]
 
 
 def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted:
@@ -134,7 +123,7 @@ def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted
         word for each in resources for word in (*_words(each), f"{each.get('resourceType')}/{each.get('id')}")
     )
     references = frozenset(fact.source for fact in sent.said.facts if fact.name == "draft" and fact.source)
-    return Accepted(at, plain(suggestion.label, 80), _findings(sent.said), references, orders)
+    return Accepted(at, plain(suggestion.label, 80), frozenset(sent.findings), references, orders)
 
 
 def _findings(said: CardExtension) -> frozenset[tuple[str, str]]:

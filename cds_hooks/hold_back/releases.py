@@ -9,50 +9,42 @@ A call takes `current` once and uses it to its end, so that no answer mixes two 
 
 import asyncio
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct, field
-from sqlalchemy import select
+from msgspec.structs import replace
 
-from cards.card import Card
-from cards.rules.engine.finding import Finding, Silence
-from cards.rules.engine.governance import SHADOW, SWITCHED_OFF, SuppressionCheck
-from cds_hooks.hold_back.acts import Act, verified_act
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
+from cds_hooks.hold_back.act_log import ActLog, Entry
+from cds_hooks.hold_back.acts import (
+    PAUSE_EVENT,
+    RELEASE_EVENT,
+    ROLLBACK_EVENT,
+    Act,
+    ApprovalRefused,
+    Key,
+    Pause,
+    Rollback,
+)
 from cds_hooks.hold_back.people import People
-from cds_hooks.hold_back.statements import ApprovalRefused
+from cds_hooks.hold_back.signatures import SignedAct
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events
 from models_onnx.artifact.folder import VERSION_SIGN
 
-EVENT: Final = "release-act"
-PAUSE_EVENT: Final = "auto-pause"
-PAUSED: Final = "paused"
-MOST_NOT_APPLICABLE: Final = 0.3
-"""Over this share (0 to 1) of answers that say "not applicable" a rule or service is paused (responsible-ai.md 4.2)."""
-ROLLBACK_EVENT: Final = "automatic-rollback"
 CANARY: Final = "canary"
-SILENT_MODE: Final = "silent-mode"
-_WHO: Final = ("client", "unit", "user")
-"""Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
 READ_SECONDS: Final = 0.4
 """Time between two readings: an act is in effect within a second everywhere."""
 _PARTS: Final = 100
+_WHO: Final = ("client", "unit", "user")
+"""Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
 _QUIET: Final = frozenset({"off", "shadow", "retired"})
 _SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
-
 _NOT_TRIED: Final = "not tried yet"
-
-_Event = TypeVar("_Event", "Pause", "Rollback")
-
-Key = tuple[str, str]
-"""Kind (service, client, unit, user, rule, model, equation) and name."""
 
 
 class State(Struct, frozen=True):
@@ -73,46 +65,12 @@ class State(Struct, frozen=True):
         return f"{self.state}{share}{f' {self.version}' if self.version else ''}"
 
 
-class Pause(Struct, frozen=True):
-    """A server paused a rule or service, because hardly any of its cards was accepted, or because it does not fit.
+class Origin(Struct, frozen=True):
+    """The act, pause or rollback that changed something last: when (epoch seconds), by whom and why; "" if unknown."""
 
-    `at` is an ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where
-    `not_applicable` is not 0, so many of `answered` answers said "not applicable", and that is the reason.
-    """
-
-    kind: Literal["rule", "service"]
-    name: str
-    at: str
-    cards: int
-    accepted: int
-    least_share: float
-    answered: int = 0
-    not_applicable: int = 0
-
-    @property
-    def words(self) -> str:
-        """Since when and why, for a list and for what is in force."""
-        if self.not_applicable:
-            said = f"{self.not_applicable} of {self.answered} answers said that it does not fit the patient"
-            return f"paused since {self.at[:10]}: {said}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
-        return (
-            f"paused since {self.at[:10]}: {self.accepted} of {self.cards} cards were accepted, "
-            f"under {100 * self.least_share:g} in 100"
-        )
-
-    @property
-    def silence(self) -> Silence:
-        """The reason against a card."""
-        return Silence(self.name, PAUSED, f"The {self.kind} {self.name} is {self.words}.")
-
-
-class Rollback(Struct, frozen=True):
-    """A monitor took something that was tried back to shadow. It can only silence, so no person signs it."""
-
-    kind: Literal["rule", "model", "equation"]
-    name: str
-    at: str
-    why: str
+    at: float = 0.0
+    by: str = ""
+    why: str = ""
 
 
 class Released(Struct, frozen=True):
@@ -174,44 +132,6 @@ class Released(Struct, frozen=True):
         words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[found.state]
         return Silence(name, reason, f"The {kind} {name} is {words} here: {found.why}.")
 
-    def narrow(self, policy: SuppressionCheck, client: str, patient: str) -> SuppressionCheck:
-        """The policy, which also withholds the rules that may show no cards or are paused."""
-        if not any(kind == "rule" for kind, _ in (*self.states, *self.paused)):
-            return policy
-
-        def check(finding: Finding) -> Silence | None:
-            withheld = self.why_withheld("rule", finding.rule, client, patient)
-            return withheld or self._paused(finding.rule, finding.indicator) or policy(finding)
-
-        return check
-
-    def _paused(self, rule: str, indicator: str) -> Silence | None:
-        pause = self.paused.get(("rule", rule))
-        return pause.silence if pause is not None and indicator != "critical" else None
-
-    def without_paused(self, cards: Sequence[Card], service: str) -> tuple[list[Card], list[Silence]]:
-        """The cards that a pause of the service does not hold back: critical ones, and those of rules."""
-        pause = self.paused.get(("service", service))
-        if pause is None:
-            return list(cards), []
-        shown = [card for card in cards if card.indicator == "critical" or card.own_extension.findings]
-        return shown, [pause.silence] * (len(cards) - len(shown))
-
-    def without_withheld(self, cards: Sequence[Card], client: str, patient: str) -> tuple[list[Card], list[Silence]]:
-        """The cards of models and equations that may be shown, and the reason against each of the others."""
-        shown: list[Card] = []
-        silences: list[Silence] = []
-        for card in cards:
-            name = (card.own_extension.model or {}).get("id", "")
-            withheld = self.why_withheld("model", name, client, patient) or self.why_withheld(
-                "equation", name, client, patient
-            )
-            if withheld is None:
-                shown.append(card)
-            else:
-                silences.append(withheld)
-        return shown, silences
-
 
 def in_canary(state: State, client: str, patient: str) -> bool:
     """Whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
@@ -239,22 +159,28 @@ class Releases:
         """The acts that count, in the order of the record."""
         self.resumed: Mapping[Key, float] = {}
         """When a person ended a pause (epoch seconds): what was counted before counts no more."""
-        self.changed_at: dict[Key, float] = {}
-        """When something changed the last time (epoch seconds), by an act, a pause or a rollback that took effect."""
-        self._sequence, self._position, self._hash = 0, 0, NO_ENTRY_BEFORE
+        self.changes: dict[Key, Origin] = {}
+        """What changed each thing the last time: an act, a pause or a rollback that took effect."""
+        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT))
+        self._states: dict[Key, State] = {}
+        self._paused: dict[Key, Pause] = {}
+        self._waiting: list[Act] = []
         self._read_to = 0
-        self._waiting: dict[tuple[Any, ...], Act] = {}
 
-    def read(self, url: str) -> None:
-        """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
-        query = select(events).order_by(events.c.sequence).limit(500)
-        states, paused = dict(self.current.states), dict(self.current.paused)
-        while rows := read_rows(url, query.where(events.c.sequence > self._sequence)):
-            for row in rows:
-                self._take(row._mapping, states, paused)
-        if states != self.current.states or paused != self.current.paused:
-            self.current = Released(states, self._versions, paused)
-        self._read_to = self._sequence
+    def read(self, url: str, until: float = float("inf")) -> None:
+        """Takes the acts that are new, up to an instant (epoch seconds).
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+        """
+        for entry in self._log.read(url, until):
+            try:
+                self._take(entry)
+            except ApprovalRefused as fault:
+                self.refused.append(entry.refusal(fault))
+        if self._states != self.current.states or self._paused != self.current.paused:
+            self.current = Released(dict(self._states), self._versions, dict(self._paused))
+        self._read_to = self._log.sequence
 
     @property
     def read_to(self) -> int:
@@ -268,74 +194,69 @@ class Releases:
                 await asyncio.to_thread(self.read, url)
             await asyncio.sleep(READ_SECONDS)
 
-    def _take(self, row: Mapping[Any, Any], states: dict[Key, State], paused: dict[Key, Pause]) -> None:
-        before, at = self._hash, self._position
-        self._sequence, self._position, self._hash = row["sequence"], row["position"], bytes(row["hash"])
-        if row["kind"] not in (EVENT, PAUSE_EVENT, ROLLBACK_EVENT):
-            return
-        try:
-            if row["position"] != at + 1 or bytes(row["previous"]) != before:
-                raise ApprovalRefused("it does not follow the entry before it")
-            if event_hash(before, row["position"], row) != self._hash:
-                raise ApprovalRefused("it was changed after it was written")
-            if row["kind"] == PAUSE_EVENT:
-                pause = _said(row["detail"], Pause)
-                paused[pause.kind, pause.name] = pause
-                self.changed_at[pause.kind, pause.name] = row["at"] / 1e6
-                return
-            if row["kind"] == ROLLBACK_EVENT:
-                rollback = _said(row["detail"], Rollback)
-                _take_back(rollback, states)
-                self.changed_at[rollback.kind, rollback.name] = row["at"] / 1e6
-                return
-            act = verified_act(row["detail"], self._people() if self._people is not None else None)
-            if (fault := why_not_allowed(states, act.kind, act.name, act.state, paused)) is not None:
-                raise ApprovalRefused(fault)
-        except ApprovalRefused as fault:
-            self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
-            return
+    def acts_of(self, key: Key) -> list[Act]:
+        """The acts about this thing that count, in the order of the record."""
+        return [act for act in self.acts if act.key == key]
+
+    def waiting_for_second(self) -> list[Act]:
+        """The acts that one person has signed and that need another one."""
+        return list(self._waiting)
+
+    def _take(self, entry: Entry) -> None:
+        if entry.kind == PAUSE_EVENT:
+            pause = entry.read(Pause)
+            self._paused[pause.key] = pause
+            self.changes[pause.key] = Origin(entry.at, "the server", pause.words)
+        elif entry.kind == ROLLBACK_EVENT:
+            self._take_back(entry.read(Rollback), entry.at)
+        else:
+            self._take_act(entry.read(SignedAct).act(self._people() if self._people is not None else None), entry.at)
+
+    def _take_back(self, rollback: Rollback, at: float) -> None:
+        """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
+        known = self._states.get(rollback.key)
+        if known is not None and known.state in _SPEAKING:
+            self._states[rollback.key] = replace(known, state=SHADOW, why=rollback.why)
+        self.changes[rollback.key] = Origin(at, "the monitor", rollback.why)
+
+    def _take_act(self, act: Act, at: float) -> None:
+        if (fault := why_not_allowed(self._states, act.kind, act.name, act.state, self._paused)) is not None:
+            raise ApprovalRefused(fault)
         if not self._counts(act):
             return
         self.acts.append(act)
-        key = (act.kind, act.name)
-        self.changed_at[key] = row["at"] / 1e6
-        if act.state == "on" and key in paused:
-            del paused[key]
-            self.resumed = {**self.resumed, key: row["at"] / 1e6}
+        self.changes[act.key] = Origin(at, act.signer, act.why)
+        if act.state == "on" and act.key in self._paused:
+            del self._paused[act.key]
+            self.resumed = {**self.resumed, act.key: at}
         else:
-            _apply(act, states)
+            self._apply(act)
 
     def _counts(self, act: Act) -> bool:
         """Whether the act takes effect: letting something show cards waits for a second person in another role."""
         if self._people is None or act.state in _QUIET:
-            self._waiting = {key: one for key, one in self._waiting.items() if key[:2] != (act.kind, act.name)}
+            self._waiting = [waiting for waiting in self._waiting if waiting.key != act.key]
             return True
-        subject = (act.kind, act.name, act.version, act.state, act.share)
-        first = self._waiting.get(subject)
-        if first is None or first.by == act.by or first.role.casefold() == act.role.casefold():
-            self._waiting[subject] = first or act
+        first = next((waiting for waiting in self._waiting if waiting.does_the_same_as(act)), None)
+        if first is None:
+            self._waiting.append(act)
+        if first is None or not act.can_second(first):
             return False
-        del self._waiting[subject]
+        self._waiting.remove(first)
         return True
 
-    def waiting_for_second(self) -> list[Act]:
-        """The acts that one person has signed and that need another one."""
-        return list(self._waiting.values())
-
-
-def _said(detail: str, kind: type[_Event]) -> _Event:
-    try:
-        return msgspec.json.decode(detail, type=kind)
-    except msgspec.MsgspecError as error:
-        raise ApprovalRefused(f"it is no {kind.__name__.lower()}") from error
-
-
-def _take_back(rollback: Rollback, states: dict[Key, State]) -> None:
-    """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
-    key = (rollback.kind, rollback.name)
-    known = states.get(key)
-    if known is not None and known.state in _SPEAKING:
-        states[key] = msgspec.structs.replace(known, state=SHADOW, why=rollback.why)
+    def _apply(self, act: Act) -> None:
+        known = self._states.get(act.key)
+        if act.state == "on":
+            before = self._states.pop(act.key).before
+            if before is not None:
+                self._states[act.key] = before
+        elif act.state == "off":
+            before = known.before if known is not None and known.state == "off" else known
+            self._states[act.key] = State("off", act.why, before=before)
+        else:
+            salt = known.salt if known is not None and known.salt else act.salt
+            self._states[act.key] = State(act.state, act.why, act.share, salt, act.version)
 
 
 def why_not_allowed(
@@ -363,19 +284,3 @@ def why_not_allowed(
 def _is_beside(kind: str, name: str) -> bool:
     """Whether this is a version of a model that is not the one in use: without an act it does nothing."""
     return kind == "model" and VERSION_SIGN in name
-
-
-def _apply(act: Act, states: dict[Key, State]) -> None:
-    key = (act.kind, act.name)
-    known = states.get(key)
-    if act.state == "on":
-        before = states.pop(key).before
-        if before is not None:
-            states[key] = before
-        return
-    if act.state == "off":
-        before = known.before if known is not None and known.state == "off" else known
-        states[key] = State("off", act.why, before=before)
-        return
-    salt = known.salt if known is not None and known.salt else act.salt
-    states[key] = State(act.state, act.why, act.share, salt, act.version)

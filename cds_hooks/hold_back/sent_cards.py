@@ -1,4 +1,4 @@
-"""Reads from the record which findings were shown and answered: at the start all that still count, later new ones."""
+"""Reads from the record which cards were shown and answered: at the start all that still count, later new ones."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
@@ -11,6 +11,8 @@ from sqlalchemy import Select, func, select
 
 from cards.card import Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 
@@ -19,6 +21,9 @@ _ROWS_AT_ONCE: Final = 500
 _OVERLAP: Final = 64
 """PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
 _RESPONSES_AT_ONCE: Final = 50
+ACCEPTED: Final = "accepted"
+LONGEST_DAYS: Final = 365
+"""So far back an answer can count: the largest number of days that rules.schema.json lets a site set."""
 MOST_AT_START: Final = 100_000
 """So many decisions with cards, the newest, are read at the start: each takes some 70 µs of processor time."""
 
@@ -53,6 +58,37 @@ class SentCard(Struct):
     def said(self) -> CardExtension:
         """Its extension."""
         return self.extension.ours
+
+    @property
+    def findings(self) -> list[tuple[str, str]]:
+        """Rule and band of each of its findings."""
+        return [(finding.rule, finding.band) for finding in self.said.findings]
+
+
+class Answer(Struct, frozen=True):
+    """A clinician's answer to a card that was sent; times in epoch seconds.
+
+    `how` is "accepted" or the code of the override, `reason` the reason of an override in words or as a code, "" where
+    none was given, `suggestions` the uuids of those that were accepted. `is_reported` is False for an answer that a
+    person gave on the page of the decision.
+    """
+
+    client: str
+    patient: str
+    service: str
+    hook: str
+    card: SentCard
+    how: str
+    at: float
+    decided_at: float
+    reason: str = ""
+    suggestions: tuple[str, ...] = ()
+    is_reported: bool = True
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the card was accepted."""
+        return self.how == ACCEPTED
 
 
 class _Response(Struct):
@@ -117,8 +153,8 @@ class AnsweredRows:
         self._days = days
         self._cursor = _Cursor()
 
-    def read(self, url: str, now: float) -> Iterator[tuple[Any, SentCard]]:
-        """The new ones, each with its card; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
+    def read(self, url: str, now: float) -> Iterator[Answer]:
+        """The new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
         if self._cursor.newest is None:
             oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
             since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
@@ -129,13 +165,15 @@ class AnsweredRows:
             unseen = self._cursor.unseen(row.sequence for row in rows)
             new = [row for row in rows if row.sequence in unseen]
             sent = sent_by(url, (row.id for row in new))
-            yield from ((row, sent[row.id][row.card]) for row in new if row.card in sent.get(row.id, ()))
+            for row in new:
+                if (card := sent.get(row.id, {}).get(row.card)) is not None:
+                    yield _answer(row, row, card, msgspec.json.decode(row.accepted_suggestions or "[]"))
             after = max(row.sequence for row in rows)
             self._cursor.move_to(after)
 
     def _query(self, after: int) -> Select[Any]:
-        names = ("sequence", "card", "outcome", "override_reason_code", "override_reason_system", "received_at",
-                 "accepted_suggestions")  # fmt: skip
+        names = ("sequence", "card", "outcome", "override_reason_code", "override_reason_system",
+                 "override_reason_display", "received_at", "accepted_suggestions")  # fmt: skip
         answer = [feedback.c[name] for name in names]
         sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
         return (
@@ -145,6 +183,31 @@ class AnsweredRows:
             .order_by(feedback.c.sequence)
             .limit(_ROWS_AT_ONCE)
         )
+
+
+def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Answer]:
+    """The answers that came just now to the cards of a decision."""
+    cards = {card.uuid: card for card in sent_cards(decision.response)}
+    for item in items:
+        if (card := cards.get(item.card)) is not None:
+            yield _answer(item, decision, card, item.accepted_suggestions)
+
+
+def _answer(item: Any, decision: Any, card: SentCard, suggestions: Iterable[str]) -> Answer:
+    is_accepted = item.outcome == ACCEPTED
+    return Answer(
+        decision.client,
+        decision.patient,
+        decision.service,
+        decision.hook,
+        card,
+        ACCEPTED if is_accepted else item.override_reason_code or "overridden",
+        item.received_at / 1e6,
+        decision.decided_at / 1e6,
+        "" if is_accepted else item.override_reason_display or item.override_reason_code or "",
+        tuple(suggestions) if is_accepted else (),
+        not (item.override_reason_system or "").endswith(ANSWERED_ON_PAGE),
+    )
 
 
 class ShownDecision(Struct, frozen=True):
@@ -162,6 +225,12 @@ class ShownDecision(Struct, frozen=True):
     user: str = ""
     units: tuple[str, ...] = ()
     decided_at: float = 0.0
+
+    @property
+    def findings(self) -> list[PatientFinding]:
+        """What its cards say about the patient as a whole."""
+        findings = (patient_finding(card.said, self.hook) for card in self.cards)
+        return [finding for finding in findings if finding is not None]
 
 
 class ShownRows:

@@ -2,41 +2,36 @@
 
 It holds for the patient and not for one user, because the fact is the patient's, and for one client: another one knows
 other people by the same id. What became worse is shown again. Everything is kept in memory, bounded, and comes from the
-record: it is read at the start and every two seconds, so that all workers know it. At the start the newest 100,000
-decisions with cards are read (some 7 s, beside the calls); what was shown before them is shown once more.
+record (`sent_cards.py`).
 
 - A card that was answered is suppressed for the period of its answer (`PERIOD_DAYS`).
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
   then is suppressed until `rest_days` after it was first shown. One with the indicator critical is never suppressed for
   this reason.
 - The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days.
-- A card that only asks for a test is shown to a patient by one service in 90 days, for a day; the others go to the
-  worklist.
-- A reminder (vaccines due, preventive services due, a test) is shown to a patient by one service in a day; the others
-  go to the worklist.
-- At discharge one service shows a card for a patient in a day, because several estimate who comes back.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import Lock
 from time import time
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import Card
-from cards.compose.equation import worklist_entry
-from cards.extension import RestingFinding, WorklistEntry
+from cards.extension import RestingFinding
 from cards.rules.engine.finding import Silence
+from cds_hooks.hold_back.checks import LONGEST_ID, Check, CheckedCall, Reason
 from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
-from cds_hooks.hold_back.sent_cards import AnsweredRows, SentCard, ShownDecision, ShownRows
-from cds_hooks.hold_back.turns import SHOWN_AGAIN_DAYS, TEST_DAYS, Claims, Turn, Turns, kinds_of
+from cds_hooks.hold_back.releases import Origin, Releases
+from cds_hooks.hold_back.remembered import Remembered
+from cds_hooks.hold_back.sent_cards import ACCEPTED, LONGEST_DAYS, Answer, ShownDecision
 
+SAID_ONCE: Final = "said-once"
+"""The reason code of a card that was shown or answered before."""
 PERIOD_DAYS: Final = {
-    "accepted": 90,
+    ACCEPTED: 90,
     "action-completed": 365,
     "patient-ineligible": 180,
     "patient-declines": 365,
@@ -59,48 +54,22 @@ DISCHARGE_DAYS: Final = 2
 """An answer at discharge holds for this discharge; the project's own choice."""
 ONCE_DAYS: Final = 90
 """For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
+SHOWN_AGAIN_DAYS: Final = 1
+"""So long a card that nobody answered is shown at each opening; the project's own choice."""
 REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 
 _COMPLETED: Final = "action-completed"
 _NEEDS_MORE: Final = "need-more-info"
 _DAY_SECONDS: Final = 86_400.0
-_LONGEST_DAYS: Final = 365
-_FORGET_SECONDS: Final = 3_600.0
 _MOST: Final = 100_000
 """So many findings of each kind are remembered; beyond it the oldest are forgotten, and are shown once more."""
 
-_OWN_DECISIONS: Final = 20_000
-"""So many decisions of this process are known by their id, so that their content is not read back from the record."""
-
-_LONGEST_ID: Final = 200
-"""Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
-
 _Key = tuple[str, str, str]
+"""Client, patient, and what the finding is about."""
 
 
-class Chosen(Struct):
-    """The cards to show, and what became of the others.
-
-    `withheld` has, by the uuid of a card or suggestion, the place in `silences` of the reason why it is not shown; of
-    what `Restraint` withholds, so that a replay withholds the same.
-    """
-
-    cards: list[Card] = []
-    silences: list[Silence] = []
-    resting: list[RestingFinding] = []
-    worklist: list[WorklistEntry] = []
-    withheld: dict[str, int] = {}
-    findings: dict[str, PatientFinding] = {}
-    """What the cards say about the patient as a whole, by the uuid of those that do."""
-
-    def withhold(self, uuid: str, silence: Silence) -> None:
-        """Notes why the card or suggestion of this uuid is not shown."""
-        self.withheld[uuid] = len(self.silences)
-        self.silences.append(silence)
-
-
-class _Said(Struct, frozen=True, gc=False):
+class _Shown(Struct, frozen=True, gc=False):
     """When a finding was shown or answered (epoch seconds), the answer, and its severity."""
 
     at: float
@@ -108,17 +77,22 @@ class _Said(Struct, frozen=True, gc=False):
     finding: PatientFinding
 
 
-class SaidOnce:
-    """The findings that were shown or answered and are still suppressed. Used from any thread."""
+class ShownBefore(Check):
+    """The same finding about the patient was shown or answered, and it is no worse."""
+
+    codes = (SAID_ONCE,)
+    title = "Shown or answered before, and no worse since"
+    lets_through = (
+        "Time (the reason says until when), a worse finding, or another answer (docs/operations/restraint.md)."
+    )
 
     def __init__(
         self,
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
-        claims: Claims | None = None,
         horizons: Mapping[str, float] | None = None,
     ) -> None:
-        """`now` gives epoch seconds: the clock by which calls are answered. `claims` where there are several workers.
+        """`now` gives epoch seconds: the clock by which calls are answered.
 
         With 0 `rest_days` a card that nobody answered is shown at each opening. `horizons` has the days over which each
         model looks ahead, by its id.
@@ -126,97 +100,54 @@ class SaidOnce:
         self._horizons = horizons or {}
         self._now = now
         self._rest_days = rest_days
-        self._turns = Turns(now, claims)
-        self._answers: dict[_Key, _Said] = {}
-        self._shown: dict[_Key, _Said] = {}
-        self._answered_rows = AnsweredRows(_LONGEST_DAYS)
-        self._shown_rows = ShownRows(max(TEST_DAYS, rest_days))
-        self._own: OrderedDict[str, None] = OrderedDict()
-        self._writing = Lock()
-        self._forgot_at = now()
+        self._answers = Remembered[_Key, _Shown](_MOST)
+        self._shown = Remembered[_Key, _Shown](_MOST)
 
-    async def choose(
-        self, caller: Caller, cards: Sequence[Card], reminders: Mapping[str, WorklistEntry] | None = None
-    ) -> Chosen:
-        """The cards to show now; for each of the others the reason, since when it is suppressed, or its worklist entry.
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        """Why the card rests, and until when."""
+        finding = call.patient_finding(card)
+        if finding is None or (resting := self._resting(call.caller, card, finding)) is None:
+            return None
+        return Reason(Silence(finding.subject, SAID_ONCE, _sentence(resting)), resting=resting)
 
-        `reminders` has the worklist entry of a card that only reminds, by its uuid.
-        """
-        chosen = Chosen()
-        if len(caller.patient) > _LONGEST_ID:
-            chosen.cards.extend(cards)
-            return chosen
-        for card in cards:
-            finding = patient_finding(card.own_extension, caller.hook)
-            if finding is None:
-                chosen.cards.append(card)
-                continue
-            chosen.findings[card.uuid] = finding
-            if (rest := self._rest_of(caller, card, finding)) is not None:
-                chosen.resting.append(rest)
-                chosen.silences.append(Silence(finding.subject, "said-once", _rest_words(rest)))
-            elif (turn := await self._turns.of_another(caller, finding)) is None:
-                chosen.cards.append(card)
-            elif finding.asks or finding.reminds:
-                known = (reminders or {}).get(card.uuid)
-                entry = msgspec.structs.replace(known or worklist_entry(card, ""), because="offered-before")
-                chosen.worklist.append(entry)
-                chosen.silences.append(Silence(finding.subject, "worklist", _worklist_words(entry, turn)))
-            else:
-                text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
-                chosen.silences.append(Silence(finding.subject, "said-once", text))
-        return chosen
+    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
+        """Remembers what is shown just now and on record."""
+        findings = (call.patient_finding(card) for card in cards)
+        self._take(call.caller, (finding for finding in findings if finding is not None), call.as_of)
 
-    def note_shown(self, caller: Caller, decision_id: str, chosen: Chosen, as_of: float) -> None:
-        """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
-        if chosen.cards:
-            found = chosen.findings
-            self._take_shown(caller, [found[card.uuid] for card in chosen.cards if card.uuid in found], as_of)
-            self._own[decision_id] = None
-            if len(self._own) > _OWN_DECISIONS:
-                self._own.popitem(last=False)
+    def take_shown(self, shown: ShownDecision) -> None:
+        """Remembers what another process showed, or this one before it was started again."""
+        caller = Caller(shown.client, shown.patient, shown.service, shown.hook)
+        self._take(caller, shown.findings, shown.as_of)
 
-    def remember(self, client: str, patient: str, hook: str, sent: SentCard, how: str, at: float) -> None:
-        """Takes an answer ("accepted" or the code of the override) to a card that was sent."""
-        finding = patient_finding(sent.said, hook)
-        if finding is None or len(patient) > _LONGEST_ID:
+    def take_answer(self, answer: Answer) -> None:
+        """Remembers an answer; of several about one finding the newest counts."""
+        finding = patient_finding(answer.card.said, answer.hook)
+        if finding is None or len(answer.patient) > LONGEST_ID:
             return
-        key = (client, patient, finding.about)
-        with self._writing:
+        key = (answer.client, answer.patient, finding.about)
+        with self._answers.writing:
             known = self._answers.get(key)
-            if known is None or known.at <= at or known.at > self._now():
-                _keep(self._answers, key, _Said(at, how, finding))
+            if known is None or known.at <= answer.at or known.at > self._now():
+                self._answers.put(key, _Shown(answer.at, answer.how, finding))
 
-    def read(self, url: str, also: Callable[[Any, SentCard], None] = lambda _row, _sent: None) -> None:
-        """Takes what was answered since the last reading; RecordUnavailable where the record cannot be read.
+    def forget(self) -> None:
+        """Leaves out what can no longer count."""
+        now = self._now()
+        longest = max(self._rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS)
+        self._answers.forget(lambda answer: now - answer.at > LONGEST_DAYS * _DAY_SECONDS)
+        self._shown.forget(lambda shown: now - shown.at > longest * _DAY_SECONDS)
 
-        `also` is given each row of feedback with its card, too.
-        """
-        for row, sent in self._answered_rows.read(url, self._now()):
-            also(row, sent)
-            how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
-            self.remember(row.client, row.patient, row.hook, sent, how, row.received_at / 1e6)
-        if self._now() - self._forgot_at >= _FORGET_SECONDS:
-            self._forget()
+    @classmethod
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+        """Nothing more than the reason says; None for a follow-up that another service shows."""
+        return None if silence.text.startswith("One card for each discharge") else Origin()
 
-    def read_shown(self, url: str, also: Callable[[ShownDecision], None] = lambda _: None) -> None:
-        """Takes what others showed since the last reading; RecordUnavailable where the record cannot be read.
-
-        `also` is given each decision that showed cards, too.
-        """
-        for each in self._shown_rows.read(url, self._own):
-            also(each)
-            caller = Caller(each.client, each.patient, each.service, each.hook)
-            found = [patient_finding(card.said, caller.hook) for card in each.cards]
-            self._take_shown(caller, [finding for finding in found if finding is not None], each.as_of)
-
-    # What is suppressed
-
-    def _rest_of(self, caller: Caller, card: Card, finding: PatientFinding) -> RestingFinding | None:
+    def _resting(self, caller: Caller, card: Card, finding: PatientFinding) -> RestingFinding | None:
         key, now = (caller.client, caller.patient, finding.about), self._now()
         answer = self._answers.get(key)
         if answer is not None:
-            days = self._days_of(answer, finding)
+            days = self._answer_days(answer, finding)
             if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
                 return _resting(card, answer, days)
         shown = self._shown.get(key)
@@ -227,7 +158,7 @@ class SaidOnce:
         is_suppressed = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
         return _resting(card, shown, until) if is_suppressed else None
 
-    def _days_of(self, answer: _Said, finding: PatientFinding) -> float:
+    def _answer_days(self, answer: _Shown, finding: PatientFinding) -> float:
         """For how many days this answer silences the finding."""
         if finding.about == FOLLOW_UP:
             return DISCHARGE_DAYS
@@ -240,66 +171,37 @@ class SaidOnce:
             return float("-inf"), ONCE_DAYS
         return SHOWN_AGAIN_DAYS, self._rest_days
 
-    def _take_shown(self, caller: Caller, findings: Sequence[PatientFinding], at: float) -> None:
-        if len(caller.patient) > _LONGEST_ID:
+    def _take(self, caller: Caller, findings: Iterable[PatientFinding], at: float) -> None:
+        if len(caller.patient) > LONGEST_ID:
             return
         for finding in findings:
-            if kinds_of(finding):
-                self._turns.take(caller, finding, at)
             if finding.asks or finding.about == FOLLOW_UP:
                 continue
             key = (caller.client, caller.patient, finding.about)
-            with self._writing:
+            with self._shown.writing:
                 known = self._shown.get(key)
                 longest = self._rest_period(finding)[1] * _DAY_SECONDS
                 is_over = known is not None and (at - known.at > longest or known.at > self._now())
                 if finding.once and known is not None and not is_over:
-                    finding = msgspec.structs.replace(finding, parts=finding.parts | known.finding.parts)
+                    finding = replace(finding, parts=finding.parts | known.finding.parts)
                 if known is None or is_over or finding.is_worse_than(known.finding):
-                    _keep(self._shown, key, _Said(at, "shown", finding))
-
-    def _forget(self) -> None:
-        """Leaves out what can no longer count."""
-        now = self._now()
-        with self._writing:
-            self._answers = {
-                key: one for key, one in self._answers.items() if now - one.at <= _LONGEST_DAYS * _DAY_SECONDS
-            }
-            rest = max(self._rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS) * _DAY_SECONDS
-            self._shown = {key: one for key, one in self._shown.items() if now - one.at <= rest}
-            self._forgot_at = now
-        self._turns.forget()
+                    self._shown.put(key, _Shown(at, "shown", finding))
 
 
-def _is_shown_again(finding: PatientFinding, answer: _Said) -> bool:
+def _is_shown_again(finding: PatientFinding, answer: _Shown) -> bool:
     """Whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)
 
 
-def _keep(kept: dict[_Key, _Said], key: _Key, value: _Said) -> None:
-    kept.pop(key, None)
-    kept[key] = value
-    while len(kept) > _MOST:
-        kept.pop(next(iter(kept)))
+def _resting(card: Card, shown: _Shown, days: float) -> RestingFinding:
+    return RestingFinding(card.summary, shown.how, _iso(shown.at), _iso(shown.at + days * _DAY_SECONDS))
 
 
-def _resting(card: Card, said: _Said, days: float) -> RestingFinding:
-    return RestingFinding(card.summary, said.how, _iso(said.at), _iso(said.at + days * _DAY_SECONDS))
-
-
-def _rest_words(rest: RestingFinding) -> str:
-    since, until = rest.since[:10], rest.until[:10]
-    came = f"shown on {since} and not answered" if rest.because == "shown" else f"answered on {since} ({rest.because})"
-    return f"Still there, not shown again: {rest.summary} It was {came} and is no worse; silent until {until}."
-
-
-def _worklist_words(entry: WorklistEntry, turn: Turn) -> str:
-    by = f" by {turn.owner}" if turn.owner else ""
-    return (
-        f"{entry.test}: kept for the worklist, because this patient had a reminder{by} on {_iso(turn.at)[:10]} "
-        f"(one a day, and one test in {TEST_DAYS} days)."
-    )
+def _sentence(resting: RestingFinding) -> str:
+    since, until, because = resting.since[:10], resting.until[:10], resting.because
+    how = f"shown on {since} and not answered" if because == "shown" else f"answered on {since} ({because})"
+    return f"Still there, not shown again: {resting.summary} It was {how} and is no worse; silent until {until}."
 
 
 def _iso(at: float) -> str:

@@ -1,0 +1,112 @@
+"""Checks of what the site's people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused."""
+
+from typing import Final
+
+from cards.card import Card
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
+from cds_hooks.hold_back.acts import Pause
+from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
+from cds_hooks.hold_back.releases import CANARY, Origin, Releases
+
+SILENT_MODE: Final = "silent-mode"
+PAUSED: Final = "paused"
+
+
+class SwitchedOff(Check):
+    """The service or the client is off. Asked before anything is read (`Released.why_off`)."""
+
+    codes = (SWITCHED_OFF,)
+    level = "call"
+    title = "The service or the client is switched off"
+    lets_through = 'An act of release: cds-hooks release on service NAME --why "…" (or client NAME).'
+
+    @classmethod
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+        """The act that switched the service or the client off."""
+        for key, origin in releases.changes.items():
+            if silence.text.startswith(f"The {key[0]} {key[1]} is switched off") and key[0] in ("service", "client"):
+                return origin
+        return None
+
+
+class ReleaseState(Check):
+    """The rule, model or equation is off, retired, in shadow, or tried with other patients."""
+
+    codes = (SWITCHED_OFF, SHADOW, CANARY)
+    title = "The release state of the rule, model or equation"
+    lets_through = "An act of release: cds-hooks release on, canary or activate (docs/operations/release.md)."
+
+    def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
+        """Why the rule shows nothing to this patient."""
+        return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
+
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        """Why the model or equation shows nothing to this patient."""
+        if not call.released.states:
+            return None
+        name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
+        for kind in ("model", "equation"):
+            silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
+            if silence is not None:
+                return Reason(silence)
+        return None
+
+    @classmethod
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+        """The act or rollback that brought it into this state."""
+        for kind in ("rule", "model", "equation"):
+            if silence.text.startswith(f"The {kind} {silence.subject} is "):
+                return releases.changes.get((kind, silence.subject), Origin())
+        return None
+
+
+class SilentMode(Check):
+    """The client, care unit or user is shown nothing."""
+
+    codes = (SILENT_MODE,)
+    title = "Silent mode of the client, care unit or user"
+    lets_through = 'An act of release: cds-hooks release on client NAME --why "…" (or unit, or user).'
+    is_said_once = True
+
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:  # noqa: ARG002 - it holds back every card
+        """Holds back every card of the call."""
+        return Reason(Silence(call.caller.service, SILENT_MODE, call.silent)) if call.silent is not None else None
+
+    @classmethod
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+        """The act that began it."""
+        for (kind, _), origin in releases.changes.items():
+            if silence.text == f"Silent mode for the {kind}: {origin.why}.":
+                return origin
+        return Origin()
+
+
+class Paused(Check):
+    """A server paused the rule or service (`auto_pause.py`). Critical cards are shown, and those of the other rules."""
+
+    codes = (PAUSED,)
+    title = "A pause: hardly any card was accepted, or the advice does not fit the patients"
+    lets_through = 'An act of release ends it: cds-hooks release on rule NAME --why "…" (or service NAME).'
+
+    def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
+        """Why a finding of a paused rule is not shown."""
+        pause = call.released.paused.get(("rule", finding.rule))
+        return _silence(pause) if pause is not None and finding.indicator != "critical" else None
+
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        """Why a card of a paused service is not shown."""
+        pause = call.released.paused.get(("service", call.caller.service))
+        if pause is None or card.indicator == "critical" or card.own_extension.findings:
+            return None
+        return Reason(_silence(pause))
+
+    @classmethod
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+        """The pause."""
+        keys = (("rule", silence.subject), ("service", silence.subject))
+        return next((releases.changes[key] for key in keys if key in releases.changes), Origin())
+
+
+def _silence(pause: Pause) -> Silence:
+    return Silence(pause.name, PAUSED, f"The {pause.kind} {pause.name} is {pause.words}.")
