@@ -17,11 +17,12 @@ from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force, served_versions
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
+from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.claims import WorkerClaims, claims_between_workers
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Key, Releases
-from cds_hooks.hold_back.turns import WorkerClaims, claims_between_workers
+from cds_hooks.hold_back.releases import Releases
 from cds_hooks.late_pages import LatePages, PageNeeds
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs

@@ -17,8 +17,9 @@ import msgspec
 from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Key, Released
+from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.rule_texts import record_rule_texts
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.services import Service

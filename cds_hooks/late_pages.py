@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cds_hooks.access.sessions import Sessions
 from cds_hooks.access.store import AccessStore
 from cds_hooks.answer.call import ServerComponents
+from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.releases import Key
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.security import Trust

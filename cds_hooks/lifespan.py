@@ -16,9 +16,9 @@ from cds_hooks.configuration import InForce
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.claims import WorkerClaims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.turns import WorkerClaims
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import MetricsFolder

@@ -4,8 +4,9 @@ from itertools import count
 
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.answer.call import Call
-from cds_hooks.answer.hold_back import Advised, Holding, choose_versions, holding
+from cds_hooks.answer.hold_back import Advised, checked_call, choose_versions
 from cds_hooks.answer.understand import Chart
+from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.services import ServiceInput
 from cds_hooks.services._service import no_card
 from cds_hooks.storage.decision import numbered_uuid
@@ -18,13 +19,13 @@ async def advise(call: Call, chart: Chart) -> Advised:
         HookError: The service cannot judge what it was sent.
     """
     config = call.components.in_force.digest_with(call.released)
-    held = holding(call, chart)  # asked before the service, which may release the record
+    checked = checked_call(call, chart)  # asked before the service, which may release the record
     if call.why_off is not None:
-        return Advised(chart, no_card(call.service.id, SWITCHED_OFF, call.why_off), held, config)
-    return Advised(chart, await call.service.decide(_service_input(call, chart, held)), held, config)
+        return Advised(chart, no_card(call.service.id, SWITCHED_OFF, call.why_off), checked, config)
+    return Advised(chart, await call.service.decide(_service_input(call, chart, checked)), checked, config)
 
 
-def _service_input(call: Call, chart: Chart, held: Holding) -> ServiceInput:
+def _service_input(call: Call, chart: Chart, checked: CheckedCall) -> ServiceInput:
     numbers = count(1)
     request, record, components = chart.request, chart.record, call.components
     configured, decision_id = components.settings, call.decision_id
@@ -41,7 +42,7 @@ def _service_input(call: Call, chart: Chart, held: Holding) -> ServiceInput:
         predict=call.predict,
         why_withheld=components.models.why_withheld,
         choose=choose_versions(call, record.patient_id),
-        suppress=held.suppress,
+        suppress=components.governance.check_findings(checked),
         prefetch=chart.prefetch,
         sent=chart.originals,
     )

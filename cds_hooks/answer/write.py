@@ -155,7 +155,7 @@ class Recording:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         await _commit(call, answer.decision)
         components, selected, trace = call.components, answer.selected, call.trace
-        components.governance.note_shown(selected.caller, call.decision_id, selected.chosen, call.as_of.timestamp())
+        components.governance.note_shown(call.decision_id, selected.cards, selected.advised.checked)
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)

@@ -14,21 +14,20 @@ from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
-from cds_hooks.hold_back.approvals import NEEDED, ApprovalBook, Signed
-from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, entry_of, read_people
-from cds_hooks.hold_back.rules_file import RulesFileError, read_review, refuse_unfit
-from cds_hooks.hold_back.signed_file import write_signed
-from cds_hooks.hold_back.statements import (
+from cds_hooks.hold_back.acts import (
     ApprovalRefused,
     Kind,
     Statement,
     Subject,
     model_subject,
     rule_subject,
-    sign_statement,
     waiver_subject,
     words_of,
 )
+from cds_hooks.hold_back.approvals import NEEDED, ApprovalBook, Signed
+from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, entry_of, read_people
+from cds_hooks.hold_back.rules_file import RulesFileError, read_review, refuse_unfit
+from cds_hooks.hold_back.signatures import sign_act, write_signed
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.trusted_models import own_keys
@@ -204,7 +203,7 @@ def _write(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path 
         raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
     at = datetime.now(UTC).isoformat(timespec="seconds")
     signed = [
-        sign_statement(
+        sign_act(
             Statement(kind=kind, subject=dict(subject), by=person.name, role=person.role, at=at, note=note), signer
         )
         for kind, subject, note in wanted

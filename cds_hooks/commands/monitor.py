@@ -34,7 +34,7 @@ from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
 
 if TYPE_CHECKING:
-    from cds_hooks.hold_back.releases import Rollback
+    from cds_hooks.hold_back.acts import Rollback
 
 _REPORT_DAYS, _REVIEW_DAYS = 7, 30
 _STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": "green"}
@@ -175,7 +175,7 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
 
 
 PAUSED = "auto-pause"
-"""The kind of the events by which a server pauses; `governance.releases.PAUSE_EVENT`, which is slow to load."""
+"""The kind of the events by which a server pauses; `hold_back.acts.PAUSE_EVENT`, which is slow to load."""
 
 
 def _paused(url: str) -> list[str]:

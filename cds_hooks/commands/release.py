@@ -15,11 +15,10 @@ from msgspec import to_builtins
 from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
-from cds_hooks.hold_back.acts import Act, ActKind, ActState, act_detail
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
 from cds_hooks.hold_back.people import People, PeopleFileError, read_people
-from cds_hooks.hold_back.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
-from cds_hooks.hold_back.signed_file import write_signed
-from cds_hooks.hold_back.statements import ApprovalRefused
+from cds_hooks.hold_back.releases import CANARY, Released, Releases, why_not_allowed
+from cds_hooks.hold_back.signatures import sign_act, write_signed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.settings import settings
@@ -28,7 +27,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from cds_hooks.trusted_models import SHADOW, AbsentModel
+from cds_hooks.trusted_models import AbsentModel
 from models_onnx.artifact.keys import Signer, read_signer
 from models_onnx.errors import SignatureRefused
 from models_onnx.serving.runtime import Model
@@ -224,7 +223,7 @@ def _act(
             _refuse_early(before, name, version, url)
         signer, by, role = _who(key, people)
         act = _make(kind, name, state, why, (by, role), (version, gates), share)
-        add_event(url, EVENT, by, act_detail(act, signer))
+        add_event(url, RELEASE_EVENT, by, sign_act(act, signer))
         after = _read(url, people)
     if any((each.kind, each.name) == (kind, name) for each in after.waiting_for_second()):
         typer.echo(f"Signed by {by} ({role}). It takes effect when another person in another role signs the same.")
@@ -264,7 +263,7 @@ def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | Non
 
 def _write(signed: tuple[Act, Signer], out: Path) -> None:
     act, signer = signed
-    write_signed(out, [act_detail(act, signer)])
+    write_signed(out, [sign_act(act, signer)])
     typer.echo(
         f"{out}: {act.kind} {act.name} to {act.state}, signed by {act.by} ({act.role}). "
         "Hand it in at the page /approvals."
@@ -273,10 +272,8 @@ def _write(signed: tuple[Act, Signer], out: Path) -> None:
 
 def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:
     """Refuses a model that was not long enough in shadow; one that is in canary already was."""
-    if before.current.states["model", name].state != SHADOW:
-        return
-    since = next(act.at for act in reversed(before.acts) if (act.kind, act.name, act.state) == ("model", name, SHADOW))
-    if (why := why_too_early(url, version, since, datetime.now(UTC))) is not None:
+    since = before.in_shadow_since(("model", name))
+    if since is not None and (why := why_too_early(url, version, since, datetime.now(UTC))) is not None:
         raise ApprovalRefused(f"the model {name} cannot become canary yet: {why}; --early tries it nevertheless")
 
 

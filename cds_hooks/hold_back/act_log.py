@@ -1,4 +1,4 @@
-"""Reads the acts of a record: the events that decide what may show cards, in their order, each verified in its chain."""
+"""Reads the acts of a record, the events that decide what may show cards: in their order, each verified."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, TypeVar

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
-from cds_hooks.hold_back.releases import PAUSE_EVENT, Pause, Releases
+from cds_hooks.hold_back.acts import PAUSE_EVENT, Pause
+from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url

@@ -33,6 +33,7 @@ class Budgets(Check):
 
     codes = (BUDGET,)
     title = "A budget of cards in a day or in a call"
+    remembers = True
     lets_through = "The next day (UTC), a more severe card, or a change of [[budget]] in the rules file."
     is_replayed_by_card = True
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from cards.card import Card, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
@@ -71,12 +71,20 @@ class Chosen(Struct):
 class Chain:
     """The checks of one server, with what they remember."""
 
-    def __init__(self, checks: Iterable[Check] = ()) -> None:
-        """`checks` stand for those of `CHECKS` that need arguments; the others are made without."""
-        own = {type(check): check for check in checks}
-        self.checks: tuple[Check, ...] = tuple(own.get(kind) or kind() for kind in CHECKS)
+    def __init__(self, checks: Iterable[Check]) -> None:
+        self.checks = tuple(checks)
         self._of_findings = tuple(each for each in self.checks if type(each).check_finding is not Check.check_finding)
         self._of_cards = tuple(each for each in self.checks if type(each).check is not Check.check)
+
+    @classmethod
+    def of_site(cls, *checks: Check) -> "Chain":
+        """All of `CHECKS`: these for the ones that need arguments, the others made without."""
+        made = {type(check): check for check in checks}
+        return cls(made.get(kind) or kind() for kind in CHECKS)
+
+    def without_memory(self) -> "Chain":
+        """The checks that decide the same again whatever was shown or answered since."""
+        return Chain(check for check in self.checks if not check.remembers)
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """The first reason why a finding of a medication rule is not shown; None where it is."""
@@ -155,7 +163,8 @@ def explain(silences: Iterable[Silence], releases: Releases) -> list[HeldBack]:
 def _explained(silence: Silence, releases: Releases) -> HeldBack:
     check, origin = next(_origins(silence, releases))
     since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
-    return HeldBack(*astuple(silence), check.title, since, origin.by, origin.why, check.lets_through)
+    subject, reason, text = silence.subject, silence.reason, silence.text
+    return HeldBack(subject, reason, text, check.title, since, origin.by, origin.why, check.lets_through)
 
 
 def _origins(silence: Silence, releases: Releases) -> Iterator[tuple[type[Check], Origin]]:

@@ -92,6 +92,8 @@ class Check:
     """What holds the card back, in a few words."""
     lets_through: ClassVar[str]
     """What would let the card through, in a sentence."""
+    remembers: ClassVar[bool] = False
+    """Whether it goes by what was shown or answered before: a replay takes that from the record of the decision."""
     is_replayed_by_card: ClassVar[bool] = False
     """Whether a decision records which card it held back, so that a replay holds back the same."""
     is_said_once: ClassVar[bool] = False
@@ -128,6 +130,6 @@ class Check:
         """Leaves out what can no longer count; called once an hour."""
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:  # noqa: ARG003
         """Which act a recorded reason comes from, by the acts up to that time; None where it is another check's."""
         return Origin()

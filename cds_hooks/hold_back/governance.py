@@ -27,7 +27,7 @@ from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
-from cds_hooks.hold_back.sent_cards import LONGEST_DAYS, AnsweredRows, ShownRows, answers_to
+from cds_hooks.hold_back.sent_cards import LONGEST_DAYS, Answer, AnsweredRows, ShownRows, answers_to
 from cds_hooks.hold_back.suppression import REST_DAYS, ShownBefore
 from cds_hooks.hold_back.turns import TEST_DAYS, OneReminder
 from cds_hooks.logs import log
@@ -68,15 +68,13 @@ class Governance:
         self._now = now
         self.budgets = Budgets(lambda: self.site.budgets, now, claims)
         """The budgets of clients, care units and users."""
-        self.chain = Chain(
-            (
-                NotApproved(needs_approval=needs_approval),
-                Acknowledged(now),
-                ShownBefore(now, rest_days, horizons),
-                OneReminder(now, claims),
-                LoopGuard(now),
-                self.budgets,
-            )
+        self.chain = Chain.of_site(
+            NotApproved(needs_approval=needs_approval),
+            Acknowledged(now),
+            ShownBefore(now, rest_days, horizons),
+            OneReminder(now, claims),
+            LoopGuard(now),
+            self.budgets,
         )
         """Every check that can hold a card back."""
         self.acceptance = AcceptanceCounts(now, resumed)
@@ -111,16 +109,19 @@ class Governance:
     def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:
         """Takes clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
         for answer in answers_to(decision, items):
-            for check in self.chain.checks:
-                check.take_answer(answer)
+            self._take_answer(answer)
 
-    def note_shown(self, decision_id: str, chosen: Chosen, call: CheckedCall) -> None:
+    def _take_answer(self, answer: Answer) -> None:
+        for check in self.chain.checks:
+            check.take_answer(answer)
+
+    def note_shown(self, decision_id: str, cards: Sequence[Card], call: CheckedCall) -> None:
         """Takes what was shown just now and is on record."""
-        if not chosen.cards:
+        if not cards:
             return
         for check in self.chain.checks:
-            check.note_shown(chosen.cards, call)
-        self.acceptance.note_shown(chosen.cards, call)
+            check.note_shown(cards, call)
+        self.acceptance.note_shown(cards, call)
         self._own[decision_id] = None
         if len(self._own) > _OWN_DECISIONS:
             self._own.pop(next(iter(self._own)))
@@ -146,8 +147,8 @@ class Governance:
     def read_answers(self, url: str) -> None:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
         for answer in self._answered.read(url, self._now()):
-            for memory in (*self.chain.checks, self.acceptance):
-                memory.take_answer(answer)
+            self.acceptance.take_answer(answer)
+            self._take_answer(answer)
         if self._now() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._now()
             for check in self.chain.checks:
@@ -158,8 +159,9 @@ class Governance:
     def read_shown(self, url: str) -> None:
         """Takes what others showed since the last reading; RecordUnavailable where it cannot be read."""
         for shown in self._shown.read(url, self._own):
-            for memory in (*self.chain.checks, self.acceptance):
-                memory.take_shown(shown)
+            self.acceptance.take_shown(shown)
+            for check in self.chain.checks:
+                check.take_shown(shown)
 
     @property
     def site(self) -> SiteRules:

@@ -60,6 +60,7 @@ class LoopGuard(Check):
 
     codes = (LOOP_GUARD,)
     title = "Loop guard: a suggestion about this order was accepted within the hour"
+    remembers = True
     lets_through = "Time: one hour after the acceptance; a new draft of the same drug is checked as usual."
     is_replayed_by_card = True
 

@@ -17,7 +17,6 @@ from cards.rules.engine.governance import (
     SHADOW,
     SWITCHED_OFF,
     Override,
-    RuleVersion,
     all_rule_versions,
     ingredients_of,
     numeric_values,
@@ -54,20 +53,16 @@ class NotApproved(Check):
     codes = (SHADOW,)
     level = "finding"
     title = "Two people have not approved this version of the rule"
-    lets_through = (
-        "Two signatures: cds-hooks approve rule NAME --version VERSION --key FILE (docs/operations/approvals.md)."
-    )
+    lets_through = "Two signatures: cds-hooks approve rule NAME --version VERSION --key FILE."
 
-    def __init__(self, *, needs_approval: bool, versions: Mapping[str, RuleVersion] | None = None) -> None:
-        """`versions` are the rules of this server."""
+    def __init__(self, *, needs_approval: bool = False) -> None:
         self._needs_approval = needs_approval
-        self._versions = versions
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Why the rule runs in shadow."""
         if not self._needs_approval:
             return None
-        version = (self._versions or all_rule_versions()).get(finding.rule)
+        version = all_rule_versions().get(finding.rule)
         if version is None or call.site.is_approved(finding.rule, version.digest):
             return None  # what is no rule needs no approval: that a drug is not covered
         was = call.site.approvals.get(finding.rule)
@@ -81,6 +76,7 @@ class Acknowledged(Check):
     codes = (ACKNOWLEDGED,)
     level = "finding"
     title = "A clinician's answer to the same finding"
+    remembers = True
     lets_through = "Time (90, 30 or 1 days by severity, or as the rules file says), other drugs, or a worse finding."
 
     def __init__(self, now: Callable[[], float] = time) -> None:

@@ -1,4 +1,4 @@
-"""Checks of what the site's people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused."""
+"""Checks of what people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused."""
 
 from typing import Final
 

@@ -198,6 +198,13 @@ class Releases:
         """The acts about this thing that count, in the order of the record."""
         return [act for act in self.acts if act.key == key]
 
+    def in_shadow_since(self, key: Key) -> str | None:
+        """The ISO time of the act by which this is in shadow; None where it is not."""
+        state = self.current.states.get(key)
+        if state is None or state.state != SHADOW:
+            return None
+        return next((act.at for act in reversed(self.acts_of(key)) if act.state == SHADOW), None)
+
     def waiting_for_second(self) -> list[Act]:
         """The acts that one person has signed and that need another one."""
         return list(self._waiting)

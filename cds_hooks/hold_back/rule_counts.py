@@ -29,7 +29,7 @@ from cards.rules.engine.governance import (
     suppress_nothing,
 )
 from cards.rules.patient.orders import DraftOrder, read_draft
-from cds_hooks.hold_back.governance import findings_of
+from cds_hooks.hold_back.sent_cards import findings_of
 from cds_hooks.hold_back.simulated_studies import study_orders
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback

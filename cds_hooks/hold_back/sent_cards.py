@@ -109,6 +109,11 @@ def sent_cards(response: bytes) -> tuple[SentCard, ...]:
     return _response.decode(response).cards
 
 
+def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Rule and band of each finding of each card of a response, by the card's uuid."""
+    return {card.uuid: card.findings for card in sent_cards(response)}
+
+
 def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
     """The cards of these decisions, by the decision and the card's uuid; RecordUnavailable where they cannot be read.
 
@@ -129,20 +134,20 @@ class _Cursor:
 
     def __init__(self) -> None:
         self.newest: int | None = None
-        self._seen: frozenset[int] = frozenset()
+        self.seen: frozenset[int] = frozenset()
 
     @property
     def after(self) -> int:
         return max((self.newest or 0) - _OVERLAP, 0)
 
     def unseen(self, sequences: Iterable[int]) -> set[int]:
-        found = set(sequences) - self._seen
-        self._seen |= found
+        found = set(sequences) - self.seen
+        self.seen |= found
         return found
 
     def move_to(self, sequence: int) -> None:
         self.newest = max(self.newest or 0, sequence)
-        self._seen = frozenset(each for each in self._seen if each > self.after)
+        self.seen = frozenset(each for each in self.seen if each > self.after)
 
 
 class AnsweredRows:
@@ -157,8 +162,7 @@ class AnsweredRows:
         """The new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
         if self._cursor.newest is None:
             oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
-            since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
-            first = read_rows(url, since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1))
+            first = read_rows(url, first_since(oldest))
             self._cursor.move_to(first[0].sequence - 1 if first else 0)
         after = self._cursor.after
         while rows := read_rows(url, self._query(after)):
@@ -179,7 +183,7 @@ class AnsweredRows:
         return (
             select(*answer, *sent)
             .join(decisions, decisions.c.id == feedback.c.decision)
-            .where(feedback.c.sequence > after)
+            .where(feedback.c.sequence > after, feedback.c.sequence.not_in(self._cursor.seen))
             .order_by(feedback.c.sequence)
             .limit(_ROWS_AT_ONCE)
         )
@@ -191,6 +195,12 @@ def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[An
     for item in items:
         if (card := cards.get(item.card)) is not None:
             yield _answer(item, decision, card, item.accepted_suggestions)
+
+
+def first_since(oldest: int) -> Select[Any]:
+    """The sequence number of the first feedback since `oldest` (epoch microseconds); the index by time answers it."""
+    since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
+    return since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1)
 
 
 def _answer(item: Any, decision: Any, card: SentCard, suggestions: Iterable[str]) -> Answer:

@@ -15,24 +15,21 @@ import orjson
 from msgspec import Struct
 
 from cards.rules.engine.governance import Approval, all_rule_versions
-from cds_hooks.hold_back import acts as release_acts
-from cds_hooks.hold_back.acts import Act, verified_act
-from cds_hooks.hold_back.approvals import EVENT as APPROVAL_EVENT
-from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.people import Person
-from cds_hooks.hold_back.releases import CANARY, EVENT, Key, Releases, why_not_allowed
-from cds_hooks.hold_back.rules_file import RulesFileError, refuse_unfit
-from cds_hooks.hold_back.signed_file import SignedAct, read_signed
-from cds_hooks.hold_back.statements import (
-    FORMAT,
+from cds_hooks.hold_back.acts import (
+    APPROVAL_EVENT,
+    RELEASE_EVENT,
+    Act,
     ApprovalRefused,
+    Key,
     Statement,
     Subject,
     model_subject,
-    read_detail,
-    verified_statement,
     words_of,
 )
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.releases import CANARY, Releases, why_not_allowed
+from cds_hooks.hold_back.rules_file import RulesFileError, refuse_unfit
+from cds_hooks.hold_back.signatures import SignedAct, read_signed, refuse_other_name
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release
 
@@ -79,15 +76,15 @@ class ActDesk:
             PeopleFileError: The file of people cannot be used.
             RecordUnavailable: The record cannot be read or written.
         """
-        given = read_signed(text)
+        acts = read_signed(text)
         with self._lock:
             site = _Site(self._url, self._people_file, self._served, now)
-            found = [site.check(one, place if len(given) > 1 else 0) for place, one in enumerate(given, 1)]
-            told = {"by": actor, "acts": len(found), "keys": sorted({each.key for each in given})}
-            entries = [(kind, by, one.detail) for (kind, by), one in zip(found, given, strict=True)]
-            add_events(self._url, [*entries, (HANDED_IN, actor, told)])
+            checked = [site.check(act, number if len(acts) > 1 else 0) for number, act in enumerate(acts, 1)]
+            summary = {"by": actor, "acts": len(acts), "keys": sorted({act.key for act in acts})}
+            entries = [(kind, by, act.detail) for (kind, by), act in zip(checked, acts, strict=True)]
+            add_events(self._url, [*entries, (HANDED_IN, actor, summary)])
             after = _Site(self._url, self._people_file, self._served, now)
-            return [after.taken(one) for one in given]
+            return [after.recorded(act) for act in acts]
 
     def on_record(self) -> tuple[ApprovalBook, Releases]:
         """The approvals and acts of release as the record has them at this moment.
@@ -115,37 +112,31 @@ class _Site:
     def today(self) -> date:
         return self.now.date()
 
-    def check(self, one: SignedAct, place: int) -> tuple[str, str]:
+    def check(self, signed: SignedAct, number: int) -> tuple[str, str]:
         """The kind of the event and who signed; the sentence of a refusal says which act of several it is."""
         try:
-            about = orjson.dumps([_about(one), one.key], option=orjson.OPT_SORT_KEYS)
+            about = orjson.dumps([_about(signed), signed.key], option=orjson.OPT_SORT_KEYS)
             if about in self._seen:
                 raise ApprovalRefused("the file has the same act of the same key twice")
             self._seen.add(about)
-            if one.format == FORMAT:
-                return APPROVAL_EVENT, self._check_approval(one)
-            if one.format == release_acts.FORMAT:
-                return EVENT, self._check_act(one)
+            if signed.format == Statement.FORMAT:
+                return APPROVAL_EVENT, self._check_approval(signed)
+            if signed.format == Act.FORMAT:
+                return RELEASE_EVENT, self._check_act(signed)
             raise ApprovalRefused("it is of a format that this version does not know")
         except ApprovalRefused as fault:
-            where = f"Act {place} of the file: " if place else ""
-            raise ApprovalRefused(f"{where}{fault}") from fault
+            position = f"Act {number} of the file: " if number else ""
+            raise ApprovalRefused(f"{position}{fault}") from fault
 
-    def _check_approval(self, one: SignedAct) -> str:
-        person = self._person(one)
-        _, read, signature = read_detail(orjson.dumps(one.detail).decode())
-        statement = verified_statement(read, signature, person.key)
-        _refuse_other_name(statement.by, statement.role, person)
+    def _check_approval(self, signed: SignedAct) -> str:
+        if self.book.people.of_key(signed.key) is None:
+            raise ApprovalRefused("its key belongs to nobody whom this site names; ask who keeps CDS_PEOPLE_FILE")
+        person, statement = signed.signer(self.book.people), signed.approval()
+        refuse_other_name(statement, person)
         self._refuse_time(statement.at)
         self._refuse_subject(statement)
         self.book.refuse_signature(statement.kind, statement.subject, person, self.today)
         return person.name
-
-    def _person(self, one: SignedAct) -> Person:
-        person = self.book.people.of_key(one.key)
-        if person is None:
-            raise ApprovalRefused("its key belongs to nobody whom this site names; ask who keeps CDS_PEOPLE_FILE")
-        return person
 
     def _refuse_time(self, at: str) -> datetime:
         try:
@@ -158,40 +149,39 @@ class _Site:
             raise ApprovalRefused(f"it was signed on {signed.date()}, more than {MOST_DAYS} days ago; sign it again")
         return signed
 
-    def _refuse_subject(self, said: Statement) -> None:
+    def _refuse_subject(self, approval: Statement) -> None:
         """Refuses what is not here, or is here in another version than was signed."""
-        if said.kind == "rule":
-            self._refuse_rule(said)
+        if approval.kind == "rule":
+            self._refuse_rule(approval)
             return
-        model = str(said.subject.get("model", ""))
+        model = str(approval.subject.get("model", ""))
         release = self.served.release(model)
         if release is None:
             raise ApprovalRefused(f"there is no model {model[:80]} at this server")
-        if said.kind == "waiver":
-            if said.subject not in self.served.waivers(model):
+        if approval.kind == "waiver":
+            if approval.subject not in self.served.waivers(model):
                 raise ApprovalRefused(
-                    f"the {words_of('waiver', said.subject)} is not on the model's card at this server"
+                    f"the {words_of('waiver', approval.subject)} is not on the model's card at this server"
                 )
             return
-        if said.subject != model_subject(release):
+        if approval.subject != model_subject(release):
             raise ApprovalRefused(f"{model} is here as version {release.version} with other files than were signed")
         if release.gates is None or release.gates.red:
             raise ApprovalRefused(f"{model} {release.version} cannot be approved: its gates are not all green")
 
-    def _refuse_rule(self, said: Statement) -> None:
-        rule, digest = str(said.subject.get("rule", "")), str(said.subject.get("digest", ""))
-        if rule not in all_rule_versions() or set(said.subject) != {"rule", "digest"}:
+    def _refuse_rule(self, approval: Statement) -> None:
+        rule, digest = str(approval.subject.get("rule", "")), str(approval.subject.get("digest", ""))
+        if rule not in all_rule_versions() or set(approval.subject) != {"rule", "digest"}:
             raise ApprovalRefused(f"there is no rule {rule[:80]} at this server")
         try:
-            refuse_unfit([Approval(rule, digest, said.by, said.role, self.today, said.note)])
+            refuse_unfit([Approval(rule, digest, approval.by, approval.role, self.today, approval.note)])
         except RulesFileError as fault:
             raise ApprovalRefused("; ".join(fault.problems)) from fault
 
-    def _check_act(self, one: SignedAct) -> str:
-        act = verified_act(orjson.dumps(one.detail).decode(), self.book.people)
-        key, signed = (act.kind, act.name), self._refuse_time(act.at)
-        changed = self.releases.changed_at.get(key)
-        if changed is not None and signed.timestamp() <= changed:
+    def _check_act(self, signed: SignedAct) -> str:
+        act = signed.act(self.book.people)
+        at, changed = self._refuse_time(act.at), self.releases.changes.get(act.key)
+        if changed is not None and at.timestamp() <= changed.at:
             raise ApprovalRefused(
                 f"the {act.kind} {act.name} was changed after this was signed, or it was handed in before; see how it "
                 "stands now, and sign again"
@@ -223,52 +213,33 @@ class _Site:
     def _refuse_second(self, act: Act) -> None:
         """Refuses the second signature of a person, or of a role, that has signed the same act already."""
         for first in self.releases.waiting_for_second():
-            if _same_act(first, act) and (first.by == act.by or first.role.casefold() == act.role.casefold()):
+            if act.does_the_same_as(first) and not act.can_second(first):
                 raise ApprovalRefused(
-                    f"{first.by} ({first.role}) has signed this already; another person in another role is needed"
+                    f"{first.signer} has signed this already; another person in another role is needed"
                 )
 
     def _refuse_early(self, act: Act) -> None:
-        known = self.releases.current.states.get((act.kind, act.name))
-        if act.kind != "model" or act.state != CANARY or known is None or known.state != "shadow":
+        since = self.releases.in_shadow_since(act.key) if (act.kind, act.state) == ("model", CANARY) else None
+        if since is None:
             return
-        shadow = (act.kind, act.name, "shadow")
-        since = next(one.at for one in reversed(self.releases.acts) if (one.kind, one.name, one.state) == shadow)
         if (why := self.served.why_too_early(self.url, act.version, since, self.now)) is not None:
             raise ApprovalRefused(
                 f"the model {act.name} cannot become canary yet: {why}; whoever tries it nevertheless types "
                 "cds-hooks release canary with --early at the server"
             )
 
-    def taken(self, one: SignedAct) -> Taken:
+    def recorded(self, signed: SignedAct) -> Taken:
         """What became of an act that is on record now."""
-        if one.format == FORMAT:
-            kind, subject = one.statement["kind"], one.statement["subject"]
-            missing = self.book.why_not_approved(kind, subject, self.today) or ""
-            return Taken(words_of(kind, subject), f"{one.statement['by']} ({one.statement['role']})", missing)
-        act = verified_act(orjson.dumps(one.detail).decode(), self.book.people)
-        waits = any(_same_act(each, act) for each in self.releases.waiting_for_second())
+        if signed.format == Statement.FORMAT:
+            approval = signed.approval()
+            missing = self.book.why_not_approved(approval.kind, approval.subject, self.today) or ""
+            return Taken(words_of(approval.kind, approval.subject), f"{approval.by} ({approval.role})", missing)
+        act = signed.act(self.book.people)
+        waits = any(act.does_the_same_as(first) for first in self.releases.waiting_for_second())
         missing = "it takes effect when another person in another role signs the same" if waits else ""
-        return Taken(act_words(act), f"{act.by} ({act.role})", missing)
+        return Taken(act.words, act.signer, missing)
 
 
-def act_words(act: Act) -> str:
-    """An act of release in words."""
-    share = f" {act.share} %" if act.state == CANARY else ""
-    return f"{act.kind} {act.name} to {act.state}{share}"
-
-
-def _same_act(one: Act, other: Act) -> bool:
-    return (one.kind, one.name, one.version, one.state, one.share) == (
-        other.kind, other.name, other.version, other.state, other.share,
-    )  # fmt: skip
-
-
-def _about(one: SignedAct) -> list[Any]:
+def _about(signed: SignedAct) -> list[Any]:
     """What an act is about, whatever else it says: the same for two acts of which one is too many."""
-    return [one.format, *(one.statement.get(name) for name in ("kind", "subject", "name"))]
-
-
-def _refuse_other_name(by: str, role: str, person: Person) -> None:
-    if not person.is_same_as(by) or person.role != role:
-        raise ApprovalRefused(f"it names {by[:80]} ({role[:80]}) and is signed by {person.name} ({person.role})")
+    return [signed.format, *(signed.statement.get(name) for name in ("kind", "subject", "name"))]

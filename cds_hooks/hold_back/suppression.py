@@ -82,9 +82,8 @@ class ShownBefore(Check):
 
     codes = (SAID_ONCE,)
     title = "Shown or answered before, and no worse since"
-    lets_through = (
-        "Time (the reason says until when), a worse finding, or another answer (docs/operations/restraint.md)."
-    )
+    remembers = True
+    lets_through = "Time (the reason says until when), a worse finding, or another answer."
 
     def __init__(
         self,
@@ -139,7 +138,7 @@ class ShownBefore(Check):
         self._shown.forget(lambda shown: now - shown.at > longest * _DAY_SECONDS)
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:  # noqa: ARG003 - it needs no act
         """Nothing more than the reason says; None for a follow-up that another service shows."""
         return None if silence.text.startswith("One card for each discharge") else Origin()
 

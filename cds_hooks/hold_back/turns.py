@@ -69,6 +69,7 @@ class OneReminder(Check):
 
     codes = (WORKLIST, SAID_ONCE)
     title = "One reminder a day, one test in 90 days, one follow-up at discharge"
+    remembers = True
     lets_through = "Time: the next day, or 90 days after the test that was offered; a reminder stands in the worklist."
 
     def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:

@@ -10,7 +10,8 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from cds_hooks.hold_back.releases import CANARY, ROLLBACK_EVENT, Released, Rollback
+from cds_hooks.hold_back.acts import ROLLBACK_EVENT, Rollback
+from cds_hooks.hold_back.releases import CANARY, Released
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.monitoring.figure import Figure

@@ -240,10 +240,8 @@ def answers_of_a_year() -> AnsweredRows:
 
 def resting_answers(rows: AnsweredRows, url: str, now: float) -> Iterator[tuple[Answered, float]]:
     """The answers that these rows have not handed out yet, each with the epoch second until which it rests."""
-    for row, sent in rows.read(url, now):
-        finding = patient_finding(sent.said, row.hook)
-        if finding is None:
-            continue
-        how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
-        until = row.received_at / 1e6 + PERIOD_DAYS.get(how, OTHER_DAYS) * _DAY_SECONDS
-        yield Answered(row.client, row.patient, finding.subject), until
+    for answer in rows.read(url, now):
+        finding = patient_finding(answer.card.said, answer.hook)
+        if finding is not None:
+            until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
+            yield Answered(answer.client, answer.patient, finding.subject), until

@@ -5,7 +5,7 @@ recorded as silent for such a reason is silent again, and nothing else is.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -22,13 +22,13 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     ingredients_of,
 )
-from cds_hooks.hold_back.budgets import NOBODY, Audience
+from cds_hooks.hold_back.chain import Chosen, with_suggestions
+from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.loop_guard import with_suggestions
-from cds_hooks.hold_back.patient_finding import Caller, patient_finding
-from cds_hooks.hold_back.suppression import Chosen
+from cds_hooks.hold_back.suppression import SAID_ONCE
+from cds_hooks.hold_back.turns import WORKLIST
 
-_REMEMBERED: Final = frozenset({"said-once", "worklist"})
+_REMEMBERED: Final = frozenset({SAID_ONCE, WORKLIST})
 
 
 class _Ours(Struct):
@@ -103,30 +103,29 @@ class Remembered:
             return next((silence for _, silence in alike), None)
         return next((each for each in self._answered if each.subject == finding.rule), None)
 
-    def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
-        """The cards without those that the decision recorded as shown before, kept for the worklist or withheld."""
-        chosen = Chosen(resting=list(self.resting))
+    def hold_back(self, chosen: Chosen, call: CheckedCall) -> None:
+        """Takes out what the decision recorded as shown before, kept for the worklist or withheld."""
+        chosen.resting += self.resting
         if self._kept_back:
-            self._keep_back(caller, cards, chosen)
-        else:
-            chosen.cards += cards
+            self._keep_back(chosen, call)
         if self.withheld:
             self._withhold(chosen)
-        return chosen
 
-    def _keep_back(self, caller: Caller, cards: Sequence[Card], chosen: Chosen) -> None:
-        """Adds the cards that were not kept back because they were shown before or stand in the worklist."""
-        left = Counter(each.subject for each in self._kept_back)
-        for card in cards:
-            finding = patient_finding(card.own_extension, caller.hook)
+    def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
+        """Takes out the cards that were kept back because they were shown before or stand in the worklist."""
+        left = Counter(silence.subject for silence in self._kept_back)
+        shown = []
+        for card in chosen.cards:
+            finding = call.patient_finding(card)
             if finding is None or not left[finding.subject]:
-                chosen.cards.append(card)
+                shown.append(card)
                 continue
             left[finding.subject] -= 1
             silence = next(each for each in self._kept_back if each.subject == finding.subject)
             chosen.silences.append(silence)
-            if silence.reason == "worklist":
-                chosen.worklist += [each for each in self.worklist if each.because == "offered-before"]
+            if silence.reason == WORKLIST:
+                chosen.worklist += [entry for entry in self.worklist if entry.because == "offered-before"]
+        chosen.cards = shown
 
     def _withhold(self, chosen: Chosen) -> None:
         """Takes out what a budget or the loop guard withheld then, with the reasons of then."""
@@ -161,6 +160,7 @@ class RecordedGovernance(Governance):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """As `Governance`; `recall` says whose memory it is."""
         super().__init__(*arguments, **named)
+        self.chain = self.chain.without_memory()
         self._remembered = _NOTHING
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
@@ -171,31 +171,20 @@ class RecordedGovernance(Governance):
         """From now on memory and day are those of another decision."""
         self._remembered, self.day = remembered, day
 
-    async def choose(
-        self,
-        caller: Caller,
-        cards: Sequence[Card],
-        reminders: Mapping[str, WorklistEntry] | None = None,  # noqa: ARG002 - it overrides
-        audience: Audience = NOBODY,  # noqa: ARG002 - see above
-    ) -> Chosen:
-        """As the decision recorded it, whatever was shown on that day."""
-        return self._remembered.choose(caller, cards)
+    async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+        """What is decided now of releases and pauses; the rest as the decision recorded it."""
+        chosen = await super().hold_back(cards, call)
+        self._remembered.hold_back(chosen, call)
+        return chosen
 
-    def suppression_policy(
-        self,
-        client: str,
-        patient: str,
-        units: Callable[[], Collection[str]],
-        as_of: float,
-        noted: list[tuple[Finding, Silence]] | None = None,
-    ) -> SuppressionCheck:
+    def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""
-        policy = super().suppression_policy(client, patient, units, as_of, noted)
+        check_now = super().check_findings(call)
         remembered, tried = self._remembered, self.tried
 
         def check(finding: Finding) -> Silence | None:
             if finding.rule not in tried:
-                return policy(finding) or remembered.answered(finding)
+                return check_now(finding) or remembered.answered(finding)
             off = Silence(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")
             return remembered.answered(finding) if tried[finding.rule] else off
 

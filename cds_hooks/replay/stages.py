@@ -10,7 +10,7 @@ from cds_hooks.answer.invoke import invoke
 from cds_hooks.answer.read import Received
 from cds_hooks.answer.write import Answer
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.releases import SILENT_MODE
+from cds_hooks.hold_back.release_checks import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.protocol.request import CDSRequest, request_of_context

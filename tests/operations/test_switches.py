@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from cds_hooks.configuration import read_content
-from cds_hooks.hold_back.acts import Act, act_detail
-from cds_hooks.hold_back.releases import EVENT
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
+from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
@@ -37,7 +37,7 @@ def switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **mo
     """Puts an act into the record, as `cds-hooks release` does."""
     at = datetime.now(UTC).isoformat()
     act = Act(kind=kind, name=name, state=state, by="a test", role="operator", at=at, why="a trial", **more)
-    add_event(url, EVENT, "a test", act_detail(act, None))
+    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
 
 
 def _is_off(answer: dict[str, Any]) -> bool:

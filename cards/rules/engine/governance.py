@@ -1,4 +1,4 @@
-"""Decides which findings are shown at a site: approvals, switches, and what a clinician answered lately.
+"""What a site says of the rules, and what their findings are compared with: versions, approvals, switches, overrides.
 
 A rule has a version: the digest of its declaration. Where approval is required, a version that the site has not
 approved runs in shadow: it is evaluated and counted, and nothing is shown. A switch can silence the milder bands of a
@@ -6,7 +6,6 @@ rule; its critical bands are silenced only with the whole rule, and only with a 
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from functools import cache
 from typing import Final, Literal, TypeAlias
@@ -196,10 +195,6 @@ class MetFinding(Struct, frozen=True):
         return Override(0.0, self.indicator, "", self.about, self.numbers)
 
 
-Overrides: TypeAlias = Mapping[tuple[str, str], Collection[Override]]
-"""By rule and band."""
-
-
 def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
     """The values that are numbers, by name; of several with one name the last."""
     return {name: float(value) for name, value in facts if isinstance(value, int | float)}
@@ -209,62 +204,6 @@ def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
     """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
     named = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
     return frozenset(ingredient for each in named for ingredient in each)
-
-
-@dataclass(frozen=True, slots=True)
-class SuppressionPolicy:
-    """Decides which findings about one patient are shown in one call."""
-
-    site: SiteRules
-    versions: Mapping[str, "RuleVersion"]
-    _: KW_ONLY
-    needs_approval: bool
-    client: str
-    units: Callable[[], Collection[str]]
-    answers: Overrides
-    as_of: float
-    noted: list[tuple[Finding, Silence]] | None = None
-    """Takes in the findings that were answered, with their silences; None where nobody asks."""
-
-    def __call__(self, finding: Finding) -> Silence | None:
-        """Why the finding is not shown: switched off, not approved, overridden lately; None where it is shown."""
-        return self._switched_off(finding) or self._in_shadow(finding) or self._answered(finding)
-
-    def _switched_off(self, finding: Finding) -> Silence | None:
-        for switch in self.site.switches.get(finding.rule, ()):
-            if switch.holds_for(self.client, self.units()) and switch.silences(finding):
-                return self._silence(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
-        return None
-
-    def _in_shadow(self, finding: Finding) -> Silence | None:
-        if not self.needs_approval:
-            return None
-        version = self.versions.get(finding.rule)
-        if version is None or self.site.is_approved(finding.rule, version.digest):
-            return None  # what is no rule needs no approval: that a drug is not covered
-        was = self.site.approvals.get(finding.rule)
-        why = "only another version of it is approved here" if was else "it is not approved here"
-        return self._silence(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
-
-    def _answered(self, finding: Finding) -> Silence | None:
-        answers = self.answers.get((finding.rule, finding.band))
-        if not answers:
-            return None
-        days = self.site.days_of(self.versions[finding.rule].rule, finding.indicator)
-        for answer in answers:
-            is_recent = 0 <= self.as_of - answer.at <= days * 86400
-            if is_recent and answer.counts_for(finding):
-                text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
-                silence = self._silence(finding, ACKNOWLEDGED, text)
-                if self.noted is not None:
-                    self.noted.append((finding, silence))
-                return silence
-        return None
-
-    def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
-        version = self.versions.get(finding.rule)
-        title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
-        return Silence(finding.rule, reason, f"{title}: {text}")
 
 
 class RuleVersion(Struct, frozen=True):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cds_hooks.commands.model.console import today
 from cds_hooks.commands.model.service_words import composer, own_service, service_sentences
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.hold_back.statements import waiver_subject
+from cds_hooks.hold_back.acts import waiver_subject
 from cds_hooks.settings import settings
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys

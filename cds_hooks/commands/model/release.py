@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import Specs, own_specs, print_json, problems
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.hold_back.statements import model_subject
+from cds_hooks.hold_back.acts import model_subject
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys, signing_key
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file, read_signer

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -25,11 +26,14 @@ from cards.casebook.cases import faults_of_case, missing_cases
 from cards.casebook.rule_files import file_faults
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.governance import SiteRules, SuppressionPolicy, all_rule_versions
+from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.hold_back.chain import Chain
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from fhir.record.charts import ChartsRefused, read_charts
@@ -258,13 +262,12 @@ def simulate_folder(
         raise typer.Exit(1) from error
     simulation = SimulatedOrders()
     console = Console(stderr=True)
-    policy = SuppressionPolicy(
-        site, all_rule_versions(), needs_approval=False, client="", units=tuple, answers={}, as_of=0.0
-    )
+    call = CheckedCall(Caller("", "", "", ""), 0.0, site=site)
+    suppress = partial(Chain.of_site().check_finding, call=call)
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
-            simulate(simulation, [chart.patient, *chart.resources], orders, policy, studies=studies)
+            simulate(simulation, [chart.patient, *chart.resources], orders, suppress, studies=studies)
     except ChartsRefused as problem:
         typer.echo(as_sentence(problem), err=True)
         raise typer.Exit(2) from problem

@@ -11,12 +11,12 @@ from starlette.routing import Route
 
 from cds_hooks.access.forms import came_from_this_site, require_token
 from cds_hooks.errors import HookError
+from cds_hooks.hold_back.acts import ApprovalRefused, Key, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.people import PeopleFileError
-from cds_hooks.hold_back.releases import Key, Releases
-from cds_hooks.hold_back.signed_file import MOST_BYTES
-from cds_hooks.hold_back.statements import ApprovalRefused, Subject, waiver_subject, words_of
-from cds_hooks.hold_back.submission import ActDesk, ServedHere, Taken, act_words
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.signatures import MOST_BYTES
+from cds_hooks.hold_back.submission import ActDesk, ServedHere, Taken
 from cds_hooks.logs import log
 from cds_hooks.pages.answers import refused
 from cds_hooks.pages.committee.tables import SignatureRow, WaitingRow, approvals_page
@@ -139,7 +139,7 @@ def _waiting(book: ApprovalBook | None, releases: Releases) -> list[WaitingRow]:
             rows.append(WaitingRow(words_of(said.kind, said.subject), tuple(by), missing))
     for act in releases.waiting_for_second():
         by = [SignatureRow(act.by, act.role, act.at[:10], act.why)]
-        rows.append(WaitingRow(act_words(act), tuple(by), "another person in another role signs the same"))
+        rows.append(WaitingRow(act.words, tuple(by), "another person in another role signs the same"))
     return rows
 
 

@@ -10,11 +10,12 @@ from starlette.requests import Request
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
+from cds_hooks.hold_back.acts import model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, Signed, why_waiver_is_none
-from cds_hooks.hold_back.governance import Governance, findings_of
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
-from cds_hooks.hold_back.statements import model_subject, rule_subject, waiver_subject
+from cds_hooks.hold_back.sent_cards import findings_of
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.committee.tables import (
     NEVER,

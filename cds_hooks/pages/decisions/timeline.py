@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cds_hooks.configuration import EVENT as CONFIGURATION
-from cds_hooks.hold_back.releases import EVENT as RELEASE
+from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
 from cds_hooks.pages.explain.recorded_decision import Card, is_refused, read_cards, read_models
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.outcomes import Outcome

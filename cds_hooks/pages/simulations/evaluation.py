@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rule_counts import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.simulations.simulation import Example, Result, Simulation
@@ -132,8 +134,8 @@ def _on_charts(now: Site, changed: Site, simulation: Simulation, folder: Path, p
 
 def _judged(site: Site, chart: Chart) -> list[SimulatedOrder]:
     """The orders of a chart, judged as the site would: as for a client and a care unit that no switch names."""
-    policy = site.governance.suppression_policy("", chart.id, tuple, 0.0)
-    suppress = site.components.releases.current.narrow(policy, "", chart.id)
+    call = CheckedCall(Caller("", chart.id, "", ""), 0.0, site.components.releases.current, site.governance.site)
+    suppress = site.governance.check_findings(call)
     simulation = SimulatedOrders(each=[])
     simulate(simulation, [chart.patient, *chart.resources], _ORDERS_OF_A_PATIENT, suppress)
     return simulation.each or []

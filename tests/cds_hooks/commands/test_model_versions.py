@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.evidence import gather
 from cds_hooks.commands.model.main import app
-from cds_hooks.hold_back.acts import Act, act_detail
-from cds_hooks.hold_back.releases import EVENT
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
+from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
@@ -63,7 +63,7 @@ def act_on(model_file: str, state: Any) -> None:
     upgrade_schema(parse_url(url))
     at = datetime(2026, 11, 20, tzinfo=UTC).isoformat(timespec="seconds")
     act = Act(kind="model", name=NAME, state=state, by="ann", role="operator", at=at, why="tried", version=model_file)
-    add_event(url, EVENT, "ann", act_detail(act, None))
+    add_event(url, RELEASE_EVENT, "ann", sign_act(act, None))
 
 
 def test_the_history_shows_versions_aliases_signers_and_acts_of_release(shelf: Path) -> None:

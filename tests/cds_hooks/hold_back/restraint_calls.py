@@ -1,5 +1,6 @@
 """Calls for tests of restraint: drafts of several severities for one patient, answers, and reasons of an answer."""
 
+import asyncio
 import copy
 from datetime import datetime
 from pathlib import Path
@@ -7,6 +8,12 @@ from typing import Any
 
 import httpx
 
+from cards.card import Card
+from cds_hooks.hold_back.chain import Chain, Chosen
+from cds_hooks.hold_back.checks import Check, CheckedCall
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.overrides import Acknowledged
+from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
 
@@ -57,3 +64,13 @@ def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "a
         return {"feedback": [item | {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}]}
     reason = {"code": code, "system": "https://example.org/reasons", "display": "A reason"}
     return {"feedback": [item | {"outcome": "overridden", "overrideReason": {"reason": reason}}]}
+
+
+def overrides_of(governance: Governance) -> Acknowledged:
+    """The check of a site that remembers overrides."""
+    return next(check for check in governance.chain.checks if isinstance(check, Acknowledged))
+
+
+def hold_back(check: Check, cards: list[Card], caller: Caller, now: float = 0.0) -> Chosen:
+    """What this check alone holds back."""
+    return asyncio.run(Chain([check]).hold_back(cards, CheckedCall(caller, now)))

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cds_hooks.hold_back.acts import ApprovalRefused, model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.people import PeopleFileError, Person, add_person, read_people
-from cds_hooks.hold_back.statements import ApprovalRefused, model_subject, rule_subject, waiver_subject
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows

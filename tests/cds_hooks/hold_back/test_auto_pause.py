@@ -13,13 +13,17 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.extension import CardExtension, FindingReference
+from cards.card import Card, Indicator, Source
+from cards.extension import EXTENSION_KEY, CardExtension, FindingReference
 from cds_hooks.hold_back import auto_pause, governance, releases
 from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
-from cds_hooks.hold_back.acts import Act, act_detail
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, Pause
 from cds_hooks.hold_back.auto_pause import record_pause
-from cds_hooks.hold_back.releases import EVENT, Pause, Releases
-from cds_hooks.hold_back.sent_cards import SentCard
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.sent_cards import Answer, SentCard
+from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from tests.cds_hooks.hold_back.restraint_calls import (
@@ -185,6 +189,11 @@ def _sent(rule: str = RULE) -> SentCard:
     return sent
 
 
+def _card(indicator: Indicator) -> Card:
+    extension = {EXTENSION_KEY: _sent().said}
+    return Card(uuid="c1", summary="x", indicator=indicator, source=Source(label="x"), extension=extension)
+
+
 class _Counts:
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -193,20 +202,15 @@ class _Counts:
 
     def show(self, patients: int, client: str = "ehr", indicator: Any = "warning") -> None:
         for number in range(patients):
-            self.counts.note_shown(client, f"p{number}", "order-safety", [(indicator, _sent().said)], self.now)
+            caller = Caller(client, f"p{number}", "order-safety", "order-sign")
+            self.counts.note_shown([_card(indicator)], CheckedCall(caller, self.now))
 
     def answer(
         self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr", reason: str | None = None
     ) -> None:
+        how = "accepted" if is_accepted else reason or "overridden"
         self.counts.take_answer(
-            client,
-            patient,
-            "order-safety",
-            _sent(),
-            is_accepted=is_accepted,
-            at=self.now,
-            decided_at=4e9,
-            reason=reason,
+            Answer(client, patient, "order-safety", "order-sign", _sent(), how, self.now, decided_at=4e9)
         )
 
     @property
@@ -300,7 +304,7 @@ def test_of_several_processes_one_writes_the_pause(tmp_path: Path) -> None:
     assert not record_pause(url, PAUSE, 0)
     assert record_pause(url, Pause("service", RULE, PAUSE.at, 200, 0, 0.05), 0)
     act = Act(kind="rule", name=RULE, state="on", by="ann", role="operator", at=PAUSE.at, why="reviewed")
-    add_event(url, EVENT, "ann", act_detail(act, None))
+    add_event(url, RELEASE_EVENT, "ann", sign_act(act, None))
     found = Releases(None)
     found.read(url)
     assert list(found.current.paused) == [("service", RULE)]

@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 
 from cards.rules.engine.governance import Approval, all_rule_versions
+from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rules_file import write_approvals
-from tests.cards.rules.engine.test_governance import finding
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+from tests.cds_hooks.hold_back.restraint_calls import overrides_of
+from tests.cds_hooks.hold_back.test_checks_of_findings import finding
 
 RULE = "renal-metformin"
 
@@ -60,8 +63,8 @@ def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as
     other = Governance(None, needs_approval=False)
     other.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
     patient = order(as_of)["context"]["patientId"]
-    assert other._memory.of_patient("anonymous", patient)
-    assert not other._memory.of_patient("another client", patient)
+    assert overrides_of(other).of_patient("anonymous", patient)
+    assert not overrides_of(other).of_patient("another client", patient)
 
 
 def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
@@ -76,14 +79,12 @@ def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_reco
     governance = Governance(None, needs_approval=False)
     governance.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
     patient = order(as_of)["context"]["patientId"]
-    ((_, band),) = governance._memory.of_patient("anonymous", patient)
+    ((_, band),) = overrides_of(governance).of_patient("anonymous", patient)
     said = finding("critical", band)
 
     def quiet(days: int) -> bool:
-        return (
-            governance.suppression_policy("anonymous", patient, tuple, as_of.timestamp() + days * 86400)(said)
-            is not None
-        )
+        caller = Caller("anonymous", patient, ORDERS, "order-sign")
+        return governance.chain.check_finding(said, CheckedCall(caller, as_of.timestamp() + days * 86400)) is not None
 
     assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
 

@@ -13,8 +13,7 @@ from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.sent_cards import SentAction, SentCard, SentSuggestion
-from cds_hooks.hold_back.suppression import Chosen
+from cds_hooks.hold_back.sent_cards import Answer, SentAction, SentCard, SentSuggestion
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys
@@ -24,6 +23,7 @@ from tests.cds_hooks.hold_back.restraint_calls import (
     SIGN,
     WARNINGS,
     feedback,
+    hold_back,
     indicators,
     order_sign,
     reasons,
@@ -158,15 +158,17 @@ def _sent(card: Card) -> SentCard:
 
 def _guard(accepted: Card) -> LoopGuard:
     guard = LoopGuard(lambda: 1000.0)
-    guard.remember("ehr", "p1", _sent(accepted), [each.uuid for each in accepted.suggestions], 1000.0)
+    suggestions = tuple(each.uuid for each in accepted.suggestions)
+    guard.take_answer(
+        Answer("ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions)
+    )
     return guard
 
 
 def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     back = _card("acetaminophen", _replace("acetaminophen", "naproxen"), rule="another-rule")
-    chosen = Chosen(cards=[back])
-    guard.withhold(CALLER, chosen)
+    chosen = hold_back(guard, [back], CALLER)
     (card,) = chosen.cards
     assert card.suggestions == ()
     assert card.selection_behavior is None
@@ -179,8 +181,7 @@ def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
 def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     other = _card("ibuprofen", _replace("ibuprofen", "acetaminophen"), _replace("ibuprofen", "topical"))
-    chosen = Chosen(cards=[other])
-    guard.withhold(CALLER, chosen)
+    chosen = hold_back(guard, [other], CALLER)
     assert [each.label for each in chosen.cards[0].suggestions] == ["topical for ibuprofen"]
     assert "it was just accepted" in chosen.silences[0].text
 
@@ -191,12 +192,9 @@ def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> Non
         _card("acetaminophen", _replace("acetaminophen", "naproxen"), indicator="critical"),
         _card("warfarin", _replace("warfarin", "apixaban")),
     ]
-    chosen = Chosen(cards=list(cards))
-    guard.withhold(CALLER, chosen)
-    assert chosen.cards == cards
-    same = Chosen(cards=[_card("naproxen", _replace("naproxen", "acetaminophen"))])
-    guard.withhold(Caller("ehr", "p2", "order-safety", "order-sign"), same)
-    assert len(same.cards) == 1
+    assert hold_back(guard, cards, CALLER).cards == cards
+    same = [_card("naproxen", _replace("naproxen", "acetaminophen"))]
+    assert len(hold_back(guard, same, Caller("ehr", "p2", "order-safety", "order-sign")).cards) == 1
 
 
 # Replayed

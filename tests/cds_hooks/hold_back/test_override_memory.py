@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cds_hooks.hold_back import governance
-from cds_hooks.hold_back.governance import LONGEST_DAYS, OverrideMemory, first_since
-from cds_hooks.hold_back.sent_cards import sent_cards
+from cds_hooks.hold_back import sent_cards
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.overrides import Acknowledged
+from cds_hooks.hold_back.sent_cards import LONGEST_DAYS, Answer, first_since
 from cds_hooks.storage import FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.queries import read_rows
+from tests.cds_hooks.hold_back.restraint_calls import overrides_of
 from tests.cds_hooks.storage.samples import a_decision
 
 DAY = 86_400.0
@@ -54,6 +56,11 @@ def store(url: str, patient: str, at: float, reason: str | None = "will benefit"
     asyncio.run(write())
 
 
+def _answer(sent: bytes, reason: str, at: float) -> Answer:
+    (card,) = sent_cards.sent_cards(sent)
+    return Answer("ehr", "p", "order-safety", "order-sign", card, "benefit", at, at, reason)
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/decisions.sqlite3"
@@ -64,22 +71,23 @@ def test_what_can_no_longer_count_is_neither_read_nor_kept(url: str) -> None:
     store(url, "new", NOW - DAY)
     store(url, "without a reason", NOW - DAY, None)
     now = NOW
-    memory = OverrideMemory(lambda: now)
-    memory.read(url)
+    site = Governance(None, needs_approval=False, now=lambda: now)
+    site.read_answers(url)
+    memory = overrides_of(site)
     assert memory.of_patient("ehr", "old") == {}
     assert memory.of_patient("ehr", "without a reason") == {}
     assert set(memory.of_patient("ehr", "new")) == {RULE}
     now += LONGEST_DAYS * DAY
-    memory.read(url)
+    site.read_answers(url)
     assert memory.of_patient("ehr", "new") == {}
 
 
 def test_what_was_handed_out_is_not_changed_by_a_later_override() -> None:
-    memory = OverrideMemory(lambda: NOW)
-    memory.remember("ehr", "p", sent_cards(response("a"))[0], "first", NOW - DAY)
+    memory = Acknowledged(lambda: NOW)
+    memory.take_answer(_answer(response("a"), "first", NOW - DAY))
     handed_out = memory.of_patient("ehr", "p")
     before = {finding: tuple(each) for finding, each in handed_out.items()}
-    memory.remember("ehr", "p", sent_cards(response("b", ingredient="glipizide"))[0], "second", NOW)
+    memory.take_answer(_answer(response("b", ingredient="glipizide"), "second", NOW))
     assert {finding: tuple(each) for finding, each in handed_out.items()} == before
     assert len(memory.of_patient("ehr", "p")[RULE]) == 2
 
@@ -92,27 +100,28 @@ def test_each_reading_fetches_only_what_is_new(url: str, monkeypatch: pytest.Mon
         counts.append(len(rows))
         return rows
 
-    monkeypatch.setattr(governance, "read_rows", counting)
-    memory = OverrideMemory(lambda: NOW)
+    monkeypatch.setattr(sent_cards, "read_rows", counting)
+    site = Governance(None, needs_approval=False, now=lambda: NOW)
     for number in range(3):
         store(url, f"p{number}", NOW - DAY)
-    memory.read(url)
-    assert sum(counts) == 1 + 3  # where to begin, and the rows
+    site.read_answers(url)
+    assert sum(counts) == 1 + 3 + 3  # where to begin, the answers, and the decisions with their cards
     counts.clear()
-    memory.read(url)
+    site.read_answers(url)
     assert sum(counts) == 0
     store(url, "p3", NOW)
-    memory.read(url)
-    assert sum(counts) == 1
-    assert memory.of_patient("ehr", "p3")
+    site.read_answers(url)
+    assert sum(counts) == 1 + 1
+    assert overrides_of(site).of_patient("ehr", "p3")
 
 
 def test_more_rows_than_are_read_at_once_are_all_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(governance, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(sent_cards, "_ROWS_AT_ONCE", 2)
     for number in range(5):
         store(url, f"p{number}", NOW - DAY)
-    memory = OverrideMemory(lambda: NOW)
-    memory.read(url)
+    site = Governance(None, needs_approval=False, now=lambda: NOW)
+    site.read_answers(url)
+    memory = overrides_of(site)
     assert all(memory.of_patient("ehr", f"p{number}") for number in range(5))
 
 

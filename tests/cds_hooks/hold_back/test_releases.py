@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.hold_back.acts import Act, ActState, act_detail
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActState
 from cds_hooks.hold_back.people import People, Person, add_person
-from cds_hooks.hold_back.releases import EVENT, Releases, State, in_canary
+from cds_hooks.hold_back.releases import Releases, State, in_canary
+from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.live import record_in
@@ -36,7 +37,7 @@ class _Site:
         role = self.signers[by][1]
         about = {"kind": "rule", "name": _RULE, "at": "2026-11-21T10:00:00+00:00", "why": "a reason"} | more
         signer = self.signers[signed_by or by][0]
-        add_event(self.url, EVENT, by, act_detail(Act(state=state, by=by, role=role, **about), signer))
+        add_event(self.url, RELEASE_EVENT, by, sign_act(Act(state=state, by=by, role=role, **about), signer))
 
     def releases(self, **more: Any) -> Releases:
         found = Releases(lambda: self.people, **more)
@@ -90,8 +91,8 @@ def test_what_nobody_of_the_site_signed_does_not_count(site: _Site, tmp_path: Pa
     site.act("off", by="Ann Lee", signed_by="Ben Ray")
     stranger, _ = local_signer(tmp_path / "stranger.pem", "Stranger")
     act = Act(kind="rule", name=_RULE, state="off", by="Ann Lee", role="pharmacist", at="2026-11-21", why="x")
-    add_event(site.url, EVENT, "x", act_detail(act, stranger))
-    add_event(site.url, EVENT, "x", act_detail(act, None))
+    add_event(site.url, RELEASE_EVENT, "x", sign_act(act, stranger))
+    add_event(site.url, RELEASE_EVENT, "x", sign_act(act, None))
     found = site.releases()
     assert found.current.words == {}
     assert len(found.refused) == 3

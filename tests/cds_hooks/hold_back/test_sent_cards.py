@@ -10,9 +10,10 @@ import pytest
 from cards.card import Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back import sent_cards
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.sent_cards import ShownRows
-from cds_hooks.hold_back.suppression import SaidOnce
 from cds_hooks.storage import card_uuid, new_decision_id, open_decision_log
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
@@ -62,28 +63,33 @@ def _store(
     return made
 
 
-def _rests(memory: SaidOnce, caller: Caller = CALLER) -> list[str]:
-    return [each.because for each in asyncio.run(memory.choose(caller, [_card()])).resting]
+def _site() -> Governance:
+    return Governance(None, needs_approval=False, now=lambda: NOW)
+
+
+def _rests(site: Governance, caller: Caller = CALLER) -> list[str]:
+    chosen = asyncio.run(site.hold_back([_card()], CheckedCall(caller, NOW)))
+    return [each.because for each in chosen.resting]
 
 
 def test_a_worker_knows_what_others_showed_before_it_began_and_since(url: str) -> None:
     _store(url, "p1", NOW - 3 * DAY)
-    memory = SaidOnce(lambda: NOW)
-    memory.read_shown(url)
-    assert _rests(memory) == ["shown"]
+    site = _site()
+    site.read_shown(url)
+    assert _rests(site) == ["shown"]
     other = Caller("ehr", "p2", CALLER.service, CALLER.hook)
-    assert _rests(memory, other) == []
+    assert _rests(site, other) == []
     _store(url, "p2", NOW - 2 * DAY)
-    memory.read_shown(url)
-    assert _rests(memory, other) == ["shown"]
+    site.read_shown(url)
+    assert _rests(site, other) == ["shown"]
 
 
 def test_a_worker_knows_what_was_answered_elsewhere(url: str) -> None:
     _store(url, "p1", NOW - 20 * DAY, answer="need-more-info")
-    memory = SaidOnce(lambda: NOW)
-    memory.read(url)
-    memory.read_shown(url)
-    assert _rests(memory) == ["need-more-info"]
+    site = _site()
+    site.read_answers(url)
+    site.read_shown(url)
+    assert _rests(site) == ["need-more-info"]
 
 
 def test_each_decision_is_read_once_and_those_of_this_process_are_not(url: str) -> None:

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.acts import Act, act_detail
-from cds_hooks.hold_back.releases import Key, Releases
-from cds_hooks.hold_back.signed_file import FORMAT, MOST_ACTS, MOST_BYTES, read_signed
-from cds_hooks.hold_back.statements import (
+from cds_hooks.hold_back.acts import (
+    Act,
     ApprovalRefused,
+    Key,
     Statement,
     Subject,
     model_subject,
     rule_subject,
-    sign_statement,
 )
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.signatures import FORMAT, MOST_ACTS, MOST_BYTES, read_signed, sign_act
 from cds_hooks.hold_back.submission import HANDED_IN, ActDesk, ServedHere
 from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.pages.approvals.views import _models
@@ -53,13 +53,13 @@ class Desk:
         said = {"kind": "rule", "subject": dict(rule_subject(RULE, DIGEST)), "at": _iso(NOW), "role": role} | changes
         found = signer or own
         assert found is not None
-        return sign_statement(Statement(by=by, **said), found)
+        return sign_act(Statement(by=by, **said), found)
 
     def act(self, state: str, by: str = "Ann Lee", **changes: Any) -> dict[str, Any]:
         role = {"Ann Lee": "pharmacist"}.get(by, "physician")
         own = {"Ann Lee": self.site.ann, "Ben Ray": self.site.ben, "Cara Dow": self.site.cara}[by]
         said = {"kind": "rule", "name": RULE, "version": DIGEST, "at": _iso(NOW), "why": "a reason", "role": role}
-        return act_detail(Act(state=state, by=by, **(said | changes)), own)  # type: ignore[arg-type] # words of the test
+        return sign_act(Act(state=state, by=by, **(said | changes)), own)  # type: ignore[arg-type] # words of the test
 
     def hand_in(self, *details: dict[str, Any], now: datetime | None = None) -> list[Any]:
         return self.desk.take(_file(details), "account vera", now or datetime.now(UTC))

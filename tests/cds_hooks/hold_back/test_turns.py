@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.hold_back.claims import WorkerClaims
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
-from cds_hooks.hold_back.turns import Turn, Turns, WorkerClaims
+from cds_hooks.hold_back.turns import OneReminder, Turn
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
@@ -174,12 +175,12 @@ def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
 
 def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only() -> None:
     async def story() -> None:
-        turns = Turns(lambda: 1_800_000_000.0)
+        turns = OneReminder(lambda: 1_800_000_000.0)
         first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-        assert await turns.of_another(first, ASKS) is None
+        assert await turns.turn_of_another(first, ASKS) is None
         other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-        assert await turns.of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
-        assert await turns.of_another(first, ASKS) is None
+        assert await turns.turn_of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
+        assert await turns.turn_of_another(first, ASKS) is None
 
     asyncio.run(story())
 
@@ -187,14 +188,14 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only() -> None:
 def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right() -> None:
     async def story() -> None:
         now = [1_800_000_000.0]
-        turns = Turns(lambda: now[0])
+        turns = OneReminder(lambda: now[0])
         first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
         other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-        turns.take(first, ASKS, now[0] + 300 * 86_400)
-        assert await turns.of_another(other, ASKS) is None
-        turns.take(other, ASKS, now[0])
+        turns.take(first, [ASKS], now[0] + 300 * 86_400)
+        assert await turns.turn_of_another(other, ASKS) is None
+        turns.take(other, [ASKS], now[0])
         now[0] += 60
-        assert await turns.of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
+        assert await turns.turn_of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
 
     asyncio.run(story())
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app
 from cds_hooks.commands.monitor import PAUSED
-from cds_hooks.hold_back.releases import PAUSE_EVENT
+from cds_hooks.hold_back.acts import PAUSE_EVENT
 from cds_hooks.monitor.page import report_page
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared

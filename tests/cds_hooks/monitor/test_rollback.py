@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.hold_back.acts import Act, ActState, act_detail
-from cds_hooks.hold_back.releases import EVENT, Released, Releases, State
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActState
+from cds_hooks.hold_back.releases import Released, Releases, State
+from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.monitor.rollback import take_back, to_take_back
 from cds_hooks.storage.entries import add_event
 from models_onnx.monitoring.figure import Figure
@@ -23,7 +24,7 @@ __all__ = ["record"]
 def _act(url: str, state: ActState, name: str = "model") -> None:
     at = datetime.now(UTC).isoformat()
     act = Act(kind="model", name=name, state=state, by="a test", role="operator", at=at, why="a trial", share=5)
-    add_event(url, EVENT, "a test", act_detail(act, None))
+    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
 
 
 def _state(url: str) -> State:

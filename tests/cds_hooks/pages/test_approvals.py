@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cds_hooks.hold_back.signed_file import MOST_BYTES
+from cds_hooks.hold_back.signatures import MOST_BYTES
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.hold_back.test_submission import DIGEST, RULE, Desk, _file

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.hold_back.acts import rule_subject
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.statements import rule_subject
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import LEAST_ANSWERS, NEVER, Counted
 from cds_hooks.pages.models.rendering import rule_page

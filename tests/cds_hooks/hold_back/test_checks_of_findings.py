@@ -1,5 +1,6 @@
 """What is said at a site: approved versions, switches, answers that count for a while."""
 
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import pytest
@@ -11,14 +12,16 @@ from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import (
     Approval,
     Override,
-    Overrides,
     SiteRules,
-    SuppressionPolicy,
     Switch,
     all_rule_versions,
     digest_of,
     ingredients_of,
 )
+from cds_hooks.hold_back.chain import Chain
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
+from cds_hooks.hold_back.patient_finding import Caller
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE]
@@ -49,20 +52,17 @@ def hear(
     site: SiteRules | None = None,
     *,
     needs_approval: bool = False,
-    answers: Overrides | None = None,
+    answers: Mapping[tuple[str, str], Collection[Override]] | None = None,
     units: tuple[str, ...] = (),
 ) -> str | None:
     """The reason for silence."""
-    hearing = SuppressionPolicy(
-        site or SiteRules(),
-        all_rule_versions(),
-        needs_approval=needs_approval,
-        client="ehr",
-        units=lambda: units,
-        answers=answers or {},
-        as_of=NOW,
+    acknowledged = Acknowledged(lambda: NOW)
+    acknowledged._by_patient = {("ehr", "p1"): answers or {}}
+    call = CheckedCall(
+        Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site or SiteRules(), units=lambda: units
     )
-    silence = hearing(said)
+    silence = Chain.of_site(NotApproved(needs_approval=needs_approval), acknowledged).check_finding(said, call)
+    assert bool(call.answered) == (silence is not None and silence.reason == "acknowledged")
     return silence.reason if silence else None
 
 
