@@ -16,11 +16,11 @@ from cards.card import Card, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cds_hooks.hold_back.budgets import Budgets
-from cds_hooks.hold_back.checks import Check, CheckedCall
+from cds_hooks.hold_back.checks import ActsThen, Check, CheckedCall
 from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved, RuleSwitch
 from cds_hooks.hold_back.release_checks import Paused, ReleaseState, SilentMode, SwitchedOff
-from cds_hooks.hold_back.releases import Origin, Releases
+from cds_hooks.hold_back.releases import Origin
 from cds_hooks.hold_back.service_checks import AlreadyDone, ModelNotReleased, NoEstimate
 from cds_hooks.hold_back.suppression import ShownBefore
 from cds_hooks.hold_back.turns import OneReminder
@@ -155,23 +155,23 @@ class HeldBack(Struct, frozen=True):
     lets_through: str
 
 
-def explain(silences: Iterable[Silence], releases: Releases) -> list[HeldBack]:
-    """The reasons for which something was held back; `releases` are the acts up to the decision."""
-    return [_explained(silence, releases) for silence in silences if silence.reason in SUPPRESSED]
+def explain(silences: Iterable[Silence], acts: ActsThen) -> list[HeldBack]:
+    """The reasons of a decision for which something was held back, in words."""
+    return [_explained(silence, acts) for silence in silences if silence.reason in SUPPRESSED]
 
 
-def _explained(silence: Silence, releases: Releases) -> HeldBack:
-    check, origin = next(_origins(silence, releases))
+def _explained(silence: Silence, acts: ActsThen) -> HeldBack:
+    check, origin = next(_origins(silence, acts))
     since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
     subject, reason, text = silence.subject, silence.reason, silence.text
     return HeldBack(subject, reason, text, check.title, since, origin.by, origin.why, check.lets_through)
 
 
-def _origins(silence: Silence, releases: Releases) -> Iterator[tuple[type[Check], Origin]]:
-    """Each check that may have given the reason, with the act behind it; the first is the one."""
+def _origins(silence: Silence, acts: ActsThen) -> Iterator[tuple[type[Check], Origin]]:
+    """Each check that may have given the reason, with the act behind it; the first that is asked is the one."""
     checks = [check for check in CHECKS if silence.reason in check.codes]
     for check in checks:
-        origin = check.origin(silence, releases)
+        origin = check.origin(silence.subject, acts)
         if origin is not None:
             yield check, origin
     yield checks[-1], Origin()

@@ -79,6 +79,14 @@ class CheckedCall(Struct):
         return finding.subject if finding is not None and finding.subject else self.caller.service
 
 
+class ActsThen(Struct, frozen=True):
+    """The acts up to a decision that is on record, and whose call it was."""
+
+    service: str
+    client: str
+    releases: Releases
+
+
 class Check:
     """One reason to hold back. A check that is not asked about findings or cards is declared here and asked elsewhere.
 
@@ -130,6 +138,6 @@ class Check:
         """Leaves out what can no longer count; called once an hour."""
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:  # noqa: ARG003
-        """Which act a recorded reason comes from, by the acts up to that time; None where it is another check's."""
+    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - most go by no act
+        """Which act a recorded reason about this subject comes from; None where it is another check's reason."""
         return Origin()

@@ -1,13 +1,14 @@
 """Checks of what people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused."""
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from cards.card import Card
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
-from cds_hooks.hold_back.acts import Pause
-from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
-from cds_hooks.hold_back.releases import CANARY, Origin, Releases
+from cds_hooks.hold_back.acts import Key, Pause
+from cds_hooks.hold_back.checks import ActsThen, Check, CheckedCall, Reason
+from cds_hooks.hold_back.releases import CANARY, Origin
 
 SILENT_MODE: Final = "silent-mode"
 PAUSED: Final = "paused"
@@ -22,12 +23,11 @@ class SwitchedOff(Check):
     lets_through = 'An act of release: cds-hooks release on service NAME --why "…" (or client NAME).'
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
         """The act that switched the service or the client off."""
-        for key, origin in releases.changes.items():
-            if silence.text.startswith(f"The {key[0]} {key[1]} is switched off") and key[0] in ("service", "client"):
-                return origin
-        return None
+        if subject != acts.service:
+            return None
+        return _last_act(acts, (("service", acts.service), ("client", acts.client)), ("off",))
 
 
 class ReleaseState(Check):
@@ -53,12 +53,10 @@ class ReleaseState(Check):
         return None
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
         """The act or rollback that brought it into this state."""
-        for kind in ("rule", "model", "equation"):
-            if silence.text.startswith(f"The {kind} {silence.subject} is "):
-                return releases.changes.get((kind, silence.subject), Origin())
-        return None
+        keys = ((kind, subject) for kind in ("rule", "model", "equation"))
+        return _last_act(acts, keys, ("off", "retired", "shadow", CANARY))
 
 
 class SilentMode(Check):
@@ -74,12 +72,11 @@ class SilentMode(Check):
         return Reason(Silence(call.caller.service, SILENT_MODE, call.silent)) if call.silent is not None else None
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
-        """The act that began it."""
-        for (kind, _), origin in releases.changes.items():
-            if silence.text == f"Silent mode for the {kind}: {origin.why}.":
-                return origin
-        return Origin()
+    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - it is about the caller
+        """The act that began it; not known where it may be one of several users or units."""
+        others = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
+        keys = [("client", acts.client), *(others if len(others) == 1 else ())]
+        return _last_act(acts, keys, ("shadow",)) or Origin()
 
 
 class Paused(Check):
@@ -102,11 +99,21 @@ class Paused(Check):
         return Reason(_silence(pause))
 
     @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:
+    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
         """The pause."""
-        keys = (("rule", silence.subject), ("service", silence.subject))
-        return next((releases.changes[key] for key in keys if key in releases.changes), Origin())
+        paused = (acts.releases.current.paused.get((kind, subject)) for kind in ("rule", "service"))
+        pause = next((each for each in paused if each is not None), None)
+        return acts.releases.changes[pause.key] if pause is not None else Origin()
 
 
 def _silence(pause: Pause) -> Silence:
     return Silence(pause.name, PAUSED, f"The {pause.kind} {pause.name} is {pause.words}.")
+
+
+def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:
+    """What changed the first of these that is in one of the states; None where none is."""
+    for key in keys:
+        state = acts.releases.current.states.get(key)
+        if state is not None and state.state in states:
+            return acts.releases.changes.get(key, Origin())
+    return None

@@ -24,7 +24,6 @@ from cards.extension import RestingFinding
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import LONGEST_ID, Check, CheckedCall, Reason
 from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
-from cds_hooks.hold_back.releases import Origin, Releases
 from cds_hooks.hold_back.remembered import Remembered
 from cds_hooks.hold_back.sent_cards import ACCEPTED, LONGEST_DAYS, Answer, ShownDecision
 
@@ -136,11 +135,6 @@ class ShownBefore(Check):
         longest = max(self._rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS)
         self._answers.forget(lambda answer: now - answer.at > LONGEST_DAYS * _DAY_SECONDS)
         self._shown.forget(lambda shown: now - shown.at > longest * _DAY_SECONDS)
-
-    @classmethod
-    def origin(cls, silence: Silence, releases: Releases) -> Origin | None:  # noqa: ARG003 - it needs no act
-        """Nothing more than the reason says; None for a follow-up that another service shows."""
-        return None if silence.text.startswith("One card for each discharge") else Origin()
 
     def _resting(self, caller: Caller, card: Card, finding: PatientFinding) -> RestingFinding | None:
         key, now = (caller.client, caller.patient, finding.about), self._now()
