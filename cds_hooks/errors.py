@@ -25,6 +25,7 @@ Any other exception is answered 500 (`routes/failures.py`).
 from typing import ClassVar, Final, Literal
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 
 class HookError(Exception):
@@ -153,24 +154,39 @@ CALL_ID: Final = b"x-call-id"
 """Header of every refusal: the id under which the operator's log has the call."""
 
 
+class Issue(Struct, frozen=True):
+    """One issue of an OperationOutcome."""
+
+    severity: str
+    code: str
+    details: dict[str, str]
+    diagnostics: str
+    expression: list[str] | UnsetType = UNSET
+
+
+class OperationOutcome(Struct, frozen=True):
+    """Why a call was not answered (FHIR R4): what was wrong, where, and what to do."""
+
+    resourceType: str
+    id: str | UnsetType = UNSET
+    issue: list[Issue] = []
+
+
 def operation_outcome(error: HookError, call_id: str | None = None) -> bytes:
     """The FHIR OperationOutcome a client reads, as JSON bytes; its `id` is that of the call, where one is given.
 
     That of a 401 never has one, so that all have the same body (checklist row SEC-29): its sentence names the header
     `x-call-id`, which every refusal has.
     """
-    issue: dict[str, object] = {
-        "severity": "error" if error.status < 500 else "fatal",
-        "code": error.code,
-        "details": {"text": error.text},
-        "diagnostics": error.text,
-    }
-    if error.expression:
-        issue["expression"] = [error.expression]
-    outcome: dict[str, object] = {"resourceType": "OperationOutcome"}
-    if call_id is not None and error.status != Untrusted.status:
-        outcome["id"] = call_id
-    return msgspec.json.encode(outcome | {"issue": [issue]})
+    issue = Issue(
+        "error" if error.status < 500 else "fatal",
+        error.code,
+        {"text": error.text},
+        error.text,
+        [error.expression] if error.expression else UNSET,
+    )
+    identifier = UNSET if call_id is None or error.status == Untrusted.status else call_id
+    return msgspec.json.encode(OperationOutcome("OperationOutcome", identifier, [issue]))
 
 
 UntrustedReason = Literal[

@@ -10,10 +10,10 @@ A report is one of four:
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.outcomes.labels import DAY
@@ -32,18 +32,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Report(Struct, frozen=True, forbid_unknown_fields=True):
-    """One report as it was sent."""
+    """One report as it was sent: by prediction, by patient and time, about an order, or that everything was sent."""
 
-    prediction: str | None = None
+    prediction: Annotated[str | None, Meta(description="The decision's id, or the uuid of one of its cards.")] = None
     patient: str | None = None
     card: str | None = None
-    model: str | None = None
-    event: str | None = None
+    model: Annotated[str | None, Meta(description="The model whose prediction it decides.")] = None
+    event: Annotated[str | None, Meta(description="What happened: death, admission, or as a model names it.")] = None
     outcome: Literal["yes", "no", "unknown"] | None = None
-    at: str | None = None
+    at: Annotated[str | None, Meta(description="When it happened, or until when the patient was followed.")] = None
     suggestion: str | None = None
     order: Literal["accepted", "changed", "still-ordered", "withdrawn"] | None = None
-    completeThrough: str | None = None
+    completeThrough: Annotated[str | None, Meta(description="Up to this day every such event was sent.")] = None
 
 
 class WrongReport(Exception):

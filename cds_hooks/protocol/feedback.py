@@ -9,10 +9,10 @@ strings and leave out the time zone.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct, field, structs
+from msgspec import Meta, Raw, Struct, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
@@ -31,14 +31,18 @@ _INSTANT: Final = re.compile(
 )
 
 
-class _Coding(Struct, frozen=True):
+class ReasonCoding(Struct, frozen=True):
+    """A coded override reason."""
+
     code: str
     system: str | None = None
     display: str | None = None
 
 
-class _Override(Struct, frozen=True):
-    reason: _Coding | None = None
+class OverrideReasonGiven(Struct, frozen=True):
+    """Why a clinician overrode a card, in any of the forms that are read."""
+
+    reason: ReasonCoding | None = None
     userComment: str | None = None
     extension: dict[str, Any] | None = None
     code: str | None = None
@@ -46,32 +50,36 @@ class _Override(Struct, frozen=True):
     display: str | None = None
 
     @property
-    def coding(self) -> _Coding | None:
+    def coding(self) -> ReasonCoding | None:
         """The override reason, in the published form, in a flat form, or in the form of Epic's own reasons."""
         if self.reason is not None:
             return self.reason
         if self.code is not None:
-            return _Coding(self.code, self.system, self.display)
+            return ReasonCoding(self.code, self.system, self.display)
         found = {name: value for name, value in (self.extension or {}).items() if isinstance(value, str)}
         title = found.get(f"{_EPIC_REASON}.reasonDisplay") or found.get(f"{_EPIC_REASON}.reasonTitle")
         category = found.get(f"{_EPIC_REASON}.reasonCategory") or title
-        return None if category is None else _Coding(category, f"{_EPIC_REASON}.reasonCategory", title)
+        return None if category is None else ReasonCoding(category, f"{_EPIC_REASON}.reasonCategory", title)
 
 
-class _Accepted(Struct, frozen=True):
+class AcceptedSuggestion(Struct, frozen=True):
+    """A suggestion that the clinician accepted."""
+
     id: str
 
 
-class _Item(Struct, frozen=True):
-    card: str
+class FeedbackEntry(Struct, frozen=True):
+    """What a clinician did with one card."""
+
+    card: Annotated[str, Meta(description="The uuid of the card.")]
     outcome: Literal["accepted", "overridden"]
     outcomeTimestamp: str
-    acceptedSuggestions: tuple[_Accepted | str, ...] | None = None
-    overrideReason: _Override | None = None
-    overrideReasons: _Override | tuple[_Override, ...] | None = None
+    acceptedSuggestions: tuple[AcceptedSuggestion | str, ...] | None = None
+    overrideReason: OverrideReasonGiven | None = None
+    overrideReasons: OverrideReasonGiven | tuple[OverrideReasonGiven, ...] | None = None
 
     @property
-    def override(self) -> _Override | None:
+    def override(self) -> OverrideReasonGiven | None:
         """The reason by whichever name; of several the first."""
         if self.overrideReason is not None or not isinstance(self.overrideReasons, tuple):
             return self.overrideReason or self.overrideReasons  # type: ignore[return-value] # no tuple is left
@@ -79,8 +87,8 @@ class _Item(Struct, frozen=True):
 
 
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
-_item: Final = msgspec.json.Decoder(_Item)
-_list: Final = msgspec.json.Decoder(tuple[_Item, ...])
+_item: Final = msgspec.json.Decoder(FeedbackEntry)
+_list: Final = msgspec.json.Decoder(tuple[FeedbackEntry, ...])
 
 
 def read_feedback(
@@ -95,7 +103,7 @@ def read_feedback(
     return [_checked(item, f"feedback[{n}]", service, client, received_at, old_forms) for n, item in enumerate(items)]
 
 
-def _decode(body: bytes) -> tuple[_Item, ...]:
+def _decode(body: bytes) -> tuple[FeedbackEntry, ...]:
     try:
         members = _members.decode(body)
         check_whole(body)
@@ -114,7 +122,9 @@ def _decode(body: bytes) -> tuple[_Item, ...]:
     return items
 
 
-def _checked(item: _Item, place: str, service: str, client: str, received_at: int, old_forms: bool) -> FeedbackItem:
+def _checked(
+    item: FeedbackEntry, place: str, service: str, client: str, received_at: int, old_forms: bool
+) -> FeedbackItem:
     accepted = item.acceptedSuggestions or ()
     if item.outcome == "accepted" and not accepted:
         raise BadRequest("An accepted card names the suggestions that were accepted.", f"{place}.acceptedSuggestions")
@@ -122,7 +132,7 @@ def _checked(item: _Item, place: str, service: str, client: str, received_at: in
         raise BadRequest('A suggestion is named by an object {"id": ...}.', f"{place}.acceptedSuggestions")
     if not item.card.strip():
         raise BadRequest("card is blank; it is the uuid of the card.", f"{place}.card")
-    override = item.override or _Override()
+    override = item.override or OverrideReasonGiven()
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
         raise BadRequest("overrideReason has neither reason nor userComment; leave it out.", f"{place}.overrideReason")

@@ -1,10 +1,10 @@
 """Reads the bytes of a hook call into a typed request. Errors name the place, never the value."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
@@ -96,16 +96,22 @@ class _Wire(Struct, frozen=True, gc=False):
     extension: Raw = Raw(b"null")
 
 
-class _WireUnread(Struct, frozen=True):
-    """The same with every prefetch value left as bytes: for calls that the quick decoder refuses."""
+class HookRequest(Struct, frozen=True):
+    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes.
+
+    Calls that the quick decoder refuses are read by it, and the OpenAPI document describes it.
+    """
 
     hook: str
-    hookInstance: str
-    context: Raw
+    hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]
+    context: Annotated[Raw, Meta(description="What the hook says it has: patientId always, userId mostly.")]
     fhirServer: str | None = None
     fhirAuthorization: FhirAuthorization | UnsetType = UNSET
-    prefetch: dict[str, Raw] | None = None
-    extension: Raw = Raw(b"null")
+    prefetch: Annotated[
+        dict[str, Raw] | None,
+        Meta(description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."),
+    ] = None
+    extension: Raw = field(default_factory=lambda: Raw(b"null"))
 
 
 class CDSRequest(Struct, frozen=True, gc=False):
@@ -145,7 +151,7 @@ _BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _quick: Final = msgspec.json.Decoder(_Wire)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[MemberName, AnyResource | None] | None, dec_hook=member_name)
-_careful: Final = msgspec.json.Decoder(_WireUnread)
+_careful: Final = msgspec.json.Decoder(HookRequest)
 
 
 def read_request(
@@ -300,7 +306,7 @@ def _advice(body: bytes) -> str | None:
     return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
 
 
-def _decode(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], list[Refusal]]:
+def _decode(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
     check_text(body)
     return _decode_in_two(body) or _decode_whole(body)
 
@@ -318,7 +324,7 @@ def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] |
         return None  # the whole body shows where it is wrong
 
 
-def _decode_whole(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], list[Refusal]]:
+def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
     try:
         wire = _quick.decode(body)
         check_whole(body)
@@ -331,7 +337,7 @@ def _decode_whole(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], lis
     return wire, wire.prefetch or {}, []
 
 
-def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Refusal]]:
+def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Refusal]]:
     prefetch: dict[str, Any] = {}
     refusals: list[Refusal] = []
     try:

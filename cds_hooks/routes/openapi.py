@@ -1,177 +1,73 @@
-"""The OpenAPI document of the server's addresses, made by FastAPI and added to.
+"""The OpenAPI document: the addresses of the server, with the schemas of the structs that are read and sent.
 
-The server answers with plain ASGI and Starlette routes (docs/decisions/0008-openapi.md), and hook calls and feedback
-are read by readers of their own, so FastAPI cannot see their bodies. They are described here: requests by pydantic
-models, cards by the very structs that are sent. A test sends every example to the server and holds every answer against
-the document.
+A test sends every example to the server and holds every answer against the document.
 """
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed_version
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
-from msgspec import Raw, structs
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
-from starlette.responses import PlainTextResponse
+from msgspec import Meta, Raw, Struct, structs
 
 from cards.card import Card
+from cds_hooks.errors import OperationOutcome
+from cds_hooks.outcomes.report import Report
+from cds_hooks.protocol.feedback import FeedbackEntry
 from cds_hooks.protocol.hooks import Context, Hook
+from cds_hooks.protocol.request import HookRequest
+from cds_hooks.routes.outcomes import OutcomeAnswer
 from cds_hooks.services import Service
 
 TITLE: Final = "CDS Hooks server"
-_REFERENCE: Final = "#/components/schemas/{model}"
+_REFERENCE: Final = "#/components/schemas/{name}"
 
 
-class _Body(BaseModel):
-    """A part of the document; members that it does not name are allowed, as the protocol has it."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class FhirAuthorization(_Body):
-    """The right to read from the client's FHIR server."""
-
-    access_token: str
-    token_type: str = Field(description="Always Bearer.")
-    expires_in: int | None = None
-    scope: str
-    subject: str
-    patient: str | None = None
-
-
-class HookRequest(_Body):
-    """A hook call."""
-
-    hook: str
-    hookInstance: str = Field(description="A UUID that is unique to this call.")
-    context: dict[str, Any] = Field(description="What the hook says it has: patientId always, userId mostly.")
-    prefetch: dict[str, Any] | None = Field(
-        default=None, description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."
-    )
-    fhirServer: str | None = None
-    fhirAuthorization: FhirAuthorization | None = None
-    extension: dict[str, Any] | None = None
-
-
-class DiscoveryEntry(_Body):
-    """One service at one hook."""
+class DiscoveryEntry(Struct):
+    """One service at one hook, as `Service.discovery` writes it."""
 
     hook: str
     id: str
     title: str
     description: str
-    usageRequirements: str | None = None
     prefetch: dict[str, str]
+    usageRequirements: str = ""
 
 
-class DiscoveryAnswer(_Body):
+class DiscoveryAnswer(Struct):
     """The services that this client may call."""
 
     services: list[DiscoveryEntry]
 
 
-class Issue(_Body):
-    """One issue of an OperationOutcome."""
+class CardsAnswer(Struct):
+    """The answer to a hook call; what this server says beyond the protocol is in `extension` under its key."""
 
-    severity: str
-    code: str
-    details: dict[str, Any]
-    diagnostics: str
-    expression: list[str] | None = None
+    cards: list[Card]
+    extension: dict[str, Any]
 
 
-class OperationOutcome(_Body):
-    """Why a call was not answered (FHIR R4): what was wrong, where, and what to do."""
-
-    resourceType: str
-    issue: list[Issue]
-
-
-class Liveness(_Body):
-    """The process lives."""
-
-    status: str = Field(description='"ok".')
-
-
-class Readiness(_Body):
-    """Whether this process can take calls."""
-
-    status: str = Field(description='"ok", or in a sentence why not.')
-    services: int = Field(description="How many services there are.")
-
-
-class AcceptedSuggestion(_Body):
-    """A suggestion that the clinician accepted."""
-
-    id: str
-
-
-class OverrideReasonGiven(_Body):
-    """Why a clinician overrode a card."""
-
-    reason: dict[str, Any] | None = None
-    userComment: str | None = None
-
-
-class FeedbackEntry(_Body):
-    """What a clinician did with one card."""
-
-    card: str = Field(description="The uuid of the card.")
-    outcome: str = Field(description="accepted or overridden")
-    outcomeTimestamp: str
-    acceptedSuggestions: list[AcceptedSuggestion] | None = None
-    overrideReason: OverrideReasonGiven | None = None
-
-
-class FeedbackReport(_Body):
+class FeedbackReport(Struct):
     """What clinicians did with cards of one service."""
 
     feedback: list[FeedbackEntry]
 
 
-class OutcomeEntry(_Body):
-    """One report: by prediction, by patient and time, about an order, or that everything was sent."""
-
-    prediction: str | None = Field(default=None, description="The decision's id, or the uuid of one of its cards.")
-    patient: str | None = None
-    card: str | None = None
-    model: str | None = Field(default=None, description="The model whose prediction it decides.")
-    event: str | None = Field(default=None, description="What happened: death, admission, or as a model names it.")
-    outcome: str | None = Field(default=None, description="yes, no, or unknown, which takes back what was said.")
-    at: str | None = Field(default=None, description="When it happened, or until when the patient was followed.")
-    suggestion: str | None = None
-    order: str | None = Field(default=None, description="accepted, changed, still-ordered or withdrawn")
-    completeThrough: str | None = Field(default=None, description="Up to this day every such event was sent.")
-
-
-class OutcomeReport(_Body):
+class OutcomeReport(Struct):
     """What happened after decisions of this client."""
 
-    outcomes: list[OutcomeEntry]
+    outcomes: list[Report]
 
 
-class RefusedOutcome(_Body):
-    """A report that belongs to no decision of this client."""
+class Health(Struct):
+    """Whether this process lives, or can take calls."""
 
-    index: int
-    reason: str
-    text: str
-
-
-class OutcomeAnswer(_Body):
-    """How many reports were new, how many known before, and which were not stored."""
-
-    stored: int
-    known: int
-    refused: list[RefusedOutcome]
+    status: Annotated[str, Meta(description='"ok", or in a sentence why not.')]
+    services: Annotated[int, Meta(description="How many services there are.")] = 0
 
 
-_MODELS: Final[tuple[type[_Body], ...]] = (
-    HookRequest, DiscoveryAnswer, OperationOutcome, FeedbackReport, OutcomeReport, OutcomeAnswer,
+_STRUCTS: Final = (
+    HookRequest, DiscoveryAnswer, CardsAnswer, OperationOutcome, FeedbackReport, OutcomeReport, OutcomeAnswer, Health,
 )  # fmt: skip
 
 _EXAMPLE_PATIENT: Final = {
@@ -200,49 +96,50 @@ _ERRORS: Final = {
 
 
 def describe(services: Mapping[str, Service]) -> dict[str, Any]:
-    """The document: hook calls, feedback, discovery, and the addresses for the operator."""
-    found = get_openapi(
-        title=TITLE,
-        version=installed_version("cds-hooks-onnx"),
-        description="Clinical decision support over CDS Hooks 2.0.1 and FHIR R4.",
-        routes=_operator_routes(),
-    )
-    found["paths"] = {**_paths(services), **found["paths"]}
-    found["components"]["schemas"].update(_schemas())
-    return found
+    """Return the document: hook calls, feedback, discovery, and the addresses for the operator."""
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REFERENCE)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLE,
+            "version": installed_version("cds-hooks-onnx"),
+            "description": "Clinical decision support over CDS Hooks 2.0.1 and FHIR R4.",
+        },
+        "paths": {**_paths(services), **_operator_paths()},
+        "components": {"schemas": schemas},
+    }
 
 
-def _operator_routes() -> list[APIRoute]:
-    """What routes/operations.py answers, for FastAPI to describe."""
-    unavailable: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "It cannot answer calls."}}
-    return [
-        APIRoute("/livez", _live, summary="Whether the process lives", response_model=Liveness),
-        APIRoute(
-            "/readyz",
-            _ready,
-            summary="Whether calls can be answered and recorded",
-            response_model=Readiness,
-            responses=unavailable,
-        ),
-        APIRoute(
-            "/metrics",
-            _metrics,
-            summary="What the server counted, for Prometheus",
-            response_class=PlainTextResponse,
-        ),
-    ]
-
-
-def _live() -> None:
-    """Answers as long as the process runs."""
-
-
-def _ready() -> None:
-    """Answers 503 while the record cannot be written and while the server is about to end."""
-
-
-def _metrics() -> None:
-    """For the operator only: at the address of CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN."""
+def _operator_paths() -> dict[str, Any]:
+    """What routes/operations.py answers."""
+    page = {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
+        "/livez": {
+            "get": {
+                "summary": "Whether the process lives",
+                "description": "Answers as long as the process runs.",
+                "responses": {"200": _json("It lives.", "Health")},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "summary": "Whether calls can be answered and recorded",
+                "description": "Answers 503 while the record cannot be written and while the server is about to end.",
+                "responses": {
+                    "200": _json("They can.", "Health"),
+                    "503": _json("It cannot answer calls.", "Health"),
+                },
+            }
+        },
+        "/metrics": {
+            "get": {
+                "summary": "What the server counted, for Prometheus",
+                "description": "For the operator only: at the address of CDS_OPERATOR_LISTEN, or with "
+                "CDS_OPERATOR_TOKEN.",
+                "responses": {"200": page},
+            }
+        },
+    }
 
 
 def _paths(services: Mapping[str, Service]) -> dict[str, Any]:
@@ -345,27 +242,13 @@ def _example(field: structs.FieldInfo) -> Any:
     return _EXAMPLE_TEXTS.get(field.encode_name, "example") if field.type is str else []
 
 
-def _schemas() -> dict[str, Any]:
-    _, made = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCE)
-    _, cards = msgspec.json.schema_components([Card], ref_template="#/components/schemas/{name}")
-    answer = {
-        "type": "object",
-        "required": ["cards", "extension"],
-        "properties": {
-            "cards": {"type": "array", "items": {"$ref": _REFERENCE.format(model="Card")}},
-            "extension": {"type": "object", "description": "What this server says beyond the protocol, under its key."},
-        },
-    }
-    return {**made["$defs"], **cards, "CardsAnswer": answer}
-
-
 def _json(description: str, model: str) -> dict[str, Any]:
-    schema = {"$ref": _REFERENCE.format(model=model)}
+    schema = {"$ref": _REFERENCE.format(name=model)}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
-    schema = {"$ref": _REFERENCE.format(model=model)}
+    schema = {"$ref": _REFERENCE.format(name=model)}
     return {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
 
 

@@ -7,6 +7,7 @@ import asyncio
 from collections import defaultdict
 from time import time_ns
 
+from msgspec import Struct
 from msgspec.json import encode
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +28,22 @@ from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from cds_hooks.trusted_models import AbsentModel
 
 PATH = "/outcomes"
+
+
+class RefusedOutcome(Struct):
+    """A report that belongs to no decision of this client."""
+
+    index: int
+    reason: str
+    text: str
+
+
+class OutcomeAnswer(Struct):
+    """How many reports were new, how many known before, and which were not stored."""
+
+    stored: int
+    known: int
+    refused: list[RefusedOutcome]
 
 
 def outcome_routes(
@@ -57,9 +74,9 @@ class _Outcomes:
                 joined, new = await self._take(body, client)
         except BodyTooLarge as error:
             return UnreadRefusal(error, "outcomes")
-        refused = [{"index": e.index, "reason": e.reason, "text": REFUSALS[e.reason]} for e in joined.refused]
-        said = {"stored": len(new), "known": len(joined.items) - len(new), "refused": refused}
-        return Response(encode(said), media_type="application/json")
+        refused = [RefusedOutcome(report.index, report.reason, REFUSALS[report.reason]) for report in joined.refused]
+        stored = OutcomeAnswer(len(new), len(joined.items) - len(new), refused)
+        return Response(encode(stored), media_type="application/json")
 
     async def _take(self, body: bytes, client: TrustedClient) -> tuple[Joined, list[Outcome]]:
         components, url = self._components, self._components.settings.database_url

@@ -1,7 +1,7 @@
 """The documentation site (/docs/), the OpenAPI document (/openapi.json), and the API reference (/api: Swagger UI).
 
 The site is written by cds_hooks/web/documentation when the wheel is built, and by `make docs` in a checkout. The
-OpenAPI document is made at the first request for it, because loading FastAPI would take a fifth of the server's start.
+OpenAPI document is made at the first request for it.
 """
 
 import mimetypes
