@@ -4,10 +4,56 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
+
 from cards.card import Card
 from cards.rules.engine.finding import Silence
 
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""The upper bounds of the buckets of a distribution; a last bucket has what took longer."""
+
+
+class Distribution(Struct):
+    """Counts by bucket, and the sum of the seconds."""
+
+    counts: list[int]
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Counts one duration."""
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.total += seconds
+
+    def add(self, other: "Distribution") -> None:
+        """Adds what another process counted."""
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts by upper bound, as Prometheus wants them."""
+        running = 0
+        cumulative: list[tuple[str, float]] = []
+        for bound, count in zip((*map(str, SECONDS), "+Inf"), self.counts, strict=True):
+            running += count
+            cumulative.append((bound, running))
+        return cumulative
+
+
+Distributions = dict[tuple[str, str], Distribution]
+
+
+class Snapshot(Struct):
+    """What one process counted so far, or several together."""
+
+    counts: list[tuple[tuple[str, ...], int]] = []
+    stages: list[tuple[tuple[str, str], Distribution]] = []
+    fetches: list[tuple[tuple[str, str], Distribution]] = []
+    record_failures: int = 0
+    seal_failures: int = 0
+    sealed_at: float = 0.0
+    """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
+    paused: list[tuple[str, str]] = []
+    models_out: list[str] = []
 
 
 class Metrics:
@@ -15,19 +61,31 @@ class Metrics:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
-        self.stages: dict[tuple[str, str], Distribution] = {}
-        self.fetches: dict[tuple[str, str], Distribution] = {}
+        self.stages: Distributions = {}
+        self.fetches: Distributions = {}
         self.record_failures: Callable[[], int] = lambda: 0
         """Decisions that could not be committed so far; the record counts them itself."""
         self.seal_failures: Callable[[], int] = lambda: 0
         """How often the record could not be sealed, or a seal not be sent, so far."""
         self.sealed_at: Callable[[], float | None] = lambda: None
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
-
         self.paused: Callable[[], Sequence[tuple[str, str]]] = list
         """Kind and name of each rule and service that is paused."""
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
+
+    def snapshot(self) -> Snapshot:
+        """Return what was counted so far."""
+        return Snapshot(
+            list(self.counts.items()),
+            list(self.stages.items()),
+            list(self.fetches.items()),
+            self.record_failures(),
+            self.seal_failures(),
+            self.sealed_at() or 0.0,
+            list(self.paused()),
+            list(self.models_out),
+        )
 
     def answered(
         self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
@@ -40,16 +98,13 @@ class Metrics:
         for silence in silences:
             counts["cds_silences", service, silence.reason] += 1
         for stage, seconds in stages.items():
-            distribution = self.stages.get((service, stage))
-            if distribution is None:
-                distribution = self.stages[service, stage] = Distribution()
-            distribution.observe(seconds)
+            _observe(self.stages, (service, stage), seconds)
 
     def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
         """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
         self.counts["cds_prefetch", client, service, summary] += 1
         if seconds:
-            self.fetches.setdefault((client, service), Distribution()).observe(seconds)
+            _observe(self.fetches, (client, service), seconds)
 
     def refused(self, service: str, status: int) -> None:
         """Counts one call that was answered with an error."""
@@ -88,24 +143,8 @@ class Metrics:
         self.counts["cds_outcomes_refused", reason] += 1
 
 
-class Distribution:
-    """Counts by bucket, and their sum."""
-
-    __slots__ = ("_counts", "total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(SECONDS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(SECONDS, seconds)] += 1
-        self.total += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound, as Prometheus wants them."""
-        running = 0
-        cumulative: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, SECONDS), "+Inf"), self._counts, strict=True):
-            running += count
-            cumulative.append((bound, running))
-        return cumulative
+def _observe(distributions: Distributions, name: tuple[str, str], seconds: float) -> None:
+    distribution = distributions.get(name)
+    if distribution is None:
+        distribution = distributions[name] = Distribution([0] * (len(SECONDS) + 1))
+    distribution.observe(seconds)

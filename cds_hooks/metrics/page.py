@@ -1,69 +1,24 @@
-"""What was counted, handed to prometheus-client: the page /metrics and the files of several workers.
+"""The page /metrics: what the workers counted, written by prometheus-client.
 
 The process_* metrics of the server: memory, processor time, open files; of several workers the sum.
 """
 
-import os
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics
+from cds_hooks.metrics.counts import SECONDS, Distribution, Distributions, Snapshot
 
 _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 """Of these the lowest value of a worker is reported; of all others the sum over the workers."""
 
-
-class ProcessMetrics(Collector):
-    """What /proc says of these processes; nothing on a system without it."""
-
-    def __init__(self, pids: Collection[int] | None = None) -> None:
-        """Without `pids` it is this process."""
-        self._pids = ["self"] if pids is None else sorted(str(pid) for pid in pids)
-
-    def collect(self) -> Iterator[Metric]:
-        """One metric for each name, without labels."""
-        values: dict[str, list[float]] = {}
-        kinds: dict[str, Metric] = {}
-        for pid in self._pids:
-            for metric in _of(pid):
-                kinds[metric.name] = metric
-                values.setdefault(metric.name, []).extend(sample.value for sample in metric.samples)
-        for name, metric in kinds.items():
-            value = min(values[name]) if name in _LEAST else sum(values[name])
-            family = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
-            yield family(name, metric.documentation, value=value)
-
-
-def workers_of(parent: int, pids: Collection[int]) -> list[int]:
-    """Those of the process ids whose parent is this one: the number of a dead worker may be another program's."""
-    return [pid for pid in pids if _parent_of(pid) == parent]
-
-
-def _of(pid: str) -> list[Metric]:
-    collector = ProcessCollector(pid=lambda: pid, registry=None)
-    return list(collector.collect())
-
-
-def _parent_of(pid: int) -> int | None:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        # the name of the program stands in brackets and may hold spaces
-        return int(status.rpartition(")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-_HELP = {
+_HELP: Final = {
     "cds_requests": ("Calls by service, hook and HTTP status.", ("service", "hook", "status")),
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
@@ -85,139 +40,120 @@ _HELP = {
 }
 
 
-class _Counted(Collector):
-    """What one process counted."""
+def page_of(snapshots: Sequence[Snapshot], pids: Collection[int] | None = None) -> bytes:
+    """The text that Prometheus reads, of these workers together; without `pids` of this process."""
+    registry = CollectorRegistry()
+    registry.register(_Counted(snapshots))
+    registry.register(ProcessMetrics(pids))
+    return generate_latest(registry)
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+
+class _Counted(Collector):
+    """What several processes counted."""
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self._snapshots = snapshots
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        for snapshot in snapshots:
+            self._counts.update(dict(snapshot.counts))
 
     def collect(self) -> Iterator[Metric]:
         """What was counted so far."""
+        snapshots = self._snapshots
         for name, (text, labels) in _HELP.items():
-            family = CounterMetricFamily(name, text, labels=labels)
-            for key, count in self._metrics.counts.items():
-                if key[0] == name:
-                    family.add_metric(key[1:], count)
-            yield family
-        yield CounterMetricFamily(
-            "cds_record_failures",
-            "Decisions and probes that could not be committed.",
-            value=self._metrics.record_failures(),
-        )
-        yield CounterMetricFamily(
-            "cds_seal_failures",
-            "Times the record was not sealed or a seal not sent.",
-            value=self._metrics.seal_failures(),
-        )
-        yield self._sealed()
-        yield self._models_out()
-        yield self._paused()
-        yield self._prefetch()
-        yield _histogram(
-            "cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), self._metrics.stages
-        )
-        text = "Time of reading from the client's FHIR server in one call, of calls that did."
-        yield _histogram("cds_fetch_seconds", text, ("client", "service"), self._metrics.fetches)
-
-    def _models_out(self) -> GaugeMetricFamily:
-        text = "1 for each model whose files cannot be served; its service answers 503."
-        family = GaugeMetricFamily("cds_model_out", text, labels=("model",))
-        for name in self._metrics.models_out:
-            family.add_metric((name,), 1)
-        return family
-
-    def _paused(self) -> GaugeMetricFamily:
-        text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
-        family = GaugeMetricFamily("cds_paused", text, labels=("kind", "name"))
-        for key in self._metrics.paused():
-            family.add_metric(key, 1)
-        return family
-
-    def _sealed(self) -> GaugeMetricFamily:
+            values = {key[1:]: count for key, count in self._counts.items() if key[0] == name}
+            yield _counter(name, text, labels, values)
+        text = "Decisions and probes that could not be committed."
+        yield CounterMetricFamily("cds_record_failures", text, sum(each.record_failures for each in snapshots))
+        text = "Times the record was not sealed or a seal not sent."
+        yield CounterMetricFamily("cds_seal_failures", text, sum(each.seal_failures for each in snapshots))
         text = "Time (epoch seconds) until which all of the record is sealed and sent; absent where nothing is sealed."
-        sealed_at = self._metrics.sealed_at()
-        return GaugeMetricFamily("cds_sealed_until_timestamp_seconds", text, value=sealed_at)
+        sealed_at = max((each.sealed_at for each in snapshots), default=0.0)
+        yield GaugeMetricFamily("cds_sealed_until_timestamp_seconds", text, sealed_at or None)
+        text = "1 for each model whose files cannot be served; its service answers 503."
+        yield _present("cds_model_out", text, ("model",), ((name,) for each in snapshots for name in each.models_out))
+        text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
+        yield _present("cds_paused", text, ("kind", "name"), (key for each in snapshots for key in each.paused))
+        yield self._prefetch()
+        stages = _sum(pair for each in snapshots for pair in each.stages)
+        yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), stages)
+        text = "Time of reading from the client's FHIR server in one call, of calls that did."
+        fetches = _sum(pair for each in snapshots for pair in each.fetches)
+        yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches)
 
     def _prefetch(self) -> CounterMetricFamily:
         """The calls that brought the same are counted together; by key they are told apart here."""
         by_key: Counter[tuple[str, ...]] = Counter()
-        for name, *labels in list(self._metrics.counts):
+        for (name, *labels), count in self._counts.items():
             if name == "cds_prefetch":
                 for state in labels[2].split():
-                    by_key[*labels[:2], *state.split("=")] += self._metrics.counts[name, *labels]
+                    by_key[*labels[:2], *state.split("=")] += count
         text = "Prefetch keys by client, service and what came of them: given, null, failed, fetched, unobtainable."
-        family = CounterMetricFamily("cds_prefetch", text, labels=("client", "service", "key", "state"))
-        for each, count in by_key.items():
-            family.add_metric(each, count)
-        return family
+        return _counter("cds_prefetch", text, ("client", "service", "key", "state"), by_key)
 
 
-def _histogram(
-    name: str, text: str, labels: tuple[str, str], distributions: "dict[tuple[str, str], Distribution]"
-) -> HistogramMetricFamily:
+def _counter(name: str, text: str, labels: Sequence[str], counts: "dict[tuple[str, ...], int]") -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in counts.items():
+        family.add_metric(values, count)
+    return family
+
+
+def _present(name: str, text: str, labels: Sequence[str], keys: Iterable[tuple[str, ...]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values in dict.fromkeys(keys):
+        family.add_metric(values, 1)
+    return family
+
+
+def _sum(pairs: Iterable[tuple[tuple[str, str], Distribution]]) -> Distributions:
+    distributions: Distributions = {}
+    for name, distribution in pairs:
+        distributions.setdefault(name, Distribution([0] * (len(SECONDS) + 1))).add(distribution)
+    return distributions
+
+
+def _histogram(name: str, text: str, labels: tuple[str, str], distributions: Distributions) -> HistogramMetricFamily:
     family = HistogramMetricFamily(name, text, labels=labels)
     for values, distribution in distributions.items():
         family.add_metric(values, distribution.buckets(), distribution.total)
     return family
 
 
-def page_of(metrics: Metrics) -> bytes:
-    """The text that Prometheus reads, of one process."""
-    registry = CollectorRegistry()
-    registry.register(_Counted(metrics))
-    registry.register(ProcessMetrics())
-    return generate_latest(registry)
+class ProcessMetrics(Collector):
+    """What /proc says of these processes; nothing on a system without it."""
+
+    def __init__(self, pids: Collection[int] | None = None) -> None:
+        """Without `pids` it is this process."""
+        self._pids = ["self"] if pids is None else sorted(str(pid) for pid in pids)
+
+    def collect(self) -> Iterator[Metric]:
+        """One metric for each name, without labels."""
+        values: dict[str, list[float]] = {}
+        kinds: dict[str, Metric] = {}
+        for pid in self._pids:
+            for metric in _metrics_of(pid):
+                kinds[metric.name] = metric
+                values.setdefault(metric.name, []).extend(sample.value for sample in metric.samples)
+        for name, metric in kinds.items():
+            value = min(values[name]) if name in _LEAST else sum(values[name])
+            family = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+            yield family(name, metric.documentation, value=value)
 
 
-class WorkerFiles:
-    """The files in a folder in which this worker says what it counted, and the page of all workers."""
-
-    def __init__(self, metrics: Metrics, folder: Path) -> None:
-        """The files are made with the first `write`."""
-        self._counted = _Counted(metrics)
-        self._folder = folder
-        self._files: dict[str, MmapedDict] = {}
-
-    def page(self) -> bytes:
-        """The text that Prometheus reads, of all workers."""
-        with suppress(OSError):  # as in `MetricsFolder`
-            self.write()
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call] # the library types no module of it
-        pids = {int(file.stem.rpartition("_")[2]) for file in self._folder.glob("counter_*.db")}
-        registry.register(ProcessMetrics(workers_of(os.getppid(), pids)))
-        return generate_latest(registry)
-
-    def close(self) -> None:
-        """Closes them; what they hold stays for the others."""
-        for file in self._files.values():
-            file.close()  # type: ignore[no-untyped-call] # the library types no method of it
-        self._files.clear()
-
-    def write(self) -> None:
-        """Writes what was counted so far."""
-        for metric in self._counted.collect():
-            # of a gauge the library takes the greatest over the workers
-            file = self._file("gauge_max" if metric.type == "gauge" else metric.type)
-            for name, labels, value in _own_samples(metric):
-                names, values = list(labels), list(labels.values())
-                key = mmap_key(metric.name, name, names, values, metric.documentation)
-                file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call] # as above
-
-    def _file(self, kind: str) -> "MmapedDict":
-        if kind not in self._files:
-            path = self._folder / f"{kind}_{os.getpid()}.db"
-            self._files[kind] = MmapedDict(str(path))  # type: ignore[no-untyped-call] # as above
-        return self._files[kind]
+def _metrics_of(pid: str) -> list[Metric]:
+    return list(ProcessCollector(pid=lambda: pid, registry=None).collect())
 
 
-def _own_samples(metric: Metric) -> Iterator[tuple[str, dict[str, str], float]]:
-    """The samples as the library's files hold them: each bucket by itself, without the count over all buckets."""
-    below = 0.0
-    for sample in metric.samples:
-        if sample.name.endswith("_bucket"):
-            below = 0.0 if sample.labels["le"] == str(SECONDS[0]) else below
-            yield sample.name, sample.labels, sample.value - below
-            below = sample.value
-        elif metric.type != "histogram" or sample.name.endswith("_sum"):
-            yield sample.name, sample.labels, sample.value
+def workers_of(parent: int, pids: Iterable[int]) -> list[int]:
+    """Those of the process ids whose parent is this one: the number of a dead worker may be another program's."""
+    return [pid for pid in pids if _parent_of(pid) == parent]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        # the name of the program stands in brackets and may hold spaces
+        return int(status.rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None

@@ -30,11 +30,10 @@ def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
         await asyncio.gather(writing, return_exceptions=True)
 
     asyncio.run(write_once())
-    for written in list(tmp_path.glob("*.db")):  # as if another process had written them
-        written.rename(written.with_name(f"{written.name.partition('_')[0]}_1.db"))
+    (written,) = tmp_path.glob("*.json")
+    written.rename(tmp_path / "1.json")  # as if another process had written it
     folder = MetricsFolder(mine, tmp_path)
     page = folder.page().decode()
-    folder.close()
     assert _counted(page, "cds_requests_total{") == 5
     assert _counted(page, "cds_stage_seconds_count{") == 5
     assert _counted(page, "cds_fetch_seconds_sum{") == 1.0

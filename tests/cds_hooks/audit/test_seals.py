@@ -308,6 +308,6 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", _keys(signer))[-1].time.timestamp()
     metrics = Metrics()
     metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at
-    page = page_of(metrics).decode()
+    page = page_of([metrics.snapshot()]).decode()
     assert "cds_seal_failures_total 1.0" in page
     assert float(page.partition("\ncds_sealed_until_timestamp_seconds ")[2].splitlines()[0]) == again.sealed_at
