@@ -46,18 +46,11 @@ def check(
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
     from models_onnx.workbench.training.data.check_charts import check_charts
-    from models_onnx.workbench.training.data.check_tables import (
-        check_people,
-        check_table,
-        is_people_table,
-        spec_of_table,
-    )
+    from models_onnx.workbench.training.data.check_tables import check_table, spec_of_table
 
     if where.is_dir():
         return check_charts(where)
     specs = own_specs(specs, folder, model or where.name.partition(".")[0])
-    if model is None and is_people_table(where):
-        return check_people(where)
     return check_table(spec_of_table(where, model, specs), where, folder)
 
 

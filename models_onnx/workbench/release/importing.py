@@ -2,12 +2,13 @@
 
 A folder that MLflow logged is read without MLflow: the file MLmodel and the ONNX model it names. Its layout is in
 https://mlflow.org/docs/latest/ml/model/ (MLmodel is YAML with `flavors`, and `signature` whose members are JSON in
-quotes). Only what is needed is read: mappings by indentation, and scalars, also quoted ones over several lines. Every
-flavour but onnx is a pickle or a program, and is refused.
+quotes), and only the few lines that are needed are found in it. Every flavour but onnx is a pickle or a program, and is
+refused.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,80 +40,36 @@ class MLflowModel:
 
 
 def read_mlflow(folder: Path) -> MLflowModel:
-    """What MLmodel says; ImportRefused where the folder holds no ONNX model."""
+    """Return what MLmodel says; ImportRefused where the folder holds no ONNX model."""
     try:
         text = (folder / _FILE).read_text(encoding="utf-8")
     except OSError as problem:
         raise ImportRefused(f"{folder} is a folder without {_FILE}: give an ONNX file or an MLflow model") from problem
-    said = _mappings(text)
-    onnx = said.get("flavors.onnx.data")
-    if onnx is None:
-        flavours = sorted({name.split(".")[1] for name in said if name.startswith("flavors.")})
+    data = re.search(r"^  onnx:\n(?:    .*\n)*?    data: *(.+)", text, re.MULTILINE)
+    if data is None:
+        flavours = re.findall(r"^  (\w+): *$", text.partition("flavors:")[2], re.MULTILINE)
         raise ImportRefused(
             f"the MLflow model has the flavours {', '.join(flavours) or 'none'}; only onnx is taken in, because the "
             "others are pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
         )
-    model = (folder / onnx).resolve()
+    model = (folder / data[1].strip("\"' ")).resolve()
     if not model.is_relative_to(folder.resolve()):
-        raise ImportRefused(f"{_FILE} names a file outside its folder: {onnx}")
-    version, run = said.get("mlflow_version", "?"), said.get("run_id", "?")
-    return MLflowModel(model, f"MLflow {version} model of run {run}", _inputs(said.get("signature.inputs", "")))
+        raise ImportRefused(f"{_FILE} names a file outside its folder: {data[1]}")
+    version, run = (re.search(rf"^{name}: *(\S+)", text, re.MULTILINE) for name in ("mlflow_version", "run_id"))
+    words = f"MLflow {version[1] if version else '?'} model of run {run[1] if run else '?'}"
+    return MLflowModel(model, words, _inputs(text))
 
 
-def _mappings(text: str) -> dict[str, str]:
-    """Every scalar by its path of keys, joined by dots."""
-    found: dict[str, str] = {}
-    path: list[tuple[int, str]] = []
-    for line in _joined(text):
-        if not line.strip() or line.lstrip().startswith(("#", "- ")) or ":" not in line:
-            continue
-        indent = len(line) - len(line.lstrip())
-        key, _, value = line.strip().partition(":")
-        path = [step for step in path if step[0] < indent]
-        name = ".".join([*(step[1] for step in path), key.strip()])
-        if value.strip():
-            found[name] = _scalar(value.strip())
-        else:
-            path.append((indent, key.strip()))
-    return found
-
-
-def _joined(text: str) -> list[str]:
-    """The lines, with a quoted scalar that goes over several of them in one."""
-    lines: list[str] = []
-    is_open = False
-    for line in text.splitlines():
-        if is_open:
-            lines[-1] = f"{lines[-1]} {line.strip()}"
-        else:
-            lines.append(line)
-        value = lines[-1].partition(":")[2].strip()
-        is_open = value[:1] == "'" and value.replace("''", "").count("'") == 1
-    return lines
-
-
-def _scalar(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] == "'":
-        return value[1:-1].replace("''", "'")
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            return value[1:-1]
-    return value
-
-
-def _inputs(signature: str) -> tuple[str, ...]:
-    """Names of the columns; a signature of one tensor names no columns."""
+def _inputs(text: str) -> tuple[str, ...]:
+    """Return the names of the columns in the signature, which is JSON in quotes; none where it is of one tensor."""
+    signature = re.search(r"^  inputs: *'((?:[^']|'')*)'", text, re.MULTILINE)
     try:
-        columns: Any = json.loads(signature)
+        columns: Any = json.loads(signature[1].replace("''", "'")) if signature is not None else []
     except ValueError:
         return ()
-    if not isinstance(columns, list) or any(
-        not isinstance(each, dict) or each.get("type") == "tensor" for each in columns
-    ):
+    if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
         return ()
-    return tuple(str(each["name"]) for each in columns if "name" in each)
+    return tuple(str(column["name"]) for column in columns if "name" in column and column.get("type") != "tensor")
 
 
 @dataclass(frozen=True, slots=True)

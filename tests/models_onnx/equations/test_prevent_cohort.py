@@ -11,7 +11,20 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models_onnx.equations.compiled import load_compiled
-from models_onnx.workbench.training.data.check_tables import PREVENT_COLUMNS, PREVENT_TABLE
+
+PREVENT_TABLE = "nhanes_prevention.csv.gz"
+# The table's column of each input; `diabetes` counts self-report, HbA1c or medicine.
+PREVENT_COLUMNS = {
+    "age": "age_years",
+    "total_cholesterol": "chol_total_mg_dl",
+    "hdl_cholesterol": "hdl_mg_dl",
+    "sbp": "sbp_mmhg",
+    "diabetes": "diabetes",
+    "bmi": "bmi_kg_m2",
+    "egfr": "egfr_ckdepi2021",
+    "bp_medication": "bp_medication",
+    "statin": "lipid_lowering",
+}
 
 
 @pytest.mark.outside_data
