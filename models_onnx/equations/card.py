@@ -7,8 +7,7 @@ data, are derived from the inputs, so that they cannot differ from them.
 from typing import Any
 
 from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
-from models_onnx.model_card.attributes import EVIDENCE
-from models_onnx.model_card.schema import CARD_FORMAT, project_words, set_attribute
+from models_onnx.model_card.attributes import CARD_FORMAT, EVIDENCE, project_words, set_attribute
 
 DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"
 FUNDING = "self-funded: no outside funding of this translation"

@@ -6,12 +6,16 @@ classes Patient Demographics, Social Determinants of Health, Health Status Asses
 belongs). For a model this is worked out from where its inputs are read.
 """
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from importlib.resources import files
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 Kind = Literal["predictive", "evidence-based"]
+Card = dict[str, Any]
+CARD_FORMAT = "cds-hooks-onnx/model-card/1"
 
 
 class Attribute(Struct, frozen=True):
@@ -214,3 +218,27 @@ def variables_used_in_words(found: dict[str, list[str]]) -> str:
         f"Used as inputs: {'; '.join(used) if used else 'none of the nine'}. "
         f"Not used: {', '.join(unused) if unused else 'none'}."
     )
+
+
+def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
+    """The attribute as the card holds it; empty where it does not."""
+    value: Any = card
+    for step in attribute.place.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def set_attribute(card: Card, place: str, value: dict[str, Any]) -> None:
+    """Writes an attribute into the card at its place, for example `purpose.users`."""
+    *steps, last = place.split(".")
+    part = card
+    for step in steps:
+        part = part.setdefault(step, {})
+    part[last] = value
+
+
+def project_words() -> dict[str, Any]:
+    """Return the words that are the same on every card of this project: `attributes` by place, and `product`."""
+    text = (files("models_onnx.model_card") / "defaults.card.json").read_text(encoding="utf-8")
+    words: dict[str, Any] = json.loads(text)
+    return words

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute
-from models_onnx.model_card.schema import Card, attribute_of, refuse_incomplete_card
+from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute, Card, attribute_of
+from models_onnx.model_card.schema import refuse_incomplete_card
 
 SECTIONS = {
     "details": "What it is and what comes out",

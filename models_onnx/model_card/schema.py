@@ -1,20 +1,19 @@
-"""The JSON Schema of the model card, written from the table of attributes, and the check of a card against it.
+"""The model card as a type: its JSON Schema, and the check of a card against it.
 
-`card.schema.json` beside this module is the output of `schema`. The check names every blank attribute by its number.
+The sections follow from the table of attributes. The check names every blank attribute by its number.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
-from typing import Any
+from datetime import date
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import ATTRIBUTES, Attribute, Kind
+from models_onnx.model_card.attributes import ATTRIBUTES, CARD_FORMAT, Attribute, Card, Kind, attribute_of
 
-Card = dict[str, Any]
-
-CARD_FORMAT = "cds-hooks-onnx/model-card/1"
 # An answer that says nothing is blank: the rule wants content, not a filled field.
 _NOTHING = re.compile(
     r"\W*(?:(?:to ?do|tbd|fixme)\b.*|tba|n/?a|none|null|unknown|not (?:applicable|available|specified|known)|xxx+|"
@@ -34,39 +33,23 @@ def card_problems(card: Card) -> list[str]:
     blanks += [f"product.{place} is still to do" for place in _to_do(card.get("product"), "")]
     if blanks:
         return blanks
-    errors = sorted(_validator(kind).iter_errors(card), key=lambda error: str(error.json_path))
-    return [f"{error.json_path} {error.message[:160]}" for error in errors]
+    try:
+        _card_type(kind).model_validate(card)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    return []
 
 
 def refuse_incomplete_card(card: Card) -> None:
     """CardIncomplete with every problem, each attribute by number and name."""
-    if found := card_problems(card):
+    if problems := card_problems(card):
         name = card.get("model", {}).get("id", "the card") if isinstance(card.get("model"), dict) else "the card"
-        raise CardIncomplete(f"the model card of {name} is incomplete: {'; '.join(found)}")
+        raise CardIncomplete(f"the model card of {name} is incomplete: {'; '.join(problems)}")
 
 
-def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
-    """The attribute as the card holds it; empty where it does not."""
-    value: Any = card
-    for step in attribute.place.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-def set_attribute(card: Card, place: str, value: dict[str, Any]) -> None:
-    """Writes an attribute into the card at its place, for example `purpose.users`."""
-    *steps, last = place.split(".")
-    part = card
-    for step in steps:
-        part = part.setdefault(step, {})
-    part[last] = value
-
-
-def project_words() -> dict[str, Any]:
-    """Return the words that are the same on every card of this project: `attributes` by place, and `product`."""
-    text = (files("models_onnx.model_card") / "defaults.card.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
+def card_schema(kind: Kind) -> dict[str, Any]:
+    """Return the JSON Schema of the cards of this kind."""
+    return _card_type(kind).model_json_schema()
 
 
 def _to_do(part: Any, place: str) -> Iterator[str]:
@@ -94,119 +77,141 @@ def _says(words: object) -> bool:
     return isinstance(words, str) and len(words.strip()) >= _SHORTEST and not _NOTHING.fullmatch(words.strip())
 
 
-def _validator(kind: str) -> Any:
-    schema = json.loads((files("models_onnx.model_card") / "card.schema.json").read_bytes())
-    one = next(each for each in schema["oneOf"] if each["properties"]["kind"]["const"] == kind)
-    # imported here: the pages of a server only show cards that were checked before
-    import jsonschema
-
-    return jsonschema.Draft202012Validator(one, format_checker=jsonschema.FormatChecker())
+def _is_date(text: str) -> str:
+    date.fromisoformat(text)
+    return text
 
 
-Schema = dict[str, Any]
+Text = Annotated[str, Field(min_length=1)]
+Sentence = Annotated[str, Field(min_length=10)]
+Date = Annotated[str, AfterValidator(_is_date), Field(json_schema_extra={"format": "date"})]
+Share = Annotated[float, Field(gt=0, le=1)]
+Hours = Annotated[float, Field(gt=0)]
+_ABSENT: Any = None
+"""The default of what a card need not have; where it is there, it is not null."""
 
-_TEXT: Schema = {"type": "string", "minLength": 1}
-_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-_DATE: Schema = {"type": "string", "format": "date"}
-_SAID: Schema = {
-    "type": "object",
-    "properties": {
-        "words": {"type": "string", "minLength": 3, "description": "The answer in sentences; Markdown is not used."},
-        "figures": {"description": "The same as data, where there are figures."},
-        "from": {"enum": ["computed", "declared", "computed and declared"]},
-    },
-    "required": ["words"],
-    "additionalProperties": False,
-}
-_NOT_AVAILABLE: Schema = {
-    "type": "object",
-    "properties": {"not_available": {"type": "string", "minLength": 3}, "as_of": _DATE},
-    "required": ["not_available", "as_of"],
-    "additionalProperties": False,
-}
-_WAIVER: Schema = {
-    "type": "object",
-    "properties": {
-        "gate": {"type": "string", "pattern": "^G([1-9]|1[0-8])$"},
-        "covers": {"type": "array", "items": _TEXT, "description": "The axes of fairness whose gaps it covers."},
-        "at_most": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-        "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-        "signature": {"type": "string", "contentEncoding": "base64"},
-        "reason": {"type": "string", "minLength": 20},
-        "by": _TEXT,
-        "granted": _DATE,
-        "expires": _DATE,
-    },
-    "required": ["gate", "covers", "reason", "by", "granted", "expires"],
-    "additionalProperties": False,
-}
-_LABEL: Schema = {
-    "type": "object",
-    "properties": {
-        "kind": {"enum": ["outcome", "utilisation", "cost", "judgement"]},
-        "words": _TEXT,
-        "stands_for": _TEXT,
-        "audit": {
-            "type": "object",
-            "properties": {"need": _TEXT, "words": _TEXT, "axis": _TEXT},
-            "required": ["need", "words", "axis"],
-            "additionalProperties": False,
-        },
-    },
-    "required": ["kind", "words", "stands_for"],
-    "additionalProperties": False,
-}
-_RISKS = ("validity", "reliability", "robustness", "fairness", "intelligibility", "safety", "security", "privacy")
-_IRM: Schema = {
-    "type": "object",
-    "description": "Intervention risk management: the eight characteristics and when they were last reviewed.",
-    "properties": {"reviewed": _DATE, "by": _TEXT, **dict.fromkeys(_RISKS, _TEXT)},
-    "required": ["reviewed", "by", *_RISKS],
-    "additionalProperties": False,
-}
-_COMMON = (
-    "consent",
-    "discontinue_if",
-    "foundation_models",
-    "regulatory",
-    "reimbursement",
-    "stakeholders",
-    "third_party",
-)
-_PRODUCT: Schema = {
-    "type": "object",
-    "description": "What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).",
-    "properties": {
-        "horizon_hours": {"type": "number", "exclusiveMinimum": 0},
-        "acting_window_hours": {"type": "number", "exclusiveMinimum": 0},
-        "time_critical": {"type": "boolean"},
-        "output_type": {"enum": ["score", "alarm", "classification", "list"]},
-        "indications": {"type": "array", "items": _TEXT, "minItems": 1},
-        "device_status": {"enum": ["non-device-cds", "enforcement-discretion", "cleared", "administrative"]},
-        "clearance": {"type": ["string", "null"]},
-        "signals": {"type": "array", "items": _TEXT, "description": "Signals, images or sequences used as inputs."},
-        "setting": {"enum": ["outpatient", "discharge", "inpatient", "population"]},
-        "data_last_year": {"type": "integer", "minimum": 1900},
-        "label": _LABEL,
-        "fairness_axes": {"type": "object", "additionalProperties": {"enum": ["all", "calibration", "none"]}},
-        "auroc_floor": {"type": "number", "minimum": 0.5, "maximum": 1},
-        "one_option_rationale": {"type": "string"},
-        "input_evidence": {"type": "object", "additionalProperties": {"type": "string", "minLength": 10}},
-        "stress_move_at_most": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-        "waivers": {"type": "array", "items": _WAIVER},
-        "explanation": {"type": "object"},
-        "irm": _IRM,
-        **{key: {"type": "string", "minLength": 10} for key in ("section_1557", "statement", "security")},
-        # Written by the project for every model, or computed from the manifest (models_onnx/workbench/release/card.py).
-        **{key: {"type": "string"} for key in ("reference_cohort", "bibliography", *_COMMON)},
-        "keywords": {"type": "array", "items": _TEXT},
-        "training_data": {"type": "object"},
-        "thresholds": {"type": "array", "items": {"type": "object"}},
-    },
-}
-PRODUCT_NAMES = frozenset(_PRODUCT["properties"])
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Answer(_Part):
+    """What the card says of an attribute."""
+
+    words: Annotated[str, Field(min_length=3, description="The answer in sentences; Markdown is not used.")]
+    figures: Annotated[Any, Field(description="The same as data, where there are figures.")] = None
+    origin: Literal["computed", "declared", "computed and declared"] = Field(default=_ABSENT, alias="from")
+
+
+class Unavailable(_Part):
+    """An attribute of which nothing can be said yet: why, and as of when."""
+
+    not_available: Annotated[str, Field(min_length=3)]
+    as_of: Date
+
+
+class CardModel(_Part):
+    """The model that the card is of."""
+
+    id: Text
+    version: Text
+    title: Text
+    core_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = _ABSENT
+
+
+class Waiver(_Part):
+    """A fault of a gate that somebody accepts for a time."""
+
+    gate: Annotated[str, Field(pattern="^G([1-9]|1[0-8])$")]
+    covers: Annotated[list[Text], Field(description="The axes of fairness whose gaps it covers.")]
+    at_most: Share = _ABSENT
+    key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] = _ABSENT
+    signature: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})] = _ABSENT
+    reason: Annotated[str, Field(min_length=20)]
+    by: Text
+    granted: Date
+    expires: Date
+
+
+class LabelAudit(_Part):
+    """The column of need that the label is audited against, and by which axis."""
+
+    need: Text
+    words: Text
+    axis: Text
+
+
+class Label(_Part):
+    """What was predicted, and what it stands for."""
+
+    kind: Literal["outcome", "utilisation", "cost", "judgement"]
+    words: Text
+    stands_for: Text
+    audit: LabelAudit = _ABSENT
+
+
+class RiskReview(_Part):
+    """Intervention risk management: the eight characteristics and when they were last reviewed."""
+
+    reviewed: Date
+    by: Text
+    validity: Text
+    reliability: Text
+    robustness: Text
+    fairness: Text
+    intelligibility: Text
+    safety: Text
+    security: Text
+    privacy: Text
+
+
+class Product(BaseModel):
+    """What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).
+
+    The reference cohort, the training data and the thresholds are computed (workbench/release/card.py).
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    horizon_hours: Hours = _ABSENT
+    acting_window_hours: Hours = _ABSENT
+    time_critical: bool = _ABSENT
+    output_type: Literal["score", "alarm", "classification", "list"] = _ABSENT
+    indications: Annotated[list[Text], Field(min_length=1)] = _ABSENT
+    device_status: Literal["non-device-cds", "enforcement-discretion", "cleared", "administrative"] = _ABSENT
+    clearance: str | None = None
+    signals: Annotated[list[Text], Field(description="Signals, images or sequences used as inputs.")] = _ABSENT
+    setting: Literal["outpatient", "discharge", "inpatient", "population"] = _ABSENT
+    data_last_year: Annotated[int, Field(ge=1900)] = _ABSENT
+    label: Label = _ABSENT
+    fairness_axes: dict[str, Literal["all", "calibration", "none"]] = _ABSENT
+    auroc_floor: Annotated[float, Field(ge=0.5, le=1)] = _ABSENT
+    one_option_rationale: str = _ABSENT
+    input_evidence: dict[str, Sentence] = _ABSENT
+    stress_move_at_most: Share = _ABSENT
+    waivers: list[Waiver] = _ABSENT
+    explanation: dict[str, Any] = _ABSENT
+    irm: RiskReview = _ABSENT
+    section_1557: Sentence = _ABSENT
+    statement: Sentence = _ABSENT
+    security: Sentence = _ABSENT
+    reference_cohort: str = _ABSENT
+    bibliography: str = _ABSENT
+    consent: str = _ABSENT
+    discontinue_if: str = _ABSENT
+    foundation_models: str = _ABSENT
+    regulatory: str = _ABSENT
+    reimbursement: str = _ABSENT
+    stakeholders: str = _ABSENT
+    third_party: str = _ABSENT
+    keywords: list[Text] = _ABSENT
+    training_data: dict[str, Any] = _ABSENT
+    thresholds: list[dict[str, Any]] = _ABSENT
+
+
+PRODUCT_NAMES = frozenset(Product.model_fields)
 """Every name that the product of a card may have."""
-_PREDICTIVE_PRODUCT = [
+_PREDICTIVE_PRODUCT = (
     "horizon_hours",
     "acting_window_hours",
     "time_critical",
@@ -221,63 +226,43 @@ _PREDICTIVE_PRODUCT = [
     "section_1557",
     "statement",
     "security",
-]
+)
+"""What the product of a predictive card must have."""
 
 
-def card_schema() -> Schema:
-    """The schema of both kinds of card."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Model card",
-        "description": "31 attributes of a predictive or 13 of an evidence-based intervention "
-        "(45 CFR 170.315(b)(11)(iv), HTI-1), and what the gates need. Written by models_onnx/model_card/schema.py.",
-        "type": "object",
-        "oneOf": [_kind("predictive"), _kind("evidence-based")],
-    }
-
-
-def _kind(kind: Kind) -> Schema:
-    sections: dict[str, list[Attribute]] = {}
+@cache
+def _card_type(kind: Kind) -> type[BaseModel]:
+    """The type of a card: a section for each that the table of attributes names, and the product."""
+    sections: dict[str, Any] = {}
     for attribute in ATTRIBUTES[kind]:
-        sections.setdefault(attribute.section, []).append(attribute)
-    model = {"id": _TEXT, "version": _TEXT, "title": _TEXT, "core_sha256": _SHA256}
-    own = {"required": _PREDICTIVE_PRODUCT, "additionalProperties": False} if kind == "predictive" else {"required": []}
-    product = {**_PRODUCT, **own}
-    return {
-        "type": "object",
-        "properties": {
-            "format": {"const": CARD_FORMAT},
-            "kind": {"const": kind},
-            "model": {
-                "type": "object",
-                "properties": model,
-                "required": ["id", "version", "title"],
-                "additionalProperties": False,
-            },
-            **{name: _section(attributes) for name, attributes in sections.items()},
-            "product": product,
-        },
-        "required": ["format", "kind", "model", *sections, "product"],
-        "additionalProperties": False,
+        *steps, key = attribute.place.split(".")
+        section = sections
+        for step in steps:
+            section = section.setdefault(step, {})
+        section[key] = attribute
+    product: Any = Product
+    if kind == "predictive":
+        required: Any = {name: (Product.model_fields[name].rebuild_annotation(), ...) for name in _PREDICTIVE_PRODUCT}
+        closed = create_model("ClosedProduct", __base__=Product, __cls_kwargs__={"extra": "forbid"})
+        product = create_model("PredictiveProduct", __base__=closed, **required)
+    fields: Any = {
+        "format": (Literal[CARD_FORMAT], ...),
+        "kind": (Literal[kind], ...),
+        "model": (CardModel, ...),
+        **{name: (_section(name, section), ...) for name, section in sections.items()},
+        "product": (product, ...),
     }
+    return create_model("ModelCard", __base__=_Part, **fields)
 
 
-def _section(attributes: list[Attribute]) -> Schema:
-    properties: dict[str, Schema] = {}
-    for each in attributes:
-        first, _, second = each.key.partition(".")
-        if second:
-            properties.setdefault(first, _object({}))["properties"][second] = _attribute(each)
-            properties[first]["required"].append(second)
-        else:
-            properties[first] = _attribute(each)
-    return _object(properties)
+def _section(name: str, content: dict[str, Any]) -> type[BaseModel]:
+    fields: Any = {
+        key: (_attribute(value), ...) if isinstance(value, Attribute) else (_section(f"{name}_{key}", value), ...)
+        for key, value in content.items()
+    }
+    return create_model(name.title(), __base__=_Part, **fields)
 
 
-def _object(properties: dict[str, Schema]) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _attribute(attribute: Attribute) -> Schema:
-    described = {"description": f"{attribute.number} {attribute.cite}: {attribute.title}"}
-    return described | ({"oneOf": [_SAID, _NOT_AVAILABLE]} if attribute.may_be_unavailable else _SAID)
+def _attribute(attribute: Attribute) -> Any:
+    described = Field(description=f"{attribute.number} {attribute.cite}: {attribute.title}")
+    return Annotated[Answer | Unavailable if attribute.may_be_unavailable else Answer, described]

@@ -39,7 +39,7 @@ def new(
 
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file, or the folder of an MLflow model.")],
-    card: Annotated[Path, typer.Option(help="Its model card as JSON (models_onnx/model_card/card.schema.json).")],
+    card: Annotated[Path, typer.Option(help="Its model card as JSON (docs/models/card.md).")],
     features: Annotated[Path, typer.Option(help="Its feature map as JSON (docs/models/registry.md).")],
     out: Out = ARTIFACTS,
 ) -> None:

@@ -13,9 +13,8 @@ from cds_hooks.web.model_words import LEAST_EVENTS, words_of
 from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
 from models_onnx.artifact.release_file import Release
-from models_onnx.model_card.attributes import ATTRIBUTES
+from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
 from models_onnx.model_card.formats import SECTIONS
-from models_onnx.model_card.schema import attribute_of
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 

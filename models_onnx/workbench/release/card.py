@@ -13,8 +13,16 @@ from typing import Any
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import PREDICTIVE, variables_used, variables_used_in_words
-from models_onnx.model_card.schema import CARD_FORMAT, PRODUCT_NAMES, Card, project_words, set_attribute
+from models_onnx.model_card.attributes import (
+    CARD_FORMAT,
+    PREDICTIVE,
+    Card,
+    project_words,
+    set_attribute,
+    variables_used,
+    variables_used_in_words,
+)
+from models_onnx.model_card.schema import PRODUCT_NAMES
 from models_onnx.workbench.release import card_figures as figures
 
 HOURS_PER_YEAR = 8766.0  # 365.25 days

@@ -22,8 +22,9 @@ from models_onnx.artifact.manifest import IMPORT_FORMAT, ImportedManifest, Model
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import Release, file_digest
 from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
+from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, without_card
-from models_onnx.model_card.schema import Card, refuse_incomplete_card
+from models_onnx.model_card.schema import refuse_incomplete_card
 from models_onnx.workbench.release.probing import Signature, probe
 from models_onnx.workbench.release.publishing import encode_card, sign_folder
 

@@ -29,8 +29,9 @@ from models_onnx.artifact.release_file import (
     sign_release,
 )
 from models_onnx.errors import ArtifactRefused, CardIncomplete, HashMismatch, ManifestRefused, NotReleased
+from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
-from models_onnx.model_card.schema import Card, refuse_incomplete_card
+from models_onnx.model_card.schema import refuse_incomplete_card
 from models_onnx.serving.registry import Version
 from models_onnx.workbench.release.card import build_card, card_words, unknown_axes
 from models_onnx.workbench.release.probing import probe

@@ -95,8 +95,8 @@ def test_a_model_of_somebody_else_does_not_say_that_the_maintainers_made_and_rev
     assert [each.split(" (")[0] for each in told] == ["attribute 1", "attribute 2"]
     words["attributes"] |= {"details.developer": "The hospital's own group.", "details.funding": "The hospital."}
     assert set(card_problems(build_card(manifest, words, "0" * 64))) == {
-        "$.product.irm 'by' is a required property",
-        "$.product.irm 'reviewed' is a required property",
+        "product.irm.by: Field required",
+        "product.irm.reviewed: Field required",
     }
     reviewed = merge_words(words, {"product": {"irm": {"reviewed": "2026-11-20", "by": "the committee"}}})
     assert card_problems(build_card(manifest, reviewed, "0" * 64)) == []
