@@ -1,33 +1,48 @@
 """Command groups whose commands are imported only when they are typed, so that the command line starts fast."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+import cds_hooks
 from cds_hooks.commands.removed import removal
 from cds_hooks.memory import no_collection
+
+_PACKAGE = Path(cds_hooks.__file__).parent
+_HELP_OF_APP = r'(?:^app = typer\.Typer\([^)]*?help=\(?\s*"|^@app\.callback\(\)\ndef .*?""")'
 
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """Where a command stands: its module, the function or typer app there, its line of help.
+    """Where a command stands: its module and the function or typer app there.
 
-    `module` is in `cds_hooks.commands`, or has its full name. `summary` repeats the first sentence of the command's own
-    help, which a test compares: the list of commands is printed without importing any of them.
+    `module` is in `cds_hooks.commands`, or has its full name.
     """
 
     module: str
     attribute: str
-    summary: str
 
     @property
     def _module_name(self) -> str:
         return self.module if self.module.startswith("cds_hooks.") else f"cds_hooks.commands.{self.module}"
+
+    @property
+    def summary(self) -> str:
+        """Return the first sentence of the command's own help.
+
+        It is found in the source: the list of commands is printed without importing any of them.
+        """
+        source = _PACKAGE.joinpath(*self._module_name.split(".")[1:]).with_suffix(".py").read_text(encoding="utf-8")
+        place = _HELP_OF_APP if self.attribute == "app" else rf'^def {self.attribute}\(.*?"""'
+        match = re.search(rf'{place}(.*?[.?])(?=\s|")', source, re.DOTALL | re.MULTILINE)
+        return " ".join(match[1].split()) if match is not None else ""
 
     def load(self, name: str) -> Any:
         """The command under this name, imported."""
