@@ -6,7 +6,6 @@ The sections follow from the table of attributes. The check names every blank at
 import re
 from collections.abc import Iterator
 from datetime import date
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -34,7 +33,7 @@ def card_problems(card: Card) -> list[str]:
     if blanks:
         return blanks
     try:
-        _card_type(kind).model_validate(card)
+        _TYPES[kind].model_validate(card)
     except ValidationError as error:
         return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
     return []
@@ -49,7 +48,7 @@ def refuse_incomplete_card(card: Card) -> None:
 
 def card_schema(kind: Kind) -> dict[str, Any]:
     """Return the JSON Schema of the cards of this kind."""
-    return _card_type(kind).model_json_schema()
+    return _TYPES[kind].model_json_schema()
 
 
 def _to_do(part: Any, place: str) -> Iterator[str]:
@@ -230,7 +229,6 @@ _PREDICTIVE_PRODUCT = (
 """What the product of a predictive card must have."""
 
 
-@cache
 def _card_type(kind: Kind) -> type[BaseModel]:
     """The type of a card: a section for each that the table of attributes names, and the product."""
     sections: dict[str, Any] = {}
@@ -266,3 +264,6 @@ def _section(name: str, content: dict[str, Any]) -> type[BaseModel]:
 def _attribute(attribute: Attribute) -> Any:
     described = Field(description=f"{attribute.number} {attribute.cite}: {attribute.title}")
     return Annotated[Answer | Unavailable if attribute.may_be_unavailable else Answer, described]
+
+
+_TYPES = {kind: _card_type(kind) for kind in ATTRIBUTES}
