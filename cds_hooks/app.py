@@ -9,8 +9,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from cds_hooks.access.sessions import Lifetimes, Sessions
-from cds_hooks.access.store import AccessStore
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.computing import Computing
@@ -23,19 +21,17 @@ from cds_hooks.hold_back.auto_pause import Pausing
 from cds_hooks.hold_back.claims import WorkerClaims, claims_between_workers
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.late_pages import LatePages, PageNeeds
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.model_versions import ModelVersions
-from cds_hooks.pages.answers import answer_http_error
-from cds_hooks.pages.gate import Gate
+from cds_hooks.pages.late import LatePages
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
-from cds_hooks.routes.failures import answer_hook_error, contain_failures
+from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
+from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
-from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
@@ -47,8 +43,6 @@ from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tracing import open_tracing
 from cds_hooks.trusted_models import AbsentModel
-from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import Site
 
 _YEAR_DAYS = 365.25
 
@@ -72,48 +66,35 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     edge = _edge(configured, components.metrics)
     pausing = Pausing(configured, components.governance.acceptance, components.releases)
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, pausing, claims)
-    visitors = OperatorAccess(configured)
-    store = AccessStore(configured.database_url)
-    lifetimes = Lifetimes(60 * configured.login_idle_minutes, 3600 * configured.login_hours)
-    sessions = Sessions(store, lifetimes, secure=configured.public_url.startswith("https:"))
-    clock = format_time(configured.as_of) if configured.as_of else ""
-    site = Site(configured.trust_file is None, configured.share_of_all_models, clock=clock)
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     routes = [
         *protocol_routes(services, addresses, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
-        *health_routes(services, components, counted, visitors),
+        *health_routes(services, components),
     ]
     rest = Starlette(routes=routes, lifespan=lifespan.run)
-    rest.router.default = LatePages(
-        PageNeeds(
-            configured,
-            services,
-            components,
-            visitors,
-            site,
-            approvals,
-            served,
-            trust,
-            store,
-            sessions,
-            counted,
-            lambda: whole,
+
+    def make_pages() -> ASGIApp:
+        from cds_hooks.pages.application import page_application
+        from cds_hooks.pages.server import PageServer
+
+        return page_application(
+            PageServer(configured, services, components, approvals, served, trust, counted, lambda: whole)
         )
-    )
+
+    rest.router.default = LatePages(make_pages)
     rest.add_middleware(RelativeRedirects)
     rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
-    rest.add_exception_handler(HTTPException, answer_http_error(site))
+    rest.add_exception_handler(HTTPException, answer_http_error)
 
     # Nothing that fails in there comes out in words.
     others = contain_failures(rest)
 
     # From the inside out.
     hooks: ASGIApp = HookRoute(others, addresses, components, intake, trust)
-    pages = Gate(others, configured, sessions, visitors, site)
     hosts = HostCheck(configured.public_url) if trust.development else None
-    whole = Entrance(hooks, _for_browsers(hooks, configured, trust), pages, edge, hosts)
+    whole = Entrance(hooks, _for_browsers(hooks, configured, trust), others, edge, hosts)
     return whole
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.supervisors import multiprocess
 
 from cds_hooks.logs import configure_logs, log
-from cds_hooks.routes.operations import DRAINING
+from cds_hooks.routes.health import DRAINING
 from cds_hooks.settings import settings
 
 _CLOSE: Final = (b"connection", b"close")

@@ -1,13 +1,7 @@
-"""The roles, and the one table that says which page is for which role.
-
-A page that is not in `DOORS` is open to nobody while pages need a login; `tests/cds_hooks/access/test_roles.py`
-compares the table with the routes of the server.
-"""
+"""The roles of people, and the groups of roles that several pages are for."""
 
 from enum import StrEnum
 from typing import Final
-
-from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -52,56 +46,3 @@ DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITO
 
 COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
 """Who works on rules and models: tries changes, hands in signed acts."""
-
-
-class Door(Struct, frozen=True):
-    """The pages at and below a path, and who may open them.
-
-    `roles` None: everybody, without a login. `changes` are the roles that may send a form there; None: as `roles`.
-    `of_patients`: what is shown is of a patient, so each view is recorded. `title` puts it into the navigation.
-    `token`: also for programs with CDS_OPERATOR_TOKEN or at CDS_OPERATOR_LISTEN.
-    """
-
-    path: str
-    roles: frozenset[Role] | None
-    title: str = ""
-    of_patients: bool = False
-    token: bool = False
-    changes: frozenset[Role] | None = None
-
-    def leads_to(self, path: str) -> bool:
-        """Whether a path is at or below this one."""
-        return path == self.path or (path.startswith(self.path.rstrip("/") + "/") and self.path != "/")
-
-
-DOORS: Final = (
-    Door("/", STAFF, "Start"),
-    Door("/livez", None),
-    Door("/readyz", None),
-    Door("/outcomes", None),  # clients report there with their own tokens
-    Door("/static", None),
-    Door("/login", None),
-    Door("/logout", None),
-    Door("/launch", None),  # an EHR opens it; who may see what is decided on the way back
-    Door("/open", None),  # links on cards; the link says what it opens
-    Door("/try", frozenset({Role.OPERATOR}), "Try a service"),
-    Door("/worklist", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
-    Door("/models", STAFF, "Models"),
-    Door("/equations", STAFF),
-    Door("/rules", STAFF, "Rules"),
-    Door("/simulations", COMMITTEE, of_patients=True),
-    Door("/approvals", STAFF, "Approvals", changes=COMMITTEE),
-    Door("/explain", DECISION_READERS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
-    Door("/decisions", DECISION_READERS, "Decisions", of_patients=True, token=True),
-    Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), "Operations", token=True),
-    Door("/metrics", frozenset({Role.OPERATOR}), token=True),
-    Door("/docs", STAFF, "Documentation"),
-    Door("/api", STAFF),
-    Door("/openapi.json", STAFF),
-)
-"""Every page; in the navigation in this order."""
-
-
-def door_of(path: str) -> Door | None:
-    """The door of a path; None where there is none, and then nobody may open it."""
-    return next((door for door in DOORS if door.leads_to(path)), None)

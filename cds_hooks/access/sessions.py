@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
 
 from cds_hooks.access.store import AccessStore, accounts, sessions
-from cds_hooks.web.visiting import PatientBound, Visitor
+from cds_hooks.web.visitor import PatientBound, Visitor
 
 _TOUCH_SECONDS: Final = 30.0
 """A session notes at most so often that it was used; a page costs no write otherwise."""

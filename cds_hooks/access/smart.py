@@ -31,7 +31,7 @@ from cds_hooks.security.addresses import BadUrl, parse_url
 from cds_hooks.security.client import Budgets
 from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.trust import Trust
-from cds_hooks.web.visiting import PatientBound
+from cds_hooks.web.visitor import PatientBound
 
 _SCOPE: Final = "launch openid fhirUser"
 _BUDGETS: Final = Budgets(fetch_milliseconds=4000, max_response_bytes=256 * 1024)

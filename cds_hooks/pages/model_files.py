@@ -72,6 +72,11 @@ class ModelFiles:
         """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
         return self._once("manifest", model_id, read_manifest)
 
+    def manifests(self) -> dict[str, Manifest]:
+        """The manifests of the models in use that are not refused, by the id."""
+        found = {name: self.manifest(name) for name in self.names()}
+        return {name: manifest for name, manifest in found.items() if manifest is not None}
+
     def card(self, model_id: str) -> dict[str, Any] | None:
         """The card inside the file of that model; None where there is none."""
         return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))

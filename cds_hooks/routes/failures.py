@@ -12,11 +12,12 @@ from types import CodeType
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cds_hooks.errors import CALL_ID, HookError, Untrusted, operation_outcome
+from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, Untrusted, operation_outcome
 from cds_hooks.logs import log
 from cds_hooks.metrics import Metrics
 from cds_hooks.storage.decision import new_decision_id
@@ -100,3 +101,20 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
         return Response(operation_outcome(error, call_id), error.status, headers, media_type="application/json")
 
     return answer
+
+
+def http_error_outcome(error: HTTPException) -> Response:
+    """The answer to a program that asked for an address, or with a method, that does not exist."""
+    known: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    if error.status_code == MethodNotAllowed.status:
+        known = MethodNotAllowed("This address does not answer that method.")
+    call_id = new_decision_id()
+    log().info("call refused", status=known.status, reason=type(known).__name__, decision=call_id)
+    headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
+    return Response(operation_outcome(known, call_id), known.status, headers, media_type="application/json")
+
+
+async def answer_http_error(_: Request, error: Exception) -> Response:
+    """The handler for methods that a route does not answer."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    return http_error_outcome(error)

@@ -111,7 +111,7 @@ def describe(services: Mapping[str, Service]) -> dict[str, Any]:
 
 
 def _operator_paths() -> dict[str, Any]:
-    """What routes/operations.py answers."""
+    """What routes/health.py answers."""
     page = {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {
         "/livez": {

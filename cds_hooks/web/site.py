@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
-from cds_hooks.web.visiting import visiting
+from cds_hooks.web.visitor import visiting
 from fhir.record.chart_text import without_hidden
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from models_onnx.monitoring.alerting import InForce
 
 _FOLDER: Final = Path(__file__).parent
+STATIC: Final = _FOLDER / "static"
+"""The style sheets, scripts and the icon."""
 
 HEADERS = {
     "content-security-policy": (
@@ -40,15 +42,6 @@ SCRIPT_HEADERS = HEADERS | {
 }
 """The same for a page that has a script of ours, which asks this server only."""
 
-STATIC_TYPES = {
-    "look.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "try.js": "text/javascript; charset=utf-8",
-    "explain.js": "text/javascript; charset=utf-8",
-    "simulation.js": "text/javascript; charset=utf-8",
-}
-"""The files under /static/ and what they are."""
-
 
 class Failure(Struct, frozen=True):
     """What a page says instead of an answer: what happened and what to do."""
@@ -57,6 +50,15 @@ class Failure(Struct, frozen=True):
     sign: str
     what: str
     next: str
+
+
+class Refusal(Exception):
+    """The request is not answered with its page; the failure says why, and is shown in its place."""
+
+    def __init__(self, failure: Failure, status: int = 404) -> None:
+        super().__init__(failure.title)
+        self.failure = failure
+        self.status = status
 
 
 class Site(Struct, frozen=True):
@@ -79,14 +81,9 @@ class Site(Struct, frozen=True):
         return alerting_at(manifest, share)
 
 
-def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") -> str:
-    """That there is no answer, why, and the id under which the operator's log has it; `root` as of the address."""
-    return render("failure.html", site=site, root=root, failure=failure, call_id=call_id)
-
-
 def static_file(name: str) -> bytes:
-    """The bytes of a file of web/static; those of STATIC_TYPES have an address."""
-    return (_FOLDER / "static" / name).read_bytes()
+    """The bytes of a file of web/static."""
+    return (STATIC / name).read_bytes()
 
 
 def static_version(name: str) -> str:
@@ -95,7 +92,7 @@ def static_version(name: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of `web/templates` with these values; every text is escaped."""
+    """A template of `web/templates` or of a page with these values; every text is escaped."""
     return _environment().get_template(template).render(**values)
 
 

@@ -7,32 +7,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cards.rules.engine.governance import RuleVersion
 from cds_hooks.hold_back.rule_texts import rule_texts
-from cds_hooks.logs import log
-from cds_hooks.pages.answers import failed, page_answer
 from cds_hooks.pages.committee.differences import (
     MODEL_PARTS,
     RULE_PARTS,
     VersionChoice,
     changed_parts,
-    changes_page,
     rule_parts,
 )
-from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.site import Failure, Site
-from models_onnx.artifact.folder import VERSION_SIGN
+from cds_hooks.pages.server import PageServer
+from models_onnx.artifact.manifest import Manifest
 
-_NO_SUCH = Failure(
-    "No such rule or model", "Not found", "Nothing of this name is here.", "The start page lists what there is."
-)
-_AWAY = Failure(
-    "The record cannot be read",
-    "Failed",
-    "The texts of earlier versions are in the record of decisions, which does not answer at the moment.",
-    "Try again in a minute. If it stays so, tell the operator of this server.",
-)
 _RULE_NOTE = (
     "With each version stands the day since which the record has its text: servers keep every text that they use."
 )
@@ -42,35 +28,21 @@ _MODEL_NOTE = "Compared are the manifests, gate reports and releases of the vers
 class Changes:
     """The two pages of one server."""
 
-    def __init__(self, site: Site, url: str, files: ModelFiles) -> None:
-        self._site = site
-        self._url = url
-        self._files = files
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._url = server.settings.database_url
+        self._files = server.files
 
-    def rule(self, request: Request) -> Response:
+    def rule(self, request: Request, version: RuleVersion) -> Response:
         """A rule's versions, as the record has them."""
-        version = all_rule_versions().get(request.path_params["rule_id"])
-        if version is None:
-            return failed(self._site, _NO_SUCH, root="../../")
-        try:
-            return self._rule(request, version)
-        except RecordUnavailable:
-            log().error("record away", status=503)
-            return failed(self._site, _AWAY, 503, "../../")
-
-    def _rule(self, request: Request, version: RuleVersion) -> Response:
         texts = rule_texts(self._url, version)
         choices = [VersionChoice(each.version, _words(each.version, each.since, version.digest)) for each in texts]
         parts = {each.version: rule_parts(each.declared) for each in texts}
         what = "rule", version.rule.id, version.rule.title
         return self._compared(request, what, choices, parts, RULE_PARTS, _RULE_NOTE, version.digest)
 
-    def model(self, request: Request) -> Response:
+    def model(self, request: Request, model_id: str, manifest: Manifest) -> Response:
         """A model's versions, as the folders of models have them."""
-        model_id = request.path_params["model_id"]
-        manifest = self._files.manifest(model_id) if VERSION_SIGN not in model_id else None
-        if manifest is None:
-            return failed(self._site, _NO_SUCH, root="../../")
         parts: dict[str, Any] = {}
         choices = []
         for name in (*self._files.versions(model_id), model_id):
@@ -106,7 +78,17 @@ class Changes:
         others = [each.key for each in choices if each.key != after]
         before = asked[0] if asked[0] in parts else others[-1] if others else after
         changed = changed_parts(parts[before], parts[after], titles)
-        return page_answer(changes_page(self._site, what, choices, (before, after), changed, note))
+        kind, name, title = what
+        return self._server.page(
+            "committee/changes.html",
+            kind=kind,
+            name=name,
+            title=title,
+            choices=choices,
+            chosen=(before, after),
+            parts=changed,
+            note=note,
+        )
 
 
 def _words(version: str, since: str, in_use: str) -> str:

@@ -6,8 +6,6 @@ from typing import Any, Final
 import orjson
 from msgspec import Struct
 
-from cds_hooks.web.site import Site, render
-
 _LONGEST: Final = 2_000
 _NAMES: Final = ("id", "name", "code", "gate", "capacity", "label", "age_low", "reason")
 """The members by which the entries of a list are told apart, the first that is there."""
@@ -120,17 +118,3 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def changes_page(
-    site: Site,
-    what: tuple[str, str, str],
-    choices: Sequence[VersionChoice],
-    chosen: tuple[str, str],
-    parts: Sequence[ChangedPart],
-    note: str,
-) -> str:
-    """The page; `what` is kind, id and title, `chosen` the keys of the version before and after."""
-    kind, name, title = what
-    told = {"kind": kind, "name": name, "title": title, "choices": choices, "chosen": chosen, "parts": parts}
-    return render("committee/changes.html", site=site, root="../../", note=note, **told)

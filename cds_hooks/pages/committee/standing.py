@@ -1,12 +1,11 @@
 """What a committee works with: /models and /rules, and how each model and rule stands at this site."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
-from starlette.requests import Request
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
@@ -26,16 +25,14 @@ from cds_hooks.pages.committee.tables import (
     SignatureRow,
     StepRow,
     WaiverRow,
-    models_page,
-    rules_page,
+    rules_values,
 )
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.pages.rules.description import approval_status
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
-from cds_hooks.web.site import Site
-from cds_hooks.web.visiting import visiting
+from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.release_file import Release
 
 MOST_CALLS: Final = 5_000
@@ -99,11 +96,8 @@ def _counted(each: RuleCounts, examples: list[str]) -> Counted:
 class Committee:
     """How models and rules stand, from files, record and signatures."""
 
-    def __init__(
-        self, site: Site, url: str, governance: Governance, approvals: ApprovalBook | None, releases: Releases
-    ) -> None:
+    def __init__(self, url: str, governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:
         """`approvals` is None in the development profile, where no signature is needed."""
-        self._site = site
         self._governance = governance
         self._approvals = approvals
         self._releases = releases
@@ -165,19 +159,15 @@ class Committee:
             _may_try(),
         )
 
-    def models(self, standings: Iterable[ModelStanding]) -> str:
-        """The list of models."""
-        return models_page(self._site, standings, self._approvals is not None)
-
-    def rules(self, request: Request) -> str:
-        """The list of rules that the query leaves, those with most cards first."""
+    def rules(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """What the template shows of the rules that the query leaves, those with most cards first."""
         self._use.refresh()
-        wanted = {name: request.query_params.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
+        wanted = {name: query.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
         rows = [self._row(version) for version in all_rule_versions().values()]
         families = sorted({row.family for row in rows})
         shown = [row for row in rows if _fits(row, wanted)]
         shown.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
-        return rules_page(self._site, shown, families, wanted, self._use.calls, self._use.is_counting)
+        return rules_values(shown, families, wanted, self._use.calls, self._use.is_counting)
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""

@@ -1,7 +1,6 @@
 """The lists of models and rules for a committee, and what the page of one adds: state, gates, signatures, counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +8,6 @@ from msgspec import Struct
 
 from cards.compose.model import in_100
 from cds_hooks.pages.model_files import GateRow
-from cds_hooks.web.site import Site, render
 
 
 class SignatureRow(Struct, frozen=True):
@@ -132,50 +130,26 @@ class RuleStanding(Struct, frozen=True):
     """Whether who looks at the page may try a change to it."""
 
 
-def models_page(site: Site, models: Iterable[ModelStanding], needs_approval: bool) -> str:
-    """All models with their state, gates and signatures."""
-    return render("models/models.html", site=site, root="", models=list(models), needs_approval=needs_approval)
-
-
-def approvals_page(
-    site: Site,
-    waiting: list[WaitingRow],
-    refused: list[str],
-    taken: Sequence[Any],
-    problem: str,
-    needs_approval: bool,
-) -> str:
-    """What waits for a second signature, and the form for signed acts.
-
-    `taken` are those that were just recorded (`hold_back.submission.Taken`), `problem` says why a file was refused.
-    """
-    told = {"waiting": waiting, "refused": refused, "taken": list(taken), "problem": problem}
-    return render("approvals/approvals.html", site=site, root="", needs_approval=needs_approval, **told)
-
-
-def rules_page(
-    site: Site, rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
-) -> str:
-    """The rules that a filter leaves, with the number of their cards; fifty from the row that `start` names."""
+def rules_values(
+    rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
+) -> dict[str, Any]:
+    """The template's values: the rules that a filter leaves with the number of their cards, fifty from row `start`."""
     said = wanted.get("start", "")
     asked = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
     start = min(asked, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
     kept = {name: wanted[name] for name in wanted if name != "start" and wanted[name]}
-    return render(
-        "rules/rules.html",
-        site=site,
-        root="",
-        rows=rows[start : start + ROWS_ON_A_PAGE],
-        total=len(rows),
-        start=start,
-        step=ROWS_ON_A_PAGE,
-        query=lambda at: urlencode({**kept, "start": at}),
-        families=families,
-        wanted=wanted,
-        calls=calls,
-        counting=counting,
-        kinds=KINDS,
-    )
+    return {
+        "rows": rows[start : start + ROWS_ON_A_PAGE],
+        "total": len(rows),
+        "start": start,
+        "step": ROWS_ON_A_PAGE,
+        "query": lambda at: urlencode({**kept, "start": at}),
+        "families": families,
+        "wanted": wanted,
+        "calls": calls,
+        "counting": counting,
+        "kinds": KINDS,
+    }
 
 
 ROWS_ON_A_PAGE = 50

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
-from cds_hooks.pages.explain.explanation import AnswerForm, Choice
 from cds_hooks.pages.explain.recorded_decision import SentCard
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
 
@@ -19,6 +19,23 @@ MOST_WORDS: Final = 500
 """The longest text, in characters."""
 WRONG: Final = "wrong"
 _ACCEPTED_SYSTEM: Final = f"{OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
+
+
+class Choice(Struct, frozen=True):
+    """One answer that a card offers."""
+
+    value: str
+    words: str
+
+
+class AnswerForm(Struct, frozen=True):
+    """What is offered for one card, or, in `given`, the answer that it has."""
+
+    card: str
+    number: int
+    choices: tuple[Choice, ...]
+    may_write: bool
+    given: str = ""
 
 
 class AnswerRefused(Exception):

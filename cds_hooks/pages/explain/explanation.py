@@ -1,9 +1,9 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
@@ -42,35 +42,6 @@ _WHEN = {
     "order-select": "when an order was selected",
     "order-sign": "when orders were signed",
 }
-
-
-class Choice(Struct, frozen=True):
-    """One answer that a card offers."""
-
-    value: str
-    words: str
-
-
-class AnswerForm(Struct, frozen=True):
-    """What is offered for one card, or, in `given`, the answer that it has."""
-
-    card: str
-    number: int
-    choices: tuple[Choice, ...]
-    may_write: bool
-    given: str = ""
-
-
-class Answering(Struct, frozen=True):
-    """The forms of a page by the uuid of the card, whether who asks may send them, and what was wrong with one."""
-
-    forms: Mapping[str, AnswerForm] = field(default_factory=dict)
-    may_answer: bool = False
-    problem: str = ""
-    problem_of: str = ""
-
-
-NO_ANSWERS = Answering()
 
 
 class Band(Struct, frozen=True):

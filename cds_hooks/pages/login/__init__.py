@@ -1,1 +1,1 @@
-"""The pages /login and /logout."""
+"""The ways into a session: /login by an account or the site's provider, /launch by an EHR, /open by a card's link."""

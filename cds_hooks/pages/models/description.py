@@ -1,7 +1,7 @@
 """From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -14,7 +14,13 @@ from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
 from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
+from models_onnx.model_card.effect_plots import effect_plots
+from models_onnx.model_card.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
 from models_onnx.model_card.formats import SECTIONS
+from models_onnx.model_card.origin import absence_words, lineage_rows
+from models_onnx.model_card.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
+from models_onnx.monitoring.alerting import alerting_of
+from models_onnx.serving.effects import Effect
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
@@ -229,3 +235,49 @@ def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
         words = f"Not available as of {value['as_of']}: {value['not_available']}"
         return AttributeRow(attribute.number, attribute.title, words, available=False)
     return AttributeRow(attribute.number, attribute.title, str(value.get("words", "")), available=True)
+
+
+def model_values(
+    manifest: Manifest,
+    card: dict[str, Any] | None = None,
+    release: Release | None = None,
+    shapes: Sequence[Effect] = (),
+    later: LaterEvaluation | None = None,
+) -> dict[str, Any]:
+    """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does.
+
+    `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed.
+    """
+    return {
+        "manifest": manifest,
+        "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
+        "tested": performance(manifest),
+        "bins": calibration_rows(manifest),
+        "features": input_rows(manifest),
+        "attributes": attribute_sections(card) if card else [],
+        "standing": release_status(release) if release else None,
+        **_curves(manifest, shapes, later),
+        "lineage": lineage_rows(manifest),
+        "absence": absence_words(manifest),
+    }
+
+
+def _curves(manifest: Manifest, shapes: Sequence[Effect], later: LaterEvaluation | None) -> dict[str, Any]:
+    """What the template of a model is given for its drawings and for the value of its thresholds."""
+    bins = bins_of(manifest)
+    own = rates_at_equal_ages(manifest, None)
+    return {
+        "curves": curves(bins, bins, manifest, manifest.evaluation["latest"]["auroc"]),
+        "shapes": effect_plots(shapes, manifest.link),
+        "benefits": {
+            row.capacity: told for row, told in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
+        },
+        "benefit_all": net_benefit_of_everybody(manifest),
+        "alerts": manifest.thresholds.alerts_per_event or BAR,
+        "equal_ages": [_rates(each) for each in own or rates_at_equal_ages(manifest, later)],
+        "equal_ages_source": "" if own or later is None else f"Computed after the model was signed: {later.how}",
+    }
+
+
+def _rates(each: GroupRates) -> dict[str, Any]:
+    return {"name": each.name, "sufficient": each.sufficient, "rates": [estimate_of(rate) for rate in each.rates]}

@@ -1,32 +1,26 @@
 """The addresses of simulations: the list, the form that starts one, its page with progress and result, and its CSV."""
 
-import csv
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.access.forms import read_form
 from cds_hooks.access.roles import DECISION_READERS
-from cds_hooks.errors import BadRequest, HookError
+from cds_hooks.errors import BadRequest
 from cds_hooks.logs import log
-from cds_hooks.pages.answers import refused
-from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.simulations.runs import Busy, Run, Runs
 from cds_hooks.pages.simulations.simulation import Simulation
-from cds_hooks.routes.operations import OperatorAccess
-from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Site, render, static_version
-from cds_hooks.web.visiting import visiting
+from cds_hooks.web.files import csv_download
+from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Refusal, static_version
+from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.folder import VERSION_SIGN
 
 EVENT: Final = "simulation-started"
@@ -37,12 +31,6 @@ MOST: Final = (100, 500, 2_000)
 SHARES: Final = (1, 2, 5, 10, 15, 20, 30)
 _CHARTS: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 
-_OPERATOR_ONLY: Final = Failure(
-    "Not for this address",
-    "Refused",
-    "Without CDS_LOGIN simulations are started and read by the operator of this server only.",
-    "Set CDS_LOGIN (docs/operations/access.md), or open the page at CDS_OPERATOR_LISTEN.",
-)
 _NO_SIMULATION: Final = Failure(
     "No such simulation",
     "Not found",
@@ -55,86 +43,66 @@ _NO_FOLDER: Final = Failure(
     "The folder in which results are kept cannot be written.",
     "It is var/simulations; tell the operator of this server.",
 )
-_AWAY: Final = Failure(
-    "The record cannot be written",
-    "Failed",
-    "Who starts a simulation is recorded, and the record does not answer at the moment. Nothing was started.",
-    "Try again in a minute. If it stays so, tell the operator of this server.",
-)
 
 
-class Simulations:
+class _Simulations:
     """The pages of one server."""
 
-    def __init__(
-        self, configured: Settings, visitors: OperatorAccess, site: Site, shows_cards: Callable[[str], bool]
-    ) -> None:
-        """`shows_cards` says of a rule whether it shows its cards here now, at least to some."""
-        self._shows_cards = shows_cards
-        self._configured = configured
-        self._visitors = visitors
-        self._site = site
-        self._runs = Runs(configured.simulations_folder)
-        self._files = ModelFiles(configured.models_folder)
-        self._limiter = CapacityLimiter(1)
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._settings = server.settings
+        self._runs = Runs(server.settings.simulations_folder)
+        self._files = server.files
 
-    def routes(self) -> list[Route]:
-        """The addresses."""
-        return [
-            Route("/simulations", self.all, methods=["GET", "POST"]),
-            Route("/simulations/{run_id}.csv", self.csv),
-            Route("/simulations/{run_id}", self.one, methods=["GET", "POST"]),
-        ]
-
-    async def all(self, request: Request) -> Response:
-        """The list with the form for a new simulation; a posted form starts one."""
-        if not self._visitors.may_see_metrics(request):
-            return refused(self._site, request, _OPERATOR_ONLY, 403)
+    def show_all(self, request: Request) -> Response:
+        """Show the list with the form for a new simulation; a posted form starts one."""
         if request.method != "POST":
-            asked = dict(request.query_params)
-            return await to_thread.run_sync(self._list, asked, "", 200, limiter=self._limiter)
-        fields: Mapping[str, str] = {}
+            return self._list(request.query_params)
         try:
-            fields = await read_form(request)
-            return await to_thread.run_sync(self._start, request, fields, limiter=self._limiter)
-        except HookError as fault:
-            return await to_thread.run_sync(self._list, fields, fault.text, fault.status, limiter=self._limiter)
+            return self._start(request.state.form)
+        except BadRequest as fault:
+            return self._list(request.state.form, fault.text, fault.status)
 
-    async def one(self, request: Request) -> Response:
-        """One simulation; a posted form stops it."""
-        if not self._visitors.may_see_metrics(request):
-            return refused(self._site, request, _OPERATOR_ONLY, 403)
+    def show(self, request: Request) -> Response:
+        """Show one simulation; a posted form stops it."""
+        run_id = request.path_params["run_id"]
         if request.method == "POST":
-            try:
-                await read_form(request)
-            except HookError as fault:
-                failure = Failure("The form cannot be used", "Refused", fault.text, "Open the page again.")
-                return refused(self._site, request, failure, fault.status)
-            self._runs.ask_to_stop(request.path_params["run_id"])
-            return RedirectResponse(request.path_params["run_id"], 303, HEADERS)
-        return await to_thread.run_sync(self._one, request, limiter=self._limiter)
+            self._runs.ask_to_stop(run_id)
+            return RedirectResponse(run_id, 303, HEADERS)
+        visitor = visiting().visitor
+        return self._server.page(
+            "simulations/simulation.html",
+            headers=SCRIPT_HEADERS,
+            run=self._run(run_id),
+            sees_patients=visitor is None or not DECISION_READERS.isdisjoint(visitor.roles),
+            script=static_version("simulation.js"),
+        )
 
-    async def csv(self, request: Request) -> Response:
-        """The counts of one simulation as a file."""
-        if not self._visitors.may_see_metrics(request):
-            return refused(self._site, request, _OPERATOR_ONLY, 403)
-        run = await to_thread.run_sync(self._runs.get, request.path_params["run_id"])
-        if run is None or run.result is None:
-            return refused(self._site, request, _NO_SIMULATION, 404)
-        name = {"content-disposition": f'attachment; filename="simulation-{run.id[:8]}.csv"'}
-        return Response(as_csv(run), headers=HEADERS | name, media_type="text/csv; charset=utf-8")
+    def csv(self, request: Request) -> Response:
+        """Send the counts of one simulation as a file."""
+        run = self._run(request.path_params["run_id"])
+        if run.result is None:
+            raise Refusal(_NO_SIMULATION)
+        head = ("by", "name", "judged", "with a card now", "with a card after the change")
+        rows = [(by, name, counts.judged, counts.before, counts.after) for by, name, counts in run.result.rows()]
+        return csv_download(f"simulation-{run.id[:8]}", [head, *rows])
 
-    def _list(self, fields: Mapping[str, str], problem: str, status: int) -> Response:
+    def _run(self, run_id: str) -> Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise Refusal(_NO_SIMULATION)
+        return run
+
+    def _list(self, fields: Mapping[str, str], problem: str = "", status: int = 200) -> Response:
         kind, name = fields.get("kind", ""), fields.get("name", "")
         chosen = self._chosen(kind, name)
-        body = render(
+        return self._server.page(
             "simulations/simulations.html",
-            site=self._site,
-            root="",
+            status=status,
             runs=self._runs.all(),
             chosen=chosen,
             folders=sorted(self._folders()) if kind == "rule" else [],
-            has_charts=self._configured.simulation_charts.is_dir(),
+            has_charts=self._settings.simulation_charts.is_dir(),
             versions=self._versions(name) if kind == "model" else [],
             fields=self._with_default(chosen, fields),
             problem=problem,
@@ -142,13 +110,12 @@ class Simulations:
             most=MOST,
             shares=SHARES,
         )
-        return _page(body, status)
 
     def _with_default(self, chosen: tuple[str, str, str] | None, fields: Mapping[str, str]) -> Mapping[str, str]:
         """The fields of the form; a rule that is not shown here is tried shown, where nothing else was asked."""
         if chosen is None or chosen[0] != "rule" or "change" in fields:
             return fields
-        return {**fields, "change": "off" if self._shows_cards(chosen[1]) else "speaks"}
+        return {**fields, "change": "off" if self._server.committee.shows_cards(chosen[1]) else "speaks"}
 
     def _chosen(self, kind: str, name: str) -> tuple[str, str, str] | None:
         """Kind, id and title of what is to be tried; None where there is nothing of that name."""
@@ -163,13 +130,13 @@ class Simulations:
 
     def _folders(self) -> dict[str, Path]:
         """The folders of charts that may be chosen, by name: those below var/charts."""
-        above = self._configured.simulation_charts
+        above = self._settings.simulation_charts
         try:
             return {path.name: path for path in above.iterdir() if path.is_dir()}
         except OSError:
             return {}
 
-    def _start(self, request: Request, fields: Mapping[str, str]) -> Response:
+    def _start(self, fields: Mapping[str, str]) -> Response:
         simulation = self._simulation(fields)
         charts = self._folders().get(simulation.folder)
         visitor = visiting().visitor
@@ -182,17 +149,14 @@ class Simulations:
         try:
             if self._runs.is_busy():
                 raise Busy
-            add_event(self._configured.database_url, EVENT, by, detail)
-            run = self._runs.start(self._configured, simulation, by, charts)
+            add_event(self._settings.database_url, EVENT, by, detail)
+            run = self._runs.start(self._settings, simulation, by, charts)
         except Busy:
             text = "another simulation is running; wait until it has ended, or stop it on its page"
             return self._list(fields, text, 409)
-        except RecordUnavailable:
-            log().error("record away", status=503)
-            return refused(self._site, request, _AWAY, 503)
         except OSError as fault:
             log().error("simulation not started", status=503, error_type=type(fault).__name__)
-            return refused(self._site, request, _NO_FOLDER, 503)
+            raise Refusal(_NO_FOLDER, 503) from fault
         log().info("simulation started", reason=simulation.change)
         return RedirectResponse(f"simulations/{run.id}", 303, HEADERS)
 
@@ -230,32 +194,13 @@ class Simulations:
             raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
         return structs.replace(simulation, folder=what)
 
-    def _one(self, request: Request) -> Response:
-        run = self._runs.get(request.path_params["run_id"])
-        if run is None:
-            return refused(self._site, request, _NO_SIMULATION, 404)
-        visitor = visiting().visitor
-        body = render(
-            "simulations/simulation.html",
-            site=self._site,
-            root="../",
-            run=run,
-            sees_patients=visitor is None or not DECISION_READERS.isdisjoint(visitor.roles),
-            script=static_version("simulation.js"),
-        )
-        return _page(body, headers=SCRIPT_HEADERS)
 
-
-def _page(body: str, status: int = 200, headers: Mapping[str, str] = HEADERS) -> Response:
-    return Response(body.encode("utf-8", "replace"), status, headers, media_type="text/html")
-
-
-def as_csv(run: Run) -> bytes:
-    """The counts of a simulation; what a spreadsheet would take for a formula is text."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["by", "name", "judged", "with a card now", "with a card after the change"])
-    for by, name, counts in run.result.rows() if run.result is not None else ():
-        said = f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
-        writer.writerow([by, said, counts.judged, counts.before, counts.after])
-    return out.getvalue().encode()
+def routes(server: PageServer) -> list[Route]:
+    """Return the addresses of simulations."""
+    pages = _Simulations(server)
+    limiter = CapacityLimiter(1)
+    return [
+        server.route("/simulations", pages.show_all, ["GET", "POST"], limiter=limiter),
+        server.route("/simulations/{run_id}.csv", pages.csv),
+        server.route("/simulations/{run_id}", pages.show, ["GET", "POST"], limiter=limiter),
+    ]

@@ -18,10 +18,10 @@ from cds_hooks.pages.tester.cards import CannotBeDrawn, Choice, DrawnCard, draw
 from cds_hooks.pages.tester.exchange import Caller, Exchanged, Outcome, Sent
 from cds_hooks.pages.tester.feedback import accepted_feedback, apply_actions, next_request, override_feedback
 from cds_hooks.pages.tester.orders import Catalogue, Orderable, UnusableOrder, compose
-from cds_hooks.pages.tester.state import ALL, FHIR, FILE, SAMPLE, Bench, Problem, object_in
+from cds_hooks.pages.tester.state import ALL, FHIR, FILE, SAMPLE, Bench, Problem, UnusableForm, object_in
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.web.form import Form, UnusableForm
+from cds_hooks.web.forms import Form
 
 Entry = dict[str, Any]
 _WITH_DRAFTS: Final = ("order-select", "order-sign")

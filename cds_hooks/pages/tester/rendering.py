@@ -14,11 +14,9 @@ from cds_hooks.pages.tester.actions import Entry, Tester
 from cds_hooks.pages.tester.cards import DrawnCard, draw, drawings
 from cds_hooks.pages.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
 from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
-from cds_hooks.pages.tester.state import FHIR, Bench, Carried, object_in
-from cds_hooks.web.form import UnusableForm
+from cds_hooks.pages.tester.state import FHIR, Bench, Carried, UnusableForm, object_in
 from cds_hooks.web.latency import format_ms
-from cds_hooks.web.site import Site, static_version
-from cds_hooks.web.site import render as render_template
+from cds_hooks.web.site import static_version
 
 _SCOPE: Final = frozenset({"scope", "not-recognised"})
 _WORST_FIRST: Final = {"critical": 0, "warning": 1}
@@ -67,32 +65,33 @@ class PrefetchRow:
     query: str
 
 
-def render_page(tester: Tester, site: Site, bench: Bench, entries: Sequence[Entry]) -> str:
-    """The page; it computes for some milliseconds, so that it is called in a thread."""
+def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return what the template shows; it computes for some milliseconds, so that it is called in a thread."""
     answers = [_answer(each) for each in bench.carried.exchanges]
-    return render_template(
-        "tester/try.html",
-        site=site,
-        root="",
-        script=static_version("try.js"),
-        it=bench,
-        carried=_carried(bench.carried),
-        samples=list_samples(),
-        hooks=_by_hook(entries),
-        servers=tester.servers,
-        who=_who(tester, bench),
-        drafts=_drafts(bench),
-        units=UNITS,
-        frequencies=FREQUENCIES,
-        ways=drawings(),
-        can_draw=not bench.server and tester.draws_dialects,
-        answers=answers,
-        cards=_cards(bench),
-        prefetch=_prefetch(bench, entries),
-        request_size=_size(bench.request),
-        accepted=sum(1 for each in bench.carried.exchanges for one in each.outcomes.values() if one.did == "accepted"),
-        indent=_indented,
-    )
+    return {
+        "script": static_version("try.js"),
+        "it": bench,
+        "carried": _carried(bench.carried),
+        "samples": list_samples(),
+        "hooks": _by_hook(entries),
+        "servers": tester.servers,
+        "who": _who(tester, bench),
+        "drafts": _drafts(bench),
+        "units": UNITS,
+        "frequencies": FREQUENCIES,
+        "ways": drawings(),
+        "can_draw": not bench.server and tester.draws_dialects,
+        "answers": answers,
+        "cards": _cards(bench),
+        "prefetch": _prefetch(bench, entries),
+        "request_size": _size(bench.request),
+        "accepted": sum(
+            outcome.did == "accepted"
+            for exchanged in bench.carried.exchanges
+            for outcome in exchanged.outcomes.values()
+        ),
+        "indent": _indented,
+    }
 
 
 def _carried(carried: Carried) -> str:

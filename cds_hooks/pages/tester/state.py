@@ -11,11 +11,15 @@ from cds_hooks.pages.tester.cards import AS_SENT
 from cds_hooks.pages.tester.exchange import Exchanged, Sent
 from cds_hooks.pages.tester.feedback import Change
 from cds_hooks.pages.tester.orders import Dosing, Orderable
-from cds_hooks.web.form import Form, UnusableForm
+from cds_hooks.web.forms import Form
 
 SAMPLE, FILE, FHIR = "sample:", "file", "fhir"
 ALL: Final = "*"
 """In place of a service: all services of the hook."""
+
+
+class UnusableForm(ValueError):
+    """The form, or a file in it, cannot be read; the message says what to do."""
 
 
 class Carried(Struct):

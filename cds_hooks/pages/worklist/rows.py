@@ -1,6 +1,6 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -9,12 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.compose.model import in_100
-from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, Act, finding_digest
-from cds_hooks.pages.worklist.record_reader import Progress, WorklistKeeper
+from cds_hooks.pages.worklist.acts import Act, finding_digest
+from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.panel.worklist import WorklistRow
 from cds_hooks.panel.worklist_output import worklist_header, worklist_line
-from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import Site, render
 from models_onnx.equations.declaration import find_equations
 from models_onnx.panel.outputs import write_fields
 
@@ -155,37 +153,6 @@ def _purpose(name: str) -> str:
 def _fits(finding: FindingLine, wanted: Filter) -> bool:
     is_kind = wanted.kind in ("all", finding.kind)
     return is_kind and wanted.what.casefold() in f"{finding.text} {finding.why}".casefold()
-
-
-def render_worklist(
-    site: Site,
-    lists: Lists,
-    wanted: Filter,
-    progress: Progress,
-    now: datetime,
-    did: str,
-    title_of: Callable[[str], str] = str,
-) -> str:
-    """The page; `did` is the digest of the finding about which something was just done.
-
-    `title_of` gives the title of a model by its id.
-    """
-    start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
-    return render(
-        "worklist/worklist.html",
-        site=site,
-        root="",
-        lists=lists,
-        shown=lists.waiting[start : start + ROWS_ON_A_PAGE],
-        start=start,
-        step=ROWS_ON_A_PAGE,
-        wanted=wanted,
-        progress=progress,
-        now=format_time(now),
-        snoozes=SNOOZE_DAYS,
-        did=lists.finding(did) if did else None,
-        title_of=title_of,
-    )
 
 
 def worklist_page_csv(lists: Lists) -> bytes:

@@ -12,8 +12,7 @@ from cds_hooks.access.accounts import check_login, disable_account
 from cds_hooks.access.passwords import hash_password
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.access.throttle import TRIES_FOR_A_NAME
-from cds_hooks.pages.login.views import local_page
-from cds_hooks.routes.operations import ADMITTED
+from cds_hooks.pages.login.session import local_page
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, visit, with_account
 
 pytestmark = pytest.mark.anyio
@@ -247,7 +246,9 @@ async def test_a_hostile_name_comes_back_as_text_or_not_at_all(tmp_path: Path, n
 
 async def test_no_header_of_a_request_makes_the_gate_believe_that_it_has_decided(tmp_path: Path) -> None:
     async with visit(tmp_path) as person:
-        answer = await person.calls.get("/metrics", headers={ADMITTED: "1", "cookie": "cds-session=; \x01=2"})
+        answer = await person.calls.get(
+            "/metrics", headers={"cds_hooks.admitted": "1", "cookie": "cds-session=; \x01=2"}
+        )
         assert answer.status_code == 401
 
 

@@ -11,10 +11,10 @@ from cds_hooks.hold_back.acts import rule_subject
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.pages.committee.standing import Committee
-from cds_hooks.pages.committee.tables import LEAST_ANSWERS, NEVER, Counted
-from cds_hooks.pages.models.rendering import rule_page
-from cds_hooks.pages.rules.description import describe_rule
+from cds_hooks.pages.committee.tables import LEAST_ANSWERS, NEVER, Counted, RuleStanding
+from cds_hooks.pages.rules.description import RulePage, describe_rule
 from cds_hooks.web.site import Site as PageSite
+from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.test_approvals import Site
@@ -88,22 +88,27 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
     assert "cds-hooks rules simulate" in page
 
 
+def _rule_page(facts: RulePage, standing: RuleStanding) -> str:
+    site = PageSite(development=False, alert_share=None)
+    return render("rules/rule.html", site=site, root="../", it=facts, standing=standing)
+
+
 def test_behind_a_trust_file_it_says_who_has_signed_and_who_is_missing(tmp_path: Path) -> None:
     place = Site(record_in(tmp_path), tmp_path)
     version = all_rule_versions()[RULE]
     book, releases = place.book, Releases(None)
     governance = Governance(None, needs_approval=True, approvals=book)
-    committee = Committee(PageSite(development=False, alert_share=None), place.url, governance, book, releases)
+    committee = Committee(place.url, governance, book, releases)
     assert "signed by nobody" in str(committee.rule(version).missing)
     book.approve("rule", rule_subject(RULE, version.digest), place.ann, "read with the label")
     standing = committee.rule(version)
     assert [(row.by, row.note) for row in standing.signatures] == [("Ann Lee", "read with the label")]
     assert "Ann Lee alone" in str(standing.missing)
     facts = describe_rule(version, governance.site, needs_approval=True)
-    page = rule_page(PageSite(development=False, alert_share=None), facts, standing)
+    page = _rule_page(facts, standing)
     assert "Not approved" in page
     book.approve("rule", rule_subject(RULE, version.digest), place.ben)
-    page = rule_page(PageSite(development=False, alert_share=None), facts, committee.rule(version))
+    page = _rule_page(facts, committee.rule(version))
     assert "Approved by two people" in page
     assert faults(page) == []
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.models.description import Performance, performance
-from cds_hooks.pages.models.rendering import model_page
 from models_onnx.artifact.manifest import Manifest
+from tests.cds_hooks.pages.rendered import model_page
 from tests.cds_hooks.web.decisions import SITE
 from tests.cds_hooks.web.markup import Page, faults
 

@@ -16,10 +16,11 @@ from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages import count_keeper as keeping
 from cds_hooks.pages.operations.counts import DaySumsCache, Span, read_counts
 from cds_hooks.pages.operations.figures import cards_part, number_scale, percent, prefetch_part, stages_part
-from cds_hooks.pages.operations.parts import as_csv, span_of
+from cds_hooks.pages.operations.parts import span_of
 from cds_hooks.pages.operations.record_state import refused_part
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, open_decision_log
+from cds_hooks.web.files import csv_download
 from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
 from tests.cds_hooks.storage.samples import a_decision
@@ -177,7 +178,11 @@ def test_an_address_with_nonsense_is_a_week() -> None:
 def test_the_csv_has_the_rows_and_no_formula(counted: CountBook) -> None:
     from cds_hooks.pages.operations.figures import reasons_part
 
-    lines = list(csv.reader(io.StringIO(as_csv(reasons_part(read_counts(counted, SPAN))).decode())))
+    part = reasons_part(read_counts(counted, SPAN))
+    body = csv_download(
+        "reasons", [part.columns, *([row.name, *(cell.plain for cell in row.cells)] for row in part.rows)]
+    ).body
+    lines = list(csv.reader(io.StringIO(bytes(body).decode())))
     assert lines == [["Reason", "Cards", "Of those overridden"], ["'=declined", "20", "100.0"]]
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from cds_hooks.pages.explain.recorded_decision import Basis, read_basis
 from cds_hooks.pages.explain.what_if import NOTHING_CHANGED, WhatIf, ask, what_if
-from cds_hooks.pages.models.rendering import explanation_page
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import get_decision
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import get_equation
 from tests.cds_hooks.calls import ours
+from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.services.equation_calls import answer_of_site
 from tests.cds_hooks.web.decisions import SITE, decided, explained
 from tests.cds_hooks.web.markup import Page, faults

@@ -11,11 +11,11 @@ import msgspec
 
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
-from cds_hooks.pages.models.rendering import explanation_page
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.site import Site
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.web.markup import Page
 
 AS_OF = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)

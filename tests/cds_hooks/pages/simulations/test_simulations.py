@@ -15,9 +15,9 @@ from cds_hooks.pages.simulations import process
 from cds_hooks.pages.simulations.evaluation import run_simulation
 from cds_hooks.pages.simulations.runs import Busy, Run, Runs
 from cds_hooks.pages.simulations.simulation import Counts, Example, Result, Simulation
-from cds_hooks.pages.simulations.views import as_csv
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys
+from cds_hooks.web.files import csv_download
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
@@ -269,8 +269,8 @@ def test_a_simulation_whose_process_is_gone_is_shown_as_stopped_and_an_old_one_i
 
 def test_a_name_in_the_csv_is_no_formula() -> None:
     result = Result(by_service={"=1+1": Counts(1, 1, 1)})
-    run = Run("x", "2026-01-01T00:00:00+00:00", "x", _simulation(), "done", result=result)
-    assert b"service,'=1+1,1,1,1" in as_csv(run)
+    rows = [(by, name, counts.judged, counts.before, counts.after) for by, name, counts in result.rows()]
+    assert b"service,'=1+1,1,1,1" in bytes(csv_download("x", rows).body)
 
 
 @pytest.mark.anyio

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from cds_hooks.routes.operations import OperatorAccess
+from cds_hooks.pages.operator_access import OperatorAccess
 from cds_hooks.settings import Settings
 
 TOKEN = "a token for operators"  # noqa: S105 - of this test only
@@ -26,17 +26,16 @@ def request(host: str | None, headers: Mapping[str, str] | None = None, server: 
 
 @pytest.mark.parametrize("host", [HERE, "::1", "127.9.9.9", ELSEWHERE, "2001:db8::1", "localhost.evil.example", None])
 def test_no_machine_sees_either_without_the_token_because_a_proxy_here_adds_no_header(host: str | None) -> None:
-    assert not visitors().may_see_metrics(request(host))
-    assert not visitors().may_see_decisions(request(host))
+    assert not visitors().is_operator(request(host))
 
 
 def test_the_operators_own_listener_opens_both_and_a_header_cannot_pretend_it() -> None:
     by_port, by_socket = visitors(operator_listen="127.0.0.1:9085"), visitors(operator_listen="unix:/run/operator.sock")
-    assert by_port.may_see_decisions(request(HERE, server=(HERE, 9085)))
-    assert by_socket.may_see_metrics(request(None, server=("/run/operator.sock", None)))
+    assert by_port.is_operator(request(HERE, server=(HERE, 9085)))
+    assert by_socket.is_operator(request(None, server=("/run/operator.sock", None)))
     for each in (by_port, by_socket):
-        assert not each.may_see_metrics(request(HERE, {"Host": "127.0.0.1:9085"}))
-        assert not each.may_see_metrics(request(HERE, server=None))
+        assert not each.is_operator(request(HERE, {"Host": "127.0.0.1:9085"}))
+        assert not each.is_operator(request(HERE, server=None))
 
 
 @pytest.mark.parametrize(
@@ -46,17 +45,17 @@ def test_the_operators_own_listener_opens_both_and_a_header_cannot_pretend_it() 
 def test_a_page_of_another_site_does_not_reach_the_operators_listener_on_loopback(host: str, seen: bool) -> None:
     """A name of its own site that was changed to 127.0.0.1 brings the operator's browser there (DNS rebinding)."""
     opened = visitors(operator_listen="127.0.0.1:9085", public_url="https://cds.example.org")
-    assert opened.may_see_metrics(request(HERE, {"Host": host}, server=(HERE, 9085))) is seen
+    assert opened.is_operator(request(HERE, {"Host": host}, server=(HERE, 9085))) is seen
     elsewhere = visitors(operator_listen=f"{ELSEWHERE}:9085")
-    assert elsewhere.may_see_metrics(request(HERE, {"Host": host}, server=(ELSEWHERE, 9085)))
+    assert elsewhere.is_operator(request(HERE, {"Host": host}, server=(ELSEWHERE, 9085)))
 
 
 @pytest.mark.parametrize("every", ["0.0.0.0:9085", "[::]:9085"])
 def test_a_listener_at_every_address_is_known_by_its_port(every: str) -> None:
     opened = visitors(operator_listen=every)
-    assert opened.may_see_metrics(request(ELSEWHERE, server=("172.17.0.2", 9085)))
-    assert not opened.may_see_metrics(request(ELSEWHERE, server=("172.17.0.2", 8085)))
-    assert not opened.may_see_metrics(request(None, server=("/run/operator.sock", None)))
+    assert opened.is_operator(request(ELSEWHERE, server=("172.17.0.2", 9085)))
+    assert not opened.is_operator(request(ELSEWHERE, server=("172.17.0.2", 8085)))
+    assert not opened.is_operator(request(None, server=("/run/operator.sock", None)))
 
 
 @pytest.mark.parametrize(
@@ -72,15 +71,9 @@ def test_a_listener_at_every_address_is_known_by_its_port(every: str) -> None:
 )
 def test_the_operators_token_opens_from_elsewhere(header: str, seen: bool) -> None:
     asked = request(ELSEWHERE, {"Authorization": header})
-    assert visitors(operator_token=TOKEN).may_see_metrics(asked) is seen
-    assert not visitors().may_see_metrics(asked)
-
-
-def test_a_site_with_its_own_access_control_opens_the_pages_and_not_the_metrics() -> None:
-    opened = visitors(explain_pages="everyone")
-    assert opened.may_see_decisions(request(ELSEWHERE))
-    assert not opened.may_see_metrics(request(ELSEWHERE))
+    assert visitors(operator_token=TOKEN).is_operator(asked) is seen
+    assert not visitors().is_operator(asked)
 
 
 def test_in_the_development_profile_everyone_on_this_machine_sees_all() -> None:
-    assert OperatorAccess(Settings(trust_file=None)).may_see_metrics(request(None))
+    assert OperatorAccess(Settings(trust_file=None)).is_operator(request(None))

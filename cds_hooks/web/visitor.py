@@ -48,6 +48,11 @@ class Visiting(Struct, frozen=True):
     needs_login: bool = False
     links: tuple[PageLink, ...] = (PageLink("", "Start"), PageLink("docs/", "Documentation"))
 
+    @property
+    def root(self) -> str:
+        """The way back to the start page in relative steps: the server may be below a path of a proxy."""
+        return "../" * (self.path.count("/") - 1)
+
 
 _visiting: ContextVar[Visiting | None] = ContextVar("visiting", default=None)
 

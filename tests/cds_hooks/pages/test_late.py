@@ -7,10 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
-from cds_hooks import late_pages
 from cds_hooks.app import create_app
+from cds_hooks.pages import application
+from cds_hooks.pages.application import page_application
+from cds_hooks.pages.server import PageServer
 from cds_hooks.settings import Settings
 from tests.live import record_in
 
@@ -19,8 +21,9 @@ def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_me
     script = (
         "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings\n"
         f"create_app(Settings(database_url={record_in(tmp_path)!r}))\n"
-        "late = ('httpx', 'httpcore', 'jinja2', 'prometheus_client', 'cds_hooks.pages.models',\n"
-        "        'cds_hooks.pages.tester', 'cards.vaccines', 'models_onnx.spec', 'fhir.resources')\n"
+        "late = ('httpx', 'httpcore', 'jinja2', 'prometheus_client', 'cds_hooks.pages.server',\n"
+        "        'cds_hooks.pages.gate', 'cds_hooks.access.store',\n"
+        "        'cards.vaccines', 'models_onnx.spec', 'fhir.resources')\n"
         "print([name for name in late if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
@@ -31,18 +34,17 @@ def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_me
 async def test_the_first_page_is_there_for_all_who_ask_for_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
-    addresses = late_pages.page_addresses
+    made: list[PageServer] = []
 
-    def make(needs: late_pages.PageNeeds) -> list[BaseRoute]:
-        made.append(1)
-        return addresses(needs)
+    def make(server: PageServer) -> ASGIApp:
+        made.append(server)
+        return page_application(server)
 
-    monkeypatch.setattr(late_pages, "page_addresses", make)
+    monkeypatch.setattr(application, "page_application", make)
     app = create_app(Settings(database_url=record_in(tmp_path)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         answers = await asyncio.gather(*(client.get("/rules", headers={"accept": "text/html"}) for _ in range(3)))
         nowhere = await client.get("/nowhere", headers={"accept": "application/json"})
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert (nowhere.status_code, nowhere.json()["resourceType"]) == (404, "OperationOutcome")
-    assert made == [1]
+    assert len(made) == 1

@@ -1,0 +1,99 @@
+"""The application of all pages: the gate, the views of each page, and what is answered where a view cannot."""
+
+import asyncio
+from importlib import import_module
+from typing import Final
+
+from msgspec import MsgspecError
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cds_hooks.errors import MethodNotAllowed
+from cds_hooks.logs import log
+from cds_hooks.pages.door import door_of, find_doors
+from cds_hooks.pages.gate import Gate
+from cds_hooks.pages.server import PageServer, wants_page
+from cds_hooks.routes.failures import http_error_outcome
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.web.site import Failure, Refusal
+
+_NOT_THERE: Final = Failure(
+    "There is no such page",
+    "Not found",
+    "There is nothing at this address. It may be mistyped, or of another version of this server.",
+    "The navigation above has the pages that you may open.",
+)
+_OTHER_METHOD: Final = Failure(
+    "This page does not take that form",
+    "Refused",
+    "The address does not answer this kind of request, so nothing was done.",
+    "Open the page again and send its form from there.",
+)
+_RECORD_AWAY: Final = Failure(
+    "The record cannot be read or written",
+    "Failed",
+    "The record of decisions does not answer at the moment. Nothing was changed.",
+    "Try again in a minute. If it stays so, tell the operator of this server.",
+)
+_OTHER_FORM: Final = Failure(
+    "This record cannot be shown",
+    "Failed",
+    "The decision is on record, but in a form that this version of the server does not read.",
+    "Tell the operator of this server. The card in the chart is not affected.",
+)
+
+
+class _Pages:
+    """Passes each request on to the page whose door leads to it; its views are imported with the first request."""
+
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._routers: dict[str, Router] = {}
+        self._loading = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = door_of(scope["path"])
+        if door is None:
+            raise HTTPException(404)
+        page = find_doors()[door]
+        async with self._loading:
+            if page not in self._routers:
+                self._routers[page] = await asyncio.to_thread(self._load, page)
+        await self._routers[page](scope, receive, send)
+
+    def _load(self, page: str) -> Router:
+        return Router(import_module(f"{page}.views").routes(self._server))
+
+
+def page_application(server: PageServer) -> ASGIApp:
+    """Return the application that answers for every page of a server."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        match error:
+            case Refusal():
+                return server.refuse(request, error.failure, error.status)
+            case HTTPException():
+                return _answer_http_error(server, request, error)
+            case RecordUnavailable():
+                log().error("record away", status=503)
+                return server.refuse(request, _RECORD_AWAY, 503)
+            case _:
+                log().error("record in another form", status=500, error_type=type(error).__name__)
+                return server.refuse(request, _OTHER_FORM, 500)
+
+    handled = (Refusal, HTTPException, RecordUnavailable, MsgspecError)
+    return Gate(ExceptionMiddleware(_Pages(server), dict.fromkeys(handled, answer)), server)
+
+
+def _answer_http_error(server: PageServer, request: Request, error: HTTPException) -> Response:
+    """Return the answer for an address or a method that does not exist."""
+    is_method = error.status_code == MethodNotAllowed.status
+    if wants_page(request):
+        page = server.refuse(request, _OTHER_METHOD if is_method else _NOT_THERE, error.status_code)
+        page.headers.update(error.headers or {})
+        return page
+    return http_error_outcome(error)

@@ -1,1 +1,0 @@
-"""The address /open, which the link of a card leads to."""

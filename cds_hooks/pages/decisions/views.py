@@ -1,0 +1,105 @@
+"""The search in the record, and what happened around one decision, with its replay where a form asks for it."""
+
+from itertools import islice
+from typing import Final
+
+from anyio import CapacityLimiter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from cds_hooks.pages.count_keeper import Counted
+from cds_hooks.pages.decisions.replay import replay
+from cds_hooks.pages.decisions.search import IN_ADDRESS, OUTCOMES, Asked, Listing, Row, list_rows, read_asked, rows_of
+from cds_hooks.pages.decisions.timeline import timeline
+from cds_hooks.pages.explain.explanation import explain
+from cds_hooks.pages.model_files import evidence_of
+from cds_hooks.pages.server import PageServer
+from cds_hooks.storage.decision import Decision, decision_of
+from cds_hooks.storage.outcomes import outcomes_of
+from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_places, get_decision
+from cds_hooks.web.site import HEADERS, Failure, Refusal
+
+_MOST_BESIDE: Final = 21
+_IN_ADDRESS: Final = Failure(
+    "Not in an address",
+    "Refused",
+    "A patient, a hook call or a card is never asked for in an address, because logs and histories keep addresses.",
+    "Open /decisions and type it into the form.",
+)
+_NO_DECISION: Final = Failure(
+    "No such decision",
+    "Not found",
+    "There is no decision of this id in the record. It may have been archived.",
+    "Search for it at /decisions; “cds-hooks decisions show” says in which archive it is.",
+)
+
+
+class _Decisions:
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._url = server.settings.database_url
+
+    def search(self, request: Request) -> Response:
+        """Show the decisions that the address or the form asks for."""
+        if request.method == "POST":
+            fields = request.state.form
+        else:
+            fields = dict(request.query_params)
+            if set(fields) - set(IN_ADDRESS):
+                raise Refusal(_IN_ADDRESS, 400)
+        asked = read_asked(fields)
+        if asked.faults:
+            return self._listed(asked, None, None, 400)
+        card, counted = asked.get("card"), self._server.counts.counted()
+        if card:
+            decision_id = decision_of(card)
+            if decision_id is not None and get_decision(self._url, decision_id) is not None:
+                return RedirectResponse(f"decisions/{decision_id}", 303, HEADERS)
+            return self._listed(asked, None, counted, 404)
+        return self._listed(asked, list_rows(self._url, asked, counted), counted)
+
+    def _listed(self, asked: Asked, found: Listing | None, counted: Counted | None, status: int = 200) -> Response:
+        return self._server.page(
+            "decisions/decisions.html",
+            status=status,
+            asked=asked,
+            found=found,
+            counted=counted,
+            services=sorted(self._server.services),
+            outcomes=OUTCOMES,
+        )
+
+    def show(self, request: Request) -> Response:
+        """Show one decision: what happened, what it rests on, what was not shown, and a replay that a form asks for."""
+        decision_id = decision_of(request.path_params["decision_id"])
+        decision = get_decision(self._url, decision_id) if decision_id is not None else None
+        if decision is None:
+            raise Refusal(_NO_DECISION)
+        title = self._server.service_titles.get(decision.service, decision.service)
+        answers, outcomes = feedback_on(self._url, decision.id), outcomes_of(self._url, decision.id)
+        return self._server.page(
+            "decisions/decision.html",
+            it=explain(decision, title, self._server.files.manifest, evidence_of),
+            time=timeline(self._url, decision, answers, outcomes),
+            beside=self._beside(decision),
+            replay=replay(self._server.settings, decision) if request.method == "POST" else None,
+        )
+
+    def _beside(self, decision: Decision) -> tuple[Row, ...]:
+        """Return the other decisions of the same call of a hook."""
+        if not decision.hook_instance:
+            return ()
+        wanted = DecisionFilter(hook_instance=decision.hook_instance)
+        found = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
+        return rows_of(place for place in found if place.decision.id != decision.id)
+
+
+def routes(server: PageServer) -> list[Route]:
+    """Return the addresses of these pages."""
+    pages = _Decisions(server)
+    return [
+        server.route("/decisions", pages.search, ["GET", "POST"]),
+        server.route("/decisions/{decision_id}", pages.show),
+        server.route("/decisions/{decision_id}", pages.show, ["POST"], limiter=CapacityLimiter(1)),
+    ]

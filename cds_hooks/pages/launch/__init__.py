@@ -1,1 +1,0 @@
-"""The addresses /launch: an EHR opens the server as a SMART app."""

@@ -1,0 +1,1 @@
+"""The address /metrics: what the server counted, in the format of Prometheus."""

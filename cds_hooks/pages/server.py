@@ -1,0 +1,203 @@
+"""What the views of the pages work with: the parts of this server, and how a page is rendered, refused and routed."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from cds_hooks.access.sessions import Lifetimes, Sessions
+from cds_hooks.access.store import AccessStore
+from cds_hooks.answer.call import ServerComponents
+from cds_hooks.errors import CALL_ID, HookError
+from cds_hooks.hold_back.acts import Key
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.logs import log
+from cds_hooks.metrics import MetricsFolder
+from cds_hooks.pages.operator_access import OperatorAccess
+from cds_hooks.security import Trust
+from cds_hooks.services import Service
+from cds_hooks.services._model import site_thresholds
+from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.web.forms import MOST_BYTES, Form, read_form
+from cds_hooks.web.numbers import format_time
+from cds_hooks.web.site import HEADERS, Failure, Refusal, Site, render
+from cds_hooks.web.visitor import visiting
+
+if TYPE_CHECKING:
+    from cds_hooks.pages.committee.standing import Committee
+    from cds_hooks.pages.count_keeper import CountKeeper
+    from cds_hooks.pages.model_files import ModelFiles
+
+View = Callable[[Request], Response]
+"""Answers a request for a page, in a thread; `request.state.form` has the fields of a posted form."""
+
+_PAGES_AT_ONCE: Final = 2
+"""Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
+
+
+class PageServer:
+    """The parts of one server process that its pages use; what only some pages need is made when it is first used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        services: dict[str, Service],
+        components: ServerComponents,
+        approvals: ApprovalBook | None,
+        served: Mapping[Key, str],
+        trust: Trust,
+        metrics: MetricsFolder,
+        app: Callable[[], ASGIApp],
+    ) -> None:
+        """`approvals` is None in the development profile; `app` gives the whole server, which the tester calls."""
+        self.settings = settings
+        self.services = services
+        self.components = components
+        self.approvals = approvals
+        self.served = served
+        self.trust = trust
+        self.metrics = metrics
+        self.app = app
+        self.site = site_of(settings, services.values())
+        self.operator = OperatorAccess(settings)
+        self.store = AccessStore(settings.database_url)
+        lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
+        self.sessions = Sessions(self.store, lifetimes, secure=settings.public_url.startswith("https:"))
+        self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
+
+    @property
+    def service_titles(self) -> dict[str, str]:
+        """The title of each service by its id."""
+        return {name: service.title for name, service in self.services.items()}
+
+    @cached_property
+    def files(self) -> "ModelFiles":
+        """The files of the models that are served here."""
+        from cds_hooks.pages.model_files import ModelFiles
+
+        return ModelFiles(self.settings.models_folder)
+
+    @cached_property
+    def committee(self) -> "Committee":
+        """How models and rules stand at this site."""
+        from cds_hooks.pages.committee.standing import Committee
+
+        components = self.components
+        return Committee(self.settings.database_url, components.governance, self.approvals, components.releases)
+
+    @cached_property
+    def counts(self) -> "CountKeeper":
+        """The counts of the record."""
+        from cds_hooks.pages.count_keeper import CountKeeper
+
+        return CountKeeper(self.settings.database_url, self.settings.counts_file)
+
+    def now(self) -> datetime:
+        """Return the time by the clock that calls are answered by."""
+        return self.settings.as_of or datetime.now(UTC)
+
+    @property
+    def actor(self) -> str:
+        """Who asks, as the record names them."""
+        visitor = visiting().visitor
+        if visitor is not None:
+            return visitor.actor
+        return "anyone" if self.site.development else "operator"
+
+    def page(
+        self, template: str, *, status: int = 200, headers: Mapping[str, str] = HEADERS, **values: Any
+    ) -> Response:
+        """Return a page from a template of `cds_hooks/pages`."""
+        body = render(template, site=self.site, root=visiting().root, **values)
+        # a text of a chart or of an answer may hold half a character, which no page can
+        return Response(body.encode("utf-8", "replace"), status, headers, media_type="text/html")
+
+    def refuse(self, request: Request, failure: Failure, status: int) -> Response:
+        """Return the answer to a request that may not go on: a page, or an OperationOutcome for JSON alone.
+
+        It has the id under which the operator's log names it.
+        """
+        call_id = new_decision_id()
+        log().info("call refused", status=status, reason=failure.title, decision=call_id)
+        headers = HEADERS | {CALL_ID.decode(): call_id}
+        accepted = request.headers.get("accept", "")
+        if "application/json" not in accepted or wants_page(request):
+            return self.page("failure.html", status=status, headers=headers, failure=failure, call_id=call_id)
+        issue = {
+            "severity": "error",
+            "code": "not-found" if status == 404 else "forbidden",
+            "diagnostics": f"{failure.what} {failure.next}",
+        }
+        return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status, headers)
+
+    async def form(
+        self, request: Request, most_bytes: int = MOST_BYTES, *, upload: bool = False, of_session: bool = True
+    ) -> Form:
+        """Return the fields of a posted form.
+
+        Raises:
+            Refusal: it cannot be read, or was not made for this session.
+        """
+        try:
+            seconds = self.settings.body_seconds
+            return await read_form(request, seconds, most_bytes, upload=upload, of_session=of_session)
+        except HookError as error:
+            text = "Nothing was recorded, sent or changed. Open the page again."
+            raise Refusal(Failure("The form cannot be used", "Refused", error.text, text), error.status) from error
+
+    async def in_thread(self, view: Callable[[], Response]) -> Response:
+        """Return what a view answers that is computed in a thread; two run at once, so that no hook call waits."""
+        return await to_thread.run_sync(view, limiter=self._limiter)
+
+    def route(
+        self,
+        path: str,
+        view: View,
+        methods: Iterable[str] = ("GET",),
+        *,
+        limiter: CapacityLimiter | None = None,
+        upload: bool = False,
+        most_bytes: int = MOST_BYTES,
+    ) -> Route:
+        """Return the route of a view that is computed in a thread, so that no hook call waits for it.
+
+        Two views run at once, or as many as `limiter` lets. A posted form is read before.
+        """
+
+        async def endpoint(request: Request) -> Response:
+            if request.method == "POST":
+                request.state.form = await self.form(request, most_bytes, upload=upload)
+            return await to_thread.run_sync(view, request, limiter=limiter or self._limiter)
+
+        return Route(path, endpoint, methods=list(methods))
+
+
+Routes = Callable[[PageServer], Iterable[Any]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a browser asks; programs get JSON."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def site_of(settings: Settings, services: Iterable[Service]) -> Site:
+    """Return what every page of a server knows; of several services with one model the largest share counts."""
+    thresholds = site_thresholds(settings)
+    shares: dict[str, float] = {}
+    by_age: set[str] = set()
+    for chart_service in (service.of_chart for service in services if service.of_chart is not None):
+        for model in chart_service.loaded:
+            share = chart_service.share_for(model.manifest, thresholds)
+            shares[model.manifest.id] = max(share, shares.get(model.manifest.id, 0.0))
+            if chart_service.compares_within_ages(model.manifest, thresholds):
+                by_age.add(model.manifest.id)
+    clock = format_time(settings.as_of) if settings.as_of else ""
+    return Site(settings.trust_file is None, settings.share_of_all_models, shares, clock, frozenset(by_age))

@@ -1,0 +1,6 @@
+"""Who may open simulations."""
+
+from cds_hooks.access.roles import COMMITTEE
+from cds_hooks.pages.door import Door
+
+DOOR = Door("/simulations", COMMITTEE, of_patients=True)

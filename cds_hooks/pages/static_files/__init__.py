@@ -1,0 +1,1 @@
+"""The style sheets, scripts and the icon of the pages."""

@@ -1,0 +1,72 @@
+"""The addresses /livez and /readyz: whether the process lives, and whether it can answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cds_hooks.answer.call import ServerComponents
+from cds_hooks.logs import log
+from cds_hooks.services import Service
+from cds_hooks.storage.decision import RecordUnavailable, plain
+
+DRAINING: Final = "draining"
+"""Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
+
+
+def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
+    """The models whose files cannot be served, each with the reason and what its services answer."""
+    return [
+        {
+            "model": model.name,
+            "service": service.id,
+            "reason": model.reason,
+            "answers": "503" if model is service.models[0] else "without this model",
+        }
+        for service in services.values()
+        for model in service.absent_models
+    ]
+
+
+def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Those who ask while it is being checked get what that check finds: many who ask cost what one does."""
+    running: asyncio.Future[None] | None = None
+
+    async def shared() -> None:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(check())
+        await asyncio.shield(running)
+
+    return shared
+
+
+def health_routes(services: dict[str, Service], components: ServerComponents) -> list[Route]:
+    """The routes of both."""
+    absent = models_out(services)
+    check = _one_at_a_time(components.decisions.check)
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        # Models are loaded and the database is migrated before the first request is taken (app.py); without a record
+        # every call is answered 503, and then others should take them.
+        if request.scope.get("state", {}).get(DRAINING):
+            return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
+        try:
+            await check()
+        except RecordUnavailable as error:
+            log().error("not ready", status=503, reason=plain(error.cause))
+            away = {"status": "the decisions cannot be recorded", "services": len(services)}
+            return JSONResponse(away, 503, {"retry-after": "5"})
+        rules = components.governance.approval_counts()
+        answer: dict[str, object] = {"status": "ok", "services": len(services)}
+        if absent:
+            answer |= {"status": "a model cannot be served", "models_out": absent}
+        return JSONResponse(answer | ({} if rules is None else {"rules": rules}))
+
+    return [Route("/livez", live), Route("/readyz", ready)]

@@ -1,0 +1,44 @@
+"""Sends files with headers of ours: those of a folder, and tables as CSV."""
+
+import csv
+import io
+import mimetypes
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from cds_hooks.web.site import HEADERS
+
+# Python 3.11 does not know them, and the type must be right with nosniff
+mimetypes.add_type("image/webp", ".webp")
+mimetypes.add_type("text/javascript", ".js")
+
+
+class Files(StaticFiles):
+    """The files of a folder."""
+
+    def __init__(self, folder: Path, headers: Mapping[str, str], *, html: bool = False) -> None:
+        """`html`: the file index.html is the page of its folder, and 404.html that of an unknown address."""
+        super().__init__(directory=folder, html=html)
+        self._headers = headers
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        """Return the file, or what is answered in its place, with the headers."""
+        response = await super().get_response(path, scope)
+        response.headers.update(self._headers)
+        return response
+
+
+def csv_download(name: str, rows: Iterable[Sequence[str | float]]) -> Response:
+    """Return a table as a CSV file of this name; what a spreadsheet would take for a formula is text."""
+    out = io.StringIO()
+    csv.writer(out).writerows([_plain(value) for value in row] for row in rows)
+    headers = HEADERS | {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(out.getvalue().encode(), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _plain(value: str | float) -> str | float:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,37 @@
+"""Pages as their templates render them, without a server."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cds_hooks.pages.coverage import coverage_tables
+from cds_hooks.pages.explain.explanation import Explanation
+from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move
+from cds_hooks.pages.explain.what_if import WhatIf
+from cds_hooks.pages.models.description import model_values
+from cds_hooks.web.site import Site, render, static_version
+from models_onnx.artifact.manifest import Manifest
+
+
+def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
+    """The page of a model; `files` are card, release and what else `model_values` takes."""
+    values = model_values(manifest, *files)
+    return render("models/model.html", site=site, root="../", standing_here=None, **values)
+
+
+def start_page(site: Site, models: Sequence[Manifest]) -> str:
+    """The start page of a server with these models and nothing else."""
+    lists: Mapping[str, Any] = {"services": [], "rules": [], "equations": [], "models": models}
+    return render("start/start.html", site=site, root="", coverage=coverage_tables(), **lists)
+
+
+def explanation_page(
+    site: Site,
+    explanation: Explanation,
+    moves: Sequence[Move] = (),
+    history: Sequence[EarlierEstimate] | None = (),
+    question: WhatIf | None = None,
+) -> str:
+    """The page of a decision whose cards have no answers."""
+    around = {"moves": moves, "history": history, "question": question, "script": static_version("explain.js")}
+    answers = {"answers": {}, "may_answer": False, "problem": "", "problem_of": ""}
+    return render("explain/explanation.html", site=site, root="../", it=explanation, **around, **answers)
