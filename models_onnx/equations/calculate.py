@@ -156,7 +156,7 @@ def calculate(equation: Equation, given: Mapping[str, Any], output: str | None =
         if value is not None and each.leaves_out(wanted.id, float(value)):
             text = f"{equation.title}: {each.words}; here it is {value:g}."
             raise EquationRefused("outside-population", text, (each.input,))
-    working = equation.work(values, wanted.id)
+    working = equation.work_out(wanted.id, values)
     found = equation.band(wanted.id, _banded(working), values)
     table, band = found if found is not None else (None, None)
     return EquationResult(equation, wanted, values, working, band, table)

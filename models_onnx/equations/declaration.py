@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.discovery import discover, refuse_wrong_types
-from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working
+from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working, work_points
 from models_onnx.errors import DeclarationError, UnknownEquation
 
 InputKind = Literal["quantity", "whole", "yes-no", "choice"]
@@ -132,13 +132,9 @@ class Exclusion(Struct, frozen=True):
     features: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Equation:
-    """Everything about one published equation.
-
-    `work` gives the working of one output for values that are complete and in range, and refuses with EquationRefused
-    what the limits alone do not say. `reference` says whom contributions are measured against.
-    """
+    """Everything about one published equation; `reference` says whom contributions are measured against."""
 
     id: str
     title: str
@@ -154,7 +150,6 @@ class Equation:
     reviewed: str
     """The day on which this declaration was last compared with its sources, as an ISO date."""
     reference: str
-    work: Callable[[Values, str], Working]
     bands: tuple[BandTable, ...] = ()
     rates: tuple[ObservedRates, ...] = ()
     narrower: tuple[NarrowerPopulation, ...] = ()
@@ -170,30 +165,16 @@ class Equation:
     """Test vectors (`inputs`, `expected`, `source`), unless they stand in `<id>.vectors.json` beside the module."""
     not_on_cards: str | None = None
     """Why it is never shown on a card; None where it may be."""
-    inputs_by_name: Mapping[str, EquationInput] = field(init=False, repr=False, compare=False)
-    """The same as `inputs`, by name."""
-    features: tuple[Feature, ...] = field(init=False, repr=False, compare=False)
-    """Every feature that it reads from a record, each once: inputs, exclusions and whom it is for."""
-    read_for: Mapping[str, tuple[EquationInput, ...]] = field(init=False, repr=False, compare=False)
-    """The inputs that each output cannot be had without and that a feature of the record fills, by output."""
-    excluded_by: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
-    """Each feature that excludes somebody, with the words of the exclusion."""
-    _outputs_by_id: Mapping[str, EquationOutput] = field(init=False, repr=False, compare=False)
+    work: Callable[[Values, str], Working] | None = None
+    """How an output is worked out that is neither linear nor points nor the band of the only input, for values that are
+    complete and in range; EquationRefused for what the limits alone do not say."""
 
     def __post_init__(self) -> None:
         refuse_wrong_types(self)
-        object.__setattr__(self, "inputs_by_name", {each.name: each for each in self.inputs})
-        object.__setattr__(self, "_outputs_by_id", {each.id: each for each in self.outputs})
         self._refuse_wrong_names()
         self._refuse_wrong_limits()
-        object.__setattr__(self, "features", self._read_features())
-        excluded_by = tuple((name, each.words) for each in self.exclusions for name in each.features)
-        object.__setattr__(self, "excluded_by", excluded_by)
         self._refuse_other_units()
-        read = [each for each in self.inputs if each.feature is not None]
-        needed = {out.id: tuple(each for each in read if each.is_needed_for(out.id)) for out in self.outputs}
-        object.__setattr__(self, "read_for", needed)
-        if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
+        if wrong := [item.name for item in self.inputs if (item.kind == "choice") != bool(item.choices)]:
             text = f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only"
             raise DeclarationError(text, wrong[0])
         try:
@@ -201,6 +182,64 @@ class Equation:
         except ValueError:
             text = f"{self.id}: reviewed is {self.reviewed!r}; it must be an ISO date such as 2026-11-20"
             raise DeclarationError(text, "reviewed") from None
+        is_worked_out = (
+            self.work or self.items or all(out.id in self.linear or out.kind == "code" for out in self.outputs)
+        )
+        if not is_worked_out:
+            raise DeclarationError(f"{self.id}: it says nowhere how it is worked out: give it `work`", "work")
+
+    @cached_property
+    def inputs_by_name(self) -> Mapping[str, EquationInput]:
+        """The same as `inputs`, by name."""
+        return {item.name: item for item in self.inputs}
+
+    @cached_property
+    def _outputs_by_id(self) -> Mapping[str, EquationOutput]:
+        return {output.id: output for output in self.outputs}
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """Every feature that it reads from a record, each once: inputs, exclusions and whom it is for."""
+        names = [item.feature for item in self.inputs if item.feature is not None]
+        names += [name for exclusion in self.exclusions for name in exclusion.features] + list(self.only_with)
+        for name in names:
+            if name not in FEATURES:
+                text = f"{self.id}: there is no feature {name!r} (fhir/mapping/features){_nearest(name, FEATURES)}"
+                raise DeclarationError(text, name)
+        return features_named(tuple(dict.fromkeys(names)))
+
+    @cached_property
+    def read_for(self) -> Mapping[str, tuple[EquationInput, ...]]:
+        """The inputs that each output cannot be had without and that a feature of the record fills, by output."""
+        read = [item for item in self.inputs if item.feature is not None]
+        return {output.id: tuple(item for item in read if item.is_needed_for(output.id)) for output in self.outputs}
+
+    @cached_property
+    def excluded_by(self) -> tuple[tuple[str, str], ...]:
+        """Each feature that excludes somebody, with the words of the exclusion."""
+        return tuple((name, exclusion.words) for exclusion in self.exclusions for name in exclusion.features)
+
+    def work_out(self, output: str, values: Values) -> Working:
+        """Returns the working of one output for values that are complete and in range.
+
+        Raises:
+            EquationRefused: what the limits alone do not say refuses these values.
+        """
+        if self.work is not None:
+            return self.work(values, output)
+        if self.items:
+            return work_points(self.items, values)
+        if output in self.linear:
+            return self.linear[output].work(values)
+        return self._work_band(output, values)
+
+    def _work_band(self, output: str, values: Values) -> Working:
+        """The name of the band of the only input, which is its own explanation."""
+        (total,) = self.inputs
+        score = float(values[total.name])
+        (bands,) = (table.bands for table in self.bands if table.output == output)
+        band = [band for band in bands if band.is_reached(score)][-1]
+        return Working(band.id, "identity", 0.0, (Contribution(total.name, values[total.name], score),))
 
     def _refuse_wrong_names(self) -> None:
         names = [each.name for each in self.inputs]
@@ -227,19 +266,11 @@ class Equation:
                     text = f"{self.id}: band {above.id} does not begin above band {below.id}; bands rise"
                     raise DeclarationError(text, above.id)
 
-    def _read_features(self) -> tuple[Feature, ...]:
-        named = [each.feature for each in self.inputs if each.feature is not None]
-        named += [name for each in self.exclusions for name in each.features] + list(self.only_with)
-        for name in named:
-            if name not in FEATURES:
-                text = f"{self.id}: there is no feature {name!r} (fhir/mapping/features){_nearest(name, FEATURES)}"
-                raise DeclarationError(text, name)
-        return features_named(tuple(dict.fromkeys(named)))
-
     def _refuse_other_units(self) -> None:
+        units = {feature.name: feature for feature in self.features}
         for item in self.inputs:
             if item.feature is not None and item.kind in ("quantity", "whole"):
-                feature = FEATURES[item.feature]
+                feature = units[item.feature]
                 if (feature.unit, feature.analyte or None) != (item.unit, item.analyte):
                     own = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}"
                     other = f"its feature {feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}"
@@ -308,13 +339,6 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence that names the most similar known names; empty where none is similar."""
     near = get_close_matches(name, known, n=3)
     return f"; similar names are {', '.join(near)}" if near else ""
-
-
-def work_band(bands: tuple[Band, ...], total: str, values: Values) -> Working:
-    """The name of the band of the input `total`; the total is its own explanation."""
-    score = float(values[total])
-    band = [each for each in bands if each.is_reached(score)][-1]
-    return Working(band.id, "identity", 0.0, (Contribution(total, values[total], score),))
 
 
 def read_coefficients(name: str) -> Any:

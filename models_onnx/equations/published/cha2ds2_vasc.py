@@ -1,6 +1,6 @@
 """CHA2DS2-VASc: stroke risk in atrial fibrillation, 0 to 9 points."""
 
-from models_onnx.equations.arithmetic import ScoreItem, Working, present, steps, work_points
+from models_onnx.equations.arithmetic import ScoreItem, present, steps
 from models_onnx.equations.declaration import (
     SEXES,
     Band,
@@ -9,7 +9,6 @@ from models_onnx.equations.declaration import (
     EquationOutput,
     Exclusion,
     ObservedRates,
-    Values,
     age,
     sex,
     yes_no,
@@ -24,12 +23,6 @@ ITEMS = (
     present("vascular_disease", 1),
     ScoreItem("sex", 1, ((1, 0),), choices=SEXES),
 )
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points."""
-    return work_points(ITEMS, values)
-
 
 EQUATION = Equation(
     id="cha2ds2_vasc",
@@ -69,7 +62,6 @@ EQUATION = Equation(
     ),
     reviewed="2026-11-20",
     reference="a man under 65 with none of the conditions: 0 points",
-    work=work,
     items=ITEMS,
     only_with=("has_atrial_fibrillation",),
     bands=(

@@ -1,15 +1,6 @@
 """GAD-7: severity band of the total score."""
 
-from models_onnx.equations.arithmetic import Working
-from models_onnx.equations.declaration import (
-    Band,
-    BandTable,
-    Equation,
-    EquationInput,
-    EquationOutput,
-    Values,
-    work_band,
-)
+from models_onnx.equations.declaration import Band, BandTable, Equation, EquationInput, EquationOutput
 
 BANDS = (
     Band("minimal", "minimal"),
@@ -17,12 +8,6 @@ BANDS = (
     Band("moderate", "moderate", 10),
     Band("severe", "severe", 15),
 )
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The band."""
-    return work_band(BANDS, "total", values)
-
 
 EQUATION = Equation(
     id="gad7",
@@ -52,7 +37,6 @@ EQUATION = Equation(
     cautions=("A screen, not a diagnosis.",),
     reviewed="2026-11-20",
     reference="a total of 0",
-    work=work,
     bands=(
         BandTable(
             output="severity",

@@ -1,16 +1,7 @@
 """HAS-BLED: risk of major bleeding in atrial fibrillation, 0 to 9 points."""
 
-from models_onnx.equations.arithmetic import Working, over, present, work_points
-from models_onnx.equations.declaration import (
-    Band,
-    BandTable,
-    Equation,
-    EquationOutput,
-    ObservedRates,
-    Values,
-    age,
-    yes_no,
-)
+from models_onnx.equations.arithmetic import over, present
+from models_onnx.equations.declaration import Band, BandTable, Equation, EquationOutput, ObservedRates, age, yes_no
 
 ITEMS = (
     present("hypertension_uncontrolled", 1),
@@ -23,12 +14,6 @@ ITEMS = (
     present("drugs_antiplatelet_nsaid", 1),
     present("alcohol_excess", 1),
 )
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points."""
-    return work_points(ITEMS, values)
-
 
 EQUATION = Equation(
     id="has_bled",
@@ -82,7 +67,6 @@ EQUATION = Equation(
     ),
     reviewed="2026-11-20",
     reference="a person of 65 or younger with none of the nine: 0 points",
-    work=work,
     items=ITEMS,
     only_with=("has_atrial_fibrillation",),
     bands=(

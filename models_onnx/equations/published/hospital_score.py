@@ -1,6 +1,6 @@
 """HOSPITAL score, 2016 validation: potentially avoidable readmission within 30 days, 0 to 13 points."""
 
-from models_onnx.equations.arithmetic import Working, present, steps, work_points
+from models_onnx.equations.arithmetic import present, steps
 from models_onnx.equations.declaration import (
     Band,
     BandTable,
@@ -8,7 +8,6 @@ from models_onnx.equations.declaration import (
     EquationInput,
     EquationOutput,
     Exclusion,
-    Values,
     measured,
     yes_no,
 )
@@ -22,12 +21,6 @@ ITEMS = (
     steps("admissions_12m", 0, (2, 2), (6, 5)),
     steps("length_of_stay_days", 0, (5, 2)),
 )
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points."""
-    return work_points(ITEMS, values)
-
 
 EQUATION = Equation(
     id="hospital_score",
@@ -73,7 +66,6 @@ EQUATION = Equation(
     ),
     reviewed="2026-11-20",
     reference="a planned stay of under 5 days, haemoglobin 12, sodium 135, at most one stay in the year: 0 points",
-    work=work,
     items=ITEMS,
     bands=(
         BandTable(

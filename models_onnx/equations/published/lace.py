@@ -2,7 +2,7 @@
 
 from math import exp, log
 
-from models_onnx.equations.arithmetic import Working, present, steps, work_points
+from models_onnx.equations.arithmetic import present, steps
 from models_onnx.equations.declaration import (
     Band,
     BandTable,
@@ -11,7 +11,6 @@ from models_onnx.equations.declaration import (
     EquationOutput,
     Exclusion,
     ObservedRates,
-    Values,
     yes_no,
 )
 
@@ -31,12 +30,6 @@ def _expected(points: int) -> float:
 
 
 EXPECTED = {points: _expected(points) for points in range(20)}
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points."""
-    return work_points(ITEMS, values)
-
 
 EQUATION = Equation(
     id="lace",
@@ -93,7 +86,6 @@ EQUATION = Equation(
     ),
     reviewed="2026-11-20",
     reference="a planned stay of under a day, no comorbidity, no emergency visit: 0 points",
-    work=work,
     items=ITEMS,
     bands=(
         BandTable(

@@ -1,15 +1,6 @@
 """PHQ-9: severity band of the total score."""
 
-from models_onnx.equations.arithmetic import Working
-from models_onnx.equations.declaration import (
-    Band,
-    BandTable,
-    Equation,
-    EquationInput,
-    EquationOutput,
-    Values,
-    work_band,
-)
+from models_onnx.equations.declaration import Band, BandTable, Equation, EquationInput, EquationOutput
 
 BANDS = (
     Band("minimal", "minimal"),
@@ -18,12 +9,6 @@ BANDS = (
     Band("moderately severe", "moderately severe", 15),
     Band("severe", "severe", 20),
 )
-
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The band."""
-    return work_band(BANDS, "total", values)
-
 
 EQUATION = Equation(
     id="phq9",
@@ -50,7 +35,6 @@ EQUATION = Equation(
     cautions=("Item 9 (LOINC 44260-8) above 0 needs its own path, whatever the total.",),
     reviewed="2026-11-20",
     reference="a total of 0",
-    work=work,
     bands=(
         BandTable(
             output="severity",

@@ -4,7 +4,7 @@ from itertools import product
 from math import log
 from typing import Any
 
-from models_onnx.equations.arithmetic import CoefficientSet, Factor, Linear, Working, terms_of
+from models_onnx.equations.arithmetic import CoefficientSet, Factor, Linear, terms_of
 from models_onnx.equations.declaration import (
     Band,
     BandTable,
@@ -70,12 +70,6 @@ LINEAR = Linear(
     REFERENCE,
 )
 
-
-def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The 10-year risk of a first heart attack or stroke."""
-    return LINEAR.work(values)
-
-
 EQUATION = Equation(
     id="pooled_cohort",
     title="Pooled cohort equations",
@@ -129,7 +123,6 @@ EQUATION = Equation(
         "a white or other woman of 55, total cholesterol 213, HDL 50 mg/dL, systolic pressure 120 untreated, no "
         "tobacco, no diabetes; sex and then race group are counted first"
     ),
-    work=work,
     linear={"ascvd|10y": LINEAR},
     bands=(
         BandTable(

@@ -7,7 +7,7 @@ constants); everything else is compared with the reference of the same sex.
 
 from typing import Any
 
-from models_onnx.equations.arithmetic import CoefficientSet, Factor, Linear, Working, terms_of
+from models_onnx.equations.arithmetic import CoefficientSet, Factor, Linear, terms_of
 from models_onnx.equations.declaration import (
     Band,
     BandTable,
@@ -87,11 +87,6 @@ def _linear(by_sex: dict[str, dict[str, Any]]) -> Linear:
 
 
 LINEAR = {output: _linear(by_sex) for output, by_sex in read_coefficients("prevent_base")["sets"].items()}
-
-
-def work(values: Values, output: str) -> Working:
-    """The log odds of one outcome over one horizon."""
-    return LINEAR[output].work(values)
 
 
 def _output(outcome: str, years: int, words: str) -> EquationOutput:
@@ -175,7 +170,6 @@ EQUATION = Equation(
         "a woman or man of 55 with non-HDL cholesterol 135 and HDL 50 mg/dL, systolic pressure 130, eGFR 90, body mass "
         "index 25, no diabetes, no tobacco, no blood pressure medicine, no statin; sex is counted first"
     ),
-    work=work,
     linear=LINEAR,
     narrower=(
         NarrowerPopulation(
