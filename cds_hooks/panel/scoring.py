@@ -27,7 +27,7 @@ from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import (
-    FeaturesWhenAsked,
+    FeatureReadings,
     NoValue,
     features_of,
     inputs_from_features,
@@ -248,14 +248,10 @@ def _equations(
                     record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
                 )
         return
-    found = FeaturesWhenAsked(record, features)
+    found = FeatureReadings(record, features)
     for equation, of_place in zip(asked.equations, sites, strict=True):
         refused = refused_at_once(equation, found, of_place)
-        charted = (
-            inputs_from_features(equation, found.of(equation), of_place)
-            if len(refused) < len(equation.outputs)
-            else None
-        )
+        charted = inputs_from_features(equation, found, of_place) if len(refused) < len(equation.outputs) else None
         for output in equation.outputs:
             no: NoValue | EquationRefused | None = refused.get(output.id)
             if no is None and charted is not None:
