@@ -6,50 +6,7 @@ the caller supplies. A file that does not agree with the model is refused.
 """
 
 from models_onnx.workbench.compiler.entry import CompilationReport, CompiledModel, compile_model
-from models_onnx.workbench.compiler.explaining_graph import Compiled, Groups, compile_fitted
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, Term, additive, ebm_terms, steps_of
-from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
-from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import Ensemble, Tree
-from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link, Survival
-from models_onnx.workbench.compiler.parity import Agreement, Oracle, verify
-from models_onnx.workbench.compiler.readers.sklearn_trees import (
-    from_forest,
-    from_gradient_boosting,
-    from_hist_gradient_boosting,
-)
+from models_onnx.workbench.compiler.explaining_graph import compile_fitted
 from models_onnx.workbench.compiler.readers.source import CoxModel
-from models_onnx.workbench.compiler.reference import CalibrationBin, Familiarity, Reference
 
-__all__ = [
-    "IDENTITY",
-    "LOGIT",
-    "AdditiveTrees",
-    "Agreement",
-    "CalibrationBin",
-    "CompilationReport",
-    "Compiled",
-    "CompiledModel",
-    "CoxModel",
-    "Ensemble",
-    "Familiarity",
-    "FittedModel",
-    "Groups",
-    "Link",
-    "Oracle",
-    "PiecewiseLinear",
-    "Reference",
-    "ShapleyTrees",
-    "Survival",
-    "Term",
-    "Tree",
-    "additive",
-    "compile_fitted",
-    "compile_model",
-    "ebm_terms",
-    "from_forest",
-    "from_gradient_boosting",
-    "from_hist_gradient_boosting",
-    "steps_of",
-    "verify",
-]
+__all__ = ["CompilationReport", "CompiledModel", "CoxModel", "compile_fitted", "compile_model"]

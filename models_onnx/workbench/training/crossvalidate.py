@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Estimator, ModelSpec
-from models_onnx.workbench.compiler import Link
+from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.metrics import cloglog_recalibration, logistic_recalibration, logit
 from models_onnx.workbench.training.data.cohort import NO_FOLD, Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows

@@ -14,7 +14,9 @@ from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.spec import ModelSpec, OutcomeSpec
-from models_onnx.workbench.compiler import Agreement, FittedModel, Reference, Survival
+from models_onnx.workbench.compiler.link import FittedModel, Survival
+from models_onnx.workbench.compiler.parity import Agreement
+from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.metrics import net_benefit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort, Table

@@ -12,10 +12,11 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
-from models_onnx.workbench.compiler import Familiarity, FittedModel, Reference, compile_fitted
+from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
+from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
-from models_onnx.workbench.compiler.reference import build_reference
+from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
 from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds

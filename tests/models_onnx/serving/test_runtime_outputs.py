@@ -8,9 +8,10 @@ from onnx import load_from_string
 
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.compiler import Familiarity, Groups, PiecewiseLinear, Reference, Survival
-from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine
+from models_onnx.workbench.compiler.explaining_graph import Groups, write_file
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
+from models_onnx.workbench.compiler.link import Survival
+from models_onnx.workbench.compiler.reference import Familiarity, Reference
 from models_onnx.workbench.training.pipeline import Trained
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 

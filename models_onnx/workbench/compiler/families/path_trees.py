@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, as_float32, limits
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, ExplainedEnsemble, Tree, as_float32, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph, TreeWriter
-from models_onnx.workbench.compiler.link import FittedModel, Link
+from models_onnx.workbench.compiler.link import FittedModel
 
 Array = NDArray[np.float64]
 APPROXIMATE = 1000
@@ -36,13 +36,10 @@ def is_approximate(model: FittedModel) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class PathTrees:
+class PathTrees(ExplainedEnsemble):
     """An ensemble with the mean margin of the reference cohort below each node, tree by tree."""
 
-    ensemble: Ensemble
     means: tuple[Array, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
     @classmethod
     def of(cls, ensemble: Ensemble, cohort: Array) -> Self:
@@ -56,31 +53,12 @@ class PathTrees:
             )
         seen = as_float32(cohort)
         low, high = limits(cohort)
-        return cls(ensemble, tuple(_means(tree, seen) for tree in ensemble.trees), low, high)
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of the vector."""
-        return self.ensemble.features
-
-    @property
-    def link(self) -> Link:
-        """The link of the ensemble."""
-        return self.ensemble.link
+        return cls(ensemble, low, high, tuple(_means(tree, seen) for tree in ensemble.trees))
 
     @property
     def base(self) -> float:
         """Mean margin of the cohort."""
         return self.ensemble.start + sum(float(means[0]) for means in self.means)
-
-    @property
-    def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Every threshold."""
-        return self.ensemble.thresholds()
-
-    def margin(self, X: Array) -> Array:
-        """The margin, computed by following the trees."""
-        return self.ensemble.margin(X)
 
     def contributions(self, X: Array) -> Array:
         """The shares, computed by following the trees; without the file's tables of leaves."""

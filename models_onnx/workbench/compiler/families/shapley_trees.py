@@ -22,12 +22,18 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.path_trees import exact_megabytes
-from models_onnx.workbench.compiler.families.trees import LEAF, ZERO, Ensemble, Tree, as_float32, limits
+from models_onnx.workbench.compiler.families.trees import (
+    ZERO,
+    Ensemble,
+    ExplainedEnsemble,
+    Tree,
+    Way,
+    as_float32,
+    limits,
+)
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
-from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
-Way = tuple[tuple[int, bool], ...]
 # Leaves below a node of this height share one table: 2^(questions above + 3) rows are fewer numbers than one table for
 # each leaf, and need a fourth of the comparisons.
 _SHARED_HEIGHT = 2
@@ -73,7 +79,7 @@ def blocks(tree: Tree, cohort: NDArray[np.float32]) -> Iterator[Block]:
     """The blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
     answers = {int(node): tree.answers(cohort, int(node)) for node in tree.inner}
     for root, way in _parts(tree, 0, ()):
-        leaves = list(_leaves(tree, root, way))
+        leaves = list(tree.leaves(root, way))
         questions = tuple(dict.fromkeys(node for _, path in leaves for node, _ in path))
         codes = sum((answers[node] * np.int64(1 << k) for k, node in enumerate(questions)), np.zeros(len(cohort), int))
         frequency = np.bincount(codes, minlength=2 ** len(questions)) / len(cohort)
@@ -114,14 +120,6 @@ def _parts(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
     yield from _parts(tree, int(tree.right[node]), (*way, (node, False)))
 
 
-def _leaves(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
-    if tree.feature[node] == LEAF:
-        yield node, way
-        return
-    yield from _leaves(tree, int(tree.left[node]), (*way, (node, True)))
-    yield from _leaves(tree, int(tree.right[node]), (*way, (node, False)))
-
-
 def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
     """The same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
     found = np.zeros((len(X), count))
@@ -157,17 +155,14 @@ _TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)
-class ShapleyTrees:
+class ShapleyTrees(ExplainedEnsemble):
     """An ensemble and the cohort against which it is explained (float32, as the trees see it).
 
     The file does not contain the cohort.
     """
 
-    ensemble: Ensemble
     cohort: NDArray[np.float32]
     parts: tuple[Block, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
     @classmethod
     def of(
@@ -193,31 +188,12 @@ class ShapleyTrees:
         seen = as_float32(cohort)
         parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
         lowest, highest = limits(cohort)
-        return cls(ensemble, seen, parts, tuple(low or lowest), tuple(high or highest))
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of the vector."""
-        return self.ensemble.features
-
-    @property
-    def link(self) -> Link:
-        """The link of the ensemble."""
-        return self.ensemble.link
+        return cls(ensemble, tuple(low or lowest), tuple(high or highest), seen, parts)
 
     @property
     def base(self) -> float:
         """Mean margin of the cohort."""
         return self.ensemble.start + sum(part.base for part in self.parts)
-
-    @property
-    def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Every threshold."""
-        return self.ensemble.thresholds()
-
-    def margin(self, X: Array) -> Array:
-        """The margin, computed by following the trees."""
-        return self.ensemble.margin(X)
 
     def contributions(self, X: Array) -> Array:
         """The contributions computed leaf by leaf, by another method than the file's."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
+Way = tuple[tuple[int, bool], ...]
+"""Questions of a tree, each with whether its answer is "left"."""
 LEAF = -1
 # LightGBM's kZeroThreshold: with zero_as_missing, values within this distance of 0 are missing.
 ZERO = np.float32(1e-35)
@@ -78,16 +80,13 @@ class Tree:
             waiting += [(int(self.left[node]), rows[left]), (int(self.right[node]), rows[~left])]
         return found
 
-    def leaves(self) -> Iterator[tuple[int, tuple[tuple[int, bool], ...]]]:
-        """Each leaf with the questions on its way and whether it lies to the left of them."""
-        waiting: list[tuple[int, tuple[tuple[int, bool], ...]]] = [(0, ())]
-        while waiting:
-            node, way = waiting.pop()
-            if self.feature[node] == LEAF:
-                yield node, way
-                continue
-            for child, left in ((self.left[node], True), (self.right[node], False)):
-                waiting.append((int(child), (*way, (node, left))))
+    def leaves(self, node: int = 0, way: Way = ()) -> Iterator[tuple[int, Way]]:
+        """Yields each leaf below a node with the questions on its way and whether it lies to the left of them."""
+        if self.feature[node] == LEAF:
+            yield node, way
+            return
+        yield from self.leaves(int(self.left[node]), (*way, (node, True)))
+        yield from self.leaves(int(self.right[node]), (*way, (node, False)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,34 @@ class Ensemble:
                 if tree.zero_missing[node]:
                     found[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
         return tuple(tuple(sorted(values)) for values in found)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedEnsemble:
+    """What is the same for an ensemble however its contributions are computed; `low` and `high` are trained ranges."""
+
+    ensemble: Ensemble
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the vector."""
+        return self.ensemble.features
+
+    @property
+    def link(self) -> Link:
+        """The link of the ensemble."""
+        return self.ensemble.link
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every threshold."""
+        return self.ensemble.thresholds()
+
+    def margin(self, X: Array) -> Array:
+        """Returns the margin, computed by following the trees."""
+        return self.ensemble.margin(X)
 
 
 @dataclass(frozen=True, slots=True)

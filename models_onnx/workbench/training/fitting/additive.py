@@ -27,8 +27,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import ParityRefused, TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
-from models_onnx.workbench.compiler import LOGIT, Link, PiecewiseLinear, Survival
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
+from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
 from models_onnx.workbench.training.data.follow_up import FittingRows
 
 DIGITS = 7

@@ -13,18 +13,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, OwnEstimator, ShallowTrees
 from models_onnx.spec import Fitted as FittedElsewhere
-from models_onnx.workbench.compiler import (
-    LOGIT,
-    Ensemble,
-    FittedModel,
-    Link,
-    Oracle,
-    ShapleyTrees,
-    from_hist_gradient_boosting,
-    steps_of,
-)
-from models_onnx.workbench.compiler import AdditiveTrees as AdditiveForm
-from models_onnx.workbench.compiler.families.trees import Cuts
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees as AdditiveForm
+from models_onnx.workbench.compiler.families.additive_trees import steps_of
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
+from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.parity import Oracle
+from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradient_boosting
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox_model, fit_logistic
 from models_onnx.workbench.training.fitting.own import Own, fit_own, load_own

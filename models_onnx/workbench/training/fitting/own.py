@@ -21,11 +21,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
-from models_onnx.workbench.compiler import FittedModel, Link, Oracle
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
-from models_onnx.workbench.compiler.parity import ask_library
+from models_onnx.workbench.compiler.link import FittedModel, Link
+from models_onnx.workbench.compiler.parity import Oracle, ask_library
 from models_onnx.workbench.compiler.readers.regressions import regression_of
 from models_onnx.workbench.compiler.readers.source import PICKLES
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from onnx import checker, load_from_string
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
-from models_onnx.workbench.compiler import CalibrationBin, Oracle, PiecewiseLinear, Reference, compile_fitted, verify
+from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine
+from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.graph import Graph
-from models_onnx.workbench.compiler.parity import boundary_rows
+from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
+from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 
 Array = NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import CoxModel, Survival, compile_model
+from models_onnx.workbench.compiler import CoxModel, compile_model
+from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.readers.column import Inputs
 from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
 from tests.models_onnx.workbench.compiler.oracles import linear_shap

@@ -9,19 +9,11 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import (
-    LOGIT,
-    AdditiveTrees,
-    Ensemble,
-    Term,
-    Tree,
-    additive,
-    ebm_terms,
-    from_gradient_boosting,
-    from_hist_gradient_boosting,
-    steps_of,
-)
 from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, Term, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.trees import Ensemble, Tree
+from models_onnx.workbench.compiler.link import LOGIT
+from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
 from tests.models_onnx.workbench.compiler.oracles import shapley
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE

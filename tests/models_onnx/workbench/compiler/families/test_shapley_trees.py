@@ -9,16 +9,15 @@ from sklearn.ensemble import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import (
-    Ensemble,
-    Reference,
-    ShapleyTrees,
+from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, weights
+from models_onnx.workbench.compiler.families.trees import Ensemble
+from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_forest,
     from_gradient_boosting,
     from_hist_gradient_boosting,
 )
-from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.shapley_trees import weights
+from models_onnx.workbench.compiler.reference import Reference
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE

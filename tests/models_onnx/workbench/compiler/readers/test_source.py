@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import ShapleyTrees, compile_model
+from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, beside, by_coalitions, invented, says
