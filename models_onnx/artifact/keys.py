@@ -82,13 +82,10 @@ def default_keys() -> Keys:
 
 def trusted_keys(*also: Path) -> Keys:
     """The maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
-    found = dict(maintainers())
+    keys = dict(maintainers())
     for path in also:
-        try:
-            found |= _read(path.read_bytes(), path.name)
-        except OSError as problem:
-            raise SignatureRefused(f"the file of trusted keys {path} cannot be read: {problem.strerror}") from problem
-    return found
+        keys |= read_keys(path)
+    return keys
 
 
 def read_keys(path: Path) -> Keys:

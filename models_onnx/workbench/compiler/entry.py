@@ -19,12 +19,17 @@ from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Apar
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
+from models_onnx.workbench.compiler.readers.calibrations import (
+    Part,
+    averaged_parts,
+    calibrated,
+    calibration_of,
+    unwrap,
+)
 from models_onnx.workbench.compiler.readers.column import Inputs
-from models_onnx.workbench.compiler.readers.layers import Part
 from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
 from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of
 from models_onnx.workbench.compiler.readers.source import open_source
-from models_onnx.workbench.compiler.readers.wrapped import averaged_parts, calibrated, calibration_of, unwrap
 from models_onnx.workbench.compiler.reference import compare_with_cohort
 
 Array = NDArray[np.float64]

@@ -1,16 +1,11 @@
-"""Rows of inputs: arrays or data frames as callers have them, and a reference cohort from CSV (also .gz).
+"""Rows of inputs: arrays or data frames as callers have them, and a reference cohort from CSV (also .gz)."""
 
-The CSV is read without pandas: the inputs by name, and an outcome.
-"""
-
-import csv
-import gzip
 import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +14,6 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.readers.column import Inputs
 
 Array = NDArray[np.float64]
-_MISSING = frozenset({"", "na", "nan", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,42 +25,34 @@ class CohortRows:
 
 
 def read_rows(path: Path, features: Sequence[str], outcome: str | None = None) -> CohortRows:
-    """The rows of that file; CompileRefused names a column that is not there, or that holds something else."""
+    """Reads the rows of a CSV file with a header (also .gz); empty, NA, NaN, null and none are missing.
+
+    Raises:
+        CompileRefused: a column is not there or holds something else; a value is a patient's and is not repeated.
+    """
+    import pandas as pd
+
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
-    with _open(path) as stream:
-        reader = csv.reader(stream)
-        header = next(reader, [])
-        wanted = [*features, *([outcome] if outcome else [])]
-        if absent := [name for name in wanted if name not in header]:
-            raise CompileRefused(f"{path.name} has no column {', '.join(absent)}")
-        places = [header.index(name) for name in wanted]
-        values = [[_number(row, place, header[place], path) for place in places] for row in reader if row]
-    if not values:
+    wanted = [*features, *([outcome] if outcome else [])]
+    try:
+        header = list(pd.read_csv(path, nrows=0).columns)
+    except pd.errors.EmptyDataError:
+        header = []
+    if absent := [name for name in wanted if name not in header]:
+        raise CompileRefused(f"{path.name} has no column {', '.join(absent)}")
+    rows = pd.read_csv(path, usecols=wanted, na_values=["na", "none", "None", "NONE"], skipinitialspace=True)[wanted]
+    if rows.empty:
         raise CompileRefused(f"{path.name} has no rows")
-    table = np.array(values, dtype=np.float64)
+    for name in wanted:
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise CompileRefused(f"{path.name}: column {name} holds text; code it as the model was trained on")
+    table = rows.to_numpy(dtype=np.float64)
     if not outcome:
         return CohortRows(table, None)
     if not np.isin(table[:, -1], (0.0, 1.0)).all():
         raise CompileRefused(f"the outcome {outcome} of {path.name} is not 0 or 1 in every row")
     return CohortRows(table[:, :-1], table[:, -1].astype(np.int64))
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _number(row: list[str], place: int, name: str, path: Path) -> float:
-    # The value itself is a patient's and is not repeated in the message.
-    text = row[place].strip() if place < len(row) else ""
-    if text.lower() in _MISSING:
-        return float("nan")
-    try:
-        return float(text)
-    except ValueError:
-        raise CompileRefused(f"{path.name}: column {name} holds text; code it as the model was trained on") from None
 
 
 # What LightGBM and XGBoost call columns that have no names.

@@ -24,6 +24,7 @@ from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Surviv
 from models_onnx.workbench.compiler.readers.column import Column, Inputs
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
 from models_onnx.workbench.compiler.readers.nearest import why_not_compiled
+from models_onnx.workbench.compiler.readers.prepared import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
 from models_onnx.workbench.compiler.readers.rows import framed, medians
 from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
@@ -32,7 +33,6 @@ from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_hist_gradient_boosting,
     thresholds_of,
 )
-from models_onnx.workbench.compiler.readers.wrapped import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
 from models_onnx.workbench.compiler.readers.xgboost_file import parse_xgboost
 
 Array = NDArray[np.float64]
@@ -258,21 +258,19 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):
-        known = model.names or _names(model.preparation)
-        return Source("Cox", known, lambda X, i: _cox(model, X, i), model.preparation)
+        names, start = model.names or _names(model.preparation), model.link.log_hazard
+        return _of_regression("Cox", names, model.coefficients, start, model.preparation, model.link)
     if (ensemble := booster_of(model)) is not None:
         return _of_ensemble(ensemble, deepest)
     if type(model).__name__ == "LogitModel":
-        return Source("logistic", _names(model), lambda X, i: _logit(model, X, i))
+        return _of_regression("logistic", _names(model), model.coefficients, model.intercept)
     if type(model).__name__ == "ExplainableBoostingClassifier":
-        return Source("EBM", _names(model), lambda X, inputs: _ebm(model, X, inputs))
+        return _of_ebm(model)
     preparation, last = _split(model)
-    name = type(last).__name__
-    if name in LOGISTIC:
-        return Source("logistic", _names(model), lambda X, i: _logistic(preparation, last, X, i), preparation)
+    if type(last).__name__ in LOGISTIC:
+        return _of_regression("logistic", _names(model), *logistic(last), preparation)
     if reader_of(last):
-        form = "forest" if name in FORESTS else "boosted trees"
-        return Source(form, _names(model), lambda X, i: _trees(preparation, last, X, i, deepest), preparation)
+        return _of_trees(model, preparation, last, deepest)
     raise CompileRefused(why_not_compiled(last))
 
 
@@ -281,6 +279,37 @@ def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:
         return from_ensemble(replace(ensemble, features=inputs.names), X, deepest)
 
     return Source("additive trees" if additive(ensemble) else "boosted trees", ensemble.features, explained)
+
+
+def _of_regression(
+    form: str,
+    names: tuple[str, ...] | None,
+    coefficients: Sequence[float] | Array,
+    start: float,
+    preparation: Any = None,
+    link: Link = LOGIT,
+) -> Source:
+    def explained(X: Array, inputs: Inputs) -> FittedModel:
+        columns = _columns(preparation, inputs)
+        return linear_model(columns, np.asarray(coefficients, dtype=np.float64), start, X, inputs, link)
+
+    return Source(form, names, explained, preparation)
+
+
+def _of_ebm(model: Any) -> Source:
+    def explained(X: Array, inputs: Inputs) -> FittedModel:
+        terms, start = ebm_terms(model, inputs.names)
+        return AdditiveTrees.centred(inputs.names, terms, start, X, LOGIT)
+
+    return Source("EBM", _names(model), explained)
+
+
+def _of_trees(model: Any, preparation: Any, last: Any, deepest: int) -> Source:
+    def explained(X: Array, inputs: Inputs) -> FittedModel:
+        return trees_behind(_columns(preparation, inputs), preparation, last, X, inputs, deepest)
+
+    form = "forest" if type(last).__name__ in FORESTS else "boosted trees"
+    return Source(form, _names(model), explained, preparation)
 
 
 def _names(model: Any) -> tuple[str, ...] | None:
@@ -298,26 +327,3 @@ def _split(model: Any) -> tuple[Any, Any]:
 
 def _columns(preparation: Any, inputs: Inputs) -> list[Column]:
     return inputs.start() if preparation is None else columns_behind(preparation, inputs.start(), inputs)
-
-
-def _logistic(preparation: Any, last: Any, X: Array, inputs: Inputs) -> FittedModel:
-    coefficients, start = logistic(last)
-    return linear_model(_columns(preparation, inputs), coefficients, start, X, inputs)
-
-
-def _cox(model: CoxModel, X: Array, inputs: Inputs) -> FittedModel:
-    columns = _columns(model.preparation, inputs)
-    return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, inputs, model.link)
-
-
-def _logit(model: Any, X: Array, inputs: Inputs) -> FittedModel:
-    return linear_model(inputs.start(), np.array(model.coefficients), model.intercept, X, inputs)
-
-
-def _ebm(model: Any, X: Array, inputs: Inputs) -> FittedModel:
-    terms, start = ebm_terms(model, inputs.names)
-    return AdditiveTrees.centred(inputs.names, terms, start, X, LOGIT)
-
-
-def _trees(preparation: Any, last: Any, X: Array, inputs: Inputs, deepest: int) -> FittedModel:
-    return trees_behind(_columns(preparation, inputs), preparation, last, X, inputs, deepest)

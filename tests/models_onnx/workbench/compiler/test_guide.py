@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from models_onnx.workbench.compiler.readers.prepared import FORESTS
 from models_onnx.workbench.compiler.readers.sklearn_columns import steps_read
-from models_onnx.workbench.compiler.readers.wrapped import FORESTS
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")

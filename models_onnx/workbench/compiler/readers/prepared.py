@@ -1,9 +1,4 @@
-"""Models inside other steps: preparing columns before the model, calibration after it.
-
-Imputed and one-hot columns are computed in the file, then the model's own terms. A calibration that is a straight line
-on the margin is folded into the contributions and keeps them exact; with one that bends, or several, contributions are
-shares of the probability (`families/averaged.py`).
-"""
+"""Trees behind preparing steps: imputed and one-hot columns are computed in the file, then the model's own terms."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +7,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
-from models_onnx.workbench.compiler.families.averaged import Calibration, isotonic
 from models_onnx.workbench.compiler.families.piecewise import LARGEST, Curve, write_curves
-from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, Graph, write_column_sums
-from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.readers.column import Column
-from models_onnx.workbench.compiler.readers.layers import Part, behind, last_of, votes_of, without_wrapping
 
 Array = NDArray[np.float64]
 FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
@@ -157,117 +147,3 @@ _ORDER = int(np.float32(LARGEST).view(np.int32))
 def _float(order: NDArray[np.int64]) -> NDArray[np.float32]:
     size = np.abs(order).astype(np.int32).view(np.float32)
     return np.where(order < 0, -size, size).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationLine:
-    """margin = intercept + slope * what the model says: its margin, or with `of_probability` its probability."""
-
-    intercept: float
-    slope: float
-    of_probability: bool = False
-
-
-def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
-    """The model inside a fitted CalibratedClassifierCV and its line; any other object as it is, without its wrapping.
-
-    What is no line on the margin is read by `averaged_parts` instead.
-    """
-    model = without_wrapping(model)
-    last = last_of(model)
-    if type(last).__name__ != "CalibratedClassifierCV":
-        return model, None
-    own = last.calibrated_classifiers_[0]
-    inner, before = unwrap(own.estimator)
-    if before is not None:
-        raise CompileRefused(
-            "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
-        )
-    return inner if last is model else behind(model, inner), _line(own.calibrators[0], inner)
-
-
-def _line(calibrator: Any, inner: Any) -> CalibrationLine:
-    # scikit-learn calibrates the decision function where there is one, else the probability
-    of_probability = not hasattr(inner, "decision_function")
-    kind = type(calibrator).__name__
-    if kind == "_SigmoidCalibration":
-        return CalibrationLine(-float(calibrator.b_), -float(calibrator.a_), of_probability)
-    if kind == "_TemperatureScaling" and not of_probability:
-        # the softmax of (-margin, margin)
-        return CalibrationLine(0.0, 2.0 * float(calibrator.beta_), of_probability)
-    raise CompileRefused(f"the calibration {kind} is not compiled; use method='sigmoid'")
-
-
-def averaged_parts(model: Any) -> tuple[Part, ...]:
-    """The models whose probabilities are averaged, or calibrated by what is no line on the margin; else empty.
-
-    They are those of a soft vote, and of a CalibratedClassifierCV that is isotonic, an average of several
-    (ensemble=True), or a sigmoid of the probability of a model that adds up on log odds.
-    """
-    model = without_wrapping(model)
-    if votes := votes_of(model):
-        return votes
-    last = last_of(model)
-    if type(last).__name__ != "CalibratedClassifierCV":
-        return ()
-    found = tuple((own.estimator, own.calibrators[0]) for own in last.calibrated_classifiers_)
-    inner, calibrator = found[0]
-    straight = type(calibrator).__name__ != "IsotonicRegression"
-    if len(found) == 1 and straight and _on_own_scale(inner):
-        return ()
-    return tuple(Part(own if last is model else behind(model, own), how) for own, how in found)
-
-
-def _on_own_scale(inner: Any) -> bool:
-    """Whether the calibration is of the scale on which the model adds up."""
-    inner, line = unwrap(inner)
-    return line is None and (hasattr(inner, "decision_function") or type(last_of(inner)).__name__ in FORESTS)
-
-
-def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calibration:
-    """The way from the margin of the model as it was read to the calibrated probability.
-
-    Without a calibrator it is the way to the model's own probability.
-
-    Raises:
-        CompileRefused: the calibrator is of an unknown kind.
-    """
-    if calibrator is None:
-        return Calibration(() if model.link is IDENTITY else ((0.0, 1.0),))
-    of_probability = not hasattr(estimator, "decision_function")
-    if of_probability and model.link not in (LOGIT, IDENTITY):
-        raise CompileRefused("a calibration is compiled of models on log odds and of averages of probabilities")
-    before: tuple[tuple[float, float] | Curve, ...] = ((0.0, 1.0),) if of_probability and model.link is LOGIT else ()
-    kind = type(calibrator).__name__
-    if kind == "_SigmoidCalibration":
-        return Calibration((*before, (-float(calibrator.b_), -float(calibrator.a_))))
-    if kind == "IsotonicRegression":
-        return Calibration((*before, isotonic(calibrator.X_thresholds_, calibrator.y_thresholds_)))
-    if kind == "_TemperatureScaling" and model.link is LOGIT:
-        # the softmax of (-margin, margin), or of the logarithms of both probabilities
-        return Calibration(((0.0, float(calibrator.beta_) * (1.0 if of_probability else 2.0)),))
-    raise CompileRefused(f"the calibration {kind} of {type(estimator).__name__} is not compiled; use method='sigmoid'")
-
-
-def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
-    """The model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
-    if line is None:
-        return model
-    if line.of_probability != (model.link is IDENTITY):
-        raise CompileRefused(
-            "the calibration is a line of the probability, and the model's contributions are on another scale"
-            if line.of_probability
-            else "the calibration is a line of log odds, and the model's contributions are on the probability scale"
-        )
-    moved = model.recalibrated(line.intercept, line.slope)
-    return _linked(moved, LOGIT) if line.of_probability else moved
-
-
-def _linked(model: FittedModel, link: Link) -> FittedModel:
-    if isinstance(model, Prepared):
-        return replace(model, inner=_linked(model.inner, link))
-    if isinstance(model, ShapleyTrees):
-        return replace(model, ensemble=replace(model.ensemble, link=link))
-    if isinstance(model, AdditiveTrees):
-        return replace(model, link=link)
-    raise CompileRefused(f"{type(model).__name__} keeps its own link")
