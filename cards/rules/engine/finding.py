@@ -171,7 +171,7 @@ def _open_orders(suggestion: CompiledSuggestion, context: RuleContext) -> tuple[
     return tuple(
         position
         for position in _applicable_orders(suggestion, context)
-        if not context.is_ordered(suggestion.orders[position].codes, where)
+        if not context.session.is_ordered(suggestion.orders[position].codes, where)
     )
 
 
@@ -225,7 +225,7 @@ def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
 
 def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
-    evaluation = [_decide(rule, alone.before((one,), rule.trigger)) for one in partners]
+    evaluation = [_decide(rule, replace(alone, partners=(one,), trigger=rule.trigger)) for one in partners]
     matches = [one for one in evaluation if isinstance(one, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
@@ -238,7 +238,7 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
         one.context.partners[0] for one in matches if one.rank != worst.rank and one.rank[0] != -SEVERITY["silent"]
     )
     if len(same) > 1:
-        worst = replace(worst, context=worst.context.with_partners(same))
+        worst = replace(worst, context=replace(worst.context, partners=same))
     return _unless_answered(replace(worst, less=less) if less else worst)
 
 
@@ -256,7 +256,7 @@ def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
         if truth is None:
             undecided.append(band)
     if rule.estimates and context.has_old_estimate(rule.estimates):
-        context = context.with_fresh_values_only()
+        context = replace(context, fresh_only=True)
         undecided = [band for band in rule.bands if band.when.test(context) is None]
     return _undecided(rule, undecided, context) if undecided else NoMatch(rule, context)
 

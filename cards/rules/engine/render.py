@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import Indicator
 from cards.extension import Fact
@@ -215,7 +216,7 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
     if not match.less:
         return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
-    also = context.with_partners(match.less)
+    also = replace(context, partners=match.less)
     named = f"The same rule, milder: {', '.join(also.partner_names())}."
     return _finding(rule, text, offers, context, (*doubts, *milder, *lower, named), also.partner_facts())
 
@@ -236,7 +237,7 @@ def render_silence(no_match: NoMatch) -> Silence:
     """Why a rule that was asked has nothing to say."""
     rule, context = no_match.rule, no_match.context
     waits = [band for band in rule.bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
-    if waits and not no_match.unknown and not context.is_signing:
+    if waits and not no_match.unknown and not context.session.signing:
         return _before_signing(rule, is_all=len(waits) == len(rule.bands))
     if not no_match.unknown:
         if rule.family.nothing_found is not None:

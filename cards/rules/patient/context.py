@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
-from cards.rules.patient.orders import CurrentMedication, is_beside
-from cards.rules.patient.pair_context import PairContext, meant_name, medication_fact
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
+from cards.rules.patient.session import PatientSession
 from cards.text import format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
-from fhir.terminology.medications import RXNORM
+from fhir.terminology.medications import RXNORM, Ingredient
 
 _ESTIMATES = frozenset(ESTIMATES)
 # The facts that are entries of the problem list where no key of the tables stands for them.
@@ -29,33 +33,28 @@ _UNKNOWN = {
 }
 
 
-class RuleContext(PairContext):
-    """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
+RECENT_START_DAYS = 30.0
+"""What began within so many days is new to the patient (README of the rule tables, partner_new)."""
+
+
+class RuleContext(Struct, frozen=True, eq=False):
+    """The facts of one draft and of the ingredient in it that activated a rule. Numbers are None when not known.
 
     `partners` are the drugs of the other side of a pair that it stands before, the first of them the one that
     conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
     """
 
-    __slots__ = ()
+    session: PatientSession
+    drafted: DraftMedication
+    ingredient: Ingredient
+    fresh_only: bool = False
+    partners: tuple[CurrentMedication, ...] = ()
+    trigger: CompiledTrigger | None = None
 
-    def with_fresh_values_only(self) -> "RuleContext":
-        """The same with old kidney values counted as unknown."""
-        return self._again(fresh_only=True, partners=self.partners)
-
-    def with_partners(self, partners: tuple[CurrentMedication, ...]) -> "RuleContext":
-        """The same before these drugs of the other side."""
-        return self._again(fresh_only=self.fresh_only, partners=partners)
-
-    def before(self, partners: tuple[CurrentMedication, ...], trigger: CompiledTrigger) -> "RuleContext":
-        """The same before these drugs of the other side of the rule's pair."""
-        return RuleContext(
-            self.session, self.drafted, self.ingredient, fresh_only=self.fresh_only, partners=partners, trigger=trigger
-        )
-
-    def _again(self, *, fresh_only: bool, partners: tuple[CurrentMedication, ...]) -> "RuleContext":
-        return RuleContext(
-            self.session, self.drafted, self.ingredient, fresh_only=fresh_only, partners=partners, trigger=self.trigger
-        )
+    @property
+    def medication(self) -> MedicationIdentity:
+        """What is drafted."""
+        return self.drafted.medication
 
     # The order
 
@@ -108,16 +107,6 @@ class RuleContext(PairContext):
         return milligrams / weight if milligrams is not None and weight else None
 
     @property
-    def is_signing(self) -> bool:
-        """Whether nothing more will be entered."""
-        return self.session.signing
-
-    @property
-    def is_single_dose(self) -> bool:
-        """Whether it is one dose in all."""
-        return self.drafted.dose.single
-
-    @property
     def new_start(self) -> bool | None:
         """Whether the patient had no order of the ingredient in the last 180 days."""
         return self.session.is_new_start(self.ingredient, self.drafted)
@@ -156,11 +145,6 @@ class RuleContext(PairContext):
             return True
         return False if self.session.knows_conditions else None
 
-    @property
-    def knows_conditions(self) -> bool:
-        """Whether the problem list was asked for."""
-        return self.session.knows_conditions
-
     def condition_facts(self, key: str) -> list[Fact]:
         """The condition with its date and source."""
         hit = self.session.condition(key)
@@ -175,11 +159,6 @@ class RuleContext(PairContext):
         """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""
         return True if self.taken(selector) else False if self.session.knows_medications else None
 
-    @property
-    def knows_medications(self) -> bool:
-        """Whether a list of medications came with the call."""
-        return self.session.knows_medications
-
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
         return [medication_fact(one, meant_name(selector, one)) for one in self.taken(selector)]
@@ -187,14 +166,6 @@ class RuleContext(PairContext):
     def taken(self, selector: Selector) -> list[CurrentMedication]:
         """Such drugs that are active or in another draft."""
         return [one for one in self.session.selected(selector) if is_beside(one, self.drafted)]
-
-    def is_allergic_to_ingredient(self, rxcui: str) -> bool:
-        """Whether an allergy to the ingredient is on the list."""
-        return self.session.is_allergic_to_ingredient(rxcui)
-
-    def is_allergic_to_class(self, name: str) -> bool:
-        """Whether an allergy to the class or a member of it is on the list."""
-        return self.session.is_allergic_to_class(name)
 
     # Laboratory
 
@@ -245,10 +216,6 @@ class RuleContext(PairContext):
         """Whether a new value would give the estimate; without age or sex it would not."""
         found = self.session.kidney("egfr_best")
         return not isinstance(found, KidneyEstimate) and found.reason in ("missing", "stale")
-
-    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
-        """Whether a test of these codes is among the drafts of this session or, with "any", the active orders."""
-        return self.session.is_ordered(codes, where)
 
     def is_beside(self, product: str, where: str) -> bool:
         """Whether the product's drug (RxNorm code) is another draft of this session or, with "any", active."""
@@ -360,7 +327,7 @@ class RuleContext(PairContext):
     @property
     def not_entered(self) -> str:
         """What a sentence says of a part of the order that is not there: at signing nothing more is entered."""
-        return "not stated" if self.is_signing else "not entered yet"
+        return "not stated" if self.session.signing else "not entered yet"
 
     def why_no_dose(self) -> tuple[str, str]:
         """The reason code and the sentence for a daily dose that is not known: not there, or not computable."""
@@ -379,14 +346,14 @@ class RuleContext(PairContext):
                 return "kidney-function-not-exact", f"{measurements.phrase(estimate)} does not settle it."
         if "dose" in used and self.daily_dose_mg is None:
             return self.why_no_dose()
-        if "active" in used and not self.knows_medications:
+        if "active" in used and not self.session.knows_medications:
             return "medications-missing", "the medication list is not known."
         for use, (attribute, code, text) in _UNKNOWN.items():
             if use in used and getattr(self, attribute) is None:
                 if use == "weight" and self.session.record.newest("body_weight") is not None:
                     return code, "the weight on record is too old for a child."
                 return code, text.format(not_entered=self.not_entered)
-        if "conditions" in used and not self.knows_conditions:
+        if "conditions" in used and not self.session.knows_conditions:
             return "conditions-missing", "the problem list is not known."
         labs = sorted(measurements.name_of(use.removeprefix("lab:")) for use in used if use.startswith("lab:"))
         return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
@@ -395,3 +362,111 @@ class RuleContext(PairContext):
         if _ESTIMATES.isdisjoint(uses):
             return []
         return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
+
+    # The other side of a pair
+
+    def pair_has(self, selector: Selector) -> bool:
+        """Whether the draft or the partner that is looked at is such a drug."""
+        if selector.matches(self.medication):
+            return True
+        return bool(self.partners) and selector.matches(self.partners[0].medication)
+
+    @property
+    def pair_is_new(self) -> bool | None:
+        """Whether the draft or the partner was begun in the last 30 days; a renewal is no beginning."""
+        answers = [self._is_recent(self.medication, self.drafted)]
+        answers += [self._is_recent(one.medication, one.drafted) for one in self.partners[:1] if one.ended is None]
+        return True if True in answers else None if None in answers else False
+
+    def _is_recent(self, medication: MedicationIdentity, drafted: DraftMedication | None) -> bool | None:
+        if drafted is not None and drafted.order.priorPrescription is not None:
+            return False
+        return self.session.is_recent_start(medication, RECENT_START_DAYS)
+
+    def partner_facts(self) -> list[Fact]:
+        """The partners with their dates and sources, the name of the ingredient that is meant as the value."""
+        return [medication_fact(one, self._partner_name(one)) for one in self.partners]
+
+    def partner_names(self) -> list[str]:
+        """The ingredients of the partners that are meant, each once."""
+        return list(dict.fromkeys(self._partner_name(one) for one in self.partners))
+
+    def _partner_name(self, partner: CurrentMedication) -> str:
+        if self.trigger is None or not self.trigger.sides:
+            return partner.medication.name
+        own = self.medication.rxcuis
+        for mine, other in ((0, 1), (1, 0)):
+            if self.trigger.is_on(mine, self.medication):
+                meant = [one for one in self.trigger.members(other, partner.medication) if one.rxcui not in own]
+                if meant:
+                    return "/".join(one.name for one in meant)
+        return partner.medication.name
+
+    def side_names(self, position: int) -> list[str]:
+        """What stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
+        if self.trigger is None or not self.partners:
+            return []
+        other = self.trigger.members(1 - position, self.partners[0].medication)
+        is_draft = self.trigger.is_on(position, self.medication) and any(
+            one.rxcui not in self.medication.rxcuis for one in other
+        )
+        if is_draft:
+            return [one.name for one in self.trigger.members(position, self.medication)][:1]
+        return self.partner_names()
+
+    # Doses of a drug, drafted or active
+
+    def drug_daily_mg(self, rxcui: str) -> float | None:
+        """Milligrams a day of a drug: of the drafted order, else the most of one active order."""
+        own = self.drafted.dose.daily(rxcui)
+        if self.medication.has(rxcui):
+            return own.high if own is not None else None
+        doses = [self._daily_of(one, rxcui) for one in self.session.medications_beside(self.drafted, (rxcui,))]
+        known = [one for one in doses if one is not None]
+        return max(known) if known and len(known) == len(doses) else None
+
+    def daily_total_mg(self, rxcui: str) -> tuple[float, bool]:
+        """Milligrams a day of a drug in the draft and all that is taken beside it, and whether that is all of it."""
+        doses = [self._daily_of(one, rxcui) for one in self.session.medications_beside(self.drafted, (rxcui,))]
+        if self.medication.has(rxcui):
+            own = self.drafted.dose.daily(rxcui)
+            doses.append(own.high if own is not None else None)
+        return sum(one for one in doses if one is not None), None not in doses
+
+    def _daily_of(self, taken: CurrentMedication, rxcui: str) -> float | None:
+        daily = taken.dose.daily(rxcui)
+        if daily is not None:
+            return daily.high
+        if taken.drafted is not None or taken.dose.certainty != "unknown" or _has_dosage(taken):
+            return None
+        # The rule tables: an active order without a dosage counts as one unit of its product a day.
+        for ingredient, strength in zip(taken.medication.ingredients, taken.medication.strengths, strict=True):
+            if ingredient.rxcui == rxcui and strength is not None and strength.per == "unit":
+                return strength.milligrams
+        return None
+
+    def drug_facts(self, rxcui: str) -> list[Fact]:
+        """Every order of the drug beside the draft, with its date, source and daily dose."""
+        facts = []
+        for one in self.session.medications_beside(self.drafted, (rxcui,)):
+            dose = self._daily_of(one, rxcui)
+            said = f", {format_number(dose)} mg/day" if dose is not None else ""
+            facts.append(medication_fact(one, one.medication.name, said))
+        return facts
+
+
+def medication_fact(one: CurrentMedication, name: str, more: str = "") -> Fact:
+    """`name` is what stands in a sentence; the text has the chart's words."""
+    ended = f" (ended {one.ended.date})" if one.ended is not None else ""
+    words = one.medication.said or one.medication.name
+    return Fact("medication", f"{words}{more}{ended}", name, effective=one.since, source=one.source)
+
+
+def meant_name(selector: Selector, one: CurrentMedication) -> str:
+    """The ingredients of the medication that the selector means."""
+    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name
+
+
+def _has_dosage(taken: CurrentMedication) -> bool:
+    order = taken.order
+    return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)

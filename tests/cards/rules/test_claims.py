@@ -15,6 +15,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import RuleBook, rule_book
@@ -111,7 +112,7 @@ def _contexts(session: PatientSession, drafted: DraftMedication, rule_id: str, b
         alone = RuleContext(session, drafted, activation.ingredient)
         partners = session.partners_of(drafted, activation.partners) if activation.partners else []
         if partners:
-            yield from (alone.before((one,), rule.trigger) for one in partners)
+            yield from (replace(alone, partners=(one,), trigger=rule.trigger) for one in partners)
         elif activation.alone and not (activation.same_ingredient or activation.same_class):
             yield alone
 

@@ -101,9 +101,15 @@ def _facts_of_others(context: RuleContext, selector: Selector) -> list[Fact]:
     ]
 
 
+def _takes_another(context: RuleContext, selector: Selector) -> Truth:
+    if _others(context, selector):
+        return True
+    return False if context.session.knows_medications else None
+
+
 _ANOTHER = _of_drugs(
     "another",
-    lambda context, selector: True if _others(context, selector) else False if context.knows_medications else None,
+    _takes_another,
     "another drug is taken: {}",
     "such a drug, other than the drafted one, is taken or drafted",
     facts=_facts_of_others,
@@ -198,7 +204,7 @@ SIGNING = "signing"
 
 _SIGNING = flag(
     "signing",
-    lambda context: context.is_signing,
+    lambda context: context.session.signing,
     "at signing",
     frozenset({SIGNING}),
     meaning="the order is being signed (or reconciled at discharge): nothing more will be entered",
@@ -206,7 +212,7 @@ _SIGNING = flag(
 )
 _SINGLE_DOSE = flag(
     "single_dose",
-    lambda context: context.is_single_dose,
+    lambda context: context.drafted.dose.single,
     "a single dose",
     frozenset({"dose"}),
     meaning="the draft is one dose in all",
@@ -251,7 +257,7 @@ _IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency orde
 
 _MEDICATIONS_KNOWN = flag(
     "medications_known",
-    lambda context: context.knows_medications,
+    lambda context: context.session.knows_medications,
     "the medication list is known",
     needs=MEDICATION_LISTS,
     meaning="a medication list came with the call: what is not on it is not taken",

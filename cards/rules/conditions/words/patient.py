@@ -92,13 +92,13 @@ def _allergy(spec: Spec) -> Predicate:
         rxcui = str(only(wanted, "match", "ingredient")["ingredient"]["rxcui"])
 
         def test(context: RuleContext) -> Truth:
-            return context.is_allergic_to_ingredient(rxcui)
+            return context.session.is_allergic_to_ingredient(rxcui)
 
     elif wanted.get("match") == "class":
         name = str(only(wanted, "match", "class")["class"])
 
         def test(context: RuleContext) -> Truth:
-            return context.is_allergic_to_class(name)
+            return context.session.is_allergic_to_class(name)
 
     else:
         raise RuleError(f"allergy: match is {wanted.get('match')!r}")
@@ -150,7 +150,7 @@ def _read(spec: Spec) -> Predicate:
         listed = () if of_draft_only else _problems(context)
         if any(is_meant(concept) for concept in (*order.reasonCode, *listed)):
             return True
-        return None if not of_draft_only and not context.knows_conditions else False
+        return None if not of_draft_only and not context.session.knows_conditions else False
 
     def facts(context: RuleContext) -> list[Fact]:
         listed = () if of_draft_only else _listed(context)
@@ -248,7 +248,7 @@ def _read_recent(spec: Spec) -> Predicate:
         if any(is_recent(hit, context) for hit in hits):
             return True
         undated = any(hit.time is None for hit in hits)
-        return None if undated or not context.knows_conditions else False
+        return None if undated or not context.session.knows_conditions else False
 
     def facts(context: RuleContext) -> list[Fact]:
         return [

@@ -60,7 +60,7 @@ def _cns_active_count(spec: Spec) -> Predicate:
     compare, limits = floor_comparison(only(spec, "cns_active_count")["cns_active_count"])
 
     def test(context: RuleContext) -> Truth:
-        return compare(len(_brain_active(context)), context.knows_medications)
+        return compare(len(_brain_active(context)), context.session.knows_medications)
 
     def facts(context: RuleContext) -> list[Fact]:
         return [

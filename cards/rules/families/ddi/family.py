@@ -19,9 +19,8 @@ from cards.rules.families.ddi.conditions import (
 )
 from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points, risks
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import dated, phrase
-from cards.rules.patient.pair_context import meant_name
 from cards.text import format_number
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)

@@ -98,8 +98,8 @@ def _is_whole(context: RuleContext) -> bool:
     return (
         context.age_years is not None
         and context.sex is not None
-        and context.knows_conditions
-        and context.knows_medications
+        and context.session.knows_conditions
+        and context.session.knows_medications
         and context.session.lab("potassium", _POTASSIUM_DAYS) is not None
         and context.session.lab("qtc", _QTC_DAYS) is not None
     )

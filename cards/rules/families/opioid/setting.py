@@ -99,7 +99,7 @@ def _brief_benzodiazepine(context: RuleContext) -> Truth:
     beside = context.session.medications_beside(context.drafted, ("benzodiazepine",))
     pairs = [(one.medication, one.dose.single, "") for one in beside]
     if "benzodiazepine" in context.medication.classes:
-        pairs = [(context.medication, context.is_single_dose, order_text(context.drafted.order))]
+        pairs = [(context.medication, context.drafted.dose.single, order_text(context.drafted.order))]
     return bool(pairs) and all(_is_brief(*pair) for pair in pairs)
 
 

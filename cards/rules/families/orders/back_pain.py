@@ -67,7 +67,7 @@ def _knows_onset(context: RuleContext) -> Truth:
     """Without the problem list it is not known whether an onset is charted."""
     if _days(context) is not None:
         return True
-    return False if context.knows_conditions else None
+    return False if context.session.knows_conditions else None
 
 
 def _has_red_flag(context: RuleContext) -> Truth:
@@ -86,7 +86,7 @@ def _find_red_flag(context: RuleContext) -> Truth:
         return True
     if any(context.session.condition(key) is not None for key in _RED_FLAG_CONDITIONS):
         return True
-    return False if context.knows_conditions else None
+    return False if context.session.knows_conditions else None
 
 
 def _takes_steroid_for_long(context: RuleContext) -> bool:
