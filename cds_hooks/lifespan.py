@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
-from importlib import import_module
 
 from msgspec import Struct
 from starlette.applications import Starlette
@@ -100,7 +99,6 @@ async def _load_the_rest() -> None:
     needs one of them before loads it itself.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
-    await asyncio.to_thread(import_module, "cds_hooks.services._vaccines")
     await asyncio.to_thread(load_fhir_models)
     await asyncio.to_thread(_prepare_connections)
     gc.freeze()  # as settle_memory: they live as long as the process

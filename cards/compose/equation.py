@@ -4,12 +4,13 @@ The card of an equation holds the result, the dated facts behind it and the sugg
 facts that make it, and the guideline.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, Card, CardError, Coding, Source
+from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
 from cards.compose.model import factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.text import escape, with_unit_signs
@@ -21,14 +22,6 @@ from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import RecordInputs
 
 _NOT_CAUSES = "These are associations, not causes."
-
-
-class OrderSuggestion(Struct, frozen=True):
-    """One option: its words and the order behind it."""
-
-    label: str
-    description: str
-    order: dict[str, Any]
 
 
 class EquationCardContent(Struct, frozen=True, kw_only=True):
@@ -44,40 +37,26 @@ class EquationCardContent(Struct, frozen=True, kw_only=True):
     """The results of other equations that the card names."""
 
 
-class CardIdentity(Struct, frozen=True):
-    """How a card, its suggestions and its page are called."""
-
-    uuid: str
-    suggestion_uuid: Callable[[int], str]
-    explain_url: str
-    equation_url: str
-
-    @property
-    def how(self) -> str:
-        """The link to the page of the equation."""
-        return f"[How this works and for whom it is]({self.equation_url})"
-
-
 def equation_card(
-    charted: RecordInputs, result: EquationResult, said: EquationCardContent, naming: CardIdentity
+    charted: RecordInputs, result: EquationResult, said: EquationCardContent, identity: CardIdentity
 ) -> Card:
     """The card of one result, in the layout of responsible-ai.md 4.3.
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
     lines = [said.opening, *_reasons(charted, result), "", *said.beside]
-    lines += [line for line in (_not_found(charted), _closing(result, said, naming)) if line]
+    lines += [line for line in (_not_found(charted), _closing(result, said, identity)) if line]
     extension = extension_of(charted, result, said.other_results)
-    return _card(result.equation, said, naming, "\n".join(lines), extension)
+    return _card(result.equation, said, identity, "\n".join(lines), extension)
 
 
 def missing_card(
-    equation: Equation, output: str, said: EquationCardContent, naming: CardIdentity, lacking: Sequence[str]
+    equation: Equation, output: str, said: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
     """The card that says what is missing for a result and offers the one test that would give it."""
     extension = CardExtension(model=equation_reference(equation, output), missing=tuple(lacking))
-    detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {naming.how}"])
-    return _card(equation, said, naming, detail, extension)
+    detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {_method_link(identity)}"])
+    return _card(equation, said, identity, detail, extension)
 
 
 def worklist_entry(card: Card, because: str) -> WorklistEntry:
@@ -127,12 +106,12 @@ def charted_value(charted: RecordInputs, name: str) -> str:
 
 
 def _card(
-    equation: Equation, said: EquationCardContent, naming: CardIdentity, detail: str, extension: CardExtension
+    equation: Equation, said: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
 ) -> Card:
     if equation.not_on_cards is not None:
         raise CardError(f"{equation.id} is never shown on a card: {equation.not_on_cards}")
     return Card(
-        uuid=naming.uuid,
+        uuid=identity.uuid,
         summary=said.summary,
         indicator="info",  # responsible-ai.md 4.2: the default tier
         detail=detail,
@@ -141,23 +120,20 @@ def _card(
             url=f"https://doi.org/{equation.doi}" if equation.doi else None,
             topic=said.topic,
         ),
-        suggestions=tuple(
-            suggestion_of(offer, number, naming.suggestion_uuid(number))
-            for number, offer in enumerate(said.offers, start=1)
-        ),
+        suggestions=order_suggestions(_first_recommended(said.offers), identity),
         selection_behavior="any" if said.offers else None,
         override_reasons=OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=naming.explain_url, type="absolute"),),
+        links=identity.links,
         extension={EXTENSION_KEY: extension},
     )
 
 
-def suggestion_of(offer: OrderSuggestion, number: int, identity: str) -> Suggestion:
-    """The option as a suggestion with this uuid; the first one is recommended."""
-    # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
-    resource = {"resourceType": offer.order["resourceType"], "id": identity, **offer.order}
-    action = Action(type="create", description=offer.description, resource=resource)
-    return Suggestion(label=offer.label, uuid=identity, is_recommended=number == 1, actions=(action,))
+def _first_recommended(offers: Sequence[OrderSuggestion]) -> Iterator[OrderSuggestion]:
+    yield from (replace(offer, is_recommended=offer is offers[0]) for offer in offers)
+
+
+def _method_link(identity: CardIdentity) -> str:
+    return f"[How this works and for whom it is]({identity.method_url})"
 
 
 def _reasons(charted: RecordInputs, result: EquationResult) -> list[str]:
@@ -227,9 +203,9 @@ def _inside_a_sentence(words: str) -> str:
     return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
 
 
-def _closing(result: EquationResult, said: EquationCardContent, naming: CardIdentity) -> str:
+def _closing(result: EquationResult, said: EquationCardContent, identity: CardIdentity) -> str:
     compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
-    return f"{compared}{said.closing} {_NOT_CAUSES} {naming.how}".strip()
+    return f"{compared}{said.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
 
 
 def people_in_100(result: EquationResult) -> int:
@@ -256,21 +232,17 @@ class GuidelineCardContent(Struct, frozen=True, kw_only=True):
     closing: str = "For planning, not for emergencies."
 
 
-def guideline_card(
-    said: GuidelineCardContent, uuid: str, suggestion_uuid: Callable[[int], str], explain_url: str
-) -> Card:
+def guideline_card(said: GuidelineCardContent, identity: CardIdentity) -> Card:
     """The card of an indication; its extension holds the facts that the sentences name."""
     return Card(
-        uuid=uuid,
+        uuid=identity.uuid,
         summary=said.summary,
         indicator="info",
         detail=f"{said.opening}\n\n{said.closing} Source: {said.guideline}.",
         source=Source(label=said.guideline, url=said.url, topic=said.topic),
-        suggestions=tuple(
-            suggestion_of(offer, number, suggestion_uuid(number)) for number, offer in enumerate(said.offers, start=1)
-        ),
+        suggestions=order_suggestions(_first_recommended(said.offers), identity),
         selection_behavior="any" if said.offers else None,
         override_reasons=OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        links=identity.links,
         extension={EXTENSION_KEY: CardExtension(output=said.id, facts=said.facts)},
     )

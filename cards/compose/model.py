@@ -4,11 +4,12 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Coding, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, Coding, Source
+from cards.compose.identity import CardIdentity, OrderSuggestion, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
@@ -97,12 +98,10 @@ Known: TypeAlias = tuple[FeatureValue, float]
 
 
 class ModelCardContent(Struct, frozen=True):
-    """What a model's card offers: the words of the offer and the order behind it."""
+    """What a model's card says and offers: the offer is preselected."""
 
     summary: str
-    label: str
-    description: str
-    order: dict[str, Any]
+    offer: OrderSuggestion
     seen: str = "had it"
     """The outcome in a word or two, as in "57 in 100 died"."""
     first_line: str = ""
@@ -119,44 +118,28 @@ def model_card(
     prediction: Prediction,
     vector: FeatureVector,
     planned: ModelCardContent,
-    uuid: str,
-    suggestion_uuid: Callable[[int], str],
-    explain_url: str,
-    how_url: str,
+    identity: CardIdentity,
     refusals: Sequence[Refusal] = (),
 ) -> Card:
     """The card of one prediction, in the layout of responsible-ai.md 4.3.
 
-    `explain_url` explains this decision, `how_url` the model. The contributions in its extension and the base add up
-    to the estimate; nothing is rounded there.
+    The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
     known = _known(prediction, vector)
     return Card(
-        uuid=uuid,
+        uuid=identity.uuid,
         summary=planned.summary.format(
             estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)
         ),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known, vector, planned, how_url, refusals),
+        detail=_detail(manifest, prediction, known, vector, planned, identity.method_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
-        suggestions=(
-            Suggestion(
-                label=planned.label,
-                uuid=suggestion_uuid(1),
-                is_recommended=True,
-                actions=(Action(type="create", description=planned.description, resource=_order(planned, uuid)),),
-            ),
-        ),
+        suggestions=(create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid),),
         selection_behavior="at-most-one",
         override_reasons=OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        links=identity.links,
         extension={EXTENSION_KEY: _extension(manifest, prediction, known, vector)},
     )
-
-
-def _order(planned: ModelCardContent, card: str) -> dict[str, Any]:
-    """The order with an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20)."""
-    return {"resourceType": planned.order["resourceType"], "id": card, **planned.order}
 
 
 def _value_words(found: FeatureValue, manifest: Manifest) -> str:

@@ -90,7 +90,7 @@ def check_orders(
             asked.append(drafted)
     if asked:
         silences.extend(_unknown_on_list(session))
-    shown = [(one.draft.name, _said(check.evaluate(one).findings, suppress, silences)) for one in asked]
+    shown = [(one.draft.name, shown_findings(check.evaluate(one).findings, suppress, silences)) for one in asked]
     findings, told_elsewhere = merge_repeated_findings(shown)
     silences.extend(told_elsewhere)
     cards: list[Card] = []
@@ -105,23 +105,25 @@ def check_orders(
             medications.append(drafted.medication)
     if not active_orders:
         uncovered = [*check.without_rule(asked, names), *unnamed]
-        if uncovered and _said([uncovered_finding(uncovered)], suppress, silences):
+        if uncovered and shown_findings([uncovered_finding(uncovered)], suppress, silences):
             cards.append(uncovered_card(uncovered, new_uuid()))
             names.append(uncovered[0].draft)
             medications.append(uncovered[0].medication)
     return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
 
-def _said(findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]) -> tuple[Finding, ...]:
-    """The findings that are shown; the reasons against the others go to the silences."""
-    said = []
+def shown_findings(
+    findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]
+) -> tuple[Finding, ...]:
+    """Return the findings that are shown; the reasons against the others are added to the silences."""
+    shown = []
     for finding in findings:
         why_not = suppress(finding)
         if why_not is None:
-            said.append(finding)
+            shown.append(finding)
         else:
             silences.append(why_not)
-    return tuple(said)
+    return tuple(shown)
 
 
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:

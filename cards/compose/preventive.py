@@ -1,11 +1,10 @@
 """The one card of preventive services at a visit: what is due and from what, what is not known, what was not seen."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from msgspec import Struct
-
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, Source
+from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource
@@ -23,23 +22,18 @@ _OVERRIDE_REASONS: Final = (
 )
 
 
-class PreventiveCardIdentity(Struct, frozen=True):
-    """How the card, its suggestions and its page are called, whom it is about, and the day (ISO) of its orders."""
-
-    uuid: str
-    suggestion_uuid: Callable[[int], str]
-    explain_url: str
-    patient_id: str
-    day: str
-
-
 def preventive_card(
     judged: Sequence[Judgement],
     knowledge: PreventiveKnowledge,
-    identity: PreventiveCardIdentity,
+    identity: CardIdentity,
+    patient_id: str,
+    day: str,
     not_sent: Iterable[str] = (),
 ) -> Card:
-    """The card where something is due; `not_sent` names what could hold a test and was not sent."""
+    """The card where something is due; `not_sent` names what could hold a test and was not sent.
+
+    `day` (ISO) is the day of its orders.
+    """
     due = sorted((one for one in judged if one.state == "due"), key=lambda one: not _is_urgent(one))
     return Card(
         uuid=identity.uuid,
@@ -51,14 +45,14 @@ def preventive_card(
             url=USPSTF_URL,
             topic=TOPICS["preventive"],
         ),
-        suggestions=tuple(_suggestions(due, identity)),
+        suggestions=order_suggestions(_offers(due, patient_id, day), identity),
         selection_behavior="any" if any(one.order is not None for one in due) else None,
         override_reasons=_OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=identity.explain_url, type="absolute"),),
+        links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
                 facts=tuple(dict.fromkeys(fact for one in due for fact in one.facts)),
-                preventive=preventive_states(judged, knowledge, identity.day),
+                preventive=preventive_states(judged, knowledge, day),
             )
         },
     )
@@ -127,17 +121,9 @@ def _text(one: Judgement) -> str:
     return escape(one.text, 400)
 
 
-def _suggestions(due: Sequence[Judgement], identity: PreventiveCardIdentity) -> Iterable[Suggestion]:
-    number = 0
-    for one in due:
-        if one.order is None:
-            continue
-        number += 1
-        uuid = identity.suggestion_uuid(number)
-        resource = order_resource(one.order, identity.patient_id, identity.day)
-        body = {"resourceType": resource["resourceType"], "id": uuid, **resource}
-        yield Suggestion(
-            label=plain(f"Order: {one.order.text}", 80),
-            uuid=uuid,
-            actions=(Action(type="create", description=f"Draft order for {one.service.short}.", resource=body),),
-        )
+def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
+    for judgement in due:
+        if judgement.order is not None:
+            label = plain(f"Order: {judgement.order.text}", 80)
+            description = f"Draft order for {judgement.service.short}."
+            yield OrderSuggestion(label, description, order_resource(judgement.order, patient_id, day))

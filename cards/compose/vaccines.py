@@ -4,13 +4,12 @@ A suggestion is a draft order for a dose; the whole forecast goes with it as a F
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from msgspec import Struct
-
-from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
+from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cards.new_orders import service_order
 from cards.text import escape, plain
@@ -110,19 +109,11 @@ _SUMMARY_NAMES = 4
 _SHOWN_DOSES = 4
 
 
-class VaccineCardIdentity(Struct, frozen=True):
-    """How the card, its suggestions and its page are called."""
-
-    uuid: str
-    suggestion_uuid: Callable[[int], str]
-    explain_url: str
-
-
 def vaccines_card(
     found: VaccinesDue,
     charted: ChartedPerson,
     patient_id: str,
-    identity: VaccineCardIdentity,
+    identity: CardIdentity,
     knowledge: VaccineKnowledge,
     unread: Iterable[str] = (),
     forecasts: VaccineForecasts | None = None,
@@ -137,10 +128,10 @@ def vaccines_card(
         indicator="info",
         detail="\n".join(_detail(found, charted, [*found.not_judged, *unread])),
         source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
-        suggestions=tuple(_suggestions(found, patient_id, identity, knowledge)),
+        suggestions=order_suggestions(_offers(found, patient_id, knowledge), identity),
         selection_behavior="any",
         override_reasons=_OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=identity.explain_url, type="absolute"),),
+        links=identity.links,
         extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(found, knowledge))},
     )
 
@@ -318,26 +309,14 @@ def _basis(charted: ChartedPerson) -> str:
     return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
 
 
-def _suggestions(
-    found: VaccinesDue, patient_id: str, identity: VaccineCardIdentity, knowledge: VaccineKnowledge
-) -> Iterable[Suggestion]:
-    resources = [
-        (
-            f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap",
-            "Draft order for the vaccine dose.",
-            vaccine_order(item, patient_id, found.as_of),
-        )
-        for item in (*found.due, *found.catch_up)[:_ORDERS]
-    ]
+def _offers(found: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Iterable[OrderSuggestion]:
+    for position, item in enumerate((*found.due, *found.catch_up)[:_ORDERS]):
+        label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
+        # What may be on record elsewhere is not preselected.
+        is_recommended = position == 0 and bool(found.due)
+        order = vaccine_order(item, patient_id, found.as_of)
+        yield OrderSuggestion(plain(label, 80), "Draft order for the vaccine dose.", order, is_recommended)
     whole = immunization_recommendation(found, patient_id, knowledge)
-    resources.append(("Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", whole))
-    for number, (label, description, resource) in enumerate(resources, start=1):
-        uuid = identity.suggestion_uuid(number)
-        body = {"resourceType": resource["resourceType"], "id": uuid, **resource}
-        yield Suggestion(
-            label=plain(label, 80),
-            uuid=uuid,
-            # What may be on record elsewhere is not preselected.
-            is_recommended=number == 1 and bool(found.due),
-            actions=(Action(type="create", description=description, resource=body),),
-        )
+    yield OrderSuggestion(
+        "Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", whole
+    )

@@ -5,9 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.compose.genes import GENES_AND_MEDICATIONS
 from cards.compose.high_alert import NOT_COVERED
-from cards.compose.review import MEDICATION_REVIEW
+from cards.compose.medications import GENES_AND_MEDICATIONS, MEDICATION_REVIEW
 from cards.extension import CardExtension, Factor, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 

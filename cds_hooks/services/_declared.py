@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import TOPIC_SYSTEM, Card, Coding
-from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.compose.equation import EquationCardContent
+from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
@@ -30,7 +31,6 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
-from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import AbsentModel, site_model
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
@@ -150,7 +150,7 @@ class _ModelAdvisor(Struct, frozen=True):
         return None
 
     def _card(self, call: ServiceInput, found: ModelEstimate) -> Card:
-        said, uuid, (offered,) = self.said, call.card_uuid(), self.said.orders
+        said, (offered,) = self.said, self.said.orders
         return model_card(
             found.manifest,
             found.prediction,
@@ -159,10 +159,7 @@ class _ModelAdvisor(Struct, frozen=True):
                 card_words(said, _order(said, offered, call)),
                 remark="" if found.model is self.model else "**The model for fewer values is used.**",
             ),
-            uuid,
-            lambda number: suggestion_uuid(uuid, number),
-            call.explain_url,
-            call.model_url(found.manifest.id),
+            call.card_identity(call.model_url(found.manifest.id)),
             [refusal for refusal in call.record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
         )
 
@@ -172,9 +169,7 @@ def card_words(said: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
     (offered,) = said.orders
     return ModelCardContent(
         summary=said.summary,
-        label=offered.label,
-        description=_description(offered),
-        order=order,
+        offer=OrderSuggestion(offered.label, _description(offered), order, is_recommended=True),
         seen=said.seen,
         topic=_topic(said),
         alike=said.alike,

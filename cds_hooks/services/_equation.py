@@ -7,20 +7,18 @@ from typing import Any
 from msgspec import Struct
 
 from cards.compose.equation import (
-    CardIdentity,
     EquationCardContent,
     GuidelineCardContent,
-    OrderSuggestion,
     equation_card,
     guideline_card,
     missing_card,
 )
+from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
-from cds_hooks.storage.decision import suggestion_uuid
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_condition_group
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -31,7 +29,6 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
-from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import RecordInputs
 from models_onnx.errors import EquationRefused
 
@@ -92,7 +89,11 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             advice.silences.append(Silence(equation.id, refused.reason, text))
         elif question.content_for_missing is not None and is_visit(call):
             content = question.content_for_missing(charted, test)
-            advice.cards.append(missing_card(equation, question.output, content, _naming(call, equation), lacking))
+            advice.cards.append(
+                missing_card(
+                    equation, question.output, content, call.card_identity(call.equation_url(equation.id)), lacking
+                )
+            )
         else:
             entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
             text = f"{entry.test}: kept for the worklist, because this call is not of an ambulatory visit that goes on."
@@ -101,7 +102,11 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         return advice
     advice.scores = scores_of_equation(result)
     if question.reaches(result):
-        advice.cards.append(equation_card(charted, result, question.content(charted, result), _naming(call, equation)))
+        advice.cards.append(
+            equation_card(
+                charted, result, question.content(charted, result), call.card_identity(call.equation_url(equation.id))
+            )
+        )
     else:
         advice.silences.append(Silence(equation.id, "below-threshold", question.below))
     return advice
@@ -217,8 +222,7 @@ def _holds(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
 
 def advise_by_guideline(call: ServiceInput, said: GuidelineCardContent) -> Advice:
     """The one card of an indication that needs no score."""
-    uuid = call.card_uuid()
-    card = guideline_card(said, uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url)
+    card = guideline_card(said, call.card_identity())
     facts = {fact.name: fact.value for fact in said.facts}
     return Advice(cards=[card], scores={"guideline": said.guideline, "indication": said.id, "facts": facts})
 
@@ -373,12 +377,6 @@ def _test_that_settles(
     ):
         return None
     return test
-
-
-def _naming(call: ServiceInput, equation: Equation) -> CardIdentity:
-    uuid = call.card_uuid()
-    page = call.equation_url(equation.id)
-    return CardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url, page)
 
 
 def scores_of_equation(result: EquationResult) -> dict[str, Any]:

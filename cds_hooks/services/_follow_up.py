@@ -12,7 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import TOPICS
-from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.compose.equation import EquationCardContent
+from cards.compose.identity import OrderSuggestion
 from cards.new_orders import service_order
 from cds_hooks.services._equation import (
     EquationQuestion,

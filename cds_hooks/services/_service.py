@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from cards.card import Card, Link
+from cards.compose.identity import CardIdentity
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
@@ -35,6 +36,7 @@ from cds_hooks.services._model import (
     reference_of,
     version_scores,
 )
+from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -108,6 +110,11 @@ class ServiceInput(Struct, frozen=True):
             return {}
         book = rule_book()
         return {card.uuid: book.reads_for(one) for card, one in zip(cards, medications, strict=True)}
+
+    def card_identity(self, method_url: str = "") -> CardIdentity:
+        """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""
+        uuid = self.card_uuid()
+        return CardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), self.explain_url, method_url)
 
     @property
     def explain_url(self) -> str:

@@ -10,7 +10,8 @@ import re
 from typing import Final
 
 from cards.card import TOPICS
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, extension_of
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, extension_of
+from cards.compose.identity import OrderSuggestion
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence

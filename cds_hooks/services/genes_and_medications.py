@@ -12,7 +12,8 @@ from typing import Final
 from msgspec import to_builtins
 
 from cards.card import SEVERITY
-from cards.compose.genes import GENES_AND_MEDICATIONS, TakenDrug, genes_card
+from cards.compose.medications import GENES_AND_MEDICATIONS, ReviewedDrug, genes_card
+from cards.compose.orders import shown_findings
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftOrder
@@ -60,11 +61,11 @@ async def decide(call: ServiceInput) -> Advice:
         advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(every, len(taken))))
         return advice
     is_new = any(_rests_on(one.finding, new) for one in found)
-    advice.cards.append(genes_card(found, call.card_uuid(), call.explain_url, is_new=is_new))
+    advice.cards.append(genes_card(found, call.card_identity(), is_new=is_new))
     return advice
 
 
-def _nothing_new(left: list[TakenDrug], taken: int) -> str:
+def _nothing_new(left: list[ReviewedDrug], taken: int) -> str:
     """Why there is no card: nothing was found, or only information from results that are not new."""
     if left:
         names = ", ".join(dict.fromkeys(one.name for one in left))
@@ -93,17 +94,15 @@ def _is_meant(finding: Finding, new: Set[str]) -> bool:
 
 def _found(
     record: PatientRecord, taken: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
-) -> Iterator[TakenDrug]:
+) -> Iterator[ReviewedDrug]:
     session = PatientSession(record, [draft for _, draft in taken], signing=True, active_orders=True)
     told: set[tuple[str, str]] = set()
     for drafted in session.drafted:
-        for finding in _book().evaluate(session, drafted).findings:
-            why_not = call.suppress(finding)
-            if why_not is not None:
-                advice.silences.append(why_not)
-            elif (finding.rule, finding.band) not in told:
+        evaluation = _book().evaluate(session, drafted)
+        for finding in shown_findings(evaluation.findings, call.suppress, advice.silences):
+            if (finding.rule, finding.band) not in told:
                 told.add((finding.rule, finding.band))
-                yield TakenDrug(plain(drafted.medication.name, 60), finding)
+                yield ReviewedDrug(plain(drafted.medication.name, 60), finding)
 
 
 def _rests_on(finding: Finding, sources: Set[str]) -> bool:

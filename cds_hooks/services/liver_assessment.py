@@ -8,7 +8,8 @@ import re
 from itertools import pairwise
 
 from cards.card import TOPICS
-from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.compose.equation import EquationCardContent
+from cards.compose.identity import OrderSuggestion
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
 from cds_hooks.prefetch.needs import Needs

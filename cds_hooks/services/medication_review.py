@@ -11,7 +11,8 @@ from importlib.resources import files
 from typing import Final
 
 from cards.card import SEVERITY
-from cards.compose.review import MEDICATION_REVIEW, ReviewedDrug, may_be_stopped, review_card
+from cards.compose.medications import MEDICATION_REVIEW, ReviewedDrug, may_be_stopped, review_card
+from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.rule_book import MISSING, RuleBook, whole_book
@@ -24,7 +25,6 @@ from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.services._taken import taken_medications
-from cds_hooks.storage.decision import suggestion_uuid
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -73,8 +73,7 @@ async def decide(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(SUBJECT))
     else:
-        uuid = call.card_uuid()
-        advice.cards.append(review_card(found, uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url))
+        advice.cards.append(review_card(found, call.card_identity()))
     return advice
 
 
@@ -89,16 +88,9 @@ def _found(
     drugs = sorted(session.drafted, key=lambda one: not may_be_stopped(one.medication))
     told = []
     for drafted in drugs:
-        said = []
-        for finding in review_book().evaluate(session, drafted).findings:
-            if not _is_meant(finding, is_older=is_older):
-                continue
-            why_not = call.suppress(finding)
-            if why_not is None:
-                said.append(finding)
-            else:
-                silences.append(why_not)
-        told.append((drafted.draft.name, said))
+        evaluation = review_book().evaluate(session, drafted)
+        meant = [finding for finding in evaluation.findings if _is_meant(finding, is_older=is_older)]
+        told.append((drafted.draft.name, shown_findings(meant, call.suppress, silences)))
     kept, repeated = merge_repeated_findings(told)
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept, strict=True):

@@ -7,7 +7,8 @@ criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more th
 from msgspec.structs import replace
 
 from cards.card import TOPICS
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
+from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import format_number

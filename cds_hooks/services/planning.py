@@ -4,7 +4,9 @@ from math import nan
 from typing import Any
 
 from cards.card import Card
+from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
+from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
@@ -19,7 +21,6 @@ from cds_hooks.services._service import (
     advise_by_model,
     opted_out_words,
 )
-from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
@@ -168,38 +169,32 @@ def _diagnoses_beside(record: PatientRecord) -> str:
 
 def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
     record = call.record
-    uuid = call.card_uuid()
     return model_card(
         found.manifest,
         found.prediction,
         found.vector,
         ModelCardContent(
             summary=SUMMARY,
-            label="Order a planning conversation",
-            description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
-            order=planning_order(record.patient_id, record.as_of.date().isoformat()),
+            offer=OrderSuggestion(
+                label="Order a planning conversation",
+                description=(
+                    "Draft order for a planning conversation: goals, screening, prevention, advance care planning."
+                ),
+                order=planning_order(record.patient_id, record.as_of.date().isoformat()),
+                is_recommended=True,
+            ),
             first_line=diagnoses,
             seen="died",
             remark=SMALL_PANEL if found.model is TWIN else "",
         ),
-        uuid,
-        lambda number: suggestion_uuid(uuid, number),
-        call.explain_url,
-        call.model_url(found.manifest.id),
+        call.card_identity(call.model_url(found.manifest.id)),
         [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
     )
 
 
 def planning_order(patient_id: str, date: str) -> dict[str, Any]:
     """A draft ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
-    return {
-        "resourceType": "ServiceRequest",
-        "status": "draft",
-        "intent": "order",
-        "code": {"text": f"{_TALK}: goals, screening and prevention, advance care planning"},
-        "subject": {"reference": f"Patient/{patient_id}"},
-        "authoredOn": date,
-    }
+    return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
 
 
 OF_CHART = ChartModel(MODEL, TWIN, _outside_population, _inputs)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
-from cards.compose.preventive import PreventiveCardIdentity, preventive_card, preventive_states
+from cards.compose.preventive import preventive_card, preventive_states
 from cards.extension import WorklistEntry
 from cards.preventive.judgement import Judgement
 from cards.preventive.judging import judge_services
@@ -23,7 +23,6 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.storage.decision import suggestion_uuid
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
@@ -65,12 +64,10 @@ async def decide(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)]
         advice.silences.insert(0, kept_for_worklist(SUBJECT))
         return advice
-    uuid = call.card_uuid()
-    identity = PreventiveCardIdentity(
-        uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url, record.patient_id, today(call)
-    )
-    advice.reminders[uuid] = _entry(due)
-    advice.cards.append(preventive_card(judged, PREVENTIVE, identity, _not_sent(record)))
+    identity = call.card_identity()
+    advice.reminders[identity.uuid] = _entry(due)
+    card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
+    advice.cards.append(card)
     return advice
 
 

@@ -11,6 +11,7 @@ type of the study have no equal in it (docs/models/README.md has what that costs
 from datetime import timedelta
 
 from cards.card import TOPICS, Card
+from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
@@ -21,7 +22,6 @@ from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, facility_of, reason_for_no_follow_up
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
-from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition_group
 from fhir.mapping.features.catalog import features_named
@@ -70,7 +70,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
 
 
 def _card(call: ServiceInput, found: ModelEstimate) -> Card:
-    record, uuid = call.record, call.card_uuid()
+    record = call.record
     context = call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
     due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
@@ -83,14 +83,17 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
         ModelCardContent(
             summary=SUMMARY,
             first_line="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.",
-            label="Order a visit within 7 days" if facility is None else "Order a follow-up within 7 days",
-            description=f"Draft order: {what[0].lower()}{what[1:]} within 7 days of discharge.",
-            order=service_order(
-                f"{what} within 7 days of discharge",
-                record.patient_id,
-                today(call),
-                encounter={"reference": f"Encounter/{context.encounter_id}"},
-                occurrenceDateTime=due,
+            offer=OrderSuggestion(
+                label="Order a visit within 7 days" if facility is None else "Order a follow-up within 7 days",
+                description=f"Draft order: {what[0].lower()}{what[1:]} within 7 days of discharge.",
+                order=service_order(
+                    f"{what} within 7 days of discharge",
+                    record.patient_id,
+                    today(call),
+                    encounter={"reference": f"Encounter/{context.encounter_id}"},
+                    occurrenceDateTime=due,
+                ),
+                is_recommended=True,
             ),
             remark=DESTINATION_UNKNOWN if found.model is TWIN else "",
             topic=TOPICS["readmission"],
@@ -98,10 +101,7 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
             seen="came back",
             purpose="For planning after discharge, not for emergencies.",
         ),
-        uuid,
-        lambda number: suggestion_uuid(uuid, number),
-        call.explain_url,
-        call.model_url(found.manifest.id),
+        call.card_identity(call.model_url(found.manifest.id)),
     )
 
 

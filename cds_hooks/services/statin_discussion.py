@@ -9,7 +9,8 @@ import re
 from msgspec import Struct
 
 from cards.card import TOPICS
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
+from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
 from cards.text import escape, format_number

@@ -3,20 +3,86 @@
 CDC, Logic Specification for ACIP Recommendations, with the supporting data in `cards/vaccines/data`.
 """
 
+from typing import Any, Final
+
+from msgspec import to_builtins
+
+from cards.compose.vaccines import forecast_entries, vaccines_card
+from cards.extension import WorklistEntry
+from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
+from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+
+SUBJECT: Final = "vaccines-due"
+KNOWLEDGE = load_knowledge()
+_UNREAD_SHOWN = 2
 
 
 async def decide(call: ServiceInput) -> Advice:
     """One card where a vaccine is due today, else the reason for none."""
-    from cds_hooks.services._vaccines import judge_vaccines
+    record = call.record
+    past = reason_not_to_advise(record, SUBJECT)
+    if past is not None:
+        return past
+    if not record.was_requested("Immunization"):
+        return no_card(SUBJECT, "input-missing", "The vaccinations given are not known: nothing is said.")
+    charted = read_person(record)
+    if charted is None:
+        return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
+    ordered = ordered_groups(record, KNOWLEDGE)
+    found = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
+    forecasts = forecast_entries(found, KNOWLEDGE)
+    advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
+    if not found.due and not found.catch_up:
+        advice.silences = _reason_for_none(found).silences
+        return advice
+    if not is_moment_for_reminder(call):
+        advice.worklist, advice.silences = [_entry(found)], [kept_for_worklist(SUBJECT)]
+        return advice
+    identity, unread = call.card_identity(), _unread(charted)
+    advice.reminders[identity.uuid] = _entry(found)
+    advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
+    return advice
 
-    return judge_vaccines(call)
+
+def _entry(found: VaccinesDue) -> WorklistEntry:
+    """What is due, for a list of what to do at the next visit."""
+    names = dict.fromkeys(one.label for one in (*found.due, *found.catch_up))
+    return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
+
+
+def _reason_for_none(found: VaccinesDue) -> Advice:
+    if found.ordered:
+        return no_card(SUBJECT, "already-ordered", f"What is due is ordered already: {', '.join(found.ordered)}.")
+    return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.")
+
+
+def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:
+    """Everything the forecast rests on, for the decision record: equal inputs, equal decision."""
+    person = charted.person
+    return {
+        "birth_date": person.birth_date,
+        "gender": person.gender,
+        "country": person.country,
+        "doses": [(dose.given, dose.cvx, dose.manufacturer, dose.substandard, dose.source) for dose in person.doses],
+        "ordered": sorted(ordered),
+        "observations": [(item.code, item.since, item.source) for item in person.observations],
+    }
+
+
+def _unread(charted: ChartedPerson) -> list[str]:
+    """Entries that are no dose with a code and a day, by their reference."""
+    unread = [refusal.text.removesuffix(".") for refusal in charted.history.unread]
+    more = len(unread) - _UNREAD_SHOWN
+    return [*unread[:_UNREAD_SHOWN], *([f"{more} more entries like these"] if more > 0 else [])]
 
 
 SERVICE = Service(
-    id="vaccines-due",
+    id=SUBJECT,
     hooks=(PATIENT_VIEW,),
     title="Which vaccines are due",
     description=(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cards.compose.identity import CardIdentity, OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.services._declared import card_words
 from cds_hooks.services._service_file import ServiceFile, service_files
@@ -75,14 +76,18 @@ def _planned(model_id: str) -> ModelCardContent | None:
     words = {"label": "Order", "description": "Draft order"}
     for name, text in _card_words(ast.parse(file.path.read_text(encoding="utf-8"))):
         words.setdefault(name, text) if name not in ("label", "description") else words.update({name: text})
-    own = {name: words[name] for name in ("label", "description", "seen", "purpose", "alike") if name in words}
-    return ModelCardContent(summary=found["SUMMARY"], order={"resourceType": "Task"}, **own)  # type: ignore[arg-type]  # texts only
+    own = {name: words[name] for name in ("seen", "purpose", "alike") if name in words}
+    offer = OrderSuggestion(words["label"], words["description"], {"resourceType": "Task"}, is_recommended=True)
+    return ModelCardContent(summary=found["SUMMARY"], offer=offer, **own)  # type: ignore[arg-type]  # texts only
+
+
+_HAVE_WORDS = frozenset({ModelCardContent.__name__, OrderSuggestion.__name__})
 
 
 def _card_words(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """The texts that the module gives to its card, by the name of the argument."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == ModelCardContent.__name__:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _HAVE_WORDS:
             for argument in node.keywords:
                 for text in _texts(argument.value):
                     if argument.arg is not None:
@@ -129,10 +134,7 @@ def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: M
         prediction,
         vector,
         planned,
-        "card",
-        str,
-        "https://cds.example/explain/1",
-        "https://cds.example/m",
+        CardIdentity("card", str, "https://cds.example/explain/1", "https://cds.example/m"),
     )
     return ComposedCard(
         summary=card.summary,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cards.card import Card, check_card
+from cards.compose.identity import CardIdentity, OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
@@ -38,12 +39,15 @@ def card(kind: str, absence: float = 0.0) -> Card:
         msgspec.structs.replace(found, contributions=contributions),
         vector,
         ModelCardContent(
-            "Death within 5 years: {estimate}. Consider.", "Order a visit", "Draft", {"resourceType": "Task"}
+            "Death within 5 years: {estimate}. Consider.",
+            OrderSuggestion("Order a visit", "Draft", {"resourceType": "Task"}, is_recommended=True),
         ),
-        "7f2c7d9e-0000-4000-8000-000000000000",
-        lambda number: f"7f2c7d9e-0000-4000-8000-00000000000{number}",
-        "https://cds.example/explain/1",
-        "https://cds.example/m",
+        CardIdentity(
+            "7f2c7d9e-0000-4000-8000-000000000000",
+            lambda number: f"7f2c7d9e-0000-4000-8000-00000000000{number}",
+            "https://cds.example/explain/1",
+            "https://cds.example/m",
+        ),
     )
 
 

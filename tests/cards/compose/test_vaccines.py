@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from cards.card import Card
-from cards.compose.vaccines import VaccineCardIdentity, vaccines_card
+from cards.compose.identity import CardIdentity
+from cards.compose.vaccines import vaccines_card
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
@@ -55,7 +56,7 @@ def _found(as_of: datetime, born: str, resources: list[Json]) -> tuple[VaccinesD
 
 def card_of(as_of: datetime, born: str, *resources: Json) -> Card:
     found, charted = _found(as_of, born, list(resources))
-    identity = VaccineCardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain")
+    identity = CardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain")
     return vaccines_card(found, charted, "p", identity, KNOWLEDGE)
 
 

@@ -1,21 +1,25 @@
-"""One card about what is taken already: each finding with what to do, and the orders that can be stopped."""
+"""Composes the two cards about what is taken already: the medication review, and genetic results that matter to it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
-from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Action, Card, Source, Suggestion
+from cards.compose.identity import CardIdentity
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding
 from cards.text import escape, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
 MEDICATION_REVIEW: Final = "medication-review"
-"""The output of such a card, by which it is remembered."""
+GENES_AND_MEDICATIONS: Final = "genes-and-medications"
+"""The outputs of the two cards, by which they are remembered."""
 MOST_LINES: Final = 6
 MOST_STOPS: Final = 4
 _NAMED: Final = 3
+_GENES_LINES: Final = 3
+_GENES_NAMED: Final = 2
 # Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion. Labels of the direct
 # oral anticoagulants: premature discontinuation raises the risk of thrombosis (boxed warning).
 TAPERED: Final = frozenset(
@@ -32,7 +36,7 @@ Json = dict[str, Any]
 class ReviewedDrug(Struct, frozen=True):
     """A finding about a drug that is taken: its name, the finding, and the order (the client's JSON) to be stopped.
 
-    The order is there only where it came with the call and stopping it is what the rule offers.
+    The order is there only in a review, where it came with the call and stopping it is what the rule offers.
     """
 
     name: str
@@ -64,22 +68,17 @@ def may_be_stopped(medication: MedicationIdentity) -> bool:
     return not medication.classes & TAPERED
 
 
-def review_card(
-    found: Iterable[ReviewedDrug],
-    uuid: str,
-    suggestion_uuid: Callable[[int], str],
-    explain_url: str,
-) -> Card:
-    """The card of the findings, the worst first; one rule about several drugs is one line.
+def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:
+    """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
     It warns at most: what is taken was ordered before, and no order waits for the answer.
     """
-    lines = sorted(_grouped(found), key=lambda line: line.rank)
+    lines = sorted(_grouped(drugs), key=lambda line: line.rank)
     worst = lines[0].finding
     evidence = worst.evidence[0]
-    suggestions = tuple(_stops(lines, suggestion_uuid))
+    suggestions = tuple(_stops(lines, identity.suggestion_uuid))
     return Card(
-        uuid=uuid,
+        uuid=identity.uuid,
         summary=_summary(lines),
         detail="\n".join(_detail(lines)),
         indicator="info" if worst.indicator == "info" else "warning",
@@ -87,16 +86,16 @@ def review_card(
         suggestions=suggestions,
         selection_behavior="any" if suggestions else None,
         override_reasons=OVERRIDE_REASONS,
-        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
-        extension={EXTENSION_KEY: _extension(lines)},
+        links=identity.links,
+        extension={EXTENSION_KEY: _extension([line.finding for line in lines], lines, MEDICATION_REVIEW)},
     )
 
 
-def _grouped(found: Iterable[ReviewedDrug]) -> Iterator[_Line]:
+def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
     by_finding: dict[tuple[str, str], list[ReviewedDrug]] = {}
-    for one in found:
-        by_finding.setdefault((one.finding.rule, one.finding.band), []).append(one)
-    yield from (_Line(tuple(drugs)) for drugs in by_finding.values())
+    for drug in drugs:
+        by_finding.setdefault((drug.finding.rule, drug.finding.band), []).append(drug)
+    yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
 
 def _summary(lines: Sequence[_Line]) -> str:
@@ -150,9 +149,54 @@ def _stops(lines: Sequence[_Line], suggestion_uuid: Callable[[int], str]) -> Ite
         yield Suggestion(label=f"Stop {name}", uuid=suggestion_uuid(number), actions=(action,))
 
 
-def _extension(lines: Sequence[_Line]) -> CardExtension:
-    facts: dict[Fact, None] = dict.fromkeys(
-        fact for line in lines for drug in line.drugs for fact in drug.finding.facts
+# Genetic results
+
+
+def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new: bool = True) -> Card:
+    """Return the card of the findings, the worst first; of more than three drugs the others are in the last line.
+
+    `is_new`: a result of the last weeks is among them.
+    """
+    ranked = sorted(drugs, key=lambda drug: (-SEVERITY[drug.finding.indicator], -drug.finding.priority, drug.name))
+    worst = ranked[0].finding
+    evidence = worst.evidence[0]
+    findings = [drug.finding for drug in ranked]
+    return Card(
+        uuid=identity.uuid,
+        summary=_genes_summary(ranked, is_new=is_new),
+        detail="\n".join(_genes_detail(ranked)),
+        indicator=worst.indicator,
+        source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
+        override_reasons=OVERRIDE_REASONS,
+        links=identity.links,
+        extension={EXTENSION_KEY: _extension(findings, [_Line(tuple(ranked))], GENES_AND_MEDICATIONS)},
     )
-    references = tuple(FindingReference(line.finding.rule, line.finding.band) for line in lines)
-    return CardExtension(findings=references, facts=tuple(facts), output=MEDICATION_REVIEW)
+
+
+def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
+    if len(ranked) == 1:
+        return plain(f"{'New genetic' if is_new else 'Genetic'} result: {ranked[0].finding.summary}", 139)
+    names = ", ".join(drug.name for drug in ranked[:_GENES_NAMED])
+    more = f" and {len(ranked) - _GENES_NAMED} more" if len(ranked) > _GENES_NAMED else ""
+    subject = "A new genetic result matters" if is_new else "Genetic results matter"
+    return plain(f"{subject} to {len(ranked)} drugs that are taken: {names}{more}.", 139)
+
+
+def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:
+    in_full = ranked if len(ranked) <= _GENES_LINES else ranked[: _GENES_LINES - 1]
+    for drug in in_full:
+        results = "; ".join(_gene_result(fact) for fact in drug.finding.facts if fact.name == "gene")
+        yield f"- **{escape(drug.name, 60)}**: {f'{results}. ' if results else ''}{drug.finding.detail}"
+    if others := ranked[len(in_full) :]:
+        yield f"- Also: {'; '.join(escape(drug.finding.summary, 140) for drug in others)}"
+
+
+def _gene_result(fact: Fact) -> str:
+    return f"{escape(fact.text, 120)} ({(fact.effective or 'undated')[:10]})"
+
+
+def _extension(findings: Iterable[Finding], lines: Iterable[_Line], output: str) -> CardExtension:
+    """The findings, one of each line, and all facts of all drugs."""
+    facts = dict.fromkeys(fact for line in lines for drug in line.drugs for fact in drug.finding.facts)
+    references = tuple(FindingReference(finding.rule, finding.band) for finding in findings)
+    return CardExtension(findings=references, facts=tuple(facts), output=output)
