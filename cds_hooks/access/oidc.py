@@ -58,10 +58,10 @@ class OpenIdLogin:
         code = code_of(query, provider)
         token = await redeem(self._fetch, provider, code, self.redirect, what.verifier)
         try:
-            claims = verified_claims(token, keys, provider, what.nonce, time())
+            claims = verified_claims(token, keys, provider, what.nonce)
         except FlowFailed:
             _, keys = await self._provider(anew=True)  # the provider may sign with a new key
-            claims = verified_claims(token, keys, provider, what.nonce, time())
+            claims = verified_claims(token, keys, provider, what.nonce)
         roles = self._roles_of(claims)
         if not roles:
             raise FlowFailed("The site's provider knows this person, but none of their groups has a role here.")

@@ -6,7 +6,6 @@ it. The session that follows is bound to the one patient whose chart is open.
 """
 
 from collections.abc import Mapping
-from time import time
 from typing import Any, Final
 
 import httpx
@@ -87,7 +86,7 @@ class SmartLaunch:
         provider, fetch = await self._provider(client, base)
         code = code_of(query, provider)
         token = await redeem(fetch, provider, code, self.redirect, what.verifier)
-        claims = verified_claims(token, await fetch(provider.keys, None, {}), provider, what.nonce, time())
+        claims = verified_claims(token, await fetch(provider.keys, None, {}), provider, what.nonce)
         patient = token.get("patient")
         if not isinstance(patient, str) or not patient or len(patient) > 64:
             raise FlowFailed("The EHR named no patient; open the app from a patient's chart.")
