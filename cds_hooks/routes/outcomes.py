@@ -1,11 +1,15 @@
 """POST /outcomes: clients report what happened after the decisions that they got.
 
 A body is read, joined to its decisions and stored beside the event loop, one of each client at a time, as feedback is.
+What reads and joins reports (`cds_hooks.outcomes`, 1,000 lines with monitoring) is loaded by the first report.
 """
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
 from time import time_ns
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.json import encode
@@ -15,9 +19,6 @@ from starlette.routing import Route
 
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import BodyTooLarge, RecordFailed
-from cds_hooks.outcomes.joining import REFUSALS, Joined, Sender, join_reports
-from cds_hooks.outcomes.labels import labels_of
-from cds_hooks.outcomes.report import MOST_BYTES, read_reports
 from cds_hooks.routes.feedback import UnreadRefusal
 from cds_hooks.routes.hooks import RequestLimits
 from cds_hooks.security import Trust, TrustedClient
@@ -26,6 +27,10 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from cds_hooks.trusted_models import AbsentModel
+
+if TYPE_CHECKING:
+    from cds_hooks.outcomes.joining import Joined
+    from cds_hooks.outcomes.labels import Label
 
 PATH = "/outcomes"
 
@@ -57,16 +62,26 @@ class _Outcomes:
     def __init__(
         self, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
     ) -> None:
-        models = [model for service in services.values() for model in service.models]
-        served = [model.manifest for model in models if not isinstance(model, AbsentModel)]
-        self._labels = labels_of(served, components.settings)
+        self._services = services
         self._components = components
         self._intake = intake
         self._trust = trust
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One for each client of the trust file at most."""
 
+    @cached_property
+    def _labels(self) -> "Mapping[str, Label]":
+        """What each served model predicts."""
+        from cds_hooks.outcomes.labels import labels_of
+
+        models = [model for service in self._services.values() for model in service.models]
+        served = [model.manifest for model in models if not isinstance(model, AbsentModel)]
+        return labels_of(served, self._components.settings)
+
     async def answer(self, request: Request) -> Response:
+        from cds_hooks.outcomes.joining import REFUSALS
+        from cds_hooks.outcomes.report import MOST_BYTES
+
         client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
         settings, turn = self._components.settings, self._turns[client.name]
         try:
@@ -78,7 +93,10 @@ class _Outcomes:
         stored = OutcomeAnswer(len(new), len(joined.items) - len(new), refused)
         return Response(encode(stored), media_type="application/json")
 
-    async def _take(self, body: bytes, client: TrustedClient) -> tuple[Joined, list[Outcome]]:
+    async def _take(self, body: bytes, client: TrustedClient) -> "tuple[Joined, list[Outcome]]":
+        from cds_hooks.outcomes.joining import Sender, join_reports
+        from cds_hooks.outcomes.report import read_reports
+
         components, url = self._components, self._components.settings.database_url
         reports = await asyncio.to_thread(read_reports, body)
         sender = Sender(client.name, "api", self._now())
