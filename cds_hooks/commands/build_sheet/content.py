@@ -1,4 +1,4 @@
-"""The content of the analyst's sheet of one vendor.
+"""The content of the analyst's sheet of one vendor, as Markdown.
 
 Cards of our sample patients as one client gets them, from a server that keeps no record.
 """
@@ -16,7 +16,6 @@ import httpx
 from cards.card import OVERRIDE_REASONS, TOPICS
 from cards.rules.engine.rule_book import MISSING, rule_book
 from cds_hooks.app import create_app
-from cds_hooks.commands.build_sheet.document import Block, BulletList, CardBlock, Heading, Paragraph, TableBlock
 from cds_hooks.dialects import ClientProfile, Dialect
 from cds_hooks.dialects._dialect import IntegrationSheet
 from cds_hooks.dialects._shape import host_of, scopes_for
@@ -120,14 +119,14 @@ _CODE = frozenset(
 )
 
 
-def sheet_blocks(
+def sheet_parts(
     dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], public_url: str, as_of: datetime
-) -> Iterator[Block]:
+) -> Iterator[str]:
     """The whole sheet; its cards are those of sample patients at `as_of`."""
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
     services = [each for each in services if each.discovery(client)]  # a hook may be newer than the client's version
-    yield Heading(1, f"CDS Hooks build sheet: {dialect.title}")
-    yield Paragraph(f"For the analyst who sets the services of {public_url} up. {sheet.reads_discovery}")
+    yield _heading(1, f"CDS Hooks build sheet: {dialect.title}")
+    yield f"For the analyst who sets the services of {public_url} up. {sheet.reads_discovery}"
     yield from _endpoints(services, sheet, public_url, client)
     yield from _prefetch(services, client)
     yield from _authentication(services, sheet, public_url)
@@ -135,16 +134,16 @@ def sheet_blocks(
     yield from _links(public_url)
     yield from _topics(dialect)
     yield from _override_reasons()
-    yield Heading(2, f"What is particular to {dialect.title}")
-    yield BulletList(sheet.notes)
+    yield _heading(2, f"What is particular to {dialect.title}")
+    yield _bullets(sheet.notes)
     yield from _cards(dialect, sheet, public_url, as_of)
 
 
 def _endpoints(
     services: list[Service], sheet: IntegrationSheet, public_url: str, client: ClientProfile
-) -> Iterator[Block]:
-    yield Heading(2, "Services")
-    yield TableBlock(
+) -> Iterator[str]:
+    yield _heading(2, "Services")
+    yield _table(
         ("Service", "Hook", "Address", "Trigger"),
         tuple(
             (
@@ -156,78 +155,73 @@ def _endpoints(
             for service in services
             for entry in service.discovery(client)
         ),
-        _CODE,
     )
-    yield BulletList(
-        tuple(f"`{service.id}`: {service.description} {service.usage_requirements}" for service in services)
-    )
+    yield _bullets(tuple(f"`{service.id}`: {service.description} {service.usage_requirements}" for service in services))
 
 
-def _prefetch(services: list[Service], client: ClientProfile) -> Iterator[Block]:
-    yield Heading(2, "Prefetch")
-    yield Paragraph(
+def _prefetch(services: list[Service], client: ClientProfile) -> Iterator[str]:
+    yield _heading(2, "Prefetch")
+    yield (
         "Each key with its query, letter by letter. Other names of keys are understood as well: what arrives is "
         "recognised by what it holds."
     )
     for service in services:
-        yield Heading(3, f"Prefetch of {service.id}")
+        yield _heading(3, f"Prefetch of {service.id}")
         prefetch = service.discovery(client)[0]["prefetch"]
         without = {
             template.key: _WITHOUT[template.policy.if_missing]
             for template in service.templates_for_version(client.version)
         }
-        yield TableBlock(
+        yield _table(
             ("Key", "Query", "Without it"),
             tuple((key, query, without[key]) for key, query in prefetch.items()),
-            _CODE,
         )
 
 
-def _authentication(services: list[Service], sheet: IntegrationSheet, public_url: str) -> Iterator[Block]:
-    yield Heading(2, "The token of each call (JWT)")
-    yield Paragraph("Sent as `Authorization: Bearer`. A call whose token fails one of these checks is answered 401.")
-    yield TableBlock(("Claim", "What it must be"), sheet.authentication, _CODE)
-    yield TableBlock(
+def _authentication(services: list[Service], sheet: IntegrationSheet, public_url: str) -> Iterator[str]:
+    yield _heading(2, "The token of each call (JWT)")
+    yield "Sent as `Authorization: Bearer`. A call whose token fails one of these checks is answered 401."
+    yield _table(("Claim", "What it must be"), sheet.authentication)
+    yield _table(
         ("Service", "Address"),
         tuple((f"aud for {service.id}", f"{public_url}/cds-services/{service.id}") for service in services)
         + tuple(
             (f"aud for feedback on {service.id}", f"{public_url}/cds-services/{service.id}/feedback")
             for service in services
         ),
-        _CODE,
     )
 
 
-def _scopes(services: list[Service], sheet: IntegrationSheet, client: ClientProfile) -> Iterator[Block]:
-    yield Heading(2, "Scopes of the access token (`fhirAuthorization`)")
-    yield Paragraph("The least that is needed to read what prefetch did not bring; nothing is ever written.")
+def _scopes(services: list[Service], sheet: IntegrationSheet, client: ClientProfile) -> Iterator[str]:
+    yield _heading(2, "Scopes of the access token (`fhirAuthorization`)")
+    yield "The least that is needed to read what prefetch did not bring; nothing is ever written."
     rows = []
     for service in services:
         queries = service.discovery(client)[0]["prefetch"].values()
         rows.append((service.id, " ".join(scopes_for(queries, 1)), " ".join(scopes_for(queries, 2))))
-    yield TableBlock(("Service", "Scopes, SMART v1", "Scopes, SMART v2"), tuple(rows), _CODE)
+    yield _table(("Service", "Scopes, SMART v1", "Scopes, SMART v2"), tuple(rows))
     if sheet.apis:
-        yield Paragraph("And the vendor's own:")
-        yield BulletList(sheet.apis)
+        yield "And the vendor's own:"
+        yield _bullets(sheet.apis)
 
 
-def _links(public_url: str) -> Iterator[Block]:
+def _links(public_url: str) -> Iterator[str]:
     hosts = {host_of(public_url): "why a card is there: one page for each decision"}
     for rule in rule_book().rules:
         for evidence in rule.declared.evidence:
             if evidence.url is not None:
                 hosts.setdefault(host_of(evidence.url), f"document behind a rule: {evidence.label}")
-    yield Heading(2, "Links that cards carry")
-    yield TableBlock(("Host", "What for"), tuple(hosts.items()), _CODE)
+    yield _heading(2, "Links that cards carry")
+    yield _table(("Host", "What for"), tuple(hosts.items()))
 
 
 # Whose cards carry findings of rules, which Epic's topics name.
 _OF_RULES = ("discharge", "orders")
 
 
-def _topics(dialect: Dialect) -> Iterator[Block]:
-    yield Heading(2, "Topic codes (`source.topic.code`)")
-    yield Paragraph(f"System `{TOPICS['orders'].system}`. A code stays as it is as long as the advice does.")
+def _topics(dialect: Dialect) -> Iterator[str]:
+    yield _heading(2, "Topic codes (`source.topic.code`)")
+    yield f"System `{TOPICS['orders'].system}`. A code stays as it is as long as the advice does."
     rows: list[tuple[str, ...]] = []
     for name, topic in TOPICS.items():
         if name not in _OF_RULES or dialect.topic is None:
@@ -235,7 +229,7 @@ def _topics(dialect: Dialect) -> Iterator[Block]:
             continue
         for rule, band, indicator in _bands():
             rows.append((_topic(dialect, topic.code, ((rule, band),)), f"{topic.display}: {rule}, {band}", indicator))
-    yield TableBlock(("Code", "About", "Indicator"), tuple(rows), _CODE)
+    yield _table(("Code", "About", "Indicator"), tuple(rows))
 
 
 def _topic(dialect: Dialect, code: str, findings: Iterable[tuple[str, str]]) -> str:
@@ -251,22 +245,60 @@ def _bands() -> Iterator[tuple[str, str, str]]:
             yield rule.id, MISSING, "info"
 
 
-def _override_reasons() -> Iterator[Block]:
+def _override_reasons() -> Iterator[str]:
     reasons = dict.fromkeys(OVERRIDE_REASONS)
     for rule in rule_book().rules:
         reasons |= dict.fromkeys(rule.override_reasons)
-    yield Heading(2, "Override reasons")
-    yield Paragraph("Map them to the reasons that exist there; others may be sent back and are kept.")
-    rows = tuple((reason.code, reason.display or "", reason.system) for reason in reasons)
-    yield TableBlock(("Code", "CardBlock", "System"), rows, _CODE)
+    yield _heading(2, "Override reasons")
+    yield "Map them to the reasons that exist there; others may be sent back and are kept."
+    rows = [(reason.code, reason.display or "", reason.system) for reason in reasons]
+    yield _table(("Code", "Card", "System"), rows)
 
 
-def _cards(dialect: Dialect, sheet: IntegrationSheet, public_url: str, as_of: datetime) -> Iterator[Block]:
-    yield Heading(2, "What the cards look like")
-    yield Paragraph("Invented patients of this release, written as this client gets them.")
-    shown: list[tuple[Any, list[dict[str, Any]]]] = list(
-        zip(SAMPLE_CALLS, sample_cards(dialect.id, as_of, public_url), strict=True)
-    )
-    for specimen, cards in shown:
-        yield Heading(3, f"{specimen.service} at {specimen.hook}: {specimen.story}")
-        yield from (CardBlock(card, sheet.shows_labels) for card in cards)
+def _cards(dialect: Dialect, sheet: IntegrationSheet, public_url: str, as_of: datetime) -> Iterator[str]:
+    yield _heading(2, "What the cards look like")
+    yield "Invented patients of this release, written as this client gets them."
+    for specimen, cards in zip(SAMPLE_CALLS, sample_cards(dialect.id, as_of, public_url), strict=True):
+        yield _heading(3, f"{specimen.service} at {specimen.hook}: {specimen.story}")
+        yield from (_card(card, sheet.shows_labels) for card in cards)
+
+
+_SIGNS: Final = {"info": "ⓘ info", "warning": "△ warning", "critical": "⬣ critical"}
+
+
+def _heading(level: int, text: str) -> str:
+    return f"{'#' * level} {text}"
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table; what is copied letter by letter is written as code."""
+    lines = [head, ("---",) * len(head)]
+    lines += [tuple(_cell(text, name in _CODE) for name, text in zip(head, row, strict=True)) for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cell(text: str, as_code: bool) -> str:
+    # a pipe ends a cell, in code too (GFM, section 4.10)
+    escaped = text.replace("|", "\\|").replace("\n", " ")
+    return f"`{escaped}`" if as_code and escaped else escaped
+
+
+def _card(card: dict[str, Any], shows_labels: bool) -> str:
+    """Return a card as a quotation, with what of it this client shows."""
+    lines = [f"**{_SIGNS[card['indicator']]}: {card['summary']}**", "", *str(card.get("detail", "")).splitlines(), ""]
+    for suggestion in card.get("suggestions", ()):
+        actions = "; ".join(action["description"] for action in suggestion.get("actions", ()))
+        text = f"{suggestion['label']} ({actions})" if shows_labels else actions
+        lines.append(f"- [ {text} ]{' (advised)' if suggestion.get('isRecommended') else ''}")
+    return "\n".join(f"> {line}".rstrip() for line in [*lines, "", _foot(card)])
+
+
+def _foot(card: dict[str, Any]) -> str:
+    topic = card["source"].get("topic", {}).get("code")
+    links = "; ".join(link["label"] for link in card.get("links", ()))
+    parts = (f"Source: {card['source']['label']}", topic and f"topic {topic}", links and f"links: {links}")
+    return " · ".join(part for part in parts if part)

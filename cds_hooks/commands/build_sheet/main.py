@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
-from cds_hooks.commands.build_sheet.content import sheet_blocks
-from cds_hooks.commands.build_sheet.document import as_html, as_markdown
+from cds_hooks.commands.build_sheet.content import sheet_parts
 from cds_hooks.dialects import find_dialects
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
+from cds_hooks.web.site import render, static_file
 from models_onnx.artifact.files import write_whole
 
 
@@ -44,13 +46,23 @@ def build_sheet(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     as_of = configured.as_of or datetime.now(UTC)
-    blocks = list(sheet_blocks(dialects[vendor], sheet, services.values(), address, as_of))
+    text = "\n\n".join(sheet_parts(dialects[vendor], sheet, services.values(), address, as_of)) + "\n"
     if out is None:
-        typer.echo(as_markdown(blocks), nl=False)
+        typer.echo(text, nl=False)
         return
-    title = f"CDS Hooks build sheet: {dialects[vendor].title}"
-    for suffix, text in (("md", as_markdown(blocks)), ("html", as_html(title, blocks))):
-        _write(out / f"build-sheet-{vendor}.{suffix}", text)
+    _write(out / f"build-sheet-{vendor}.md", text)
+    _write(out / f"build-sheet-{vendor}.html", as_html(f"CDS Hooks build sheet: {dialects[vendor].title}", text))
+
+
+def as_html(title: str, markdown: str) -> str:
+    """Return the sheet as one HTML file with the look of the server's pages in it; it loads nothing."""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    return render(
+        "build_sheet.html",
+        title=title,
+        look=Markup(static_file("look.css").decode()),  # noqa: S704 - our own style sheet
+        body=Markup(body.replace("<blockquote>", '<blockquote class="card">')),  # noqa: S704 - HTML in it is escaped
+    )
 
 
 def _make_folder(folder: Path) -> None:
