@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cds_hooks.kit.contract.document import Document, Fault, NotTested, parse_json
+from cds_hooks.kit.contract.document import Document, Fault, Node, NotTested, parse_json
 
 if TYPE_CHECKING:
     from cds_hooks.kit.simulator.signing import Signer  # cryptography takes half a second to import
@@ -77,7 +77,20 @@ class Exchange:
         return cards if isinstance(cards, list) else None
 
     @property
-    def said(self) -> Any:
+    def response(self) -> Node:
+        """The response of a 200 with cards; else an empty one."""
+        return Node(self.document.value if self.cards is not None else {})
+
+    @property
+    def actions(self) -> list[Node]:
+        """The actions of all suggestions, and the system actions."""
+        cards = self.response.objects("cards")
+        suggestions = (suggestion for card in cards for suggestion in card.objects("suggestions"))
+        actions = [action for suggestion in suggestions for action in suggestion.objects("actions")]
+        return [*actions, *self.response.objects("systemActions")]
+
+    @property
+    def advice(self) -> Any:
         """What the cards say, for comparing two answers: without uuids, and without extension (it may hold a time)."""
         text = _UUID.sub("uuid", json.dumps(self.cards))
         return json.loads(text, object_hook=_without_extension)
@@ -87,9 +100,9 @@ class Exchange:
         """The answer in a few words: the status and what the server says about it."""
         if not self.status:
             return f"no answer ({self.failure})"
-        return f"answered {self.status}{self._said()}"
+        return f"answered {self.status}{self._diagnostics()}"
 
-    def _said(self) -> str:
+    def _diagnostics(self) -> str:
         value = self.document.value
         issues = value.get("issue") if isinstance(value, dict) else None
         issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
@@ -209,7 +222,7 @@ class Connection:
         try:
             response = self._sent(request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return 0, {}, b"", perf_counter() - start, _said(error)
+            return 0, {}, b"", perf_counter() - start, _failure(error)
         return response.status_code, response.headers, response.content, perf_counter() - start, ""
 
     def _sent(self, request: httpx.Request) -> httpx.Response:
@@ -277,7 +290,7 @@ def _wait(headers: Mapping[str, str]) -> float:
     return min(float(text), _LONGEST_WAIT_SECONDS) if text.isdigit() else 1.0
 
 
-def _said(error: Exception) -> str:
+def _failure(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timed out"
     return str(error) or type(error).__name__

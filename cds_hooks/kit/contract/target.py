@@ -106,6 +106,17 @@ class Service:
         """A copy of the base call's request, with a hookInstance of its own, to be changed at will."""
         return self.as_new(self.base.sent)
 
+    def prefetch(self) -> dict[str, Any]:
+        """A copy of the base call's prefetch; NotTested where it has none."""
+        prefetch: dict[str, Any] = self.request().get("prefetch", {})
+        observe(prefetch, f"{self.id} asks for no prefetch that can be filled")
+        return prefetch
+
+    def search_keys(self) -> list[str]:
+        """The prefetch keys that hold a Bundle."""
+        prefetch = self.prefetch()
+        return [key for key, value in prefetch.items() if isinstance(value, dict) and value["resourceType"] == "Bundle"]
+
     def as_new(self, request: Request) -> Request:
         """A deep copy of a request with a hookInstance of its own.
 

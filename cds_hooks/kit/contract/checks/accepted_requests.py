@@ -3,7 +3,7 @@
 from cds_hooks.kit.contract.assertions import expect_cards, expect_cards_or_412, expect_no_failure, in_row_of_field
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.kit.contract.dialects import Request
-from cds_hooks.kit.contract.document import SHOULD, Node, NotTested
+from cds_hooks.kit.contract.document import SHOULD, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_service
 from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION
 from cds_hooks.kit.contract.target import Service
@@ -37,7 +37,7 @@ def a_uuid_is_never_used_again(service: Service) -> Faults:
     """Make a new uuid for each card and suggestion of each answer: feedback names nothing else."""
     owners: dict[str, str] = {}
     for call in service.calls:
-        for card in Node({"cards": call.exchange.cards or []}).objects("cards"):
+        for card in call.exchange.response.objects("cards"):
             for node in (card, *card.objects("suggestions")):
                 owner = owners.setdefault(node.text("uuid"), call.about)
                 if node.text("uuid") and owner != call.about:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from cds_hooks.kit.contract.connection import Exchange, Purpose
-from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, observe
+from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.kit.contract.registry import Faults, check_exchange, check_service
 from cds_hooks.kit.contract.target import Service
 
@@ -141,18 +141,16 @@ def an_error_does_not_name_the_patient(exchange: Exchange) -> Faults:
 @check_exchange("ACT-03", "ACT-04")
 def what_is_ordered_is_for_this_patient(exchange: Exchange) -> Faults:
     """Write resources for the patient of the call only: anything else is another patient's order."""
-    resources = list(_resources(exchange))
+    resources = [action.at("resource") for action in exchange.actions]
     observe(resources, "no action was seen")
     for resource in resources:
         for holder in (resource, *resource.objects("contained")):
             for name in _SUBJECTS:
                 if _is_another_patient(holder.at(name).text("reference"), exchange.patient):
                     yield exchange.fault("the resource is about another patient than context.patientId", holder.place)
-    for card in (*_cards(exchange), Node(exchange.document.value)):
-        for holder in (*card.objects("suggestions"), card):
-            for action in (*holder.objects("actions"), *holder.objects("systemActions")):
-                if _is_another_patient(action.text("resourceId"), exchange.patient):
-                    yield exchange.fault("the action is on another patient", action.place)
+    for action in exchange.actions:
+        if _is_another_patient(action.text("resourceId"), exchange.patient):
+            yield exchange.fault("the action is on another patient", action.place)
 
 
 def _is_another_patient(reference: str, patient: str) -> bool:
@@ -160,19 +158,11 @@ def _is_another_patient(reference: str, patient: str) -> bool:
     return kind.endswith("Patient") and bool(patient) and identifier != patient
 
 
-def _resources(exchange: Exchange) -> Iterator[Node]:
-    document = Node(exchange.document.value) if exchange.cards is not None else Node({})
-    suggestions = (each for card in document.objects("cards") for each in card.objects("suggestions"))
-    for holder, name in [*((each, "actions") for each in suggestions), (document, "systemActions")]:
-        for action in holder.objects(name):
-            yield action.at("resource")
-
-
 @check_exchange("CARD-01", "FB-14", level=SHOULD)
 def a_card_has_a_uuid(exchange: Exchange) -> Faults:
     """Give each card a uuid: without it no client sends feedback on it."""
     observe(exchange.cards, "no card was seen")
-    for card in _cards(exchange):
+    for card in exchange.response.objects("cards"):
         if not card.has("uuid"):
             yield exchange.fault("card without uuid: no feedback will come", card.place)
 
@@ -180,8 +170,8 @@ def a_card_has_a_uuid(exchange: Exchange) -> Faults:
 @check_exchange("SRC-03", level=SHOULD)
 def a_source_does_not_point_at_the_patient(exchange: Exchange) -> Faults:
     """Let source.url lead to the organisation or data set; use a link for what is about this patient."""
-    observe(any(card.at("source").text("url") for card in _cards(exchange)), "no source.url was seen")
-    for card in _cards(exchange):
+    observe(any(card.at("source").text("url") for card in exchange.response.objects("cards")), "no source.url was seen")
+    for card in exchange.response.objects("cards"):
         if _names_patient(card.at("source").text("url"), exchange):
             yield exchange.fault("source.url holds the patient's id", card.at("source").at("url").place)
 
@@ -189,19 +179,15 @@ def a_source_does_not_point_at_the_patient(exchange: Exchange) -> Faults:
 @check_exchange("LINK-02", level=SHOULD)
 def a_link_does_not_carry_the_patient(exchange: Exchange) -> Faults:
     """Leave patient ids out of URLs: browsers keep them and send them on."""
-    observe(any(link for card in _cards(exchange) for link in card.objects("links")), "no link was seen")
-    for card in _cards(exchange):
-        for link in card.objects("links"):
-            if _names_patient(link.text("url"), exchange):
-                yield exchange.fault("the URL holds the patient's id", link.at("url").place)
+    links = [link for card in exchange.response.objects("cards") for link in card.objects("links")]
+    observe(links, "no link was seen")
+    for link in links:
+        if _names_patient(link.text("url"), exchange):
+            yield exchange.fault("the URL holds the patient's id", link.at("url").place)
 
 
 def _observe_call(exchange: Exchange) -> None:
     observe(exchange.purpose is Purpose.CALL, "no service was called")
-
-
-def _cards(exchange: Exchange) -> Iterator[Node]:
-    return Node({"cards": exchange.cards or []}).objects("cards")
 
 
 def _names_patient(text: str, exchange: Exchange) -> bool:
@@ -240,15 +226,15 @@ def calls_at_once_do_not_mix(service: Service) -> Faults:
     asked = [call for call in service.calls if call.exchange.cards is not None][:_AT_ONCE]
     if len(asked) < 2:
         raise NotTested("fewer than two calls were answered")
-    alone = [service.send(call.sent, f"{service.hook} for {call.about}, again").said for call in asked]
-    if alone != [call.exchange.said for call in asked]:
+    alone = [service.send(call.sent, f"{service.hook} for {call.about}, again").advice for call in asked]
+    if alone != [call.exchange.advice for call in asked]:
         raise NotTested("the same call, made twice one after the other, is answered with different words")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         sent = pool.map(lambda call: service.send(call.sent, f"{service.hook} for {call.about}, at once"), asked * 2)
         for exchange, said in zip(sent, alone * 2, strict=True):
             if exchange.cards is None:
                 yield exchange.fault(exchange.answer)
-            elif exchange.said != said:
+            elif exchange.advice != said:
                 yield exchange.fault("the answer differs from that to the same call made alone")
 
 
@@ -271,8 +257,7 @@ def an_action_is_on_something_that_the_client_has(service: Service) -> Faults:
     acted = False
     for call in service.calls:
         known = set(_names_in(call.sent))
-        document = Node(call.exchange.document.value) if call.exchange.cards is not None else Node({})
-        for action in _actions(document):
+        for action in call.exchange.actions:
             resource = action.at("resource")
             name = f"{resource.text('resourceType')}/{resource.text('id')}"
             name = action.text("resourceId") if action.text("type") == "delete" else name
@@ -292,10 +277,3 @@ def _names_in(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for member in value:
             yield from _names_in(member)
-
-
-def _actions(document: Node) -> Iterator[Node]:
-    for card in document.objects("cards"):
-        for suggestion in card.objects("suggestions"):
-            yield from suggestion.objects("actions")
-    yield from document.objects("systemActions")

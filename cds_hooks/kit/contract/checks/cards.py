@@ -259,7 +259,7 @@ def _icons(service: Service) -> list[tuple[str, str]]:
     found = []
     base = service.connection.base
     for call in service.calls:
-        for card in Node({"cards": call.exchange.cards or []}).objects("cards"):
+        for card in call.exchange.response.objects("cards"):
             icon = card.at("source").text("icon")
             if icon.startswith(f"{base}/"):
                 found.append((icon.removeprefix(base), card.at("source").at("icon").place))

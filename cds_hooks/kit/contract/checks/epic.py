@@ -8,7 +8,7 @@ from typing import Final
 
 from cds_hooks.kit.contract.assertions import expect_cards
 from cds_hooks.kit.contract.dialects import EPIC_EXTENSION, EPIC_TRIGGER, NOTHING_FOUND, with_object_categories
-from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, Subject, quoted
+from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, Subject, observe, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part, check_service
 from cds_hooks.kit.contract.target import Service
 
@@ -69,24 +69,22 @@ def category_as_an_object_is_read(service: Service) -> Faults:
     exchange = service.send_as_is(service.as_new(call.sent) | {"prefetch": shaped}, "category as an object")
     plain = service.send_as_is(service.as_new(call.sent), "category as an array")
     yield from expect_cards(exchange)
-    if exchange.cards is not None and exchange.said != plain.said:
+    if exchange.cards is not None and exchange.advice != plain.advice:
         yield exchange.fault("the cards differ from those with category as an array")
 
 
 @check_service("EPIC-07", dialect=EPIC)
 def an_empty_search_of_epic_means_none_found(service: Service) -> Faults:
     """Read a Bundle of total 0 with the outcome 4101 like one without entries, not as a failure."""
-    prefetch = service.request().get("prefetch", {})
-    searches = [key for key, value in prefetch.items() if isinstance(value, dict) and value["resourceType"] == "Bundle"]
-    if not searches:
-        raise NotTested(f"{service.id} searches for nothing")
+    prefetch, searches = service.prefetch(), service.search_keys()
+    observe(searches, f"{service.id} searches for nothing")
     empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
     for key in searches:
         request = service.request() | {"prefetch": prefetch | {key: empty | {"entry": [NOTHING_FOUND]}}}
         exchange = service.send_as_is(request, f"prefetch.{key} empty in Epic's way")
         plain = service.send_as_is(service.request() | {"prefetch": prefetch | {key: empty}}, f"prefetch.{key} empty")
         yield from expect_cards(exchange)
-        if exchange.cards is not None and exchange.said != plain.said:
+        if exchange.cards is not None and exchange.advice != plain.advice:
             yield exchange.fault("the cards differ from those with a Bundle without entries")
 
 

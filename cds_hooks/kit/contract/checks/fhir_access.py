@@ -60,7 +60,7 @@ def fetched_data_gives_the_same_advice(service: Service) -> Faults:
     with _offered(service) as offer:
         for exchange in offer.call_some_times():
             offer.observe_request()
-            if exchange.cards is None or exchange.said == service.base.exchange.said:
+            if exchange.cards is None or exchange.advice == service.base.exchange.advice:
                 return
         yield exchange.fault("the cards differ from those with full prefetch")
 
@@ -196,8 +196,7 @@ class _Offer:
 def _offered(service: Service, **behaviour: Any) -> Iterator[_Offer]:
     if not service.fhir_host:
         raise NotTested("no FHIR server was offered; name a host the server may call: --fhir-host 127.0.0.1")
-    if not service.base.sent.get("prefetch"):
-        raise NotTested(f"{service.id} asks for no prefetch that can be filled")
+    service.prefetch()
     with _serving(service, **behaviour) as server:
         yield _Offer(service, server)
 

@@ -33,14 +33,14 @@ _NO_RESOURCES: Final[tuple[Any, ...]] = (
 @check_service("PRE-02", "PRE-13")
 def each_key_may_be_missing(service: Service) -> Faults:
     """Answer with what there is, or with 412 where the missing key is needed: a client may honour any subset."""
-    for key in _keys(service):
+    for key in service.prefetch():
         yield from expect_cards_or_412(_send(service, f"without prefetch.{key}", _all_but(service, key)))
 
 
 @check_service("PRE-13", "RESP-05")
 def no_prefetch_is_412_or_an_answer(service: Service) -> Faults:
     """Answer 412 where needed data is absent and no FHIR server is offered: 400 and 500 say something else."""
-    _keys(service)
+    service.prefetch()
     request = service.request()
     del request["prefetch"]
     yield from expect_cards_or_412(service.send(request, "without prefetch and without FHIR access"))
@@ -50,7 +50,7 @@ def no_prefetch_is_412_or_an_answer(service: Service) -> Faults:
 @check_service("PRE-13", "RESP-05", level=SHOULD)
 def missing_data_is_not_passed_over_in_silence(service: Service) -> Faults:
     """Answer 412, or say on a card or in extension what is missing: an empty list says that nothing was found."""
-    _keys(service)
+    service.prefetch()
     if not service.base.exchange.cards:
         raise NotTested(f"{service.id} has no card for any of these patients")
     request = service.request()
@@ -64,15 +64,15 @@ def missing_data_is_not_passed_over_in_silence(service: Service) -> Faults:
 @check_service("PRE-10", "PRE-13")
 def null_means_asked_and_none_found(service: Service) -> Faults:
     """Take null as the answer that there is none: it is neither missing (412) nor an error."""
-    for key in _keys(service):
-        yield from expect_cards(_send(service, f"prefetch.{key} is null", _prefetch(service) | {key: None}))
-    yield from expect_cards(_send(service, "every prefetch value is null", dict.fromkeys(_keys(service))))
+    for key in service.prefetch():
+        yield from expect_cards(_send(service, f"prefetch.{key} is null", service.prefetch() | {key: None}))
+    yield from expect_cards(_send(service, "every prefetch value is null", dict.fromkeys(service.prefetch())))
 
 
 @check_service("PRE-10")
 def an_empty_bundle_means_none_found(service: Service) -> Faults:
     """Take a Bundle without entries as the answer that there is none."""
-    for key in _searches(service):
+    for key in service.search_keys():
         yield from expect_cards(
             _send(service, f"prefetch.{key} is a Bundle without entry", _with(service, key, _EMPTY))
         )
@@ -83,10 +83,10 @@ def an_empty_bundle_means_none_found(service: Service) -> Faults:
 @check_service("PRE-11", "PRE-08", level=SHOULD)
 def a_failed_prefetch_is_known_as_such(service: Service) -> Faults:
     """Look for OperationOutcomes: a failed search is unknown data, neither none nor an error of yours."""
-    for key in _keys(service):
+    for key in service.prefetch():
         what = f"prefetch.{key} is an OperationOutcome"
         yield from expect_cards_or_412(_send(service, what, _with(service, key, _OUTCOME)))
-    for key in _searches(service):
+    for key in service.search_keys():
         entry = {"resource": _OUTCOME, "search": {"mode": "outcome"}}
         failed = _EMPTY | {"entry": [entry]}
         what = f"prefetch.{key} is a Bundle with an OperationOutcome"
@@ -97,7 +97,7 @@ def a_failed_prefetch_is_known_as_such(service: Service) -> Faults:
 def keys_that_were_not_asked_for_are_ignored(service: Service) -> Faults:
     """Ignore prefetch keys you did not ask for."""
     for what, value in {"a resource": {"resourceType": "Basic", "id": "contract-kit"}, "null": None}.items():
-        strange = _prefetch(service) | {"contractKitUnknown": value}
+        strange = service.prefetch() | {"contractKitUnknown": value}
         yield from expect_cards(_send(service, f"an unknown prefetch key with {what}", strange))
 
 
@@ -111,15 +111,15 @@ def prefetch_is_an_object_or_refused(service: Service) -> Faults:
 @check_service("PRE-06", level=SHOULD)
 def a_wrapped_value_does_not_break_the_service(service: Service) -> Faults:
     """Unwrap or refuse the form of before 1.0, {"response": …, "resource": …}, but do not fail on it."""
-    for key in _keys(service)[:1]:
-        wrapped = {"response": {"status": "200 OK"}, "resource": _prefetch(service).get(key)}
+    for key in list(service.prefetch())[:1]:
+        wrapped = {"response": {"status": "200 OK"}, "resource": service.prefetch().get(key)}
         yield from expect_no_failure(_send(service, f"prefetch.{key} is wrapped", _with(service, key, wrapped)))
 
 
 @check_service("PRE-06", level=SHOULD)
 def a_value_that_is_no_resource_does_not_break_the_service(service: Service) -> Faults:
     """Answer or refuse a value that is not a FHIR resource, but do not fail on it."""
-    for key in _keys(service)[:1]:
+    for key in list(service.prefetch())[:1]:
         for value in _NO_RESOURCES:
             what = f"prefetch.{key} is {value!r:.40}"
             yield from expect_no_failure(_send(service, what, _with(service, key, value)))
@@ -128,8 +128,8 @@ def a_value_that_is_no_resource_does_not_break_the_service(service: Service) -> 
 @check_service("PRE-14", level=SHOULD)
 def a_paged_search_is_taken(service: Service) -> Faults:
     """Take a Bundle with a next link: without a token you cannot follow it, and the data is known to be partial."""
-    prefetch = _prefetch(service)
-    for key in _searches(service):
+    prefetch = service.prefetch()
+    for key in service.search_keys():
         link = [{"relation": "next", "url": "https://ehr.example/fhir?_getpages=2"}]
         paged = prefetch[key] | {"total": 999, "link": link}
         yield from expect_cards_or_412(_send(service, f"prefetch.{key} has a next page", _with(service, key, paged)))
@@ -139,7 +139,7 @@ def a_paged_search_is_taken(service: Service) -> Faults:
 def another_patient_is_refused(service: Service) -> Faults:
     """Refuse a call whose prefetch is about another patient than context.patientId: mixing two is the worst advice."""
     found = False
-    for key, value in _prefetch(service).items():
+    for key, value in service.prefetch().items():
         if isinstance(value, dict) and value.get("resourceType") == "Patient":
             found = True
             strange = _with(service, key, value | {"id": _STRANGER})
@@ -164,8 +164,8 @@ def the_drafts_of_another_patient_are_refused(service: Service) -> Faults:
 @check_service("PRE-04", level=SHOULD)
 def the_results_of_another_patient_are_refused(service: Service) -> Faults:
     """Refuse a call with a result, condition or order of another patient, or leave that resource out of the advice."""
-    for key in _searches(service):
-        bundle = _prefetch(service)[key]
+    for key in service.search_keys():
+        bundle = service.prefetch()[key]
         entries = [each for each in bundle.get("entry", []) if "reference" in each["resource"].get("subject", {})]
         if entries:
             subject = {"reference": f"Patient/{_STRANGER}"}
@@ -177,35 +177,16 @@ def the_results_of_another_patient_are_refused(service: Service) -> Faults:
             )
             # Passing over every stranger's resource is a right answer too: then all is as if the search had found none.
             without = _send(service, f"prefetch.{key} is empty", _with(service, key, _EMPTY))
-            if exchange.status < 400 and exchange.said != without.said:
+            if exchange.status < 400 and exchange.advice != without.advice:
                 yield exchange.fault(f"{exchange.answer} with advice from another patient's data")
 
 
-def _keys(service: Service) -> list[str]:
-    keys = list(service.base.sent.get("prefetch", {}))
-    if not keys:
-        raise NotTested(f"{service.id} asks for no prefetch that can be filled")
-    return keys
-
-
-def _prefetch(service: Service) -> dict[str, Any]:
-    _keys(service)
-    prefetch: dict[str, Any] = service.request()["prefetch"]
-    return prefetch
-
-
-def _searches(service: Service) -> list[str]:
-    """The keys that hold a Bundle."""
-    prefetch = _prefetch(service)
-    return [key for key, value in prefetch.items() if isinstance(value, dict) and value["resourceType"] == "Bundle"]
-
-
 def _with(service: Service, key: str, value: object) -> dict[str, Any]:
-    return _prefetch(service) | {key: value}
+    return service.prefetch() | {key: value}
 
 
 def _all_but(service: Service, key: str) -> dict[str, Any]:
-    return {name: value for name, value in _prefetch(service).items() if name != key}
+    return {name: value for name, value in service.prefetch().items() if name != key}
 
 
 def _send(service: Service, what: str, prefetch: dict[str, Any], broken: bool = False) -> Exchange:

@@ -286,9 +286,9 @@ def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Fau
     """A fault where a Bundle that is none gives the advice of an empty one, and the data would have given another."""
     bundle = {"resourceType": "Bundle", "type": "searchset"}
     empty = service.send(service.request() | {"prefetch": prefetch | {key: bundle}}, f"prefetch.{key} is empty")
-    if empty.said == service.base.exchange.said:
+    if empty.advice == service.base.exchange.advice:
         return
     broken = prefetch | {key: bundle | {"entry": "none"}}
     exchange = service.send(service.request() | {"prefetch": broken}, f"prefetch.{key} has text as entry")
-    if exchange.ok and exchange.said == empty.said:
+    if exchange.ok and exchange.advice == empty.advice:
         yield exchange.fault(f"{exchange.answer}, as if the search had found nothing")

@@ -25,9 +25,7 @@ _WORDS: Final = ("text", "display", "family")
 @check_service("ACT-04")
 def an_update_keeps_what_it_does_not_change(service: Service) -> Faults:
     """Start from the client's copy and keep all of it: identifiers, notes, extensions, elements you do not know."""
-    call = next((each for each in service.calls if any(_updates(each))), None)
-    if call is None:
-        raise NotTested(f"{service.id} updates none of the drafted orders")
+    call = _updating_call(service)
     request = service.as_new(call.sent)
     for entry in request["context"]["draftOrders"]["entry"]:
         entry["resource"].update(_KEPT)
@@ -38,14 +36,19 @@ def an_update_keeps_what_it_does_not_change(service: Service) -> Faults:
                 yield exchange.fault(f"{name} of the draft is lost or changed", update.place)
 
 
+def _updating_call(service: Service) -> Call:
+    """Return the first call that was answered with an update of one of its drafts; NotTested where there is none."""
+    for call in service.calls:
+        if any(_updates(call)):
+            return call
+    raise NotTested(f"{service.id} updates none of the drafted orders")
+
+
 def _updates(call: Call) -> Iterator[Node]:
     """The resources of update actions that are drafts of this call."""
     drafts = call.sent["context"].get("draftOrders", {})
     ids = {each["resource"].get("id") for each in drafts.get("entry", [])} if isinstance(drafts, dict) else set()
-    document = Node(call.exchange.document.value) if call.exchange.cards is not None else Node({})
-    suggestions = [each for card in document.objects("cards") for each in card.objects("suggestions")]
-    actions = [action for each in suggestions for action in each.objects("actions")]
-    for action in [*actions, *document.objects("systemActions")]:
+    for action in call.exchange.actions:
         if action.text("type") == "update" and action.at("resource").text("id") in ids:
             yield action.at("resource")
 
@@ -60,7 +63,7 @@ def text_from_the_chart_is_escaped(service: Service) -> Faults:
     if exchange.cards is None:
         raise NotTested("the call with such texts was not answered with cards")
     told = False
-    for card in Node({"cards": exchange.cards}).objects("cards"):
+    for card in exchange.response.objects("cards"):
         told = told or _MARK in card.text("detail")
         if _RAW.search(card.text("detail")):
             yield exchange.fault("detail holds HTML or a link from the chart", card.at("detail").place)
@@ -80,9 +83,7 @@ def _hostile(value: Any) -> Any:
 @check_service("ACT-04", "GEN-08", level=SHOULD)
 def an_update_keeps_decimals_as_they_came(service: Service) -> Faults:
     """Give numbers back digit for digit: 1.10 says more than 1.1, and FHIR asks to keep the precision."""
-    call = next((each for each in service.calls if any(_updates(each))), None)
-    if call is None:
-        raise NotTested(f"{service.id} updates none of the drafted orders")
+    call = _updating_call(service)
     request = service.as_new(call.sent)
     for entry in request["context"]["draftOrders"]["entry"]:
         url = "https://example.org/contract-kit-decimal"
