@@ -24,12 +24,12 @@ class Running:
     @property
     def queries(self) -> list[str]:
         """Path below the base with query or form, in the order of asking."""
-        return [f"{each.path.removeprefix(BASE)}?{each.query}{each.form}".rstrip("?") for each in self.log.asked]
+        return [f"{each.path.removeprefix(BASE)}?{each.query}{each.form}".rstrip("?") for each in self.log.requests]
 
     @property
     def types(self) -> list[str]:
         """The resource types that were asked for, sorted."""
-        return sorted(each.path.removeprefix(f"{BASE}/").partition("/")[0] for each in self.log.asked)
+        return sorted(each.path.removeprefix(f"{BASE}/").partition("/")[0] for each in self.log.requests)
 
 
 @contextmanager

@@ -28,8 +28,8 @@ def test_every_request_carries_the_token_and_goes_to_the_servers_base(server: Ou
     with serving_fhir([sample_chart(PATIENT, AS_OF)], page_size=5, token=SECRET) as running:
         answer = server.call(PLANNING, at_server(without(_view()), running.base, SECRET))
     assert len(answer.json()["cards"]) == 1
-    assert running.log.asked
-    assert all(each.token and each.status == 200 for each in running.log.asked)
+    assert running.log.requests
+    assert all(each.token and each.status == 200 for each in running.log.requests)
 
 
 @row("FHIR-03")
@@ -113,7 +113,7 @@ def test_with_a_trust_file_only_a_registered_server_is_called(tmp_path: Path) ->
                 assert bad.status_code == 200
                 assert "conditions" in bad.text
         assert len(good.json()["cards"]) == 1
-        assert len(running.log.asked) == 1
+        assert len(running.log.requests) == 1
         assert canary.connections == 0
     finally:
         canary.close()
@@ -126,4 +126,4 @@ def test_a_next_page_elsewhere_is_not_read(server: Outside) -> None:
         answer = server.call(PLANNING, at_server(without(request, "labs"), running.base, SECRET))
     assert answer.status_code in (200, 412)
     assert "labs" in answer.text
-    assert len(running.log.asked) == 1
+    assert len(running.log.requests) == 1

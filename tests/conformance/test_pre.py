@@ -92,7 +92,7 @@ def test_none_found_is_an_answer_and_nobody_asks_again(server: Outside, none: Js
     assert answer.status_code == 200
     assert answer.json()["cards"] == []
     assert [each["reason"] for each in ours(answer)["silence"]] == ["too-few-inputs"]
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 @row("PRE-12", "FHIR-01", "FHIR-02")
@@ -104,8 +104,8 @@ def test_what_is_missing_is_read_and_nothing_else(server: Outside, discovery: li
     asked = {each.partition("?")[0].rpartition("/")[2] for each in running.queries}
     wanted = {entry["prefetch"][key].partition("?")[0] for key in ("labs", "conditions")}
     assert {each for each in asked if each != "_search"} <= wanted
-    assert len(running.log.asked) == 2
-    assert all(each.token for each in running.log.asked)
+    assert len(running.log.requests) == 2
+    assert all(each.token for each in running.log.requests)
 
 
 @row("PRE-14")
@@ -113,8 +113,8 @@ def test_pages_are_followed_with_the_token(server: Outside) -> None:
     with serving_fhir([sample_chart(PATIENT, AS_OF)], page_size=5, token="canary-token-5b1e90") as running:  # noqa: S106 - a test's own
         fetched = server.call(PLANNING, at_server(without(_view()), running.base))
     assert facts_of(fetched) == facts_of(server.call(PLANNING, _view()))
-    assert len(running.log.asked) > len(_view()["prefetch"])
-    assert all(each.token for each in running.log.asked)
+    assert len(running.log.requests) > len(_view()["prefetch"])
+    assert all(each.token for each in running.log.requests)
 
 
 @row("PRE-14")

@@ -83,7 +83,7 @@ def sample_cards(
 def request_of(specimen: SampleCall, as_of: datetime) -> dict[str, Any]:
     """The hook request of one specimen, built from the service's own templates."""
     entries = find_services(model_keys=settings().model_keys)[specimen.service].discovery()
-    entry = next(each for each in entries if each["hook"] == specimen.hook)
+    entry = next(entry for entry in entries if entry["hook"] == specimen.hook)
     resources = resources_of(load_patient(specimen.patient, as_of))
     chart = Chart([*resources, _visit(specimen.patient, as_of)] if specimen.visit else resources)
     drafts = drafts_for(chart, resources_of(load_draft(specimen.draft, as_of))) if specimen.draft else []
@@ -124,7 +124,9 @@ def sheet_parts(
 ) -> Iterator[str]:
     """The whole sheet; its cards are those of sample patients at `as_of`."""
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
-    services = [each for each in services if each.discovery(client)]  # a hook may be newer than the client's version
+    services = [
+        service for service in services if service.discovery(client)
+    ]  # a hook may be newer than the client's version
     yield _heading(1, f"CDS Hooks build sheet: {dialect.title}")
     yield f"For the analyst who sets the services of {public_url} up. {sheet.reads_discovery}"
     yield from _endpoints(services, sheet, public_url, client)

@@ -33,8 +33,8 @@ def build_sheet(
     dialects = find_dialects()
     sheet = dialects[vendor].sheet if vendor in dialects else None
     if sheet is None:
-        known = ", ".join(name for name, each in dialects.items() if each.sheet is not None)
-        typer.echo(f"There is no build sheet for {vendor}; there are {known}.", err=True)
+        vendors = ", ".join(name for name, dialect in dialects.items() if dialect.sheet is not None)
+        typer.echo(f"There is no build sheet for {vendor}; there are {vendors}.", err=True)
         raise typer.Exit(2)
     if out is not None:
         _make_folder(out)

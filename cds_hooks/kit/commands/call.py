@@ -91,13 +91,15 @@ def call(
             if (saved := open_fixture(chart_file)) is not None:
                 raise typer.Exit(_replay(console, caller, saved.at(clock()), as_json, curl))
             chart = open_chart(chart_file, clock())
-            drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, clock())]
-            drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
+            drafts = chart.drafts + [draft_order for path in draft or [] for draft_order in open_drafts(path, clock())]
+            drafts += [
+                order_draft for reference in draft_ref or [] for order_draft in draft_from_chart(chart, reference)
+            ]
             chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
             drafts = drafts_for(chart, drafts)
             entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
             requests = [(entry, build_request(entry, chart, drafts, timings, clock().date())) for entry in entries]
-            requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
+            requests = [(entry, _sourced(request, fhir_server, fhir_token, omit or [])) for entry, request in requests]
         except ChartError as error:
             stop(str(error))
         except httpx.HTTPError as error:
@@ -170,8 +172,8 @@ def _entries(caller: httpx.Client, hook: str, service: str | None) -> list[dict[
         if entry["hook"] == hook and (service in (None, entry["id"]) or entry["id"].startswith(f"{service}-"))
     ]
     if not entries:
-        named = f"{service} for {hook}" if service else f"for {hook}"
-        raise ChartError(f"the server has no service {named}; see: cds-hooks services")
+        services = f"{service} for {hook}" if service else f"for {hook}"
+        raise ChartError(f"the server has no service {services}; see: cds-hooks services")
     return entries
 
 
@@ -202,8 +204,8 @@ def _send(
     if answers is not None:
         answers.append((answer.status_code, document))
     if as_json:
-        shown = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
-        typer.echo(msgspec_json.encode(shown))
+        shown_answer = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
+        typer.echo(msgspec_json.encode(shown_answer))
     elif answer.status_code == 200:
         print_answer(console, title, printable(document))
     else:

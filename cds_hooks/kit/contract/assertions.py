@@ -112,9 +112,9 @@ def expect_refusal_without(service: Service, *path: str) -> Faults:
     yield from expect_refusal(service.send(without(request, names), f"{service.hook} without {member}", broken=True))
 
 
-def expect_refusal_with(service: Service, what: str, **members: object) -> Faults:
+def expect_refusal_with(service: Service, title: str, **members: object) -> Faults:
     """A fault where a call with these top-level members is answered with success."""
-    yield from expect_refusal(service.send(service.request() | members, f"{service.hook} with {what}", broken=True))
+    yield from expect_refusal(service.send(service.request() | members, f"{service.hook} with {title}", broken=True))
 
 
 def without(request: Request, names: list[str]) -> Request:

@@ -46,7 +46,7 @@ class PatientChart:
         """The bare id."""
         return str(self.patient["id"])
 
-    def of(self, kind: str) -> Iterator[Resource]:
+    def resources_of_type(self, kind: str) -> Iterator[Resource]:
         """The resources of this type."""
         return (resource for resource in self.resources if resource["resourceType"] == kind)
 

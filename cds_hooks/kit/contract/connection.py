@@ -37,12 +37,12 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request in words (`what`), what kind of answer a good server gives it, and the answer that came.
+    """A request in words (`title`), what kind of answer a good server gives it, and the answer that came.
 
     `status` is 0 and `failure` says why where no HTTP answer came. `seconds` is the time to the last byte.
     """
 
-    what: str
+    title: str
     purpose: Purpose
     broken: bool
     method: str
@@ -57,7 +57,7 @@ class Exchange:
     @property
     def name(self) -> str:
         """The request as a finding names it."""
-        return f"{self.method} {self.path}: {self.what}"
+        return f"{self.method} {self.path}: {self.title}"
 
     @property
     def ok(self) -> bool:
@@ -110,9 +110,9 @@ class Exchange:
         text = issue.get("diagnostics") or (details.get("text") if isinstance(details, dict) else None)
         return f" ({str(text)[:100]})" if text else ""
 
-    def fault(self, found: str, place: str = "") -> Fault:
+    def fault(self, message: str, location: str = "") -> Fault:
         """A fault in the answer to this request."""
-        return Fault(found, place, self.name)
+        return Fault(message, location, self.name)
 
 
 def _without_extension(value: dict[str, Any]) -> dict[str, Any]:
@@ -173,21 +173,21 @@ class Connection:
         """Closes the connections."""
         self._client.close()
 
-    def get(self, path: str, what: str, purpose: Purpose = Purpose.OTHER, **more: Any) -> Exchange:
+    def get(self, path: str, title: str, purpose: Purpose = Purpose.OTHER, **more: Any) -> Exchange:
         """One GET."""
-        return self.send("GET", path, what, purpose=purpose, **more)
+        return self.send("GET", path, title, purpose=purpose, **more)
 
-    def post(self, path: str, body: Any, what: str, purpose: Purpose = Purpose.CALL, **more: Any) -> Exchange:
+    def post(self, path: str, body: Any, title: str, purpose: Purpose = Purpose.CALL, **more: Any) -> Exchange:
         """One POST of a document, or of bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         more["headers"] = JSON | (more.get("headers") or {})
-        return self.send("POST", path, what, content=content, purpose=purpose, patient=_patient(body), **more)
+        return self.send("POST", path, title, content=content, purpose=purpose, patient=_patient(body), **more)
 
     def send(
         self,
         method: str,
         path: str,
-        what: str,
+        title: str,
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
@@ -213,7 +213,7 @@ class Connection:
                 break
             sleep(_wait(answered))
         self._unanswered = 0 if status else self._unanswered + 1
-        exchange = Exchange(what, purpose, broken, method, path, status, answered, body, seconds, failure, patient)
+        exchange = Exchange(title, purpose, broken, method, path, status, answered, body, seconds, failure, patient)
         self.log.append(exchange)
         return exchange
 
@@ -233,10 +233,10 @@ class Connection:
             return self._client.send(request)
 
     def _seconds_left(self) -> float:
-        left = inf if self.deadline is None else self.deadline - perf_counter()
-        if left < _SHORTEST_TIMEOUT_SECONDS:
+        seconds = inf if self.deadline is None else self.deadline - perf_counter()
+        if seconds < _SHORTEST_TIMEOUT_SECONDS:
             raise NotTested("the time limit was reached")
-        return left
+        return seconds
 
     @contextmanager
     def held_open(self, path: str) -> Iterator[None]:

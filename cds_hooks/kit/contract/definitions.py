@@ -28,8 +28,8 @@ _YES = ("yes",)
 def _fields() -> tuple[Field, ...]:
     text = files("cds_hooks.kit.contract").joinpath("hooks.csv").read_text(encoding="utf-8")
     return tuple(
-        Field(each["hook"], each["field"], each["required"] in _YES, each["token"] in _YES, each["type"])
-        for each in csv.DictReader(text.splitlines())
+        Field(row["hook"], row["field"], row["required"] in _YES, row["token"] in _YES, row["type"])
+        for row in csv.DictReader(text.splitlines())
     )
 
 

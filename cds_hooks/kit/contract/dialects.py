@@ -76,7 +76,7 @@ def with_object_categories(value: Any) -> Any:
     if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
         return _with_object_category(value)
     entries = value.get("entry")
-    return value | {"entry": [_entry(each) for each in entries]} if isinstance(entries, list) else value
+    return value | {"entry": [_entry(entry) for entry in entries]} if isinstance(entries, list) else value
 
 
 def _entry(entry: Any) -> Any:
@@ -92,12 +92,12 @@ def with_absolute_references(value: Any) -> Any:
     """The same JSON with every relative reference made absolute."""
     if isinstance(value, dict):
         return {
-            name: f"{EPIC_BASE}/{each}"
-            if name == "reference" and _is_relative(each)
-            else with_absolute_references(each)
-            for name, each in value.items()
+            name: f"{EPIC_BASE}/{member}"
+            if name == "reference" and _is_relative(member)
+            else with_absolute_references(member)
+            for name, member in value.items()
         }
-    return [with_absolute_references(each) for each in value] if isinstance(value, list) else value
+    return [with_absolute_references(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_relative(reference: Any) -> bool:

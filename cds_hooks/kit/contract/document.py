@@ -1,4 +1,4 @@
-"""A JSON document under test: it is read strictly, every value knows its place, and a fault names that place."""
+"""A JSON document under test: it is read strictly, and every value and every fault has its path in it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Fault:
     `row` is given where it is another than the first row of the check, such as the field of one hook.
     """
 
-    found: str
-    place: str = ""
+    message: str
+    location: str = ""
     request: str = ""
     row: str = ""
 
@@ -71,10 +71,10 @@ ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One JSON value; `place` is its path, `parent` what holds it, `name` the member or position it has there."""
+    """One JSON value; `location` is its path, `parent` what holds it, `name` the member or position it has there."""
 
     value: Any
-    place: str = ""
+    location: str = ""
     parent: Node | None = None
     name: str | int = ""
 
@@ -86,7 +86,7 @@ class Node:
     def at(self, name: str) -> Node:
         """The member of this name; its value is ABSENT where there is none."""
         value = self.value.get(name, ABSENT) if isinstance(self.value, dict) else ABSENT
-        return Node(value, f"{self.place}.{name}" if self.place else name, self, name)
+        return Node(value, f"{self.location}.{name}" if self.location else name, self, name)
 
     def has(self, name: str) -> bool:
         """Whether there is a member of this name."""
@@ -99,7 +99,7 @@ class Node:
                 yield self.at(name)
         elif isinstance(self.value, list):
             for position, item in enumerate(self.value):
-                yield Node(item, f"{self.place}[{position}]", self, position)
+                yield Node(item, f"{self.location}[{position}]", self, position)
 
     def objects(self, name: str) -> Iterator[Node]:
         """The items of the array of this name that are objects."""
@@ -117,9 +117,9 @@ class Node:
         value = self.at(name).value
         return value if isinstance(value, str) else ""
 
-    def fault(self, found: str) -> Fault:
-        """A fault at this place."""
-        return Fault(found, self.place)
+    def fault(self, message: str) -> Fault:
+        """A fault at this location."""
+        return Fault(message, self.location)
 
 
 def quoted(value: Any) -> str:
@@ -179,7 +179,7 @@ def parts_of(subject: Subject, node: Node) -> Parts:
 def _inner(subject: Subject, node: Node) -> Parts:
     match subject:
         case Subject.DISCOVERY:
-            yield from _each(Subject.ENTRY, node.objects("services"))
+            yield from _parts_of_nodes(Subject.ENTRY, node.objects("services"))
         case Subject.ENTRY:
             yield from parts_of(Subject.PREFETCH, node.at("prefetch"))
         case Subject.PREFETCH if isinstance(node.value, dict):
@@ -187,14 +187,14 @@ def _inner(subject: Subject, node: Node) -> Parts:
                 if isinstance(template.value, str):
                     yield Subject.TEMPLATE, template
         case Subject.RESPONSE:
-            yield from _each(Subject.CARD, node.objects("cards"))
-            yield from _each(Subject.SYSTEM_ACTION, node.objects("systemActions"))
+            yield from _parts_of_nodes(Subject.CARD, node.objects("cards"))
+            yield from _parts_of_nodes(Subject.SYSTEM_ACTION, node.objects("systemActions"))
         case Subject.CARD:
             yield from _card(node)
         case Subject.SOURCE if isinstance(node.at("topic").value, dict):
             yield Subject.CODING, node.at("topic")
         case Subject.SUGGESTION:
-            yield from _each(Subject.SUGGESTED_ACTION, node.objects("actions"))
+            yield from _parts_of_nodes(Subject.SUGGESTED_ACTION, node.objects("actions"))
         case Subject.SUGGESTED_ACTION | Subject.SYSTEM_ACTION:
             yield from parts_of(Subject.ACTION, node)
         case Subject.OVERRIDE_REASON:
@@ -206,12 +206,12 @@ def _inner(subject: Subject, node: Node) -> Parts:
 def _card(card: Node) -> Parts:
     if isinstance(card.at("source").value, dict):
         yield from parts_of(Subject.SOURCE, card.at("source"))
-    yield from _each(Subject.OVERRIDE_REASON, card.objects("overrideReasons"))
-    yield from _each(Subject.SUGGESTION, card.objects("suggestions"))
-    yield from _each(Subject.LINK, card.objects("links"))
+    yield from _parts_of_nodes(Subject.OVERRIDE_REASON, card.objects("overrideReasons"))
+    yield from _parts_of_nodes(Subject.SUGGESTION, card.objects("suggestions"))
+    yield from _parts_of_nodes(Subject.LINK, card.objects("links"))
 
 
-def _each(subject: Subject, nodes: Iterator[Node]) -> Parts:
+def _parts_of_nodes(subject: Subject, nodes: Iterator[Node]) -> Parts:
     for node in nodes:
         yield from parts_of(subject, node)
 

@@ -48,7 +48,7 @@ class Check:
     name: str
     rows: tuple[str, ...]
     level: Level
-    of: Subject | Scope
+    subject: Subject | Scope
     run: Callable[[Any], Faults]
     advice: str
     group: str
@@ -99,7 +99,7 @@ def check_server(
 
 
 def _registered(
-    of: Subject | Scope,
+    subject: Subject | Scope,
     rows: tuple[str, ...],
     level: Level,
     dialect: str = "",
@@ -109,7 +109,9 @@ def _registered(
     def register(function: Any) -> Any:
         advice = " ".join((function.__doc__ or "").split())
         group = function.__module__.rpartition(".")[2]
-        _checks.append(Check(function.__name__, rows, level, of, function, advice, group, dialect, everything, slow))
+        _checks.append(
+            Check(function.__name__, rows, level, subject, function, advice, group, dialect, everything, slow)
+        )
         return function
 
     return register
@@ -180,21 +182,23 @@ class Row:
 def rows() -> dict[str, Row]:
     """All rows by id, in the order of the checklist."""
     text = files("cds_hooks.kit.contract").joinpath("rows.csv").read_text(encoding="utf-8")
-    found = {
-        each["row"]: Row(
-            each["row"],
-            each["strength"],
-            each["binds"],
-            each["statement"],
-            "" if each["outside"] == "yes" else each["outside"],
+    rows_by_id = {
+        row["row"]: Row(
+            row["row"],
+            row["strength"],
+            row["binds"],
+            row["statement"],
+            "" if row["outside"] == "yes" else row["outside"],
         )
-        for each in csv.DictReader(text.splitlines())
+        for row in csv.DictReader(text.splitlines())
     }
     for field in FIELDS:
         row = f"HK-{field.hook}-{field.name}"
         strength, word = ("SHALL", "required") if field.required else ("MAY", "optional")
-        found[row] = Row(row, strength, "C", f"{field.hook}: context.{field.name} is a{_n(word)} {word} {field.type}.")
-    return found
+        rows_by_id[row] = Row(
+            row, strength, "C", f"{field.hook}: context.{field.name} is a{_n(word)} {word} {field.type}."
+        )
+    return rows_by_id
 
 
 def _n(word: str) -> str:

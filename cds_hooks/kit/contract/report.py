@@ -72,7 +72,7 @@ class Outcome:
     @property
     def reason(self) -> str:
         """Why nothing was seen."""
-        return self.reasons[0] if self.reasons else f"no {self.check.of.value} was seen"
+        return self.reasons[0] if self.reasons else f"no {self.check.subject.value} was seen"
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class Report:
     def findings(self) -> list[Finding]:
         """What was found, musts first, in the order of the checklist."""
         order = {row: position for position, row in enumerate(rows())}
-        found = []
+        unsorted: list[Finding] = []
         for outcome in self.outcomes:
             groups: dict[str, list[Fault]] = {}
             for fault in outcome.faults:
                 groups.setdefault(fault.row or outcome.check.row, []).append(fault)
             for row, faults in groups.items():
-                found.append(Finding(outcome.check, rows()[row], tuple(faults[: self._SHOWN]), len(faults)))
-        return sorted(found, key=lambda each: (each.level != MUST, order[each.row.id]))
+                unsorted.append(Finding(outcome.check, rows()[row], tuple(faults[: self._SHOWN]), len(faults)))
+        return sorted(unsorted, key=lambda finding: (finding.level != MUST, order[finding.row.id]))
 
     @property
     def musts(self) -> list[Finding]:
@@ -111,13 +111,13 @@ class Report:
     @property
     def rows(self) -> list[RowResult]:
         """The result of every row that is bound to a service or was judged, in the order of the checklist."""
-        found = {finding.row.id for finding in self.findings}
+        faulty_rows = {finding.row.id for finding in self.findings}
         results = []
         for row in rows().values():
-            outcomes = [each for each in self.outcomes if row.id in each.check.rows]
+            outcomes = [outcome for outcome in self.outcomes if row.id in outcome.check.rows]
             if row.unseen:
                 results.append(RowResult(row, Result.NOT_VISIBLE, row.unseen))
-            elif outcomes or row.id in found:
+            elif outcomes or row.id in faulty_rows:
                 results.append(self._row(row, outcomes))
         return results
 
@@ -134,7 +134,7 @@ class Report:
 
     def counted(self, result: Result) -> int:
         """How many rows that bind a service came out like this."""
-        return sum(1 for each in self.rows if each.row.binds_a_service and each.result is result)
+        return sum(1 for row in self.rows if row.row.binds_a_service and row.result is result)
 
     @property
     def exit_code(self) -> int:
@@ -160,15 +160,15 @@ def report_document(report: Report) -> dict[str, Any]:
         "tests": [_test(outcome) for outcome in report.outcomes],
         "rows": [
             {
-                "row": each.row.id,
-                "section": SECTIONS[each.row.section],
-                "strength": each.row.strength,
-                "bindsService": each.row.binds_a_service,
-                "statement": each.row.statement,
-                "result": each.result.value,
-                **({"reason": each.reason} if each.reason else {}),
+                "row": row.row.id,
+                "section": SECTIONS[row.row.section],
+                "strength": row.row.strength,
+                "bindsService": row.row.binds_a_service,
+                "statement": row.row.statement,
+                "result": row.result.value,
+                **({"reason": row.reason} if row.reason else {}),
             }
-            for each in report.rows
+            for row in report.rows
         ],
     }
 
@@ -179,15 +179,19 @@ def coverage(report: Report) -> dict[str, int]:
     return {
         "rowsThatBindAService": len(binding),
         "visibleFromOutside": sum(1 for row in binding if not row.unseen),
-        "withACheck": sum(1 for each in report.rows if each.row.binds_a_service and not each.row.unseen),
+        "withACheck": sum(1 for row in report.rows if row.row.binds_a_service and not row.row.unseen),
         **{result.name.lower(): report.counted(result) for result in Result if result is not Result.NOT_VISIBLE},
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     places = [
-        {name: text for name, text in (("found", each.found), ("where", each.place), ("request", each.request)) if text}
-        for each in finding.faults
+        {
+            name: text
+            for name, text in (("found", fault.message), ("where", fault.location), ("request", fault.request))
+            if text
+        }
+        for fault in finding.faults
     ]
     return {
         "row": finding.row.id,
@@ -221,8 +225,8 @@ def as_junit(reports: Sequence[Report]) -> str:
         suite = ElementTree.SubElement(suites, "testsuite", name=report.subject, tests=str(len(report.outcomes)))
         suite.set("time", f"{report.seconds:.3f}")
         suite.set("errors", "1" if report.stopped else "0")
-        suite.set("failures", str(sum(1 for each in report.outcomes if each.result is Result.FAILED)))
-        suite.set("skipped", str(sum(1 for each in report.outcomes if each.result is Result.NOT_SEEN)))
+        suite.set("failures", str(sum(1 for outcome in report.outcomes if outcome.result is Result.FAILED)))
+        suite.set("skipped", str(sum(1 for outcome in report.outcomes if outcome.result is Result.NOT_SEEN)))
         if report.stopped or report.cut_short:
             ElementTree.SubElement(suite, "system-err").text = report.stopped or report.cut_short
         for outcome in report.outcomes:
@@ -240,13 +244,17 @@ def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
         ElementTree.SubElement(case, "skipped", message=outcome.reason)
     elif outcome.faults and check.level == MUST:
         failure = ElementTree.SubElement(case, "failure", message=f"{check.row}: {check.advice}", type=check.level)
-        failure.text = _told(outcome)
+        failure.text = _fault_lines(outcome)
     elif outcome.faults:
-        ElementTree.SubElement(case, "system-out").text = f"{check.row} (should): {check.advice}\n{_told(outcome)}"
+        ElementTree.SubElement(
+            case, "system-out"
+        ).text = f"{check.row} (should): {check.advice}\n{_fault_lines(outcome)}"
 
 
-def _told(outcome: Outcome) -> str:
-    lines = [" · ".join(part for part in (each.found, each.place, each.request) if part) for each in outcome.faults]
+def _fault_lines(outcome: Outcome) -> str:
+    lines = [
+        " · ".join(part for part in (fault.message, fault.location, fault.request) if part) for fault in outcome.faults
+    ]
     # XML 1.0 cannot hold control characters, which an answer may.
     return "".join(character for character in "\n".join(lines[:50]) if character >= " " or character == "\n")
 
@@ -277,8 +285,8 @@ def _printed_finding(finding: Finding) -> Group:
     head = Text.assemble((f"{sign} ", style), (f"{finding.row.id}  ", "bold"), finding.row.statement)
     lines = [head]
     for fault in finding.faults[:_SHOWN]:
-        where = " · ".join(part for part in (fault.place, fault.request) if part)
-        lines.append(Text(f"    {fault.found}" + (f"\n      at {where}" if where else "")))
+        where = " · ".join(part for part in (fault.location, fault.request) if part)
+        lines.append(Text(f"    {fault.message}" + (f"\n      at {where}" if where else "")))
     if finding.times > _SHOWN:
         lines.append(Text(f"    … {finding.times} times in all", style="dim"))
     lines.append(Text(f"    → {finding.check.advice}", style="italic"))
@@ -292,7 +300,7 @@ def _sections(report: Report) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for letters, name in SECTIONS.items():
-        results = [each.result for each in report.rows if each.row.section == letters]
+        results = [row.result for row in report.rows if row.row.section == letters]
         if results:
             counts = [results.count(kind) for kind in _COLUMNS]
             table.add_row(f"{letters}  {name}", str(len(results)), *(str(count) if count else "·" for count in counts))
@@ -304,9 +312,9 @@ _COLUMNS = (Result.HELD, Result.FAILED, Result.ADVICE, Result.NOT_SEEN, Result.N
 
 def _not_judged(report: Report) -> Table:
     table = Table("row", "says", "not judged because", box=box.SIMPLE_HEAD)
-    for each in report.rows:
-        if each.reason:
-            table.add_row(each.row.id, Text(each.row.statement), Text(each.reason))
+    for row in report.rows:
+        if row.reason:
+            table.add_row(row.row.id, Text(row.row.statement), Text(row.reason))
     return table
 
 
@@ -315,12 +323,12 @@ def _last_lines(report: Report) -> Group:
     shoulds = len(report.findings) - len(report.musts)
     stands = "every must that was seen holds" if not report.musts else f"{len(report.musts)} must failed"
     if report.requests:
-        made = f"{len(report.outcomes)} checks, {report.requests} requests in {report.seconds:.1f} s"
+        extent = f"{len(report.outcomes)} checks, {report.requests} requests in {report.seconds:.1f} s"
     else:
-        made = f"{len(report.outcomes)} checks of documents"
+        extent = f"{len(report.outcomes)} checks of documents"
     return Group(
         *([Text(f"Not complete: {report.cut_short}.", style="bold yellow")] if report.cut_short else []),
-        Text(f"{report.subject}: {made}, dialect {report.dialect}"),
+        Text(f"{report.subject}: {extent}, dialect {report.dialect}"),
         Text(
             f"Of {counts['rowsThatBindAService']} rows that bind a service, {counts['visibleFromOutside']} can be seen "
             f"from outside and {counts['withACheck']} have a check here; in this run {counts['held']} held, "

@@ -25,18 +25,22 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
 
 def drafts_bundle(drafts: tuple[DraftOrder, ...]) -> Resource:
     """The Bundle for `draftOrders`: the orders and the resources that they refer to."""
-    resources = [each for draft in drafts for each in (draft.order, *draft.beside)]
+    resources = [resource for draft in drafts for resource in (draft.order, *draft.beside)]
     return bundle_of(resources)
 
 
 def bundle_of(resources: list[Resource]) -> Resource:
     """A collection Bundle as hooks carry it."""
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
 
 
 def encounter_of(chart: PatientChart) -> Resource | None:
     """The encounter a user would be in: the last one of the chart."""
-    return max(chart.of("Encounter"), key=lambda each: str(each.get("period", {}).get("start", "")), default=None)
+    return max(
+        chart.resources_of_type("Encounter"),
+        key=lambda encounter: str(encounter.get("period", {}).get("start", "")),
+        default=None,
+    )
 
 
 def _base(chart: PatientChart) -> Context:
@@ -67,7 +71,7 @@ def _order_sign(chart: PatientChart) -> Contexts:
 def _order_dispatch(chart: PatientChart) -> Contexts:
     context = _base(chart)
     del context["userId"]
-    orders = [each for each in chart.of("ServiceRequest") if each.get("id")]
+    orders = [order for order in chart.resources_of_type("ServiceRequest") if order.get("id")]
     reference = f"ServiceRequest/{orders[0]['id']}"
     performer = {"dispatchedOrders": [reference], "performer": "Organization/contract-kit-performer"}
     yield chart.name, {"patientId": chart.patient_id} | performer

@@ -30,8 +30,8 @@ def select_checks(only: Sequence[str], dialect: str, *, quick: bool = False) -> 
     Raises UnknownRow.
     """
     names = [name.strip().upper() for entry in only for name in entry.split(",") if name.strip()]
-    known = {row.upper() for row in rows()} | set(SECTIONS)
-    unknown = [name for name in names if name not in known]
+    known_names = {row.upper() for row in rows()} | set(SECTIONS)
+    unknown = [name for name in names if name not in known_names]
     if unknown:
         raise UnknownRow(f"there is no row or section {', '.join(unknown)}; sections: {' '.join(SECTIONS)}")
     checks = [check for check in all_checks() if check.dialect in ("", dialect) and not (quick and check.slow)]
@@ -72,8 +72,8 @@ def run_checks(
     if cut_short:
         for outcome in outcomes.values():
             outcome.reasons.append(cut_short)
-    found = list(outcomes.values())
-    return Report(target.connection.base, found, len(exchanges), seconds, dialect=name, cut_short=cut_short)
+    all_outcomes = list(outcomes.values())
+    return Report(target.connection.base, all_outcomes, len(exchanges), seconds, dialect=name, cut_short=cut_short)
 
 
 def _call_until_cut_short(
@@ -92,10 +92,10 @@ def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome
     """Makes the calls; answers are judged afterwards."""
     needed = all_checks() if any(check.everything for check in checks) else checks
     needed = [
-        each for each in needed if each.dialect in ("", target.dialect.name) and (each in checks or not each.slow)
+        check for check in needed if check.dialect in ("", target.dialect.name) and (check in checks or not check.slow)
     ]
     steps = [(check, subject) for check in needed for subject in _subjects(check, target)]
-    if any(isinstance(check.of, Subject) or check.of is Scope.EXCHANGE for check in checks):
+    if any(isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE for check in checks):
         for service in target.services:
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
             with suppress(NotTested):
@@ -109,9 +109,9 @@ def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome
 
 
 def _subjects(check: Check, target: Target) -> Sequence[Any]:
-    if check.of is Scope.SERVICE:
+    if check.subject is Scope.SERVICE:
         return target.services
-    return (target,) if check.of is Scope.SERVER else ()
+    return (target,) if check.subject is Scope.SERVER else ()
 
 
 def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> None:
@@ -129,8 +129,8 @@ def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> Non
 
 def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
     outcomes = list(outcomes)
-    of_exchanges = [outcome for outcome in outcomes if outcome.check.of is Scope.EXCHANGE]
-    of_documents = [outcome for outcome in outcomes if isinstance(outcome.check.of, Subject)]
+    of_exchanges = [outcome for outcome in outcomes if outcome.check.subject is Scope.EXCHANGE]
+    of_documents = [outcome for outcome in outcomes if isinstance(outcome.check.subject, Subject)]
     for exchange in exchanges:
         for outcome in of_exchanges:
             _try(outcome.check, exchange, outcome)
@@ -141,7 +141,9 @@ def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
 def judge_exchange(exchange: Exchange, dialect: str = "standard") -> Report:
     """What the checks of answers find in one exchange that was made already; nothing is sent."""
     checks = select_checks((), dialect)
-    outcomes = [Outcome(check) for check in checks if isinstance(check.of, Subject) or check.of is Scope.EXCHANGE]
+    outcomes = [
+        Outcome(check) for check in checks if isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE
+    ]
     _weigh((exchange,), outcomes)
     return Report(exchange.name, outcomes, 1, exchange.seconds, dialect=dialect)
 
@@ -150,8 +152,8 @@ def check_document(subject: Subject, document: Node, outcomes: Iterable[Outcome]
     """Hands every part of a document to the checks that are about it."""
     by_subject: dict[Subject, list[Outcome]] = {}
     for outcome in outcomes:
-        if isinstance(outcome.check.of, Subject):
-            by_subject.setdefault(outcome.check.of, []).append(outcome)
+        if isinstance(outcome.check.subject, Subject):
+            by_subject.setdefault(outcome.check.subject, []).append(outcome)
     if not by_subject:
         return  # a document has thousands of parts
     for part, node in parts_of(subject, document):
@@ -174,7 +176,7 @@ def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> 
         raise UnreadableDocument(f"{path} cannot be read: {error.strerror}") from error
     if document.problem:
         raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
-    outcomes = [Outcome(check) for check in checks if isinstance(check.of, Subject)]
+    outcomes = [Outcome(check) for check in checks if isinstance(check.subject, Subject)]
     for subject, node in _parts(kind or kind_of(document.value), document.value):
         check_document(subject, node, outcomes)
     return Report(str(path), outcomes)
@@ -185,13 +187,13 @@ def kind_of(value: Any) -> Subject:
 
     Raises UnreadableDocument.
     """
-    if isinstance(value, list) and value and all(isinstance(each, dict) and "code" in each for each in value):
+    if isinstance(value, list) and value and all(isinstance(item, dict) and "code" in item for item in value):
         return Subject.OVERRIDE_REASON
     members = set(value) if isinstance(value, dict) else None
     if members is None:
         raise UnreadableDocument("the document is not a JSON object")
-    for subject, telling in _TELLING:
-        if members & telling:
+    for subject, telling_members in _TELLING:
+        if members & telling_members:
             return subject
     if not members:
         return Subject.RESPONSE
@@ -210,7 +212,7 @@ _TELLING = (
 
 def _parts(subject: Subject, value: Any) -> list[tuple[Subject, Node]]:
     if isinstance(value, list):
-        return [(subject, Node(each, f"[{position}]")) for position, each in enumerate(value)]
+        return [(subject, Node(item, f"[{position}]")) for position, item in enumerate(value)]
     if subject is Subject.ENTRY and set(value) == {"prefetch"}:  # templates alone, without their service
         return [(Subject.PREFETCH, Node(value).at("prefetch"))]
     return [(subject, Node(value))]

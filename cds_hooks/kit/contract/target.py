@@ -90,8 +90,8 @@ class Service:
     def _base(self) -> Call:
         answered = [call for call in self.calls if call.exchange.cards is not None]
         if not answered:
-            known = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
-            raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{known}")
+            explanation = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
+            raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{explanation}")
         return max(answered, key=_worth)
 
     @property
@@ -125,24 +125,24 @@ class Service:
         copy: Request = msgspec_json.decode(msgspec_json.encode(request))
         return copy | {"hookInstance": new_hook_instance()}
 
-    def send(self, request: Request, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+    def send(self, request: Request, title: str, *, broken: bool = False, **more: Any) -> Exchange:
         """Sends a request in the dialect's shape. `broken`: a good server refuses it."""
         more["headers"] = {**self.dialect.headers, **more.get("headers", {})}
-        return self.connection.post(self.path, self.dialect.shape(request), what, broken=broken, **more)
+        return self.connection.post(self.path, self.dialect.shape(request), title, broken=broken, **more)
 
-    def send_as_is(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+    def send_as_is(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
         """Sends a document, or bytes, unshaped."""
-        return self.connection.post(self.path, body, what, broken=broken, **more)
+        return self.connection.post(self.path, body, title, broken=broken, **more)
 
-    def send_with_token(self, token: str, what: str, *, broken: bool = True) -> Exchange:
+    def send_with_token(self, token: str, title: str, *, broken: bool = True) -> Exchange:
         """Sends a copy of the base call with this token in place of the tester's; empty: with none."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return self.send(self.request(), what, headers=headers, authenticated=False, broken=broken)
+        return self.send(self.request(), title, headers=headers, authenticated=False, broken=broken)
 
-    def feedback(self, body: Any, what: str, *, broken: bool = False, **more: Any) -> Exchange:
+    def feedback(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
         """Sends feedback."""
         path = f"{self.path}/feedback"
-        return self.connection.post(path, body, what, purpose=Purpose.FEEDBACK, broken=broken, **more)
+        return self.connection.post(path, body, title, purpose=Purpose.FEEDBACK, broken=broken, **more)
 
 
 def _worth(call: Call) -> tuple[bool, int, int, int]:

@@ -61,10 +61,14 @@ class _Course(NamedTuple):
 
     def value(self, hours: int, turn: int) -> float:
         """In `unit`, `hours` after admission; `turn` numbers the rounds and chooses the unrest."""
-        left = hours // _HOURS_BETWEEN_ANCHORS
-        before, after = self.anchors[left], self.anchors[left + 1]
-        way = hours - left * _HOURS_BETWEEN_ANCHORS
-        steps = before + (after - before) * way // _HOURS_BETWEEN_ANCHORS + _UNREST[turn % len(_UNREST)] * self.unrest
+        interval = hours // _HOURS_BETWEEN_ANCHORS
+        before, after = self.anchors[interval], self.anchors[interval + 1]
+        hours_since_anchor = hours - interval * _HOURS_BETWEEN_ANCHORS
+        steps = (
+            before
+            + (after - before) * hours_since_anchor // _HOURS_BETWEEN_ANCHORS
+            + _UNREST[turn % len(_UNREST)] * self.unrest
+        )
         return steps / self.scale
 
     @property
@@ -87,10 +91,10 @@ def icu_observations() -> Iterator[Json]:
 def _read_courses() -> dict[str, list[_Course]]:
     """The courses of the table by kind."""
     table = files("cds_hooks.kit.samples").joinpath("icu_courses.csv").read_text(encoding="utf-8")
-    found: dict[str, list[_Course]] = defaultdict(list)
+    courses: dict[str, list[_Course]] = defaultdict(list)
     for row in csv.DictReader(table.splitlines()):
-        found[row["kind"]].append(_course(row))
-    return found
+        courses[row["kind"]].append(_course(row))
+    return courses
 
 
 def _course(row: dict[str, str]) -> _Course:
@@ -282,8 +286,8 @@ def load_draft(draft_id: str, as_of: datetime) -> dict[str, Any]:
 def _read(folder: str, name: str) -> dict[str, Any]:
     file = _FOLDER.joinpath(folder, f"{name}.json")
     if not file.is_file():
-        known = sorted(entry.name.removesuffix(".json") for entry in _FOLDER.joinpath(folder).iterdir())
-        raise KeyError(f"no sample {name!r} in {folder}; there are {', '.join(known)}")
+        names = sorted(entry.name.removesuffix(".json") for entry in _FOLDER.joinpath(folder).iterdir())
+        raise KeyError(f"no sample {name!r} in {folder}; there are {', '.join(names)}")
     return msgspec_json.decode(file.read_bytes(), type=dict[str, Any])
 
 

@@ -83,9 +83,9 @@ def move_dates(value: Any, days: int, name: str = "") -> Any:
     would leave the calendar stays, such as the open end 9999-12-31.
     """
     if isinstance(value, dict):
-        return {member: move_dates(each, days, member) for member, each in value.items()}
+        return {member: move_dates(member_value, days, member) for member, member_value in value.items()}
     if isinstance(value, list):
-        return [move_dates(each, days, name) for each in value]
+        return [move_dates(item, days, name) for item in value]
     if not isinstance(value, str) or not value[:1].isdigit():
         return value
     try:
@@ -141,7 +141,7 @@ def chart_of(document: dict[str, Any], name: str) -> Chart:
     if "hook" in document and isinstance(document.get("context"), dict):
         prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
         drafts = resources_of(document["context"].get("draftOrders") or {})
-        chart = Chart([each for value in prefetch for each in resources_of(value)], drafts)
+        chart = Chart([resource for value in prefetch for resource in resources_of(value)], drafts)
     else:
         chart = Chart(resources_of(document))
     patients = {resource.get("id") for resource in chart.resources if resource.get("resourceType") == "Patient"}
@@ -210,7 +210,7 @@ def open_chart(path: Path, now: datetime) -> Chart:
     sample = _sample_name(path)
     if sample is None:
         return read_chart(path)
-    if sample not in {each.id for each in list_samples()}:
+    if sample not in {sample.id for sample in list_samples()}:
         raise ChartError(f"there is no sample {sample}; see: cds-hooks samples")
     return Chart(resources_of(load_patient(sample, now)))
 
@@ -220,7 +220,7 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
     sample = _sample_name(path)
     if sample is None:
         return read_drafts(path)
-    if sample not in {order.draft for each in list_samples() for order in each.orders}:
+    if sample not in {order.draft for sample in list_samples() for order in sample.orders}:
         raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples --json")
     return resources_of(load_draft(sample, now))
 

@@ -80,8 +80,8 @@ _ALONE: Final = frozenset({"Patient", "Medication"})
 
 def parameters_of(kind: str) -> Mapping[str, Parameter]:
     """The search parameters of a resource type."""
-    own = _OF_TYPE.get(kind, {})
-    return own if kind in _ALONE else {**_OF_EVERY, **own}
+    parameters = _OF_TYPE.get(kind, {})
+    return parameters if kind in _ALONE else {**_OF_EVERY, **parameters}
 
 
 def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tuple[str, str]]) -> list[Resource]:
@@ -89,27 +89,27 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
 
     InvalidSearch names the parameter that cannot be used.
     """
-    known = parameters_of(kind)
-    found = [resource for resource in resources if resource.get("resourceType") == kind]
+    parameters = parameters_of(kind)
+    matches = [resource for resource in resources if resource.get("resourceType") == kind]
     order: list[tuple[Parameter, bool]] = []
     for name, value in query:
         if name == "_count":
             if not value.isdigit() or int(value) < 1:
                 raise InvalidSearch("_count is a number of at least 1")
         elif name == "_sort":
-            order = [_sort_key(each, known) for each in value.split(",")]
-        elif name not in known:
-            raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(known))}")
+            order = [_sort_key(sort_name, parameters) for sort_name in value.split(",")]
+        elif name not in parameters:
+            raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(parameters))}")
         else:
-            fits = _test(known[name], value)
-            found = [resource for resource in found if fits(resource)]
+            fits = _test(parameters[name], value)
+            matches = [resource for resource in matches if fits(resource)]
     for parameter, newest_first in reversed(order):
-        found.sort(key=lambda resource: _sortable(resource, parameter, newest_first))
-    return found
+        matches.sort(key=lambda resource: _sortable(resource, parameter, newest_first))
+    return matches
 
 
-def _sort_key(name: str, known: Mapping[str, Parameter]) -> tuple[Parameter, bool]:
-    parameter = known.get(name.removeprefix("-"))
+def _sort_key(name: str, parameters: Mapping[str, Parameter]) -> tuple[Parameter, bool]:
+    parameter = parameters.get(name.removeprefix("-"))
     if parameter is None or parameter.kind not in ("date", "id"):
         raise InvalidSearch(f"results are not sorted by {name} here")
     return parameter, name.startswith("-")
@@ -121,19 +121,23 @@ def _sortable(resource: Resource, parameter: Parameter, newest_first: bool) -> t
     intervals = list(_intervals(resource, parameter))
     if not intervals:
         return True, 0.0, ""  # without a date: last
-    return False, -max(each[1] for each in intervals) if newest_first else min(each[0] for each in intervals), ""
+    return (
+        False,
+        -max(interval[1] for interval in intervals) if newest_first else min(interval[0] for interval in intervals),
+        "",
+    )
 
 
 def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
     if parameter.kind == "date":
         compare = _date_test(value)
-        return lambda resource: any(compare(each) for each in _intervals(resource, parameter))
+        return lambda resource: any(compare(interval) for interval in _intervals(resource, parameter))
     wanted = _values(value)
     if parameter.kind == "id":
         return lambda resource: resource.get("id") in wanted
     if parameter.kind == "patient":
-        ids = {each.rsplit("/", 1)[-1] for each in wanted}
-        return lambda resource: any(each in ids for each in _patients(resource, parameter))
+        ids = {reference.rsplit("/", 1)[-1] for reference in wanted}
+        return lambda resource: any(patient in ids for patient in _patients(resource, parameter))
     is_meant = _token_test(wanted)
     return lambda resource: any(map(is_meant, _codings(resource, parameter)))
 
@@ -164,11 +168,11 @@ def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:
 def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, str]]:
     for element in parameter.elements:
         value = resource.get(element)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, str):
-                yield "", each
-            elif isinstance(each, dict):
-                for coding in each.get("coding") or []:
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str):
+                yield "", item
+            elif isinstance(item, dict):
+                for coding in item.get("coding") or []:
                     yield str(coding.get("system") or ""), str(coding.get("code") or "")
 
 
@@ -213,14 +217,14 @@ def _intervals(resource: Resource, parameter: Parameter) -> Iterator[Interval]:
     for element in parameter.elements:
         value = resource.get(element)
         if isinstance(value, str):
-            found = _interval(value)
+            interval = _interval(value)
         elif isinstance(value, dict):
             start, end = _interval(str(value.get("start"))), _interval(str(value.get("end")))
-            found = (start[0] if start else float("-inf"), end[1] if end else float("inf"))
+            interval = (start[0] if start else float("-inf"), end[1] if end else float("inf"))
         else:
             continue
-        if found is not None:
-            yield found
+        if interval is not None:
+            yield interval
 
 
 _DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")

@@ -75,7 +75,7 @@ class RequestLog:
     """
 
     tell: Callable[[LoggedRequest], None] = lambda _: None
-    asked: list[LoggedRequest] = field(default_factory=list)
+    requests: list[LoggedRequest] = field(default_factory=list)
     received: int = 0
     most_at_once: int = 0
     _under_way: int = 0
@@ -96,12 +96,12 @@ class RequestLog:
 
     def add(self, request: LoggedRequest) -> None:
         """Adds a request that was answered."""
-        self.asked.append(request)
+        self.requests.append(request)
         self.tell(request)
 
     def as_json(self) -> dict[str, Any]:
         """Return the log as `GET /requests` shows it."""
-        return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.asked]}
+        return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.requests]}
 
 
 @dataclass(frozen=True, slots=True)

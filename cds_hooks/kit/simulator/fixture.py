@@ -44,17 +44,13 @@ class Fixture:
         return replace(self, request=moved | {"hookInstance": str(uuid4())}, made_at=now)
 
     def differences(self, status: int, answer: Any) -> list[str]:
-        """In which ways another answer differs from the saved one, a sentence each; none where it is the same."""
-        found = [] if status == self.status else [f"The status is {status}; it was {self.status}."]
-        was, now = _without_dates(self.cards), _without_dates(cards_of(answer))
-        if was is None or now is None:
-            return found if was == now else [*found, "One of the two answers has no list of cards."]
-        found += [
-            f"A card is gone: {indicator}, {summary}" for indicator, summary in was if (indicator, summary) not in now
-        ]
-        return found + [
-            f"A card is new: {indicator}, {summary}" for indicator, summary in now if (indicator, summary) not in was
-        ]
+        """Return a sentence for each way in which another answer differs from the saved one."""
+        sentences = [] if status == self.status else [f"The status is {status}; it was {self.status}."]
+        saved, returned = _without_dates(self.cards), _without_dates(cards_of(answer))
+        if saved is None or returned is None:
+            return sentences if saved == returned else [*sentences, "One of the two answers has no list of cards."]
+        sentences += [f"A card is gone: {', '.join(card)}" for card in saved if card not in returned]
+        return sentences + [f"A card is new: {', '.join(card)}" for card in returned if card not in saved]
 
 
 def cards_of(answer: Any) -> list[tuple[str, str]] | None:
@@ -62,7 +58,7 @@ def cards_of(answer: Any) -> list[tuple[str, str]] | None:
     cards = answer.get("cards") if isinstance(answer, dict) else None
     if not isinstance(cards, list):
         return None
-    return [(str(each.get("indicator")), str(each.get("summary"))) for each in cards if isinstance(each, dict)]
+    return [(str(card.get("indicator")), str(card.get("summary"))) for card in cards if isinstance(card, dict)]
 
 
 def _without_dates(cards: list[tuple[str, str]] | None) -> list[tuple[str, str]] | None:

@@ -54,10 +54,12 @@ def build_request(
 
 
 def _newest_encounter(hook: str, chart: Chart) -> str:
-    stays = [each for each in chart.resources if each.get("resourceType") == "Encounter" and each.get("id")]
+    stays = [
+        resource for resource in chart.resources if resource.get("resourceType") == "Encounter" and resource.get("id")
+    ]
     if not stays:
         raise ChartError(f"{hook} needs an Encounter in the chart")
-    return str(max(stays, key=lambda each: str((each.get("period") or {}).get("start") or ""))["id"])
+    return str(max(stays, key=lambda stay: str((stay.get("period") or {}).get("start") or ""))["id"])
 
 
 def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
         "draftOrders": {
             "resourceType": "Bundle",
             "type": "collection",
-            "entry": [{"resource": each} for each in drafts],
+            "entry": [{"resource": draft} for draft in drafts],
         }
     }
     if hook == "order-select":
@@ -78,21 +80,23 @@ def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
 
 def _with_orders(chart: Chart, drafts: list[Resource]) -> Chart:
     """The chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
-    signed = [{**each, "status": "active"} for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    signed = [{**draft, "status": "active"} for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
     return replace(chart, resources=[*chart.resources, *signed])
 
 
 def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> dict[str, Any]:
     """The drafted studies are dispatched; without any, what is ordered in the chart."""
-    orders = [each for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
     orders = orders or [
-        each
-        for each in chart.resources
-        if each.get("resourceType") == "ServiceRequest" and each.get("status") == "active" and each.get("id")
+        resource
+        for resource in chart.resources
+        if resource.get("resourceType") == "ServiceRequest"
+        and resource.get("status") == "active"
+        and resource.get("id")
     ]
     if not orders:
         raise ChartError("order-dispatch needs a ServiceRequest; give one with --draft FILE or in the chart")
-    references = [f"ServiceRequest/{each['id']}" for each in orders]
+    references = [f"ServiceRequest/{order['id']}" for order in orders]
     return {"patientId": patient_id, "dispatchedOrders": references, "performer": _PERFORMER}
 
 
@@ -142,8 +146,8 @@ def with_fhir_server(request: dict[str, Any], url: str, token: str | None, omitt
     """The request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
     prefetch = {"prefetch": without_keys(request, omitted)["prefetch"]} if omitted else {}
     authorization = fhir_authorization(token or OPEN_SERVER_TOKEN, patient=request["context"]["patientId"])
-    others = {name: member for name, member in request.items() if name != "prefetch"}
-    return others | {"fhirServer": url, "fhirAuthorization": authorization} | prefetch
+    members = {name: member for name, member in request.items() if name != "prefetch"}
+    return members | {"fhirServer": url, "fhirAuthorization": authorization} | prefetch
 
 
 def fhir_authorization(token: str, **members: str) -> dict[str, Any]:

@@ -36,13 +36,13 @@ _REFERENCE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/]+?)(?:/_history/.
 
 def values_of(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str] | None:
     """What the token finds, each once; None where it is no path of the subset or names a key without an answer."""
-    found: dict[str, None] = {}
+    values: dict[str, None] = {}
     for path in token.split("|"):
         nodes = _follow(path.strip(), context, answers)
         if nodes is None:
             return None
-        found.update(dict.fromkeys(text for node in nodes if (text := _written(node))))
-    return list(found)
+        values.update(dict.fromkeys(text for node in nodes if (text := _written(node))))
+    return list(values)
 
 
 def _follow(path: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Any] | None:
@@ -85,7 +85,7 @@ def _children(node: Any, name: str) -> list[Any]:
         return []
     # A choice such as medication[x] has the type behind its name in JSON; resourceType is none of `resource`.
     choice = re.compile(rf"(?!resourceType$){name}(?:[A-Z]\w*)?")
-    value = node.get(name, next((node[each] for each in sorted(node) if choice.fullmatch(each)), None))
+    value = node.get(name, next((node[member] for member in sorted(node) if choice.fullmatch(member)), None))
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -95,8 +95,8 @@ def _resolved(node: Any, everything: Iterable[Any]) -> list[Any]:
     match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         return []
-    named = {"resourceType": match[1], "id": match[2]}
-    return [next((each for each in _resources(everything) if named.items() <= each.items()), named)]
+    reference = {"resourceType": match[1], "id": match[2]}
+    return [next((resource for resource in _resources(everything) if reference.items() <= resource.items()), reference)]
 
 
 def _resources(values: Iterable[Any]) -> Iterable[dict[str, Any]]:
@@ -146,8 +146,8 @@ def fill(template: str, context: Mapping[str, Any], today: date, answers: Mappin
 
 def _path(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> str | None:
     """The values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
-    found = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
-    return ",".join(found) if found else None
+    values = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
+    return ",".join(values) if values else None
 
 
 def _day(token: str, today: date) -> str | None:

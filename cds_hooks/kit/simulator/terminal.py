@@ -16,10 +16,13 @@ _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "c
 def printable(value: Any) -> Any:
     """A JSON value whose texts have no control characters but new lines: a strange server could steer the terminal."""
     if isinstance(value, str):
-        return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in value)
+        return "".join(
+            character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+            for character in value
+        )
     if isinstance(value, list):
-        return [printable(each) for each in value]
-    return {key: printable(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [printable(item) for item in value]
+    return {key: printable(member) for key, member in value.items()} if isinstance(value, dict) else value
 
 
 def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:

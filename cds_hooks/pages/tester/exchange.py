@@ -205,7 +205,7 @@ def _notes(report: Report) -> dict[str, str]:
     notes: dict[str, str] = {}
     for finding in report.findings:
         first = finding.faults[0]
-        words = " ".join(filter(None, (first.place, first.found)))
+        words = " ".join(filter(None, (first.location, first.message)))
         level = "" if finding.level == MUST else "Advice: "
         times = f" ({finding.times} times)" if finding.times > 1 else ""
         notes.setdefault(finding.row.id, f"{level}{words}{times}")

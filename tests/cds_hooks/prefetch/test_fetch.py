@@ -46,7 +46,7 @@ def test_the_same_is_said_by_either_way_of_the_data(
     assert (state.status_code, fetched.status_code) == (200, 200)
     assert facts_of(fetched) == facts_of(state)
     assert silences(fetched) == silences(state)
-    assert all(asked.token for asked in running.log.asked)
+    assert all(asked.token for asked in running.log.requests)
 
 
 def test_only_what_is_missing_is_asked_for(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def test_only_what_is_missing_is_asked_for(tmp_path: Path, as_of: datetime, plan
 def test_a_whole_prefetch_asks_for_nothing(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
     with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
         assert len(post(tmp_path, PLANNING, at_server(planning, running.base), as_of=as_of).json()["cards"]) == 1
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 def test_what_failed_at_the_client_is_asked_for(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -133,8 +133,8 @@ def test_an_open_server_on_this_machine_is_read_without_a_token(
     with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base, None), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert running.log.asked
-    assert not any(asked.token for asked in running.log.asked)
+    assert running.log.requests
+    assert not any(asked.token for asked in running.log.requests)
 
 
 def test_a_server_that_does_not_know_the_patient_is_answered_412(
@@ -150,7 +150,7 @@ def test_everything_is_asked_for_at_the_same_time(tmp_path: Path, as_of: datetim
     with serving_fhir([sample_chart("planning-talk", as_of)], mode="slow", delay_seconds=0.5) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.asked) == 8
+    assert len(running.log.requests) == 8
     assert running.log.most_at_once == 8
 
 
@@ -159,7 +159,7 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning:
     with serving_fhir([chart], mode="429", retry_after=0, failures=1) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.asked) == 16
+    assert len(running.log.requests) == 16
 
 
 def _paged(planning: dict[str, Any], base: str, kept: int) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def test_a_paged_prefetch_is_continued(tmp_path: Path, as_of: datetime, planning
         answer = post(tmp_path, PLANNING, request, as_of=as_of)
     assert facts_of(answer) == facts_of(whole)
     assert silences(answer) == {}
-    assert all(asked.token for asked in running.log.asked)
+    assert all(asked.token for asked in running.log.requests)
 
 
 @pytest.mark.parametrize(("token", "reason"), [(TOKEN, "elsewhere"), (None, "elsewhere")])
@@ -188,7 +188,7 @@ def test_a_paged_prefetch_that_cannot_be_continued_is_a_part(
     with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
         elsewhere = _paged(planning, "http://127.0.0.1:9/fhir", 12)
         answer = post(tmp_path, PLANNING, at_server(elsewhere, running.base, token), as_of=as_of)
-    assert running.log.asked == []
+    assert running.log.requests == []
     assert silences(answer)["prefetch.labs"] == "partial"
     assert _states(tmp_path)["labs"] == {"state": "given", "reason": "partial", "cause": reason}
     for card in answer.json()["cards"]:
@@ -200,7 +200,7 @@ def test_a_search_whose_next_page_is_elsewhere_is_a_part(
 ) -> None:
     with serving_fhir([sample_chart("planning-talk", as_of)], mode="next-elsewhere", page_size=12) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning, "labs"), running.base), as_of=as_of)
-    assert len(running.log.asked) == 1
+    assert len(running.log.requests) == 1
     assert silences(answer)["prefetch.labs"] == "partial"
     recorded = _states(tmp_path)["labs"]
     assert (recorded["state"], recorded["reason"], recorded["cause"]) == ("fetched", "partial", "elsewhere")

@@ -68,7 +68,7 @@ def test_two_keys_with_the_same_query_ask_once() -> None:
     templates = Templates([Template(key, LABS, "Observation", "labs") for key in ("first", "second")])
     with serving_fhir([chart_of(lab(1))]) as running:
         filled = _fill(_request(running.base), templates)
-    assert len(running.log.asked) == 1
+    assert len(running.log.requests) == 1
     assert _states(filled) == {"first": "fetched", "second": "fetched"}
     assert filled.values["first"] is filled.values["second"]
 
@@ -99,7 +99,7 @@ def test_dates_by_tokens_are_asked_for_with_clients_of_3_0_only() -> None:
 def test_a_token_for_another_client_is_not_used() -> None:
     with serving_fhir([chart_of()]) as running:
         filled = _fill(_request(running.base), ORDERS, TrustedClient("ehr", fhir_client_id="us"))
-    assert running.log.asked == []
+    assert running.log.requests == []
     assert filled.state.states[0].reason == "not-allowed"
 
 
@@ -164,7 +164,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_not_sent(token: str) -> None:
     with serving_fhir([chart_of()]) as running:
         filled = _fill(_request(running.base, token=token), ORDERS)
     assert filled.state.states[0].reason == "token"
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 def test_the_token_is_in_no_representation_of_the_request() -> None:

@@ -68,7 +68,7 @@ def test_an_open_server_is_read_without_a_token_where_the_file_says_so(
         opened = _post(tmp_path, request, f'{{ url = "{running.base}", open = true }}', as_of)
     assert silences(closed) == {"prefetch.conditions": "no-token"}
     assert silences(opened) == {}
-    assert [asked.token for asked in running.log.asked] == [None] or not running.log.asked[0].token
+    assert [asked.token for asked in running.log.requests] == [None] or not running.log.requests[0].token
 
 
 def test_another_server_on_the_same_machine_is_not(
@@ -78,7 +78,7 @@ def test_another_server_on_the_same_machine_is_not(
         registered = running.base.replace("/fhir", "/fhir/tenant")
         answer = _post(tmp_path, at_server(request_without_conditions, running.base), registered, as_of)
     assert silences(answer) == {"prefetch.conditions": "not-allowed"}
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 def test_a_token_for_another_subject_is_not_used(
@@ -88,7 +88,7 @@ def test_a_token_for_another_subject_is_not_used(
         request = at_server(request_without_conditions, running.base, subject="somebody")
         answer = _post(tmp_path, request, running.base, as_of)
     assert silences(answer) == {"prefetch.conditions": "not-allowed"}
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 def test_the_clients_own_budgets_hold(
@@ -103,4 +103,4 @@ def test_the_clients_own_budgets_hold(
         request = at_server(request_without_conditions, running.base)
         answer = _post(tmp_path, request, running.base, as_of, pages=2)
     assert silences(answer) == {"prefetch.conditions": "partial"}
-    assert len(running.log.asked) == 2
+    assert len(running.log.requests) == 2

@@ -70,7 +70,7 @@ def test_a_search_follows_all_pages_with_the_token() -> None:
         found = _search(running)
     assert _ids(found) == ["o7", "o6", "o5", "o4", "o3", "o2", "o1"]
     assert (found.pages, found.ended, found.value.total) == (3, None, 7)
-    assert all(asked.token for asked in running.log.asked)
+    assert all(asked.token for asked in running.log.requests)
     assert all(isinstance(entry.resource, Observation) for entry in found.value.entry)
 
 
@@ -106,7 +106,7 @@ def test_a_long_query_is_posted() -> None:
     codes = ",".join(f"http://loinc.org|{number}-0" for number in range(2100, 2200))
     with serving_fhir([CHART]) as running:
         found = _search(running, Search("Observation", (("patient", "p1"), ("code", codes))))
-    (asked,) = running.log.asked
+    (asked,) = running.log.requests
     assert (asked.method, asked.path, asked.query) == ("POST", "/fhir/Observation/_search", "")
     assert len(_ids(found)) == 7
 
@@ -126,27 +126,27 @@ def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode: str,
             _search(running)
         with pytest.raises(error):
             _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
-    assert len(running.log.asked) == 2
+    assert len(running.log.requests) == 2
 
 
 def test_another_status_is_a_failure_and_not_tried_again() -> None:
     with serving_fhir([CHART]) as running, pytest.raises(ServerFailed):
         _search(running, Search("Observation", (("value-quantity", "5"),)))
-    assert [asked.status for asked in running.log.asked] == [400]
+    assert [asked.status for asked in running.log.requests] == [400]
 
 
 @pytest.mark.parametrize("mode", ["429", "503"])
 def test_a_busy_server_is_asked_again_within_the_time(mode: str) -> None:
     with serving_fhir([CHART], mode=mode, retry_after=0, failures=2) as running:
         found = _search(running)
-    assert [asked.status for asked in running.log.asked] == [int(mode), int(mode), 200]
+    assert [asked.status for asked in running.log.requests] == [int(mode), int(mode), 200]
     assert len(_ids(found)) == 7
 
 
 def test_a_busy_server_is_not_waited_for_beyond_the_time() -> None:
     with serving_fhir([CHART], mode="429", retry_after=60) as running, pytest.raises(Busy):
         _search(running)
-    assert len(running.log.asked) == 1
+    assert len(running.log.requests) == 1
 
 
 def test_a_next_page_at_another_origin_is_not_fetched() -> None:
@@ -164,7 +164,7 @@ def test_the_deadline_ends_a_slow_answer() -> None:
 def test_after_the_deadline_nothing_is_asked() -> None:
     with serving_fhir([CHART]) as running, pytest.raises(DeadlineExceeded):
         _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.0)
-    assert running.log.asked == []
+    assert running.log.requests == []
 
 
 def test_pages_that_came_before_the_deadline_stay() -> None:

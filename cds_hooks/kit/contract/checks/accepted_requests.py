@@ -41,7 +41,7 @@ def a_uuid_is_never_used_again(service: Service) -> Faults:
             for node in (card, *card.objects("suggestions")):
                 owner = owners.setdefault(node.text("uuid"), call.about)
                 if node.text("uuid") and owner != call.about:
-                    yield call.exchange.fault(f"also used for {owner}", node.at("uuid").place)
+                    yield call.exchange.fault(f"also used for {owner}", node.at("uuid").location)
 
 
 @check_service("GEN-10", level=SHOULD)
@@ -76,8 +76,8 @@ def the_content_type_may_have_a_charset(service: Service) -> Faults:
 def accept_may_be_missing_or_wide(service: Service) -> Faults:
     """Answer whether or not the request names what it accepts."""
     for accept in ("", "*/*", "application/json, text/plain, */*"):
-        what = f"accept {accept}" if accept else "no accept header"
-        yield from expect_cards(service.send(service.request(), what, headers={"accept": accept}))
+        title = f"accept {accept}" if accept else "no accept header"
+        yield from expect_cards(service.send(service.request(), title, headers={"accept": accept}))
 
 
 @check_service("EXT-01", "EXT-03", "REQ-10")
@@ -142,16 +142,18 @@ def optional_context_may_be_missing(service: Service) -> Faults:
 def drafts_may_be_charted_loosely(service: Service) -> Faults:
     """Read drafts leniently: Bundles come without type, entries without fullUrl, orders of kinds you do not judge."""
     drafts = _drafts(service)
-    for what, bundle in {
+    for title, bundle in {
         "draftOrders without Bundle.type": {key: value for key, value in drafts.items() if key != "type"},
         "draftOrders with a ServiceRequest besides": _with(drafts, _service_request(service)),
         "draftOrders with an entry that is not a draft": _with(drafts, _service_request(service, status="active")),
         "draftOrders with fullUrl": {
             **drafts,
-            "entry": [each | {"fullUrl": "urn:uuid:7f3c7d0a-3f53-4b8e-9a5d-0c2f4e6a8b10"} for each in drafts["entry"]],
+            "entry": [
+                draft | {"fullUrl": "urn:uuid:7f3c7d0a-3f53-4b8e-9a5d-0c2f4e6a8b10"} for draft in drafts["entry"]
+            ],
         },
     }.items():
-        yield from expect_cards(service.send(_drafting(service, bundle), what))
+        yield from expect_cards(service.send(_drafting(service, bundle), title))
 
 
 @check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
@@ -161,14 +163,14 @@ def strange_drafts_do_not_break_the_service(service: Service) -> Faults:
     order = drafts["entry"][0]["resource"]
     bare = {key: value for key, value in order.items() if key not in ("id", "dosageInstruction")}
     extension = [{"url": "https://example.org/x", "valueCode": "y"}]
-    for what, resource in {
+    for title, resource in {
         "a draft without id and dose": bare,
         "a draft with an extension": order | {"extension": extension},
         "a draft with two medications": order | _TWO_CHOICES,
     }.items():
         bundle = drafts | {"entry": [{"resource": resource}]}
         selected = [f"{resource['resourceType']}/{resource['id']}"] if resource.get("id") else []
-        yield from expect_no_failure(service.send(_drafting(service, bundle, selected or None), what))
+        yield from expect_no_failure(service.send(_drafting(service, bundle, selected or None), title))
     empty = {key: value for key, value in drafts.items() if key != "entry"}
     yield from expect_no_failure(service.send(_drafting(service, empty), "draftOrders without entries"))
 
@@ -250,5 +252,5 @@ def drafts_of_the_public_sandbox_are_taken(service: Service) -> Faults:
         "reasonCode": {"coding": [{"system": "http://snomed.info/sct", "code": "82423001"}], "text": "Chronic pain"},
     }
     bundle = {"resourceType": "Bundle", "entry": [{"resource": order}]}
-    what = "a draft as the public sandbox sends it"
-    yield from expect_cards(service.send(_drafting(service, bundle, ["MedicationRequest/request-123"]), what))
+    title = "a draft as the public sandbox sends it"
+    yield from expect_cards(service.send(_drafting(service, bundle, ["MedicationRequest/request-123"]), title))

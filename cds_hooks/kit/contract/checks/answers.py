@@ -87,8 +87,8 @@ def a_mistake_of_the_client_is_not_412(exchange: Exchange) -> Faults:
 @check_exchange("RESP-04", level=SHOULD, everything=True)
 def a_status_is_one_that_http_defines(exchange: Exchange) -> Faults:
     """Answer with a status that HTTP defines for what happened: clients and proxies know no other."""
-    asked = exchange.purpose in (Purpose.CALL, Purpose.FEEDBACK)
-    observe(asked and exchange.status, "no service answered")
+    is_service_call = exchange.purpose in (Purpose.CALL, Purpose.FEEDBACK)
+    observe(is_service_call and exchange.status, "no service answered")
     if exchange.status not in _STATUSES:
         yield exchange.fault(exchange.answer)
 
@@ -104,8 +104,8 @@ def a_mistake_of_the_client_is_a_4xx(exchange: Exchange) -> Faults:
 @check_exchange("RESP-04", level=SHOULD, everything=True)
 def a_conformant_request_is_not_failed_on(exchange: Exchange) -> Faults:
     """Look into the server's log: a request without a mistake must not end in a 5xx."""
-    asked = exchange.purpose in (Purpose.CALL, Purpose.FEEDBACK)
-    observe(asked and exchange.status and not exchange.broken, "no conformant request was answered")
+    is_service_call = exchange.purpose in (Purpose.CALL, Purpose.FEEDBACK)
+    observe(is_service_call and exchange.status and not exchange.broken, "no conformant request was answered")
     if exchange.status >= 500:
         yield exchange.fault(exchange.answer)
 
@@ -118,7 +118,7 @@ def an_error_carries_an_operation_outcome(exchange: Exchange) -> Faults:
     issues = value.get("issue") if isinstance(value, dict) and value.get("resourceType") == "OperationOutcome" else None
     if not isinstance(issues, list) or not issues:
         yield exchange.fault(f"answered {exchange.status} without an OperationOutcome")
-    elif not all(isinstance(each, dict) and each.get("severity") and each.get("code") for each in issues):
+    elif not all(isinstance(issue, dict) and issue.get("severity") and issue.get("code") for issue in issues):
         yield exchange.fault("an issue lacks severity or code")
 
 
@@ -147,10 +147,12 @@ def what_is_ordered_is_for_this_patient(exchange: Exchange) -> Faults:
         for holder in (resource, *resource.objects("contained")):
             for name in _SUBJECTS:
                 if _is_another_patient(holder.at(name).text("reference"), exchange.patient):
-                    yield exchange.fault("the resource is about another patient than context.patientId", holder.place)
+                    yield exchange.fault(
+                        "the resource is about another patient than context.patientId", holder.location
+                    )
     for action in exchange.actions:
         if _is_another_patient(action.text("resourceId"), exchange.patient):
-            yield exchange.fault("the action is on another patient", action.place)
+            yield exchange.fault("the action is on another patient", action.location)
 
 
 def _is_another_patient(reference: str, patient: str) -> bool:
@@ -164,7 +166,7 @@ def a_card_has_a_uuid(exchange: Exchange) -> Faults:
     observe(exchange.cards, "no card was seen")
     for card in exchange.response.objects("cards"):
         if not card.has("uuid"):
-            yield exchange.fault("card without uuid: no feedback will come", card.place)
+            yield exchange.fault("card without uuid: no feedback will come", card.location)
 
 
 @check_exchange("SRC-03", level=SHOULD)
@@ -173,7 +175,7 @@ def a_source_does_not_point_at_the_patient(exchange: Exchange) -> Faults:
     observe(any(card.at("source").text("url") for card in exchange.response.objects("cards")), "no source.url was seen")
     for card in exchange.response.objects("cards"):
         if _names_patient(card.at("source").text("url"), exchange):
-            yield exchange.fault("source.url holds the patient's id", card.at("source").at("url").place)
+            yield exchange.fault("source.url holds the patient's id", card.at("source").at("url").location)
 
 
 @check_exchange("LINK-02", level=SHOULD)
@@ -183,7 +185,7 @@ def a_link_does_not_carry_the_patient(exchange: Exchange) -> Faults:
     observe(links, "no link was seen")
     for link in links:
         if _names_patient(link.text("url"), exchange):
-            yield exchange.fault("the URL holds the patient's id", link.at("url").place)
+            yield exchange.fault("the URL holds the patient's id", link.at("url").location)
 
 
 def _observe_call(exchange: Exchange) -> None:
@@ -192,8 +194,8 @@ def _observe_call(exchange: Exchange) -> None:
 
 def _names_patient(text: str, exchange: Exchange) -> bool:
     """Whether the patient's id stands there as a whole: ids of other resources may begin with it."""
-    whole = rf"(?<![\w-]){re.escape(exchange.patient)}(?![\w-])"
-    return len(exchange.patient) >= _SHORTEST_TELLING_ID and bool(re.search(whole, unquote(text)))
+    whole_id = rf"(?<![\w-]){re.escape(exchange.patient)}(?![\w-])"
+    return len(exchange.patient) >= _SHORTEST_TELLING_ID and bool(re.search(whole_id, unquote(text)))
 
 
 _LIMIT_SECONDS: Final = 0.5
@@ -223,18 +225,20 @@ def _rank(sorted_values: Sequence[object], share: float) -> int:
 @check_service("RESP-01")
 def calls_at_once_do_not_mix(service: Service) -> Faults:
     """Keep nothing of one call for the next: patients asked about at the same time must get their own answers."""
-    asked = [call for call in service.calls if call.exchange.cards is not None][:_AT_ONCE]
-    if len(asked) < 2:
+    answered_calls = [call for call in service.calls if call.exchange.cards is not None][:_AT_ONCE]
+    if len(answered_calls) < 2:
         raise NotTested("fewer than two calls were answered")
-    alone = [service.send(call.sent, f"{service.hook} for {call.about}, again").advice for call in asked]
-    if alone != [call.exchange.advice for call in asked]:
+    alone = [service.send(call.sent, f"{service.hook} for {call.about}, again").advice for call in answered_calls]
+    if alone != [call.exchange.advice for call in answered_calls]:
         raise NotTested("the same call, made twice one after the other, is answered with different words")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sent = pool.map(lambda call: service.send(call.sent, f"{service.hook} for {call.about}, at once"), asked * 2)
-        for exchange, said in zip(sent, alone * 2, strict=True):
+        sent = pool.map(
+            lambda call: service.send(call.sent, f"{service.hook} for {call.about}, at once"), answered_calls * 2
+        )
+        for exchange, advice in zip(sent, alone * 2, strict=True):
             if exchange.cards is None:
                 yield exchange.fault(exchange.answer)
-            elif exchange.advice != said:
+            elif exchange.advice != advice:
                 yield exchange.fault("the answer differs from that to the same call made alone")
 
 
@@ -256,15 +260,15 @@ def an_action_is_on_something_that_the_client_has(service: Service) -> Faults:
     """Update and delete what the call brought: the client cannot find another resource, or it is another patient's."""
     acted = False
     for call in service.calls:
-        known = set(_names_in(call.sent))
+        held_resources = set(_names_in(call.sent))
         for action in call.exchange.actions:
             resource = action.at("resource")
             name = f"{resource.text('resourceType')}/{resource.text('id')}"
             name = action.text("resourceId") if action.text("type") == "delete" else name
             if action.text("type") in ("update", "delete") and name.strip("/"):
                 acted = True
-                if name not in known:
-                    yield call.exchange.fault(f"{action.text('type')} of what the call did not bring", action.place)
+                if name not in held_resources:
+                    yield call.exchange.fault(f"{action.text('type')} of what the call did not bring", action.location)
     observe(acted, f"{service.id} updates and deletes nothing")
 
 

@@ -110,10 +110,10 @@ def a_token_says_that_it_is_one(service: Service) -> Faults:
 def only_chosen_algorithms_are_taken(service: Service) -> Faults:
     """Take the algorithm from the registration, not from the token's header."""
     signer = _signer(service)
-    others = [name for name in signer.key.algorithms if name != signer.key.algorithm]
-    for name in others:
+    other_algorithms = [name for name in signer.key.algorithms if name != signer.key.algorithm]
+    for name in other_algorithms:
         yield from _refused(service, f"signed with {name}", header={"alg": name})
-    if not others:
+    if not other_algorithms:
         raise NotTested(f"the key can sign with {signer.key.algorithm} only")
 
 
@@ -142,15 +142,15 @@ def _signer(service: Service) -> Signer:
     return signer
 
 
-def _refused(service: Service, what: str, **changes: Any) -> Faults:
+def _refused(service: Service, title: str, **changes: Any) -> Faults:
     """A fault where a token with these changes (see `Signer.token`) is accepted."""
     token = _signer(service).token(service.url, **changes)
-    yield from expect_unauthorized(service.send_with_token(token, f"a token {what}"))
+    yield from expect_unauthorized(service.send_with_token(token, f"a token {title}"))
 
 
-def _answered(service: Service, what: str, *, claims: Mapping[str, Any]) -> Faults:
+def _answered(service: Service, title: str, *, claims: Mapping[str, Any]) -> Faults:
     token = _signer(service).token(service.url, claims=claims)
-    yield from expect_cards(service.send_with_token(token, f"a token {what}", broken=False))
+    yield from expect_cards(service.send_with_token(token, f"a token {title}", broken=False))
 
 
 @check_service("SEC-19", "SEC-04")

@@ -247,23 +247,23 @@ def an_icon_is_a_png_of_100_by_100(service: Service) -> Faults:
     icons = dict(_icons(service))
     if not icons:
         raise NotTested("no icon on this server's own address was seen")
-    for url, place in icons.items():
+    for url, location in icons.items():
         exchange = service.connection.get(url, "the icon of a source", authenticated=False)
         wrong = _wrong(exchange.body) if exchange.ok else exchange.answer
         if wrong:
-            yield exchange.fault(wrong, place)
+            yield exchange.fault(wrong, location)
 
 
 def _icons(service: Service) -> list[tuple[str, str]]:
     """Path and place of icons that lie on the server under test: other hosts are nobody's to call here."""
-    found = []
+    icons = []
     base = service.connection.base
     for call in service.calls:
         for card in call.exchange.response.objects("cards"):
             icon = card.at("source").text("icon")
             if icon.startswith(f"{base}/"):
-                found.append((icon.removeprefix(base), card.at("source").at("icon").place))
-    return found
+                icons.append((icon.removeprefix(base), card.at("source").at("icon").location))
+    return icons
 
 
 def _wrong(image: bytes) -> str:

@@ -142,9 +142,9 @@ def version_is_that_of_the_specification(entry: Node) -> Faults:
 def hook_version_is_a_published_one(entry: Node) -> Faults:
     """Send as hookVersion what the published definition of the hook says, or leave it out."""
     yield from optional(entry, "hookVersion")
-    known, text = HOOK_VERSIONS.get(entry.text("hook")), entry.text("hookVersion")
-    if known and text and text not in known:
-        yield entry.at("hookVersion").fault(f"hookVersion is {text!r}; published: {' or '.join(known)}")
+    published_versions, text = HOOK_VERSIONS.get(entry.text("hook")), entry.text("hookVersion")
+    if published_versions and text and text not in published_versions:
+        yield entry.at("hookVersion").fault(f"hookVersion is {text!r}; published: {' or '.join(published_versions)}")
 
 
 @check_part(Subject.DISCOVERY, "DISC-12")

@@ -38,58 +38,60 @@ def an_accepted_suggestion_is_taken(service: Service) -> Faults:
     """Take the published form of an accepted suggestion."""
     card, suggestion = _uuids(service)
     item = {"card": card, "outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}], "outcomeTimestamp": _WHEN}
-    yield from _taken(service, {"feedback": [item]}, "an accepted suggestion")
+    yield from _accepted(service, {"feedback": [item]}, "an accepted suggestion")
 
 
 @check_service("FB-09", "FB-06")
 def an_overridden_card_is_taken(service: Service) -> Faults:
     """Take an overridden card without a reason: overrideReason is optional."""
-    yield from _taken(service, {"feedback": [_item(service)]}, "an overridden card without reason")
+    yield from _accepted(service, {"feedback": [_item(service)]}, "an overridden card without reason")
 
 
 @check_service("FB-10", "CARD-18")
 def an_override_reason_is_taken(service: Service) -> Faults:
     """Take a reason with code and system: display may be missing, and the code may be the client's own."""
     reason = {"reason": _CODING, "userComment": "Contract kit: said by the clinician."}
-    yield from _taken(
+    yield from _accepted(
         service, {"feedback": [_item(service, overrideReason=reason)]}, "an override reason and a comment"
     )
     reason = {"reason": _CODING | {"display": "Contract kit"}}
-    yield from _taken(service, {"feedback": [_item(service, overrideReason=reason)]}, "an override reason with display")
+    yield from _accepted(
+        service, {"feedback": [_item(service, overrideReason=reason)]}, "an override reason with display"
+    )
 
 
 @check_service("FB-11", level=SHOULD)
 def a_comment_alone_is_taken(service: Service) -> Faults:
     """Take a userComment without a reason."""
     item = _item(service, overrideReason={"userComment": "Contract kit: said by the clinician."})
-    yield from _taken(service, {"feedback": [item]}, "a comment without reason")
+    yield from _accepted(service, {"feedback": [item]}, "a comment without reason")
 
 
 @check_service("FB-12")
 def an_instant_may_have_a_fraction(service: Service) -> Faults:
     """Take instants with a fraction of a second, as RFC 3339 allows."""
     item = _item(service, outcomeTimestamp="2024-05-17T10:05:31.123Z")
-    yield from _taken(service, {"feedback": [item]}, "a timestamp with a fraction")
+    yield from _accepted(service, {"feedback": [item]}, "a timestamp with a fraction")
 
 
 @check_service("FB-15", level=SHOULD)
 def several_items_are_taken(service: Service) -> Faults:
     """Take several items in one call, and the same one twice."""
     item = _item(service)
-    yield from _taken(service, {"feedback": [item, item, _item(service, card=str(uuid4()))]}, "the same item twice")
+    yield from _accepted(service, {"feedback": [item, item, _item(service, card=str(uuid4()))]}, "the same item twice")
 
 
 @check_service("FB-17", level=SHOULD)
 def an_unknown_card_does_not_fail_the_batch(service: Service) -> Faults:
     """Answer 2xx for a card you do not know: the rest of the batch counts."""
-    yield from _taken(service, {"feedback": [_item(service, card=str(uuid4()))]}, "an unknown card")
+    yield from _accepted(service, {"feedback": [_item(service, card=str(uuid4()))]}, "an unknown card")
 
 
 @check_service("GEN-10", level=SHOULD)
 def unknown_members_of_feedback_are_tolerated(service: Service) -> Faults:
     """Ignore members of feedback that you do not know, and any extension."""
     item = _item(service, contractKitUnknown=[1], extension={"com.example.contract-kit": 1})
-    yield from _taken(service, {"feedback": [item], "contractKitUnknown": {}}, "unknown members")
+    yield from _accepted(service, {"feedback": [item], "contractKitUnknown": {}}, "unknown members")
 
 
 @check_service("GEN-01")
@@ -154,9 +156,9 @@ def an_override_reason_is_not_empty(service: Service) -> Faults:
 @check_service("FB-10", level=SHOULD)
 def a_reason_has_a_code(service: Service) -> Faults:
     """Refuse a reason that is a string or has no code."""
-    for what, reason in {"a string": "too busy", "a Coding without code": {"system": _CODING["system"]}}.items():
+    for title, reason in {"a string": "too busy", "a Coding without code": {"system": _CODING["system"]}}.items():
         item = _item(service, overrideReason={"reason": reason})
-        yield from _refused(service, {"feedback": [item]}, f"{what} as reason")
+        yield from _refused(service, {"feedback": [item]}, f"{title} as reason")
 
 
 @check_service("EPIC-09", dialect="epic")
@@ -171,9 +173,9 @@ def override_reasons_are_read_as_override_reason(service: Service) -> Faults:
         },
         "userComment": "Contract kit",
     }
-    for what, reasons in {"a reason": chosen, "an extension": built}.items():
-        yield from _taken(
-            service, {"feedback": [_item(service, overrideReasons=reasons)]}, f"overrideReasons with {what}"
+    for title, reasons in {"a reason": chosen, "an extension": built}.items():
+        yield from _accepted(
+            service, {"feedback": [_item(service, overrideReasons=reasons)]}, f"overrideReasons with {title}"
         )
 
 
@@ -204,8 +206,8 @@ def _lacking(service: Service, name: str) -> Request:
     return {"feedback": [{key: value for key, value in _item(service).items() if key != name}]}
 
 
-def _overridden(service: Service, what: str) -> Exchange:
-    return service.feedback({"feedback": [_item(service)]}, what)
+def _overridden(service: Service, title: str) -> Exchange:
+    return service.feedback({"feedback": [_item(service)]}, title)
 
 
 def _offered(service: Service) -> None:
@@ -213,13 +215,13 @@ def _offered(service: Service) -> None:
         raise NotTested("the server offers no feedback endpoint")
 
 
-def _taken(service: Service, body: Any, what: str) -> Faults:
+def _accepted(service: Service, body: Any, title: str) -> Faults:
     _offered(service)
-    exchange = service.feedback(body, what)
+    exchange = service.feedback(body, title)
     if not exchange.ok:
         yield exchange.fault(exchange.answer)
 
 
-def _refused(service: Service, body: Any, what: str) -> Faults:
+def _refused(service: Service, body: Any, title: str) -> Faults:
     _offered(service)
-    yield from expect_refusal(service.feedback(body, what, broken=True))
+    yield from expect_refusal(service.feedback(body, title, broken=True))

@@ -46,10 +46,10 @@ def only_missing_keys_are_fetched(service: Service) -> Faults:
             brought = {name: value for name, value in service.request()["prefetch"].items() if name != key}
             exchange = offer.call(brought, f"all but prefetch.{key}, FHIR access offered")
             fetched = fetched or bool(offer.requests)
-            known = {_query(service, name) for name in brought} - {_query(service, key)}
-            again = sorted(known & {_normal(query) for query in offer.queries})
-            if again:
-                yield exchange.fault(f"fetched again: {again[0]:.80}")
+            brought_queries = {_query(service, name) for name in brought} - {_query(service, key)}
+            repeated_queries = sorted(brought_queries & {_normal(query) for query in offer.queries})
+            if repeated_queries:
+                yield exchange.fault(f"fetched again: {repeated_queries[0]:.80}")
         if not fetched:
             raise NotTested("the service asked the offered FHIR server for nothing")
 
@@ -121,11 +121,14 @@ def redirects_are_not_followed_with_the_token(service: Service) -> Faults:
 
 def _another_origin(service: Service, mode: str, purpose: str) -> Faults:
     """A fault where the service calls the other origin to which its FHIR server points."""
-    with _serving(service) as other, _offered(service, mode=mode, halves=True, elsewhere=other.base) as offer:
+    with (
+        _serving(service) as other_server,
+        _offered(service, mode=mode, halves=True, elsewhere=other_server.base) as offer,
+    ):
         exchange = offer.call({}, purpose)
         offer.observe_request()
-        if other.log.asked:
-            sent = " with the token" if any(request.token for request in other.log.asked) else ""
+        if other_server.log.requests:
+            sent = " with the token" if any(request.token for request in other_server.log.requests) else ""
             yield exchange.fault(f"the other origin was called{sent}")
 
 
@@ -147,9 +150,11 @@ def a_patient_id_stays_one_value_of_a_query(service: Service) -> Faults:
             request = service.request() | offer.access()
             request["context"]["patientId"] = _INJECTED_ID + more
             request.pop("prefetch", None)
-            what = f"a patient id with {more[0]} in it, FHIR access offered"
-            exchange = service.send_as_is(request, what, broken=True)
-            if any(_INJECTED_ID + more in f"{each.path}?{each.query}&{each.form}" for each in offer.requests):
+            title = f"a patient id with {more[0]} in it, FHIR access offered"
+            exchange = service.send_as_is(request, title, broken=True)
+            if any(
+                _INJECTED_ID + more in f"{request.path}?{request.query}&{request.form}" for request in offer.requests
+            ):
                 yield exchange.fault(f"a part of the patient id became {became} of its own")
 
 
@@ -163,18 +168,18 @@ class _Offer:
     @property
     def requests(self) -> list[LoggedRequest]:
         """The requests that came."""
-        return self.server.log.asked
+        return self.server.log.requests
 
     @property
     def queries(self) -> list[str]:
         """The requests as FHIR queries."""
         return [_relative(request) for request in self.requests]
 
-    def call(self, prefetch: Request, what: str) -> Exchange:
+    def call(self, prefetch: Request, title: str) -> Exchange:
         """Calls the service with this prefetch and access to the server."""
         request = self.service.request() | self.access()
         del request["prefetch"]
-        return self.service.send_as_is(request | ({"prefetch": prefetch} if prefetch else {}), what)
+        return self.service.send_as_is(request | ({"prefetch": prefetch} if prefetch else {}), title)
 
     def call_some_times(self) -> Iterator[Exchange]:
         """Calls without prefetch: on a busy machine a service may run out of the time it gives itself for fetching."""
@@ -233,4 +238,4 @@ def _is_page(request: LoggedRequest) -> bool:
 
 def _has_several(service: Service) -> bool:
     values = service.base.sent["prefetch"].values()
-    return any(isinstance(each, dict) and len(each.get("entry", [])) > 1 for each in values)
+    return any(isinstance(value, dict) and len(value.get("entry", [])) > 1 for value in values)

@@ -84,21 +84,21 @@ def an_empty_bundle_means_none_found(service: Service) -> Faults:
 def a_failed_prefetch_is_known_as_such(service: Service) -> Faults:
     """Look for OperationOutcomes: a failed search is unknown data, neither none nor an error of yours."""
     for key in service.prefetch():
-        what = f"prefetch.{key} is an OperationOutcome"
-        yield from expect_cards_or_412(_send(service, what, _with(service, key, _OUTCOME)))
+        title = f"prefetch.{key} is an OperationOutcome"
+        yield from expect_cards_or_412(_send(service, title, _with(service, key, _OUTCOME)))
     for key in service.search_keys():
         entry = {"resource": _OUTCOME, "search": {"mode": "outcome"}}
         failed = _EMPTY | {"entry": [entry]}
-        what = f"prefetch.{key} is a Bundle with an OperationOutcome"
-        yield from expect_cards_or_412(_send(service, what, _with(service, key, failed)))
+        title = f"prefetch.{key} is a Bundle with an OperationOutcome"
+        yield from expect_cards_or_412(_send(service, title, _with(service, key, failed)))
 
 
 @check_service("PRE-05", level=SHOULD)
 def keys_that_were_not_asked_for_are_ignored(service: Service) -> Faults:
     """Ignore prefetch keys you did not ask for."""
-    for what, value in {"a resource": {"resourceType": "Basic", "id": "contract-kit"}, "null": None}.items():
+    for title, value in {"a resource": {"resourceType": "Basic", "id": "contract-kit"}, "null": None}.items():
         strange = service.prefetch() | {"contractKitUnknown": value}
-        yield from expect_cards(_send(service, f"an unknown prefetch key with {what}", strange))
+        yield from expect_cards(_send(service, f"an unknown prefetch key with {title}", strange))
 
 
 @check_service("PRE-06", level=SHOULD)
@@ -121,8 +121,8 @@ def a_value_that_is_no_resource_does_not_break_the_service(service: Service) -> 
     """Answer or refuse a value that is not a FHIR resource, but do not fail on it."""
     for key in list(service.prefetch())[:1]:
         for value in _NO_RESOURCES:
-            what = f"prefetch.{key} is {value!r:.40}"
-            yield from expect_no_failure(_send(service, what, _with(service, key, value)))
+            title = f"prefetch.{key} is {value!r:.40}"
+            yield from expect_no_failure(_send(service, title, _with(service, key, value)))
 
 
 @check_service("PRE-14", level=SHOULD)
@@ -138,13 +138,13 @@ def a_paged_search_is_taken(service: Service) -> Faults:
 @check_service("PRE-04", level=SHOULD)
 def another_patient_is_refused(service: Service) -> Faults:
     """Refuse a call whose prefetch is about another patient than context.patientId: mixing two is the worst advice."""
-    found = False
+    is_tested = False
     for key, value in service.prefetch().items():
         if isinstance(value, dict) and value.get("resourceType") == "Patient":
-            found = True
+            is_tested = True
             strange = _with(service, key, value | {"id": _STRANGER})
             yield from expect_refusal(_send(service, f"prefetch.{key} is another Patient", strange, broken=True))
-    if not found:
+    if not is_tested:
         raise NotTested(f"{service.id} does not ask for the Patient")
 
 
@@ -166,11 +166,11 @@ def the_results_of_another_patient_are_refused(service: Service) -> Faults:
     """Refuse a call with a result, condition or order of another patient, or leave that resource out of the advice."""
     for key in service.search_keys():
         bundle = service.prefetch()[key]
-        entries = [each for each in bundle.get("entry", []) if "reference" in each["resource"].get("subject", {})]
+        entries = [entry for entry in bundle.get("entry", []) if "reference" in entry["resource"].get("subject", {})]
         if entries:
             subject = {"reference": f"Patient/{_STRANGER}"}
             moved = bundle | {
-                "entry": [each | {"resource": each["resource"] | {"subject": subject}} for each in entries]
+                "entry": [entry | {"resource": entry["resource"] | {"subject": subject}} for entry in entries]
             }
             exchange = _send(
                 service, f"prefetch.{key} is about another patient", _with(service, key, moved), broken=True
@@ -189,5 +189,5 @@ def _all_but(service: Service, key: str) -> dict[str, Any]:
     return {name: value for name, value in service.prefetch().items() if name != key}
 
 
-def _send(service: Service, what: str, prefetch: dict[str, Any], broken: bool = False) -> Exchange:
-    return service.send(service.request() | {"prefetch": prefetch}, what, broken=broken)
+def _send(service: Service, title: str, prefetch: dict[str, Any], broken: bool = False) -> Exchange:
+    return service.send(service.request() | {"prefetch": prefetch}, title, broken=broken)

@@ -57,8 +57,8 @@ def required_context_is_of_its_type(service: Service) -> Faults:
     types = {field.name: field.type for field in fields_of(service.hook)}
     for field in _required(service):
         context = service.request()["context"] | {field: _WRONG[types[field]]}
-        what = f"context.{field} as {type(context[field]).__name__}"
-        yield from in_row_of_field(service, field, expect_refusal_with(service, what, context=context))
+        title = f"context.{field} as {type(context[field]).__name__}"
+        yield from in_row_of_field(service, field, expect_refusal_with(service, title, context=context))
 
 
 def _required(service: Service) -> list[str]:
@@ -109,11 +109,11 @@ def the_token_type_is_bearer(service: Service) -> Faults:
     yield from _refused_access(service, "token_type mac", KIT_AUTHORIZATION | {"token_type": "mac"})
 
 
-def _refused_access(service: Service, what: str, access: object, *, server: bool = True) -> Faults:
+def _refused_access(service: Service, title: str, access: object, *, server: bool = True) -> Faults:
     request = service.request() | {"fhirAuthorization": access}
     if server:
         request["fhirServer"] = "https://ehr.example/fhir"
-    yield from expect_refusal(service.send_as_is(request, what, broken=True))
+    yield from expect_refusal(service.send_as_is(request, title, broken=True))
 
 
 @check_service("EXT-01", level=SHOULD)
@@ -127,19 +127,19 @@ def an_extension_that_is_no_object_is_refused(service: Service) -> Faults:
 @check_service("GEN-01")
 def what_is_not_json_is_refused(service: Service) -> Faults:
     """Refuse a body that is not valid JSON: success would mean that an unreadable request was looked at."""
-    whole = json.dumps(service.request())
+    request_text = json.dumps(service.request())
     bodies = {
         "an empty body": b"",
-        "half of a request": whole[: len(whole) // 2].encode(),
-        "a trailing comma": f"{whole[:-1]},}}".encode(),
-        "a comment": f"/* call */ {whole}".encode(),
+        "half of a request": request_text[: len(request_text) // 2].encode(),
+        "a trailing comma": f"{request_text[:-1]},}}".encode(),
+        "a comment": f"/* call */ {request_text}".encode(),
         "text": b"hello",
-        "NaN": f'{whole[:-1]}, "contractKit": NaN}}'.encode(),
-        "bytes that are no UTF-8": whole.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
-        "two documents": f"{whole}{whole}".encode(),
+        "NaN": f'{request_text[:-1]}, "contractKit": NaN}}'.encode(),
+        "bytes that are no UTF-8": request_text.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
+        "two documents": f"{request_text}{request_text}".encode(),
     }
-    for what, body in bodies.items():
-        yield from expect_refusal(service.send_as_is(body, f"body is {what}", broken=True))
+    for title, body in bodies.items():
+        yield from expect_refusal(service.send_as_is(body, f"body is {title}", broken=True))
 
 
 @check_service("GEN-01")
@@ -166,9 +166,9 @@ def deep_nesting_does_not_break_the_server(service: Service) -> Faults:
     """Bound the depth of what you read: a body of brackets must not take a worker down."""
     exchange = service.send_as_is(b"[" * 100_000, "body is 100,000 open brackets", broken=True)
     yield from expect_refusal(exchange)
-    again = service.send(service.request(), "a call after the nested one")
-    if not again.ok:
-        yield again.fault(again.answer)
+    second_exchange = service.send(service.request(), "a call after the nested one")
+    if not second_exchange.ok:
+        yield second_exchange.fault(second_exchange.answer)
 
 
 @check_service("REQ-01", level=SHOULD)
@@ -230,23 +230,25 @@ def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
 @check_service("GEN-01", level=SHOULD)
 def repeated_members_do_not_break_the_server(service: Service) -> Faults:
     """Answer or refuse a body in which a member stands twice, but do not fail on it."""
-    whole = json.dumps(service.request())
-    for what, body in {
-        "hook twice": f'{{"hook": "{service.hook}", {whole[1:]}',
-        "context twice": f'{{"context": {{}}, {whole[1:]}',
-        "prefetch twice": f'{{"prefetch": {{"a": null, "a": {{}}}}, {whole[1:]}',
+    request_text = json.dumps(service.request())
+    for title, body in {
+        "hook twice": f'{{"hook": "{service.hook}", {request_text[1:]}',
+        "context twice": f'{{"context": {{}}, {request_text[1:]}',
+        "prefetch twice": f'{{"prefetch": {{"a": null, "a": {{}}}}, {request_text[1:]}',
     }.items():
-        yield from expect_no_failure(service.send_as_is(body.encode(), what))
+        yield from expect_no_failure(service.send_as_is(body.encode(), title))
 
 
 @check_service("GEN-01", level=SHOULD)
 def half_a_surrogate_does_not_break_the_server(service: Service) -> Faults:
     """Answer or refuse a string with half a surrogate pair or a zero character: JSON can say it, UTF-8 cannot."""
-    for what, escaped in {"half a surrogate pair": "\\ud800", "a zero character": "\\u0000"}.items():
+    for title, escaped in {"half a surrogate pair": "\\ud800", "a zero character": "\\u0000"}.items():
         request = json.dumps(service.as_new(service.base.sent) | {"contractKit": "@@"})
-        yield from expect_no_failure(service.send_as_is(request.replace("@@", escaped).encode(), f"{what} in a string"))
+        yield from expect_no_failure(
+            service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in a string")
+        )
         request = json.dumps(service.request() | {"hookInstance": "@@"})
-        exchange = service.send_as_is(request.replace("@@", escaped).encode(), f"{what} in hookInstance")
+        exchange = service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in hookInstance")
         yield from expect_no_failure(exchange)
 
 
@@ -272,14 +274,14 @@ def a_bundle_is_a_bundle(service: Service) -> Faults:
     observe(keys or drafts, f"{service.id} is sent no Bundle")
     for key in keys:
         yield from _taken_for_none(service, key, prefetch)
-    for what, bundle in {
+    for title, bundle in {
         "draftOrders whose entry is text": {"resourceType": "Bundle", "type": "collection", "entry": "none"},
         "draftOrders that are a Patient": {"resourceType": "Patient", "id": "contract-kit"},
     }.items():
         if drafts is not None:
             request = service.request()
             request["context"]["draftOrders"] = bundle
-            yield from expect_refusal(service.send(request, what, broken=True))
+            yield from expect_refusal(service.send(request, title, broken=True))
 
 
 def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Faults:

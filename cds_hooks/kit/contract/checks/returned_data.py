@@ -33,7 +33,7 @@ def an_update_keeps_what_it_does_not_change(service: Service) -> Faults:
     for update in _updates(Call(call.about, call.chart, request, exchange)):
         for name, value in _KEPT.items():
             if update.at(name).value != value:
-                yield exchange.fault(f"{name} of the draft is lost or changed", update.place)
+                yield exchange.fault(f"{name} of the draft is lost or changed", update.location)
 
 
 def _updating_call(service: Service) -> Call:
@@ -47,7 +47,7 @@ def _updating_call(service: Service) -> Call:
 def _updates(call: Call) -> Iterator[Node]:
     """The resources of update actions that are drafts of this call."""
     drafts = call.sent["context"].get("draftOrders", {})
-    ids = {each["resource"].get("id") for each in drafts.get("entry", [])} if isinstance(drafts, dict) else set()
+    ids = {entry["resource"].get("id") for entry in drafts.get("entry", [])} if isinstance(drafts, dict) else set()
     for action in call.exchange.actions:
         if action.text("type") == "update" and action.at("resource").text("id") in ids:
             yield action.at("resource")
@@ -62,22 +62,22 @@ def text_from_the_chart_is_escaped(service: Service) -> Faults:
     exchange = service.send(request, "texts of the chart hold HTML and a link")
     if exchange.cards is None:
         raise NotTested("the call with such texts was not answered with cards")
-    told = False
+    is_quoted = False
     for card in exchange.response.objects("cards"):
-        told = told or _MARK in card.text("detail")
+        is_quoted = is_quoted or _MARK in card.text("detail")
         if _RAW.search(card.text("detail")):
-            yield exchange.fault("detail holds HTML or a link from the chart", card.at("detail").place)
-    if not told:
+            yield exchange.fault("detail holds HTML or a link from the chart", card.at("detail").location)
+    if not is_quoted:
         raise NotTested("no text of the chart came back in detail")
 
 
 def _hostile(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: f"{each} {_HOSTILE}" if name in _WORDS and isinstance(each, str) else _hostile(each)
-            for name, each in value.items()
+            name: f"{member} {_HOSTILE}" if name in _WORDS and isinstance(member, str) else _hostile(member)
+            for name, member in value.items()
         }
-    return [_hostile(each) for each in value] if isinstance(value, list) else value
+    return [_hostile(item) for item in value] if isinstance(value, list) else value
 
 
 @check_service("ACT-04", "GEN-08", level=SHOULD)
@@ -87,15 +87,15 @@ def an_update_keeps_decimals_as_they_came(service: Service) -> Faults:
     request = service.as_new(call.sent)
     for entry in request["context"]["draftOrders"]["entry"]:
         url = "https://example.org/contract-kit-decimal"
-        entry["resource"]["extension"] = [{"url": url, "valueDecimal": f"@{each}@"} for each in _DECIMALS]
+        entry["resource"]["extension"] = [{"url": url, "valueDecimal": f"@{decimal}@"} for decimal in _DECIMALS]
     body = json.dumps(service.dialect.shape(request))
-    for each in _DECIMALS:
-        body = body.replace(f'"@{each}@"', each)
+    for decimal in _DECIMALS:
+        body = body.replace(f'"@{decimal}@"', decimal)
     exchange = service.send_as_is(
         body.encode(), "a draft with decimals in an extension", headers=service.dialect.headers
     )
-    held = set(re.findall(r'"valueDecimal"\s*:\s*([^,}\s]+)', exchange.body.decode("utf-8", "replace")))
-    observe(held, "no update of the draft came back")
-    for each in _DECIMALS:
-        if each not in held:
-            yield exchange.fault(f"{each} came back as another number or not at all")
+    returned_decimals = set(re.findall(r'"valueDecimal"\s*:\s*([^,}\s]+)', exchange.body.decode("utf-8", "replace")))
+    observe(returned_decimals, "no update of the draft came back")
+    for decimal in _DECIMALS:
+        if decimal not in returned_decimals:
+            yield exchange.fault(f"{decimal} came back as another number or not at all")

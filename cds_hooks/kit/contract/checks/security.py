@@ -98,8 +98,8 @@ def _needs_token(service: Service) -> None:
         raise NotTested("the server asks for no token" if service.connection.authenticates else "no token was given")
 
 
-def _refused(service: Service, what: str, token: str) -> Faults:
-    yield from expect_unauthorized(service.send_with_token(token, f"a call with {what}"))
+def _refused(service: Service, title: str, token: str) -> Faults:
+    yield from expect_unauthorized(service.send_with_token(token, f"a call with {title}"))
 
 
 def _parts(service: Service) -> tuple[dict[str, Any], dict[str, Any], str]:

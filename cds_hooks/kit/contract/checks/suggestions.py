@@ -45,9 +45,9 @@ class Element:
 
 def _read_elements() -> dict[str, dict[str, Element]]:
     text = files("cds_hooks.kit.contract").joinpath("fhir_elements.csv").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Element]] = defaultdict(dict)
+    elements: dict[str, dict[str, Element]] = defaultdict(dict)
     for row in csv.DictReader(text.splitlines()):
-        found[row["type"]][row["element"]] = Element(
+        elements[row["type"]][row["element"]] = Element(
             name=row["element"],
             form=row["form"],
             is_array=row["array"] == "yes",
@@ -56,7 +56,7 @@ def _read_elements() -> dict[str, dict[str, Element]]:
             choice_required=row["choice"].endswith("!"),
             codes=tuple(row["codes"].split()),
         )
-    return dict(found)
+    return dict(elements)
 
 
 _ELEMENTS: Final = _read_elements()
@@ -64,22 +64,22 @@ _ELEMENTS: Final = _read_elements()
 
 def form_faults(node: Node, kind: str) -> Faults:
     """What of this object is not as FHIR R4 has it for its type: one fault for each element."""
-    known = _ELEMENTS.get(kind)
-    if known is None or not isinstance(node.value, dict):
+    elements = _ELEMENTS.get(kind)
+    if elements is None or not isinstance(node.value, dict):
         return
     for member in node.members():
         name = str(member.name)
-        element = known.get(name)
+        element = elements.get(name)
         if element is not None:
             yield from _value_faults(member, element)
         elif name not in _COMMON and not name.startswith("_"):
             yield member.fault(f"FHIR R4 has no element {name} in {kind}")
-    yield from _presence_faults(node, known, kind)
+    yield from _presence_faults(node, elements, kind)
 
 
-def _presence_faults(node: Node, known: dict[str, Element], kind: str) -> Faults:
+def _presence_faults(node: Node, elements: dict[str, Element], kind: str) -> Faults:
     choices: dict[str, list[str]] = defaultdict(list)
-    for element in known.values():
+    for element in elements.values():
         there = node.has(element.name) or node.has(f"_{element.name}")
         if element.required and not there:
             yield node.fault(f"{kind} lacks {element.name}, which FHIR requires")
@@ -88,7 +88,7 @@ def _presence_faults(node: Node, known: dict[str, Element], kind: str) -> Faults
     for choice, names in choices.items():
         if len(names) > 1:
             yield node.fault(f"{' and '.join(names)} are both there: {choice}[x] is a choice of one")
-    needed = {element.choice for element in known.values() if element.choice_required}
+    needed = {element.choice for element in elements.values() if element.choice_required}
     for choice in sorted(needed):
         if not choices[choice]:
             yield node.fault(f"{kind} lacks {choice}[x], which FHIR requires")
@@ -98,8 +98,8 @@ def _value_faults(member: Node, element: Element) -> Faults:
     if element.is_array != isinstance(member.value, list):
         yield member.fault(f"{element.name} is {'no ' if element.is_array else 'an '}array")
         return
-    for each in member.items() if element.is_array else (member,):
-        yield from _single_value_faults(each, element)
+    for item in member.items() if element.is_array else (member,):
+        yield from _single_value_faults(item, element)
 
 
 def _single_value_faults(node: Node, element: Element) -> Faults:
@@ -163,7 +163,9 @@ def is_recommended_is_a_boolean(suggestion: Node) -> Faults:
 @check_part(Subject.CARD, "SUG-04", level=SHOULD)
 def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
     """Recommend one suggestion where only one can be chosen."""
-    recommended = [each for each in card.objects("suggestions") if each.at("isRecommended").value is True]
+    recommended = [
+        suggestion for suggestion in card.objects("suggestions") if suggestion.at("isRecommended").value is True
+    ]
     if len(recommended) > 1 and card.text("selectionBehavior") == "at-most-one":
         yield card.at("suggestions").fault(f"{len(recommended)} suggestions are recommended with at-most-one")
 
@@ -266,7 +268,7 @@ def ids_in_a_resource_are_fhir_ids(action: Node) -> Faults:
 def references_in_a_resource_lead_somewhere(action: Node) -> Faults:
     """Write references as Type/id, an absolute URL, urn: or the #id of a contained resource."""
     if isinstance(action.at("resource").value, dict):
-        contained = {f"#{each.text('id')}" for each in action.at("resource").objects("contained")}
+        contained = {f"#{resource.text('id')}" for resource in action.at("resource").objects("contained")}
         yield from _references(action.at("resource"), contained | {"#"})
 
 

@@ -46,8 +46,8 @@ def a_template_of_one_token_is_the_user(template: Node) -> Faults:
 @check_part(Subject.TEMPLATE, "TOK-01")
 def tokens_are_in_double_braces(template: Node) -> Faults:
     """Open each token with {{ and close it with }}."""
-    rest = without_tokens(template.value)
-    if "{" in rest or "}" in rest or re.search(r"\bcontext\.\w", rest):
+    remainder = without_tokens(template.value)
+    if "{" in remainder or "}" in remainder or re.search(r"\bcontext\.\w", remainder):
         yield template.fault(f"{template.value!r} has a token without both pairs of braces")
 
 
@@ -167,18 +167,20 @@ def _dependencies(prefetch: Node) -> Iterator[tuple[Node, frozenset[str]]]:
 
 def _reaches(prefetch: Node, start: str, goal: str) -> bool:
     needs = {str(template.name): needed for template, needed in _dependencies(prefetch)}
-    found: set[str] = set()
+    reached_keys: set[str] = set()
     waiting = list(needs.get(start, ()))
     while waiting:
         key = waiting.pop()
-        if key not in found:
-            found.add(key)
+        if key not in reached_keys:
+            reached_keys.add(key)
             waiting.extend(needs.get(key, ()))
-    return goal in found
+    return goal in reached_keys
 
 
 def _depth(needs: dict[str, frozenset[str]], key: str, above: tuple[str, ...]) -> int:
-    below = [_depth(needs, each, (*above, key)) for each in needs.get(key, ()) if each not in (*above, key)]
+    below = [
+        _depth(needs, needed_key, (*above, key)) for needed_key in needs.get(key, ()) if needed_key not in (*above, key)
+    ]
     return 1 + max(below) if below else 0
 
 
@@ -260,7 +262,7 @@ def a_token_parameter_has_no_modifier_but_in(template: Node) -> Faults:
 def a_date_has_one_of_five_prefixes(template: Node) -> Faults:
     """Use eq, lt, gt, ge and le with dates."""
     for name, modifier, value in _parameters(template):
-        if _DATE.fullmatch(name) and (modifier or not all(_DATE_VALUE.fullmatch(each) for each in value.split(","))):
+        if _DATE.fullmatch(name) and (modifier or not all(_DATE_VALUE.fullmatch(date) for date in value.split(","))):
             yield template.fault(f"{name}{':' if modifier else ''}{modifier}={value}")
 
 

@@ -63,7 +63,7 @@ def test_each_run_is_about_patients_that_a_server_has_not_seen() -> None:
 def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
     chart = read_patient_chart(_file(tmp_path, BUNDLE))
     assert chart.patient_id == "p1"
-    assert next(chart.of("Condition"))["subject"]["reference"] == "Patient/p1"
+    assert next(chart.resources_of_type("Condition"))["subject"]["reference"] == "Patient/p1"
 
 
 def test_a_gzipped_bundle_and_a_request_are_read_too(tmp_path: Path) -> None:

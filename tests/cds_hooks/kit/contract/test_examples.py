@@ -44,7 +44,7 @@ def test_the_kit_finds_each_prefetch_key_that_the_index_names(spec_folder: Path,
     for entry in index:
         report = check_file(spec_folder / "examples" / entry["file"], select_checks(["TOK", "QRY"], "standard"))
         found = {
-            (finding.check.row, fault.found.partition(":")[0])
+            (finding.check.row, fault.message.partition(":")[0])
             for finding in report.outcomes
             for fault in finding.faults
         }

@@ -76,7 +76,7 @@ def _assert_found(planted: Planted, good: GoodServer, run: Run, charts: tuple[Pa
     why = f"{_name(planted)}: found {rows or 'nothing'}; {[each.reason for each in report.rows]}"
     assert planted.row in rows, why
     assert planted.check in ("", *(finding.check.name for finding in report.findings)), why
-    assert all(finding.faults[0].found and finding.check.advice.endswith(".") for finding in report.findings), why
+    assert all(finding.faults[0].message and finding.check.advice.endswith(".") for finding in report.findings), why
 
 
 def _faults(report: Report) -> list[tuple[str, object]]:
