@@ -32,9 +32,11 @@ def _request(service: str) -> dict[str, Any]:
     visit(SAMPLE)(request)
     without("9318-7", "777-3")(request)
     bundle = request["prefetch"].setdefault("conditions", {"resourceType": "Bundle", "type": "searchset", "entry": []})
-    bundle["entry"].append({"resource": condition(SAMPLE, "E66.9")})
+    bundle.setdefault("entry", []).append({"resource": condition(SAMPLE, "E66.9")})
     if service == "liver-assessment":
-        request["prefetch"]["labs"]["entry"] += [{"resource": _enzyme(code)} for code in ("1920-8", "1742-6")]
+        request["prefetch"]["labs"].setdefault("entry", []).extend(
+            {"resource": _enzyme(code)} for code in ("1920-8", "1742-6")
+        )
     return request
 
 
