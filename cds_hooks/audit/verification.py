@@ -1,4 +1,8 @@
-"""Compares the record with its seals: what was rewritten, deleted, cut off or put in afterwards.
+"""Verifies the record: by its hash chains alone, and against its seals, where there are any.
+
+The chains show what was rewritten or taken out. Rows cut off the end of a chain leave no trace in the record itself:
+compare its `ends` with those of an earlier run, or the record with its seals, which also show what was rewritten with
+new hashes, or put in afterwards.
 
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
@@ -16,11 +20,11 @@ from sqlalchemy import Table, Text, select, type_coerce
 
 from cds_hooks.audit.archive import Archive, Span, digest_of_spans, read_archive, removed_spans, verified_archives
 from cds_hooks.audit.seals import End, Seal
-from cds_hooks.storage.chain import stored_rows, wrong_content
+from cds_hooks.storage.chain import NO_ROW_BEFORE, stored_rows, wrong_content
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events, feedback, outcomes
+from cds_hooks.storage.tables import decisions, events, feedback, outcomes
 from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
@@ -43,6 +47,8 @@ class Audit:
     unsealed_events: int = 0
     unsealed_outcomes: int = 0
     archived: int = 0
+    ends: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Of each chain of decisions the position and the hash (hexadecimal) of its newest row."""
     findings: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
@@ -53,21 +59,21 @@ class Audit:
 
 def audit(
     url: str,
-    seals: Sequence[Seal],
+    seals: Sequence[Seal] = (),
     on_progress: Callable[[int], None] | None = None,
     keys: Keys | None = None,
     folder: Path | None = None,
 ) -> Audit:
-    """Recomputes all hashes and compares them with every seal.
+    """Recomputes all hashes and compares them with the rows before and with every seal.
 
     What was archived is as it was sealed where an entry signed by one of `keys` says so; `folder` has the archives,
-    whose rows are then looked at, too.
+    whose rows are then looked at, too. With neither seals nor keys what `removals` says is believed.
 
     Raises:
         RecordUnavailable: The record cannot be read.
     """
     found = Audit(len(seals))
-    gaps = _Gaps(url, keys or {}, found, folder)
+    gaps = _Gaps(url, {} if seals and keys is None else keys, found, folder)
     with _read_to_the_end("decisions", found):
         _Decisions(url, seals, found, gaps).walk(on_progress)
     with _read_to_the_end(feedback.name, found):
@@ -97,14 +103,16 @@ def _dated_back_before(seals: Sequence[Seal]) -> int:
 class _Gaps:
     """The spans of rows that were archived; a finding for each archive that no signed entry of the record has."""
 
-    def __init__(self, url: str, keys: Keys, found: Audit, folder: Path | None) -> None:
+    def __init__(self, url: str, keys: Keys | None, found: Audit, folder: Path | None) -> None:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
         self.inside: dict[tuple[str, int], str] = {}
         """Hashes of the rows of the available archives, by chain and position."""
-        signed = verified_archives(url, keys)
+        signed = verified_archives(url, keys) if keys is not None else {}
         for name, spans in removed_spans(url).items():
             made = signed.get(name)
-            if made is None or made.spans != digest_of_spans(spans):
+            if keys is None:
+                pass  # without a key nobody can say who signed the entry
+            elif made is None or made.spans != digest_of_spans(spans):
                 found.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
             elif folder is not None:
                 self._look_into(folder / name, made, found)
@@ -126,6 +134,10 @@ class _Gaps:
         """The span that begins there, and the name of its archive."""
         return self._spans.pop((chain, position), None)
 
+    def hashes(self) -> set[bytes]:
+        """The hashes of the last rows of the spans."""
+        return {bytes.fromhex(span.hash) for span, _ in self._spans.values()}
+
     def chains(self) -> set[str]:
         """The chains of decisions in which there are spans yet."""
         return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
@@ -144,6 +156,8 @@ class _Decisions:
             (chain, end[0]): (end[1], seal) for seal in reversed(seals) for chain, end in seal.decisions.items()
         }
         self._unsealed_before = _dated_back_before(seals)
+        self._awaited = _hashes_that_chains_follow(url) - gaps.hashes()
+        """The hashes after which chains began, and whose rows have not been met yet."""
 
     def walk(self, on_progress: Callable[[int], None] | None) -> None:
         for row in stored_rows(self._url):
@@ -153,6 +167,7 @@ class _Decisions:
                 on_progress(self._found.decisions)
         for chain in self._gaps.chains() | set(self._ends):
             self._skip_archived(chain, None)
+        self._found.ends = {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
         for (chain, position), (_, seal) in self._expected.items():
             self._found.say(f"row {position} of chain {chain}, in seal {seal.number} of {seal.at}, is missing")
 
@@ -163,6 +178,9 @@ class _Decisions:
             self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {place[:-1]}")
         elif end[0] and row.previous != end[1]:
             self._found.say(f"{place} does not follow the row before it")
+        elif not end[0] and row.previous in self._awaited:
+            self._found.say(f"{place} begins its chain after a row that is missing")
+        self._awaited.discard(row.hash)
         if (wrong := wrong_content(row)) is not None:
             self._found.say(f"{place} is not as it was written: {wrong}")
         self._compare(row.chain, row.position, row.hash.hex(), place)
@@ -195,6 +213,11 @@ class _Decisions:
                     self._compare(chain, position, digest, place)
             end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
         return end
+
+
+def _hashes_that_chains_follow(url: str) -> set[bytes]:
+    rows = read_rows(url, select(decisions.c.previous).where(decisions.c.position == 1))
+    return {bytes(row.previous) for row in rows} - {NO_ROW_BEFORE}
 
 
 class _Entries:

@@ -5,23 +5,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import orjson
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
-from cds_hooks.audit.verification import audit
+from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.monitor.finder import note_verification
-from cds_hooks.settings import settings
-from cds_hooks.storage.chain import Verification, verify_chain
+from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.artifact.keys import local_signer, public_file, read_keys, read_signer
+from models_onnx.artifact.keys import Keys, local_signer, public_file, read_keys, read_signer
 from models_onnx.errors import SignatureRefused
 
 
@@ -75,10 +72,30 @@ def verify(
 
     Example: cds-hooks record verify --against seals.ndjson --key seal-key.pub.json
     """
-    if against is None:
-        _verify_chain(database, as_json)
+    configured = settings()
+    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
+        keys = _public_keys(key, configured, needs_key=against is not None)
+        url = record_url(database)
+        seals = read_seals(against, keys) if against is not None and keys is not None else []
+        task = progress.add_task("Decisions", total=None)
+        report = audit(url, seals, lambda done: progress.update(task, completed=done), keys, archives)
+    note_verification(url, configured.counts_file, report.decisions, report.findings[0] if report.findings else "")
+    if as_json:
+        ends = report.ends.items()
+        chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]
+        typer.echo(orjson.dumps({**asdict(report), "chains": chains}, option=orjson.OPT_INDENT_2))
     else:
-        _verify_seals(against, key, archives, database, as_json)
+        _draw(report)
+    raise typer.Exit(1 if report.findings else 0)
+
+
+def _public_keys(key: Path | None, configured: Settings, *, needs_key: bool) -> Keys | None:
+    path = key or (public_file(configured.seal_key) if configured.seal_key else None)
+    if path is not None:
+        return read_keys(path)
+    if needs_key:
+        raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
+    return None
 
 
 def _make_key(out: Path) -> None:
@@ -90,60 +107,23 @@ def _make_key(out: Path) -> None:
     typer.echo(f"Private key: {out}. Public key, for whoever verifies: {public_file(out)}.")
 
 
-def _verify_chain(database: str | None, as_json: bool) -> None:
-    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
-        url = record_url(database)
-        task = progress.add_task("Decisions")
-        verification = verify_chain(url, lambda done, total: progress.update(task, completed=done, total=total))
-    broken = verification.broken
-    note_verification(url, settings().counts_file, verification.decisions, broken.reason if broken else "")
-    if as_json:
-        chains = msgspec.to_builtins([*verification.chains.values()])
-        typer.echo(orjson.dumps({**msgspec.to_builtins(verification), "chains": chains}, option=orjson.OPT_INDENT_2))
-    else:
-        _draw_verification(Console(), verification)
-    raise typer.Exit(1 if broken else 0)
-
-
-def _draw_verification(console: Console, verification: Verification) -> None:
-    for end in verification.chains.values():
-        console.print(Text(f"chain {end.chain}: {end.decisions} rows, up to {end.hash}", style="dim"), soft_wrap=True)
-    if verification.broken is None:
-        count = f"{verification.decisions} decisions in {len(verification.chains)} chains"
-        archived = f"; {verification.archived} more are archived" if verification.archived else ""
-        console.print(f"The record is as it was written: {count}{archived}.")
-        return
-    at = verification.broken
-    console.print(
-        f"The record is broken at decision {at.decision}, row {at.position} of chain {at.chain}: {at.reason}. "
-        f"The {verification.decisions} decisions written before it are as they were written.",
-        soft_wrap=True,
-    )
-
-
-def _verify_seals(against: Path, key: Path | None, archives: Path | None, database: str | None, as_json: bool) -> None:
-    configured = settings()
-    with _said_in_a_sentence():
-        path = key or (public_file(configured.seal_key) if configured.seal_key else None)
-        if path is None:
-            raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
-        keys = read_keys(path)
-        url = record_url(database)
-        report = audit(url, read_seals(against, keys), keys=keys, folder=archives)
-    note_verification(url, configured.counts_file, report.decisions, f"{report.findings[0]}" if report.findings else "")
-    if as_json:
-        typer.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
-    else:
-        for finding in report.findings:
-            typer.echo(as_sentence(finding))
-        state = "is not as it was sealed" if report.findings else "is as it was sealed"
+def _draw(report: Audit) -> None:
+    for chain, (rows, digest) in report.ends.items():
+        typer.echo(f"chain {chain}: {rows} rows, up to {digest}")
+    for finding in report.findings:
+        typer.echo(as_sentence(finding))
+    state = "is not" if report.findings else "is"
+    if report.seals:
         typer.echo(
-            f"The record {state}: {report.decisions} decisions ({report.unsealed} after the newest of "
+            f"The record {state} as it was sealed: {report.decisions} decisions ({report.unsealed} after the newest of "
             f"{report.seals} seals, {report.archived} archived), {report.feedback} rows of feedback "
             f"({report.unsealed_feedback} after it), {report.outcomes} outcomes ({report.unsealed_outcomes} after it), "
             f"{report.events} events ({report.unsealed_events} after it)."
         )
-    raise typer.Exit(1 if report.findings else 0)
+    else:
+        archived = f"; {report.archived} more are archived" if report.archived else ""
+        counts = f"{report.decisions} decisions in {len(report.ends)} chains{archived}"
+        typer.echo(f"The record {state} as it was written: {counts}.")
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)

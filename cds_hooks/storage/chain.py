@@ -14,17 +14,16 @@ after it.
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
-from sqlalchemy import LargeBinary, Select, func, select, type_coerce
+from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.storage.content import FACTS_DICTIONARY, store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, feedback, outcomes, removals
+from cds_hooks.storage.tables import decisions
 
 NO_ROW_BEFORE = bytes(32)
 
@@ -138,68 +137,6 @@ _LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previ
 _ROWS_AT_ONCE = 500
 
 
-class ChainEnd(Struct):
-    """The newest row of one writer's chain; kept elsewhere, it shows later whether rows were removed from the end."""
-
-    chain: str
-    decisions: int
-    hash: str
-    """The hash of its newest row, hexadecimal."""
-
-
-class ChainBreak(Struct, frozen=True):
-    """The first row that does not fit its chain."""
-
-    decision: str
-    chain: str
-    position: int
-    reason: str
-
-
-class Verification(Struct):
-    """The result of verifying the whole record; `broken` is None where every row is as it was written."""
-
-    decisions: int = 0
-    archived: int = 0
-    """Number of rows that `removals` lists as archived.
-
-    `record verify --archives` verifies the archives themselves.
-    """
-    chains: dict[str, ChainEnd] = field(default_factory=dict)
-    broken: ChainBreak | None = None
-
-
-def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Recomputes every hash in the order of writing and stops at the first fault.
-
-    `on_progress` is called with the number of rows done and the number in all. Rows removed from the end of a chain
-    leave no trace in the record itself: compare `chains` with the output of an earlier verification.
-
-    Raises:
-        RecordUnavailable: there is no record.
-    """
-    gaps = {(row.chain, row.first_position): row for row in read_rows(url, select(removals))}
-    walk = _Walk(_starting_points(url) - {bytes(row.hash) for row in gaps.values()}, gaps)
-    total = read_rows(url, select(func.count()).select_from(decisions))[0][0]
-    for row in stored_rows(url):
-        walk.found.broken = walk.fault(row)
-        if walk.found.broken is not None:
-            break
-        walk.found.decisions += 1
-        if on_progress is not None and walk.found.decisions % _ROWS_AT_ONCE == 0:
-            on_progress(walk.found.decisions, total)
-    if on_progress is not None:
-        on_progress(walk.found.decisions, total)
-    walk.count_archived_ends()
-    return walk.found
-
-
-def _starting_points(url: str) -> set[bytes]:
-    """The hashes after which chains began; each must be the hash of a row that was written before."""
-    query: Select[Any] = select(decisions.c.previous).where(decisions.c.position == 1)
-    return {row.previous for row in read_rows(url, query)} - {NO_ROW_BEFORE}
-
-
 def stored_rows(url: str) -> Iterator[Any]:
     """All decisions in the order of writing, with their links and their content in stored form."""
     last = 0
@@ -207,52 +144,6 @@ def stored_rows(url: str) -> Iterator[Any]:
     while rows := read_rows(url, query.where(decisions.c.sequence > last)):
         yield from rows
         last = rows[-1].sequence
-
-
-class _Walk:
-    """The ends of the chains at the current point of the verification."""
-
-    def __init__(self, starting_points: set[bytes], gaps: dict[tuple[str, int], Any]) -> None:
-        self.found = Verification()
-        self._not_met = starting_points
-        self._gaps = gaps
-
-    def fault(self, row: Any) -> ChainBreak | None:
-        """The fault of the next row; None where it has none, and the chain is then one row longer."""
-        reason = self._wrong_place(row) or wrong_content(row)
-        if reason is not None:
-            return ChainBreak(row.id, row.chain, row.position, reason)
-        self._not_met.discard(row.hash)
-        self.found.chains[row.chain] = ChainEnd(row.chain, row.position, row.hash.hex())
-        return None
-
-    def _over_gaps(self, row: Any) -> ChainEnd | None:
-        """The end of the row's chain, advanced over rows that were archived and are no longer in the table."""
-        end = self.found.chains.get(row.chain)
-        while row.position != (after := end.decisions if end else 0) + 1:
-            gap = self._gaps.pop((row.chain, after + 1), None)
-            if gap is None or (end is not None and bytes(gap.previous).hex() != end.hash):
-                break
-            self.found.archived += gap.last_position - after
-            end = self.found.chains[row.chain] = ChainEnd(row.chain, gap.last_position, bytes(gap.hash).hex())
-        return end
-
-    def count_archived_ends(self) -> None:
-        """Counts the archived rows at the ends of chains, where no later row follows."""
-        for (chain, first), gap in self._gaps.items():
-            end = self.found.chains.get(chain)
-            if chain not in (feedback.name, outcomes.name) and (end is None or end.decisions < first):
-                self.found.archived += gap.last_position - first + 1
-
-    def _wrong_place(self, row: Any) -> str | None:
-        end = self._over_gaps(row)
-        if end is None:
-            if row.position != 1:
-                return "the beginning of its chain is missing"
-            return "its chain began after a row that is missing" if row.previous in self._not_met else None
-        if row.position != end.decisions + 1:
-            return f"row {end.decisions + 1} of its chain is missing"
-        return None if row.previous.hex() == end.hash else "it does not follow the row before it"
 
 
 def wrong_content(row: Any) -> str | None:

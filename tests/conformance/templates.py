@@ -1,4 +1,4 @@
-"""Prefetch templates taken apart by a grammar of our own, so that the server's lint is not its own judge."""
+"""Prefetch templates taken apart by a grammar of the tests' own."""
 
 import re
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cds_hooks.storage.chain import verify_chain
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.cds_hooks.storage.conftest import postgres_server
@@ -55,5 +55,5 @@ def test_the_documented_commands_start_the_server_on_postgresql(
     assert answer.status_code == 200
     (recorded,) = list_decisions(url)
     assert recorded.id == ours(answer)["decision"]
-    assert verify_chain(url).broken is None
+    assert audit(url).findings == []
     assert '"database": "postgresql"' in (tmp_path / "server.log").read_text()

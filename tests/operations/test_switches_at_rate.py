@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.storage.chain import verify_chain
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
@@ -144,7 +144,7 @@ def _is_whole(answers: list[Answered], url: str, state_of: Callable[[dict[str, A
         by_digest.setdefault(json.loads(decision.basis)["config"], set()).add(state)
     assert not said, "every answer is in the record"
     assert {len(states) for states in by_digest.values()} == {1}, "no answer was mixed of two states"
-    assert verify_chain(url).broken is None
+    assert audit(url).findings == []
 
 
 def _tell(

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, open_decision_log
-from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.database import engine_for, parse_url
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import append_together
@@ -43,47 +43,45 @@ def _tamper(url: str, *statements: str) -> None:
 
 
 def test_an_untouched_record_is_as_it_was_written(url: str, stored: list[Decision]) -> None:
-    calls: list[tuple[int, int]] = []
-    found = verify_chain(url, lambda done, total: calls.append((done, total)))
-    assert found.broken is None
+    found = audit(url)
+    assert found.findings == []
     assert found.decisions == len(stored)
-    assert [end.decisions for end in found.chains.values()] == [3, 3]
-    assert calls[-1] == (6, 6)
+    assert [rows for rows, _ in found.ends.values()] == [3, 3]
 
 
 def test_an_empty_record_is_as_it_was_written(url: str) -> None:
     asyncio.run(open_decision_log(url).close())
-    assert verify_chain(url).decisions == 0
+    assert audit(url).decisions == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "position", "reason"),
+    ("change", "row", "fault"),
     [
-        ("UPDATE decisions SET service = 'other' WHERE sequence = 2", 2, "its content was changed"),
-        ("UPDATE decisions SET response = basis WHERE sequence = 6", 3, "its content was changed"),
-        ("UPDATE decisions SET decided_at = decided_at + 1 WHERE sequence = 1", 1, "its content was changed"),
-        ("UPDATE decisions SET hash = previous WHERE sequence = 2", 2, "its content was changed"),
-        ("DELETE FROM decisions WHERE sequence = 2", 3, "row 2 of its chain is missing"),
-        ("DELETE FROM decisions WHERE sequence = 1", 2, "the beginning of its chain is missing"),
-        ("DELETE FROM decisions WHERE sequence <= 3", 1, "its chain began after a row that is missing"),
-        ("DELETE FROM decisions WHERE sequence = 3", 1, "its chain began after a row that is missing"),
-        ("UPDATE decisions SET previous = hash WHERE sequence = 3", 3, "it does not follow the row before it"),
+        ("UPDATE decisions SET service = 'other' WHERE sequence = 2", 2, "is not as it was written"),
+        ("UPDATE decisions SET response = basis WHERE sequence = 6", 3, "is not as it was written"),
+        ("UPDATE decisions SET decided_at = decided_at + 1 WHERE sequence = 1", 1, "is not as it was written"),
+        ("UPDATE decisions SET hash = previous WHERE sequence = 2", 2, "is not as it was written"),
+        ("DELETE FROM decisions WHERE sequence = 2", 3, "row 2 of chain"),
+        ("DELETE FROM decisions WHERE sequence = 1", 2, "row 1 of chain"),
+        ("DELETE FROM decisions WHERE sequence <= 3", 1, "begins its chain after a row that is missing"),
+        ("DELETE FROM decisions WHERE sequence = 3", 1, "begins its chain after a row that is missing"),
+        ("UPDATE decisions SET previous = hash WHERE sequence = 3", 3, "does not follow the row before it"),
     ],
 )
 def test_the_first_row_that_is_not_as_its_chain_says_is_named(
-    url: str, stored: list[Decision], change: str, position: int, reason: str
+    url: str, stored: list[Decision], change: str, row: int, fault: str
 ) -> None:
     _tamper(url, change)
-    broken = verify_chain(url).broken
-    assert broken is not None
-    assert (broken.position, broken.reason) == (position, reason)
-    assert broken.decision in {decision.id for decision in stored}
+    finding = audit(url).findings[0]
+    assert fault in finding
+    assert f"row {row} of chain" in finding
+    assert any(decision.id in finding for decision in stored)
 
 
 def test_rows_cut_off_the_end_show_against_what_an_earlier_run_printed(url: str, stored: list[Decision]) -> None:
-    before = verify_chain(url)
+    before = audit(url)
     _tamper(url, "DELETE FROM decisions WHERE sequence = 6")
-    after = verify_chain(url)
-    assert after.broken is None
-    assert [end.decisions for end in before.chains.values()] == [3, 3]
-    assert [end.decisions for end in after.chains.values()] == [3, 2]
+    after = audit(url)
+    assert after.findings == []
+    assert [rows for rows, _ in before.ends.values()] == [3, 3]
+    assert [rows for rows, _ in after.ends.values()] == [3, 2]

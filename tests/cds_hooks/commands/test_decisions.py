@@ -144,8 +144,8 @@ def test_verify_fails_and_names_the_row_that_was_changed(database: str) -> None:
         connection.execute("UPDATE decisions SET patient = 'another' WHERE id = ?", [_SILENT.id])
     result = _run("verify", "--database", database)
     assert result.exit_code == 1
-    assert f"broken at decision {_SILENT.id}, row 2" in result.stdout
-    assert "its content was changed" in result.stdout
+    assert f"ecision {_SILENT.id}, row 2 of chain" in result.stdout
+    assert "is not as it was written: its content was changed" in result.stdout
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "x"], ["verify"]])

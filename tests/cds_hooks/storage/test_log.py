@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage import open_decision_log
-from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import decisions, feedback
@@ -73,7 +73,7 @@ def test_a_caller_that_goes_away_takes_nobody_with_it(url: str) -> None:
         assert get_decision(url, stays.id) == stays
 
     asyncio.run(scenario())
-    assert verify_chain(url).broken is None
+    assert audit(url).findings == []
 
 
 def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
@@ -86,7 +86,7 @@ def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
         await log.close()
 
     asyncio.run(scenario())
-    assert verify_chain(url).broken is None
+    assert audit(url).findings == []
 
 
 @pytest.mark.slow
@@ -95,9 +95,9 @@ def test_several_processes_that_start_together_lose_nothing_and_their_chains_hol
         printed = [process.communicate()[0].split() for process in (first, second, third)]
     assert [len(ids) for ids in printed] == [200, 200, 200]
     assert sorted(chain.from_iterable(printed)) == sorted(_ids(url))
-    found = verify_chain(url)
-    assert found.broken is None
-    assert sorted(end.decisions for end in found.chains.values()) == [200, 200, 200]
+    found = audit(url)
+    assert found.findings == []
+    assert sorted(rows for rows, _ in found.ends.values()) == [200, 200, 200]
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(url: str) -> None
         # what it had acknowledged before it died is still in the pipe; a line it did not finish was never said
         acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
     assert set(acknowledged) <= set(_ids(url))
-    assert verify_chain(url).broken is None
+    assert audit(url).findings == []
 
 
 def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str) -> None:
@@ -124,13 +124,13 @@ def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str)
         await log.close()
 
     asyncio.run(scenario())
-    found = verify_chain(url)
-    assert found.broken is None
-    assert len(found.chains) == 2
+    found = audit(url)
+    assert found.findings == []
+    assert len(found.ends) == 2
     newest = select(decisions.c.previous, decisions.c.position).order_by(decisions.c.sequence.desc()).limit(1)
     row = read_rows(url, newest)[0]
     assert row.position == 1
-    assert row.previous.hex() == next(iter(found.chains.values())).hash
+    assert row.previous.hex() == next(iter(found.ends.values()))[1]
 
 
 def test_feedback_is_stored_once_however_often_it_is_sent(url: str) -> None:

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage import RecordUnavailable, open_decision_log
-from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.postgres import PostgresDecisionLog
 from tests.cds_hooks.storage.samples import a_decision, append_together
 
@@ -38,8 +38,8 @@ def test_a_lost_connection_is_said_and_the_record_goes_on_over_a_new_one(postgre
         await log.close()
 
     asyncio.run(scenario())
-    found = verify_chain(postgres_url)
-    assert (found.decisions, len(found.chains), found.broken) == (6, 2, None)
+    found = audit(postgres_url)
+    assert (found.decisions, len(found.ends), found.findings) == (6, 2, [])
 
 
 def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_url: str) -> None:
@@ -53,7 +53,7 @@ def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_url: st
         await log.close()
 
     asyncio.run(scenario())
-    assert verify_chain(postgres_url).decisions == 2
+    assert audit(postgres_url).decisions == 2
 
 
 def test_a_check_asks_the_database_itself(postgres_url: str) -> None:

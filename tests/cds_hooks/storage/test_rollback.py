@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from cds_hooks.audit.transfer import back_up, restore
-from cds_hooks.storage.chain import verify_chain
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
@@ -53,8 +53,8 @@ def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite
     after = record_some(restored, 1)
     assert {decision.id for decision in list_decisions(restored)} == {*ids, *after}
     assert get_decision(restored, ids[0]) == get_decision(url, ids[0])
-    found = verify_chain(restored)
-    assert (found.decisions, found.broken) == (4, None)
+    found = audit(restored)
+    assert (found.decisions, found.findings) == (4, [])
 
 
 def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 import uvloop
 from sqlalchemy import func, select
 
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage import DecisionLog, RecordUnavailable, open_decision_log, sqlite
-from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.queries import get_decision, read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
@@ -111,7 +111,7 @@ def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypatch: p
         await log.close()
 
     asyncio.run(scenario())
-    assert verify_chain(sqlite_url).decisions == 3
+    assert audit(sqlite_url).decisions == 3
 
 
 def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:
@@ -127,8 +127,8 @@ def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlit
         await log.close()
 
     asyncio.run(scenario())
-    found = verify_chain(sqlite_url)
-    assert (found.decisions, found.broken) == (10, None)
+    found = audit(sqlite_url)
+    assert (found.decisions, found.findings) == (10, [])
 
 
 def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str) -> None:
@@ -142,11 +142,11 @@ def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)),
     )
     assert writer.returncode == 3
-    assert writer.stderr.startswith(f"the record at {_file(sqlite_url)} cannot be written: ")
+    assert f"the record at {_file(sqlite_url)} cannot be written: " in writer.stderr
     acknowledged = [line for line in writer.stdout.splitlines() if " " not in line]  # the rest is the log
     assert len(acknowledged) > 16
     assert set(acknowledged) <= {row.id for row in read_rows(sqlite_url, select(decisions.c.id))}
-    assert verify_chain(sqlite_url).broken is None
+    assert audit(sqlite_url).findings == []
 
 
 def test_a_record_that_may_only_be_read_is_said(sqlite_url: str) -> None:
@@ -188,8 +188,8 @@ def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url: str)
         await log.close()
 
     asyncio.run(scenario())
-    found = verify_chain(sqlite_url)
-    assert (found.decisions, found.broken) == (2, None)
+    found = audit(sqlite_url)
+    assert (found.decisions, found.findings) == (2, [])
 
 
 def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
