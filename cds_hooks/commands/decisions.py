@@ -1,10 +1,10 @@
 """`cds-hooks decisions`: what was answered, and on what basis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import orjson
@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
-from cards.withheld import SUPPRESSED
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
@@ -28,6 +27,9 @@ from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.decision import Outcome
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, get_decision
+
+if TYPE_CHECKING:
+    from cds_hooks.hold_back.chain import HeldBack
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions.")
 
@@ -63,15 +65,16 @@ def list_(
             return
         users = None if user is None else possible_users(client or "anonymous", user)
         about = None if patient is None else patient.removeprefix("Patient/")
+        reasons = _reasons_to_hold_back() if silent else ()
         wanted = DecisionFilter(
-            service, outcome, client, about, users, microseconds(since), microseconds(until), rule, silent
+            service, outcome, client, about, users, microseconds(since), microseconds(until), rule, reasons
         )
         found = _find(url, wanted, limit)
         old = [each for each in archives(url) if client in (None, each.client)]
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
-    _draw_list(found, _withheld if silent else _said)
+    _draw_list(found, partial(_withheld, reasons) if silent else _said)
     for each in old:
         typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
 
@@ -141,6 +144,47 @@ def show(
         _draw(Console(), _everything(found, answers))
 
 
+@app.command()
+def held(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of a decision, or the uuid of one of its cards.")],
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which check held each card of a decision back, by which act, and what would let it through.
+
+    Exit code 1 where there is no such decision.
+
+    Example: cds-hooks decisions held 01a1f851-2afd-7ec4-9e85-272e25f40000
+    """
+    url = record_url(database)
+    with _said_in_a_sentence():
+        found = get_decision(url, decision_of(decision) or decision)
+        rows = _held_back(url, found) if found is not None else []
+    if found is None:
+        typer.echo(f"There is no decision {decision} in the record.", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        _print_json([msgspec.to_builtins(row) for row in rows])
+        return
+    table = _table("held back", "check", "by", "what would let it through")
+    for row in rows:
+        by = f"{row.by}\n{row.since}" if row.by else ""
+        table.add_row(
+            Text(f"{row.subject}\n{row.reason}"), Text(f"{row.check}.\n{row.text}"), Text(by), Text(row.lets_through)
+        )
+    Console().print(table if rows else "Nothing was held back in this decision.")
+
+
+def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
+    from cards.rules.engine.finding import Silence
+    from cds_hooks.commands.release import acts_until  # the checks load the rules; the other commands do without
+    from cds_hooks.hold_back.chain import explain_held_back
+
+    silences = [Silence(*row) for row in orjson.loads(decision.basis).get("silence", [])]
+    acts_then = partial(acts_until, url, decision.decided_at / 1e6)
+    return explain_held_back(silences, decision.service, decision.client, acts_then)
+
+
 app.command()(replay)
 
 
@@ -200,10 +244,16 @@ def _summary(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _withheld(summary: dict[str, Any]) -> str:
+def _withheld(reasons: Collection[str], summary: dict[str, Any]) -> str:
     """What was held back, each with its reason."""
-    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in SUPPRESSED]
+    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in reasons]
     return "\n".join(lines)
+
+
+def _reasons_to_hold_back() -> Collection[str]:
+    from cds_hooks.hold_back.chain import SUPPRESSED  # the checks load the rules; a list starts without them
+
+    return SUPPRESSED
 
 
 def _said(summary: dict[str, Any]) -> str:

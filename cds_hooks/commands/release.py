@@ -294,6 +294,13 @@ def paused_now(url: str) -> list[str]:
     return [f"{each.kind} {each.name}: {each.words}" for each in released_now(url).paused.values()]
 
 
+def acts_until(url: str, at: float) -> Releases:
+    """The acts of the record up to that time (epoch seconds); raises what `paused_now` raises."""
+    releases = Releases(_people())
+    releases.read(url, at)
+    return releases
+
+
 def released_now(url: str) -> Released:
     """What may show cards now, by the acts of the record; raises what `paused_now` raises."""
     return _read(url, _people()).current

@@ -5,7 +5,7 @@ after the other about all cards that are left. The first reason counts. A guide 
 docs/adding/hold-back-check.md.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,7 +20,7 @@ from cds_hooks.hold_back.checks import ActsThen, Check, CheckedCall
 from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved, RuleSwitch
 from cds_hooks.hold_back.release_checks import Paused, ReleaseState, SilentMode, SwitchedOff
-from cds_hooks.hold_back.releases import Origin
+from cds_hooks.hold_back.releases import Origin, Releases
 from cds_hooks.hold_back.service_checks import AlreadyDone, ModelNotReleased, NoEstimate
 from cds_hooks.hold_back.suppression import ShownBefore
 from cds_hooks.hold_back.turns import OneReminder
@@ -150,21 +150,33 @@ class HeldBack(Struct, frozen=True):
     text: str
     check: str
     since: str
+    """When the act behind it was given, as ISO time; "" where it goes by no act that is known."""
     by: str
-    why: str
     lets_through: str
 
 
-def explain(silences: Iterable[Silence], acts: ActsThen) -> list[HeldBack]:
-    """The reasons of a decision for which something was held back, in words."""
-    return [_explained(silence, acts) for silence in silences if silence.reason in SUPPRESSED]
+def explain_held_back(
+    silences: Iterable[Silence], service: str, client: str, acts_then: Callable[[], Releases]
+) -> list[HeldBack]:
+    """The reasons of a decision for which something was held back, each with its check and the act behind it.
+
+    `acts_then` gives the acts up to that decision; it is asked only where something was held back.
+
+    Raises:
+        RecordUnavailable: The acts cannot be read.
+    """
+    held = [silence for silence in silences if silence.reason in SUPPRESSED]
+    if not held:
+        return []
+    acts = ActsThen(service, client, acts_then())
+    return [_explained(silence, acts) for silence in held]
 
 
 def _explained(silence: Silence, acts: ActsThen) -> HeldBack:
     check, origin = next(_origins(silence, acts))
     since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
-    subject, reason, text = silence.subject, silence.reason, silence.text
-    return HeldBack(subject, reason, text, check.title, since, origin.by, origin.why, check.lets_through)
+    lets_through = check.lets_through.replace("NAME", silence.subject)
+    return HeldBack(silence.subject, silence.reason, silence.text, check.title, since, origin.by, lets_through)
 
 
 def _origins(silence: Silence, acts: ActsThen) -> Iterator[tuple[type[Check], Origin]]:

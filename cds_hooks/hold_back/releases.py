@@ -182,6 +182,16 @@ class Releases:
             self.current = Released(dict(self._states), self._versions, dict(self._paused))
         self._read_to = self._log.sequence
 
+    def until(self, url: str, at: float) -> "Releases":
+        """The acts of the record up to that time (epoch seconds), whose signatures are verified by the same people.
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+        """
+        earlier = Releases(self._people, self._versions)
+        earlier.read(url, at)
+        return earlier
+
     @property
     def read_to(self) -> int:
         """The number of the last event that `current`, where it is looked at afterwards, takes into account."""

@@ -36,7 +36,7 @@ def needs_book(wanted: DecisionFilter) -> bool:
     """Whether no index of the database leads to these decisions: the filter names neither patient nor hook call."""
     if wanted.patient is not None or wanted.hook_instance is not None:
         return False
-    return wanted.withheld or any((wanted.service, wanted.client, wanted.outcome, wanted.rule, wanted.reason))
+    return any((wanted.held_back, wanted.service, wanted.client, wanted.outcome, wanted.rule, wanted.reason))
 
 
 def book_for(

@@ -13,7 +13,6 @@ from heapq import merge
 from itertools import chain
 from typing import Final
 
-from cards.withheld import SUPPRESSED
 from cds_hooks.storage.queries import DecisionFilter, Place
 
 TABLES: Final = """
@@ -94,8 +93,8 @@ def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
     groups = [[f"{kind} {value}"] for kind in ("service", "client", "outcome") if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
     found = [(" ".join(each), each[1], each[2]) for each in silences if each[0] == "silent"]
-    if wanted.withheld:
-        groups.append([name for name, _, reason in found if reason in SUPPRESSED])
+    if wanted.held_back:
+        groups.append([name for name, _, reason in found if reason in wanted.held_back])
     if wanted.reason is not None:
         subject = None if wanted.rule is None else plain_subject(wanted.rule)
         groups.append([name for name, of, reason in found if reason == wanted.reason and subject in (None, of)])

@@ -10,7 +10,6 @@ from sqlalchemy import URL, Connection, Select, func, insert, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
-from cards.withheld import SUPPRESSED
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
@@ -132,8 +131,8 @@ class DecisionFilter(Struct, frozen=True):
     """Microseconds since 1970-01-01 UTC, not included."""
     rule: str | None = None
     """A rule with a finding on one of the cards, or named among the reasons for silence."""
-    withheld: bool = False
-    """Only decisions in which a card was held back, for whatever reason (`SUPPRESSED`)."""
+    held_back: Collection[str] = ()
+    """Only decisions in which a card was held back for one of these reasons."""
     hook_instance: str | None = None
     """Only decisions of this call of a hook; the services of one hook share it."""
     reason: str | None = None
@@ -153,11 +152,11 @@ class DecisionFilter(Struct, frozen=True):
         return query
 
     def fits(self, decision: Decision) -> bool:
-        """Whether the rule, the reason for silence, or something withheld, is in this decision, where asked."""
-        if not (self.withheld or self.reason or self.rule):
+        """Whether the rule, the reason for silence, or something held back, is in this decision, where asked."""
+        if not (self.held_back or self.reason or self.rule):
             return True
         silences = _basis.decode(decision.basis).silence
-        if self.withheld and not any(reason in SUPPRESSED for _, reason, _ in silences):
+        if self.held_back and not any(reason in self.held_back for _, reason, _ in silences):
             return False
         if self.reason is not None:
             return any(reason == self.reason and self.rule in (None, subject) for subject, reason, _ in silences)

@@ -5,8 +5,9 @@ What a guide consists of:
 - A fenced block with a path after its language (`python cds_hooks/services/x.py`): the file is written.
 - A `console` block: each line with `$ ` is run, and the lines after it are in its output, in this order. In these
   lines `…` stands for anything. The exit code is 0 unless the last line says `(exit code N)`.
-- A `diff` block: in the file that was written last, the line with `-` becomes the line with `+`. The console block that
-  follows shows what the mistake leads to; then the file is as before.
+- A `diff` block with a path after it: in this file the lines with `-` become those with `+`, and stay so.
+- Any other `diff` block: in the file that was written last, the line with `-` becomes the line with `+`. The console
+  block that follows shows what the mistake leads to; then the file is as before.
 """
 
 import os
@@ -50,7 +51,9 @@ def follow(page: Path, folder: Path) -> list[str]:
     undo: str | None = None
     commands: list[str] = []
     for step in steps_of(page):
-        if step.path:
+        if step.path and step.language == "diff":
+            _write(copy / step.path, _changed((copy / step.path).read_text(), step.body))
+        elif step.path:
             written = copy / step.path
             written.parent.mkdir(parents=True, exist_ok=True)
             _write(written, step.body)

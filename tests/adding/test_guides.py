@@ -11,6 +11,8 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["service", "dialect", "equation", "hospital-model", "model", "rule"])
+@pytest.mark.parametrize(
+    "name", ["service", "dialect", "equation", "hold-back-check", "hospital-model", "model", "rule"]
+)
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
     assert follow(ROOT / "docs" / "adding" / f"{name}.md", tmp_path)

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
+from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import AT_ONCE, Counted
@@ -76,7 +77,7 @@ class Asked:
             since=_microseconds(self.get("since"), is_end=False),
             until=_microseconds(self.get("until"), is_end=True),
             rule=text["rule"],
-            withheld=bool(text["withheld"]),
+            held_back=SUPPRESSED if text["withheld"] else (),
             hook_instance=text["hook_instance"],
             reason=text["reason"],
         )

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
-from cards.withheld import WITHHELD
+from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
+from cds_hooks.hold_back.releases import Releases
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
@@ -105,6 +106,8 @@ class Explanation(Struct, frozen=True):
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
+    held_back: tuple[HeldBack, ...] = ()
+    """Each reason for which a card was held back, with its check, its act, and what would let the card through."""
     coverage: tuple[OrderCoverage, ...] = ()
     """Which checks exist for each drafted drug or test of this decision."""
 
@@ -123,9 +126,9 @@ class Explanation(Struct, frozen=True):
         return tuple(each for each in self.silences if each.reason in _SCOPE)
 
     @property
-    def withheld(self) -> tuple[Silence, ...]:
+    def withheld(self) -> tuple[HeldBack, ...]:
         """What was found and not shown: by an answer, a budget, a pause, a release."""
-        return tuple(each for each in self.silences if each.reason in WITHHELD)
+        return tuple(held for held in self.held_back if held.reason in WITHHELD)
 
     @property
     def unsaid(self) -> tuple[Silence, ...]:
@@ -139,10 +142,18 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(
-    decision: RecordedDecision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf
+    decision: RecordedDecision,
+    service_title: str,
+    manifest_of: ManifestOf,
+    evidence_of: EvidenceOf,
+    acts_then: Callable[[], Releases] = lambda: Releases(None),
 ) -> Explanation:
-    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form.
+
+    `acts_then` gives the acts of the record up to the decision.
+    """
     basis = read_basis(decision)
+    silences = tuple(Silence(*silence) for silence in basis.silence)
     scores = basis.model_scores
     model = next(iter(read_models(decision)), None)
     manifest = _same_file(model, manifest_of)
@@ -164,7 +175,8 @@ def explain(
         sex=figures.get(SEX, ""),
         refused=is_refused(decision),
         cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
-        silences=tuple(Silence(*silence) for silence in basis.silence),
+        silences=silences,
+        held_back=tuple(explain_held_back(silences, decision.service, decision.client, acts_then)),
         model=model,
         manifest=manifest,
         tested=tested,

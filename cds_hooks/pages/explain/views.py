@@ -7,6 +7,7 @@ What a form holds is in the body and never in an address.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -149,8 +150,10 @@ class _Explaining:
         return not ANSWERERS.isdisjoint(visitor.roles)
 
     def _explained(self, decision: Decision) -> Explanation:
-        title = self._server.service_titles.get(decision.service, decision.service)
-        return explain(decision, title, self._server.files.manifest, evidence_of)
+        server = self._server
+        title = server.service_titles.get(decision.service, decision.service)
+        acts_then = partial(server.components.releases.until, server.settings.database_url, decision.decided_at / 1e6)
+        return explain(decision, title, server.files.manifest, evidence_of, acts_then)
 
     def _page(self, decision: Decision, question: WhatIf | None, problem: tuple[str, str] = ("", "")) -> Response:
         explained = self._explained(decision)

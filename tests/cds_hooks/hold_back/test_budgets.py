@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.hold_back.restraint_calls import (
@@ -75,7 +76,7 @@ def test_what_a_budget_withheld_is_on_record_and_listed_as_silent(tmp_path: Path
             assert "Beyond the budget of 0 cards a day for each client (a trial)" in page.text
 
     def silent() -> list[Any]:
-        return list(find_decisions(record_in(tmp_path), DecisionFilter(withheld=True)))
+        return list(find_decisions(record_in(tmp_path), DecisionFilter(held_back=SUPPRESSED)))
 
     asyncio.run(story())
     assert len(silent()) == 1

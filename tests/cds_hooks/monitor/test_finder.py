@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.monitor import finder
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.finder import book_for, find, needs_book
@@ -27,7 +28,7 @@ FILTERS = (
     DecisionFilter(rule="Observation/secret-1"),
     DecisionFilter(rule="renal-two", reason="shadow"),
     DecisionFilter(reason="said-once", service="planning"),
-    DecisionFilter(withheld=True),
+    DecisionFilter(held_back=SUPPRESSED),
     DecisionFilter(rule="never-heard-of"),
     DecisionFilter(service="planning", since=1_100, until=1_200),
     DecisionFilter(outcome="cards", until=1_000),
