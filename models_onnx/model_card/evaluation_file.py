@@ -56,6 +56,19 @@ class GroupRates(Struct, frozen=True):
     rates: tuple[dict[str, float | None], ...]
 
 
+def later_evaluation(manifest: Manifest, rows: str, rows_sha256: str, how: str, groups: list[Any]) -> LaterEvaluation:
+    """Return what the pages show of an evaluation of this model file."""
+    return LaterEvaluation(
+        id=manifest.id,
+        version=manifest.version,
+        sha256=manifest.file.sha256,
+        rows=rows,
+        rows_sha256=rows_sha256,
+        how=how,
+        groups=groups,
+    )
+
+
 def encode_evaluation(evaluation: LaterEvaluation) -> bytes:
     """The file as it is written."""
     return msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n"

@@ -1,7 +1,7 @@
 """`cds-hooks model train`, `evaluate` and `compare`. What trains is imported inside the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,11 +22,13 @@ from cds_hooks.commands.model.console import (
     show_other_rows,
 )
 from cds_hooks.commands.model.release import Out, publish_trained
-from cds_hooks.commands.model.report import write_later, write_own_report, write_reports_of_rows
 from cds_hooks.settings import settings
 from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
+
+# Groups of people by rising estimate: for the curves, and for the drawing of the calibration.
+_FINE, _COARSE = 100, 10
 
 
 def train(
@@ -59,10 +61,8 @@ def train(
         with progress_bars(as_json) as progress:
             if check:
                 comparison = commands.check_model(name, folder, out, progress, specs)
-            elif fhir is not None:
-                trained = commands.train_from_charts(name, fhir, out, seed, replicates, progress, specs)
             else:
-                trained = commands.train_model(name, folder, out, seed, replicates, progress, specs)
+                trained = commands.train_model(name, folder, out, seed, replicates, progress, specs, charts=fhir)
         if check:
             show_comparison(comparison, as_json)
             raise typer.Exit(0 if comparison.passed else 1)
@@ -99,25 +99,43 @@ def evaluate(
     Example: cds-hooks model evaluate mortality_5y
     """
     with problems():
+        from models_onnx.artifact.folder import Artifact
+        from models_onnx.model_card.evaluation_file import encode_evaluation
+        from models_onnx.model_card.plots import bins_of
+        from models_onnx.serving.runtime import Model
         from models_onnx.workbench.training import commands
 
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
-            if rows is None:
-                tables = data or settings().data_dir
-                trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs, at_equal_ages=True)
-            else:
+            if rows is not None:
                 other = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
+            else:
+                tables = data or settings().data_dir
+                trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs)
         if rows is not None:
-            write_reports_of_rows(other, rows, folder, html, out)
+            if html is not None:
+                bins = (other.bins(_FINE), other.bins(_COARSE))
+                _write_page(html, other.model, other.how, bins, other.whole, other.subgroups)
+            if out is not None:
+                write_whole(out, encode_evaluation(other.later()))
             show_other_rows(other, as_json)
             return
         if html is not None:
-            write_own_report(html, trained)
+            figures, bins = trained.manifest.evaluation, (bins_of(trained.manifest),) * 2
+            model = Model(Artifact(trained.manifest, trained.content))
+            _write_page(html, model, figures["how"], bins, figures["all"], figures["subgroups"])
         if out is not None:
-            write_later(out, commands.later_figures(trained, folder))
+            write_whole(out, encode_evaluation(commands.later_figures(trained, folder)))
         show_evaluation(trained.manifest, as_json)
         raise typer.Exit(0 if trained.passed else 1)
+
+
+def _write_page(path: Path, model: Any, how: str, bins: tuple[Any, Any], whole: Any, groups: Any) -> None:
+    """Writes the report of an evaluation as an HTML page: figures, curves, and what each input of the model does."""
+    from cds_hooks.pages.models.evaluation_report import evaluation_page
+    from models_onnx.serving.effects import effects
+
+    write_whole(path, evaluation_page(model.manifest, how, *bins, whole, groups, effects(model)))
 
 
 def compare(

@@ -13,18 +13,18 @@ from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.model_card.embed import core_digest
-from models_onnx.model_card.evaluation_file import LaterEvaluation
+from models_onnx.model_card.evaluation_file import LaterEvaluation, later_evaluation
+from models_onnx.model_card.plots import Bin
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
-from models_onnx.workbench.metrics import logit
+from models_onnx.workbench.metrics import jeffreys, logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.lineage import fitted_with, lineage_of
 from models_onnx.workbench.training.pipeline import Trained, train
-from models_onnx.workbench.training.report import later_evaluation
 
 # Issue 2 point 5: what another processor may change.
 PREDICTIONS_AGREE = 1e-4
@@ -53,12 +53,57 @@ class RetrainedComparison:
 class ExternalEvaluation:
     """The committed artifact on a table it has not seen: who was left out, figures, subgroups, and its estimates."""
 
-    manifest: Manifest
+    model: Model
+    rows: Path
     cohort: Cohort
     whole: dict[str, Any]
     subgroups: list[dict[str, Any]]
     probability: NDArray[np.float64]
-    rows_sha256: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return the manifest of the artifact."""
+        return self.model.manifest
+
+    @property
+    def how(self) -> str:
+        """Say of whom the figures are."""
+        return f"On {self.rows.name}, {len(self.cohort):,} {self.manifest.row_words} it was not trained on."
+
+    def bins(self, count: int) -> list[Bin]:
+        """Return the people in at most `count` groups by rising estimate."""
+        return row_bins(self.probability, self.cohort.y, self.cohort.weight, count)
+
+    def later(self) -> LaterEvaluation:
+        """Return the figures that the pages of the model show."""
+        digest = hashlib.sha256(self.rows.read_bytes()).hexdigest()
+        return later_evaluation(self.manifest, self.rows.name, digest, self.how, self.subgroups)
+
+
+def row_bins(
+    probability: NDArray[np.float64], y: NDArray[np.int64], weight: NDArray[np.float64], count: int
+) -> list[Bin]:
+    """Return people by rising estimate in at most `count` groups of equal size; equal estimates stay together.
+
+    Rows without weight, whose outcome is not known, are left out.
+    """
+    is_known = weight > 0
+    estimate, event, own_weight = probability[is_known], y[is_known].astype(np.float64), weight[is_known]
+    limits = np.unique(np.quantile(estimate, np.arange(count) / count))
+    position = np.searchsorted(limits, estimate, side="right") - 1
+    bins = []
+    for number, low in enumerate(limits.tolist()):
+        inside = position == number
+        if not inside.any():
+            continue
+        people, total, events = (
+            int(inside.sum()),
+            float(own_weight[inside].sum()),
+            float((own_weight * event)[inside].sum()),
+        )
+        ends = jeffreys(events / total * people, people)
+        bins.append(Bin(low, total, events, float(np.average(estimate[inside], weights=own_weight[inside])), *ends))
+    return bins
 
 
 def no_progress(_what: str, _done: int, _of: int) -> None:
@@ -73,19 +118,27 @@ def train_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
+    charts: Path | None = None,
 ) -> Trained:
-    """Trains, proves, evaluates and, if its floors hold, writes `<out>/<name>`; returns what was trained."""
-    trained = _with_lineage(evaluate_model(name, data_folder, seed, replicates, progress, specs), name, specs)
+    """Train, prove and evaluate a model, and write it to `<out>/<name>` if its floors hold.
+
+    `charts`: train from this folder of FHIR in place of the table; TrainingRefused where that would write over the
+    artifacts that come with the project.
+    """
+    spec = get_spec(name, specs)
+    if charts is None:
+        trained = train(spec, read_table(spec, data_folder), seed, replicates, progress)
+    elif out == ARTIFACTS:
+        raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
+    else:
+        table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
+        trained = train(spec_of_charts(spec), table, seed, replicates, progress)
+    software = {**trained.manifest.software, **fitted_with(spec)}
+    manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
+    trained = Trained(manifest, trained.content)
     if trained.passed:
         write_artifact(out / name, trained.manifest, trained.content)
     return trained
-
-
-def _with_lineage(trained: Trained, name: str, specs: Path | None) -> Trained:
-    spec = get_spec(name, specs)
-    software = {**trained.manifest.software, **fitted_with(spec)}
-    made = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
-    return Trained(made, trained.content)
 
 
 def evaluate_model(
@@ -95,16 +148,9 @@ def evaluate_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-    at_equal_ages: bool = False,
 ) -> Trained:
-    """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest.
-
-    `at_equal_ages`: error rates of groups also with the ages of everybody, where the declaration has an axis of age,
-    whether it asks for them or not.
-    """
-    spec = get_spec(name, specs)
-    if at_equal_ages:
-        spec = with_equal_ages(spec)
+    """Evaluate a model on people not trained on, and write nothing; with error rates of groups at equal ages."""
+    spec = with_equal_ages(get_spec(name, specs))
     return train(spec, read_table(spec, data_folder), seed, replicates, progress)
 
 
@@ -112,26 +158,6 @@ def with_equal_ages(spec: ModelSpec) -> ModelSpec:
     """The declaration with rates at equal ages, by its axis of age; as it is where it has none or asks for them."""
     axis = next((name for name in spec.subgroups if name.startswith("age")), None)
     return spec if axis is None or spec.standardise_by is not None else replace(spec, standardise_by=axis)
-
-
-def train_from_charts(
-    name: str,
-    charts: Path,
-    out: Path,
-    seed: int = SEED,
-    replicates: int = REPLICATES,
-    progress: Progress = no_progress,
-    specs: Path | None = None,
-) -> Trained:
-    """The same from a folder of FHIR; refuses to write over the artifacts that come with the project."""
-    if out == ARTIFACTS:
-        raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
-    spec = get_spec(name, specs)
-    table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
-    trained = _with_lineage(train(spec_of_charts(spec), table, seed, replicates, progress), name, specs)
-    if trained.passed:
-        write_artifact(out / name, trained.manifest, trained.content)
-    return trained
 
 
 def check_model(
@@ -179,9 +205,7 @@ def evaluate_rows(
     predicted = OutOfFold(told.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    digest = hashlib.sha256(rows.read_bytes()).hexdigest()
-    groups = evaluator.subgroups(progress)
-    return ExternalEvaluation(model.manifest, cohort, whole, groups, told.probability, digest)
+    return ExternalEvaluation(model, rows, cohort, whole, evaluator.subgroups(progress), told.probability)
 
 
 def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:

@@ -14,6 +14,7 @@ from models_onnx.model_card.effect_plots import effect_plots
 from models_onnx.model_card.evaluation_file import (
     FILE,
     encode_evaluation,
+    later_evaluation,
     rates_at_equal_ages,
     read_evaluation,
 )
@@ -33,7 +34,7 @@ from models_onnx.serving.effects import effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import net_benefit
-from models_onnx.workbench.training.report import later_evaluation, row_bins
+from models_onnx.workbench.training.commands import row_bins
 from tests.models_onnx.workbench.training.test_missing import declared, trained_and_judged
 
 
