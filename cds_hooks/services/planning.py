@@ -3,6 +3,8 @@
 from math import nan
 from typing import Any
 
+from msgspec.structs import replace
+
 from cards.card import Card
 from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
@@ -37,6 +39,17 @@ FEATURES = features_named(MODEL.features)
 SUMMARY = (
     "Death within 5 years: {estimate} (higher than {higher} in 100 US adults of 40 and over). Consider planning ahead."
 )
+CARD = ModelCardContent(
+    summary=SUMMARY,
+    offer=OrderSuggestion(
+        label="Order a planning conversation",
+        description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
+        order={"resourceType": "ServiceRequest"},
+        is_recommended=True,
+    ),
+    seen="died",
+)
+"""The words of the card, which gate G13 of the model reads."""
 SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
 _A_YEAR_DAYS = 365.0
@@ -173,18 +186,10 @@ def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
         found.manifest,
         found.prediction,
         found.vector,
-        ModelCardContent(
-            summary=SUMMARY,
-            offer=OrderSuggestion(
-                label="Order a planning conversation",
-                description=(
-                    "Draft order for a planning conversation: goals, screening, prevention, advance care planning."
-                ),
-                order=planning_order(record.patient_id, record.as_of.date().isoformat()),
-                is_recommended=True,
-            ),
+        replace(
+            CARD,
+            offer=replace(CARD.offer, order=planning_order(record.patient_id, record.as_of.date().isoformat())),
             first_line=diagnoses,
-            seen="died",
             remark=SMALL_PANEL if found.model is TWIN else "",
         ),
         call.card_identity(call.model_url(found.manifest.id)),

@@ -10,6 +10,8 @@ type of the study have no equal in it (docs/models/README.md has what that costs
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from cards.card import TOPICS, Card
 from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
@@ -34,6 +36,20 @@ SUMMARY = (
     "Readmission within 30 days: {estimate} (higher than {higher} in 100 of stays with diabetes). "
     "Consider early follow-up."
 )
+CARD = ModelCardContent(
+    summary=SUMMARY,
+    offer=OrderSuggestion(
+        label="Order a visit within 7 days",
+        description="Draft order: follow-up visit within 7 days of discharge.",
+        order={"resourceType": "ServiceRequest"},
+        is_recommended=True,
+    ),
+    topic=TOPICS["readmission"],
+    alike="stays like this one",
+    seen="came back",
+    purpose="For planning after discharge, not for emergencies.",
+)
+"""The words of the card, which gate G13 of the model reads."""
 DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
 
 
@@ -80,11 +96,12 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
         found.manifest,
         found.prediction,
         found.vector,
-        ModelCardContent(
-            summary=SUMMARY,
+        replace(
+            CARD,
             first_line="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.",
-            offer=OrderSuggestion(
-                label="Order a visit within 7 days" if facility is None else "Order a follow-up within 7 days",
+            offer=replace(
+                CARD.offer,
+                label=CARD.offer.label if facility is None else "Order a follow-up within 7 days",
                 description=f"Draft order: {what[0].lower()}{what[1:]} within 7 days of discharge.",
                 order=service_order(
                     f"{what} within 7 days of discharge",
@@ -93,13 +110,8 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
                     encounter={"reference": f"Encounter/{context.encounter_id}"},
                     occurrenceDateTime=due,
                 ),
-                is_recommended=True,
             ),
             remark=DESTINATION_UNKNOWN if found.model is TWIN else "",
-            topic=TOPICS["readmission"],
-            alike="stays like this one",
-            seen="came back",
-            purpose="For planning after discharge, not for emergencies.",
         ),
         call.card_identity(call.model_url(found.manifest.id)),
     )

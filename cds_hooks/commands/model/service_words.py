@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cards.compose.identity import CardIdentity, OrderSuggestion
+from cards.compose.identity import CardIdentity
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.services._declared import card_words
 from cds_hooks.services._service_file import ServiceFile, service_files
@@ -42,8 +42,11 @@ def composer(
     """Cards in the words of the service that shows this model; None where no service does."""
     if subject.manifest is None:
         return None
-    planned = card_words(own[0], {"resourceType": "ServiceRequest"}) if own is not None else _planned(subject.id)
-    if planned is None:
+    if own is not None:
+        planned = card_words(own[0], {"resourceType": "ServiceRequest"})
+    elif (file := _showing(subject.id)) is not None:
+        planned = vars(file.load())["CARD"]
+    else:
         return None
     manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))
 
@@ -57,41 +60,14 @@ def composer(
 
 
 def _showing(model_id: str) -> DeclaringFile | None:
-    """The service that holds this model in its module, as its own or as a twin; None where none does."""
+    """Return the service that holds this model in its module, as its own or as a twin; None where none does."""
     for file in declaring_files("cds_hooks.services"):
-        found = vars(file.load())
-        models = [value for value in found.values() if isinstance(value, Model)]
+        members = vars(file.load())
+        models = [value for value in members.values() if isinstance(value, Model)]
         held = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
-        if model_id in held and "SUMMARY" in found:
+        if model_id in held and isinstance(members.get("CARD"), ModelCardContent):
             return file
     return None
-
-
-def _planned(model_id: str) -> ModelCardContent | None:
-    """The words of the card of that service, as far as they stand in its module as they are."""
-    file = _showing(model_id)
-    if file is None:
-        return None
-    found = vars(file.load())
-    words = {"label": "Order", "description": "Draft order"}
-    for name, text in _card_words(ast.parse(file.path.read_text(encoding="utf-8"))):
-        words.setdefault(name, text) if name not in ("label", "description") else words.update({name: text})
-    own = {name: words[name] for name in ("seen", "purpose", "alike") if name in words}
-    offer = OrderSuggestion(words["label"], words["description"], {"resourceType": "Task"}, is_recommended=True)
-    return ModelCardContent(summary=found["SUMMARY"], offer=offer, **own)  # type: ignore[arg-type]  # texts only
-
-
-_HAVE_WORDS = frozenset({ModelCardContent.__name__, OrderSuggestion.__name__})
-
-
-def _card_words(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """The texts that the module gives to its card, by the name of the argument."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _HAVE_WORDS:
-            for argument in node.keywords:
-                for text in _texts(argument.value):
-                    if argument.arg is not None:
-                        yield argument.arg, text
 
 
 def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
