@@ -45,11 +45,11 @@ class DeclaringFile(Struct, frozen=True):
         """The error for this file, at the line that has `about` in quotes or as a name, if one has it."""
         return DeclarationError(text, about).at(self.shown, self._line_of(about, line) or line)
 
-    def refuse_other_name(self, name: str, own: str) -> None:
+    def refuse_other_name(self, name: str, declared_id: str) -> None:
         """DeclarationError where what is declared under `name` has another id than the file has a name."""
-        if own != self.stem:
-            text = f"{name} has the id {own!r}, but the file is called {self.stem}.py; give both the same name"
-            raise self.fault(text, own)
+        if declared_id != self.stem:
+            text = f"{name} has the id {declared_id!r}, but the file is called {self.stem}.py; give both the same name"
+            raise self.fault(text, declared_id)
 
     def load(self) -> ModuleType:
         """The imported module.
@@ -72,8 +72,8 @@ class DeclaringFile(Struct, frozen=True):
             # str() of a KeyError puts its message into quotation marks
             text = fault.args[0] if isinstance(fault, KeyError) and fault.args else fault
             # the message of a ValueError is one of ours, a whole sentence; others need the name of their class
-            said = f"{text}" if type(fault) is ValueError else f"{type(fault).__name__}: {text}"
-            raise self.fault(said, line=self._line_in(fault)) from fault
+            reason = f"{text}" if type(fault) is ValueError else f"{type(fault).__name__}: {text}"
+            raise self.fault(reason, line=self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:
         """The line of this file at which the error came up; 1 where it did elsewhere."""
@@ -118,15 +118,17 @@ def discover(
         DeclarationError: a module cannot be imported, declares nothing or something else, or an id is taken.
         ArtifactRefused: a module loads a model that must not be served.
     """
-    found: dict[str, Declaration[T]] = {}
-    for each in declarations(package, name, kind, inner=inner, folder=folder):
-        own = id_of(each.value)
+    declarations_by_id: dict[str, Declaration[T]] = {}
+    for declaration in declarations(package, name, kind, inner=inner, folder=folder):
+        declared_id = id_of(declaration.value)
         if named_after_file:
-            each.file.refuse_other_name(name, own)
-        if own in found:
-            raise each.file.fault(f"the id {own!r} is already that of {found[own].file.shown}", own)
-        found[own] = each
-    return {own: each.value for own, each in found.items()}
+            declaration.file.refuse_other_name(name, declared_id)
+        if declared_id in declarations_by_id:
+            raise declaration.file.fault(
+                f"the id {declared_id!r} is already that of {declarations_by_id[declared_id].file.shown}", declared_id
+            )
+        declarations_by_id[declared_id] = declaration
+    return {declared_id: declaration.value for declared_id, declaration in declarations_by_id.items()}
 
 
 def declarations(
@@ -167,7 +169,9 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
     declares nothing. `folder`: its files belong to whoever runs the command, and come after those of the package. Files
     whose names begin with _ declare nothing.
     """
-    for entry in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda each: each.name):
+    for entry in sorted(
+        pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda module: module.name
+    ):
         if entry.name.startswith("_") or entry.ispkg != bool(inner):
             continue
         module = ".".join(filter(None, (package, entry.name, inner)))
@@ -186,10 +190,10 @@ def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
         body = ast.parse(file.path.read_bytes()).body
     except (SyntaxError, ValueError, OSError):
         return  # loading it says what is wrong with it
-    bound = {alias.asname or alias.name for each in body if isinstance(each, ast.ImportFrom) for alias in each.names}
-    for each in body:
+    bound = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    for node in body:
         targets = (
-            each.targets if isinstance(each, ast.Assign) else [each.target] if isinstance(each, ast.AnnAssign) else []
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         bound |= {target.id for target in targets if isinstance(target, ast.Name)}
     if name not in bound:
@@ -250,12 +254,12 @@ _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 def _refuse_wrong_type(name: str, value: object, hint: Any) -> None:
     if not _fits(value, hint):
         is_one = get_origin(hint) is tuple and (isinstance(value, str) or not isinstance(value, Collection | None))
-        comma = f"; a tuple of one entry is written with a comma, ({_shown(value)},)" if is_one else ""
+        comma = f"; a tuple of one entry is written with a comma, ({_short(value)},)" if is_one else ""
         about = value if isinstance(value, str) and get_origin(hint) is Literal else name
-        raise DeclarationError(f"{name} is {_shown(value)}; it must be {_type_words(hint)}{comma}", about)
-    for each in value if isinstance(value, tuple) else (value,):
-        if type(each) not in _ATOMS and (isinstance(each, Struct) or is_dataclass(each)):
-            refuse_wrong_types(each)
+        raise DeclarationError(f"{name} is {_short(value)}; it must be {_type_words(hint)}{comma}", about)
+    for member in value if isinstance(value, tuple) else (value,):
+        if type(member) not in _ATOMS and (isinstance(member, Struct) or is_dataclass(member)):
+            refuse_wrong_types(member)
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -264,7 +268,7 @@ def _fits(value: object, hint: Any) -> bool:
         return True
     kind, parts = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
-        return any(_fits(value, each) for each in parts)
+        return any(_fits(value, part) for part in parts)
     if kind is Literal:
         return value in parts
     if kind is tuple:
@@ -294,11 +298,11 @@ def _type_words(hint: Any) -> str:
         return f"a tuple, each entry {_type_words(parts[0])}" if parts[-1] is Ellipsis else "a tuple"
     if kind is Callable:
         return "a function"
-    named = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
-    return named.get(hint) or _article(kind if isinstance(kind, type) else hint)
+    words = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+    return words.get(hint) or _article(kind if isinstance(kind, type) else hint)
 
 
-def _shown(value: object) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 

@@ -152,11 +152,11 @@ def _keep_other_version(folder: Path, manifest: Manifest) -> None:
         return
     if before.state == "draft":
         return
-    kept = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
+    version_folder = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
     if before.version == manifest.version:
-        kept = kept.with_name(f"{kept.name}+{before.digest[:8]}")
-    if not kept.exists():
-        shutil.copytree(folder, kept)
+        version_folder = version_folder.with_name(f"{version_folder.name}+{before.digest[:8]}")
+    if not version_folder.exists():
+        shutil.copytree(folder, version_folder)
 
 
 def _validator() -> Any:

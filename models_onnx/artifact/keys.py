@@ -168,9 +168,9 @@ def key_file(*keys: PublicKey) -> str:
 def _read(content: bytes, name: str) -> dict[str, PublicKey]:
     try:
         rows = json.loads(content)["keys"]
-        found = [public_key(base64.b64decode(row["public_key"], validate=True), str(row["name"])) for row in rows]
+        keys = [public_key(base64.b64decode(row["public_key"], validate=True), str(row["name"])) for row in rows]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as problem:
         raise SignatureRefused(
             f"{name} is no file of trusted keys (docs/models/registry.md says its form)"
         ) from problem
-    return {key.id: key for key in found}
+    return {key.id: key for key in keys}

@@ -129,7 +129,7 @@ def _refuse_unsigned(release: Release, folder: str, keys: Keys) -> None:
     if key is None:
         raise SignatureRefused(
             f"{folder} is signed by key {release.key or '(none)'}, which is not trusted here; trusted are "
-            f"{', '.join(f'{each.id} ({each.name})' for each in keys.values()) or 'none'}. "
+            f"{', '.join(f'{key.id} ({key.name})' for key in keys.values()) or 'none'}. "
             "If it is yours, name its public key file in CDS_MODEL_KEYS"
         )
     try:

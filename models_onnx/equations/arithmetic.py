@@ -42,7 +42,7 @@ class Working(Struct, frozen=True):
     @property
     def margin(self) -> float:
         """The sum on the scale of the link."""
-        return self.base + sum(each.contribution for each in self.contributions)
+        return self.base + sum(contribution.contribution for contribution in self.contributions)
 
 
 def apply_link(link: Link, value: float) -> float:
@@ -83,9 +83,9 @@ class ScoreItem(Struct, frozen=True):
         """The points for a value of the input."""
         number = float(self.choices.index(value)) if isinstance(value, str) else float(value)
         reached = self.start
-        for edge, given in self.edges:
+        for edge, edge_points in self.edges:
             if number > edge if self.strictly else number >= edge:
-                reached = given
+                reached = edge_points
         return reached
 
 
@@ -297,7 +297,7 @@ class _Sum:
 
 
 def terms_of(
-    named: Mapping[str, tuple[tuple[Factor, ...], ...]], coefficients: Mapping[str, float]
+    terms_by_name: Mapping[str, tuple[tuple[Factor, ...], ...]], coefficients: Mapping[str, float]
 ) -> tuple[Term, ...]:
     """The terms that have a coefficient; KeyError for a coefficient without a term."""
-    return tuple(Term(value, factors) for name, value in coefficients.items() for factors in named[name])
+    return tuple(Term(value, factors) for name, value in coefficients.items() for factors in terms_by_name[name])

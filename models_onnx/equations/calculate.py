@@ -25,18 +25,18 @@ class Quantity(Struct, frozen=True):
     unit: str
 
 
-def read_inputs(equation: Equation, given: Mapping[str, Any], output: EquationOutput) -> dict[str, Value]:
+def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationOutput) -> dict[str, Value]:
     """Every input of this output, checked; EquationRefused names the first that is missing, unusable or out of range.
 
     What is given and not needed for this output must be in range all the same: it says that this is somebody whom the
     equation was not made for. A `given` name that is no input is refused.
     """
-    if not given.keys() <= equation.inputs_by_name.keys():
-        strange = sorted(given.keys() - equation.inputs_by_name.keys())
+    if not inputs.keys() <= equation.inputs_by_name.keys():
+        strange = sorted(inputs.keys() - equation.inputs_by_name.keys())
         raise EquationRefused("input-unusable", f"{equation.id} has no input {', '.join(strange)}.", tuple(strange))
     values: dict[str, Value] = {}
     for item in equation.inputs:
-        value = given.get(item.name)
+        value = inputs.get(item.name)
         if value is not None:
             values[item.name] = read_input(equation.title, item, value)
         elif item.is_needed_for(output.id):
@@ -44,13 +44,13 @@ def read_inputs(equation: Equation, given: Mapping[str, Any], output: EquationOu
     return values
 
 
-def read_input(title: str, item: EquationInput, given: Any) -> Value:
+def read_input(title: str, item: EquationInput, raw: Any) -> Value:
     """One value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
     if item.kind == "choice":
-        return _choice(title, item, given)
+        return _choice(title, item, raw)
     if item.kind == "yes-no":
-        return _yes_no(title, item, given)
-    value = _number(title, item, given)
+        return _yes_no(title, item, raw)
+    value = _number(title, item, raw)
     if item.kind == "whole" and value != int(value):
         raise EquationRefused("input-unusable", f"{title}: {item.words} {value:g} is no whole number.", (item.name,))
     slack = _ROUNDING * abs(value)
@@ -72,8 +72,8 @@ def _unit(item: EquationInput) -> str:
     return "" if item.unit == "1" else f" {item.unit}"
 
 
-def _choice(title: str, item: EquationInput, given: Any) -> str:
-    text = given.strip().lower() if isinstance(given, str) else given
+def _choice(title: str, item: EquationInput, raw: Any) -> str:
+    text = raw.strip().lower() if isinstance(raw, str) else raw
     for choice in item.choices:
         if text == choice.lower():
             return choice
@@ -81,30 +81,30 @@ def _choice(title: str, item: EquationInput, given: Any) -> str:
     raise EquationRefused("input-unusable", text, (item.name,))
 
 
-def _yes_no(title: str, item: EquationInput, given: Any) -> bool:
-    if isinstance(given, bool):
-        return given
-    if isinstance(given, int | float) and given in (0, 1):
-        return bool(given)
-    if isinstance(given, str) and given.strip().lower() in _YES_NO:
-        return _YES_NO[given.strip().lower()]
+def _yes_no(title: str, item: EquationInput, raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, int | float) and raw in (0, 1):
+        return bool(raw)
+    if isinstance(raw, str) and raw.strip().lower() in _YES_NO:
+        return _YES_NO[raw.strip().lower()]
     raise EquationRefused("input-unusable", f"{title}: {item.words} must be yes or no.", (item.name,))
 
 
-def _number(title: str, item: EquationInput, given: Any) -> float:
-    if type(given) is float and isfinite(given):  # as every feature gives it
-        return given
+def _number(title: str, item: EquationInput, raw: Any) -> float:
+    if type(raw) is float and isfinite(raw):  # as every feature gives it
+        return raw
     unit = item.unit
-    if isinstance(given, Quantity):
-        given, unit = given.value, given.unit
-    if isinstance(given, str):
+    if isinstance(raw, Quantity):
+        raw, unit = raw.value, raw.unit
+    if isinstance(raw, str):
         try:
-            given = float(given)
+            raw = float(raw)
         except ValueError:
-            given = None
-    if isinstance(given, bool) or not isinstance(given, int | float) or not isfinite(given):
+            raw = None
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
         raise EquationRefused("input-unusable", f"{title}: {item.words} is no usable number.", (item.name,))
-    return float(given) if unit == item.unit else _converted(title, item, float(given), unit)
+    return float(raw) if unit == item.unit else _converted(title, item, float(raw), unit)
 
 
 def _converted(title: str, item: EquationInput, value: float, unit: str) -> float:
@@ -137,10 +137,10 @@ class EquationResult(Struct, frozen=True):
 
     def rates(self) -> list[tuple[ObservedRates, float]]:
         """What was observed at this score, where the papers say; scores without a figure give none."""
-        return [(each, each.of[int(self.number)]) for each in self.equation.rates if int(self.number) in each.of]
+        return [(rate, rate.of[int(self.number)]) for rate in self.equation.rates if int(self.number) in rate.of]
 
 
-def calculate(equation: Equation, given: Mapping[str, Any], output: str | None = None) -> EquationResult:
+def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None = None) -> EquationResult:
     """One output (the first for None) from inputs by name.
 
     `given` has numbers in the equation's units, or a `Quantity` each.
@@ -150,15 +150,15 @@ def calculate(equation: Equation, given: Mapping[str, Any], output: str | None =
         KeyError: the equation has no such output.
     """
     wanted = equation.output(output)
-    values = read_inputs(equation, given, wanted)
-    for each in equation.narrower:
-        value = values.get(each.input)
-        if value is not None and each.leaves_out(wanted.id, float(value)):
-            text = f"{equation.title}: {each.words}; here it is {value:g}."
-            raise EquationRefused("outside-population", text, (each.input,))
+    values = read_inputs(equation, inputs, wanted)
+    for narrower in equation.narrower:
+        value = values.get(narrower.input)
+        if value is not None and narrower.leaves_out(wanted.id, float(value)):
+            text = f"{equation.title}: {narrower.words}; here it is {value:g}."
+            raise EquationRefused("outside-population", text, (narrower.input,))
     working = equation.work_out(wanted.id, values)
-    found = equation.band(wanted.id, _banded(working), values)
-    table, band = found if found is not None else (None, None)
+    band_and_table = equation.band(wanted.id, _banded(working), values)
+    table, band = band_and_table if band_and_table is not None else (None, None)
     return EquationResult(equation, wanted, values, working, band, table)
 
 

@@ -41,7 +41,7 @@ def source_attributes(equation: Equation) -> dict[str, str]:
 
 def inputs_of_kind(equation: Equation, key: str) -> tuple[str, ...]:
     """The names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
-    return tuple(each.name for each in equation.inputs if _kind(each) == key)
+    return tuple(item.name for item in equation.inputs if _kind(item) == key)
 
 
 def _kind(item: EquationInput) -> str | None:
@@ -55,10 +55,10 @@ def _kind(item: EquationInput) -> str | None:
 
 
 def _use(equation: Equation, key: str, words: str) -> str:
-    named = inputs_of_kind(equation, key)
-    if not named:
+    names = inputs_of_kind(equation, key)
+    if not names:
         return f"not used: no input is {words}"
-    return f"used: {', '.join(equation.input(name).words for name in named)} ({', '.join(named)})"
+    return f"used: {', '.join(equation.input(name).words for name in names)} ({', '.join(names)})"
 
 
 def has_equation(name: str) -> bool:

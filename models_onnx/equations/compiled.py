@@ -72,7 +72,7 @@ class CompiledEquation:
         self.link: Link = self.metadata["link"]
         first = "probability" if self.metadata["output_kind"] == "probability" else "value"
         self._outputs = [first, "margin", "contributions", "missing", "out_of_range"]
-        self._names = [each.name for each in self.inputs]
+        self._names = [item.name for item in self.inputs]
         self._is_whole = self.metadata["output_kind"] == "integer"
 
     def rows(self, values: NDArray[np.float64]) -> EquationRows:
@@ -82,12 +82,12 @@ class CompiledEquation:
         """
         if values.ndim != 2 or values.shape[1] != len(self.inputs):
             raise WrongShape(f"{self.metadata['model_id']} takes rows of {len(self.inputs)} values, got {values.shape}")
-        found = EquationRows(*self._session.run(self._outputs, {"features": values.astype(np.float64)}))
-        gap = np.abs(found.margin - self.base - found.contributions.sum(axis=1))
-        valued = ~np.isnan(found.value)
-        if not (gap[valued] <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin[valued]))).all():
+        outputs = EquationRows(*self._session.run(self._outputs, {"features": values.astype(np.float64)}))
+        gap = np.abs(outputs.margin - self.base - outputs.contributions.sum(axis=1))
+        valued = ~np.isnan(outputs.value)
+        if not (gap[valued] <= ADDITIVITY * np.maximum(1.0, np.abs(outputs.margin[valued]))).all():
             raise ExplanationMismatch(f"{self.metadata['model_id']}: the contributions do not add up to the margin")
-        return found
+        return outputs
 
     def work(self, values: Mapping[str, Value]) -> Working | None:
         """Returns the value of one person with its working, as the equation's own; None where the file refuses."""
@@ -101,12 +101,12 @@ class CompiledEquation:
 
     def row_of(self, values: Mapping[str, Value]) -> NDArray[np.float64]:
         """Inputs by name as one row; what is not given is NaN."""
-        return np.array([[_number(each, values.get(each.name)) for each in self.inputs]], dtype=np.float64)
+        return np.array([[_number(item, values.get(item.name)) for item in self.inputs]], dtype=np.float64)
 
-    def named(self, row: Sequence[float]) -> dict[str, Value]:
+    def values_of(self, row: Sequence[float]) -> dict[str, Value]:
         """One row as inputs by name."""
-        pairs = ((each, float(number)) for each, number in zip(self.inputs, row, strict=True) if not np.isnan(number))
-        return {each.name: _value(each, number) for each, number in pairs}
+        pairs = ((item, float(number)) for item, number in zip(self.inputs, row, strict=True) if not np.isnan(number))
+        return {item.name: _value(item, number) for item, number in pairs}
 
 
 def confirm_with_onnx(result: EquationResult) -> EquationResult:
@@ -128,8 +128,8 @@ def confirm_with_onnx(result: EquationResult) -> EquationResult:
 
 
 def _agree(worked: Working, result: EquationResult) -> bool:
-    own = {part.input: part.contribution for part in result.working.contributions}
-    gaps = [abs(part.contribution - own.get(part.input, 0.0)) for part in worked.contributions]
+    expected = {part.input: part.contribution for part in result.working.contributions}
+    gaps = [abs(part.contribution - expected.get(part.input, 0.0)) for part in worked.contributions]
     gaps += [abs(float(worked.value) - result.number), abs(worked.base - result.working.base)]
     return max(gaps) <= PARITY * max(1.0, abs(result.number))
 

@@ -242,14 +242,16 @@ class Equation:
         return Working(band.id, "identity", 0.0, (Contribution(total.name, values[total.name], score),))
 
     def _refuse_wrong_names(self) -> None:
-        names = [each.name for each in self.inputs]
-        outputs = [each.id for each in self.outputs]
+        names = [item.name for item in self.inputs]
+        outputs = [output.id for output in self.outputs]
         if not outputs:
             raise DeclarationError(f"{self.id}: there is no output", "outputs")
         if twice := sorted({name for name in (*names, *outputs) if names.count(name) > 1 or outputs.count(name) > 1}):
             raise DeclarationError(f"{self.id}: {', '.join(twice)} is declared twice", twice[0])
-        named = {each.output for each in self.bands} | {one for each in self.inputs for one in each.for_outputs}
-        if strange := sorted(named - set(outputs)):
+        named_outputs = {band.output for band in self.bands} | {
+            for_output for item in self.inputs for for_output in item.for_outputs
+        }
+        if strange := sorted(named_outputs - set(outputs)):
             raise DeclarationError(f"{self.id}: {', '.join(strange)} is named but is no output", strange[0])
 
     def _refuse_wrong_limits(self) -> None:
@@ -272,9 +274,9 @@ class Equation:
             if item.feature is not None and item.kind in ("quantity", "whole"):
                 feature = units[item.feature]
                 if (feature.unit, feature.analyte or None) != (item.unit, item.analyte):
-                    own = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}"
-                    other = f"its feature {feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}"
-                    raise DeclarationError(f"{self.id}: {own}, but {other}", item.name)
+                    input_words = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}"
+                    feature_words = f"its feature {feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}"
+                    raise DeclarationError(f"{self.id}: {input_words}, but {feature_words}", item.name)
 
     def input(self, name: str) -> EquationInput:
         """The input of that name; KeyError where there is none."""
@@ -288,7 +290,7 @@ class Equation:
         """The band of a value and the table it is in; None where the output has no bands or none is for this person."""
         for table in self.bands:
             if table.output == output and (table.applies is None or table.applies(values)):
-                return table, [each for each in table.bands if each.is_reached(value)][-1]
+                return table, [band for band in table.bands if band.is_reached(value)][-1]
         return None
 
 
@@ -335,9 +337,9 @@ def yes_no(name: str, words: str, feature: str | None = None, note: str = "") ->
     return EquationInput(name=name, words=words, kind="yes-no", feature=feature, note=note)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, names: Iterable[str]) -> str:
     """The end of a sentence that names the most similar known names; empty where none is similar."""
-    near = get_close_matches(name, known, n=3)
+    near = get_close_matches(name, names, n=3)
     return f"; similar names are {', '.join(near)}" if near else ""
 
 
@@ -359,10 +361,10 @@ def find_equations() -> Mapping[str, Equation]:
 def compilable_outputs() -> list[tuple[Equation, str]]:
     """Every equation and output that is linear or nothing but points, so that it has an ONNX file."""
     return [
-        (each, output.id)
-        for each in find_equations().values()
-        for output in each.outputs
-        if output.id in each.linear or each.items
+        (equation, output.id)
+        for equation in find_equations().values()
+        for output in equation.outputs
+        if output.id in equation.linear or equation.items
     ]
 
 
@@ -372,7 +374,7 @@ def get_equation(name: str) -> Equation:
     Raises:
         UnknownEquation: there is none; the message lists those there are.
     """
-    found = find_equations()
-    if name not in found:
-        raise UnknownEquation(f"no equation is called {name!r}; there are: {', '.join(found)}")
-    return found[name]
+    equations = find_equations()
+    if name not in equations:
+        raise UnknownEquation(f"no equation is called {name!r}; there are: {', '.join(equations)}")
+    return equations[name]

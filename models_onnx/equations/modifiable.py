@@ -44,7 +44,7 @@ class ModifiableInput(Struct, frozen=True):
 
 def modifiable_inputs(equation: str, output: str) -> tuple[ModifiableInput, ...]:
     """The inputs of this output that a what-if may change; none where no source names one."""
-    return tuple(each for each in all_modifiable() if (each.equation, each.output) == (equation, output))
+    return tuple(row for row in all_modifiable() if (row.equation, row.output) == (equation, output))
 
 
 @cache
@@ -64,29 +64,29 @@ def read_row(row: dict[str, str]) -> ModifiableInput:
     Raises:
         DeclarationError: It cannot be used; the message says why.
     """
-    named = f"modifiable.csv, {row['equation']} {row['input']}"
+    label = f"modifiable.csv, {row['equation']} {row['input']}"
     equation = find_equations().get(row["equation"])
-    if equation is None or row["output"] not in {each.id for each in equation.outputs}:
-        raise DeclarationError(f"{named}: there is no such equation or output", row["equation"])
-    if row["input"] in NEVER or row["input"] not in {each.name for each in equation.inputs}:
-        raise DeclarationError(f"{named}: this is no input that can be changed", row["input"])
+    if equation is None or row["output"] not in {output.id for output in equation.outputs}:
+        raise DeclarationError(f"{label}: there is no such equation or output", row["equation"])
+    if row["input"] in NEVER or row["input"] not in {item.name for item in equation.inputs}:
+        raise DeclarationError(f"{label}: this is no input that can be changed", row["input"])
     lacking = [name for name in ("document", "organisation", "year", "section", "url", "verified") if not row[name]]
     if lacking:
-        raise DeclarationError(f"{named}: {', '.join(lacking)} is empty", lacking[0])
+        raise DeclarationError(f"{label}: {', '.join(lacking)} is empty", lacking[0])
     try:
         date.fromisoformat(row["reviewed"])
     except ValueError as error:
-        raise DeclarationError(f"{named}: reviewed must be an ISO date", "reviewed") from error
-    return _typed(equation, row, named)
+        raise DeclarationError(f"{label}: reviewed must be an ISO date", "reviewed") from error
+    return _typed(equation, row, label)
 
 
-def _typed(equation: Equation, row: dict[str, str], named: str) -> ModifiableInput:
+def _typed(equation: Equation, row: dict[str, str], label: str) -> ModifiableInput:
     item, direction = equation.input(row["input"]), row["direction"]
     if direction == "to-no" and item.kind == "yes-no":
         return ModifiableInput(**{**row, "direction": "to-no", "low": None, "high": None})  # type: ignore[arg-type]
     if direction != "lower" or item.kind != "quantity":
-        raise DeclarationError(f"{named}: {direction!r} is no direction of this input", "direction")
+        raise DeclarationError(f"{label}: {direction!r} is no direction of this input", "direction")
     low, high = float(row["low"]), float(row["high"])
     if item.low is None or item.high is None or not item.low <= low < high <= item.high:
-        raise DeclarationError(f"{named}: the range is not within the limits of the equation", "low")
+        raise DeclarationError(f"{label}: the range is not within the limits of the equation", "low")
     return ModifiableInput(**{**row, "direction": "lower", "low": low, "high": high})  # type: ignore[arg-type]

@@ -63,12 +63,12 @@ class RecordInputs(Struct, frozen=True):
         """
         names = self.missing_inputs(output)
         limits = [(self.equation.input(name).low, self.equation.input(name).high) for name in names]
-        known = [(low, high) for low, high in limits if low is not None and high is not None]
-        if len(known) < len(names):
+        ranges = [(low, high) for low, high in limits if low is not None and high is not None]
+        if len(ranges) < len(names):
             return True
         if self.excluded is not None:
             return False
-        for ends in product(*known):
+        for ends in product(*ranges):
             try:
                 if reaches(calculate(self.equation, {**self.given, **dict(zip(names, ends, strict=True))}, output)):
                     return True
@@ -86,9 +86,9 @@ class RecordInputs(Struct, frozen=True):
 
 def features_of(*equations: Equation) -> tuple[Feature, ...]:
     """Every feature that these equations read from a record: inputs and exclusions, each once."""
-    names = [item.feature for each in equations for item in each.inputs if item.feature is not None]
-    names += [name for each in equations for exclusion in each.exclusions for name in exclusion.features]
-    names += [name for each in equations for name in each.only_with]
+    names = [item.feature for equation in equations for item in equation.inputs if item.feature is not None]
+    names += [name for equation in equations for exclusion in equation.exclusions for name in exclusion.features]
+    names += [name for equation in equations for name in equation.only_with]
     return features_named(tuple(dict.fromkeys(names)))
 
 
@@ -140,10 +140,10 @@ def refused_at_once(
     why = None
     for output, needed in equation.read_for.items():
         for item in needed:
-            known = features[item.feature]
-            if type(known) is Missing and (site is None or item.name not in site):
+            reading = features[item.feature]
+            if type(reading) is Missing and (site is None or item.name not in site):
                 if why is None or why.inputs != (item.name,):
-                    why = NoValue("input-missing", f"{equation.title}: {known.text}", (item.name,))
+                    why = NoValue("input-missing", f"{equation.title}: {reading.text}", (item.name,))
                 refused[output] = why
                 break
     return refused
@@ -176,19 +176,19 @@ def inputs_from_features(
     return RecordInputs(equation, given, evidence, missing, tuple(not_found), excluded, vector)
 
 
-def _value(item: EquationInput, known: FeatureValue) -> Value:
+def _value(item: EquationInput, reading: FeatureValue) -> Value:
     if item.kind == "choice":  # sex is the only one that a record gives
-        return "male" if known.value else "female"
-    return bool(known.value) if item.kind == "yes-no" else known.value
+        return "male" if reading.value else "female"
+    return bool(reading.value) if item.kind == "yes-no" else reading.value
 
 
 def _excluded(equation: Equation, features: FeatureReadings) -> NoValue | None:
     for name, words in equation.excluded_by:
-        known = features[name]
-        if type(known) is Missing:
-            text = f"{equation.title}: not for {words}, and that cannot be told. {known.text}"
+        reading = features[name]
+        if type(reading) is Missing:
+            text = f"{equation.title}: not for {words}, and that cannot be told. {reading.text}"
             return NoValue("excluded", text, (name,))
-        if type(known) is FeatureValue and known.value:
+        if type(reading) is FeatureValue and reading.value:
             text = f"{equation.title}: not for {words}; {FEATURES[name].words.lower()} is on record."
             return NoValue("excluded", text, (name,))
     return _not_for(equation, features) if equation.only_with else None
@@ -196,8 +196,8 @@ def _excluded(equation: Equation, features: FeatureReadings) -> NoValue | None:
 
 def _not_for(equation: Equation, features: FeatureReadings) -> NoValue | None:
     for name in equation.only_with:
-        known = features[name]
-        if type(known) is FeatureValue and known.value:
+        reading = features[name]
+        if type(reading) is FeatureValue and reading.value:
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."

@@ -86,14 +86,14 @@ def own_vectors(equation: Equation) -> list[TestVector]:
     file = PUBLISHED / f"{equation.id}.vectors.json"
     if not equation.vectors and file.is_file():
         return read_vectors(file)[1]
-    shown = f"models_onnx/equations/published/{equation.id}.py"
+    shown_path = f"models_onnx/equations/published/{equation.id}.py"
     if not equation.vectors:
-        raise VectorsRefused(f"{shown}: the EQUATION has no vectors, and there is no {file.name} beside it")
+        raise VectorsRefused(f"{shown_path}: the EQUATION has no vectors, and there is no {file.name} beside it")
     try:
         vectors = msgspec.convert(equation.vectors, tuple[TestVector, ...])
     except msgspec.ValidationError as problem:
-        raise VectorsRefused(f"{shown}: vectors: {problem}") from problem
-    return _prepared(_VectorFile(vectors), equation, shown)
+        raise VectorsRefused(f"{shown_path}: vectors: {problem}") from problem
+    return _prepared(_VectorFile(vectors), equation, shown_path)
 
 
 def _prepared(document: _VectorFile, equation: Equation, path: str) -> list[TestVector]:

@@ -41,24 +41,24 @@ def effects(model: Model) -> list[Effect]:
     low = np.array([item.trained_low for item in features])
     high = np.array([item.trained_high for item in features])
     anywhere = draw.uniform(low, high, (_OTHERS, len(features)))
-    others = np.where(draw.random(anywhere.shape) < 0.5, typical, anywhere)
-    people = np.vstack([typical, others])
-    found = [_effect(model, place, people) for place in range(len(features))]
-    return sorted(found, key=lambda each: min(each.middle) - max(each.middle))
+    anyone = np.where(draw.random(anywhere.shape) < 0.5, typical, anywhere)
+    people = np.vstack([typical, anyone])
+    all_effects = [_effect(model, column, people) for column in range(len(features))]
+    return sorted(all_effects, key=lambda effect: min(effect.middle) - max(effect.middle))
 
 
-def _effect(model: Model, place: int, people: NDArray[np.float64]) -> Effect:
-    item = model.manifest.features[place]
+def _effect(model: Model, column: int, people: NDArray[np.float64]) -> Effect:
+    item = model.manifest.features[column]
     values = values_over_range(item)
     rows = np.repeat(people, len(values), axis=0)
-    rows[:, place] = np.tile(values, len(people))
-    told = model.predict_rows(rows).contributions[:, place].reshape(len(people), len(values))
+    rows[:, column] = np.tile(values, len(people))
+    contributions = model.predict_rows(rows).contributions[:, column].reshape(len(people), len(values))
     return Effect(
         item,
         tuple(values.tolist()),
-        tuple(told[0].tolist()),
-        tuple(told.min(axis=0).tolist()),
-        tuple(told.max(axis=0).tolist()),
+        tuple(contributions[0].tolist()),
+        tuple(contributions.min(axis=0).tolist()),
+        tuple(contributions.max(axis=0).tolist()),
     )
 
 

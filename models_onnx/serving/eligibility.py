@@ -67,7 +67,7 @@ def may_be_scored(manifest: Manifest, prediction: Prediction) -> bool:
     missing = prediction.missing.tolist()
     if not any(missing):
         return True
-    absent = {item.name for item, gone in zip(manifest.features, missing, strict=True) if gone}
+    absent = {item.name for item, is_missing in zip(manifest.features, missing, strict=True) if is_missing}
     required = manifest.required
     return absent.isdisjoint(required.always) and all(
         len(group.members) - len(absent.intersection(group.members)) >= group.at_least for group in required.groups
@@ -112,9 +112,9 @@ def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> NotScored 
     outside = [(item, value) for item, value in pairs if out_of_range(item, value)]
     if not outside:
         return None
-    named = "; ".join(
+    ranges = "; ".join(
         f"{item.words} {value:g} {item.unit} (built on {item.trained_low:g} to {item.trained_high:g})"
         for item, value in outside
     )
-    text = f"{manifest.title}: no score, outside the range the model was built on: {named}."
+    text = f"{manifest.title}: no score, outside the range the model was built on: {ranges}."
     return NotScored(OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))

@@ -81,9 +81,13 @@ def version_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
 
 def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
     """Every version of that id, the one in use first; empty where there is none."""
-    own = folder / model_id
+    model_folder = folder / model_id
     others = sorted(folder.glob(f"{model_id}{VERSION_SIGN}*"), reverse=True)
-    return tuple(_version(model_id, each) for each in (own, *others) if (each / MANIFEST).is_file())
+    return tuple(
+        _version(model_id, folder_of_version)
+        for folder_of_version in (model_folder, *others)
+        if (folder_of_version / MANIFEST).is_file()
+    )
 
 
 def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
@@ -93,23 +97,26 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
         UnknownModel: there is none; the message lists those there are.
     """
     model_id, _, wanted = reference.partition(VERSION_SIGN)
-    known = versions(model_id, folder) if model_id in model_ids(folder) else ()
-    if not known:
+    available = versions(model_id, folder) if model_id in model_ids(folder) else ()
+    if not available:
         raise UnknownModel(f"no artifact is called {model_id!r}; there are: {', '.join(model_ids(folder)) or 'none'}")
     if not wanted:
-        return known[0]
+        return available[0]
     wanted = wanted.removeprefix("sha256:")
     alias = read_version_names(model_id, folder).aliases.get(wanted)
     by_folder = f"{model_id}{VERSION_SIGN}{wanted}" if "+" in wanted else None
-    meant = [
-        each
-        for each in known
-        if each.digest == alias or wanted == each.version or each.folder.name == by_folder or _is_digest(wanted, each)
+    matching = [
+        version
+        for version in available
+        if version.digest == alias
+        or wanted == version.version
+        or version.folder.name == by_folder
+        or _is_digest(wanted, version)
     ]
-    if len({each.digest for each in meant}) == 1:
-        return meant[0]
-    there = ", ".join(f"{each.version} ({each.digest[:12] or 'draft'})" for each in known)
-    if meant:
+    if len({version.digest for version in matching}) == 1:
+        return matching[0]
+    there = ", ".join(f"{version.version} ({version.digest[:12] or 'draft'})" for version in available)
+    if matching:
         raise UnknownModel(f"{model_id} has several versions {wanted!r}, name its digest; there are: {there}")
     raise UnknownModel(f"{model_id} has no version {wanted!r}; there are: {there}")
 
@@ -124,10 +131,10 @@ def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) ->
         UnknownModel: there is no model or version of that name; the message lists those there are.
         ArtifactRefused: the files are not those that were signed, or must not be served.
     """
-    found = find_version(name, folder)
-    artifact = load_artifact(found.folder, keys, folder == ARTIFACTS)
-    if artifact.manifest.id != found.id:
-        raise ManifestRefused(f"folder {found.folder.name} holds the manifest of {artifact.manifest.id!r}")
+    version = find_version(name, folder)
+    artifact = load_artifact(version.folder, keys, folder == ARTIFACTS)
+    if artifact.manifest.id != version.id:
+        raise ManifestRefused(f"folder {version.folder.name} holds the manifest of {artifact.manifest.id!r}")
     return Model(artifact)
 
 

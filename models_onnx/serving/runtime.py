@@ -104,10 +104,10 @@ class Model:
         options.log_severity_level = 3
         # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
         self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
-        said = self._session.get_modelmeta().custom_metadata_map
-        _refuse_other_model(self._session, said, artifact.manifest)
-        self.groups = msgspec.json.decode(said["groups"], type=tuple[Group, ...]) if "groups" in said else ()
-        self.horizons = msgspec.json.decode(said.get("horizons", "[]"), type=tuple[float, ...])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        _refuse_other_model(self._session, metadata, artifact.manifest)
+        self.groups = msgspec.json.decode(metadata["groups"], type=tuple[Group, ...]) if "groups" in metadata else ()
+        self.horizons = msgspec.json.decode(metadata.get("horizons", "[]"), type=tuple[float, ...])
         there = {output.name for output in self._session.get_outputs()}
         self._outputs = [*_OUTPUTS, *(name for name in _FURTHER if name in there)]
 
@@ -152,25 +152,25 @@ class Model:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         outputs = self._session.run(self._outputs, {"features": values.astype(np.float32)})
-        found = Predictions(**dict(zip(self._outputs, outputs, strict=True)))
-        gap = np.abs(found.margin - self._base - found.contributions.sum(axis=1))
-        if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin))).all():
+        predictions = Predictions(**dict(zip(self._outputs, outputs, strict=True)))
+        gap = np.abs(predictions.margin - self._base - predictions.contributions.sum(axis=1))
+        if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(predictions.margin))).all():
             raise ExplanationMismatch(f"{self.manifest.id}: the contributions of a row do not add up to its margin")
-        return found
+        return predictions
 
 
-def _refuse_other_model(session: onnxruntime.InferenceSession, said: Mapping[str, str], manifest: Manifest) -> None:
+def _refuse_other_model(session: onnxruntime.InferenceSession, metadata: Mapping[str, str], manifest: Manifest) -> None:
     """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
-    dictionary = msgspec.json.decode(said.get("feature_dictionary", "[]"), type=tuple[ModelInput, ...])
+    dictionary = msgspec.json.decode(metadata.get("feature_dictionary", "[]"), type=tuple[ModelInput, ...])
     pairs = (
-        ("id", said.get("model_id"), manifest.id),
-        ("version", said.get("model_version"), manifest.version),
-        ("base", said.get("base"), repr(manifest.base)),
+        ("id", metadata.get("model_id"), manifest.id),
+        ("version", metadata.get("model_version"), manifest.version),
+        ("base", metadata.get("base"), repr(manifest.base)),
         ("features", dictionary, manifest.features),
     )
-    for what, file, told in pairs:
-        if file != told:
-            raise ManifestRefused(f"{manifest.id}: manifest.json and model.onnx disagree about {what}; train again")
+    for subject, file, in_manifest in pairs:
+        if file != in_manifest:
+            raise ManifestRefused(f"{manifest.id}: manifest.json and model.onnx disagree about {subject}; train again")
     if absent := sorted(set(_OUTPUTS) - {output.name for output in session.get_outputs()}):
         raise ManifestRefused(f"{manifest.id}: model.onnx does not explain itself, it lacks {', '.join(absent)}")
 
@@ -211,7 +211,7 @@ class Explanation(Struct, frozen=True):
         return tuple(factor for factor in self.factors if not factor.raises)
 
 
-def explain(features: Sequence[str], contributions: NDArray[np.float64], shown: int = FACTORS_SHOWN) -> Explanation:
+def explain(features: Sequence[str], contributions: NDArray[np.float64], most: int = FACTORS_SHOWN) -> Explanation:
     """The explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
 
     >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), shown=1)
@@ -221,9 +221,9 @@ def explain(features: Sequence[str], contributions: NDArray[np.float64], shown: 
     parts = [(name, value) for name, value in zip(features, contributions.tolist(), strict=True) if value != 0.0]
     parts.sort(key=lambda part: -abs(part[1]))
     total = sum(abs(value) for _, value in parts)
-    factors = tuple(RankedFactor(name, value, marks(value, total)) for name, value in parts[:shown])
-    rest = sum(value for _, value in parts[shown:])
-    return Explanation(factors, len(parts) - len(factors), rest, marks(rest, total))
+    factors = tuple(RankedFactor(name, value, marks(value, total)) for name, value in parts[:most])
+    remainder = sum(value for _, value in parts[most:])
+    return Explanation(factors, len(parts) - len(factors), remainder, marks(remainder, total))
 
 
 def marks(contribution: float, total: float) -> int:

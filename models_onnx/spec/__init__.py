@@ -129,56 +129,58 @@ class ModelSpec:
     def _refuse_wrong_names(self) -> None:
         if not self.inputs:
             raise DeclarationError(f"{self.id}: it has no inputs", "inputs")
-        known = set(self.feature_names)
-        if strange := sorted(known - set(FEATURES)):
+        features = set(self.feature_names)
+        if strange := sorted(features - set(FEATURES)):
             text = f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features"
             raise DeclarationError(text, strange[0])
-        if len(known) != len(self.inputs):
+        if len(features) != len(self.inputs):
             names = [item.name for item in self.inputs]
             twice = next(name for name in names if names.count(name) > 1)
             raise DeclarationError(f"{self.id}: the input {twice} is declared twice", twice)
         groups = {member for group in self.required_groups for member in group.members}
-        named = {
+        referenced = {
             *self.always_required,
             *self.simple_inputs,
             *groups,
             *self.derived,
             *(n for panel in self.panels.values() for n in panel),
         }
-        if unknown := sorted(named - known):
+        if unknown := sorted(referenced - features):
             raise DeclarationError(f"{self.id}: {', '.join(unknown)} is named but is not an input", unknown[0])
         if never := [group for group in self.required_groups if group.at_least > len(group.members)]:
-            one = never[0]
-            said = f"{self.id}: group {one.name} wants {one.at_least} of {len(one.members)} inputs: nobody gets a score"
-            raise DeclarationError(said, one.name)
+            name, members, at_least = never[0].name, never[0].members, never[0].at_least
+            problem = f"{self.id}: group {name} wants {at_least} of {len(members)} inputs: nobody gets a score"
+            raise DeclarationError(problem, name)
         if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
             keys = ", ".join(strange)
             text = f"{self.id}: exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv"
             raise DeclarationError(text, strange[0])
-        if leaked := sorted(known & set(self.never_inputs)):
+        if leaked := sorted(features & set(self.never_inputs)):
             raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one", leaked[0])
         if self.standardise_by is not None and self.standardise_by not in self.subgroups:
             raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
         if self.decision_role not in DECISION_ROLES:
             roles = ", ".join(DECISION_ROLES)
-            said = f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}"
-            raise DeclarationError(said, "decision_role")
+            problem = f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}"
+            raise DeclarationError(problem, "decision_role")
 
     def _refuse_wrong_numbers(self) -> None:
         if not 0 < self.outcome.horizon_days < float("inf"):
-            said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
-            raise DeclarationError(said, "horizon_days")
+            problem = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
+            raise DeclarationError(problem, "horizon_days")
         if not 0 <= self.population.age_low <= _OLDEST:
-            said = f"{self.id}: age_low is {self.population.age_low}; nobody would be scored. It must be 0 to {_OLDEST}"
-            raise DeclarationError(said, "age_low")
+            problem = (
+                f"{self.id}: age_low is {self.population.age_low}; nobody would be scored. It must be 0 to {_OLDEST}"
+            )
+            raise DeclarationError(problem, "age_low")
         if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
-            said = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
-            raise DeclarationError(f"{said} (0.1 shows a card for a tenth)", "capacity")
+            problem = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
+            raise DeclarationError(f"{problem} (0.1 shows a card for a tenth)", "capacity")
         if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
             raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
         if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
-            said = f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}"
-            raise DeclarationError(said, "capacities")
+            problem = f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}"
+            raise DeclarationError(problem, "capacities")
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:
             raise DeclarationError(
                 f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
@@ -190,41 +192,47 @@ class ModelSpec:
 
     def _refuse_wrong_age_bands(self) -> None:
         if self.age_percentiles and not self.age_bands:
-            said = f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
-            raise DeclarationError(said, "age_percentiles")
+            problem = (
+                f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
+            )
+            raise DeclarationError(problem, "age_percentiles")
         if self.age_bands and (
             "age_years" not in self.feature_names or list(self.age_bands) != sorted(set(self.age_bands))
         ):
-            said = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
-            raise DeclarationError(said, "age_bands")
+            problem = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
+            raise DeclarationError(problem, "age_bands")
 
     def _know_the_estimator(self) -> None:
-        own: Any = self.estimator
-        if isinstance(own, Fitted):
-            own = replace(own, inputs=self.feature_names)
-        elif not hasattr(own, "words"):
-            if not hasattr(own, "fit") or isinstance(own, type):
-                said = f"{self.id}: the estimator is {own!r}; it must be one of models_onnx.spec, or a classifier"
-                raise DeclarationError(f"{said} with fit and predict_proba, like make_pipeline(...)", "estimator")
-            own = OwnEstimator(own)
-        object.__setattr__(self, "estimator", own)
-        if isinstance(own, OwnEstimator | Fitted):
+        estimator: Any = self.estimator
+        if isinstance(estimator, Fitted):
+            estimator = replace(estimator, inputs=self.feature_names)
+        elif not hasattr(estimator, "words"):
+            if not hasattr(estimator, "fit") or isinstance(estimator, type):
+                problem = (
+                    f"{self.id}: the estimator is {estimator!r}; it must be one of models_onnx.spec, or a classifier"
+                )
+                raise DeclarationError(f"{problem} with fit and predict_proba, like make_pipeline(...)", "estimator")
+            estimator = OwnEstimator(estimator)
+        object.__setattr__(self, "estimator", estimator)
+        if isinstance(estimator, OwnEstimator | Fitted):
             if clipped := [item.name for item in self.inputs if item.clip_high is not None]:
-                said = f"{self.id}: clip_high of {', '.join(clipped)} is for the declared families"
-                raise DeclarationError(f"{said}; leave such values out of range, or clip in the pipeline", "clip_high")
+                problem = f"{self.id}: clip_high of {', '.join(clipped)} is for the declared families"
+                raise DeclarationError(
+                    f"{problem}; leave such values out of range, or clip in the pipeline", "clip_high"
+                )
             if rising := [item.name for item in self.inputs if item.rises or item.knots]:
-                said = f"{self.id}: rises and knots of {', '.join(rising)} are for the declared families"
-                raise DeclarationError(f"{said}; give the estimator its own constraints (monotonic_cst)", rising[0])
+                problem = f"{self.id}: rises and knots of {', '.join(rising)} are for the declared families"
+                raise DeclarationError(f"{problem}; give the estimator its own constraints (monotonic_cst)", rising[0])
 
     def _know_what_is_missing(self) -> None:
         kinds = get_args(MissingKind)
-        own = isinstance(self.estimator, OwnEstimator | Fitted)
+        is_own = isinstance(self.estimator, OwnEstimator | Fitted)
         if self.missing_inputs is not None and self.missing_inputs not in kinds:
-            said = f"{self.id}: missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}"
-            raise DeclarationError(said, "missing_inputs")
-        if self.missing_inputs is not None and not own:
-            said = f"{self.id}: what a missing input counts as is settled for {self.estimator.words}"
-            raise DeclarationError(f"{said}; leave out missing_inputs", "missing_inputs")
+            problem = f"{self.id}: missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}"
+            raise DeclarationError(problem, "missing_inputs")
+        if self.missing_inputs is not None and not is_own:
+            problem = f"{self.id}: what a missing input counts as is settled for {self.estimator.words}"
+            raise DeclarationError(f"{problem}; leave out missing_inputs", "missing_inputs")
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -246,19 +254,21 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
     """
     if folder is not None:
         add_features(folder)
-    found: dict[str, ModelSpec] = {}
-    for each in declarations("models_onnx.models", "SPEC", ModelSpec, folder=folder):
-        spec, twin = each.value, vars(each.module).get("TWIN")
-        each.file.refuse_other_name("SPEC", spec.id)
+    specs: dict[str, ModelSpec] = {}
+    for declaration in declarations("models_onnx.models", "SPEC", ModelSpec, folder=folder):
+        spec, twin = declaration.value, vars(declaration.module).get("TWIN")
+        declaration.file.refuse_other_name("SPEC", spec.id)
         if (twin.id if isinstance(twin, ModelSpec) else None) != spec.twin:
-            raise each.file.fault(f"the TWIN of this file is not the model {spec.twin!r} that its SPEC names", "TWIN")
+            raise declaration.file.fault(
+                f"the TWIN of this file is not the model {spec.twin!r} that its SPEC names", "TWIN"
+            )
         for declared in (spec, twin):
             if isinstance(declared, ModelSpec):
-                one = _placed(declared, each.file.path.parent)
-                if one.id in found:
-                    raise each.file.fault(f"two models are called {one.id}", one.id)
-                found[one.id] = one
-    return found
+                spec_in_place = _placed(declared, declaration.file.path.parent)
+                if spec_in_place.id in specs:
+                    raise declaration.file.fault(f"two models are called {spec_in_place.id}", spec_in_place.id)
+                specs[spec_in_place.id] = spec_in_place
+    return specs
 
 
 def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:

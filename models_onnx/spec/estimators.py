@@ -115,8 +115,8 @@ class Fitted:
 
 def _classes(estimator: Any) -> str:
     steps = getattr(estimator, "steps", None)
-    own = type(estimator).__name__
-    return f"{own} of {', '.join(_classes(step) for _, step in steps)}" if steps else own
+    class_name = type(estimator).__name__
+    return f"{class_name} of {', '.join(_classes(step) for _, step in steps)}" if steps else class_name
 
 
 Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted

@@ -40,19 +40,25 @@ def list_(as_json: AsJson = False) -> None:
     """
     equations = find_equations().values()
     if as_json:
-        typer.echo(orjson.dumps([listed(each) for each in equations], option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps([listed(equation) for equation in equations], option=orjson.OPT_INDENT_2))
         return
     table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
-    for each in equations:
-        outputs = ", ".join(output.id for output in each.outputs)
-        table.add_row(each.id, each.title, each.version, outputs, "no" if each.not_on_cards else "yes")
+    for listed_equation in equations:
+        outputs = ", ".join(output.id for output in listed_equation.outputs)
+        table.add_row(
+            listed_equation.id,
+            listed_equation.title,
+            listed_equation.version,
+            outputs,
+            "no" if listed_equation.not_on_cards else "yes",
+        )
     Console().print(table)
 
 
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The equation's id; see: cds-hooks equation list.")],
-    given: Annotated[
+    assignments: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="INPUT=VALUE", help="An input, as in age=60 or creatinine='120 umol/L'; again for each."
@@ -78,21 +84,21 @@ def run(
     """
     try:
         equation = get_equation(name)
-        values = {**_json_inputs(inputs), **_named_inputs(given or [])}
-        if output is not None and output not in {each.id for each in equation.outputs}:
+        values = {**_json_inputs(inputs), **_named_inputs(assignments or [])}
+        if output is not None and output not in {output.id for output in equation.outputs}:
             raise ValueError(f"{name} has no output {output!r}; it has: {', '.join(o.id for o in equation.outputs)}")
-        if strange := sorted(set(values) - {each.name for each in equation.inputs}):
-            known = ", ".join(each.name for each in equation.inputs)
-            raise ValueError(f"{name} has no input {', '.join(strange)}; it has: {known}")
+        if strange := sorted(set(values) - {item.name for item in equation.inputs}):
+            inputs_there = ", ".join(item.name for item in equation.inputs)
+            raise ValueError(f"{name} has no input {', '.join(strange)}; it has: {inputs_there}")
         charted = _charted(equation, patient)
     except (ModelError, ChartError, ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    outputs = [output] if output is not None else [each.id for each in equation.outputs]
+    outputs = [output] if output is not None else [output.id for output in equation.outputs]
     with _own_code_fails_in_a_sentence(equation):
-        results = [_worked_out(charted, values, each) for each in outputs]
+        results = [_worked_out(charted, values, output) for output in outputs]
     show_results(equation, results, charted.not_found, as_json)
-    raise typer.Exit(1 if any(isinstance(each, EquationRefused) for each in results) else 0)
+    raise typer.Exit(1 if any(isinstance(result, EquationRefused) for result in results) else 0)
 
 
 @app.command()
@@ -129,12 +135,12 @@ def check(
         raise typer.Exit(2) from error
     results = []
     with _own_code_fails_in_a_sentence(equation):
-        for each in check_vectors(equation, vectors):
-            results.append(each)
-            if not each.agrees and not every:
+        for check_vector in check_vectors(equation, vectors):
+            results.append(check_vector)
+            if not check_vector.agrees and not every:
                 break
     show_checked(equation, results, len(vectors), as_json)
-    raise typer.Exit(0 if all(each.agrees for each in results) else 1)
+    raise typer.Exit(0 if all(result.agrees for result in results) else 1)
 
 
 @app.command("compile")
@@ -158,7 +164,9 @@ def compile_(
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
         raise typer.Exit(2) from error
     folder, differing = out or PUBLISHED, 0
-    chosen = [each for each in compilable_outputs() if name in (None, each[0].id)]
+    chosen = [
+        compilable_output for compilable_output in compilable_outputs() if name in (None, compilable_output[0].id)
+    ]
     if not chosen:
         typer.echo(
             f"{name} is not compiled; these are: {', '.join(sorted({e.id for e, _ in compilable_outputs()}))}", err=True
@@ -176,8 +184,8 @@ def compile_(
         differing += not is_same
         if not check:
             write_whole(path, content)
-        said = "the same" if is_same else "DIFFERS" if check else "written"
-        typer.echo(f"{path.name}: {len(content):,} bytes, largest difference {gap:.1e}, {said}")
+        outcome = "the same" if is_same else "DIFFERS" if check else "written"
+        typer.echo(f"{path.name}: {len(content):,} bytes, largest difference {gap:.1e}, {outcome}")
     raise typer.Exit(1 if check and differing else 0)
 
 
@@ -188,9 +196,13 @@ def _own_code_fails_in_a_sentence(equation: Equation) -> Iterator[None]:
         yield
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).parent == PUBLISHED]
-        place = f"models_onnx/equations/published/{Path(own[-1].filename).name}, line {own[-1].lineno}: " if own else ""
-        typer.echo(f"{place}the code of {equation.id} fails ({type(error).__name__}: {error})", err=True)
+        own_frames = [frame for frame in frames if Path(frame.filename).parent == PUBLISHED]
+        location = (
+            f"models_onnx/equations/published/{Path(own_frames[-1].filename).name}, line {own_frames[-1].lineno}: "
+            if own_frames
+            else ""
+        )
+        typer.echo(f"{location}the code of {equation.id} fails ({type(error).__name__}: {error})", err=True)
         raise typer.Exit(2) from error
 
 
@@ -210,11 +222,11 @@ def _charted(equation: Equation, patient: Path | None) -> RecordInputs:
     return inputs_from_record(equation, read_record(resources, chart.patient["id"], now), of_site)
 
 
-def _worked_out(charted: RecordInputs, given: dict[str, Any], output: str) -> EquationResult | EquationRefused:
+def _worked_out(charted: RecordInputs, values: dict[str, Any], output: str) -> EquationResult | EquationRefused:
     """The result from what was given, else from the chart."""
-    absent = {name: gap for name, gap in charted.missing.items() if name not in given}
+    absent = {name: gap for name, gap in charted.missing.items() if name not in values}
     try:
-        return replace(charted, given={**charted.given, **given}, missing=absent).calculate(output)
+        return replace(charted, given={**charted.given, **values}, missing=absent).calculate(output)
     except EquationRefused as refused:
         return refused
 
@@ -238,12 +250,12 @@ def _quantity(value: Any) -> Any:
     return value
 
 
-def _named_inputs(given: list[str]) -> dict[str, Any]:
-    named = [_named_input(each) for each in given]
-    names = [name for name, _ in named]
+def _named_inputs(assignments: list[str]) -> dict[str, Any]:
+    pairs = [_named_input(text) for text in assignments]
+    names = [name for name, _ in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)} is given twice")
-    return dict(named)
+    return dict(pairs)
 
 
 def _named_input(text: str) -> tuple[str, Any]:

@@ -24,19 +24,25 @@ def listed(equation: Equation) -> dict[str, Any]:
         "version": equation.version,
         "citation": equation.citation,
         "doi": equation.doi,
-        "inputs": [_input(each) for each in equation.inputs],
+        "inputs": [_input(item) for item in equation.inputs],
         "outputs": [
-            {"id": each.id, "words": each.words, "kind": each.kind, "unit": each.unit, "years": each.horizon_years}
-            for each in equation.outputs
+            {
+                "id": output.id,
+                "words": output.words,
+                "kind": output.kind,
+                "unit": output.unit,
+                "years": output.horizon_years,
+            }
+            for output in equation.outputs
         ],
         "population": equation.population,
-        "exclusions": [each.words for each in equation.exclusions],
+        "exclusions": [exclusion.words for exclusion in equation.exclusions],
         "cautions": list(equation.cautions),
         "reference": equation.reference,
-        "bands": [_table(each) for each in equation.bands],
+        "bands": [_table(band) for band in equation.bands],
         "rates": [
-            {"of": {str(key): rate for key, rate in each.of.items()}, "words": each.words, "source": each.source}
-            for each in equation.rates
+            {"of": {str(key): rate for key, rate in rates.of.items()}, "words": rates.words, "source": rates.source}
+            for rates in equation.rates
         ],
         "not_on_cards": equation.not_on_cards,
         "attributes": source_attributes(equation),
@@ -77,20 +83,20 @@ def show_results(
 ) -> None:
     """Each output with its working, or the sentence why there is none; what a chart does not say counts as no."""
     if as_json:
-        absent = [each.name for each in not_found]
+        absent = [item.name for item in not_found]
         typer.echo(
-            orjson.dumps([{**_result(each), "not_found": absent} for each in results], option=orjson.OPT_INDENT_2)
+            orjson.dumps([{**_result(result), "not_found": absent} for result in results], option=orjson.OPT_INDENT_2)
         )
         return
     console = Console()
     console.print(f"{equation.title}, {equation.version} ({equation.id})", highlight=False)
-    for each in results:
-        if isinstance(each, EquationRefused):
-            console.print(f"No value: {each.text}", highlight=False)
+    for outcome in results:
+        if isinstance(outcome, EquationRefused):
+            console.print(f"No value: {outcome.text}", highlight=False)
         else:
-            console.print(_drawn(each))
-    if not_found and not all(isinstance(each, EquationRefused) for each in results):
-        words = ", ".join(_inside_a_sentence(each.words) for each in not_found)
+            console.print(_drawn(outcome))
+    if not_found and not all(isinstance(result, EquationRefused) for result in results):
+        words = ", ".join(_inside_a_sentence(item.words) for item in not_found)
         console.print(f"Not found in the chart, so counted as no: {words}.", highlight=False)
     console.print(f"Compared with: {equation.reference}.", highlight=False)
 
@@ -101,8 +107,10 @@ def _inside_a_sentence(words: str) -> str:
 
 def _drawn(result: EquationResult) -> Table:
     band = f"; {result.band.words} ({result.table.source})" if result.band and result.table else ""
-    table = Table("input", "value", f"part ({result.working.link})", title=f"{result.output.id}: {_said(result)}{band}")
-    for part in sorted(result.working.contributions, key=lambda each: -abs(each.contribution)):
+    table = Table(
+        "input", "value", f"part ({result.working.link})", title=f"{result.output.id}: {_value_text(result)}{band}"
+    )
+    for part in sorted(result.working.contributions, key=lambda part: -abs(part.contribution)):
         item = result.equation.input(part.input)
         unit = "" if item.unit == "1" else f" {item.unit}"
         value = _value(part.value, unit)
@@ -117,7 +125,7 @@ def _value(value: Value, unit: str) -> str:
     return value if isinstance(value, str) else f"{value:g}{unit}"
 
 
-def _said(result: EquationResult) -> str:
+def _value_text(result: EquationResult) -> str:
     if isinstance(result.value, str):
         return result.value
     if result.output.kind == "probability":
@@ -139,19 +147,19 @@ def _result(result: EquationResult | EquationRefused) -> dict[str, Any]:
         "link": result.working.link,
         "base": result.working.base,
         "contributions": [
-            {"input": each.input, "value": each.value, "contribution": each.contribution}
-            for each in result.working.contributions
+            {"input": contribution.input, "value": contribution.value, "contribution": contribution.contribution}
+            for contribution in result.working.contributions
         ],
         "band": result.band
         and {"id": result.band.id, "words": result.band.words, "source": result.table and result.table.source},
-        "rates": [{"rate": rate, "words": each.words, "source": each.source} for each, rate in result.rates()],
+        "rates": [{"rate": rate, "words": rates.words, "source": rates.source} for rates, rate in result.rates()],
     }
 
 
 def show_checked(equation: Equation, results: list[VectorCheck], vectors: int, as_json: bool) -> None:
     """How many vectors agree, the largest difference, and the first that does not agree."""
-    wrong = [each for each in results if not each.agrees]
-    largest = max((each.difference for each in results if each.difference is not None), default=0.0)
+    wrong = [result for result in results if not result.agrees]
+    largest = max((result.difference for result in results if result.difference is not None), default=0.0)
     if as_json:
         document = {
             "equation": equation.id,
@@ -162,19 +170,19 @@ def show_checked(equation: Equation, results: list[VectorCheck], vectors: int, a
             "largest_relative_difference": largest,
             "disagreements": [
                 {
-                    "id": each.vector.id,
-                    "output": each.vector.output,
-                    "expected": each.vector.expected,
-                    "found": None if each.refused else each.result,
-                    "refused": each.result if each.refused else None,
+                    "id": check.vector.id,
+                    "output": check.vector.output,
+                    "expected": check.vector.expected,
+                    "found": None if check.refused else check.result,
+                    "refused": check.result if check.refused else None,
                 }
-                for each in wrong
+                for check in wrong
             ],
         }
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return
-    for each in wrong:
-        typer.echo(f"DISAGREES {each.text}", err=True)
+    for check in wrong:
+        typer.echo(f"DISAGREES {check.text}", err=True)
     typer.echo(
         f"{equation.id} {equation.version}: {len(results) - len(wrong)} of {vectors} vectors agree, largest relative "
         f"difference {largest:.1e}"

@@ -59,8 +59,8 @@ def work(values: Values, output: str) -> Working:
     """The risk over one horizon."""
     worked = LINEAR[output].work({**values, "male": 1.0 if values["sex"] == "male" else 0.0})
     parts = tuple(
-        Contribution("sex", values["sex"], each.contribution) if each.input == "male" else each
-        for each in worked.contributions
+        Contribution("sex", values["sex"], contribution.contribution) if contribution.input == "male" else contribution
+        for contribution in worked.contributions
     )
     return Working(worked.value, worked.link, worked.base, parts)
 

@@ -66,7 +66,10 @@ _SETS = read_coefficients("pooled_cohort")["sets"]
 LINEAR = Linear(
     "cloglog",
     ("sex", "race_group"),
-    tuple(_chosen(one, other, _SETS[one][other]) for one, other in product(("female", "male"), RACE_GROUPS)),
+    tuple(
+        _chosen(sex_name, race_group, _SETS[sex_name][race_group])
+        for sex_name, race_group in product(("female", "male"), RACE_GROUPS)
+    ),
     REFERENCE,
 )
 

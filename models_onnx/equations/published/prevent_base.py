@@ -81,7 +81,8 @@ REFERENCE: Values = {
 
 def _linear(by_sex: dict[str, dict[str, Any]]) -> Linear:
     chosen = tuple(
-        CoefficientSet({"sex": name}, one["constant"], terms_of(_TERMS, one["terms"])) for name, one in by_sex.items()
+        CoefficientSet({"sex": name}, coefficients["constant"], terms_of(_TERMS, coefficients["terms"]))
+        for name, coefficients in by_sex.items()
     )
     return Linear("logit", ("sex",), chosen, REFERENCE)
 
@@ -90,8 +91,8 @@ LINEAR = {output: _linear(by_sex) for output, by_sex in read_coefficients("preve
 
 
 def _output(outcome: str, years: int, words: str) -> EquationOutput:
-    said = f"have {words} within {years} years"
-    return EquationOutput(id=f"{outcome}|{years}y", words=said, kind="probability", horizon_years=years, decimals=3)
+    sentence = f"have {words} within {years} years"
+    return EquationOutput(id=f"{outcome}|{years}y", words=sentence, kind="probability", horizon_years=years, decimals=3)
 
 
 _OUTCOMES = {

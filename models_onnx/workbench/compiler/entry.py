@@ -139,12 +139,12 @@ def digest(content: bytes) -> str:
 
 
 def _dictionary(inputs: Inputs, low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for item, lowest, highest in zip(inputs.names, low, high, strict=True):
-        found.append({"name": item, "trained_low": lowest, "trained_high": highest})
+        entries.append({"name": item, "trained_low": lowest, "trained_high": highest})
         if item in inputs.categories:
-            found[-1]["categories"] = list(inputs.categories[item])
-    return found
+            entries[-1]["categories"] = list(inputs.categories[item])
+    return entries
 
 
 def _json(document: Any) -> str:
@@ -209,9 +209,11 @@ def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepe
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
     inputs = inputs_of(reference, source.features, features, source.preparation is not None)
-    taken = getattr(inner, "n_features_in_", None)
-    if taken is not None and taken != len(inputs.names):
-        raise CompileRefused(f"the model takes {taken} inputs, the reference rows have {len(inputs.names)} columns")
+    input_count = getattr(inner, "n_features_in_", None)
+    if input_count is not None and input_count != len(inputs.names):
+        raise CompileRefused(
+            f"the model takes {input_count} inputs, the reference rows have {len(inputs.names)} columns"
+        )
     source.columns(inputs)
     X = _checked(as_numbers(reference, inputs))
     fitted = calibrated(source.explained(X, inputs), line)
@@ -219,16 +221,18 @@ def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepe
 
 
 def _averaged(members: Sequence[tuple[Part, ReadModel]]) -> ReadModel:
-    own = tuple(
+    averaged_members = tuple(
         Member(read.fitted, calibration_of(part.calibrator, part.estimator, read.fitted)) for part, read in members
     )
     weights = tuple(part.weight for part, _ in members)
     first = members[0][1]
     if members[0][0].calibrator is None:
-        form = f"mean of {len(own)}: {', '.join(read.form for _, read in members)}"
+        form = f"mean of {len(averaged_members)}: {', '.join(read.form for _, read in members)}"
     else:
-        form = f"{first.form}, calibrated{'' if len(own) == 1 else f', mean of {len(own)}'}"
-    return ReadModel(form, Averaged(own, weights=weights if len(set(weights)) > 1 else ()), first.inputs, first.X)
+        form = f"{first.form}, calibrated{'' if len(averaged_members) == 1 else f', mean of {len(averaged_members)}'}"
+    return ReadModel(
+        form, Averaged(averaged_members, weights=weights if len(set(weights)) > 1 else ()), first.inputs, first.X
+    )
 
 
 def _explained(
@@ -237,38 +241,38 @@ def _explained(
     outcomes: Any,
     calibration: tuple[float, float] | None,
     groups: Mapping[str, Sequence[str]],
-    told: ModelDescription,
+    description: ModelDescription,
 ) -> CompiledModel:
     inputs, X = read.inputs, read.X
     fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
     rows = proof_rows(X, fitted)
-    asked = ask_library(model, read.fitted, rows, X, inputs)
+    answers = ask_library(model, read.fitted, rows, X, inputs)
 
     def oracle(values: Array) -> tuple[Array, Array]:
-        probability = asked.probability if calibration is None else fitted.link.probability(fitted.margin(values))
+        probability = answers.probability if calibration is None else fitted.link.probability(fitted.margin(values))
         return probability, fitted.contributions(values)
 
-    own = Groups.of(inputs.names, groups)
-    said = explanation(read.form, fitted, len(X))
+    explained_groups = Groups.of(inputs.names, groups)
+    sentence = explanation(read.form, fitted, len(X))
     metadata = {
-        **told.metadata(inputs, fitted.low, fitted.high, len(X)),
-        "explanation": said,
+        **description.metadata(inputs, fitted.low, fitted.high, len(X)),
+        "explanation": sentence,
         **({"approximate": "true"} if is_approximate(fitted) else {}),
     }
     cohort = compare_with_cohort(fitted, X, None if outcomes is None else np.asarray(outcomes))
-    done = compile_fitted(told.name, fitted, cohort, metadata, oracle, rows, own)
+    done = compile_fitted(description.name, fitted, cohort, metadata, oracle, rows, explained_groups)
     report = CompilationReport(
         form=read.form,
         link=fitted.link.name,
         base=fitted.base,
         features=inputs.names,
-        groups=own.names,
+        groups=explained_groups.names,
         categories=inputs.categories,
         horizons=tuple(getattr(fitted.link, "horizons", ())),
-        explanation=said,
+        explanation=sentence,
         reference_rows=len(X),
-        rows_asked_of_library=asked.count,
-        rows_moved_by_float32=asked.moved,
+        rows_asked_of_library=answers.count,
+        rows_moved_by_float32=answers.moved,
         agreement=done.agreement,
         approximation=apart_from_shapley(fitted, X) if is_approximate(fitted) else None,
         bytes=len(done.content),

@@ -38,9 +38,9 @@ class Products:
         self.factors = [_ONE, *dict.fromkeys(factor for term in self.terms for factor in term)]
         # One share for each input of each term: the input's factor first, then the others.
         self.shares = [
-            (place, own, [each for each in factors if each is not own])
-            for place, factors in enumerate(self.terms)
-            for own in factors
+            (term_number, first, [factor for factor in factors if factor is not first])
+            for term_number, factors in enumerate(self.terms)
+            for first in factors
         ]
 
     def write(self, graph: Graph, features: str) -> str:
@@ -70,7 +70,7 @@ class Products:
         """
         columns = graph.constant("choice_columns", [self.names.index(name) for name in self.linear.by], np.int64)
         picked = graph.node("Gather", [features, columns], "picked", axis=1)
-        strides = [int(np.prod(self.sizes[place + 1 :])) for place in range(len(self.sizes))]
+        strides = [int(np.prod(self.sizes[position + 1 :])) for position in range(len(self.sizes))]
         stride = graph.constant("strides", np.array(strides, dtype=np.float64)[:, None], np.float64)
         number = graph.node("MatMul", [picked, stride], "set_number")
         numbers = graph.constant("set_numbers", np.arange(len(self.sets), dtype=np.float64)[None, :], np.float64)
@@ -82,9 +82,9 @@ class Products:
         A missing input that is not required has the reference's value.
         """
         reference = graph.constant("reference_inputs", self._reference_inputs(), np.float64)
-        given = graph.node("Where", [graph.node("IsNaN", [features], "absent"), reference, features], "filled")
+        filled = graph.node("Where", [graph.node("IsNaN", [features], "absent"), reference, features], "filled")
         columns = [0 if factor is _ONE else self._column(factor.input) for factor in self.factors]
-        spread = graph.node("Gather", [given, graph.constant("factor_columns", columns, np.int64)], "spread", axis=1)
+        spread = graph.node("Gather", [filled, graph.constant("factor_columns", columns, np.int64)], "spread", axis=1)
         low = [-np.inf if factor.low is None else factor.low for factor in self.factors]
         high = [np.inf if factor.high is None else factor.high for factor in self.factors]
         limited = graph.node("Max", [spread, graph.constant("factor_low", low, np.float64)], "not_below")
@@ -92,9 +92,9 @@ class Products:
         scaled = self._write_scaled(graph, limited)
         squares = graph.node("Mul", [scaled, scaled], "squares")
         is_square = graph.constant("is_square", [factor.squared for factor in self.factors], np.bool_)
-        made = graph.node("Where", [is_square, squares, scaled], "functions")
+        functions = graph.node("Where", [is_square, squares, scaled], "functions")
         is_one = graph.constant("is_one", [factor is _ONE for factor in self.factors], np.bool_)
-        return graph.node("Where", [is_one, graph.constant("one", 1.0, np.float64), made], "factors")
+        return graph.node("Where", [is_one, graph.constant("one", 1.0, np.float64), functions], "factors")
 
     def _write_scaled(self, graph: Graph, limited: str) -> str:
         tiny = graph.constant("tiny", np.finfo(np.float64).tiny, np.float64)
@@ -111,23 +111,33 @@ class Products:
         B and C are 1 where there are fewer factors. Capital letters are this person's values, small letters the
         reference's.
         """
-        place = {factor: number for number, factor in enumerate(self.factors)}
-        reference = np.array([1.0 if each is _ONE else each.of(self._of_reference(each)) for each in self.factors])
-        own = [place[factor] for _, factor, _ in self.shares]
-        others = [[*(place[each] for each in rest), 0, 0][:2] for _, _, rest in self.shares]
+        number_of = {factor: number for number, factor in enumerate(self.factors)}
+        reference = np.array(
+            [1.0 if factor is _ONE else factor.of(self._of_reference(factor)) for factor in self.factors]
+        )
+        first_numbers = [number_of[factor] for _, factor, _ in self.shares]
+        other_numbers = [
+            [*(number_of[factor] for factor in other_factors), 0, 0][:2] for _, _, other_factors in self.shares
+        ]
         gathered = [
             graph.node("Gather", [factors, graph.constant(f"at_{name}", at, np.int64)], f"factor_{name}", axis=1)
-            for name, at in (("a", own), ("b", [one for one, _ in others]), ("c", [two for _, two in others]))
+            for name, at in (
+                ("a", first_numbers),
+                ("b", [first_other for first_other, _ in other_numbers]),
+                ("c", [two for _, two in other_numbers]),
+            )
         ]
         a, b, c = gathered
-        ref_b, ref_c = (reference[[pair[number] for pair in others]] for number in (0, 1))
-        difference = graph.node("Sub", [a, graph.constant("reference_a", reference[own], np.float64)], "difference")
+        ref_b, ref_c = (reference[[pair[number] for pair in other_numbers]] for number in (0, 1))
+        difference = graph.node(
+            "Sub", [a, graph.constant("reference_a", reference[first_numbers], np.float64)], "difference"
+        )
         both = graph.node("Mul", [graph.node("Mul", [b, c], "bc"), graph.constant("third", 1 / 3, np.float64)], "both")
-        one = graph.node("Mul", [b, graph.constant("ref_c", ref_c / 6, np.float64)], "b_alone")
+        b_share = graph.node("Mul", [b, graph.constant("ref_c", ref_c / 6, np.float64)], "b_alone")
         two = graph.node("Mul", [c, graph.constant("ref_b", ref_b / 6, np.float64)], "c_alone")
         none = graph.constant("ref_bc", ref_b * ref_c / 3, np.float64)
         weight = graph.node(
-            "Add", [graph.node("Add", [both, one], "w1"), graph.node("Add", [two, none], "w2")], "weight"
+            "Add", [graph.node("Add", [both, b_share], "w1"), graph.node("Add", [two, none], "w2")], "weight"
         )
         of_term = graph.constant("term_of_share", [term for term, _, _ in self.shares], np.int64)
         coefficient = graph.node("Gather", [coefficients, of_term], "coefficient_of_share", axis=1)
@@ -202,16 +212,18 @@ def verify_equation(equation: Equation, output: str, content: bytes, seed: int =
     """
     model, rng = CompiledEquation(content), np.random.default_rng(seed)
     rows = _people(equation, rng)
-    found = model.rows(rows)
+    computed = model.rows(rows)
     worst = 0.0
-    for row, value, parts in zip(rows, found.value, found.contributions, strict=True):
+    for row, value, parts in zip(rows, computed.value, computed.contributions, strict=True):
         try:
-            expected = calculate(equation, model.named(row), output).working
+            expected = calculate(equation, model.values_of(row), output).working
         except EquationRefused:
             worst = worst if np.isnan(value) else np.inf
             continue
-        own = {part.input: part.contribution for part in expected.contributions}
-        gaps = [abs(part - own.get(item.name, 0.0)) for item, part in zip(equation.inputs, parts, strict=True)]
+        parts_of_equation = {part.input: part.contribution for part in expected.contributions}
+        gaps = [
+            abs(part - parts_of_equation.get(item.name, 0.0)) for item, part in zip(equation.inputs, parts, strict=True)
+        ]
         worst = max(worst, abs(value - float(expected.value)), *gaps)
     worst = worst if _refuses_what_is_missing(equation, output, model, rows[0]) else np.inf
     if not worst <= TOLERANCE:
@@ -270,13 +282,13 @@ def _write_masks(graph: Graph, equation: Equation, output: str, features: str) -
 
 
 def _highest(equation: Equation, item: EquationInput, output: str) -> float:
-    own = np.inf if item.high is None else item.high
+    limit = np.inf if item.high is None else item.high
     narrower = (
-        float(np.nextafter(each.limit, -np.inf)) if each.under else each.limit
-        for each in equation.narrower
-        if each.input == item.name and output in each.outputs
+        float(np.nextafter(narrower.limit, -np.inf)) if narrower.under else narrower.limit
+        for narrower in equation.narrower
+        if narrower.input == item.name and output in narrower.outputs
     )
-    return min([float(own), *narrower])
+    return min([float(limit), *narrower])
 
 
 def _write_value(
@@ -287,14 +299,14 @@ def _write_value(
     margin = graph.node("Squeeze", [column, SECOND_AXIS], "margin")
     graph.output("contributions", DOUBLE, ["N", len(equation.inputs)])
     graph.output("margin", DOUBLE, ["N"])
-    given = _write_link(graph, margin, link)
+    linked = _write_link(graph, margin, link)
     refused = graph.node("Cast", [graph.node("Or", [missing, out], "refused")], "refused_number", to=DOUBLE)
     faults = graph.node(
         "Squeeze", [graph.row_sums(refused, len(equation.inputs), "faults"), SECOND_AXIS], "faults_of_row"
     )
     is_refused = graph.node("Greater", [faults, graph.constant("no_fault", 0.0, np.float64)], "is_refused")
     name = "probability" if equation.output(output).kind == "probability" else "value"
-    graph.node("Where", [is_refused, graph.constant("no_value", np.nan, np.float64), given], name)
+    graph.node("Where", [is_refused, graph.constant("no_value", np.nan, np.float64), linked], name)
     graph.output(name, DOUBLE, ["N"])
 
 
@@ -319,8 +331,8 @@ def _write_points(graph: Graph, equation: Equation, features: str) -> str:
     reached = graph.node("GreaterOrEqual", [spread, graph.constant("edges", edges, np.float64)], "reached")
     counted = graph.node("Cast", [reached], "counted", to=DOUBLE)
     gains = np.zeros((len(places), len(names)))
-    for place, (item, _, gain) in enumerate(places):
-        gains[place, names.index(item.input)] = gain
+    for column, (item, _, gain) in enumerate(places):
+        gains[column, names.index(item.input)] = gain
     gained = graph.node("MatMul", [counted, graph.constant("gains", gains, np.float64)], "gained")
     starts = np.zeros(len(names))
     for item in equation.items:

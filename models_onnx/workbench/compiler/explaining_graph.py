@@ -47,10 +47,10 @@ class Groups:
         if clash := sorted((set(declared) & set(features)) - set(used)):
             raise CompileRefused(f"a group is called like the input {', '.join(clash)}, which is not in it")
         owner = {member: name for name, members in declared.items() for member in members}
-        found: dict[str, list[int]] = {}
+        members_of: dict[str, list[int]] = {}
         for j, feature in enumerate(features):
-            found.setdefault(owner.get(feature, feature), []).append(j)
-        return cls(tuple(found), tuple(tuple(members) for members in found.values()))
+            members_of.setdefault(owner.get(feature, feature), []).append(j)
+        return cls(tuple(members_of), tuple(tuple(members) for members in members_of.values()))
 
     @property
     def trivial(self) -> bool:

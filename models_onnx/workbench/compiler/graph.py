@@ -52,9 +52,9 @@ class Graph:
         """A constant of that name and type; the same name gives the same constant again."""
         name = self._prefix + name
         tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
-        known = next((each for each in self._constants if each.name == name), None)
-        if known is not None:
-            if known != tensor:
+        earlier = next((constant for constant in self._constants if constant.name == name), None)
+        if earlier is not None:
+            if earlier != tensor:
                 raise ValueError(f"two constants of the name {name!r}")
             return name
         self._constants.append(tensor)

@@ -130,21 +130,21 @@ def ask_library(
         ParityRefused: the two disagree, which means that the model was read wrongly.
     """
     X = rows.astype(np.float64)
-    told = fitted.link.probability(fitted.margin(X))
+    answers = fitted.link.probability(fitted.margin(X))
     if not hasattr(model, "predict_proba"):
-        return OracleAnswers(told, 0, 0)
+        return OracleAnswers(answers, 0, 0)
     probability = library(model, inputs)
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
         fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
-        fits[fits] = _taken(probability, X[fits])
+        fits[fits] = _accepted(probability, X[fits])
         there = probability(X[fits]) if fits.any() else np.zeros(0)
         moved = _moved(probability, cohort)
-    difference = float(np.abs(there - told[fits]).max()) if fits.any() else 0.0
+    difference = float(np.abs(there - answers[fits]).max()) if fits.any() else 0.0
     if not difference <= TOLERANCE:
         raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
-    told[fits] = there
-    return OracleAnswers(told, int(fits.sum()), moved)
+    answers[fits] = there
+    return OracleAnswers(answers, int(fits.sum()), moved)
 
 
 def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
@@ -152,11 +152,11 @@ def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
     try:
         return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
     except ValueError:  # missing values that the library does not accept
-        whole = cohort[~np.isnan(cohort).any(axis=1)]
-        return _moved(probability, whole) if 0 < len(whole) < len(cohort) else 0
+        complete = cohort[~np.isnan(cohort).any(axis=1)]
+        return _moved(probability, complete) if 0 < len(complete) < len(cohort) else 0
 
 
-def _taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
+def _accepted(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
     """Rows that the library takes: where it refuses several at once, each half is asked (the logarithm of 0, say)."""
     if not len(X):
         return np.ones(0, dtype=bool)
@@ -165,20 +165,20 @@ def _taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]
     except (ValueError, TypeError, OverflowError):
         half = len(X) // 2
         parts = (X[:half], X[half:])
-        return np.concatenate([_taken(probability, part) for part in parts]) if half else np.zeros(1, dtype=bool)
+        return np.concatenate([_accepted(probability, part) for part in parts]) if half else np.zeros(1, dtype=bool)
     return np.ones(len(X), dtype=bool)
 
 
 def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:
     """Rows with a missing or infinite value in a column where the library accepts none, found by trying."""
     typical = np.array([0.0 if n in inputs.text else m for n, m in zip(inputs.names, medians(X), strict=True)])
-    found = np.zeros(len(X), dtype=bool)
+    refused = np.zeros(len(X), dtype=bool)
     for j in range(len(typical)):
         for value, rows in ((np.nan, np.isnan(X[:, j])), (np.inf, np.abs(X[:, j]) > HUGE)):
-            asked = typical.copy()
-            asked[j] = value
+            probe = typical.copy()
+            probe[j] = value
             try:
-                probability(asked[None])
+                probability(probe[None])
             except (ValueError, TypeError, OverflowError):
-                found |= rows
-    return found
+                refused |= rows
+    return refused

@@ -89,13 +89,13 @@ class Familiarity:
 
 
 def _spread(x: NDArray[np.float64], middle: float) -> float:
-    known = x[np.isfinite(x)]
-    if len(known) < 2 or known.std() == 0.0:
+    finite = x[np.isfinite(x)]
+    if len(finite) < 2 or finite.std() == 0.0:
         return 1.0
-    if len(np.unique(known)) == 2:
-        return float(known.max() - known.min())
-    near = known[np.abs(known - middle) <= _NEAR * known.std()]
-    return float(near.std()) or float(known.std())
+    if len(np.unique(finite)) == 2:
+        return float(finite.max() - finite.min())
+    near = finite[np.abs(finite - middle) <= _NEAR * finite.std()]
+    return float(near.std()) or float(finite.std())
 
 
 def _standardised(
@@ -153,21 +153,21 @@ class Reference:
         limits = graph.constant("quantiles", self.quantiles, np.float64)
         reached = graph.node("GreaterOrEqual", [margin, limits], "reached")
         counted = graph.node("Cast", [reached], "counted", to=INT64)
-        place = graph.node("ReduceSum", [counted, SECOND_AXIS], "place", keepdims=0)
+        position = graph.node("ReduceSum", [counted, SECOND_AXIS], "place", keepdims=0)
         for name, table in self._tables().items():
-            graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), place], name)
+            graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), position], name)
             graph.output(name, DOUBLE, ["N"])
 
     def _tables(self) -> dict[str, list[float]]:
         """One entry per number of quantiles reached, from none to all."""
         places = range(len(self.quantiles) + 1)
-        own = [max(b for b in range(len(self.bins)) if self.bins[b].quantile <= place) for place in places]
+        bin_of = [max(b for b in range(len(self.bins)) if self.bins[b].quantile <= position) for position in places]
         return {
-            "percentile": [place * self.step for place in places],
-            "observed_rate": [self.bins[b].rate for b in own],
-            "observed_low": [self.bins[b].low for b in own],
-            "observed_high": [self.bins[b].high for b in own],
-            "observed_count": [float(self.bins[b].count) for b in own],
+            "percentile": [position * self.step for position in places],
+            "observed_rate": [self.bins[b].rate for b in bin_of],
+            "observed_low": [self.bins[b].low for b in bin_of],
+            "observed_high": [self.bins[b].high for b in bin_of],
+            "observed_count": [float(self.bins[b].count) for b in bin_of],
         }
 
 

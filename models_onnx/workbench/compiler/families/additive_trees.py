@@ -81,19 +81,19 @@ class AdditiveTrees:
         """
         seen = as_float32(cohort)
         parts = terms if missing_is_neutral else [part for term in terms for part in _parted(term, seen)]
-        found = tuple(_centred(term, seen, missing_is_neutral) for term in parts)
+        centred_terms = tuple(_centred(term, seen, missing_is_neutral) for term in parts)
         lowest, highest = limits(cohort)
-        base = start + sum(term.centre for term in found)
-        return cls(tuple(features), found, base, tuple(low or lowest), tuple(high or highest), link)
+        base = start + sum(term.centre for term in centred_terms)
+        return cls(tuple(features), centred_terms, base, tuple(low or lowest), tuple(high or highest), link)
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
         """Every step of each input."""
-        found: list[set[float]] = [set() for _ in self.features]
+        edge_sets: list[set[float]] = [set() for _ in self.features]
         for term in self.terms:
             for j, edges in zip(term.inputs, term.edges, strict=True):
-                found[j] |= set(edges)
-        return tuple(tuple(sorted(values)) for values in found)
+                edge_sets[j] |= set(edges)
+        return tuple(tuple(sorted(values)) for values in edge_sets)
 
     def of_terms(self, X: Array) -> Array:
         """The centred value of every term [N, T]."""
@@ -194,13 +194,13 @@ def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
         raise CompileRefused("a tree uses several inputs, so the trees are not a sum of functions of one input each")
     start, terms = ensemble.start, []
     edges = ensemble.thresholds()
-    for j, own in enumerate(edges):
+    for j, steps in enumerate(edges):
         trees = [tree for tree in ensemble.trees if len(tree.inner) and tree.feature[0] == j]
         if not trees:
             continue
-        rows = np.zeros((len(own) + 2, len(edges)), dtype=np.float32)
-        rows[:, j] = [*own, np.inf, np.nan]
-        terms.append(Term((j,), (own,), sum((t.values(rows) for t in trees), np.zeros(len(rows)))))
+        rows = np.zeros((len(steps) + 2, len(edges)), dtype=np.float32)
+        rows[:, j] = [*steps, np.inf, np.nan]
+        terms.append(Term((j,), (steps,), sum((t.values(rows) for t in trees), np.zeros(len(rows)))))
     start += sum(float(tree.value[0]) for tree in ensemble.trees if not len(tree.inner))
     return tuple(terms), start
 
@@ -211,11 +211,11 @@ def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
         return (term,)
     places = term.places(cohort)
     sizes = term.values.shape
-    shares = [np.bincount(own, minlength=size) / len(cohort) for own, size in zip(places, sizes, strict=True)]
+    shares = [np.bincount(cells, minlength=size) / len(cohort) for cells, size in zip(places, sizes, strict=True)]
     first, second = term.values @ shares[1], shares[0] @ term.values
-    rest = replace(term, values=term.values - first[:, None] - second[None, :])
+    interaction = replace(term, values=term.values - first[:, None] - second[None, :])
     alone = zip(term.inputs, term.edges, (first, second), strict=True)
-    return (rest, *(Term((j,), (edges,), values) for j, edges, values in alone))
+    return (interaction, *(Term((j,), (edges,), values) for j, edges, values in alone))
 
 
 def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) -> Term:
@@ -260,21 +260,21 @@ def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple
     cuts = np.asarray(bins, dtype=np.float64)
     # interpret: a value on a cut belongs to the bin above it
     edges = [float(below(float(cut))) for cut in cuts]
-    kept = [k for k, edge in enumerate(edges) if k == len(edges) - 1 or edge != edges[k + 1]]
-    return tuple(edges[k] for k in kept), [k + 1 for k in kept] + [len(cuts) + 1, 0]
+    distinct = [k for k, edge in enumerate(edges) if k == len(edges) - 1 or edge != edges[k + 1]]
+    return tuple(edges[k] for k in distinct), [k + 1 for k in distinct] + [len(cuts) + 1, 0]
 
 
 def _categories(feature: str, bins: dict[str, int]) -> tuple[tuple[float, ...], list[int]]:
     """Numbers treated as categories: each has its own cell, and all numbers between them the bin of unknown values."""
     try:
-        numbers = sorted((np.float32(name), place) for name, place in bins.items())
+        numbers = sorted((np.float32(name), number) for name, number in bins.items())
     except ValueError:
         raise CompileRefused(f"{feature} has categories that are no numbers: code them before training") from None
     unknown = max(bins.values()) + 1
     edges: list[float] = []
     cells: list[int] = []
-    for value, place in numbers:
+    for value, bin_number in numbers:
         edges += [float(np.nextafter(value, np.float32(-np.inf))), float(value)]
-        cells += [unknown, place]
-    kept = [k for k, edge in enumerate(edges) if k == 0 or edge != edges[k - 1]]
-    return tuple(edges[k] for k in kept), [cells[k] for k in kept] + [unknown, 0]
+        cells += [unknown, bin_number]
+    distinct = [k for k, edge in enumerate(edges) if k == 0 or edge != edges[k - 1]]
+    return tuple(edges[k] for k in distinct), [cells[k] for k in distinct] + [unknown, 0]

@@ -74,29 +74,29 @@ class Member:
 
     def share(self, rows: Array) -> Array:
         """The shares [N, F] of this member's probability."""
-        own = self.model.contributions(rows)
-        away = own.sum(axis=1)
+        contributions = self.model.contributions(rows)
+        away = contributions.sum(axis=1)
         before = self.calibration.of(np.array([self.model.base]))[0]
         near = np.abs(away) < _AT_REFERENCE
         gained = self.calibration.of(self.model.base + away) - before
         mean = np.where(near, self.calibration.slope(self.model.base), gained / np.where(near, 1.0, away))
-        return np.asarray(own * mean[:, None])
+        return np.asarray(contributions * mean[:, None])
 
     def write(self, graph: Graph, features: str, missing: str) -> str:
         """The same in a graph."""
         with graph.under("own/"):
-            own = self.model.write_contributions(graph, features, missing)
-        away = graph.row_sums(own, len(self.model.features), "away")
+            contributions = self.model.write_contributions(graph, features, missing)
+        away = graph.row_sums(contributions, len(self.model.features), "away")
         base = graph.constant("base", self.model.base, np.float64)
         calibrated = self.calibration.write(graph, graph.node("Add", [away, base], "margin"))
         before = self.calibration.of(np.array([self.model.base]))[0]
         gained = graph.node("Sub", [calibrated, graph.constant("before", before, np.float64)], "gained")
         size = graph.node("Abs", [away], "size")
         near = graph.node("Less", [size, graph.constant("at_reference", _AT_REFERENCE, np.float64)], "near")
-        one = graph.constant("one", 1.0, np.float64)
-        quotient = graph.node("Div", [gained, graph.node("Where", [near, one, away], "divisor")], "quotient")
+        unit = graph.constant("one", 1.0, np.float64)
+        quotient = graph.node("Div", [gained, graph.node("Where", [near, unit, away], "divisor")], "quotient")
         slope = graph.constant("slope_there", self.calibration.slope(self.model.base), np.float64)
-        return graph.node("Mul", [own, graph.node("Where", [near, slope, quotient], "mean_slope")], "shares")
+        return graph.node("Mul", [contributions, graph.node("Where", [near, slope, quotient], "mean_slope")], "shares")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Averaged:
     @property
     def base(self) -> float:
         """The mean of the members' probabilities at their references."""
-        before = [float(each.calibration.of(np.array([each.model.base]))[0]) for each in self.members]
+        before = [float(member.calibration.of(np.array([member.model.base]))[0]) for member in self.members]
         return self.shift + self.scale * float(self._mean(before))
 
     @property
@@ -138,8 +138,11 @@ class Averaged:
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
         """Those of every member."""
-        each = [member.model.edges for member in self.members]
-        return tuple(tuple(sorted({edge for edges in own for edge in edges})) for own in zip(*each, strict=True))
+        edges_of_members = [member.model.edges for member in self.members]
+        return tuple(
+            tuple(sorted({edge for edges in edges_of_input for edge in edges}))
+            for edges_of_input in zip(*edges_of_members, strict=True)
+        )
 
     def contributions(self, X: Array) -> Array:
         """The mean of the members' shares."""
@@ -147,11 +150,11 @@ class Averaged:
 
     def margin(self, X: Array) -> Array:
         """The mean of the members' probabilities."""
-        told = [member.calibration.of(member.model.margin(X)) for member in self.members]
-        return np.asarray(self.shift + self.scale * self._mean(told))
+        probabilities = [member.calibration.of(member.model.margin(X)) for member in self.members]
+        return np.asarray(self.shift + self.scale * self._mean(probabilities))
 
-    def _mean(self, each: Sequence[Any]) -> Any:
-        return np.average(each, axis=0, weights=self.weights or None)
+    def _mean(self, values: Sequence[Any]) -> Any:
+        return np.average(values, axis=0, weights=self.weights or None)
 
     @property
     def _relative(self) -> tuple[float, ...]:
@@ -176,8 +179,8 @@ class Averaged:
         total = parts[0]
         for number, part in enumerate(parts[1:]):
             total = graph.node("Add", [total, part], f"sum{number}")
-        each = graph.constant("share_of_each", self.scale / len(parts), np.float64)
-        return graph.node("Mul", [total, each], "of_inputs")
+        factor = graph.constant("share_of_each", self.scale / len(parts), np.float64)
+        return graph.node("Mul", [total, factor], "of_inputs")
 
 
 def isotonic(x: Sequence[float], y: Sequence[float]) -> Curve:

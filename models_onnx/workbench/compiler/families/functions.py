@@ -35,8 +35,8 @@ class Function:
     def values(self, x: Array) -> Array:
         """The function of each x; NaN where it gives no finite number."""
         with np.errstate(all="ignore"):
-            found = np.asarray(_NUMPY[self.kind](np.asarray(x, dtype=np.float64), self.parameter), dtype=np.float64)
-        return np.where(np.isfinite(found), found, np.nan)
+            computed = np.asarray(_NUMPY[self.kind](np.asarray(x, dtype=np.float64), self.parameter), dtype=np.float64)
+        return np.where(np.isfinite(computed), computed, np.nan)
 
 
 SAME = Function("same")
@@ -62,18 +62,18 @@ def write_functions(graph: Graph, columns: str, functions: Sequence[Function]) -
     kinds = list(dict.fromkeys(function.kind for function in functions))
     parts, order = [], []
     for kind in kinds:
-        own = [place for place, function in enumerate(functions) if function.kind == kind]
-        padded = own + [own[-1]] * (-len(own) % _AT_ONCE)
+        columns_of_kind = [position for position, function in enumerate(functions) if function.kind == kind]
+        padded = columns_of_kind + [columns_of_kind[-1]] * (-len(columns_of_kind) % _AT_ONCE)
         with graph.under(f"{kind}/"):
             picked = graph.node("Gather", [columns, graph.constant("of", padded, np.int64)], "picked", axis=1)
-            powers = np.array([functions[place].parameter for place in padded])
+            powers = np.array([functions[position].parameter for position in padded])
             parts.append(_WRITERS[kind](_Writer(graph), picked, powers))
-        order += own + [-1] * (len(padded) - len(own))
+        order += columns_of_kind + [-1] * (len(padded) - len(columns_of_kind))
     joined = parts[0] if len(parts) == 1 else graph.node("Concat", parts, "of_kinds", axis=1)
-    places = [order.index(place) for place in range(len(functions))]
-    found = graph.node("Gather", [joined, graph.constant("in_order", places, np.int64)], "found", axis=1)
-    endless = graph.node("IsInf", [found], "endless")
-    return graph.node("Where", [endless, graph.constant("unknown", np.nan, np.float64), found], "functions")
+    places = [order.index(position) for position in range(len(functions))]
+    values = graph.node("Gather", [joined, graph.constant("in_order", places, np.int64)], "found", axis=1)
+    endless = graph.node("IsInf", [values], "endless")
+    return graph.node("Where", [endless, graph.constant("unknown", np.nan, np.float64), values], "functions")
 
 
 @dataclass(slots=True)
@@ -87,16 +87,16 @@ class _Writer:
         """The operator; a number or an array among its inputs becomes a constant."""
         self.count += 1
         names = [
-            each if isinstance(each, str) else self.graph.constant(f"c{self.count}_{place}", each, np.float64)
-            for place, each in enumerate(inputs)
+            value if isinstance(value, str) else self.graph.constant(f"c{self.count}_{position}", value, np.float64)
+            for position, value in enumerate(inputs)
         ]
         return self.graph.node(operator, names, f"n{self.count}")
 
-    def where(self, condition: Any, there: str, other: str) -> str:
+    def where(self, condition: Any, there: str, otherwise: str) -> str:
         """Column by column, as a constant says."""
         self.count += 1
         chosen = self.graph.constant(f"c{self.count}", condition, np.bool_)
-        return self.graph.node("Where", [chosen, there, other], f"n{self.count}")
+        return self.graph.node("Where", [chosen, there, otherwise], f"n{self.count}")
 
     def polynomial(self, x: str, coefficients: Sequence[float]) -> str:
         """Horner's rule, the highest power first."""
@@ -167,8 +167,8 @@ def _write_normal_quantile(write: _Writer, p: str, _powers: Array) -> str:
     near = write("Div", write.polynomial(near, _C), write.polynomial(near, _D))
     far = write("Div", write.polynomial(far, _E), write.polynomial(far, _F))
     tail = write("Mul", write("Sign", q), write("Where", write("LessOrEqual", root, 5.0), near, far))
-    found = write("Where", write("LessOrEqual", write("Abs", q), 0.425), middle, tail)
-    return write("Min", write("Max", found, -_CLIP), _CLIP)
+    quantile = write("Where", write("LessOrEqual", write("Abs", q), 0.425), middle, tail)
+    return write("Min", write("Max", quantile, -_CLIP), _CLIP)
 
 
 _NUMPY: dict[str, Callable[[Array, float], Array]] = {

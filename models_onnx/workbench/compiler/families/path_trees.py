@@ -32,7 +32,7 @@ def is_approximate(model: FittedModel) -> bool:
         return True
     inner = getattr(model, "inner", None)
     members = [member.model for member in getattr(model, "members", ())]
-    return any(is_approximate(each) for each in ([inner] if inner is not None else []) + members)
+    return any(is_approximate(part) for part in ([inner] if inner is not None else []) + members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class PathTrees(ExplainedEnsemble):
 
     def contributions(self, X: Array) -> Array:
         """The shares, computed by following the trees; without the file's tables of leaves."""
-        seen, found = as_float32(X), np.zeros((len(X), len(self.features)))
+        seen, shares = as_float32(X), np.zeros((len(X), len(self.features)))
         for tree, means in zip(self.ensemble.trees, self.means, strict=True):
             at = np.zeros(len(X), dtype=np.int64)
             rows = np.flatnonzero(tree.feature[at] != LEAF)
@@ -71,14 +71,14 @@ class PathTrees(ExplainedEnsemble):
                     here = rows[at[rows] == node]
                     left = tree.answers(seen[here], int(node))
                     below = np.where(left, tree.left[node], tree.right[node])
-                    found[here, tree.feature[node]] += means[below] - means[node]
+                    shares[here, tree.feature[node]] += means[below] - means[node]
                     at[here] = below
                 rows = rows[tree.feature[at[rows]] != LEAF]
-        return found
+        return shares
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
         """margin = intercept + slope * margin: leaves and means are multiplied."""
-        means = tuple(slope * each for each in self.means)
+        means = tuple(slope * mean for mean in self.means)
         return replace(self, ensemble=self.ensemble.scaled(intercept, slope), means=means)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # the nodes ask
@@ -109,10 +109,10 @@ def _means(tree: Tree, cohort: NDArray[np.float32]) -> Array:
         if tree.feature[node] == LEAF:
             total[node] = values[node] * len(rows)
             return
-        left = tree.answers(cohort[rows], node)
+        goes_left = tree.answers(cohort[rows], node)
         below = (int(tree.left[node]), int(tree.right[node]))
-        walk(below[0], rows[left])
-        walk(below[1], rows[~left])
+        walk(below[0], rows[goes_left])
+        walk(below[1], rows[~goes_left])
         total[node] = total[below[0]] + total[below[1]]
         values[node] = total[node] / count[node] if len(rows) else (values[below[0]] + values[below[1]]) / 2
 
@@ -122,15 +122,15 @@ def _means(tree: Tree, cohort: NDArray[np.float32]) -> Array:
 
 def _leaf_shares(tree: Tree, means: Array) -> dict[int, dict[int, float]]:
     """The share of each input for each leaf."""
-    found: dict[int, dict[int, float]] = {}
-    for leaf, way in tree.leaves():
+    shares_of_leaves: dict[int, dict[int, float]] = {}
+    for leaf, path in tree.leaves():
         shares: dict[int, float] = {}
-        for node, left in way:
+        for node, left in path:
             below = int(tree.left[node] if left else tree.right[node])
             feature = int(tree.feature[node])
             shares[feature] = shares.get(feature, 0.0) + float(means[below] - means[node])
-        found[leaf] = shares
-    return found
+        shares_of_leaves[leaf] = shares
+    return shares_of_leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,10 @@ def apart_from_shapley(model: FittedModel, cohort: Array, seed: int = 0) -> Apar
     """The shares beside Shapley values against the same cohort, estimated with random orders (Strumbelj 2014)."""
     draw = np.random.default_rng(seed)
     some = cohort[draw.choice(len(cohort), min(_PEOPLE, len(cohort)), replace=False)]
-    told = model.contributions(some)
+    contributions = model.contributions(some)
     sampled = np.array([_sampled(model, person, cohort, draw) for person in some])
-    same = np.argmax(np.abs(told), axis=1) == np.argmax(np.abs(sampled), axis=1)
-    return Apart(len(some), float(same.mean()), float(np.abs(told - sampled).mean()))
+    same = np.argmax(np.abs(contributions), axis=1) == np.argmax(np.abs(sampled), axis=1)
+    return Apart(len(some), float(same.mean()), float(np.abs(contributions - sampled).mean()))
 
 
 def words_of_approximation(model: FittedModel, cohort: Array) -> str:
@@ -169,16 +169,16 @@ def words_of_approximation(model: FittedModel, cohort: Array) -> str:
 
 def _sampled(model: FittedModel, person: Array, cohort: Array, draw: np.random.Generator) -> Array:
     count = len(person)
-    others = cohort[draw.integers(0, len(cohort), _ORDERS)]
+    people = cohort[draw.integers(0, len(cohort), _ORDERS)]
     orders = np.array([draw.permutation(count) for _ in range(_ORDERS)])
-    rows = np.repeat(others[:, None, :], count + 1, axis=1)
+    rows = np.repeat(people[:, None, :], count + 1, axis=1)
     for step in range(count):
         for number in range(_ORDERS):
             rows[number, step + 1 :, orders[number, step]] = person[orders[number, step]]
     margins = model.margin(rows.reshape(-1, count)).reshape(_ORDERS, count + 1)
-    found = np.zeros((_ORDERS, count))
-    np.put_along_axis(found, orders, np.diff(margins, axis=1), axis=1)
-    return np.asarray(found.mean(axis=0))
+    shares = np.zeros((_ORDERS, count))
+    np.put_along_axis(shares, orders, np.diff(margins, axis=1), axis=1)
+    return np.asarray(shares.mean(axis=0))
 
 
 def exact_megabytes(ensemble: Ensemble) -> float:
@@ -190,7 +190,7 @@ def _table_numbers(tree: Tree, node: int, above: int, inputs: frozenset[int]) ->
     """Numbers in the tables below this node; as `shapley_trees` parts a tree, two questions high at the ends."""
     if tree.height(node) <= 2:
         inner = _inner(tree, node)
-        used = inputs | {int(tree.feature[each]) for each in inner}
+        used = inputs | {int(tree.feature[inner_node]) for inner_node in inner}
         return int(2 ** (above + len(inner)) * (len(used) + 1))
     used = inputs | {int(tree.feature[node])}
     return sum(_table_numbers(tree, int(below), above + 1, used) for below in (tree.left[node], tree.right[node]))

@@ -62,10 +62,10 @@ class Curve:
         inside = np.clip(x, -LARGEST, LARGEST)
         piece = np.searchsorted(self.breaks, inside, side="right")
         away = np.where(np.isnan(x), 0.0, inside - self.origins[piece])
-        found = np.zeros(len(x))
+        total = np.zeros(len(x))
         for power in range(self.coefficients.shape[1] - 1, -1, -1):
-            found = found * away + self.coefficients[piece, power]
-        return np.where(np.isnan(x), self.missing, found)
+            total = total * away + self.coefficients[piece, power]
+        return np.where(np.isnan(x), self.missing, total)
 
     def scaled(self, slope: float, intercept: float) -> Self:
         """slope * curve + intercept."""

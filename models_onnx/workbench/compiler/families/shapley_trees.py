@@ -27,7 +27,7 @@ from models_onnx.workbench.compiler.families.trees import (
     Ensemble,
     ExplainedEnsemble,
     Tree,
-    Way,
+    TreePath,
     as_float32,
     limits,
 )
@@ -46,7 +46,7 @@ def weights(count: int) -> Array:
     With A the inputs only x satisfies and B those only r satisfies: (|A|-1)! |B|! / (|A|+|B|)! for j in A, minus
     |A|! (|B|-1)! / (|A|+|B|)! for j in B, nothing where neither satisfies some input.
     """
-    found = np.zeros((2**count, 2**count, count))
+    table = np.zeros((2**count, 2**count, count))
     for x in range(2**count):
         for r in range(2**count):
             if x | r != 2**count - 1:
@@ -55,10 +55,10 @@ def weights(count: int) -> Array:
             only_r = [j for j in range(count) if r >> j & 1 and not x >> j & 1]
             a, b = len(only_x), len(only_r)
             if only_x:
-                found[x, r, only_x] = factorial(a - 1) * factorial(b) / factorial(a + b)
+                table[x, r, only_x] = factorial(a - 1) * factorial(b) / factorial(a + b)
             if only_r:
-                found[x, r, only_r] = -factorial(a) * factorial(b - 1) / factorial(a + b)
-    return found
+                table[x, r, only_r] = -factorial(a) * factorial(b - 1) / factorial(a + b)
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,71 +78,73 @@ class Block:
 def blocks(tree: Tree, cohort: NDArray[np.float32]) -> Iterator[Block]:
     """The blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
     answers = {int(node): tree.answers(cohort, int(node)) for node in tree.inner}
-    for root, way in _parts(tree, 0, ()):
-        leaves = list(tree.leaves(root, way))
+    for root, path in _parts(tree, 0, ()):
+        leaves = list(tree.leaves(root, path))
         questions = tuple(dict.fromkeys(node for _, path in leaves for node, _ in path))
         codes = sum((answers[node] * np.int64(1 << k) for k, node in enumerate(questions)), np.zeros(len(cohort), int))
         frequency = np.bincount(codes, minlength=2 ** len(questions)) / len(cohort)
         yield _block(tree, questions, leaves, frequency)
 
 
-def _block(tree: Tree, questions: tuple[int, ...], leaves: list[tuple[int, Way]], frequency: Array) -> Block:
+def _block(tree: Tree, questions: tuple[int, ...], leaves: list[tuple[int, TreePath]], frequency: Array) -> Block:
     inputs = tuple(dict.fromkeys(int(tree.feature[node]) for node in questions))
     table, base = np.zeros((2 ** len(questions), len(inputs))), 0.0
-    for leaf, way in leaves:
-        own = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in way))
-        pattern = _patterns(tree, questions, way, own)
-        of_cohort = np.bincount(pattern, weights=frequency, minlength=2 ** len(own))
-        values = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(own)), of_cohort)
-        table[:, [inputs.index(j) for j in own]] += values[pattern]
+    for leaf, path in leaves:
+        leaf_inputs = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in path))
+        pattern = _patterns(tree, questions, path, leaf_inputs)
+        of_cohort = np.bincount(pattern, weights=frequency, minlength=2 ** len(leaf_inputs))
+        values = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(leaf_inputs)), of_cohort)
+        table[:, [inputs.index(j) for j in leaf_inputs]] += values[pattern]
         base += float(tree.value[leaf] * of_cohort[-1])
     return Block(tree, questions, inputs, table, base)
 
 
-def _patterns(tree: Tree, questions: tuple[int, ...], way: Way, own: tuple[int, ...]) -> NDArray[np.int64]:
+def _patterns(tree: Tree, questions: tuple[int, ...], path: TreePath, inputs: tuple[int, ...]) -> NDArray[np.int64]:
     """For every pattern of answers: which of the leaf's inputs are satisfied, as bits in the order of `own`."""
     answers = np.arange(2 ** len(questions))
-    found = np.zeros(2 ** len(questions), dtype=np.int64)
-    for bit, feature in enumerate(own):
+    patterns = np.zeros(2 ** len(questions), dtype=np.int64)
+    for bit, feature in enumerate(inputs):
         satisfied = np.ones(len(answers), dtype=bool)
-        for node, left in way:
+        for node, left in path:
             if tree.feature[node] == feature:
                 satisfied &= (answers >> questions.index(node) & 1 == 1) == left
-        found += satisfied.astype(np.int64) << bit
-    return found
+        patterns += satisfied.astype(np.int64) << bit
+    return patterns
 
 
-def _parts(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
+def _parts(tree: Tree, node: int, path: TreePath) -> Iterator[tuple[int, TreePath]]:
     if tree.height(node) <= _SHARED_HEIGHT:
-        yield node, way
+        yield node, path
         return
-    yield from _parts(tree, int(tree.left[node]), (*way, (node, True)))
-    yield from _parts(tree, int(tree.right[node]), (*way, (node, False)))
+    yield from _parts(tree, int(tree.left[node]), (*path, (node, True)))
+    yield from _parts(tree, int(tree.right[node]), (*path, (node, False)))
 
 
 def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
     """The same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
-    found = np.zeros((len(X), count))
+    contributions = np.zeros((len(X), count))
     of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
-    for leaf, way in tree.leaves():
-        own = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in way))
-        if not own:
+    for leaf, path in tree.leaves():
+        inputs = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in path))
+        if not inputs:
             continue
-        frequency = np.bincount(_satisfied(tree, way, own, of_cohort), minlength=2 ** len(own)) / len(cohort)
-        of_pattern = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(own)), frequency)
-        found[:, own] += of_pattern[_satisfied(tree, way, own, of_rows)]
-    return found
+        frequency = np.bincount(_satisfied(tree, path, inputs, of_cohort), minlength=2 ** len(inputs)) / len(cohort)
+        of_pattern = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(inputs)), frequency)
+        contributions[:, inputs] += of_pattern[_satisfied(tree, path, inputs, of_rows)]
+    return contributions
 
 
-def _satisfied(tree: Tree, way: Way, own: tuple[int, ...], answers: dict[int, NDArray[np.bool_]]) -> NDArray[np.int64]:
-    found = np.zeros(len(answers[way[0][0]]), dtype=np.int64)
-    for bit, feature in enumerate(own):
-        satisfied = np.ones(len(found), dtype=bool)
-        for node, left in way:
+def _satisfied(
+    tree: Tree, path: TreePath, inputs: tuple[int, ...], answers: dict[int, NDArray[np.bool_]]
+) -> NDArray[np.int64]:
+    patterns = np.zeros(len(answers[path[0][0]]), dtype=np.int64)
+    for bit, feature in enumerate(inputs):
+        satisfied = np.ones(len(patterns), dtype=bool)
+        for node, left in path:
             if tree.feature[node] == feature:
                 satisfied &= answers[node] == left
-        found += satisfied.astype(np.int64) << bit
-    return found
+        patterns += satisfied.astype(np.int64) << bit
+    return patterns
 
 
 # responsible-ai 7.4: this limit keeps explanations short and tables small; a waiver allows 6.
@@ -214,9 +216,9 @@ class ShapleyTrees(ExplainedEnsemble):
         width = 1 + max(len(part.inputs) for part in self.parts)
         codes = self._write_codes(graph, features, missing)
         starts = np.cumsum([0, *(len(part.table) for part in self.parts[:-1])])
-        place = graph.node("Add", [codes, graph.constant("table_starts", starts, np.int32)], "place")
+        rows_of_tables = graph.node("Add", [codes, graph.constant("table_starts", starts, np.int32)], "place")
         table = np.vstack([np.pad(part.table, ((0, 0), (0, width - len(part.inputs)))) for part in self.parts])
-        rows = graph.node("Gather", [graph.constant("tables", table, np.float64), place], "of_blocks", axis=0)
+        rows = graph.node("Gather", [graph.constant("tables", table, np.float64), rows_of_tables], "of_blocks", axis=0)
         flat = graph.constant("one_row", [-1, len(self.parts) * width], np.int64)
         return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
 
@@ -224,9 +226,9 @@ class ShapleyTrees(ExplainedEnsemble):
         """Adds the entries of each input in chunks of sixteen, then the chunks of each input."""
         chunks, owners = [], []
         for j in range(len(self.features)):
-            own = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
-            for first in range(0, len(own), _TOGETHER):
-                chunk = own[first : first + _TOGETHER]
+            entries_of_input = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
+            for first in range(0, len(entries_of_input), _TOGETHER):
+                chunk = entries_of_input[first : first + _TOGETHER]
                 # The last column of every table is zero: it fills incomplete chunks.
                 chunks.append(chunk + [width - 1] * (_TOGETHER - len(chunk)))
                 owners.append(j)
@@ -254,8 +256,8 @@ class ShapleyTrees(ExplainedEnsemble):
                 threshold[number, bit] = tree.threshold[node]
                 power[number, bit] = 1 << bit
         wide = versions.write(graph, features, missing)
-        asked = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
-        left = graph.node("LessOrEqual", [asked, graph.constant("thresholds", threshold, np.float32)], "goes_left")
+        compared = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
+        left = graph.node("LessOrEqual", [compared, graph.constant("thresholds", threshold, np.float32)], "goes_left")
         bits = graph.node(
             "Where", [left, graph.constant("bits", power, np.int32), graph.constant("no_bit", 0, np.int32)], "bits_set"
         )
@@ -295,14 +297,14 @@ class _Versions:
         """Writes the versions that are used, next to each other."""
         names = []
         for nan_left, zero_missing in self._used:
-            gone, source = missing, features
+            absent, source = missing, features
             if zero_missing:
                 small = graph.node("Abs", [features], f"size_{nan_left}")
                 zero = graph.node("LessOrEqual", [small, graph.constant("zero", ZERO, np.float32)], f"zero_{nan_left}")
-                gone = graph.node("Or", [missing, zero], f"gone_{nan_left}")
+                absent = graph.node("Or", [missing, zero], f"gone_{nan_left}")
             if zero_missing or nan_left:
                 side = graph.constant("left_side" if nan_left else "right_side", _side(nan_left), np.float32)
-                source = graph.node("Where", [gone, side, features], f"version_{nan_left}_{zero_missing}")
+                source = graph.node("Where", [absent, side, features], f"version_{nan_left}_{zero_missing}")
             names.append(source)
         return names[0] if len(names) == 1 else graph.node("Concat", names, "versions", axis=1)
 

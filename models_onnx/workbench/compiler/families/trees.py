@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
-Way = tuple[tuple[int, bool], ...]
+TreePath = tuple[tuple[int, bool], ...]
 """Questions of a tree, each with whether its answer is "left"."""
 LEAF = -1
 # LightGBM's kZeroThreshold: with zero_as_missing, values within this distance of 0 are missing.
@@ -69,24 +69,24 @@ class Tree:
 
     def values(self, X: NDArray[np.float32]) -> Array:
         """The value of the leaf that each row ends in."""
-        found = np.empty(len(X))
+        leaf_values = np.empty(len(X))
         waiting = [(0, np.arange(len(X)))]
         while waiting:
             node, rows = waiting.pop()
             if self.feature[node] == LEAF:
-                found[rows] = self.value[node]
+                leaf_values[rows] = self.value[node]
                 continue
             left = self.answers(X[rows], node)
             waiting += [(int(self.left[node]), rows[left]), (int(self.right[node]), rows[~left])]
-        return found
+        return leaf_values
 
-    def leaves(self, node: int = 0, way: Way = ()) -> Iterator[tuple[int, Way]]:
+    def leaves(self, node: int = 0, path: TreePath = ()) -> Iterator[tuple[int, TreePath]]:
         """Yields each leaf below a node with the questions on its way and whether it lies to the left of them."""
         if self.feature[node] == LEAF:
-            yield node, way
+            yield node, path
             return
-        yield from self.leaves(int(self.left[node]), (*way, (node, True)))
-        yield from self.leaves(int(self.right[node]), (*way, (node, False)))
+        yield from self.leaves(int(self.left[node]), (*path, (node, True)))
+        yield from self.leaves(int(self.right[node]), (*path, (node, False)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +127,13 @@ class Ensemble:
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
         """The thresholds of each input, increasing."""
-        found: list[set[float]] = [set() for _ in self.features]
+        threshold_sets: list[set[float]] = [set() for _ in self.features]
         for tree in self.trees:
             for node in tree.inner:
-                found[tree.feature[node]].add(float(tree.threshold[node]))
+                threshold_sets[tree.feature[node]].add(float(tree.threshold[node]))
                 if tree.zero_missing[node]:
-                    found[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
-        return tuple(tuple(sorted(values)) for values in found)
+                    threshold_sets[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
+        return tuple(tuple(sorted(values)) for values in threshold_sets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,6 @@ def as_float32(X: Array) -> NDArray[np.float32]:
 
 def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Lowest and highest value of each input; an input without values has no value in range."""
-    known = [x[np.isfinite(x)] for x in np.asarray(X, dtype=np.float64).T]
-    low = tuple(float(x.min()) if len(x) else float("inf") for x in known)
-    return low, tuple(float(x.max()) if len(x) else float("-inf") for x in known)
+    finite = [x[np.isfinite(x)] for x in np.asarray(X, dtype=np.float64).T]
+    low = tuple(float(x.min()) if len(x) else float("inf") for x in finite)
+    return low, tuple(float(x.max()) if len(x) else float("-inf") for x in finite)

@@ -49,8 +49,8 @@ def behind(pipeline: Any, last: Any) -> Any:
     """The pipeline with another last step, whose own steps follow where it is a pipeline itself."""
     from sklearn.pipeline import Pipeline
 
-    own = [step for _, step in last.steps] if type(last).__name__ == "Pipeline" else [last]
-    steps = [*(step for _, step in pipeline.steps[:-1]), *own]
+    inner_steps = [step for _, step in last.steps] if type(last).__name__ == "Pipeline" else [last]
+    steps = [*(step for _, step in pipeline.steps[:-1]), *inner_steps]
     return Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
 
 
@@ -65,7 +65,7 @@ def votes_of(model: Any) -> tuple[Part, ...]:
     if type(last).__name__ != "VotingClassifier" or last.voting != "soft":
         return ()
     weights = last._weights_not_none or [1.0] * len(last.estimators_)
-    parts = [own if last is model else behind(model, own) for own in last.estimators_]
+    parts = [estimator if last is model else behind(model, estimator) for estimator in last.estimators_]
     return tuple(Part(part, None, float(weight)) for part, weight in zip(parts, weights, strict=True))
 
 
@@ -87,13 +87,13 @@ def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
     last = last_of(model)
     if type(last).__name__ != "CalibratedClassifierCV":
         return model, None
-    own = last.calibrated_classifiers_[0]
-    inner, before = unwrap(own.estimator)
+    calibrated_classifier = last.calibrated_classifiers_[0]
+    inner, before = unwrap(calibrated_classifier.estimator)
     if before is not None:
         raise CompileRefused(
             "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
         )
-    return inner if last is model else behind(model, inner), _line(own.calibrators[0], inner)
+    return inner if last is model else behind(model, inner), _line(calibrated_classifier.calibrators[0], inner)
 
 
 def _line(calibrator: Any, inner: Any) -> CalibrationLine:
@@ -127,12 +127,15 @@ def averaged_parts(model: Any) -> tuple[Part, ...]:
     last = last_of(model)
     if type(last).__name__ != "CalibratedClassifierCV":
         return ()
-    found = tuple((own.estimator, own.calibrators[0]) for own in last.calibrated_classifiers_)
-    inner, calibrator = found[0]
+    pairs = tuple(
+        (calibrated_classifier.estimator, calibrated_classifier.calibrators[0])
+        for calibrated_classifier in last.calibrated_classifiers_
+    )
+    inner, calibrator = pairs[0]
     straight = type(calibrator).__name__ != "IsotonicRegression"
-    if len(found) == 1 and straight and _on_own_scale(inner):
+    if len(pairs) == 1 and straight and _on_own_scale(inner):
         return ()
-    return tuple(Part(own if last is model else behind(model, own), how) for own, how in found)
+    return tuple(Part(estimator if last is model else behind(model, estimator), how) for estimator, how in pairs)
 
 
 def _on_own_scale(inner: Any) -> bool:

@@ -88,10 +88,10 @@ def _tree(name: str, features: tuple[str, ...], section: Section) -> Tree:
     missing = [kind >> 2 & 3 for kind in decision]
     # With nothing missing, LightGBM takes NaN for 0.
     nan_left = [
-        limit >= 0.0 if what == _NOTHING_MISSING else bool(kind & _DEFAULT_LEFT)
-        for limit, what, kind in zip(threshold, missing, decision, strict=True)
+        limit >= 0.0 if kind_of_missing == _NOTHING_MISSING else bool(kind & _DEFAULT_LEFT)
+        for limit, kind_of_missing, kind in zip(threshold, missing, decision, strict=True)
     ]
-    zero = [what == _ZERO_MISSING for what in missing]
+    zero = [kind_of_missing == _ZERO_MISSING for kind_of_missing in missing]
     return _tree_of(split, threshold, left, right, nan_left, zero, leaves)
 
 

@@ -70,9 +70,9 @@ def refuse_unfitted(model: Any) -> None:
 
 
 def _refuse_other_missing(model: Any) -> None:
-    gone = getattr(model, "missing", float("nan"))
-    if type(model).__name__.startswith("XGB") and isinstance(gone, int | float) and not math.isnan(gone):
+    missing = getattr(model, "missing", float("nan"))
+    if type(model).__name__.startswith("XGB") and isinstance(missing, int | float) and not math.isnan(missing):
         raise CompileRefused(
-            f"{type(model).__name__} was fitted with missing={gone:g}; to the file missing is NaN alone, and "
-            f"{gone:g} is a number. Write NaN for {gone:g} in the rows and fit it again with missing=nan"
+            f"{type(model).__name__} was fitted with missing={missing:g}; to the file missing is NaN alone, and "
+            f"{missing:g} is a number. Write NaN for {missing:g} in the rows and fit it again with missing=nan"
         )

@@ -40,11 +40,11 @@ class Prepared:
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
         """Steps of the preparation, and of the model where a column is the input itself."""
-        found: list[set[float]] = [set() for _ in self.features]
+        edge_sets: list[set[float]] = [set() for _ in self.features]
         for column, edges in zip(self.columns, self.inner.edges, strict=True):
-            own = column.curve.breaks.tolist()
-            found[column.input] |= set(own if own or not column.curve.straight else edges)
-        return tuple(tuple(sorted(edges)) for edges in found)
+            breaks = column.curve.breaks.tolist()
+            edge_sets[column.input] |= set(breaks if breaks or not column.curve.straight else edges)
+        return tuple(tuple(sorted(edges)) for edges in edge_sets)
 
     @property
     def owners(self) -> list[int]:
@@ -85,8 +85,8 @@ def prepare(columns: Sequence[Column], X: Array) -> Array:
     """The columns [n, C] of inputs [n, F], float32 like the file's."""
     with np.errstate(over="ignore"):
         seen = np.asarray(X, dtype=np.float32).astype(np.float64)
-        found = [column.curve.values(seen[:, column.input]) for column in columns]
-        return np.column_stack(found).astype(np.float32).astype(np.float64)
+        values = [column.curve.values(seen[:, column.input]) for column in columns]
+        return np.column_stack(values).astype(np.float32).astype(np.float64)
 
 
 def plain(columns: Sequence[Column], count: int) -> bool:
@@ -101,7 +101,7 @@ def unscaled(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 def moved_cuts(
     columns: Sequence[Column],
-    asked: Sequence[tuple[int, float]],
+    questions: Sequence[tuple[int, float]],
     transform: Callable[[Array], Array],
     typical: Sequence[float],
     narrow: bool,
@@ -114,18 +114,22 @@ def moved_cuts(
     missing = [column.curve.missing if column.curve.rising else float("nan") for column in columns]
     moved: dict[tuple[int, float], np.float32] = {}
     for c, column in enumerate(columns):
-        own = [threshold for number, threshold in asked if number == c]
-        if not own or not column.curve.rising or column.curve.line == (1.0, 0.0):
+        thresholds = [threshold for number, threshold in questions if number == c]
+        if not thresholds or not column.curve.rising or column.curve.line == (1.0, 0.0):
             continue
 
-        def goes_left(x: NDArray[np.float32], j: int = column.input, c: int = c, own: list[float] = own) -> Any:
+        def goes_left(
+            x: NDArray[np.float32], j: int = column.input, c: int = c, thresholds: list[float] = thresholds
+        ) -> Any:
             rows = np.tile(np.array(typical, dtype=np.float64), (len(x), 1))
             rows[:, j] = x
             z = transform(rows)[:, c]
             with np.errstate(over="ignore"):
-                return (z.astype(np.float32).astype(np.float64) if narrow else z) <= np.array(own)
+                return (z.astype(np.float32).astype(np.float64) if narrow else z) <= np.array(thresholds)
 
-        moved |= {(c, threshold): x for threshold, x in zip(own, _largest(goes_left, len(own)), strict=True)}
+        moved |= {
+            (c, threshold): x for threshold, x in zip(thresholds, _largest(goes_left, len(thresholds)), strict=True)
+        }
     seen = [float(np.float32(value)) for value in missing] if narrow else missing
     return Cuts(tuple(seen), moved)
 

@@ -42,8 +42,8 @@ class LogitModel:
         if self.results is None:
             p = 1.0 / (1.0 + np.exp(-(self.intercept + rows @ np.array(self.coefficients))))
         else:
-            whole = rows if self.constant is None else np.insert(rows, self.constant, 1.0, axis=1)
-            p = np.asarray(self.results.model.predict(np.asarray(self.results.params), whole), dtype=np.float64)
+            with_constant = rows if self.constant is None else np.insert(rows, self.constant, 1.0, axis=1)
+            p = np.asarray(self.results.model.predict(np.asarray(self.results.params), with_constant), dtype=np.float64)
         return np.column_stack([1.0 - p, p])
 
 
@@ -68,8 +68,8 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
     times = [year * per_year for year in horizons]
     _refuse_beyond_study(model, results, name, max(times), per_year)
     if kind == "PHReg":
-        own = CoxModel.from_statsmodels(results, tuple(times), times[-1])
-        return _in_years(own.coefficients, list(own.hazards.values()), horizons, results.model.exog_names)
+        cox = CoxModel.from_statsmodels(results, tuple(times), times[-1])
+        return _in_years(cox.coefficients, list(cox.hazards.values()), horizons, results.model.exog_names)
     if name == "CoxPHFitter":
         return _lifelines(model, times, horizons)
     if name == "CoxPHSurvivalAnalysis":
@@ -94,9 +94,9 @@ def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, pe
 
 
 def _in_years(coefficients: Any, hazards: Sequence[float], horizons: Sequence[float], names: Any) -> CoxModel:
-    found = dict(zip(map(float, horizons), map(float, hazards), strict=True))
-    known = None if names is None else tuple(map(str, names))
-    return CoxModel(tuple(map(float, np.ravel(coefficients))), found, float(horizons[-1]), names=known)
+    hazard_at = dict(zip(map(float, horizons), map(float, hazards), strict=True))
+    input_names = None if names is None else tuple(map(str, names))
+    return CoxModel(tuple(map(float, np.ravel(coefficients))), hazard_at, float(horizons[-1]), names=input_names)
 
 
 def _lifelines(model: Any, times: Sequence[float], horizons: Sequence[float]) -> CoxModel:
@@ -122,7 +122,7 @@ def _logit(results: Any, kind: str) -> LogitModel:
             )
     names, constant = list(results.model.exog_names), results.model.data.const_idx
     values = np.asarray(results.params, dtype=np.float64)
-    kept = [place for place in range(len(values)) if place != constant]
+    columns = [column for column in range(len(values)) if column != constant]
     intercept = 0.0 if constant is None else float(values[constant])
-    own = tuple(str(names[place]) for place in kept)
-    return LogitModel(tuple(values[kept].tolist()), intercept, own, results, constant)
+    input_names = tuple(str(names[column]) for column in columns)
+    return LogitModel(tuple(values[columns].tolist()), intercept, input_names, results, constant)

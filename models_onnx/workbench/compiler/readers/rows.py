@@ -64,19 +64,28 @@ def is_frame(rows: Any) -> bool:
     return hasattr(rows, "columns") and hasattr(rows, "iloc")
 
 
-def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | None, text_allowed: bool) -> Inputs:
+def inputs_of(
+    rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None, text_allowed: bool
+) -> Inputs:
     """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
     columns = [str(name) for name in rows.columns] if is_frame(rows) else None
     if columns is None and np.ndim(rows) != 2:
         raise CompileRefused("the reference cohort is rows of inputs: a data frame, or an array [n, F]")
     width = len(columns) if columns is not None else np.asarray(rows).shape[1]
-    if known is not None and columns is not None and len(columns) == len(known) and all(map(_PLACE.fullmatch, known)):
-        known = None if set(known) - set(columns) else known  # numbered by a library that was given no names
-    names = tuple(given or known or columns or [f"x{j}" for j in range(width)])
-    if known is not None and len(names) != len(known):
-        raise CompileRefused(f"the model has {len(known)} inputs, {len(names)} names were given")
-    if known is not None and set(names) == set(known) and names != tuple(known):
-        raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(known)}")
+    if (
+        model_names is not None
+        and columns is not None
+        and len(columns) == len(model_names)
+        and all(map(_PLACE.fullmatch, model_names))
+    ):
+        model_names = (
+            None if set(model_names) - set(columns) else model_names
+        )  # numbered by a library that was given no names
+    names = tuple(chosen_names or model_names or columns or [f"x{j}" for j in range(width)])
+    if model_names is not None and len(names) != len(model_names):
+        raise CompileRefused(f"the model has {len(model_names)} inputs, {len(names)} names were given")
+    if model_names is not None and set(names) == set(model_names) and names != tuple(model_names):
+        raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(model_names)}")
     if len(set(names)) != len(names):
         raise CompileRefused("two inputs have the same name")
     if columns is not None and (absent := [name for name in names if name not in columns]):
@@ -86,8 +95,10 @@ def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | Non
     text = frozenset(name for name in names if is_frame(rows) and _is_text(rows[name]))
     if text and not text_allowed:
         raise CompileRefused(f"{', '.join(sorted(text))} is text; trees and EBM are compiled on numbers, so code it")
-    gone = next((value for name in sorted(text) for value in rows[name] if not isinstance(value, str)), float("nan"))
-    return Inputs(names, text, {}, gone)
+    missing_text = next(
+        (value for name in sorted(text) for value in rows[name] if not isinstance(value, str)), float("nan")
+    )
+    return Inputs(names, text, {}, missing_text)
 
 
 def _is_text(column: Any) -> bool:
@@ -121,8 +132,8 @@ def library(model: Any, inputs: Inputs) -> Callable[[Array], Array]:
     def probability(X: Array) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unknown categories, names of columns: asked on purpose
-            told = np.asarray(model.predict_proba(framed(model, X, inputs)), dtype=np.float64)
-        return told[:, 1]
+            probabilities = np.asarray(model.predict_proba(framed(model, X, inputs)), dtype=np.float64)
+        return probabilities[:, 1]
 
     return probability
 
@@ -138,8 +149,8 @@ def framed(model: Any, X: Array, inputs: Inputs) -> Any:
         texts = inputs.categories.get(name, ())
         columns[name] = [texts[int(c)] if not np.isnan(c) else inputs.gone for c in x] if name in inputs.text else x
     table = pd.DataFrame(columns)
-    own = getattr(model, "feature_names_in_", ())
-    return table.set_axis(list(own), axis=1) if len(own) == table.shape[1] else table
+    fitted_names = getattr(model, "feature_names_in_", ())
+    return table.set_axis(list(fitted_names), axis=1) if len(fitted_names) == table.shape[1] else table
 
 
 def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:

@@ -15,26 +15,26 @@ MOST_CATEGORIES = 2000
 
 def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """The position of each category."""
-    found = []
+    encoded = []
     for column, categories in zip(columns, step.categories_, strict=True):
         name = inputs.names[column.input]
         if getattr(step, "infrequent_categories_", None) and any(x is not None for x in step.infrequent_categories_):
             raise CompileRefused("OrdinalEncoder with infrequent categories is not compiled: join them before training")
         _refuse_too_many(categories, name)
-        known = [each for each in categories if not _gone(each)]
+        present = [category for category in categories if not _is_missing(category)]
         # A missing value that was not there in training is an unknown one.
         unseen = float(step.unknown_value) if step.handle_unknown == "use_encoded_value" else NAN
-        gone = float(step.encoded_missing_value) if len(known) < len(categories) else unseen
+        of_missing = float(step.encoded_missing_value) if len(present) < len(categories) else unseen
         if name in inputs.text:
-            texts = tuple(map(str, known))
+            texts = tuple(map(str, present))
             if inputs.categories.setdefault(name, texts) != texts:
                 raise CompileRefused(f"{name} is encoded twice, with other categories")
             filled = NAN if column.fill is None or column.fill not in texts else float(texts.index(column.fill))
-            missing = filled if column.fill is not None else gone
-            found.append(replace(column, curve=Curve.identity().at_missing(missing), fill=None, coded=True))
+            missing = filled if column.fill is not None else of_missing
+            encoded.append(replace(column, curve=Curve.identity().at_missing(missing), fill=None, coded=True))
             continue
-        found.append(replace(column, curve=_number_order(column, known, gone, name, step)))
-    return found
+        encoded.append(replace(column, curve=_number_order(column, present, of_missing, name, step)))
+    return encoded
 
 
 def _refuse_too_many(categories: Any, name: str) -> None:
@@ -45,7 +45,7 @@ def _refuse_too_many(categories: Any, name: str) -> None:
         )
 
 
-def _number_order(column: Column, known: list[Any], gone: float, name: str, step: Any) -> Curve:
+def _number_order(column: Column, present: list[Any], of_missing: float, name: str, step: Any) -> Curve:
     """The position of a number among the categories, `unknown_value` between them."""
     if not column.as_it_is:
         raise CompileRefused(f"OrdinalEncoder is compiled for inputs as they are; {name} was changed before it")
@@ -55,44 +55,46 @@ def _number_order(column: Column, known: list[Any], gone: float, name: str, step
             "handle_unknown='use_encoded_value' and unknown_value=-1, or leave the number as it is"
         )
     unknown, breaks, values = float(step.unknown_value), list[float](), [float(step.unknown_value)]
-    for place, category in enumerate(map(float, known)):
+    for position, category in enumerate(map(float, present)):
         if float(np.float32(category)) != category:
             raise CompileRefused(f"the category {category!r} of {name} is no float32, so no input could be equal to it")
         after = float(np.nextafter(np.float32(category), np.float32(np.inf)))
         if breaks and breaks[-1] == category:
-            values[-1] = float(place)
+            values[-1] = float(position)
             breaks.append(after)
         else:
             breaks += [category, after]
-            values.append(float(place))
+            values.append(float(position))
         values.append(unknown)
-    order = Curve.steps(breaks, values, gone)
+    order = Curve.steps(breaks, values, of_missing)
     imputed = column.curve.missing
     return order if np.isnan(imputed) else order.at_missing(float(order.values(np.array([imputed]))[0]))
 
 
 def one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """One column of 0 and 1 for each category."""
-    if getattr(step, "infrequent_categories_", None) and any(each is not None for each in step.infrequent_categories_):
+    if getattr(step, "infrequent_categories_", None) and any(
+        infrequent_category is not None for infrequent_category in step.infrequent_categories_
+    ):
         raise CompileRefused("OneHotEncoder with infrequent categories is not compiled: join them before training")
     dropped = [None] * len(columns) if step.drop_idx_ is None else list(step.drop_idx_)
-    found = []
+    encoded = []
     for column, categories, drop in zip(columns, step.categories_, dropped, strict=True):
         name = inputs.names[column.input]
         _refuse_too_many(categories, name)
         if name in inputs.text:
-            found += _text_codes(column, list(categories), drop, step, inputs)
+            encoded += _text_codes(column, list(categories), drop, step, inputs)
             continue
         if not column.as_it_is:
             raise CompileRefused(f"OneHotEncoder is compiled for inputs as they are; {name} was changed before it")
-        found += _number_codes(column, list(categories), drop, name, step)
-    return found
+        encoded += _number_codes(column, list(categories), drop, name, step)
+    return encoded
 
 
 def bins(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """Bins as they are coded: one column of 0 and 1 for each, or their number."""
     refuse_text(step, columns, inputs)
-    found = []
+    encoded = []
     for column, edges in zip(columns, step.bin_edges_, strict=True):
         if not column.as_it_is:
             raise CompileRefused(
@@ -101,54 +103,54 @@ def bins(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
         inner = list(edges[1:-1])
         count = len(inner) + 1
         coded = [np.arange(count)] if step.encode == "ordinal" else list(np.eye(count))
-        place = int(np.searchsorted(inner, column.curve.missing, side="right"))
-        gone = [NAN if np.isnan(column.curve.missing) else float(values[place]) for values in coded]
-        found += [
+        position = int(np.searchsorted(inner, column.curve.missing, side="right"))
+        of_missing = [NAN if np.isnan(column.curve.missing) else float(values[position]) for values in coded]
+        encoded += [
             replace(column, curve=Curve.steps(inner, values.tolist(), missing))
-            for values, missing in zip(coded, gone, strict=True)
+            for values, missing in zip(coded, of_missing, strict=True)
         ]
-    return found
+    return encoded
 
 
 def _text_codes(column: Column, categories: list[Any], drop: int | None, step: Any, inputs: Inputs) -> list[Column]:
     name = inputs.names[column.input]
-    texts = tuple(str(each) for each in categories if isinstance(each, str))
+    texts = tuple(str(category) for category in categories if isinstance(category, str))
     if inputs.categories.setdefault(name, texts) != texts:
         raise CompileRefused(f"{name} is encoded twice, with other categories")
-    found = []
+    encoded = []
     for number, category in enumerate(categories):
         if number == drop:
             continue
-        gone = _when_missing(category, column.fill, categories, step)
-        place = texts.index(category) if category in texts else None
-        found.append(replace(column, curve=_only_at(place, gone), coded=True))
-    return found
+        of_missing = _when_missing(category, column.fill, categories, step)
+        position = texts.index(category) if category in texts else None
+        encoded.append(replace(column, curve=_only_at(position, of_missing), coded=True))
+    return encoded
 
 
 def _number_codes(column: Column, categories: list[Any], drop: int | None, name: str, step: Any) -> list[Column]:
-    found = []
-    for place, category in enumerate(categories):
-        if place == drop:
+    encoded = []
+    for position, category in enumerate(categories):
+        if position == drop:
             continue
         value = float(category)
         if not np.isnan(value) and float(np.float32(value)) != value:
             raise CompileRefused(f"the category {value!r} of {name} is no float32, so no input could be equal to it")
         imputed = column.curve.missing
-        gone = _when_missing(value, None, categories, step) if np.isnan(imputed) else float(value == imputed)
-        found.append(replace(column, curve=_only_at(None if np.isnan(value) else value, gone)))
-    return found
+        of_missing = _when_missing(value, None, categories, step) if np.isnan(imputed) else float(value == imputed)
+        encoded.append(replace(column, curve=_only_at(None if np.isnan(value) else value, of_missing)))
+    return encoded
 
 
 def _when_missing(category: Any, fill: str | None, categories: list[Any], step: Any) -> float:
     """1 where this column stands for the missing; no answer where the encoder refuses what it does not know."""
     if fill is not None:
         return float(category == fill)
-    if any(_gone(each) for each in categories):
-        return float(_gone(category))
+    if any(_is_missing(category) for category in categories):
+        return float(_is_missing(category))
     return 0.0 if step.handle_unknown in ("ignore", "infrequent_if_exist", "warn") else NAN
 
 
-def _gone(category: Any) -> bool:
+def _is_missing(category: Any) -> bool:
     return category is None or (isinstance(category, float) and bool(np.isnan(category)))
 
 

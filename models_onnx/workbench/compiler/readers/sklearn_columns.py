@@ -29,7 +29,7 @@ def columns_behind(step: Any, columns: list[Column], inputs: Inputs) -> list[Col
         if kind.__name__ in _STEPS and kind.__module__.startswith("sklearn."):
             return _STEPS[kind.__name__](step, columns, inputs)
     if hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection"):
-        return [column for column, kept in zip(columns, step.get_support(), strict=True) if kept]
+        return [column for column, is_selected in zip(columns, step.get_support(), strict=True) if is_selected]
     raise CompileRefused(
         f"{type(step).__name__} is not compiled: a contribution needs columns that each come from one input. "
         f"{_INSTEAD.get(type(step).__name__, 'Leave it out')}; compiled are {', '.join(sorted(_STEPS))}"
@@ -37,56 +37,58 @@ def columns_behind(step: Any, columns: list[Column], inputs: Inputs) -> list[Col
 
 
 def _pipeline(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    for _, own in step.steps:
-        columns = columns_behind(own, columns, inputs)
+    for _, inner in step.steps:
+        columns = columns_behind(inner, columns, inputs)
     return columns
 
 
 def _union(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if step.transformer_weights:
         raise CompileRefused(_WEIGHTED.format("FeatureUnion"))
-    return [column for _, own in step.transformer_list for column in columns_behind(own, columns, inputs)]
+    return [column for _, inner in step.transformer_list for column in columns_behind(inner, columns, inputs)]
 
 
 def _column_transformer(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if step.transformer_weights:
         raise CompileRefused(_WEIGHTED.format("ColumnTransformer"))
     names = [str(name) for name in getattr(step, "feature_names_in_", [])]
-    found = []
-    for _, own, chosen in step.transformers_:
+    transformed = []
+    for _, inner, chosen in step.transformers_:
         places = _places(chosen, names, len(columns))
-        found += columns_behind(own, [columns[place] for place in places], inputs)
-    return found
+        transformed += columns_behind(inner, [columns[position] for position in places], inputs)
+    return transformed
 
 
 def _places(chosen: Any, names: list[str], count: int) -> list[int]:
     if isinstance(chosen, slice):
         return list(range(count))[chosen]
     listed = [chosen] if isinstance(chosen, str | int) else list(chosen)
-    if listed and all(isinstance(each, bool | np.bool_) for each in listed):
-        return [place for place, taken in enumerate(listed) if taken]
-    return [names.index(each) if isinstance(each, str) else int(each) % count for each in listed]
+    if listed and all(isinstance(choice, bool | np.bool_) for choice in listed):
+        return [position for position, is_chosen in enumerate(listed) if is_chosen]
+    return [names.index(choice) if isinstance(choice, str) else int(choice) % count for choice in listed]
 
 
 def _imputer(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if not (isinstance(step.missing_values, float) and np.isnan(step.missing_values)):
-        gone = step.missing_values
+        marker = step.missing_values
         raise CompileRefused(
-            f"SimpleImputer(missing_values={gone!r}) is not compiled, because at the bedside a missing value is NaN: "
-            f"write NaN for {gone!r} in the rows and fit it again with missing_values=nan"
+            f"SimpleImputer(missing_values={marker!r}) is not compiled, because at the bedside a missing value is NaN: "
+            f"write NaN for {marker!r} in the rows and fit it again with missing_values=nan"
         )
-    found = []
+    imputed = []
     for column, value in zip(columns, step.statistics_, strict=True):
         if isinstance(value, str):
-            found.append(replace(column, fill=value))
+            imputed.append(replace(column, fill=value))
         elif not np.isnan(value):  # a column without any value leaves
             missing = column.curve.missing
-            found.append(replace(column, curve=column.curve.at_missing(float(value) if np.isnan(missing) else missing)))
+            imputed.append(
+                replace(column, curve=column.curve.at_missing(float(value) if np.isnan(missing) else missing))
+            )
         elif getattr(step, "keep_empty_features", False):
-            found.append(replace(column, curve=Curve.steps([], [0.0], 0.0)))
+            imputed.append(replace(column, curve=Curve.steps([], [0.0], 0.0)))
     if step.add_indicator:
-        found += _indicator(step.indicator_, columns, inputs)
-    return found
+        imputed += _indicator(step.indicator_, columns, inputs)
+    return imputed
 
 
 def _indicator(step: Any, columns: list[Column], _inputs: Inputs) -> list[Column]:

@@ -26,25 +26,25 @@ def function(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
             "make the result a feature of its own"
         )
     refuse_text(step, columns, inputs)
-    own = numpy_function(step.func)
-    return [column.of_function(own) for column in columns]
+    compiled = numpy_function(step.func)
+    return [column.of_function(compiled) for column in columns]
 
 
 def power(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """A PowerTransformer, with the scaler that may follow."""
     refuse_text(step, columns, inputs)
     powers = [Function(step.method, float(power)) for power in step.lambdas_]
-    found = [column.of_function(power) for column, power in zip(columns, powers, strict=True)]
-    return standard(step._scaler, found, inputs) if step.standardize else found
+    transformed = [column.of_function(power) for column, power in zip(columns, powers, strict=True)]
+    return standard(step._scaler, transformed, inputs) if step.standardize else transformed
 
 
 def quantiles(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """A QuantileTransformer: the share of the training rows below, or the normal quantile of that share."""
     refuse_text(step, columns, inputs)
     normal = step.output_distribution == "normal"
-    curves = [_ranks(own, step.references_, normal) for own in np.asarray(step.quantiles_).T]
-    found = [column.of_curve(curve) for column, curve in zip(columns, curves, strict=True)]
-    return [column.of_function(Function("normal quantile")) for column in found] if normal else found
+    curves = [_ranks(of_column, step.references_, normal) for of_column in np.asarray(step.quantiles_).T]
+    ranked = [column.of_curve(curve) for column, curve in zip(columns, curves, strict=True)]
+    return [column.of_function(Function("normal quantile")) for column in ranked] if normal else ranked
 
 
 # scikit-learn's BOUNDS_THRESHOLD: how near to an end a value counts as the end, for normal quantiles
@@ -69,7 +69,7 @@ def _ranks(quantiles: Array, references: Array, normal: bool) -> Curve:
         lowest, highest = lowest + _AT_END, float(np.nextafter(highest - _AT_END, np.inf))
     elif count[0] > 1:
         lowest = pieces[1][0]
-    inner = [piece for place, piece in enumerate(pieces) if piece[0] < highest and _ends(pieces, place) > lowest]
+    inner = [piece for position, piece in enumerate(pieces) if piece[0] < highest and _ends(pieces, position) > lowest]
     inner[0] = (lowest, *inner[0][1:])
     table = [[0.0, 0.0], *([start, slope] for _, start, slope, _ in inner), [1.0, 0.0]]
     origins = [0.0, *(origin for *_, origin in inner), 0.0]
@@ -83,8 +83,8 @@ def _behind(value: float) -> float:
     return float(np.nextafter(nearest, np.float32(np.inf)) if nearest == value else np.nextafter(value, np.inf))
 
 
-def _ends(pieces: list[tuple[float, float, float, float]], place: int) -> float:
-    return pieces[place + 1][0] if place + 1 < len(pieces) else float("inf")
+def _ends(pieces: list[tuple[float, float, float, float]], position: int) -> float:
+    return pieces[position + 1][0] if position + 1 < len(pieces) else float("inf")
 
 
 def _affine(slope_and_intercept: Callable[[Any, int], tuple[Array, Array]]) -> Callable[..., list[Column]]:
@@ -131,18 +131,18 @@ def splines(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
             "SplineTransformer is compiled from degree 1 on and without periodic extrapolation: fit it with "
             "extrapolation='constant', 'linear' or 'continue'"
         )
-    found = []
+    splined = []
     for column, spline in zip(columns, step.bsplines_, strict=True):
         if column.curve.coefficients.shape[1] == 1:
             plain = _spline(step, spline, replace(column, curve=Curve.identity()))
-            own = [replace(column, curve=each.curve.of_steps(column.curve)) for each in plain]
+            of_column = [replace(column, curve=basis.curve.of_steps(column.curve)) for basis in plain]
         elif column.curve.rising:
-            own = _spline(step, spline, column)
+            of_column = _spline(step, spline, column)
         else:
             plain = _spline(step, spline, replace(column, curve=Curve.identity(), through=()))
-            own = [column.of_curve(each.curve) for each in plain]
-        found += own if step.include_bias else own[:-1]
-    return found
+            of_column = [column.of_curve(basis.curve) for basis in plain]
+        splined += of_column if step.include_bias else of_column[:-1]
+    return splined
 
 
 def _spline(step: Any, spline: Any, column: Column) -> list[Column]:

@@ -24,7 +24,7 @@ def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts 
     _refuse_other_than_two_classes(model)
     categorical = getattr(model, "is_categorical_", None)
     if categorical is not None and np.any(categorical):
-        names = ", ".join(name for name, own in zip(features, categorical, strict=True) if own)
+        names = ", ".join(name for name, estimator in zip(features, categorical, strict=True) if estimator)
         raise CompileRefused(f"categorical splits on {names} are not compiled: use one-hot columns")
     cuts = cuts or Cuts.as_they_are(len(features))
     start = float(np.asarray(model._baseline_prediction).ravel()[0])
@@ -56,7 +56,7 @@ def from_gradient_boosting(
         raise CompileRefused("GradientBoosting that starts from another model (init) is not a sum of its trees")
     start = float(np.asarray(model._raw_predict_init(np.zeros((1, len(features))))).ravel()[0])
     cuts = cuts or Cuts(tuple(fill))
-    trees = tuple(_tree(own.tree_, model.learning_rate, cuts) for own in model.estimators_[:, 0])
+    trees = tuple(_tree(estimator.tree_, model.learning_rate, cuts) for estimator in model.estimators_[:, 0])
     ensemble = Ensemble(tuple(features), trees, start, LOGIT)
     # The exponential loss fits half the log odds: probability = 1 / (1 + exp(-2 * score)).
     return ensemble.scaled(0.0, 2.0) if model.loss == "exponential" else ensemble
@@ -73,7 +73,7 @@ def from_forest(
     _refuse_other_than_two_classes(model)
     cuts = cuts or (Cuts.as_they_are(len(features)) if fill is None else Cuts(tuple(fill)))
     grown = getattr(model, "estimators_", [model])
-    trees = tuple(_tree(own.tree_, 1.0 / len(grown), cuts, probability=True) for own in grown)
+    trees = tuple(_tree(estimator.tree_, 1.0 / len(grown), cuts, probability=True) for estimator in grown)
     return Ensemble(tuple(features), trees, 0.0, IDENTITY)
 
 
@@ -95,15 +95,20 @@ def _tree(tree: Any, scale: float, cuts: Cuts, probability: bool = False) -> Tre
 def _asking(
     feature: Any, threshold: Any, children: tuple[Any, Any], learned: NDArray[np.bool_], value: Array, cuts: Cuts
 ) -> Tree:
-    asked = [(int(j), float(limit)) for j, limit in zip(feature, threshold, strict=True)]
-    sides = [j != LEAF and cuts.nan_left(j, limit, bool(left)) for (j, limit), left in zip(asked, learned, strict=True)]
+    questions = [(int(j), float(limit)) for j, limit in zip(feature, threshold, strict=True)]
+    sides = [
+        j != LEAF and cuts.nan_left(j, limit, bool(learned_left))
+        for (j, limit), learned_left in zip(questions, learned, strict=True)
+    ]
     return Tree(
         feature=np.asarray(feature, dtype=np.int64),
-        threshold=np.array([0.0 if j == LEAF else cuts.threshold(j, limit) for j, limit in asked], dtype=np.float32),
+        threshold=np.array(
+            [0.0 if j == LEAF else cuts.threshold(j, limit) for j, limit in questions], dtype=np.float32
+        ),
         left=np.asarray(children[0], dtype=np.int64),
         right=np.asarray(children[1], dtype=np.int64),
         nan_left=np.array(sides, dtype=bool),
-        zero_missing=np.zeros(len(asked), dtype=bool),
+        zero_missing=np.zeros(len(questions), dtype=bool),
         value=value,
     )
 
@@ -112,11 +117,13 @@ def thresholds_of(model: Any) -> list[tuple[int, float]]:
     """Every question (column, float64 threshold) of these trees, each once."""
     if hasattr(model, "_predictors"):
         nodes = [rounds[0].nodes[rounds[0].nodes["is_leaf"] == 0] for rounds in model._predictors]
-        asked = [(own["feature_idx"], own["num_threshold"]) for own in nodes]
+        questions = [(node["feature_idx"], node["num_threshold"]) for node in nodes]
     else:
-        trees = [own.tree_ for own in np.asarray(getattr(model, "estimators_", [model]), dtype=object).ravel()]
-        asked = [(own.feature[own.feature >= 0], own.threshold[own.feature >= 0]) for own in trees]
-    return sorted({(int(j), float(t)) for columns, limits in asked for j, t in zip(columns, limits, strict=True)})
+        trees = [
+            estimator.tree_ for estimator in np.asarray(getattr(model, "estimators_", [model]), dtype=object).ravel()
+        ]
+        questions = [(tree.feature[tree.feature >= 0], tree.threshold[tree.feature >= 0]) for tree in trees]
+    return sorted({(int(j), float(t)) for columns, limits in questions for j, t in zip(columns, limits, strict=True)})
 
 
 def _refuse_other_than_two_classes(model: Any) -> None:

@@ -100,8 +100,8 @@ def trees_behind(
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
         raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
-    cuts, own = _cuts(columns, preparation, last, X, inputs), unscaled(columns)
-    seen = prepare(own, X)
+    cuts, unscaled_columns = _cuts(columns, preparation, last, X, inputs), unscaled(columns)
+    seen = prepare(unscaled_columns, X)
     if not _takes_nan(last, len(columns)):
         # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
         middle = medians(seen)
@@ -110,7 +110,7 @@ def trees_behind(
         return from_ensemble(reader(inputs.names, cuts), X, deepest)
     names = [f"{inputs.names[column.input]}#{number}" for number, column in enumerate(columns)]
     inner = from_ensemble(reader(names, cuts), seen, deepest)
-    return Prepared(inputs.names, own, inner, *limits(X))
+    return Prepared(inputs.names, unscaled_columns, inner, *limits(X))
 
 
 def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
@@ -185,8 +185,8 @@ class CoxModel:
         reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
         if (reached == 0).any():
             raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g} {unit}")
-        found = hazards[reached - 1]
-        pairs = dict(zip(map(float, horizons), map(float, found), strict=True))
+        at_horizons = hazards[reached - 1]
+        pairs = dict(zip(map(float, horizons), map(float, at_horizons), strict=True))
         return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation, unit)
 
 
@@ -199,10 +199,10 @@ def _breslow(results: Any) -> tuple[Array, Array]:
     weight, at_risk = np.exp(predictor), 0.0
     times = np.asarray(surv.ufailt[0], dtype=np.float64)
     hazard = np.zeros(len(times))
-    for place in range(len(times))[::-1]:
-        at_risk += float(weight[surv.risk_enter[0][place]].sum())
-        hazard[place] = len(surv.ufailt_ix[0][place]) / at_risk
-        at_risk -= float(weight[surv.risk_exit[0][place]].sum())
+    for k in range(len(times))[::-1]:
+        at_risk += float(weight[surv.risk_enter[0][k]].sum())
+        hazard[k] = len(surv.ufailt_ix[0][k]) / at_risk
+        at_risk -= float(weight[surv.risk_exit[0][k]].sum())
     return times, np.cumsum(hazard)
 
 

@@ -49,15 +49,15 @@ class _Reader:
         """The next bytes."""
         if count < 0 or self.at + count > len(self._content):
             raise ValueError("it ends in the middle of a value")
-        taken = self._content[self.at : self.at + count]
+        chunk = self._content[self.at : self.at + count]
         self.at += count
-        return taken
+        return chunk
 
     def marker(self) -> str:
         """The next type marker; N says nothing and is passed over."""
-        while (found := self.take(1).decode("latin-1")) == "N":
+        while (character := self.take(1).decode("latin-1")) == "N":
             pass
-        return found
+        return character
 
     def value(self, marker: str, depth: int) -> Any:
         """The value of this type that follows."""
@@ -107,25 +107,25 @@ class _Reader:
         kind, count = self._header()
         if kind in _NUMBERS and count is not None:
             form, size = _NUMBERS[kind]
-            found: list[Any] = np.frombuffer(self.take(count * size), dtype=form).tolist()
-            return found
+            items: list[Any] = np.frombuffer(self.take(count * size), dtype=form).tolist()
+            return items
         if count is not None:
             return [self.value(kind or self.marker(), depth + 1) for _ in range(count)]
-        found = []
+        items = []
         while (marker := self.marker()) != "]":
-            found.append(self.value(marker, depth + 1))
-        return found
+            items.append(self.value(marker, depth + 1))
+        return items
 
     def _object(self, depth: int) -> dict[str, Any]:
         kind, count = self._header()
-        found: dict[str, Any] = {}
-        while count is None or len(found) < count:
+        members: dict[str, Any] = {}
+        while count is None or len(members) < count:
             if count is None and self._next() == "}":
                 self.take(1)
                 break
             key = self._text()
-            found[key] = self.value(kind or self.marker(), depth + 1)
-        return found
+            members[key] = self.value(kind or self.marker(), depth + 1)
+        return members
 
 
 _OBJECTIVES = ("binary:logistic", "reg:logistic")
@@ -158,7 +158,7 @@ def _ensemble(name: str, learner: dict[str, Any]) -> Ensemble:
     booster = learner["gradient_booster"]
     _refuse(name, learner, booster)
     names = learner.get("feature_names") or [f"f{j}" for j in range(int(learner["learner_model_param"]["num_feature"]))]
-    features = tuple(str(each) for each in names)
+    features = tuple(str(name) for name in names)
     trees = booster["model"]["trees"]
     _refuse_rounds_after_the_best(name, learner, booster["model"], len(trees))
     start = _start(learner["learner_model_param"]["base_score"])
