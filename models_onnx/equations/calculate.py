@@ -29,7 +29,7 @@ def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationO
     """Every input of this output, checked; EquationRefused names the first that is missing, unusable or out of range.
 
     What is given and not needed for this output must be in range all the same: it says that this is somebody whom the
-    equation was not made for. A `given` name that is no input is refused.
+    equation was not made for. A name that is no input is refused.
     """
     if not inputs.keys() <= equation.inputs_by_name.keys():
         strange = sorted(inputs.keys() - equation.inputs_by_name.keys())
@@ -143,7 +143,7 @@ class EquationResult(Struct, frozen=True):
 def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None = None) -> EquationResult:
     """One output (the first for None) from inputs by name.
 
-    `given` has numbers in the equation's units, or a `Quantity` each.
+    `inputs` are numbers in the equation's units, or a `Quantity` each.
 
     Raises:
         EquationRefused: an input is missing, unusable or outside its limits, or the equation is not for this person.

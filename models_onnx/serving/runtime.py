@@ -211,18 +211,18 @@ class Explanation(Struct, frozen=True):
         return tuple(factor for factor in self.factors if not factor.raises)
 
 
-def explain(features: Sequence[str], contributions: NDArray[np.float64], most: int = FACTORS_SHOWN) -> Explanation:
+def explain(features: Sequence[str], contributions: NDArray[np.float64], limit: int = FACTORS_SHOWN) -> Explanation:
     """The explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
 
-    >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), shown=1)
+    >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), limit=1)
     >>> told.factors, told.others, told.others_contribution
     ((RankedFactor(feature='age', contribution=1.0, marks=3),), 1, -0.25)
     """
     parts = [(name, value) for name, value in zip(features, contributions.tolist(), strict=True) if value != 0.0]
     parts.sort(key=lambda part: -abs(part[1]))
     total = sum(abs(value) for _, value in parts)
-    factors = tuple(RankedFactor(name, value, marks(value, total)) for name, value in parts[:most])
-    remainder = sum(value for _, value in parts[most:])
+    factors = tuple(RankedFactor(name, value, marks(value, total)) for name, value in parts[:limit])
+    remainder = sum(value for _, value in parts[limit:])
     return Explanation(factors, len(parts) - len(factors), remainder, marks(remainder, total))
 
 

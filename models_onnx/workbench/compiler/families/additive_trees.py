@@ -35,7 +35,7 @@ class Term:
     values: Array = field(repr=False)
     centre: float = 0.0
 
-    def of(self, X: NDArray[np.float32]) -> Array:
+    def values_of(self, X: NDArray[np.float32]) -> Array:
         """The term's value for each row."""
         return np.asarray(self.values[tuple(self.places(X))])
 
@@ -98,7 +98,7 @@ class AdditiveTrees:
     def of_terms(self, X: Array) -> Array:
         """The centred value of every term [N, T]."""
         seen = as_float32(X)
-        return np.column_stack([term.of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
+        return np.column_stack([term.values_of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
     def contributions(self, X: Array) -> Array:
         """Terms of one input count for that input; what is left of a pair counts half for each."""
@@ -219,7 +219,7 @@ def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
 
 
 def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) -> Term:
-    learned = term.of(cohort)
+    learned = term.values_of(cohort)
     there = ~term.missing(cohort) if missing_is_neutral else np.ones(len(cohort), dtype=bool)
     centre = float(learned[there].mean()) if there.any() else 0.0
     values = term.values - centre

@@ -33,7 +33,7 @@ class Calibration:
 
     steps: tuple[tuple[float, float] | Curve, ...]
 
-    def of(self, margin: Array) -> Array:
+    def probability(self, margin: Array) -> Array:
         """The probability of each margin."""
         for step in self.steps:
             margin = step.values(margin) if isinstance(step, Curve) else LOGIT.probability(step[0] + step[1] * margin)
@@ -41,7 +41,7 @@ class Calibration:
 
     def slope(self, at: float) -> float:
         """Its slope at a margin, by a small difference."""
-        ends = self.of(np.array([at - 1e-6, at + 1e-6]))
+        ends = self.probability(np.array([at - 1e-6, at + 1e-6]))
         return float((ends[1] - ends[0]) / 2e-6)
 
     def write(self, graph: Graph, margin: str) -> str:
@@ -76,9 +76,9 @@ class Member:
         """The shares [N, F] of this member's probability."""
         contributions = self.model.contributions(rows)
         away = contributions.sum(axis=1)
-        before = self.calibration.of(np.array([self.model.base]))[0]
+        before = self.calibration.probability(np.array([self.model.base]))[0]
         near = np.abs(away) < _AT_REFERENCE
-        gained = self.calibration.of(self.model.base + away) - before
+        gained = self.calibration.probability(self.model.base + away) - before
         mean = np.where(near, self.calibration.slope(self.model.base), gained / np.where(near, 1.0, away))
         return np.asarray(contributions * mean[:, None])
 
@@ -89,7 +89,7 @@ class Member:
         away = graph.row_sums(contributions, len(self.model.features), "away")
         base = graph.constant("base", self.model.base, np.float64)
         calibrated = self.calibration.write(graph, graph.node("Add", [away, base], "margin"))
-        before = self.calibration.of(np.array([self.model.base]))[0]
+        before = self.calibration.probability(np.array([self.model.base]))[0]
         gained = graph.node("Sub", [calibrated, graph.constant("before", before, np.float64)], "gained")
         size = graph.node("Abs", [away], "size")
         near = graph.node("Less", [size, graph.constant("at_reference", _AT_REFERENCE, np.float64)], "near")
@@ -122,7 +122,7 @@ class Averaged:
     @property
     def base(self) -> float:
         """The mean of the members' probabilities at their references."""
-        before = [float(member.calibration.of(np.array([member.model.base]))[0]) for member in self.members]
+        before = [float(member.calibration.probability(np.array([member.model.base]))[0]) for member in self.members]
         return self.shift + self.scale * float(self._mean(before))
 
     @property
@@ -150,7 +150,7 @@ class Averaged:
 
     def margin(self, X: Array) -> Array:
         """The mean of the members' probabilities."""
-        probabilities = [member.calibration.of(member.model.margin(X)) for member in self.members]
+        probabilities = [member.calibration.probability(member.model.margin(X)) for member in self.members]
         return np.asarray(self.shift + self.scale * self._mean(probabilities))
 
     def _mean(self, values: Sequence[Any]) -> Any:

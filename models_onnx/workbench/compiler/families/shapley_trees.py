@@ -100,7 +100,7 @@ def _block(tree: Tree, questions: tuple[int, ...], leaves: list[tuple[int, TreeP
 
 
 def _patterns(tree: Tree, questions: tuple[int, ...], path: TreePath, inputs: tuple[int, ...]) -> NDArray[np.int64]:
-    """For every pattern of answers: which of the leaf's inputs are satisfied, as bits in the order of `own`."""
+    """For every pattern of answers: which of the leaf's inputs are satisfied, as bits in the order of `inputs`."""
     answers = np.arange(2 ** len(questions))
     patterns = np.zeros(2 ** len(questions), dtype=np.int64)
     for bit, feature in enumerate(inputs):

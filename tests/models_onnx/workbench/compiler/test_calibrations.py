@@ -35,7 +35,7 @@ def by_integral(model: Averaged, X: Array, steps: int = 4000) -> Array:
         away = own.sum(axis=1)
         for row in range(len(X)):
             margins = member.model.base + np.outer([-0.5 / steps, 0.5 / steps], np.ones(steps)) * away[row]
-            low, high = (member.calibration.of(side + along * away[row]) for side in margins)
+            low, high = (member.calibration.probability(side + along * away[row]) for side in margins)
             mean_slope = float((high - low).sum() / away[row])
             total[row] += own[row] * mean_slope / len(model.members)
     return total
