@@ -14,13 +14,13 @@ import base64
 import binascii
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
 
+from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.artifact.keys import PublicKey, public_key
 from models_onnx.errors import SignatureRefused
 
@@ -66,11 +66,9 @@ def read_people(file: Path) -> People:
         PeopleFileError: The file cannot be read, a member is missing, a key is none or is there twice.
     """
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PeopleFileError(f"the file of people {file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise PeopleFileError(f"the file of people {file} is not valid TOML: {error}") from error
+        document = read_toml(file)
+    except TomlFault as error:
+        raise PeopleFileError(f"the file of people {file} {error}") from error
     rows = document.get("person", [])
     if document.get("version") != 1 or set(document) - {"version", "person"} or not isinstance(rows, list):
         raise PeopleFileError(f"{file}: it has version = 1 and [[person]] entries, and nothing else")

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -21,6 +20,7 @@ from cards.rules.engine.governance import (
     Switch,
     all_rule_versions,
 )
+from fhir.terminology.toml_file import TomlFault, read_toml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -136,11 +136,9 @@ def _replace(path: Path, text: str) -> None:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RulesFileError(path, f"cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise RulesFileError(path, f"is not valid TOML ({error})") from error
+        return read_toml(path)
+    except TomlFault as error:
+        raise RulesFileError(path, str(error)) from error
 
 
 def _validator() -> "Draft202012Validator":

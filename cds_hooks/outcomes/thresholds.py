@@ -5,7 +5,6 @@ sets for the model and with it for its twin, the share that the site sets for al
 are shown by thresholds for each age, a model has no single threshold, and none is named.
 """
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import MsgspecError, Struct, field
 
 from cds_hooks.settings import Settings
+from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.artifact.manifest import Thresholds, Twin
 from models_onnx.monitoring.performance import Deployed
 
@@ -94,5 +94,5 @@ def _deployed(manifest: OfModel, names: tuple[str, str], said: _Said, configured
 def _said_by_services(folder: Path | None) -> Iterator[_Said]:
     """What the services of the site's folder say; a file that cannot be read stops the server, not this."""
     for path in sorted(folder.glob(SERVICE_FILES)) if folder is not None else ():
-        with suppress(OSError, ValueError, RecursionError, MsgspecError):
-            yield msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Said)
+        with suppress(TomlFault, MsgspecError):
+            yield msgspec.convert(read_toml(path), _Said)

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import tomllib
 from collections.abc import Collection, Iterator
 from ipaddress import ip_network
 from itertools import combinations
@@ -29,6 +28,7 @@ from cds_hooks.security.addresses import (
 from cds_hooks.security.client import DEFAULT_ALGORITHMS, Budgets, KeySetUrl, PinnedKeys, RegisteredBase, TrustedClient
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
+from fhir.terminology.toml_file import TomlFault, read_toml
 
 
 class ClientEntry(Struct):
@@ -240,17 +240,9 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise TrustFileError(path, "unreadable", f"the file is larger than {MOST_BYTES} bytes")
-        return tomllib.loads(data.decode("utf-8"))
-    except OSError as error:
-        raise TrustFileError(path, "unreadable", f"the file cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise TrustFileError(path, "not-toml", f"the file is not UTF-8 (byte {error.start})") from error
-    except (ValueError, RecursionError) as error:
-        raise TrustFileError(path, "not-toml", f"the file is not TOML: {error}") from error
+        return read_toml(path, MOST_BYTES)
+    except TomlFault as error:
+        raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
 
 
 def _client(entry: ClientEntry) -> TrustedClient:

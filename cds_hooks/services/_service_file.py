@@ -7,7 +7,6 @@ its sentences are held to the wording rules of gate G13, because nobody else rea
 
 import re
 import string
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from msgspec import Meta, Struct
 
 from cards.card import SUMMARY_LIMIT
 from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS
+from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.discovery import DeclaringFile
 from models_onnx.errors import DeclarationError
 from models_onnx.model_card.wording import unsafe_words
@@ -116,11 +116,9 @@ def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
 
 def _read(file: DeclaringFile) -> ServiceFile:
     try:
-        document = tomllib.loads(file.path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise file.fault(f"the file is not valid TOML: {error}") from error
-    except OSError as error:
-        raise file.fault(f"the file cannot be read ({type(error).__name__})") from error
+        document = read_toml(file.path)
+    except TomlFault as error:
+        raise file.fault(f"the file {error}") from error
     try:
         declared = msgspec.convert(document, ServiceFile)
     except msgspec.ValidationError as error:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cds_hooks.protocol.hooks.library import LIBRARY, Context, Hook
+from fhir.terminology.toml_file import TomlFault, read_toml
 
 TYPES: Final[dict[str, Any]] = {
     "string": str,
@@ -59,13 +59,14 @@ def read_declarations(path: Path) -> list[DeclaredHook]:
 
 def _entries(path: Path) -> list[Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        is_json = path.suffix == ".json"
+        document = json.loads(path.read_text(encoding="utf-8")) if is_json else read_toml(path)
+    except TomlFault as error:
+        raise WrongDeclaration(f"{path.name} {error}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise WrongDeclaration(f"{path.name} cannot be read ({type(error).__name__}).") from error
     except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise WrongDeclaration(f"{path.name} is not valid {kind}: {error}.") from error
+        raise WrongDeclaration(f"{path.name} is not valid JSON: {error}.") from error
     entries = document.get("hook") if isinstance(document, dict) else None
     if not isinstance(entries, list) or set(document) != {"hook"}:
         raise WrongDeclaration(f"{path.name} holds a list `hook` and nothing else; see docs/hooks.md.")

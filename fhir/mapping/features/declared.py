@@ -6,7 +6,6 @@ any other: training, the server and scoring read it by the same function, and pr
 """
 
 import re
-import tomllib
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -21,6 +20,7 @@ from fhir.mapping.features.measured import Measured
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
+from fhir.terminology.toml_file import TomlFault, read_toml
 
 FILE = "features.toml"
 _LEAST_FACTOR = 1e-12  # from pg to g; beyond it values of any size become 0 or more than a number can be
@@ -76,13 +76,11 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
 
 def _read(path: Path) -> tuple[DeclaredFeature, ...]:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).feature
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise FeatureFault(f"{FILE} cannot be read ({type(error).__name__})") from error
+        return msgspec.convert(read_toml(path), _File).feature
+    except TomlFault as error:
+        raise FeatureFault(f"{FILE} {error}") from error
     except msgspec.ValidationError as error:
         raise FeatureFault(f"{FILE}: {str(error).replace('`', '')}") from error
-    except ValueError as error:
-        raise FeatureFault(f"{FILE} is not valid TOML: {error}") from error
 
 
 def _faults(said: DeclaredFeature) -> Iterator[str]:

@@ -315,7 +315,7 @@ def test_the_pages_say_which_thresholds_within_ages_are_in_force(tmp_path: Path,
             return [(await calls.get(path)).text for path in ("/models/mortality_5y", f"/explain/{decision}")]
 
     words = "in 100 of the people of the same age"
-    for text in asyncio.run(pages(within_age_band=True)):
+    for text in asyncio.run(pages(alert_share="age-band")):
         assert words in text
     for text in asyncio.run(pages()):
         assert words not in text

@@ -144,7 +144,7 @@ def test_without_the_file_nothing_is_declared(tmp_path: Path) -> None:
         ("window_days = 2", 'window_days = 2\nanalyte = "potassium"', "loinc is that of the analyte potassium"),
         ("window_days = 2", 'window_days = 2\nanalyte = "potasium"', "there is no analyte 'potasium'"),
         ("[[feature]]", "[[feature]", "features.toml is not valid TOML"),
-        ("window_days = 2", "window_days = " + "[" * 5_000, "features.toml cannot be read (RecursionError)"),
+        ("window_days = 2", "window_days = " + "[" * 5_000, "features.toml is not valid TOML"),
         ("window_days = 2", "window_days = " + "9" * 5_000, "features.toml is not valid TOML"),
     ],
 )

@@ -1,0 +1,39 @@
+"""Reads a TOML file that a site has written: one reader, and one form of error with file and line."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+
+class TomlFault(Exception):
+    """A TOML file cannot be used.
+
+    The message is a predicate without a subject, such as "is not valid TOML: … (at line 3, column 5)"; whoever reads
+    the file puts its name before it. `is_unreadable` says that nothing could be read.
+    """
+
+    def __init__(self, text: str, *, is_unreadable: bool = False) -> None:
+        super().__init__(text)
+        self.is_unreadable = is_unreadable
+
+
+def read_toml(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
+    """Read a TOML file in UTF-8, of at most so many bytes.
+
+    Raises:
+        TomlFault: It cannot be read, is larger, or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read() if most_bytes is None else file.read(most_bytes + 1)
+    except OSError as error:
+        raise TomlFault(f"cannot be read: {error.strerror}", is_unreadable=True) from error
+    if most_bytes is not None and len(data) > most_bytes:
+        raise TomlFault(f"is larger than {most_bytes} bytes", is_unreadable=True)
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TomlFault(f"cannot be read as text: it is not UTF-8 (at line {line})") from error
+    except (ValueError, RecursionError) as error:  # a number can be too long for Python, and nesting too deep
+        raise TomlFault(f"is not valid TOML: {error}") from error
