@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from cds_hooks.pages.door import find_doors
 from tests.browser.conftest import running
 from tests.browser.looking import cut_off, serious_faults
 
@@ -34,6 +35,7 @@ PATHS = {
     "code": "/docs/adding/rule.html",
 }
 """The pages by a word for each; those of a decision, a model and a rule are among `pages` of conftest.py."""
+PATHS |= {door.title: door.path for door in find_doors() if door.title and door.path not in {*PATHS.values(), "/docs"}}
 
 KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "decision", "login")
 
