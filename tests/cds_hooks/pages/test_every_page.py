@@ -1,5 +1,6 @@
 """What holds for every page that is found: its door is enforced, its routes are behind it, it renders, it is whole."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_every_route_of_a_page_is_behind_a_door_of_its_own(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = f"cds_hooks.pages.{folder}"
-    routes: list[BaseRoute] = application.import_module(f"{page}.views").routes(_server(tmp_path, monkeypatch))
+    routes: list[BaseRoute] = import_module(f"{page}.views").routes(_server(tmp_path, monkeypatch))
     assert routes
     doors = [door_of(route.path) for route in routes]  # type: ignore[attr-defined]  # routes and mounts have a path
     assert {DOORS[door] if door is not None else None for door in doors} == {page}
