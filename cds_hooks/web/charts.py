@@ -45,3 +45,17 @@ PEOPLE = with_ticks(Scale(0, 100), {value: f"{value}" for value in (0, 20, 40, 6
 
 HAPPENED = with_ticks(Scale(0.5, 2, logarithmic=True), {value: f"{value * 100:g}" for value in (0.5, 0.7, 1, 1.4, 2)})
 """What happened for each 100 expected; half as many and twice as many lie alike far from the middle."""
+
+
+def round_scale(most: float, unit: str = "") -> Scale:
+    """Return a scale from 0 to a round number not below `most`, with a tick at each step; the last one has the unit.
+
+    >>> [tick.label for tick in round_scale(1234).ticks], [tick.label for tick in round_scale(0.3, " ms").ticks]
+    (['0', '500', '1,000', '1,500'], ['0', '0.1', '0.2', '0.3 ms'])
+    """
+    powers = range(-2 if unit else 0, 12)
+    step = next(part * 10.0**power for power in powers for part in (1, 2, 5) if most <= 4 * part * 10.0**power)
+    count = max(1, math.ceil(most / step - 1e-9))
+    labels = {step * number: f"{step * number:,.10g}" for number in range(count + 1)}
+    labels[step * count] += unit
+    return with_ticks(Scale(0, step * count), labels)

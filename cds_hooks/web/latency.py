@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cds_hooks.web.charts import Scale, Tick
+from cds_hooks.web.charts import Scale, round_scale
 
 _STAGES: Final = {
     "decode": "Read and check the request",
@@ -32,25 +32,13 @@ class Bar:
 
 def stage_bars(stages: Sequence[tuple[str, float]]) -> tuple[Scale, tuple[Bar, ...]]:
     """The stages, each with words and milliseconds, one after the other, and the scale that they are drawn on."""
-    scale = milliseconds_scale(max(sum(milliseconds for _, milliseconds in stages), 0.1))
+    scale = round_scale(max(sum(milliseconds for _, milliseconds in stages), 0.1), " ms")
     bars, begun = [], 0.0
     for words, milliseconds in stages:
         left = scale.at(begun)
         begun += milliseconds
         bars.append(Bar(words, left, max(0.3, scale.at(begun) - left), format_ms(milliseconds)))
     return scale, tuple(bars)
-
-
-def milliseconds_scale(most: float) -> Scale:
-    """A scale from 0 to a round number of milliseconds that is not below `most`."""
-    step = next(
-        each for power in range(-2, 6) for each in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if most <= 4 * each
-    )
-    high = step * -(-most // step)
-    bare = Scale(0, high)
-    count = round(high / step)
-    labels = [f"{number * step:g}" + (" ms" if number == count else "") for number in range(count + 1)]
-    return Scale(0, high, tuple(Tick(bare.at(number * step), label) for number, label in enumerate(labels)))
 
 
 def format_ms(milliseconds: float) -> str:

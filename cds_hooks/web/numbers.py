@@ -115,3 +115,17 @@ def format_time(at: datetime) -> str:
     '2026-11-20 09:14 UTC'
     """
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def time_of(microseconds: int) -> datetime:
+    """Return the instant of a number of microseconds since 1970, as the record has it."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def format_seconds(microseconds: int) -> str:
+    """Return an instant of the record to the second.
+
+    >>> format_seconds(1_795_000_000_000_000)
+    '2026-11-18 11:06:40 UTC'
+    """
+    return f"{time_of(microseconds):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,12 +1,10 @@
-"""A decision replayed at the press of a button: with what is in force here now, in this process, nothing written."""
+"""Replays a decision at the press of a button: with what is in force here now, in this process, nothing written."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from cds_hooks.replay import Replayer, Verdict, open_site
-from cds_hooks.replay.comparing import Difference
+from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision
 
@@ -18,49 +16,26 @@ _BY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceRow:
-    """One place where record and replay differ, as text."""
+def replay(configured: Settings, decision: Decision) -> dict[str, Any]:
+    """Compute the decision again, and return what the page says of it; it takes seconds, in a thread without a loop.
 
-    where: str
-    recorded: str
-    replayed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What came of it; `by` says what was computed again, `because` why nothing was."""
-
-    outcome: str
-    by: str
-    because: str
-    differences: tuple[DifferenceRow, ...]
-    causes: tuple[str, ...]
-
-
-def replay(configured: Settings, decision: Decision) -> Replay:
-    """Computes the decision again; it takes some seconds, in a thread without an event loop.
+    `by` says what was computed again, `because` why nothing was, `differences` are place, recorded and replayed value.
 
     Raises:
         RecordUnavailable: the record cannot be read.
         msgspec.MsgspecError: the decision is recorded in another form.
     """
     (verdict,) = Replayer(open_site(configured), configured.database_url).verdicts([decision])
-    return _shown(verdict)
-
-
-def _shown(verdict: Verdict) -> Replay:
-    return Replay(
-        verdict.outcome,
-        _BY.get(verdict.by, ""),
-        f"{verdict.because[:1].upper()}{verdict.because[1:]}",
-        tuple(_row(each) for each in verdict.differences),
-        verdict.causes,
-    )
-
-
-def _row(difference: Difference) -> DifferenceRow:
-    return DifferenceRow(difference.where, _text(difference.recorded), _text(difference.replayed))
+    return {
+        "outcome": verdict.outcome,
+        "by": _BY.get(verdict.by, ""),
+        "because": f"{verdict.because[:1].upper()}{verdict.because[1:]}",
+        "differences": [
+            (difference.where, _text(difference.recorded), _text(difference.replayed))
+            for difference in verdict.differences
+        ],
+        "causes": verdict.causes,
+    }
 
 
 def _text(value: object) -> str:

@@ -11,14 +11,15 @@ from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Struct
 
 from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import AT_ONCE, Counted
+from cds_hooks.pages.explain.recorded_decision import read_basis, read_cards
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
+from cds_hooks.web.numbers import format_seconds
 
 ROWS: Final = 20
 IN_ADDRESS: Final = ("service", "client", "outcome", "rule", "reason", "since", "until", "withheld", "before")
@@ -28,22 +29,6 @@ OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": 
 _MOST_PLACES: Final = 2_000
 _LONGEST: Final = 200
 _SHOWN: Final = 3
-
-
-class _Card(Struct):
-    summary: str = ""
-
-
-class _Response(Struct):
-    cards: list[_Card] = []
-
-
-class _Basis(Struct):
-    silence: list[tuple[str, str, str]] = []
-
-
-_response: Final = msgspec.json.Decoder(_Response)
-_basis: Final = msgspec.json.Decoder(_Basis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +109,16 @@ def _microseconds(text: str, *, is_end: bool) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One decision of the list: `said` are the first of the cards, or the first reason for silence."""
+    """One decision of the list: `texts` are the first of its cards, or of its reasons for silence, of so many."""
 
-    id: str
-    time: str
-    service: str
-    hook: str
-    client: str
-    patient: str
-    sign: str
-    outcome: str
-    said: tuple[str, ...]
-    more: int
+    decision: Decision
+    texts: tuple[str, ...]
+    count: int
+
+    @property
+    def time(self) -> str:
+        """The time of the decision, to the second."""
+        return format_seconds(self.decision.decided_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +143,7 @@ def list_rows(url: str, asked: Asked, counted: Counted) -> Listing:
     if len(found) > ROWS:
         return Listing(rows, _as_text(found[ROWS - 1].place))
     if budget.is_spent and budget.reached is not None:
-        return Listing(rows, _as_text(budget.reached), _time(budget.reached[0]))
+        return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
     return Listing(rows)
 
 
@@ -169,37 +152,18 @@ def rows_of(found: Iterable[FoundDecision]) -> tuple[Row, ...]:
     return tuple(_row(each.decision) for each in found)
 
 
-_SIGNS: Final = {"cards": "info", "silent": "none", "error": "critical"}
-_OUTCOMES: Final = {"cards": "Card", "silent": "No card", "error": "Failed"}
-
-
 def _row(decision: Decision) -> Row:
-    said = _said(decision)
-    return Row(
-        decision.id,
-        _time(decision.decided_at),
-        decision.service,
-        decision.hook,
-        decision.client,
-        decision.patient,
-        _SIGNS.get(decision.outcome, "none"),
-        _OUTCOMES.get(decision.outcome, decision.outcome),
-        said[:_SHOWN],
-        max(0, len(said) - _SHOWN),
-    )
+    texts = _texts(decision)
+    return Row(decision, texts[:_SHOWN], len(texts))
 
 
-def _said(decision: Decision) -> tuple[str, ...]:
+def _texts(decision: Decision) -> tuple[str, ...]:
     try:
         if decision.outcome == "cards":
-            return tuple(card.summary for card in _response.decode(decision.response).cards)
-        return tuple(text for _, _, text in _basis.decode(decision.basis).silence)
+            return tuple(card.summary for card in read_cards(decision))
+        return tuple(text for _, _, text in read_basis(decision).silence)
     except msgspec.MsgspecError:
         return ("The record has another form than this version reads.",)
-
-
-def _time(microseconds: int) -> str:
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _as_text(place: Place) -> str:

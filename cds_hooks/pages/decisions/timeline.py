@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -11,23 +10,16 @@ from sqlalchemy import select
 
 from cds_hooks.configuration import EVENT as CONFIGURATION
 from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
-from cds_hooks.pages.explain.recorded_decision import Card, is_refused, read_cards, read_models
+from cds_hooks.pages.explain.recorded_decision import Basis, Card, is_refused, read_basis, read_cards, read_models
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
 from cds_hooks.web.charts import Scale
 from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
+from cds_hooks.web.numbers import format_seconds
 
 _DIGITS: Final = 16
-
-
-class _Basis(Struct):
-    timings: dict[str, float] = {}
-    prefetch: dict[str, str] = {}
-    config: str = ""
-    trace: dict[str, str] = {}
-    silence: list[tuple[str, str, str]] = []
 
 
 class _Act(Struct):
@@ -42,7 +34,6 @@ class _Acts(Struct):
     statement: _Act
 
 
-_basis: Final = msgspec.json.Decoder(_Basis)
 _act: Final = msgspec.json.Decoder(_Acts)
 
 
@@ -58,7 +49,7 @@ class Moment:
     @property
     def time(self) -> str:
         """The time to the second."""
-        return f"{datetime.fromtimestamp(self.at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return format_seconds(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,7 @@ def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outc
         RecordUnavailable: the record cannot be read.
         msgspec.MsgspecError: the decision is recorded in another form.
     """
-    basis = _basis.decode(decision.basis)
+    basis = read_basis(decision)
     took = sum(basis.timings.values())
     cards = read_cards(decision)
     moments = [_called(decision, took), _answered(decision, basis, cards)]
@@ -121,7 +112,7 @@ def _user(user: str | None) -> str:
     return user or "no user named, or users are not recorded here"
 
 
-def _answered(decision: Decision, basis: _Basis, cards: Sequence[Card]) -> Moment:
+def _answered(decision: Decision, basis: Basis, cards: Sequence[Card]) -> Moment:
     if is_refused(decision):
         return Moment(
             decision.decided_at, "The call was refused", tuple(text for _, _, text in basis.silence), "critical"

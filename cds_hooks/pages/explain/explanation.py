@@ -1,7 +1,6 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -14,7 +13,6 @@ from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
     EvidenceOf,
     ModelFile,
-    RecordedDecision,
     Scores,
     SentCard,
     is_refused,
@@ -25,7 +23,8 @@ from cds_hooks.pages.explain.recorded_decision import (
 )
 from cds_hooks.pages.explain.waterfall import Waterfall, waterfall
 from cds_hooks.pages.models.description import Group, Performance, performance
-from cds_hooks.web.numbers import format_time, logit, people_range
+from cds_hooks.storage.decision import Decision
+from cds_hooks.web.numbers import format_time, logit, people_range, time_of
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.compiled import equation_digest
@@ -141,6 +140,7 @@ class Explanation(Struct, frozen=True):
         return [item for item in self.inputs if not item.known]
 
 
+<<<<<<< HEAD
 def explain(
     decision: RecordedDecision,
     service_title: str,
@@ -152,6 +152,10 @@ def explain(
 
     `acts_then` gives the acts of the record up to the decision.
     """
+=======
+def explain(decision: Decision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf) -> Explanation:
+    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+>>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
     basis = read_basis(decision)
     silences = tuple(Silence(*silence) for silence in basis.silence)
     scores = basis.model_scores
@@ -167,7 +171,7 @@ def explain(
         title=service_title,
         hook=decision.hook,
         when=_WHEN.get(decision.hook, ""),
-        decided=format_time(datetime.fromtimestamp(decision.decided_at / 1e6, UTC)),
+        decided=format_time(time_of(decision.decided_at)),
         as_of=format_time(basis.as_of),
         input_digest=decision.input_digest,
         patient=decision.patient,

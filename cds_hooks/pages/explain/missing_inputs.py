@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from cards.compose.model import in_100
-from cds_hooks.pages.explain.recorded_decision import Basis, RecordedDecision, Scores, read_basis
+from cds_hooks.pages.explain.recorded_decision import Basis, Scores, read_basis
+from cds_hooks.storage.decision import Decision
 from cds_hooks.web.model_words import words_of
-from cds_hooks.web.numbers import format_quantity, format_time, format_value
+from cds_hooks.web.numbers import format_quantity, format_time, format_value, time_of
 from models_onnx.artifact.manifest import ModelInput
 from models_onnx.serving.effects import values_over_range
 from models_onnx.serving.runtime import Model
@@ -37,7 +37,7 @@ class EarlierEstimate(Struct, frozen=True):
     version: str
 
 
-def earlier_estimates(decisions: Iterable[RecordedDecision], model: str) -> list[EarlierEstimate]:
+def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[EarlierEstimate]:
     """Those of these decisions in which this model estimated; a record of another form is left out."""
     found = []
     for decision in decisions:
@@ -46,7 +46,7 @@ def earlier_estimates(decisions: Iterable[RecordedDecision], model: str) -> list
         except msgspec.MsgspecError:
             continue
         if scores is not None and scores.id == model:
-            when = format_time(datetime.fromtimestamp(decision.decided_at / 1e6, UTC))
+            when = format_time(time_of(decision.decided_at))
             found.append(EarlierEstimate(decision.id, when, in_100(scores.probability), scores.version))
     return found
 

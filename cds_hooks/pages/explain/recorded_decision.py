@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from markupsafe import Markup
@@ -10,10 +10,12 @@ from msgspec import Struct, field
 
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
+from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
 from cds_hooks.web.numbers import date_of, format_quantity
 
 
+<<<<<<< HEAD
 class RecordedDecision(Protocol):
     """The members of a stored decision that a page shows."""
 
@@ -41,6 +43,8 @@ class RecordedDecision(Protocol):
     def basis(self) -> bytes: ...
 
 
+=======
+>>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
 class Scores(Struct, frozen=True):
     """What a model said: margin = base + sum of contributions = logit(probability)."""
 
@@ -75,6 +79,10 @@ class Basis(Struct, frozen=True):
     scores: dict[str, Any] | None = None
     silence: list[tuple[str, str, str]] = []
     orders: msgspec.Raw = msgspec.Raw(b"")
+    timings: dict[str, float] = {}
+    prefetch: dict[str, str] = {}
+    config: str = ""
+    trace: dict[str, str] = {}
 
     @property
     def model_scores(self) -> Scores | None:
@@ -140,22 +148,22 @@ _basis = msgspec.json.Decoder(Basis)
 _response = msgspec.json.Decoder(Response)
 
 
-def read_basis(decision: RecordedDecision) -> Basis:
+def read_basis(decision: Decision) -> Basis:
     """Its basis; msgspec.DecodeError for a record of another form."""
     return _basis.decode(decision.basis)
 
 
-def read_models(decision: RecordedDecision) -> list[ModelFile]:
+def read_models(decision: Decision) -> list[ModelFile]:
     """The models that were asked; msgspec.DecodeError for a record of another form."""
     return _models.decode(decision.models)
 
 
-def read_cards(decision: RecordedDecision) -> list[Card]:
+def read_cards(decision: Decision) -> list[Card]:
     """Its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
     return [] if is_refused(decision) else _response.decode(decision.response).cards
 
 
-def is_refused(decision: RecordedDecision) -> bool:
+def is_refused(decision: Decision) -> bool:
     """Whether the call was answered with an error: nothing was looked at."""
     return decision.outcome == "error"
 

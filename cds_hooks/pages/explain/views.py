@@ -6,8 +6,11 @@ What a form holds is in the body and never in an address.
 
 import re
 from collections.abc import Iterable, Mapping
+<<<<<<< HEAD
 from datetime import UTC, datetime
 from functools import partial
+=======
+>>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
 from itertools import islice
 from typing import Any, Final
 
@@ -28,7 +31,7 @@ from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, FeedbackItem, decision_of
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, store_feedback
-from cds_hooks.web.numbers import format_time
+from cds_hooks.web.numbers import format_time, time_of
 from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Refusal, static_version
 from cds_hooks.web.visitor import visiting
 
@@ -206,7 +209,7 @@ def _patient_rows(decisions: Iterable[Decision], titles: Mapping[str, str]) -> l
     return [
         {
             "id": decision.id,
-            "when": format_time(datetime.fromtimestamp(decision.decided_at / 1e6, UTC)),
+            "when": format_time(time_of(decision.decided_at)),
             "title": titles.get(decision.service, decision.service),
             "outcome": _OUTCOMES.get(decision.outcome, decision.outcome),
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cds_hooks.pages.operations.counts import Counts
-from cds_hooks.web.charts import Scale, with_ticks
+from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.latency import format_ms, stage_words
 from models_onnx.monitoring.sketch import Sketch, quantile
 
@@ -73,7 +73,7 @@ def calls_part(counts: Counts) -> Part:
     """How many calls came on each day, and what came of them."""
     total, span = counts.total, counts.span
     most = max((each.calls for each in counts.by_day.values()), default=0)
-    scale = number_scale(most)
+    scale = round_scale(most)
     rows = [
         Row(
             f"{day}",
@@ -129,7 +129,7 @@ def stages_part(counts: Counts) -> Part:
 def errors_part(counts: Counts) -> Part:
     """The calls that were recorded as failed, by class."""
     total = counts.total
-    scale = number_scale(max(total.classes.values(), default=0))
+    scale = round_scale(max(total.classes.values(), default=0))
     rows = [
         Row(name, (number(n),), Drawing((scale.at(n),)), counts.span.behind(outcome="error", reason=name))
         for name, n in _largest(total.classes)
@@ -239,7 +239,7 @@ def silence_part(counts: Counts) -> Part:
     reasons: Counter[str] = Counter()
     for name, n in counts.total.silences.items():
         reasons[name.rpartition(" ")[2]] += n
-    scale = number_scale(max(reasons.values(), default=0))
+    scale = round_scale(max(reasons.values(), default=0))
     rows = [
         Row(name, (number(n),), Drawing((scale.at(n),)), counts.span.behind(reason=name))
         for name, n in _largest(reasons)
@@ -279,10 +279,3 @@ _PERCENT: Final = with_ticks(Scale(0, 100), {0: "0", 25: "25", 50: "50", 75: "75
 _LATENCY: Final = with_ticks(
     Scale(0.01, 1000, logarithmic=True), {0.01: "0.01", 0.1: "0.1", 1: "1", 10: "10", 100: "100", 1000: "1,000"}
 )
-
-
-def number_scale(most: int) -> Scale:
-    """From 0 to a round number that is not below `most`."""
-    step = next(each for power in range(12) for each in (10**power, 2 * 10**power, 5 * 10**power) if most <= 4 * each)
-    high = step * max(1, -(-most // step))
-    return with_ticks(Scale(0, high), {float(each): f"{each:,}" for each in range(0, high + 1, step)})

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from cards.rules.engine.governance import Budget
 from cds_hooks.monitor.book import Verified
 from cds_hooks.pages.operations.counts import Counts
-from cds_hooks.pages.operations.figures import Cell, Drawing, Part, Row, number, number_scale
+from cds_hooks.pages.operations.figures import Cell, Drawing, Part, Row, number
+from cds_hooks.web.charts import round_scale
 from cds_hooks.web.numbers import format_time
 
 _ANSWERED: Final = "200"
@@ -27,7 +28,7 @@ def refused_part(metrics: bytes) -> Part:
                 found[f"HTTP {sample.labels['status']}"] += int(sample.value)
             elif sample.name == _UNTRUSTED:
                 found[f"not trusted: {sample.labels['reason']}"] += int(sample.value)
-    scale = number_scale(max(found.values(), default=0))
+    scale = round_scale(max(found.values(), default=0))
     rows = [Row(name, (number(n),), Drawing((scale.at(n),))) for name, n in found.most_common()]
     return Part(
         "refused",

@@ -15,11 +15,12 @@ from cds_hooks.cli import app
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages import count_keeper as keeping
 from cds_hooks.pages.operations.counts import DaySumsCache, Span, read_counts
-from cds_hooks.pages.operations.figures import cards_part, number_scale, percent, prefetch_part, stages_part
+from cds_hooks.pages.operations.figures import cards_part, percent, prefetch_part, stages_part
 from cds_hooks.pages.operations.parts import span_of
 from cds_hooks.pages.operations.record_state import refused_part
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, open_decision_log
+from cds_hooks.web.charts import round_scale
 from cds_hooks.web.files import csv_download
 from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
@@ -152,7 +153,7 @@ def test_a_share_of_too_few_is_no_share() -> None:
 
 @pytest.mark.parametrize(("most", "high"), [(0, 1), (1, 1), (4, 4), (5, 6), (41, 60), (999, 1000), (100_001, 150_000)])
 def test_a_scale_ends_with_a_round_number_that_is_not_below_the_most(most: int, high: int) -> None:
-    scale = number_scale(most)
+    scale = round_scale(most)
     assert (scale.low, scale.high) == (0, high)
     assert high >= most
 
