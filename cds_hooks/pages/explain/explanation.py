@@ -140,9 +140,8 @@ class Explanation(Struct, frozen=True):
         return [item for item in self.inputs if not item.known]
 
 
-<<<<<<< HEAD
 def explain(
-    decision: RecordedDecision,
+    decision: Decision,
     service_title: str,
     manifest_of: ManifestOf,
     evidence_of: EvidenceOf,
@@ -152,10 +151,6 @@ def explain(
 
     `acts_then` gives the acts of the record up to the decision.
     """
-=======
-def explain(decision: Decision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf) -> Explanation:
-    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
->>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
     basis = read_basis(decision)
     silences = tuple(Silence(*silence) for silence in basis.silence)
     scores = basis.model_scores

@@ -15,36 +15,6 @@ from cds_hooks.web.markdown import is_web_address, render_markdown
 from cds_hooks.web.numbers import date_of, format_quantity
 
 
-<<<<<<< HEAD
-class RecordedDecision(Protocol):
-    """The members of a stored decision that a page shows."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def decided_at(self) -> int: ...
-    @property
-    def hook(self) -> str: ...
-    @property
-    def service(self) -> str: ...
-    @property
-    def client(self) -> str: ...
-    @property
-    def patient(self) -> str: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def input_digest(self) -> str: ...
-    @property
-    def models(self) -> bytes: ...
-    @property
-    def response(self) -> bytes: ...
-    @property
-    def basis(self) -> bytes: ...
-
-
-=======
->>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
 class Scores(Struct, frozen=True):
     """What a model said: margin = base + sum of contributions = logit(probability)."""
 

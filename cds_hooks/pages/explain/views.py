@@ -6,11 +6,7 @@ What a form holds is in the body and never in an address.
 
 import re
 from collections.abc import Iterable, Mapping
-<<<<<<< HEAD
-from datetime import UTC, datetime
 from functools import partial
-=======
->>>>>>> 96b93d07 (Decisions and operations: one reader of recorded decisions, one scale with round ends, no mirror rows of a replay)
 from itertools import islice
 from typing import Any, Final
 
