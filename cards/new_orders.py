@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
 from cards.rules.patient.orders import DraftOrder
+from cards.text import decapitalized
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import LOINC, UCUM
@@ -137,7 +138,7 @@ class OrderableTest(Struct, frozen=True):
     @property
     def words(self) -> str:
         """Its name inside a sentence."""
-        return f"{self.name[0].lower()}{self.name[1:]}"
+        return decapitalized(self.name)
 
 
 def _called(pattern: str) -> re.Pattern[str]:

@@ -1,11 +1,23 @@
 """Makes chart text and numbers ready for a card: no markup, bounded length, no rounding across a limit."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fhir.record.chart_text import LIMIT, plain
 
-__all__ = ["LIMIT", "UNITS", "escape", "format_dose", "format_number", "plain", "unit", "with_unit_signs"]
+__all__ = [
+    "LIMIT",
+    "UNITS",
+    "capitalized",
+    "decapitalized",
+    "escape",
+    "first_few",
+    "format_dose",
+    "format_number",
+    "plain",
+    "unit",
+    "with_unit_signs",
+]
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#|~!&@]")
 # GFM makes links of bare addresses; a backslash inside them stops that and is not shown.
@@ -24,6 +36,34 @@ def escape(text: str, limit: int = LIMIT) -> str:
     if "://" not in line and "www." not in line.lower():
         return line
     return _BARE_ADDRESS.sub(lambda found: found[0].replace("/", "\\/").replace(".", "\\."), line)
+
+
+def capitalized(text: str) -> str:
+    """Return the text with its first letter as a capital; the other letters stay.
+
+    >>> capitalized("no INR in 90 days"), capitalized("")
+    ('No INR in 90 days', '')
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def decapitalized(text: str) -> str:
+    """Return the text with a small first letter, for the inside of a sentence.
+
+    >>> decapitalized("Lipid panel")
+    'lipid panel'
+    """
+    return f"{text[:1].lower()}{text[1:]}"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> first_few(["aspirin", "ibuprofen", "warfarin"], 2), first_few(["aspirin"], 2)
+    ('aspirin, ibuprofen and 1 more', 'aspirin')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 UNITS = {

@@ -16,7 +16,7 @@ from msgspec import Struct
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
 from cards.rules.engine.finding import Finding
-from cards.text import escape, plain
+from cards.text import capitalized, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
 
@@ -134,12 +134,11 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
     """The one card that names the drafted high-alert drugs that no rule is about."""
     named = list(dict.fromkeys(plain(one.medication.words or one.medication.name, 40) for one in drugs))
-    more = len(named) - _MOST_NAMED
-    names = ", ".join(named[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    names = first_few(named, _MOST_NAMED)
     verb = "is" if len(named) == 1 else "are"
     return Card(
         uuid=uuid,
-        summary=f"{names[:1].upper()}{names[1:]} {verb} not covered by these checks.",
+        summary=f"{capitalized(names)} {verb} not covered by these checks.",
         indicator="info",
         detail=" ".join(dict.fromkeys(_uncovered_words(one) for one in drugs[:_MOST_NAMED])),
         source=_ISMP,

@@ -9,7 +9,7 @@ from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Action, Card, Source,
 from cards.compose.identity import CardIdentity
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding
-from cards.text import escape, plain
+from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
 MEDICATION_REVIEW: Final = "medication-review"
@@ -102,9 +102,8 @@ def _summary(lines: Sequence[_Line]) -> str:
     if len(lines) == 1 and (len(lines[0].drugs) == 1 or lines[0].finding.partners):
         return plain(f"Medication review: {lines[0].finding.summary}", 139)
     names = list(dict.fromkeys(drug.name for line in lines for drug in line.drugs))
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
-    return plain(f"Medication review, {count}: {', '.join(names[:_NAMED])}{more}.", 139)
+    return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
@@ -176,10 +175,9 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
 def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
     if len(ranked) == 1:
         return plain(f"{'New genetic' if is_new else 'Genetic'} result: {ranked[0].finding.summary}", 139)
-    names = ", ".join(drug.name for drug in ranked[:_GENES_NAMED])
-    more = f" and {len(ranked) - _GENES_NAMED} more" if len(ranked) > _GENES_NAMED else ""
+    names = first_few([drug.name for drug in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
-    return plain(f"{subject} to {len(ranked)} drugs that are taken: {names}{more}.", 139)
+    return plain(f"{subject} to {len(ranked)} drugs that are taken: {names}.", 139)
 
 
 def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggesti
 from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource
-from cards.text import escape, plain
+from cards.text import escape, first_few, plain
 
 USPSTF_URL: Final = (
     "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
@@ -89,8 +89,7 @@ def _summary(due: Sequence[Judgement]) -> str:
     noun = "preventive service is" if len(rest) == 1 else "preventive services are"
     names = [one.service.short for one in rest]
     shown = _SUMMARY_NAMES if urgent is None else 2
-    more = len(names) - shown
-    listed = ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+    listed = first_few(names, shown)
     said = f"{len(rest)} {noun} due: {listed}." if rest else ""
     if urgent is not None and urgent.order is not None:
         day = f" ({urgent.last.when})" if urgent.last is not None else ""

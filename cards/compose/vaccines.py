@@ -12,7 +12,7 @@ from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cards.new_orders import service_order
-from cards.text import escape, plain
+from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.due import DueVaccine, ForbiddenVaccine, VaccinesDue
 from cards.vaccines.forecasting import SeriesStatus
@@ -163,21 +163,18 @@ def _summary(found: VaccinesDue) -> str:
     parts = []
     if found.due:
         noun = "vaccine is" if len(found.due) == 1 else "vaccines are"
-        parts.append(f"{len(found.due)} {noun} due: {_listed([_dose_named(item) for item in found.due])}.")
+        parts.append(
+            f"{len(found.due)} {noun} due: {first_few([_dose_named(item) for item in found.due], _SUMMARY_NAMES)}."
+        )
     if found.catch_up:
         names = [item.label for item in found.catch_up]
-        listed = f": {_listed(names)}" if not found.due else ""
+        listed = f": {first_few(names, _SUMMARY_NAMES)}" if not found.due else ""
         parts.append(f"{len(names)} to catch up{listed}.")
     return plain(" ".join(parts), 139)
 
 
 def _dose_named(item: DueVaccine) -> str:
     return f"{item.label} (dose {item.forecast.dose_number})" if not item.for_pregnancy else "Tdap (in pregnancy)"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SUMMARY_NAMES
-    return ", ".join(names[:_SUMMARY_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _detail(found: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
@@ -262,7 +259,7 @@ def _doses(item: DueVaccine) -> str:
     counts = bool(item.counted_days)
     said = [f"Doses that count: {_days(item.evaluations)}." if counts else "No dose on record counts."]
     if others := _others(item.evaluations):
-        said.append(f"{others[:1].upper()}{others[1:]}.")
+        said.append(f"{capitalized(others)}.")
     return " ".join(said)
 
 

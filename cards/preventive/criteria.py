@@ -17,9 +17,7 @@ from cards.preventive.judgement import (
     Judgement,
     by_interval,
     fact_of,
-    judged_due,
-    judged_not_due,
-    judged_unknown,
+    judge,
     newest_that_counts,
 )
 from cards.preventive.knowledge import Order, PreventiveService
@@ -66,19 +64,19 @@ _CYTOLOGY: Final = Order(
 def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     colectomy = chart.done("colectomy_total")
     if colectomy:
-        return judged_not_due(service, "condition", f"the colon was removed{_when(colectomy[0])}")
+        return judge(service, "not due", "condition", f"the colon was removed{_when(colectomy[0])}")
     stool = next((one for one in _stool_tests(chart) if one.is_positive and one.day is not None), None)
     if stool is not None and stool.day is not None:
         after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
         if not after:
             words = chart.test(stool.test).words
             text = f"{words} of {stool.when} positive, no colonoscopy on record since: it is needed now"
-            found = judged_due(service, "positive-test", text, last=stool, facts=(fact_of(stool),))
+            found = judge(service, "due", "positive-test", text, last=stool, facts=(fact_of(stool),))
             return replace(found, order=_COLONOSCOPY)
     polyp = find_condition_group(chart.record, "colon_polyp")
     if polyp is not None:
         text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
-        return judged_unknown(service, "not-charted", text)
+        return judge(service, "not known", "not-charted", text)
     return by_interval(service, chart)
 
 
@@ -90,7 +88,7 @@ def _stool_tests(chart: Chart) -> list[Done]:
 def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
     removed = chart.done("hysterectomy_total")
     if removed:
-        return judged_not_due(service, "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
+        return judge(service, "not due", "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
     newest = max(
         (one for name in ("cytology", "hpv") for one in chart.done(name)[:1]),
         key=lambda one: one.day or date.min,
@@ -98,12 +96,15 @@ def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
     )
     if newest is not None and newest.is_positive:
         text = f"the last {chart.test(newest.test).words}{_when(newest)} was not normal: follow-up is by its result"
-        return judged_not_due(service, "abnormal", text, last=newest, facts=(fact_of(newest),))
+        return judge(service, "not due", "abnormal", text, last=newest, facts=(fact_of(newest),))
     unclear = chart.done("hysterectomy")
     is_left = find_condition_group(chart.record, "cervix_left") is not None
     if unclear and not is_left:
-        return judged_unknown(
-            service, "not-charted", f"hysterectomy{_when(unclear[0])}: whether the cervix was removed is not said"
+        return judge(
+            service,
+            "not known",
+            "not-charted",
+            f"hysterectomy{_when(unclear[0])}: whether the cervix was removed is not said",
         )
     found = newest_that_counts(service, chart, lambda one: one.test != "hpv" or _was_from_30(one, chart))
     age = chart.record.age_years() or 0
@@ -121,7 +122,7 @@ def _breast(service: PreventiveService, chart: Chart) -> Judgement:
     both = chart.done("mastectomy_bilateral")
     sides = [_one_sided(side, chart) for side in ("left", "right")]
     if both or all(sides):
-        return judged_not_due(service, "condition", f"both breasts were removed{_when(both[0]) if both else ''}")
+        return judge(service, "not due", "condition", f"both breasts were removed{_when(both[0]) if both else ''}")
     return by_interval(service, chart)
 
 
@@ -137,19 +138,19 @@ def _when(one: Done) -> str:
 def _lung(service: PreventiveService, chart: Chart) -> Judgement:
     smoking = chart.smoking
     if smoking.answer is None:
-        return judged_unknown(service, "not-charted", "smoking status not on record")
+        return judge(service, "not known", "not-charted", "smoking status not on record")
     if smoking.ever is None:
-        return judged_not_due(service, "risk", f"never smoked{_answered(smoking)}")
+        return judge(service, "not due", "risk", f"never smoked{_answered(smoking)}")
     if smoking.pack_years is not None and smoking.pack_years.value < _PACK_YEARS:
         text = f"{smoking.pack_years.value:g} pack-years on record, under {_PACK_YEARS:g}"
-        return judged_not_due(service, "risk", text)
+        return judge(service, "not due", "risk", text)
     if smoking.answer.status != "current":
         if smoking.stopped_by is not None and chart.today >= years_after(smoking.stopped_by, _QUIT_YEARS):
-            return judged_not_due(service, "risk", f"stopped smoking 15 years ago or more (by {smoking.stopped_by})")
+            return judge(service, "not due", "risk", f"stopped smoking 15 years ago or more (by {smoking.stopped_by})")
         if smoking.stopped_from is None or chart.today >= years_after(smoking.stopped_from, _QUIT_YEARS):
-            return judged_unknown(service, "not-charted", "when the patient stopped smoking is not on record")
+            return judge(service, "not known", "not-charted", "when the patient stopped smoking is not on record")
     if smoking.pack_years is None:
-        return judged_unknown(service, "not-charted", "pack-years not on record")
+        return judge(service, "not known", "not-charted", "pack-years not on record")
     found = by_interval(service, chart)
     if found.state != "due":
         return found
@@ -165,11 +166,11 @@ def _answered(smoking: SmokingHistory) -> str:
 
 def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
     if repaired := chart.done("aneurysm_repair"):
-        return judged_not_due(service, "condition", f"an aneurysm was repaired{_when(repaired[0])}")
+        return judge(service, "not due", "condition", f"an aneurysm was repaired{_when(repaired[0])}")
     if chart.smoking.answer is None:
-        return judged_unknown(service, "not-charted", "smoking status not on record")
+        return judge(service, "not known", "not-charted", "smoking status not on record")
     if chart.smoking.ever is None:
-        return judged_not_due(service, "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
+        return judge(service, "not due", "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
     return by_interval(service, chart)
 
 
@@ -177,30 +178,30 @@ def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
     for medication in active_medications(chart.record):
         keys = medication.identity.keys
         if "bisphosphonate" in keys or _DENOSUMAB in keys:
-            return judged_not_due(service, "condition", f"treated with {plain(medication.name, 60)}")
+            return judge(service, "not due", "condition", f"treated with {plain(medication.name, 60)}")
         if "corticosteroid" in keys and medication.identity.systemic:
             text = f"takes {plain(medication.name, 60)}: bone loss by a drug is judged otherwise"
-            return judged_not_due(service, "condition", text)
+            return judge(service, "not due", "condition", text)
     return by_interval(service, chart)
 
 
 def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     record = chart.record
     if find_condition(record, "pregnancy"):
-        return judged_not_due(service, "condition", "not meant in pregnancy")
+        return judge(service, "not due", "condition", "not meant in pregnancy")
     for medication in active_medications(record):
         if any(name in medication.identity.keys for name in _DIABETES_DRUGS):
-            return judged_not_due(service, "condition", f"takes {plain(medication.name, 60)}")
+            return judge(service, "not due", "condition", f"takes {plain(medication.name, 60)}")
     tested = _glucose(chart)
     if tested is not None:
         return _of_glucose(service, *tested)
     bmi, obesity = chart.bmi(), find_condition_group(record, "obesity")
     if bmi is None and obesity is None:
-        return judged_unknown(service, "not-charted", "body mass index not on record")
+        return judge(service, "not known", "not-charted", "body mass index not on record")
     if bmi is not None and bmi < _OVERWEIGHT:
-        return judged_not_due(service, "risk", f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25")
+        return judge(service, "not due", "risk", f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25")
     why = f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m²" if bmi is not None else "obesity on record"
-    return judged_due(service, "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
+    return judge(service, "due", "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
 
 
 def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
@@ -225,29 +226,29 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
     )
     if not is_normal:
         text = f"{words} is not normal and no diabetes is on record: confirm and follow up"
-        return judged_not_due(service, "abnormal", text, facts=(fact,))
+        return judge(service, "not due", "abnormal", text, facts=(fact,))
     due = years_after(result.time.last_day, 3)
-    return judged_not_due(service, "done", f"{words}, due again {due}", next_due=due, facts=(fact,))
+    return judge(service, "not due", "done", f"{words}, due again {due}", next_due=due, facts=(fact,))
 
 
 def _statin(service: PreventiveService, chart: Chart) -> Judgement:
     record, risk = chart.record, chart.risk
     taken = risk.evidence.get("statin")
     if taken is not None and taken.value:
-        return judged_not_due(service, "done", "a statin is taken")
+        return judge(service, "not due", "done", "a statin is taken")
     if find_condition(record, "pregnancy"):
-        return judged_not_due(service, "condition", "not meant in pregnancy")
+        return judge(service, "not due", "condition", "not meant in pregnancy")
     if allergy_to_class(record, "statin") is not None:
-        return judged_not_due(service, "condition", "a reaction to a statin is on record")
+        return judge(service, "not due", "condition", "a reaction to a statin is on record")
     ldl = record.newest("ldl_cholesterol")
     if ldl is not None and ldl.value > _LDL_OTHER_GUIDELINES:
-        return judged_not_due(service, "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
+        return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
     if not all(record.was_requested(need) for need in service.needs):
-        return judged_unknown(service, "not-sent", "problems or medications not sent")
+        return judge(service, "not known", "not-sent", "problems or medications not sent")
     factors = _risk_factors(chart)
     if not factors:
-        return judged_not_due(
-            service, "risk", "no risk factor (cholesterol, diabetes, hypertension, smoking) on record"
+        return judge(
+            service, "not due", "risk", "no risk factor (cholesterol, diabetes, hypertension, smoking) on record"
         )
     try:
         result = confirm_with_onnx(risk.calculate(_STATIN_OUTPUT))
@@ -256,13 +257,13 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
         why = refused.text.partition(": ")[2] or refused.text
         text = f"10-year risk not computed: {plain(why, 100).removesuffix('.')}"
         if refused.reason in ("input-missing", "out-of-range"):
-            return judged_unknown(service, "not-charted", text)
-        return judged_not_due(service, "condition", text)
+            return judge(service, "not known", "not-charted", text)
+        return judge(service, "not due", "condition", text)
     share = result.number
     words = f"10-year risk {format_number(100 * share, [100 * _RISK])} in 100 (PREVENT)"
     if share < _RISK:
-        return judged_not_due(service, "risk", f"{words}, under 10")
-    return judged_due(service, "risk", f"{words}, {', '.join(factors)}, no statin found")
+        return judge(service, "not due", "risk", f"{words}, under 10")
+    return judge(service, "due", "risk", f"{words}, {', '.join(factors)}, no statin found")
 
 
 def _risk_factors(chart: Chart) -> list[str]:
@@ -280,12 +281,12 @@ def _risk_factors(chart: Chart) -> list[str]:
 def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
     answer = chart.smoking.answer
     if answer is None:
-        return replace(judged_due(service, "not-asked", "no smoking status on record: ask"), order=None)
+        return replace(judge(service, "due", "not-asked", "no smoking status on record: ask"), order=None)
     if answer.status != "current":
-        return judged_not_due(service, "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
+        return judge(service, "not due", "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
     for medication in active_medications(chart.record):
         if _NICOTINE in medication.identity.keys or _VARENICLINE in medication.identity.keys:
-            return judged_not_due(service, "done", f"treated with {plain(medication.name, 60)}")
+            return judge(service, "not due", "done", f"treated with {plain(medication.name, 60)}")
     found = by_interval(service, chart)
     if found.state != "due":
         return found
@@ -297,7 +298,7 @@ def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
     record, age = chart.record, chart.record.age_years() or 0
     systolic, diastolic = record.newest("sbp"), record.newest("dbp")
     if systolic is None:
-        return judged_due(service, "never-seen", "no blood pressure on record here")
+        return judge(service, "due", "never-seen", "no blood pressure on record here")
     bmi = chart.bmi()
     is_raised = systolic.value >= _SBP_RAISED or (diastolic is not None and diastolic.value >= _DBP_RAISED)
     is_yearly = age >= _YEARLY_FROM_AGE or is_raised or (bmi is not None and bmi >= _OVERWEIGHT)
@@ -305,11 +306,11 @@ def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
     value = f"{systolic.value:.0f}{f'/{diastolic.value:.0f}' if diastolic is not None else ''} mmHg"
     fact = Fact(name="sbp", value=systolic.value, unit="mm[Hg]", effective=systolic.time.text, source=systolic.source)
     if chart.today < due:
-        return judged_not_due(
-            service, "done", f"{value} ({systolic.time.date}), due again {due}", next_due=due, facts=(fact,)
+        return judge(
+            service, "not due", "done", f"{value} ({systolic.time.date}), due again {due}", next_due=due, facts=(fact,)
         )
     text = f"last {value} ({systolic.time.date}), due since {due}"
-    return judged_due(service, "interval-over", text, next_due=due, facts=(fact,))
+    return judge(service, "due", "interval-over", text, next_due=due, facts=(fact,))
 
 
 DECIDERS: Mapping[str, Callable[[PreventiveService, Chart], Judgement]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -64,46 +64,10 @@ class Chart(Struct, frozen=True):
         return float(found.value) if found is not None else None
 
 
-def judged_due(
-    service: PreventiveService,
-    because: str,
-    text: str,
-    *,
-    last: Done | None = None,
-    next_due: date | None = None,
-    facts: tuple[Fact, ...] = (),
-) -> Judgement:
-    """Due, with the order of the recommendation as its suggestion."""
-    return Judgement(
-        service=service,
-        state="due",
-        because=because,
-        text=text,
-        last=last,
-        next_due=next_due,
-        order=service.order,
-        facts=facts,
-    )
-
-
-def judged_not_due(
-    service: PreventiveService,
-    because: str,
-    text: str,
-    *,
-    last: Done | None = None,
-    next_due: date | None = None,
-    facts: tuple[Fact, ...] = (),
-) -> Judgement:
-    """Not due: done, ordered, declined, or not meant for this person."""
-    return Judgement(
-        service=service, state="not due", because=because, text=text, last=last, next_due=next_due, facts=facts
-    )
-
-
-def judged_unknown(service: PreventiveService, because: str, text: str, *, last: Done | None = None) -> Judgement:
-    """Not known: what decides it was not sent or is not charted."""
-    return Judgement(service=service, state="not known", because=because, text=text, last=last)
+def judge(service: PreventiveService, state: State, because: str, text: str, **more: Any) -> Judgement:
+    """Return the answer; where it is due, with the order of the recommendation as its suggestion."""
+    order = service.order if state == "due" else None
+    return Judgement(service=service, state=state, because=because, text=text, **{"order": order, **more})
 
 
 def by_interval(service: PreventiveService, chart: Chart) -> Judgement:
@@ -128,12 +92,12 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
             over.append((due, one))
     if undated is not None:
         text = f"{chart.test(undated.test).words} on record without a date"
-        return judged_unknown(service, "not-charted", text, last=undated)
+        return judge(service, "not known", "not-charted", text, last=undated)
     if not over:
-        return judged_due(service, "never-seen", _nothing_seen(service, chart))
+        return judge(service, "due", "never-seen", _nothing_seen(service, chart))
     due, last = max(over, key=lambda each: each[0])
     text = f"last {chart.test(last.test).words} {last.when}, due since {due}"
-    return judged_due(service, "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
+    return judge(service, "due", "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
 
 
 def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
@@ -146,7 +110,7 @@ def _done(service: PreventiveService, chart: Chart, one: Done, due: date | None)
     words = chart.test(one.test).words
     when = f" {one.when}" if one.when else ", no date"
     again = f", due again {due}" if due is not None else ""
-    return judged_not_due(service, "done", f"{words}{when}{again}", last=one, next_due=due, facts=(fact_of(one),))
+    return judge(service, "not due", "done", f"{words}{when}{again}", last=one, next_due=due, facts=(fact_of(one),))
 
 
 def fact_of(one: Done) -> Fact:

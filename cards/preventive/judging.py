@@ -11,7 +11,7 @@ from typing import Final
 
 from cards.preventive.chart import declined, is_ordered
 from cards.preventive.criteria import DECIDERS
-from cards.preventive.judgement import Chart, Judgement, by_interval, judged_not_due, judged_unknown
+from cards.preventive.judgement import Chart, Judgement, by_interval, judge
 from cards.preventive.knowledge import PreventiveKnowledge, PreventiveService
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, find_condition_group
@@ -51,16 +51,16 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
     """Whom the recommendation is not for: by age, sex, or a condition of the list."""
     age, sex = chart.age, chart.sex
     if age is None:
-        return judged_unknown(service, "not-charted", "the age is not known")
+        return judge(service, "not known", "not-charted", "the age is not known")
     if age < service.from_age or (service.to_age is not None and age > service.to_age):
         ages = (
             f"{service.from_age} to {service.to_age}" if service.to_age is not None else f"{service.from_age} and over"
         )
-        return judged_not_due(service, "age", f"for ages {ages}")
+        return judge(service, "not due", "age", f"for ages {ages}")
     if service.sex is not None and sex is None:
-        return judged_unknown(service, "not-charted", "the sex is not known")
+        return judge(service, "not known", "not-charted", "the sex is not known")
     if service.sex is not None and sex != service.sex:
-        return judged_not_due(service, "sex", f"for {'women' if service.sex == 'female' else 'men'}")
+        return judge(service, "not due", "sex", f"for {'women' if service.sex == 'female' else 'men'}")
     hit = find_condition_group(chart.record, *service.excluded) if service.excluded else None
     return _for_condition(service, hit) if hit is not None else None
 
@@ -68,14 +68,14 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
 def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:
     words = plain(hit.words or hit.code, 60)
     when = f" ({hit.time.date})" if hit.time is not None else ""
-    return judged_not_due(service, "condition", f"not meant with {words}{when}")
+    return judge(service, "not due", "condition", f"not meant with {words}{when}")
 
 
 def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:
     lacking = [_NEED_WORDS[need] for need in service.needs if not chart.record.was_requested(need)]
     if not lacking:
         return None
-    return judged_unknown(service, "not-sent", f"{' and '.join(lacking)} not sent")
+    return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} not sent")
 
 
 def _settled(service: PreventiveService, chart: Chart, found: Judgement) -> Judgement | None:
@@ -84,10 +84,10 @@ def _settled(service: PreventiveService, chart: Chart, found: Judgement) -> Judg
         refused = declined(chart.record, interval.test)
         if refused is not None:
             when = f" ({refused[1]})" if refused[1] else ""
-            return judged_not_due(service, "declined", f"{chart.test(interval.test).words} declined{when}")
+            return judge(service, "not due", "declined", f"{chart.test(interval.test).words} declined{when}")
     names = ("colonoscopy",) if found.because == "positive-test" else tuple(each.test for each in service.tests)
     for name in names:
         source = is_ordered(chart.record, name)
         if source is not None:
-            return judged_not_due(service, "ordered", f"ordered ({plain(source, 60)})")
+            return judge(service, "not due", "ordered", f"ordered ({plain(source, 60)})")
     return None

@@ -19,7 +19,7 @@ from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
-from cards.text import plain
+from cards.text import decapitalized, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._equation import (
     EquationQuestion,
@@ -272,7 +272,7 @@ def _topic(said: ServiceFile) -> Coding:
 
 
 def _description(offered: OfferedOrder) -> str:
-    return f"Draft order: {offered.text[0].lower()}{offered.text[1:]}."
+    return f"Draft order: {decapitalized(offered.text)}."
 
 
 def _order(said: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent
 from cards.compose.identity import OrderSuggestion
 from cards.new_orders import service_order
+from cards.text import decapitalized
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
@@ -110,7 +112,7 @@ def facility_of(record: PatientRecord) -> str | None:
 
 def inside_a_sentence(words: str) -> str:
     """ "Skilled nursing facility" as "a skilled nursing facility"; what begins with another article stays."""
-    lower = f"{words[0].lower()}{words[1:]}"
+    lower = decapitalized(words)
     return lower if lower.startswith("another ") else f"{'an' if lower[0] in 'aeiou' else 'a'} {lower}"
 
 
@@ -196,20 +198,21 @@ def _is_before(effective: str, stay: Stay) -> bool:
 def _question(
     call: ServiceInput, estimate: FollowUpScore, charts: list[tuple[FollowUpScore, RecordInputs]]
 ) -> EquationQuestion:
-    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        beside = [charted for each, charted in charts if each.equation is not estimate.equation]
-        return _said(call, estimate, result, beside)
-
+    beside = [charted for score, charted in charts if score.equation is not estimate.equation]
     below = f"{estimate.equation.title} is not high."
-    return EquationQuestion("score", _is_high, below, said)
+    return EquationQuestion("score", _is_high, below, partial(_content, call, estimate, beside))
 
 
 def _is_high(result: EquationResult) -> bool:
     return result.band is not None and result.band.id == "high"
 
 
-def _said(
-    call: ServiceInput, estimate: FollowUpScore, result: EquationResult, beside: list[RecordInputs]
+def _content(
+    call: ServiceInput,
+    estimate: FollowUpScore,
+    beside: list[RecordInputs],
+    _charted: RecordInputs,
+    result: EquationResult,
 ) -> EquationCardContent:
     record = call.record
     due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()

@@ -7,6 +7,7 @@ What is a reason against a talk about an anticoagulant, and which anticoagulant 
 """
 
 import re
+from functools import partial
 from typing import Final
 
 from cards.card import TOPICS
@@ -15,7 +16,7 @@ from cards.compose.identity import OrderSuggestion
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
-from cards.text import escape, format_number, plain
+from cards.text import decapitalized, escape, format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -233,18 +234,19 @@ def _since(hit: ConditionHit) -> str:
 
 
 def _question(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs) -> EquationQuestion:
-    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        return _said(call, result, _rhythm_in_words(rhythm), bleeding)
-
     # Nothing to order: every input is age, sex or a condition.
-    return EquationQuestion(OUTPUT, _reaches, "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year.", said)
+    below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
+    content = partial(_content, call, _rhythm_in_words(rhythm), bleeding)
+    return EquationQuestion(OUTPUT, _reaches, below, content)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id == "treat"
 
 
-def _said(call: ServiceInput, result: EquationResult, rhythm: str, bleeding: RecordInputs) -> EquationCardContent:
+def _content(
+    call: ServiceInput, rhythm: str, bleeding: RecordInputs, _charted: RecordInputs, result: EquationResult
+) -> EquationCardContent:
     record = call.record
     score = int(result.number)
     rates, yearly = result.rates()[0]
@@ -291,9 +293,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
         return f"**HAS-BLED** could not be worked out: {escape(refused.text, 300)}", ()
     counted = [bleeding.equation.input(part.input).words for part in result.working.contributions if part.contribution]
     items = (
-        f" ({', '.join(_OVER_65 if words == 'Age' else f'{words[0].lower()}{words[1:]}' for words in counted)})"
-        if counted
-        else ""
+        f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
     )
     known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
     line = (

@@ -5,6 +5,7 @@ reason for liver disease: diabetes, obesity, alcohol, or a liver disease without
 """
 
 import re
+from functools import partial
 from itertools import pairwise
 
 from cards.card import TOPICS
@@ -129,20 +130,18 @@ def _is_apart(charted: RecordInputs) -> bool:
 
 
 def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
-    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        return _said(call.record, result, risk, today(call))
-
-    def asks(_: RecordInputs, test: OrderableTest) -> EquationCardContent:
-        return _asks(call, test, risk)
-
-    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", said, asks)
+    content, for_missing = partial(_content, call, risk), partial(_content_for_missing, call, risk)
+    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", content, for_missing)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id != "low"
 
 
-def _said(record: PatientRecord, result: EquationResult, risk: ConditionHit, date: str) -> EquationCardContent:
+def _content(
+    call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult
+) -> EquationCardContent:
+    patient, date = call.record.patient_id, today(call)
     assert result.band is not None and result.table is not None  # noqa: S101, PT018 - FIB-4 has bands at every age
     band = result.band.words
     limits = "over 2.67" if result.band.id == "high" else f"{result.table.bands[1].low:g} to 2.67"
@@ -157,19 +156,21 @@ def _said(record: PatientRecord, result: EquationResult, risk: ConditionHit, dat
             OrderSuggestion(
                 "Order liver elastography",
                 "Draft order for an elastography of the liver.",
-                service_order("Elastography of the liver", record.patient_id, date),
+                service_order("Elastography of the liver", patient, date),
             ),
             OrderSuggestion(
                 "Refer to hepatology",
                 "Draft referral to hepatology.",
-                service_order("Referral to hepatology", record.patient_id, date),
+                service_order("Referral to hepatology", patient, date),
             ),
         ),
         closing="Not in acute hepatitis, nor where platelets are low for another cause.",
     )
 
 
-def _asks(call: ServiceInput, test: OrderableTest, risk: ConditionHit) -> EquationCardContent:
+def _content_for_missing(
+    call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, test: OrderableTest
+) -> EquationCardContent:
     return EquationCardContent(
         summary=f"FIB-4 for liver fibrosis cannot be worked out: no {test.words}. Consider ordering it.",
         opening=f"On record: {_risk_words(risk)}. Everything that FIB-4 asks for is there but the **{test.words}**.",

@@ -4,6 +4,8 @@ KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for r
 criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months.
 """
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from cards.card import TOPICS
@@ -184,17 +186,11 @@ def _question(call: ServiceInput) -> EquationQuestion:
     def reaches(result: EquationResult) -> bool:
         return result.number >= call.referral_risk
 
-    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        return _said(call, result)
-
-    def asks(charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
-        return _asks(call, charted, test)
-
-    share = f"{100 * call.referral_risk:g}"
-    return EquationQuestion(OUTPUT, reaches, f"The 5-year risk of kidney failure is under {share} in 100.", said, asks)
+    below = f"The 5-year risk of kidney failure is under {100 * call.referral_risk:g} in 100."
+    return EquationQuestion(OUTPUT, reaches, below, partial(_content, call), partial(_content_for_missing, call))
 
 
-def _said(call: ServiceInput, result: EquationResult) -> EquationCardContent:
+def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
     people = people_in_100(result)
     threshold = f"{100 * call.referral_risk:g}"
     record = call.record
@@ -221,7 +217,7 @@ def _said(call: ServiceInput, result: EquationResult) -> EquationCardContent:
     )
 
 
-def _asks(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
     egfr = charted.given.get("egfr")
     known = f" eGFR is {egfr:.0f}." if isinstance(egfr, float) else ""
     return EquationCardContent(

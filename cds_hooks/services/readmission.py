@@ -17,6 +17,7 @@ from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
+from cards.text import decapitalized
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.services._equation import today
@@ -102,7 +103,7 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
             offer=replace(
                 CARD.offer,
                 label=CARD.offer.label if facility is None else "Order a follow-up within 7 days",
-                description=f"Draft order: {what[0].lower()}{what[1:]} within 7 days of discharge.",
+                description=f"Draft order: {decapitalized(what)} within 7 days of discharge.",
                 order=service_order(
                     f"{what} within 7 days of discharge",
                     record.patient_id,

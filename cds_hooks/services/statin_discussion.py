@@ -5,6 +5,7 @@ to 79). A card is shown from intermediate on.
 """
 
 import re
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, pe
 from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
-from cards.text import escape, format_number
+from cards.text import capitalized, escape, format_number
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -177,7 +178,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
     talk = TALK_OF_DISEASE if why.id == "atherosclerosis" else TALK
     return GuidelineCardContent(
         id=f"statin_{why.id}",
-        summary=f"{why.words[0].upper()}{why.words[1:]}, no statin found. Consider talking about one.",
+        summary=f"{capitalized(why.words)}, no statin found. Consider talking about one.",
         opening=(
             f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
             "score. Ask first whether one was tried and not tolerated."
@@ -198,23 +199,18 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
 
 
 def _question(call: ServiceInput) -> EquationQuestion:
-    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
-        return _said(call, result)
-
-    def asks(charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
-        return _asks(call, charted, test)
-
     # A result would change nothing where the outlook is short: the project's own choice of conditions.
     is_pointless = find_condition_group(call.record, "cancer_any", "dementia_severe") is not None
     below = "The 10-year risk is below the intermediate band (5 %)."
-    return EquationQuestion(OUTPUT, _reaches, below, said, None if is_pointless else asks)
+    for_missing = None if is_pointless else partial(_content_for_missing, call)
+    return EquationQuestion(OUTPUT, _reaches, below, partial(_content, call), for_missing)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id in _SPOKEN
 
 
-def _said(call: ServiceInput, result: EquationResult) -> EquationCardContent:
+def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
     assert result.band is not None and result.table is not None  # noqa: S101, PT018 - this output has bands for everyone
     people = people_in_100(result)
     band = result.band.id
@@ -253,7 +249,7 @@ def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
     )
 
 
-def _asks(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
     age = charted.given.get("age")
     return EquationCardContent(
         summary=f"Risk of heart attack and stroke cannot be estimated: no {test.words}. Consider ordering it.",

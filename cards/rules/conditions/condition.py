@@ -196,74 +196,47 @@ def members(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, A
     return {**schema, "required": list(required)} if required else schema
 
 
-class Word:
-    """A word of the rule language; what it does with a condition is in the two kinds of words below.
-
-    `meaning` completes "the condition is true when" in the guide; `schema` is the JSON Schema of the value, `beside`
-    that of the members that may stand beside the word.
-    """
-
-    __slots__ = ()
-    word: str
-    meaning: str
-    schema: Mapping[str, Any]
-    beside: Mapping[str, Any]
-
-    def compile(self, spec: Spec, compile_one: Callable[[Any], Predicate], /) -> Predicate:
-        """The predicate of {word: value, ...}; `compile_one` compiles a condition inside it. May raise RuleError."""
-        raise NotImplementedError
-
-    def say(self, spec: Spec, say_one: Callable[[Any], str], /) -> str:
-        """The condition in words; `say_one` says a condition inside it."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True, slots=True)
-class Condition(Word):
-    """A word that asks something of the draft or the patient.
+class Condition:
+    """A word of the rule language that asks something of the draft or the patient.
 
-    `read` compiles {word: value, ...} and may raise RuleError; `wording` says it on the family's page; `needs` is the
-    data that it reads, which may depend on the value.
+    `meaning` completes "the condition is true when" in the guide. `read` compiles {word: value, ...} and may raise
+    RuleError; `schema` is the JSON Schema of the value, `beside` that of the members that may stand beside the word;
+    `wording` says it on the family's page; `needs` is the data that it reads, which may depend on the value.
     """
 
     word: str
     meaning: str
-    read: Callable[[Spec], Predicate]
+    read: Callable[..., Predicate]
     schema: Mapping[str, Any]
-    wording: Callable[[Spec], str]
+    wording: Callable[..., str]
     needs: DataNeeds | Callable[[Spec], DataNeeds] = NO_NEEDS
     beside: Mapping[str, Any] = field(default_factory=dict)
 
-    def compile(self, spec: Spec, _compile_one: Callable[[Any], Predicate]) -> Predicate:
-        """The predicate of the condition, with the data that it reads."""
+    def compile(self, spec: Spec, _compile_part: Callable[[Any], Predicate]) -> Predicate:
+        """Return the predicate of the condition, with the data that it reads."""
         predicate = self.read(spec)
         needed = self.needs(spec) if callable(self.needs) else self.needs
         together = predicate.needs | needed
         return predicate if together is predicate.needs else replace(predicate, needs=together)
 
-    def say(self, spec: Spec, _say_one: Callable[[Any], str]) -> str:
-        """The condition in words."""
+    def say(self, spec: Spec, _say_part: Callable[[Any], str]) -> str:
+        """Return the condition in words."""
         return self.wording(spec)
 
 
-@dataclass(frozen=True, slots=True)
-class Operator(Word):
-    """A word that combines other conditions: reader and wording are handed those of the inner conditions."""
+class Operator(Condition):
+    """A word that combines other conditions: `read` and `wording` are handed those of the inner conditions."""
 
-    word: str
-    meaning: str
-    read: Callable[[Spec, Callable[[Any], Predicate]], Predicate]
-    schema: Mapping[str, Any]
-    wording: Callable[[Spec, Callable[[Any], str]], str]
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    __slots__ = ()
 
-    def compile(self, spec: Spec, compile_one: Callable[[Any], Predicate]) -> Predicate:
-        """The predicate of the inner conditions together."""
-        return self.read(spec, compile_one)
+    def compile(self, spec: Spec, compile_part: Callable[[Any], Predicate]) -> Predicate:
+        """Return the predicate of the inner conditions together."""
+        return self.read(spec, compile_part)
 
-    def say(self, spec: Spec, say_one: Callable[[Any], str]) -> str:
-        """The inner conditions together, in words."""
-        return self.wording(spec, say_one)
+    def say(self, spec: Spec, say_part: Callable[[Any], str]) -> str:
+        """Return the inner conditions together, in words."""
+        return self.wording(spec, say_part)
 
 
 def only(spec: Any, *words: str) -> Spec:

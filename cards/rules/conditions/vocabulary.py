@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from cards.rules.conditions.condition import Predicate, Spec, Word
+from cards.rules.conditions.condition import Condition, Predicate, Spec
 from cards.rules.language.rule import RuleError
 from cards.text import format_number
 from models_onnx.discovery import discover
@@ -53,17 +53,17 @@ def selected(selector: Mapping[str, Any]) -> str:
 class Vocabulary:
     """Words by name. Raises RuleError where two have one name."""
 
-    def __init__(self, words: Iterable[Word]) -> None:
-        self._words: dict[str, Word] = {}
+    def __init__(self, words: Iterable[Condition]) -> None:
+        self._words: dict[str, Condition] = {}
         for one in words:
             if one.word in self._words:
                 raise RuleError(f"two words of conditions are called {one.word!r}")
             self._words[one.word] = one
 
-    def __iter__(self) -> Iterator[Word]:
+    def __iter__(self) -> Iterator[Condition]:
         return iter(self._words.values())
 
-    def extended(self, words: Iterable[Word]) -> "Vocabulary":
+    def extended(self, words: Iterable[Condition]) -> "Vocabulary":
         """This vocabulary and these words. Raises RuleError where one of them is in it already."""
         return Vocabulary([*self, *words])
 
@@ -83,7 +83,7 @@ class Vocabulary:
         """
         return self._word(spec).say(spec, self.say)
 
-    def schema_of(self, word: Word) -> dict[str, Any]:
+    def schema_of(self, word: Condition) -> dict[str, Any]:
         """The JSON Schema of a whole condition with this word."""
         schema: dict[str, Any] = {
             "type": "object",
@@ -101,7 +101,7 @@ class Vocabulary:
             return str(error)
         return None
 
-    def _word(self, spec: Any) -> Word:
+    def _word(self, spec: Any) -> Condition:
         if not isinstance(spec, Mapping) or not spec:
             raise RuleError(f"{spec!r} is no condition")
         known = [self._words[name] for name in spec if name in self._words]
@@ -121,4 +121,4 @@ def common_vocabulary() -> Vocabulary:
     Raises:
         DeclarationError: a module declares no words, or two words have one name.
     """
-    return Vocabulary(discover("cards.rules.conditions.words", "WORDS", Word, id_of=attrgetter("word")).values())
+    return Vocabulary(discover("cards.rules.conditions.words", "WORDS", Condition, id_of=attrgetter("word")).values())

@@ -4,7 +4,7 @@ The conditions of the schema are generated from the objects that the words of co
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -15,6 +15,7 @@ from cards.rules.conditions.condition import Condition
 from cards.rules.conditions.vocabulary import Vocabulary, common_vocabulary
 from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import dated
 from models_onnx.discovery import discover
 
 _FAMILIES = "cards.rules.families"
@@ -74,6 +75,19 @@ def rule_families() -> tuple[Family, ...]:
 def family_named(name: str) -> Family:
     """The family of this name; KeyError where there is none."""
     return {one.name: one for one in rule_families()}[name]
+
+
+def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing: str | None = None) -> Placeholder:
+    """Return what fills a text with the newest value of so many days and its date, never rounded across a limit.
+
+    `missing` is said where there is none.
+    """
+
+    def describe(context: RuleContext) -> str | None:
+        measurement = context.session.lab(analyte, days)
+        return dated(measurement, limits) if measurement is not None else missing
+
+    return describe
 
 
 CONDITION = "A condition of a rule"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
-from cards.rules.conditions.condition import Word
+from cards.rules.conditions.condition import Condition
 from cards.rules.conditions.vocabulary import common_vocabulary, selected
 from cards.rules.engine.family import Family, family_named, rule_families, schema_text
 from cards.rules.language.rule import (
@@ -172,7 +172,7 @@ def guide_with_words(guide: str) -> str:
     return f"{before}{_WORDS_BEGIN}\n\n{words_table()}\n\n{_WORDS_END}{after}"
 
 
-def _table_of_words(words: Iterable[Word]) -> Iterator[str]:
+def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
     yield "| Word | True when |"
     yield "|---|---|"
     yield from (f"| `{one.word}` | {one.meaning} |" for one in sorted(words, key=lambda one: one.word))

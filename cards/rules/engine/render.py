@@ -16,7 +16,7 @@ from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
-from cards.text import escape, format_dose, plain
+from cards.text import capitalized, decapitalized, escape, format_dose, plain
 from fhir.mapping.kidney import KidneyAbsence
 
 _MOST_OTHERS = 2
@@ -42,13 +42,8 @@ def placeholder_lookup(
     return word
 
 
-def _drug(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
-    return context.ingredient.name
-
-
-def _drug_capital(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
-    name = context.ingredient.name
-    return f"{name[:1].upper()}{name[1:]}"
+def _age(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    return str(context.age_years) if context.age_years is not None else None
 
 
 def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
@@ -77,7 +72,7 @@ def _in_sentence(words: str) -> str:
     """ "Acute kidney failure, unspecified" within a sentence: what the code adds after a comma is left out."""
     said = plain(words.partition(",")[0].strip(), _LONGEST_OTHERS)
     is_word = said[1:2].islower() and "'" not in said and "-" not in said
-    return f"{said[:1].lower()}{said[1:]}" if is_word else said
+    return decapitalized(said) if is_word else said
 
 
 def _together(names: list[str]) -> str | None:
@@ -136,8 +131,9 @@ def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleCon
 
 
 COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]] = {
-    "drug": _drug,
-    "Drug": _drug_capital,
+    "drug": lambda _when, _facts, context: context.ingredient.name,
+    "Drug": lambda _when, _facts, context: capitalized(context.ingredient.name),
+    "age": _age,
     "dose": _dose,
     "each_dose": _each_dose,
     "other": _other,
@@ -152,6 +148,7 @@ COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleCon
 }
 
 LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
+    "age": "100",
     "dose": "2,550",
     "each_dose": "2,550",
     "other": "ketoconazole and itraconazole",

@@ -30,7 +30,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.text import plain
+from cards.text import capitalized, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
@@ -84,7 +84,7 @@ class DraftEvaluation:
         if self._alone:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
             where = "is taken" if self._knows_medications else "is drafted; the medication list is not known"
-            text = f"{_capital(self._drafted)}: {looked}: none of the partner drugs {where}."
+            text = f"{capitalized(plain(self._drafted.medication.name))}: {looked}: none of the partner drugs {where}."
             silences.append(Silence(self._drafted.draft.name, "no-partner", text))
         return tuple(silences)
 
@@ -194,11 +194,6 @@ class RuleBook:
 
 def _id_of_rule(activated: ActivatedRule) -> str:
     return activated.rule.id
-
-
-def _capital(drafted: DraftMedication) -> str:
-    name = plain(drafted.medication.name)
-    return f"{name[:1].upper()}{name[1:]}"
 
 
 @cache

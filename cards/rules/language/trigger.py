@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger
+from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, classes_of
 
@@ -152,7 +153,7 @@ class Template:
         filled = " ".join("".join(parts).split())
         filled = _LIMIT.sub("", filled) if NO_NUMBER in filled else filled
         # "eGFR" stays as it is written.
-        return filled if filled[1:2].isupper() else f"{filled[:1].upper()}{filled[1:]}"
+        return filled if filled[1:2].isupper() else capitalized(filled)
 
 
 Side = tuple[Selector, ...]

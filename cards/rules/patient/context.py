@@ -10,7 +10,7 @@ from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
 from cards.rules.patient.session import PatientSession
-from cards.text import format_dose, format_number, plain
+from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -319,8 +319,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
         for one in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
             if one.draft is None:
-                name = f"{self.ingredient.name[:1].upper()}{self.ingredient.name[1:]}"
                 since = f" (ordered {one.since[:10]})" if one.since else ""
+                name = capitalized(self.ingredient.name)
                 return f"{name} is on the active list{since}: that order needs the same decision."
         return None
 

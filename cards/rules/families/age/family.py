@@ -16,7 +16,7 @@ from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import plain
+from cards.text import first_few, plain
 from fhir.mapping.medications.daily_dose import DailyDose
 
 # rules/age.json, trigger of age-cns-three.
@@ -75,18 +75,13 @@ def _cns_active_count(spec: Spec) -> Predicate:
 # Words
 
 
-def _age(context: RuleContext) -> str | None:
-    return str(context.age_years) if context.age_years is not None else None
-
-
 def _number(context: RuleContext) -> str:
     return str(len(_brain_active(context)))
 
 
 def _list(context: RuleContext) -> str:
     names = list(_brain_active(context))
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(names[:_MOST_LISTED]) + more
+    return first_few(names, _MOST_LISTED)
 
 
 _BLEEDING = Selector(classes=frozenset({"anticoagulant", "corticosteroid", "antiplatelet"}), systemic=True)
@@ -110,9 +105,8 @@ def _indication(context: RuleContext) -> str | None:
 
 FAMILY = Family(
     "age",
-    placeholders={"age": _age, "n": _number, "list": _list, "risk": _risk, "indication": _indication},
+    placeholders={"n": _number, "list": _list, "risk": _risk, "indication": _indication},
     longest={
-        "age": "100",
         "n": "12",
         "risk": " with an ulcer or GI bleeding on the list",
         "indication": "atrial fibrillation",

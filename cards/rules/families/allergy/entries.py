@@ -21,7 +21,7 @@ from cards.rules.conditions.condition import (
 from cards.rules.conditions.words.patient import ALLERGIES
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
-from cards.text import plain
+from cards.text import decapitalized, plain
 from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst_allergy
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
@@ -180,7 +180,7 @@ def reaction_of(one: Allergy | None) -> str:
     said = plain(one.reactions[0], _LONGEST_REACTION)
     # "Anaphylaxis" in the middle of a sentence, but "SJS" and "Stevens-Johnson".
     is_name = said[:2].isupper() or said.startswith(("Stevens", "Lyell"))
-    return said if is_name else f"{said[:1].lower()}{said[1:]}"
+    return said if is_name else decapitalized(said)
 
 
 # What a class of allergens is called in a sentence.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
@@ -21,7 +21,7 @@ from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, p
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import dated, phrase
-from cards.text import format_number
+from cards.text import capitalized, format_number
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
 _RAAS = Selector(classes=frozenset({"raas"}), systemic=True)
@@ -94,16 +94,6 @@ def _gastroprotection(context: RuleContext) -> str:
 # Laboratory
 
 
-def _lab(analyte: str, days: float, limits: Sequence[float], missing: str | None = None) -> Placeholder:
-    """A value with its date, never rounded across a limit; the words for a missing value where there is none."""
-
-    def word(context: RuleContext) -> str | None:
-        measurement = context.session.lab(analyte, days)
-        return dated(measurement, limits) if measurement is not None else missing
-
-    return word
-
-
 def _digoxin_risks(context: RuleContext) -> list[str]:
     risks = []
     estimate = context.estimate("egfr_best")
@@ -173,7 +163,7 @@ def _qt_limits(context: RuleContext) -> str:
     unknown = [name for name, days in (("potassium", 90), ("qtc", 90)) if context.session.lab(name, days) is None]
     missing = f"No {' and no '.join('QTc' if one == 'qtc' else one for one in unknown)} in 90 days; " if unknown else ""
     said = f"{missing}{NOT_LOOKED_FOR}."
-    return f"{said[:1].upper()}{said[1:]}"
+    return capitalized(said)
 
 
 _PARTNER_DOSE = ("partner-dose-unknown", "the dose of the other drug is not known.")
@@ -202,11 +192,11 @@ FAMILY = Family(
         "bleeding_risk": _first_of(_bleeding_risks),
         "bleeding_risks": _all_of(_bleeding_risks),
         "gastroprotection": _gastroprotection,
-        "digoxin_level": _lab("digoxin_level", _LEVEL_DAYS, [0.9, 2.0]),
+        "digoxin_level": lab_placeholder("digoxin_level", [0.9, 2.0], _LEVEL_DAYS),
         "digoxin_risk": _first_of(_digoxin_risks),
         "digoxin_risks": _all_of(_digoxin_risks),
-        "Inr": _lab("inr", _INR_DAYS, [], "No INR in 90 days"),
-        "potassium": _lab("potassium", 30, [5.0]),
+        "Inr": lab_placeholder("inr", [], _INR_DAYS, "No INR in 90 days"),
+        "potassium": lab_placeholder("potassium", [5.0], 30),
         "potassium_risk": _first_of(_potassium_risks),
         "kidney_said": _kidney_said,
         "egfr_or_list": _egfr_or_list,
@@ -216,7 +206,7 @@ FAMILY = Family(
         "nsaid": _drugs(NSAID),
         "raas": _drugs(_RAAS),
         "diuretic": _drugs(_DIURETIC),
-        "qtc": _lab("qtc", 30, [500]),
+        "qtc": lab_placeholder("qtc", [500], 30),
         "other_than_ziprasidone": _other_than_ziprasidone,
         "qt_risk": _first_of(risks),
         "qt_risks": _all_of(risks),

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.measurements import dated
 
 _RECENT_DAYS = 30
 _GLUCOSE_DAYS = 7
@@ -13,19 +12,9 @@ _CALCIUM_DAYS = 90
 _BMI_DAYS = 365
 
 
-def _lab(analyte: str, limits: Sequence[float], days: float = _RECENT_DAYS) -> Placeholder:
-    """The newest value of so many days with its date, never rounded across a limit."""
-
-    def word(context: RuleContext) -> str | None:
-        found = context.session.lab(analyte, days)
-        return dated(found, limits) if found is not None else None
-
-    return word
-
-
 def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
     """The value after " with ", and nothing where no value is known."""
-    word = _lab(analyte, limits, _GAS_DAYS)
+    word = lab_placeholder(analyte, limits, _GAS_DAYS)
 
     def said(context: RuleContext) -> str | None:
         value = word(context)
@@ -37,18 +26,18 @@ def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
 FAMILY = Family(
     "disease",
     placeholders={
-        "potassium": _lab("potassium", [3.0, 3.5, 5.0, 5.5]),
-        "sodium": _lab("sodium", [125, 130]),
-        "platelets": _lab("platelets", [50]),
-        "creatinine": _lab("creatinine", [3]),
-        "digoxin_level": _lab("digoxin_level", [2.0]),
-        "qtc": _lab("qtc", [450, 500]),
-        "glucose": _lab("glucose", [54, 70], _GLUCOSE_DAYS),
-        "heart_rate": _lab("heart_rate", [50, 60]),
-        "sbp": _lab("sbp", [90, 180]),
-        "dbp": _lab("dbp", [105]),
-        "calcium": _lab("calcium", [10.62], _CALCIUM_DAYS),
-        "bmi": _lab("bmi", [18], _BMI_DAYS),
+        "potassium": lab_placeholder("potassium", [3.0, 3.5, 5.0, 5.5], _RECENT_DAYS),
+        "sodium": lab_placeholder("sodium", [125, 130], _RECENT_DAYS),
+        "platelets": lab_placeholder("platelets", [50], _RECENT_DAYS),
+        "creatinine": lab_placeholder("creatinine", [3], _RECENT_DAYS),
+        "digoxin_level": lab_placeholder("digoxin_level", [2.0], _RECENT_DAYS),
+        "qtc": lab_placeholder("qtc", [450, 500], _RECENT_DAYS),
+        "glucose": lab_placeholder("glucose", [54, 70], _GLUCOSE_DAYS),
+        "heart_rate": lab_placeholder("heart_rate", [50, 60], _RECENT_DAYS),
+        "sbp": lab_placeholder("sbp", [90, 180], _RECENT_DAYS),
+        "dbp": lab_placeholder("dbp", [105], _RECENT_DAYS),
+        "calcium": lab_placeholder("calcium", [10.62], _CALCIUM_DAYS),
+        "bmi": lab_placeholder("bmi", [18], _BMI_DAYS),
         "pco2": _gas("pco2_arterial", [48.75]),
         "po2": _gas("po2_arterial", [60]),
     },

@@ -19,7 +19,7 @@ from cards.rules.families.dose.sums import (
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import format_dose, format_number
+from cards.text import capitalized, format_dose, format_number
 
 _METHOTREXATE = "6851"
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
@@ -129,7 +129,7 @@ def _most(context: RuleContext) -> str | None:
 def _note(context: RuleContext) -> str:
     excess = _excess(context)
     note = excess.limit.note if excess is not None else ""
-    return f"{note[:1].upper()}{note[1:]}." if note else ""
+    return f"{capitalized(note)}." if note else ""
 
 
 def _labelled_age(context: RuleContext) -> str | None:

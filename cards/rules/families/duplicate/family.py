@@ -34,7 +34,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import format_number, plain
+from cards.text import capitalized, format_number, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import classes_of
 
@@ -196,7 +196,7 @@ def _shared(context: RuleContext) -> str | None:
         return None
     theirs = set(context.partners[0].medication.rxcuis)
     name = next((one.name for one in context.medication.ingredients if one.rxcui in theirs), None)
-    return f"{name[:1].upper()}{name[1:]}" if name is not None else None
+    return capitalized(name) if name is not None else None
 
 
 def _other_order(context: RuleContext) -> str | None:

@@ -7,7 +7,7 @@ from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
 from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS, Action
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
-from cards.text import plain
+from cards.text import capitalized, plain
 from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
@@ -146,7 +146,7 @@ def _names_alternatives(action: Action) -> bool:
 
 
 def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    return capitalized(text)
 
 
 def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:

@@ -9,7 +9,7 @@ from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of
 from cards.rules.patient.orders import order_text
-from cards.text import format_number
+from cards.text import capitalized, format_number
 from fhir.record.measurement import Measurement
 
 # ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
@@ -64,8 +64,7 @@ def _neutrophils(context: RuleContext) -> str | None:
 def _dated(found: Measurement | None, limits: tuple[float, ...]) -> str | None:
     if found is None:
         return None
-    said = dated(found, limits)
-    return f"{said[:1].upper()}{said[1:]}"
+    return capitalized(dated(found, limits))
 
 
 def _mg_per_kg(context: RuleContext) -> str | None:

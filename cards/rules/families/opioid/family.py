@@ -243,10 +243,6 @@ def _list_gap(context: RuleContext) -> str:
     return "The list of medications did not come with this call."
 
 
-def _age(context: RuleContext) -> str | None:
-    return str(context.age_years) if context.age_years is not None else None
-
-
 _RISKS = {
     "opioid_use_disorder": "opioid use disorder",
     "substance_use_disorder": "substance use disorder",
@@ -290,14 +286,12 @@ FAMILY = Family(
         "mme_problems": _mme_problems,
         "mme_known": _mme_known,
         "list_gap": _list_gap,
-        "age": _age,
         "risk": _risk,
         "risks": _risks,
     },
     longest={
         "mme": "at least 1,234.5",
         "mme_problem": f"{'x' * 80} (and 3 more)",
-        "age": "17",
         "risk": "substance use disorder (2026-11-20) and 3 more",
     },
     conditions=(

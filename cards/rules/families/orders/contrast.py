@@ -7,7 +7,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, only
 from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
-from cards.text import plain
+from cards.text import decapitalized, plain
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 
@@ -48,7 +48,7 @@ def _contrast_reaction(spec: Spec) -> Predicate:
 
 def _reaction_of(one: ContrastReaction) -> str:
     said = plain(one.reaction, _LONGEST_REACTION)
-    return f"{said[:1].lower()}{said[1:]}" if said and not said[:2].isupper() else said or "reaction not recorded"
+    return decapitalized(said) if said and not said[:2].isupper() else said or "reaction not recorded"
 
 
 def _words_of(to: str, context: RuleContext) -> str | None:

@@ -67,11 +67,6 @@ def study_words(context: RuleContext) -> str:
     return plain(study_of(context).words, 50)
 
 
-def age_words(context: RuleContext) -> str | None:
-    """The age in completed years, for a sentence."""
-    return str(context.age_years) if context.age_years is not None else None
-
-
 def without_contrast(context: RuleContext) -> OrderChange | None:
     """The same study without contrast, where the table has one."""
     code = study_of(context).without_contrast
