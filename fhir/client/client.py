@@ -258,5 +258,5 @@ def _require_results(page: Bundle) -> None:
 
 
 def _type_of(value: Any) -> str:
-    named: str | None = getattr(value, "resource_type", None)
-    return named or str(type(value).__struct_config__.tag)
+    type_name: str | None = getattr(value, "resource_type", None)
+    return type_name or str(type(value).__struct_config__.tag)

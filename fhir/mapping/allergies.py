@@ -56,9 +56,9 @@ def allergen_of_words(words: str) -> Allergen:
     """
     if _NEGATED.search(words):
         return Allergen()
-    found = frozenset(read_name(words).ingredients)
-    classes = frozenset(meaning for word, meaning in _CLASS_WORDS if not found and word.search(words))
-    return Allergen(found, classes if found else classes | contrast_classes(words))
+    ingredients = frozenset(read_name(words).ingredients)
+    classes = frozenset(meaning for word, meaning in _CLASS_WORDS if not ingredients and word.search(words))
+    return Allergen(ingredients, classes if ingredients else classes | contrast_classes(words))
 
 
 def reaction_words(code: str | None) -> str | None:
@@ -78,11 +78,11 @@ def _allergen_of_row(row: dict[str, str]) -> Allergen:
 
 
 def _read_snomed_codes() -> Mapping[str, Allergen]:
-    found: dict[str, Allergen] = {}
+    snomed_codes: dict[str, Allergen] = {}
     for row in table_rows("allergens.csv"):
         if row["kind"] == "snomed":
-            found[row["code"]] = found.get(row["code"], Allergen()) | _allergen_of_row(row)
-    return found
+            snomed_codes[row["code"]] = snomed_codes.get(row["code"], Allergen()) | _allergen_of_row(row)
+    return snomed_codes
 
 
 _BY_SNOMED: Final[Mapping[str, Allergen]] = _read_snomed_codes()
@@ -161,14 +161,16 @@ class Allergy(Struct, frozen=True, gc=False):
     def is_rash_only(self) -> bool:
         """Whether hives, a rash or itching are the only reactions."""
         return bool(self.reactions) and all(
-            one.is_mild and not one.is_critical for one in map(_reaction, self.reactions)
+            reaction.is_mild and not reaction.is_critical for reaction in map(_reaction, self.reactions)
         )
 
     @property
     def is_no_allergy(self) -> bool:
         """Whether it is a side effect only (nausea, headache), or an intolerance without a reaction on record."""
         if self.reactions:
-            return all(one.is_no_allergy and not one.is_critical for one in map(_reaction, self.reactions))
+            return all(
+                reaction.is_no_allergy and not reaction.is_critical for reaction in map(_reaction, self.reactions)
+            )
         return self.is_intolerance
 
 
@@ -196,11 +198,11 @@ def allergies_by_ingredient(record: PatientRecord) -> Mapping[str, Sequence[Alle
 
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[Allergy]]:
-    found: dict[str, list[Allergy]] = {}
+    by_ingredient: dict[str, list[Allergy]] = {}
     for allergy in allergies(record):
         for rxcui in {ingredient.rxcui for ingredient in allergy.allergen.ingredients}:
-            found.setdefault(rxcui, []).append(allergy)
-    return found
+            by_ingredient.setdefault(rxcui, []).append(allergy)
+    return by_ingredient
 
 
 def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
@@ -217,16 +219,16 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
     Found once per record: many rules ask of the same few classes, and most charts have no such entry.
     """
     by_class = record.derive(_no_classes_yet)
-    known = by_class.get(name)
-    if known is None:
+    class_allergies = by_class.get(name)
+    if class_allergies is None:
         members = CLASS_MEMBERS[name]
-        known = by_class[name] = tuple(
+        class_allergies = by_class[name] = tuple(
             allergy
             for allergy in allergies(record)
             if name in allergy.allergen.classes
             or any(ingredient.rxcui in members for ingredient in allergy.allergen.ingredients)
         )
-    return known
+    return class_allergies
 
 
 def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
@@ -237,7 +239,9 @@ def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
 def worst_allergy(found: Iterable[Allergy]) -> Allergy | None:
     """The most severe of them, allergies before intolerances; None when there is none."""
     order = ("critical", "warning", "info")
-    return min(found, key=lambda one: (one.is_intolerance, order.index(one.severity), one.source), default=None)
+    return min(
+        found, key=lambda allergy: (allergy.is_intolerance, order.index(allergy.severity), allergy.source), default=None
+    )
 
 
 def _drug_allergies(record: PatientRecord) -> tuple[Allergy, ...]:
@@ -269,27 +273,29 @@ def allergy_grade(resource: AllergyIntolerance) -> Grade:
 
 
 def _allergen(resource: AllergyIntolerance) -> Allergen:
-    found = _meaning(resource.code) if resource.code is not None else Allergen()
+    meaning = _meaning(resource.code) if resource.code is not None else Allergen()
     for reaction in resource.reaction:
         if reaction.substance is not None:
-            found |= _meaning(reaction.substance)
-    return found
+            meaning |= _meaning(reaction.substance)
+    return meaning
 
 
 def _meaning(concept: CodeableConcept) -> Allergen:
-    return _meaning_of_texts(concept.text, tuple([(one.system, one.code, one.display) for one in concept.coding]))
+    return _meaning_of_texts(
+        concept.text, tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])
+    )
 
 
 @remembered("allergens", entries=2048, longest=400)
 def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
-    found = Allergen()
+    meaning = Allergen()
     for system, code, _ in codings:
-        found |= allergen_of_code(system, code)
-    if found != Allergen():
-        return found
+        meaning |= allergen_of_code(system, code)
+    if meaning != Allergen():
+        return meaning
     for words in (text, *(display for _, _, display in codings)):
-        found |= allergen_of_words(words) if words else Allergen()
-    return found
+        meaning |= allergen_of_words(words) if words else Allergen()
+    return meaning
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
@@ -323,21 +329,21 @@ def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
 
 def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
     """The manifestations in words; where none is charted, the description of a reaction, else the note."""
-    said = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
+    manifestations = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
     described = [reaction.description or "" for reaction in resource.reaction]
     noted = [note.text or "" for note in resource.note]
-    for texts in (said, described, noted):
-        found = tuple(text for text in texts if text)
-        if found:
-            return found
+    for texts in (manifestations, described, noted):
+        texts_given = tuple(text for text in texts if text)
+        if texts_given:
+            return texts_given
     return ()
 
 
 def _manifestation(concept: CodeableConcept) -> str:
     if concept.text or any(coding.display for coding in concept.coding):
         return concept.words
-    known = (reaction_words(coding.code) for coding in concept.coding)
-    return next((words for words in known if words), "")
+    reaction_texts = (reaction_words(coding.code) for coding in concept.coding)
+    return next((words for words in reaction_texts if words), "")
 
 
 def _kind(stated: str | None) -> Literal["allergy", "intolerance"] | None:
@@ -359,14 +365,14 @@ def _grade(resource: AllergyIntolerance, reactions: tuple[str, ...]) -> Grade:
 def _severity(
     resource: AllergyIntolerance, kind: Literal["allergy", "intolerance"] | None, reactions: tuple[str, ...]
 ) -> Severity:
-    said = [_reaction(text) for text in reactions]
-    if any(one.is_critical for one in said):
+    readings = [_reaction(text) for text in reactions]
+    if any(reading.is_critical for reading in readings):
         severity: Severity = "critical"
-    elif said and all(one.is_no_allergy for one in said):
+    elif readings and all(reading.is_no_allergy for reading in readings):
         severity = "info"
     else:
         # Hives, a rash, what the table does not name, and what is not recorded: "reaction missing: never critical".
-        is_named = any(one.is_mild for one in said)
+        is_named = any(reading.is_mild for reading in readings)
         severity = "critical" if reactions and _is_severe(resource) and not is_named else "warning"
     # The same table: low criticality lowers one step; an intolerance is no allergy.
     return _LOWER[severity] if resource.criticality == "low" or kind == "intolerance" else severity

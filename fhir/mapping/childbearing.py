@@ -45,25 +45,25 @@ def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Medicat
     age = record.age_years()
     if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return False
-    if any(is_contraceptive(one) for one in taken) or _is_prevented(record):
+    if any(is_contraceptive(medication) for medication in taken) or _is_prevented(record):
         return False
     if find_condition(record, "pregnancy") is not None:
         return False
-    known = record.was_requested("Condition") and record.was_requested("MedicationRequest")
-    return True if record.sex == "female" and age is not None and known else None
+    requested = record.was_requested("Condition") and record.was_requested("MedicationRequest")
+    return True if record.sex == "female" and age is not None and requested else None
 
 
 def is_contraceptive(medication: MedicationIdentity) -> bool:
     """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
-    found = CONTRACEPTIVES.intersection(medication.rxcuis)
-    if found == {_ONLY_INJECTED}:
+    rxcuis = CONTRACEPTIVES.intersection(medication.rxcuis)
+    if rxcuis == {_ONLY_INJECTED}:
         return _SWALLOWED.search(f"{medication.words} {medication.dose_form or ''} {medication.route or ''}") is None
-    return bool(found) or _IN_WORDS.search(medication.words) is not None
+    return bool(rxcuis) or _IN_WORDS.search(medication.words) is not None
 
 
 def _is_prevented(record: PatientRecord) -> bool:
     placed = removed = None
-    for use, time in _said(record):
+    for use, time in _pregnancy_statements(record):
         if use == "infertile":
             return True
         if use == "contraception":
@@ -73,11 +73,11 @@ def _is_prevented(record: PatientRecord) -> bool:
     return placed is not None and (removed is None or removed.instant < placed.instant)
 
 
-def _later(known: FhirTime | None, other: FhirTime) -> FhirTime:
-    return other if known is None or other.instant > known.instant else known
+def _later(fhir_time: FhirTime | None, other: FhirTime) -> FhirTime:
+    return other if fhir_time is None or other.instant > fhir_time.instant else fhir_time
 
 
-def _said(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
+def _pregnancy_statements(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     """What conditions and procedures say, with the day; without one it counts as long ago."""
     for condition in record.conditions:
         yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate, record)

@@ -59,8 +59,8 @@ def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
     """The conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
     keys = sorted([use.removeprefix("condition:") for use in uses if use.startswith("condition:")])
-    found = [hit for key in keys if (hit := find_condition(record, key)) is not None]
-    return found if all(hit.doubt for hit in found) else []
+    hits = [hit for key in keys if (hit := find_condition(record, key)) is not None]
+    return hits if all(hit.doubt for hit in hits) else []
 
 
 def doubtful_problems(record: PatientRecord) -> Mapping[str, tuple[str, str]]:
@@ -108,9 +108,9 @@ def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
         if code is None or procedure.status != "completed":
             continue
         coded = None
-        for one in code.coding:
-            if one.code and one.code.startswith("02R") and _VALVE_CODE.fullmatch(one.code):
-                coded = coded or one.code
+        for coding in code.coding:
+            if coding.code and coding.code.startswith("02R") and _VALVE_CODE.fullmatch(coding.code):
+                coded = coded or coding.code
         if coded is None and not _names_mechanical_valve(code.text or code.words):
             continue
         period = procedure.performedPeriod
@@ -123,8 +123,8 @@ def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
 
 
 def _names_mechanical_valve(words: str) -> bool:
-    said = _VALVE_WORDS.search(words)
-    return said is not None and is_of_patient(words, said.start())
+    match = _VALVE_WORDS.search(words)
+    return match is not None and is_of_patient(words, match.start())
 
 
 class _EntriesByMeaning:
@@ -157,23 +157,23 @@ def _entries_by_meaning(record: PatientRecord) -> _EntriesByMeaning:
 
 def _key_hit(record: PatientRecord, key: str, entries: list[tuple[Condition, str]]) -> ConditionHit | None:
     record.derive_checked(_impossible_pregnancies)
-    known = record.derive(_entries_by_meaning).key_hits
-    if key not in known:
+    key_hits = record.derive(_entries_by_meaning).key_hits
+    if key not in key_hits:
         best: ConditionHit | None = None
         for condition, code in entries:
             hit = condition_hit(key, condition, code, record)
             if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
                 best = hit
-        known[key] = best
-    return known[key]
+        key_hits[key] = best
+    return key_hits[key]
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
     """A pregnancy that a test, a status, a due date or a visit tells."""
-    found = observed_pregnancy(record)
-    if found is None:
+    pregnancy = observed_pregnancy(record)
+    if pregnancy is None:
         return None
-    return ConditionHit("pregnancy", found.words, found.code, found.source, found.time, "active")
+    return ConditionHit("pregnancy", pregnancy.words, pregnancy.code, pregnancy.source, pregnancy.time, "active")
 
 
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
@@ -301,9 +301,9 @@ def groups_named(record: PatientRecord) -> Collection[str]:
 
 def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """The condition of the first of these groups that the record has; KeyError for a group that the table lacks."""
-    known, entries = CONDITION_GROUPS, record.derive(_entries_by_meaning)
+    group_codes, entries = CONDITION_GROUPS, record.derive(_entries_by_meaning)
     for group in groups:
-        key = known[group].key
+        key = group_codes[group].key
         if key in entries.of_groups:
             hit = _group_hit(record, entries, key)
             if hit is not None:

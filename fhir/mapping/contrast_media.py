@@ -56,30 +56,38 @@ def contrast_reactions(record: PatientRecord, class_name: str) -> Sequence[Contr
 
     Physiologic reactions (nausea, warmth, a vasovagal reaction) and injury of the kidney are left out.
     """
-    found = [_read(one) for one in allergies_to_class(record, class_name) if not _is_physiologic(one)]
+    reactions = [_read(allergy) for allergy in allergies_to_class(record, class_name) if not _is_physiologic(allergy)]
     if class_name == IODINATED:
-        found += _dye_allergies(record)
-    return sorted(found, key=lambda one: (not one.is_class_stated, _ORDER.index(one.how), one.source))
+        reactions += _dye_allergies(record)
+    return sorted(
+        reactions, key=lambda reaction: (not reaction.is_class_stated, _ORDER.index(reaction.how), reaction.source)
+    )
 
 
 _ORDER: Final = ("severe", "not severe", "not recorded")
 
 
-def _is_physiologic(one: Allergy) -> bool:
-    return bool(one.reactions) and all(_PHYSIOLOGIC.search(text) and not _SEVERE.search(text) for text in one.reactions)
+def _is_physiologic(allergy: Allergy) -> bool:
+    return bool(allergy.reactions) and all(
+        _PHYSIOLOGIC.search(text) and not _SEVERE.search(text) for text in allergy.reactions
+    )
 
 
-def _read(one: Allergy) -> ContrastReaction:
-    is_severe = one.grade == "severe" or any(_SEVERE.search(text) for text in one.reactions)
-    how: How = "severe" if is_severe and not one.is_unsure else "not severe" if one.reactions else "not recorded"
-    is_stated = not {IODINATED, GADOLINIUM} <= one.allergen.classes
-    date = one.recorded.date if one.recorded is not None else None
-    return ContrastReaction(one.words, one.reactions[0] if one.reactions else "", how, is_stated, date, one.source)
+def _read(allergy: Allergy) -> ContrastReaction:
+    is_severe = allergy.grade == "severe" or any(_SEVERE.search(text) for text in allergy.reactions)
+    how: How = (
+        "severe" if is_severe and not allergy.is_unsure else "not severe" if allergy.reactions else "not recorded"
+    )
+    is_stated = not {IODINATED, GADOLINIUM} <= allergy.allergen.classes
+    date = allergy.recorded.date if allergy.recorded is not None else None
+    return ContrastReaction(
+        allergy.words, allergy.reactions[0] if allergy.reactions else "", how, is_stated, date, allergy.source
+    )
 
 
 def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
     """A problem of the list that is the status code of a radiographic dye allergy."""
-    found = []
+    dye_allergies = []
     for problem in record.conditions:
         codings = problem.code.coding if problem.code is not None else []
         has_code = any(
@@ -89,5 +97,5 @@ def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
         if problem.code is not None and has_code and condition_status(problem, record.as_of_epoch) != "past":
             date = problem.recordedDate[:10] if problem.recordedDate else None
             source = f"Condition/{problem.id}" if problem.id else "Condition without id"
-            found.append(ContrastReaction(problem.code.words, "", "not recorded", True, date, source))
-    return found
+            dye_allergies.append(ContrastReaction(problem.code.words, "", "not recorded", True, date, source))
+    return dye_allergies

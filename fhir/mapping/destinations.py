@@ -71,18 +71,20 @@ def destination_named(disposition: CodeableConcept | None) -> Destination | None
     """Where a discharge disposition says that the patient goes: by its codes, else by its words."""
     if disposition is None:
         return None
-    codes = (one.code for one in disposition.coding if not one.system or _OF_DISPOSITIONS.search(one.system))
-    said = (disposition.text, *(one.display for one in disposition.coding))
-    named = (*map(destination_of, codes), *map(destination_in_words, filter(None, said)))
-    return next((one for one in named if one is not None), None)
+    codes = (
+        coding.code for coding in disposition.coding if not coding.system or _OF_DISPOSITIONS.search(coding.system)
+    )
+    texts = (disposition.text, *(coding.display for coding in disposition.coding))
+    destinations = (*map(destination_of, codes), *map(destination_in_words, filter(None, texts)))
+    return next((destination for destination in destinations if destination is not None), None)
 
 
 def _read_by_code() -> Mapping[str, Destination]:
-    found: dict[str, Destination] = {}
+    destination_by_code: dict[str, Destination] = {}
     for row, destination in zip(table_rows("discharge_destinations.csv"), DESTINATIONS, strict=True):
         for column in ("nubc", "hl7", "mimic"):
-            found |= {_normal(code): destination for code in row[column].split(";") if code}
-    return found
+            destination_by_code |= {_normal(code): destination for code in row[column].split(";") if code}
+    return destination_by_code
 
 
 def _normal(code: str) -> str:

@@ -50,11 +50,11 @@ def vaccine_history(record: PatientRecord) -> VaccineHistory:
     doses: dict[tuple[str, date], VaccineDose] = {}
     unread: list[Refusal] = []
     for entry in record.immunizations:
-        found = _dose(entry, record)
-        if isinstance(found, Refusal):
-            unread.append(found)
-        elif found is not None:
-            doses.setdefault((found.cvx, found.given), found)
+        vaccine_dose = _dose(entry, record)
+        if isinstance(vaccine_dose, Refusal):
+            unread.append(vaccine_dose)
+        elif vaccine_dose is not None:
+            doses.setdefault((vaccine_dose.cvx, vaccine_dose.given), vaccine_dose)
     return VaccineHistory(tuple(sorted(doses.values(), key=lambda dose: dose.given)), tuple(unread))
 
 
@@ -88,8 +88,8 @@ def _cvx(entry: Immunization) -> str | None:
 
 def _manufacturer(entry: Immunization) -> str:
     identifier = entry.manufacturer.identifier if entry.manufacturer is not None else None
-    named = identifier is not None and identifier.system in _MVX_SYSTEMS
-    return identifier.value or "" if identifier is not None and named else ""
+    is_named = identifier is not None and identifier.system in _MVX_SYSTEMS
+    return identifier.value or "" if identifier is not None and is_named else ""
 
 
 def _is_substandard(entry: Immunization, given: FhirTime) -> bool:

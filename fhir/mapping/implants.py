@@ -86,38 +86,38 @@ def implants(record: PatientRecord) -> tuple[Implant, ...]:
 
 
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
-    found = [implant for device in record.devices if (implant := _of_device(device)) is not None]
-    kinds = {one.kind for one in found}
-    return (*found, *(problem_code for problem_code in _of_problems(record) if problem_code.kind not in kinds))
+    implants = [implant for device in record.devices if (implant := _of_device(device)) is not None]
+    kinds = {implant.kind for implant in implants}
+    return (*implants, *(problem_code for problem_code in _of_problems(record) if problem_code.kind not in kinds))
 
 
 def _of_device(device: Device) -> Implant | None:
     """The implant that a device is; None where it is none, or no longer in the body."""
     if device.status == "inactive":
         return None
-    said = " ".join(_names(device))
-    if _NOT_IMPLANTED.search(said):
+    text = " ".join(_names(device))
+    if _NOT_IMPLANTED.search(text):
         return None
     codes = {coding.code for coding in device.type.coding} if device.type is not None else set()
-    kind = next((kind for kind in _KINDS if kind.snomed & codes or kind.words.search(said)), None)
+    kind = next((kind for kind in _KINDS if kind.snomed & codes or kind.words.search(text)), None)
     if kind is None:
         return None
     source = f"Device/{device.id}" if device.id else None
-    return Implant(kind.name, next(_names(device), kind.name), source, _safety_of(device, said))
+    return Implant(kind.name, next(_names(device), kind.name), source, _safety_of(device, text))
 
 
 def _names(device: Device) -> Iterator[str]:
     """What the chart calls it: the words of its type, its names."""
     concept = device.type
     codings = concept.coding if concept is not None else ()
-    said = [concept.text if concept is not None else None, *(coding.display for coding in codings)]
-    yield from (name for name in (*said, *(one.name for one in device.deviceName)) if name)
+    names = [concept.text if concept is not None else None, *(coding.display for coding in codings)]
+    yield from (name for name in (*names, *(device_name.name for device_name in device.deviceName)) if name)
 
 
-def _safety_of(device: Device, said: str) -> MrSafety:
+def _safety_of(device: Device, text: str) -> MrSafety:
     codes = [coding.code or "" for concept in device.safety for coding in concept.coding]
     words = [*(concept.words for concept in device.safety), *(note.text or "" for note in device.note)]
-    written = " ".join([said, device.modelNumber or "", *codes, *words])
+    written = " ".join([text, device.modelNumber or "", *codes, *words])
     if _UNSAFE.search(written):
         return MrSafety.UNSAFE
     return MrSafety.CONDITIONAL if _SAFE.search(written) else MrSafety.UNDOCUMENTED
@@ -137,8 +137,8 @@ def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:
     """Whether an entry of the problem list says that the patient has such an implant: by its code or in words."""
     if kind.icd10 and _has_icd10(concept, kind.icd10):
         return True
-    said = kind.words.search(concept.words)
-    is_there = said is not None and is_of_patient(concept.words, said.start())
+    match = kind.words.search(concept.words)
+    is_there = match is not None and is_of_patient(concept.words, match.start())
     return is_there and not _NOT_IMPLANTED.search(concept.words)
 
 

@@ -235,30 +235,36 @@ def _newest_values(record: PatientRecord) -> list[KidneyValue]:
     """
     age, sex = record.age_years(), record.sex
     can_estimate = age is not None and sex is not None and age <= AGE_YEARS[1]
-    newest = [one for one in (record.newest("creatinine") if can_estimate else None, record.newest("egfr")) if one]
+    newest = [
+        measurement
+        for measurement in (record.newest("creatinine") if can_estimate else None, record.newest("egfr"))
+        if measurement
+    ]
     compares_all = _has_one_sided_result(record)
     # A day as it is charted can lie a day off in another zone.
     since = -math.inf if compares_all or not newest else min(map(_instant, newest)) - 2 * DAY_SECONDS
     clear = record.measurements_since("creatinine", since) if can_estimate else []
     unclear: list[Measurement] = []
-    for one in record.measurements_since("egfr", since):
-        (clear if _is_per_area(one) else unclear).append(one)
+    for measurement in record.measurements_since("egfr", since):
+        (clear if _is_per_area(measurement) else unclear).append(measurement)
     wanted = [*clear, *unclear]
     if not compares_all:
-        days = {max(each, key=_instant).time.date for each in (wanted, clear) if each}
-        wanted = [one for one in wanted if one.time.date in days]
+        days = {max(measurements, key=_instant).time.date for measurements in (wanted, clear) if measurements}
+        wanted = [measurement for measurement in wanted if measurement.time.date in days]
     # One result may arrive under two prefetch keys. Of two values with one timestamp the worse for the drug comes
     # first (CLARIFICATIONS).
-    values = dict.fromkeys(_value_of(record, one) for one in wanted)
+    values = dict.fromkeys(_value_of(record, measurement) for measurement in wanted)
     return sorted(values, key=lambda value: (-value.measurement.time.instant, value.value))
 
 
-def _value_of(record: PatientRecord, one: Measurement) -> KidneyValue:
-    if one.analyte == "egfr":
-        return KidneyValue(one.value, "reported" if _is_per_area(one) else "reported, unit unclear", one)
+def _value_of(record: PatientRecord, measurement: Measurement) -> KidneyValue:
+    if measurement.analyte == "egfr":
+        return KidneyValue(
+            measurement.value, "reported" if _is_per_area(measurement) else "reported, unit unclear", measurement
+        )
     age, sex = record.age_years(), record.sex
     assert age is not None and sex is not None  # noqa: S101 PT018 - without them no creatinine is taken
-    return KidneyValue(ckd_epi_2021(age, sex, one.value), "CKD-EPI 2021", one)
+    return KidneyValue(ckd_epi_2021(age, sex, measurement.value), "CKD-EPI 2021", measurement)
 
 
 def _instant(measurement: Measurement) -> float:
@@ -274,9 +280,9 @@ def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
     best = _best(values)
     day = [value for value in values if value.measurement.time.date == best.measurement.time.date]
     conflicting_values: tuple[KidneyValue, ...] = ()
-    if any(one.is_reported for one in day) and _disagree(one.value for one in day):
+    if any(kidney_value.is_reported for kidney_value in day) and _disagree(kidney_value.value for kidney_value in day):
         conflicting_values = tuple(day)
-        best = min(day, key=lambda one: one.value)
+        best = min(day, key=lambda kidney_value: kidney_value.value)
     notes: tuple[str, ...] = ()
     if best.method == "reported, unit unclear":
         notes = (_UNIT_UNCLEAR,)
@@ -287,7 +293,7 @@ def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
         CKD_EPI_UNIT,
         best.method,
         best.measurement.time,
-        tuple(dict.fromkeys(one.measurement.source for one in (best, *conflicting_values))),
+        tuple(dict.fromkeys(conflicting_value.measurement.source for conflicting_value in (best, *conflicting_values))),
         (best.measurement,),
         conflicting_values,
         notes=notes,
@@ -299,15 +305,15 @@ def _best(values: list[KidneyValue]) -> KidneyValue:
     day = [value for value in values if value.measurement.time.date == newest]
     # On the same day the reported one; one in mL/min never while there is a creatinine to estimate from.
     for method in ("reported", "CKD-EPI 2021"):
-        for one in day:
-            if one.method == method:
-                return one
+        for kidney_value in day:
+            if kidney_value.method == method:
+                return kidney_value
     return next((value for value in values if value.method != "reported, unit unclear"), values[0])
 
 
 def _disagree(values: Iterable[float]) -> bool:
-    found = list(values)
-    return max(found) - min(found) > _DISPUTE_SHARE * max(found)
+    value_list = list(values)
+    return max(value_list) - min(value_list) > _DISPUTE_SHARE * max(value_list)
 
 
 def _judged(record: PatientRecord, estimate: KidneyEstimate) -> KidneyFunction:
@@ -347,8 +353,8 @@ def _nothing(record: PatientRecord) -> KidneyAbsence:
         text = "Kidney function cannot be estimated from creatinine without the patient's age and sex."
         return KidneyAbsence(reason, text, refused=refused)
     if refused:
-        said = " ".join(refusal.text for refusal in refused[:2])
-        return KidneyAbsence("missing", f"No usable kidney function. {said}", refused=refused)
+        reasons = " ".join(refusal.text for refusal in refused[:2])
+        return KidneyAbsence("missing", f"No usable kidney function. {reasons}", refused=refused)
     return KidneyAbsence("missing", "No kidney function on the record.")
 
 
@@ -358,14 +364,16 @@ def _refused(record: PatientRecord) -> tuple[Refusal, ...]:
 
 
 def _newest_creatinine(record: PatientRecord) -> Measurement | None:
-    known = record.measurements("creatinine")
-    same_time = [one for one in known if one.time.instant == known[0].time.instant]
-    return max(same_time, key=lambda one: one.value) if same_time else None
+    measurements = record.measurements("creatinine")
+    same_time = [
+        measurement for measurement in measurements if measurement.time.instant == measurements[0].time.instant
+    ]
+    return max(same_time, key=lambda measurement: measurement.value) if same_time else None
 
 
 def _instead(best: KidneyFunction, missing: str) -> KidneyFunction:
     """The eGFR where a clearance was asked for: labels mean Cockcroft-Gault, and the reader must know."""
     if isinstance(best, KidneyAbsence):
         return best
-    said = f"No {missing}: eGFR is used in place of creatinine clearance."
-    return replace(best, instead_of_clearance=missing, notes=(*best.notes, said))
+    sentence = f"No {missing}: eGFR is used in place of creatinine clearance."
+    return replace(best, instead_of_clearance=missing, notes=(*best.notes, sentence))

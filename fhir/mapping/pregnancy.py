@@ -125,8 +125,8 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
 
 def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
     """The completed weeks alone."""
-    found = gestation(record, since)
-    return found.weeks if found is not None else None
+    estimate = gestation(record, since)
+    return estimate.weeks if estimate is not None else None
 
 
 def _weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
@@ -144,8 +144,8 @@ def _weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
 
 def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
     """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
-    found = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
-    return sorted(found, key=lambda sign: sign.time.instant, reverse=True)
+    signs = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
+    return sorted(signs, key=lambda sign: sign.time.instant, reverse=True)
 
 
 def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[PregnancySign]:
@@ -155,12 +155,12 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     if time is None:
         return
     coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
-    weeks = next((one for one in coded if one is not None), None)
+    weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(
         "pregnancy" in condition_keys_of(coding.system, coding.code) for coding in condition.code.coding
     ):
-        said = _WEEKS_IN_WORDS.search(condition.code.words)
-        weeks = int(said[1]) if said is not None else None
+        match = _WEEKS_IN_WORDS.search(condition.code.words)
+        weeks = int(match[1]) if match is not None else None
     if weeks is not None:
         yield PregnancySign(
             "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)
@@ -232,8 +232,8 @@ _OF_ANOTHER_TIME = re.compile(
 
 
 def _says_ended(words: str, was_done: bool) -> bool:
-    said = (_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS).search(words)
-    return said is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, said.start())
+    match = (_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS).search(words)
+    return match is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, match.start())
 
 
 def _is_pregnancy(concept: CodeableConcept) -> bool:

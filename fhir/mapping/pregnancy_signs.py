@@ -53,23 +53,25 @@ def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
 
 
 def _signs(record: PatientRecord) -> PregnancySigns:
-    found: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
+    signs: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
     for observation in record.observations_for("pregnancy"):
         for coding in observation.code.coding:
             use = pregnancy_meaning(coding.system, coding.code)
             if use is not None:
                 record.note_use(observation)
-                _sort_in(found, use, observation, coding.code or "", record)
+                _sort_in(signs, use, observation, coding.code or "", record)
                 break
     for visit in record.encounters:
         if visit.reasonCode:
-            found["visits"] += _visit(visit, record)
-    newest = {name: tuple(sorted(all_, key=lambda one: one.time.instant, reverse=True)) for name, all_ in found.items()}
+            signs["visits"] += _visit(visit, record)
+    newest = {
+        name: tuple(sorted(all_, key=lambda sign: sign.time.instant, reverse=True)) for name, all_ in signs.items()
+    }
     return PregnancySigns(**newest)
 
 
 def _sort_in(
-    found: dict[str, list[PregnancySign]], use: PregnancyMeaning, seen: Observation, code: str, record: PatientRecord
+    signs: dict[str, list[PregnancySign]], use: PregnancyMeaning, seen: Observation, code: str, record: PatientRecord
 ) -> None:
     time = effective_time(seen)
     if seen.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
@@ -77,20 +79,20 @@ def _sort_in(
     source = f"Observation/{seen.id}" if seen.id else "Observation without id"
     if use == "due":
         due = parse_time(seen.valueDateTime or seen.valueString or "")
-        found["due"] += [PregnancySign("due", "due date", code, source, time, due=due)] if due is not None else []
+        signs["due"] += [PregnancySign("due", "due date", code, source, time, due=due)] if due is not None else []
     elif use == "gestation":
         weeks = _weeks(seen)
-        found["gestation"] += (
+        signs["gestation"] += (
             [PregnancySign("gestation", "gestational age", code, source, time, weeks=weeks)] if weeks else []
         )
     elif use == "status":
         names = {True: ("pregnant", "pregnant"), False: ("not_pregnant", "not pregnant")}
         for name, words in [names[answer] for answer in (_answer(seen),) if answer is not None]:
-            found[name].append(PregnancySign("status", f"pregnancy status: {words}", code, source, time))
+            signs[name].append(PregnancySign("status", f"pregnancy status: {words}", code, source, time))
     elif use == "hcg":
         results = {True: ("positive", "pregnancy test positive"), False: ("negative", "pregnancy test negative")}
         for name, words in [results[answer] for answer in (_answer(seen),) if answer is not None]:
-            found[name].append(PregnancySign("hcg", words, code, source, time))
+            signs[name].append(PregnancySign("hcg", words, code, source, time))
 
 
 def _weeks(seen: Observation) -> float | None:
@@ -104,14 +106,21 @@ def _weeks(seen: Observation) -> float | None:
 
 def _answer(seen: Observation) -> bool | None:
     """Whether the answer is yes: by its code, its words, its number or its interpretation; None for neither."""
-    said = _of_concept(seen.valueCodeableConcept)
-    if said is None and seen.valueString:
-        said = _of_words(seen.valueString)
-    if said is None:
-        said = _of_number(seen)
-    if said is None and seen.valueQuantity is None:
-        said = next((one for one in map(_of_interpretation, seen.interpretation) if one is not None), None)
-    return said
+    answer = _of_concept(seen.valueCodeableConcept)
+    if answer is None and seen.valueString:
+        answer = _of_words(seen.valueString)
+    if answer is None:
+        answer = _of_number(seen)
+    if answer is None and seen.valueQuantity is None:
+        answer = next(
+            (
+                interpretation
+                for interpretation in map(_of_interpretation, seen.interpretation)
+                if interpretation is not None
+            ),
+            None,
+        )
+    return answer
 
 
 def _of_concept(concept: CodeableConcept | None) -> bool | None:

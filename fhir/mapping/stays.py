@@ -57,13 +57,15 @@ def care_units(record: PatientRecord) -> frozenset[str]:
     """Where the patient is seen now: ids and names of the locations and the provider of visits in progress."""
     going_on = (visit for visit in record.encounters if visit.status in _GOING_ON)
     places = [
-        place for visit in going_on for place in (visit.serviceProvider, *(one.location for one in visit.location))
+        reference
+        for visit in going_on
+        for reference in (visit.serviceProvider, *(location.location for location in visit.location))
     ]
     names = {
         name
-        for place in places
-        if place is not None
-        for name in (place.display, id_of_reference(place.reference or ""))
+        for reference in places
+        if reference is not None
+        for name in (reference.display, id_of_reference(reference.reference or ""))
     }
     return frozenset(name for name in names if name)
 
@@ -76,7 +78,7 @@ _INTENSIVE_CARE = re.compile(
 def is_in_intensive_care(record: PatientRecord) -> bool:
     """Whether a visit in progress is in an intensive care unit, by the words of its place, provider or type."""
     words = [concept.words for visit in record.encounters if visit.status in _GOING_ON for concept in visit.type]
-    return any(_INTENSIVE_CARE.search(each) for each in (*care_units(record), *words))
+    return any(_INTENSIVE_CARE.search(care_unit) for care_unit in (*care_units(record), *words))
 
 
 _EMERGENCY = frozenset({"EMER"})
@@ -123,16 +125,16 @@ def current_stay(record: PatientRecord) -> Stay | None:
 
 def _find_current_stay(record: PatientRecord) -> Stay | None:
     stays = stays_in_hospital(record)
-    named = [stay for stay in stays if stay.encounter.id == record.encounter_id]
-    if record.encounter_id is not None and named:
-        return named[0]
-    known = [
+    named_stays = [stay for stay in stays if stay.encounter.id == record.encounter_id]
+    if record.encounter_id is not None and named_stays:
+        return named_stays[0]
+    open_stays = [
         stay
         for stay in stays
         if (stay.end is None and stay.encounter.status in _GOING_ON)
         or (stay.end is not None and stay.end.instant + DAY_SECONDS * (1.0 + _width(stay.end)) >= record.as_of_epoch)
     ]
-    return max(known, key=lambda stay: stay.start.instant, default=None)
+    return max(open_stays, key=lambda stay: stay.start.instant, default=None)
 
 
 def discharge_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
@@ -145,11 +147,11 @@ def _find_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
     hospitalization = stay.encounter.hospitalization if stay is not None else None
     if stay is None or hospitalization is None:
         return None
-    place = hospitalization.destination
-    found = destination_named(hospitalization.dischargeDisposition)
-    if found is None and place is not None and place.display:
-        found = destination_in_words(place.display)
-    return (found, stay) if found is not None else None
+    destination = hospitalization.destination
+    destination_meant = destination_named(hospitalization.dischargeDisposition)
+    if destination_meant is None and destination is not None and destination.display:
+        destination_meant = destination_in_words(destination.display)
+    return (destination_meant, stay) if destination_meant is not None else None
 
 
 def current_stay_source(record: PatientRecord) -> str:
@@ -190,20 +192,20 @@ def admitted_as_emergency(record: PatientRecord, stay: Stay) -> StayFact:
 
 def _says(words: re.Pattern[str], concept: CodeableConcept) -> bool:
     """Whether its text, a display or, as MIMIC writes words there, a code says so."""
-    said = (concept.text, *(part for one in concept.coding for part in (one.display, one.code)))
-    return any(words.search(each) is not None for each in said if each)
+    texts = (concept.text, *(part for coding in concept.coding for part in (coding.display, coding.code)))
+    return any(words.search(text) is not None for text in texts if text)
 
 
-def _visits_of(word: str, found: Sequence[object]) -> str:
+def _visits_of(word: str, visits: Sequence[object]) -> str:
     """The word for so many of them: "stay" for one, else "stays"."""
-    return word if len(found) == 1 else f"{word}s"
+    return word if len(visits) == 1 else f"{word}s"
 
 
 def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, without the one that led to it."""
     led = _emergency_that_led(record, stay)
-    others = [each for each in record.derive(_emergencies) if led is None or each.encounter is not led.encounter]
-    visits = [each for each in others if _is_within(each, stay, days)]
+    others = [visit for visit in record.derive(_emergencies) if led is None or visit.encounter is not led.encounter]
+    visits = [visit for visit in others if _is_within(visit, stay, days)]
     return float(len(visits)), _visits_of("emergency visit", visits), visits[0].source if visits else stay.source
 
 
@@ -215,9 +217,15 @@ def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
 
 def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
     """Other stays in hospital that began in the year before this one, without those that it continues."""
-    others = [each for each in stays_in_hospital(record) if each.encounter is not stay.encounter]
+    others = [
+        earlier_stay for earlier_stay in stays_in_hospital(record) if earlier_stay.encounter is not stay.encounter
+    ]
     continued = _continued_by(stay, others)
-    before = [each for each in others if _is_within(each, stay, YEAR_DAYS) and each not in continued]
+    before = [
+        earlier_stay
+        for earlier_stay in others
+        if _is_within(earlier_stay, stay, YEAR_DAYS) and earlier_stay not in continued
+    ]
     return float(len(before)), _visits_of("stay", before), before[0].source if before else stay.source
 
 
@@ -228,15 +236,15 @@ def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
     this one began before the other was over nobody was at home in between.
     """
     chain, first = [], stay
-    for each in others:
-        if each.end is None or each.start.instant > first.start.instant:
+    for earlier_stay in others:
+        if earlier_stay.end is None or earlier_stay.start.instant > first.start.instant:
             continue
-        gap = first.start.instant - each.end.instant
-        width = DAY_SECONDS * (_width(first.start) + _width(each.end))
-        is_said = _came_from_hospital(first) or _went_to_hospital(each)
+        gap = first.start.instant - earlier_stay.end.instant
+        width = DAY_SECONDS * (_width(first.start) + _width(earlier_stay.end))
+        is_said = _came_from_hospital(first) or _went_to_hospital(earlier_stay)
         if (gap <= 0 and not width) or (gap <= DAY_SECONDS + width and is_said):
-            chain.append(each)
-            first = each
+            chain.append(earlier_stay)
+            first = earlier_stay
     return chain
 
 
@@ -248,8 +256,8 @@ def _came_from_hospital(stay: Stay) -> bool:
 
 def _went_to_hospital(stay: Stay) -> bool:
     hospitalization = stay.encounter.hospitalization
-    found = destination_named(hospitalization.dischargeDisposition) if hospitalization is not None else None
-    return found is not None and found.key in OTHER_HOSPITALS
+    destination = destination_named(hospitalization.dischargeDisposition) if hospitalization is not None else None
+    return destination is not None and destination.key in OTHER_HOSPITALS
 
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:
@@ -289,12 +297,12 @@ def _whole_stays(record: PatientRecord) -> list[Stay]:
     return _each_once([stay for stay in stays if id(stay.encounter) not in parts], record.encounter_id)
 
 
-def _each_once(stays: list[Stay], named: str | None) -> list[Stay]:
+def _each_once(stays: list[Stay], text: str | None) -> list[Stay]:
     """Of stays that begin and end together one, that of the call first: nobody is in two hospitals at once."""
     kept: dict[tuple[float, float | None], Stay] = {}
     for stay in stays:
         span = stay.start.instant, stay.end.instant if stay.end is not None else None
-        if span not in kept or stay.encounter.id == named:
+        if span not in kept or stay.encounter.id == text:
             kept[span] = stay
     ids = {id(stay) for stay in kept.values()}
     return [stay for stay in stays if id(stay) in ids]
@@ -306,12 +314,12 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    known = [
+    encounters = [
         encounter
         for encounter in record.encounters
         if encounter.class_ is not None and encounter.class_.code in classes
     ]
-    return [visit for visit in _newest_first(record, known) if not _is_inpatient(visit, record.as_of_epoch)]
+    return [visit for visit in _newest_first(record, encounters) if not _is_inpatient(visit, record.as_of_epoch)]
 
 
 def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[Stay]:

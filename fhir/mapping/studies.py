@@ -139,7 +139,7 @@ def _several(text: str) -> frozenset[str]:
 
 
 def _read_retest_intervals() -> Mapping[str, RetestInterval]:
-    found: dict[str, RetestInterval] = {}
+    retest_intervals: dict[str, RetestInterval] = {}
     for row in table_rows("retest_intervals.csv"):
         loincs = row["loinc"].split(";")
         interval = RetestInterval(
@@ -155,8 +155,8 @@ def _read_retest_intervals() -> Mapping[str, RetestInterval]:
             row["apart"],
             row["source"],
         )
-        found |= dict.fromkeys(loincs, interval)
-    return found
+        retest_intervals |= dict.fromkeys(loincs, interval)
+    return retest_intervals
 
 
 RETEST_INTERVALS: Final[Mapping[str, RetestInterval]] = _read_retest_intervals()
@@ -168,11 +168,11 @@ RESULT_CODES: Final = frozenset(RETEST_INTERVALS).union(*_TESTS.values())
 
 
 def _read_screening_groups() -> Mapping[str, frozenset[str]]:
-    found = {loinc: frozenset(_screening_imaging(code)) for loinc, code in STUDY_CODES.items()}
+    screening_groups = {loinc: frozenset(_screening_imaging(code)) for loinc, code in STUDY_CODES.items()}
     for name in SCREENING & _TESTS.keys():
         for loinc in _TESTS[name]:
-            found[loinc] = found.get(loinc, frozenset()) | {name}
-    return {loinc: groups for loinc, groups in found.items() if groups}
+            screening_groups[loinc] = screening_groups.get(loinc, frozenset()) | {name}
+    return {loinc: groups for loinc, groups in screening_groups.items() if groups}
 
 
 # What a modality and a contrast of studies.csv are called.
@@ -206,25 +206,25 @@ def _kind(code: StudyCode) -> str:
 
 def ordered_codes() -> dict[str, str]:
     """Every LOINC code of the tables by which imaging or a test is ordered, with the words of its kind."""
-    found = {code: _kind(one) for code, one in STUDY_CODES.items()}
-    found |= {code: _TEST_WORDS[name] for name, codes in _TESTS.items() for code in sorted(codes)}
-    return found | {code: row.name for code, row in RETEST_INTERVALS.items()}
+    kinds = {code: _kind(study_code) for code, study_code in STUDY_CODES.items()}
+    kinds |= {code: _TEST_WORDS[name] for name, codes in _TESTS.items() for code in sorted(codes)}
+    return kinds | {code: row.name for code, row in RETEST_INTERVALS.items()}
 
 
 def read_study(resource: Mapping[str, Any]) -> Study:
     """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")
-    codings = [one for one in _list(code, "coding") if isinstance(one, Mapping)]
+    codings = [coding for coding in _list(code, "coding") if isinstance(coding, Mapping)]
     coded = tuple(
         str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in (LOINC, None)
     )
     words = _words_of_code(code, codings)
     detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
-    known = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
-    loincs = coded if known is not None else _with_named(coded, words)
-    groups = frozenset(_imaging_groups(known, words, detail)) | {
+    study_code = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
+    loincs = coded if study_code is not None else _with_named(coded, words)
+    groups = frozenset(_imaging_groups(study_code, words, detail)) | {
         *(name for name, codes in _TESTS.items() if codes.intersection(loincs)),
-        *(name for name, said in _NAMED.items() if said.search(words)),
+        *(name for name, pattern in _NAMED.items() if pattern.search(words)),
     }
     if "ca125" in groups:
         groups |= {"ovary"}
@@ -237,7 +237,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
         loincs,
         groups,
         str(resource.get("priority", "")) in _URGENT,
-        known.without_contrast if known is not None else "",
+        study_code.without_contrast if study_code is not None else "",
     )
 
 
@@ -245,26 +245,26 @@ def _with_named(coded: tuple[str, ...], words: str) -> tuple[str, ...]:
     """The codes, and where none of them is of a test that is known, that of the test which the words name."""
     if any(loinc in RESULT_CODES for loinc in coded):
         return coded
-    named = loinc_of_words(words)
-    return coded if named is None else (*coded, named)
+    loinc_in_words = loinc_of_words(words)
+    return coded if loinc_in_words is None else (*coded, loinc_in_words)
 
 
-def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterator[str]:
-    modality = known.modality if known is not None else modality_named(words)
-    has_contrast = _has_contrast(known, words, detail)
+def _imaging_groups(study_code: StudyCode | None, words: str, detail: str) -> Iterator[str]:
+    modality = study_code.modality if study_code is not None else modality_named(words)
+    has_contrast = _has_contrast(study_code, words, detail)
     if modality == "MR":
         yield "mr"
     if has_contrast and modality in ("CT", "MR", "XA"):
         yield "gadolinium" if modality == "MR" else "iodine"
-    if known is None and goes_into_an_artery(words):
+    if study_code is None and goes_into_an_artery(words):
         yield "iodine_artery"
-    if known.uterus if known is not None else modality in ("CT", "XR", "XA") and exposes_uterus(words):
+    if study_code.uterus if study_code is not None else modality in ("CT", "XR", "XA") and exposes_uterus(words):
         yield "uterus"
-    if (known is not None and known.region == "lumbar spine" and modality != "DXA") or (
-        known is None and modality and is_of_lumbar_spine(words)
+    if (study_code is not None and study_code.region == "lumbar spine" and modality != "DXA") or (
+        study_code is None and modality and is_of_lumbar_spine(words)
     ):
         yield "lumbar_spine"
-    yield from _screening_imaging(known) if known is not None else screening_imaging_named(words)
+    yield from _screening_imaging(study_code) if study_code is not None else screening_imaging_named(words)
 
 
 def _screening_imaging(code: StudyCode) -> Iterator[str]:
@@ -285,15 +285,15 @@ def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[st
     coded = frozenset(name for code in codes for name in SCREENING_GROUPS.get(code or "", ()))
     if coded or not words:
         return coded
-    named = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
-    return named | frozenset(screening_imaging_named(words))
+    screening_group = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
+    return screening_group | frozenset(screening_imaging_named(words))
 
 
-def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:
+def _has_contrast(study_code: StudyCode | None, words: str, detail: str) -> bool:
     """Whether contrast goes into a vessel; no where neither code nor words say so."""
-    if known is not None and known.contrast:
-        return known.contrast in ("yes", "artery")
-    return says_contrast(words, detail, is_coded=known is not None)
+    if study_code is not None and study_code.contrast:
+        return study_code.contrast in ("yes", "artery")
+    return says_contrast(words, detail, is_coded=study_code is not None)
 
 
 def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
@@ -306,15 +306,17 @@ def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
 def _texts(resource: Mapping[str, Any]) -> Iterator[str]:
     """The words of reasons, details and notes."""
     for name in ("orderDetail", "reasonCode", "note"):
-        for one in _list(resource, name):
-            if isinstance(one, Mapping):
-                yield str(one.get("text") or "")
+        for concept in _list(resource, name):
+            if isinstance(concept, Mapping):
+                yield str(concept.get("text") or "")
                 yield from (
-                    str(each.get("display") or "") for each in _list(one, "coding") if isinstance(each, Mapping)
+                    str(coding.get("display") or "")
+                    for coding in _list(concept, "coding")
+                    if isinstance(coding, Mapping)
                 )
     yield str(resource.get("patientInstruction") or "")
 
 
 def _list(value: Any, name: str) -> list[Any]:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, list) else []
+    elements = value.get(name) if isinstance(value, Mapping) else None
+    return elements if isinstance(elements, list) else []

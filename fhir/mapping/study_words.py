@@ -123,17 +123,17 @@ def loinc_of_words(words: str) -> str | None:
     whole = _NAMES.get(_plain(words[:LONGEST]))
     if whole is not None:
         return whole
-    parts = [part for one in _BETWEEN.split(words[:LONGEST]) if (part := _plain(one))]
-    found = {_NAMES.get(part) for part in parts}
-    return found.pop() if len(found) == 1 else None
+    parts = [part for piece in _BETWEEN.split(words[:LONGEST]) if (part := _plain(piece))]
+    loincs = {_NAMES.get(part) for part in parts}
+    return loincs.pop() if len(loincs) == 1 else None
 
 
 def modality_named(words: str) -> str:
     """The modality that the words of an order name (CT, MR, XR, or XA for contrast into a vessel), '' for none."""
-    found = next((name for name, said in (("CT", _CT), ("MR", _MR)) if said.search(words)), "")
-    if not found and _VESSELS.search(words) and not _NO_IODINE.search(words):
+    modality = next((name for name, pattern in (("CT", _CT), ("MR", _MR)) if pattern.search(words)), "")
+    if not modality and _VESSELS.search(words) and not _NO_IODINE.search(words):
         return "XA"
-    return found or ("XR" if _XR.search(words) else "")
+    return modality or ("XR" if _XR.search(words) else "")
 
 
 def goes_into_an_artery(words: str) -> bool:
@@ -146,16 +146,16 @@ def says_contrast(words: str, detail: str, *, is_coded: bool) -> bool:
 
     `is_coded`: a code says which study it is; else one that is always done with contrast is known by its name.
     """
-    said = f"{words[:LONGEST]} . {detail[: 4 * LONGEST]}"
+    sentence = f"{words[:LONGEST]} . {detail[: 4 * LONGEST]}"
     for beside in (_ALLERGY, _ORAL_AND, _SWALLOWED):
-        said = beside.sub(" ", said)
-    if _BOTH.search(said):
+        sentence = beside.sub(" ", sentence)
+    if _BOTH.search(sentence):
         return True
-    if _WITHOUT.search(said):
+    if _WITHOUT.search(sentence):
         return False
     if not is_coded and (_CT_OF_VESSELS.search(words) or modality_named(words) == "XA"):
         return True
-    return bool(_WITH.search(said) or _ENDS_WITH.search(words))
+    return bool(_WITH.search(sentence) or _ENDS_WITH.search(words))
 
 
 def exposes_uterus(words: str) -> bool:

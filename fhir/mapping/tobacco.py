@@ -80,7 +80,7 @@ _IN_WORDS: Final = {
 
 
 def _answers(record: PatientRecord) -> list[Answer]:
-    found, non_smoker = [], []
+    answers, non_smoker = [], []
     for observation in record.smoking_answers():
         time = effective_time(observation)
         if observation.status not in USABLE_STATUS or (time is not None and time.is_after(record.as_of_epoch)):
@@ -89,12 +89,12 @@ def _answers(record: PatientRecord) -> list[Answer]:
         if words == code:  # a code without its name
             words = _IN_WORDS.get(status or "", words)
         if status == "current" or status == "former" or status == "never":
-            found.append(Answer(status, words, time, _source(observation)))
+            answers.append(Answer(status, words, time, _source(observation)))
         elif status == "not current":
             non_smoker.append(Answer("former", words, time, _source(observation)))
     # A non-smoker who smoked before has stopped; of any other nobody knows whether they ever did.
-    smoked = min((_instant(one) for one in found if one.status != "never"), default=math.inf)
-    return [*found, *(one for one in non_smoker if _instant(one) > smoked)]
+    smoked = min((_instant(answer) for answer in answers if answer.status != "never"), default=math.inf)
+    return [*answers, *(answer for answer in non_smoker if _instant(answer) > smoked)]
 
 
 def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None, str, str]:
@@ -109,8 +109,12 @@ def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None,
         status = SMOKING_ANSWERS.get(coding.code or "")
         if status is not None:
             return status, words, coding.code or ""
-    said = (words, *(coding.display or "" for coding in codings))
-    return next((known for each in said if (known := smoking_answer_in_words(each)) is not None), None), words, ""
+    texts = (words, *(coding.display or "" for coding in codings))
+    return (
+        next((smoking_answer for text in texts if (smoking_answer := smoking_answer_in_words(text)) is not None), None),
+        words,
+        "",
+    )
 
 
 _PROBLEMS: Final[tuple[tuple[str, Smoking], ...]] = (("tobacco_use", "current"), ("tobacco_history", "former"))
@@ -125,35 +129,37 @@ def _on_problem_list(record: PatientRecord) -> Answer | None:
 
 
 def _pack_years(record: PatientRecord) -> PackYears | None:
-    found = []
+    pack_years = []
     for part in _parts(record, PACK_YEARS):
         quantity, time = part[1].valueQuantity, effective_time(part[0])
         if quantity is None or quantity.value is None or quantity.comparator:
             continue
         unit = quantity.code or quantity.unit or "pack"  # of no unit is taken to be the one that was asked for
         if "pack" in unit.lower() and 0 <= quantity.value <= _MOST_PACK_YEARS:
-            found.append(PackYears(float(quantity.value), time, _source(part[0])))
-    return max(found, key=lambda one: one.time.instant if one.time is not None else 0.0, default=None)
+            pack_years.append(PackYears(float(quantity.value), time, _source(part[0])))
+    return max(
+        pack_years, key=lambda pack_year: pack_year.time.instant if pack_year.time is not None else 0.0, default=None
+    )
 
 
 def _quit_date(record: PatientRecord) -> FhirTime | None:
     """The newest charted day of stopping that is not in the future."""
     days = [parse_time(part[1].valueDateTime or "") for part in _parts(record, QUIT_DATE)]
-    known = [day for day in days if day is not None and not day.is_after(record.as_of_epoch)]
-    return max(known, key=lambda day: day.instant, default=None)
+    past_days = [day for day in days if day is not None and not day.is_after(record.as_of_epoch)]
+    return max(past_days, key=lambda day: day.instant, default=None)
 
 
 def _parts(record: PatientRecord, codes: frozenset[str]) -> list[CodedPart]:
-    found = [
+    parts = [
         part
         for part in record.screening_parts()
         if part[0].status in USABLE_STATUS
         and not codes.isdisjoint([coding.code for coding in part[1].code.coding])
         and not _is_ahead(part[0], record)
     ]
-    for part in found:
+    for part in parts:
         record.note_use(part[0])
-    return found
+    return parts
 
 
 def _is_ahead(observation: Observation, record: PatientRecord) -> bool:

@@ -49,10 +49,10 @@ def files_of(folder: Path) -> list[Path]:
     """The files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
     if not folder.is_dir():
         raise ChartsRefused(f"{folder} is not a folder")
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
-    if not found:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
+    if not paths:
         raise ChartsRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not")
-    return found
+    return paths
 
 
 def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[Chart]:
@@ -111,24 +111,28 @@ def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[Chart]:
 
     What names no patient of these is left out.
     """
-    names = {url: f"{each.get('resourceType')}/{each['id']}" for each, url in resources if url and each.get("id")}
-    charts = {
-        each["id"]: Chart(each)
-        for each, _ in resources
-        if each.get("resourceType") == "Patient" and isinstance(each.get("id"), str)
+    names = {
+        url: f"{resource.get('resourceType')}/{resource['id']}"
+        for resource, url in resources
+        if url and resource.get("id")
     }
-    shared = [each for each, _ in resources if each.get("resourceType") in _SHARED]
+    charts = {
+        resource["id"]: Chart(resource)
+        for resource, _ in resources
+        if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str)
+    }
+    shared = [resource for resource, _ in resources if resource.get("resourceType") in _SHARED]
     for resource, _ in resources:
-        named = _named(resource, names)
-        chart = charts.get(patient_named_by(named) or "")
+        renamed = _with_references(resource, names)
+        chart = charts.get(patient_named_by(renamed) or "")
         if chart is not None and resource.get("resourceType") != "Patient":
-            chart.resources.append(named)
+            chart.resources.append(renamed)
     for chart in charts.values():
         chart.resources += shared
         yield chart
 
 
-def _named(resource: Json, names: dict[str, str]) -> Json:
+def _with_references(resource: Json, names: dict[str, str]) -> Json:
     changed = {
         element: {**value, "reference": names[value["reference"]]}
         for element in _REFERRING
@@ -148,12 +152,12 @@ def _content(path: Path) -> bytes:
 
 def _decoded(path: Path, content: bytes) -> Json:
     try:
-        found = msgspec.json.decode(content)
+        document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ChartsRefused(f"{path.name} is not valid JSON: {problem}") from problem
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ChartsRefused(f"{path.name} holds no FHIR resource")
-    return found
+    return document
 
 
 # Where the times of each type stand; every one that is there must have passed.
@@ -177,14 +181,18 @@ _WAS_AN_ORDER = frozenset({"active", "completed", "stopped", "on-hold", "unknown
 def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Json]:
     """The patient and the resources that were known, without what was written into them later."""
     listed = list(resources)
-    ends = {f"Encounter/{each.get('id')}": _at(each, "period.end") for each in listed if _is(each, "Encounter")}
-    found = [{name: value for name, value in patient.items() if not name.startswith("deceased")}]
+    ends = {
+        f"Encounter/{resource.get('id')}": _at(resource, "period.end")
+        for resource in listed
+        if _is(resource, "Encounter")
+    }
+    resources_then = [{name: value for name, value in patient.items() if not name.startswith("deceased")}]
     for resource in listed:
         if resource.get("resourceType") in _TIMELESS:
-            found.append(resource)
+            resources_then.append(resource)
         elif _is_known(resource, ends, epoch):
-            found.append(_as_it_stood(resource, epoch))
-    return found
+            resources_then.append(_as_it_stood(resource, epoch))
+    return resources_then
 
 
 def has_passed(time: FhirTime, epoch: float) -> bool:
@@ -234,12 +242,12 @@ def _open_stay(resource: Json, epoch: float) -> Json:
 
 def _open_condition(resource: Json, epoch: float) -> Json:
     ends = [_at(resource, path) for path in ("abatementDateTime", "abatementPeriod.start", "abatementPeriod.end")]
-    known = [end for end in ends if end is not None]
-    if known and all(has_passed(end, epoch) for end in known):
+    known_ends = [end for end in ends if end is not None]
+    if known_ends and all(has_passed(end, epoch) for end in known_ends):
         return resource
     kept = {name: value for name, value in resource.items() if not name.startswith("abatement")}
     status = kept.get("clinicalStatus")
-    if known or status is not None:
+    if known_ends or status is not None:
         # Whether it is over is written when it is over, which was not yet, or nobody knows when.
         kept["clinicalStatus"] = {"coding": [{"code": "active"}]}
     return kept

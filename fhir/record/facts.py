@@ -52,23 +52,23 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
         return ()
     each_once = distinct(resources)
     if kind not in _VERIFIED:
-        facts = [each for each in each_once if each.status not in NEVER_STATUS]
+        facts = [fact for fact in each_once if fact.status not in NEVER_STATUS]
         if kind is Encounter:
             facts = [_with_known_class(fact) for fact in facts]
         return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
-    facts = [each for each in each_once if _is_verified(each)]
+    facts = [fact for fact in each_once if _is_verified(fact)]
     if kind is Condition:
-        facts = [_with_code_of_words(each) for each in _those_begun(facts, _onsets, as_of)]
+        facts = [_with_code_of_words(fact) for fact in _those_begun(facts, _onsets, as_of)]
     return tuple(facts)
 
 
 def distinct(resources: list[Any]) -> Iterable[Any]:
-    """Each once: the same resource under two prefetch keys is one fact; what has no id is always another one."""
+    """Returns each resource once: the same resource under two prefetch keys is one fact; what has no id is always another one."""
     if len({resource.id for resource in resources}) == len(resources):
         return resources
     by_id: dict[str | object, Any] = {}
-    for each in resources:
-        by_id.setdefault(object() if each.id is None else each.id, each)
+    for resource in resources:
+        by_id.setdefault(object() if resource.id is None else resource.id, resource)
     return by_id.values()
 
 
@@ -145,13 +145,15 @@ def class_of_words(words: str) -> str | None:
     >>> class_of_words("Support OP Encounter"), class_of_words("Inpatient"), class_of_words("Surgery")
     ('AMB', 'IMP', None)
     """
-    return next((code for code, said in _WORDS if said.search(words) is not None), None)
+    return next((code for code, pattern in _WORDS if pattern.search(words) is not None), None)
 
 
 def _with_known_class(visit: Encounter) -> Encounter:
     """The visit with the class of HL7 that its display names, where its own code is none of HL7's."""
-    told = visit.class_
-    if told is None or told.code in VISIT_CLASSES or not told.display:
+    visit_class = visit.class_
+    if visit_class is None or visit_class.code in VISIT_CLASSES or not visit_class.display:
         return visit
-    code = class_of_words(told.display)
-    return visit if code is None else replace_fields(visit, class_=replace_fields(told, system=ACT_CODE, code=code))
+    code = class_of_words(visit_class.display)
+    return (
+        visit if code is None else replace_fields(visit, class_=replace_fields(visit_class, system=ACT_CODE, code=code))
+    )

@@ -58,9 +58,9 @@ _encode: Final = msgspec.json.Encoder().encode
 def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
     """JSON of the facts that were read so far; `named` is other JSON whose Medication references are kept, too."""
     kept = facts_read(resources, named)
-    for each in kept.chart:
+    for fact in kept.chart:
         # It was read to find out whose the resource is, and the call has ended: a copy of each would take 0.1 ms.
-        structs.force_setattr(each, _WHOSE[type(each)], None)
+        structs.force_setattr(fact, _WHOSE[type(fact)], None)
     return _encode(kept)
 
 
@@ -68,7 +68,7 @@ def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:
     """The facts that the questions so far have read."""
     chart = [fact for kind, facts in resources.facts.items() if kind is not Observation for fact in facts]
     if Procedure in resources.facts:
-        chart += [each for each in resources.by_type[Procedure] if each.status == "not-done"]
+        chart += [procedure for procedure in resources.by_type[Procedure] if procedure.status == "not-done"]
     observations, partial = _observations(resources)
     return KeptFacts(
         patient=_without_names(resources.patient),
@@ -99,8 +99,8 @@ def _observations(resources: ReadResources) -> tuple[list[Observation], list[str
 
 
 def _left_out(resources: ReadResources) -> Iterator[str]:
-    for kind, found in resources.by_type.items():
-        if found and kind is not Observation and kind not in resources.facts:
+    for kind, resources_of_kind in resources.by_type.items():
+        if resources_of_kind and kind is not Observation and kind not in resources.facts:
             yield str(kind.__struct_config__.tag)
     if ALL in resources.scans or not resources.by_type[Observation]:
         return
@@ -118,7 +118,7 @@ def _without_names(patient: Patient | None) -> Patient | None:
     if patient is None:
         return None
     return structs.replace(
-        patient, id=None, extension=tuple(each for each in patient.extension if each.url == BIRTH_PLACE)
+        patient, id=None, extension=tuple(extension for extension in patient.extension if extension.url == BIRTH_PLACE)
     )
 
 
@@ -127,17 +127,17 @@ def _medications(resources: ReadResources, chart: Iterable[Any], named: bytes) -
     every = resources.medications
     if not every:
         return {}
-    wanted = [each.medicationReference for each in chart if isinstance(each, _ORDERS)]
-    names = {each.reference for each in wanted if each is not None and each.reference}
+    wanted = [order.medicationReference for order in chart if isinstance(order, _ORDERS)]
+    names = {reference.reference for reference in wanted if reference is not None and reference.reference}
     names |= {key for key in every if key.encode() in named} if named else set()
-    found: dict[str, Medication] = {}
+    medications: dict[str, Medication] = {}
     while names:
         keys = {key for name in names for key in (name, "/".join(name.split("/_history/", 1)[0].rsplit("/", 2)[-2:]))}
-        new = {key: every[key] for key in keys if key in every and key not in found}
-        found |= new
-        parts = (part.itemReference for each in new.values() for part in each.ingredient)
+        new = {key: every[key] for key in keys if key in every and key not in medications}
+        medications |= new
+        parts = (part.itemReference for medication in new.values() for part in medication.ingredient)
         names = {part.reference for part in parts if part is not None and part.reference}
-    return found
+    return medications
 
 
 class _Kinds(dict[type[Any], list[Any]]):
@@ -159,13 +159,13 @@ def record_of_facts(
     resources = ReadResources()
     resources.patient = facts.patient
     resources.medications = facts.medications
-    for each in facts.chart:
-        resources.by_type[type(each)].append(each)
+    for resource in facts.chart:
+        resources.by_type[type(resource)].append(resource)
     resources.refusals = list(facts.refusals)
     scans = None if ALL in facts.scans else frozenset(facts.scans)
     resources.limits = FactLimits(frozenset(facts.left_out), frozenset(facts.partial), scans)
     resources.by_type = _Kinds(resources.by_type)
-    for each in facts.left_out:
-        if each in _KINDS:
-            resources.by_type.pop(_KINDS[each], None)
+    for resource in facts.left_out:
+        if resource in _KINDS:
+            resources.by_type.pop(_KINDS[resource], None)
     return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)

@@ -151,7 +151,7 @@ def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[floa
     times = [effective_time(part[0]) for part in parts]
     recencies = [UNDATED if time is None else time.instant for time in times]
     order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
-    return [parts[place] for place in order], [recencies[place] for place in order], [times[place] for place in order]
+    return [parts[index] for index in order], [recencies[index] for index in order], [times[index] for index in order]
 
 
 def parts_since(parts: Sequence[CodedPart], instant: float) -> Sequence[CodedPart]:
@@ -165,11 +165,16 @@ def parts_since(parts: Sequence[CodedPart], instant: float) -> Sequence[CodedPar
     return [part for part in parts if (text := part[0].effectiveDateTime) is None or text >= earliest]
 
 
-def _is_newer(one: Observation, other: Observation) -> bool:
-    text, known = one.effectiveDateTime, other.effectiveDateTime
-    if text is not None and known is not None and len(text) == len(known) and text[_OFFSET:] == known[_OFFSET:]:
-        return text > known  # written alike and with the same offset: the order of the texts is that of the times
-    return _recency(one) > _recency(other)
+def _is_newer(observation: Observation, other: Observation) -> bool:
+    text, other_text = observation.effectiveDateTime, other.effectiveDateTime
+    if (
+        text is not None
+        and other_text is not None
+        and len(text) == len(other_text)
+        and text[_OFFSET:] == other_text[_OFFSET:]
+    ):
+        return text > other_text  # written alike and with the same offset: the order of the texts is that of the times
+    return _recency(observation) > _recency(other)
 
 
 def _recency(observation: Observation) -> float:

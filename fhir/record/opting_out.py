@@ -101,7 +101,7 @@ def _rules_in_force(consent: Consent, as_of_epoch: float) -> Iterator[ConsentPro
 
 
 def _denies(rule: ConsentProvision) -> bool:
-    return rule.type == "deny" and any((each.system, each.code) == _DECISION_SUPPORT for each in rule.purpose)
+    return rule.type == "deny" and any((purpose.system, purpose.code) == _DECISION_SUPPORT for purpose in rule.purpose)
 
 
 def _is_in_force(period: Period | None, as_of_epoch: float) -> bool:

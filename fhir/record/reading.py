@@ -92,32 +92,32 @@ def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refus
     return Bundle(type=bundle.type, total=bundle.total, link=bundle.link, entry=tuple(entries)), refusals
 
 
-def _read_entry(place: str, raw: Raw) -> tuple[BundleEntry, list[Refusal]]:
+def _read_entry(text: str, raw: Raw) -> tuple[BundleEntry, list[Refusal]]:
     try:
         entry = _raw_entry.decode(raw)
     except msgspec.ValidationError as error:
-        return BundleEntry(), [Refusal(place, "unreadable", f"{place}: {_where(error)}: not used.")]
+        return BundleEntry(), [Refusal(text, "unreadable", f"{text}: {_where(error)}: not used.")]
     if bytes(entry.resource) == b"null":
         return BundleEntry(fullUrl=entry.fullUrl), []
     try:
         return BundleEntry(fullUrl=entry.fullUrl, resource=decoder.decode(entry.resource)), []
     except msgspec.ValidationError as error:
-        resource, refused = _read_shortened(entry.resource, place, _head_of(entry.resource) or _Head(), error)
+        resource, refused = _read_shortened(entry.resource, text, _head_of(entry.resource) or _Head(), error)
         return BundleEntry(fullUrl=entry.fullUrl, resource=resource), refused
 
 
 def _read_shortened(
-    raw: bytes | Raw, place: str, head: _Head, error: msgspec.ValidationError
+    raw: bytes | Raw, location: str, head: _Head, error: msgspec.ValidationError
 ) -> tuple[Any, list[Refusal]]:
     """A resource whose texts are too long, with these cut; what cannot be read for another reason is broken."""
     broken = _broken(head)
     if f"length <= {LONGEST_TEXT}" not in str(error):
-        return broken, [_refusal(broken, place, error)]
+        return broken, [_refusal(broken, location, error)]
     try:
         resource = decoder.decode(msgspec.json.encode(_shortened(msgspec.json.decode(raw))))
     except msgspec.ValidationError as other:
-        return broken, [_refusal(broken, place, other)]
-    name = f"{broken.resource_type}/{broken.id}" if broken.id else place
+        return broken, [_refusal(broken, location, other)]
+    name = f"{broken.resource_type}/{broken.id}" if broken.id else location
     text = f"A text of {name} was longer than {LONGEST_TEXT:,} characters: what follows was not read."
     return resource, [Refusal(name, "text-cut", text)]
 
@@ -127,8 +127,8 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 1]}…"
     if isinstance(value, list):
-        return [_shortened(each) for each in value]
-    return {name: _shortened(each) for name, each in value.items()} if isinstance(value, dict) else value
+        return [_shortened(element) for element in value]
+    return {name: _shortened(element) for name, element in value.items()} if isinstance(value, dict) else value
 
 
 def _head_of(raw: bytes | Raw) -> _Head | None:
@@ -151,8 +151,8 @@ def _reference(value: Any) -> Subject | None:
     return Subject(reference=reference) if isinstance(reference, str) else None
 
 
-def _refusal(broken: BrokenResource, place: str, error: msgspec.ValidationError) -> Refusal:
-    name = f"{broken.resource_type}/{broken.id}" if broken.id else place
+def _refusal(broken: BrokenResource, text: str, error: msgspec.ValidationError) -> Refusal:
+    name = f"{broken.resource_type}/{broken.id}" if broken.id else text
     return Refusal(name, "unreadable", f"{name} cannot be read ({_where(error)}): not used, the rest stands.")
 
 

@@ -110,19 +110,19 @@ class PatientRecord:
         if type(content) is not ReadResources:
             raise RecordReleased
         derived = content.derived
-        known = derived.get(make)
-        if known is None:
-            known = derived[make] = (make(self), ())
-        value: _T = known[0]
+        pair = derived.get(make)
+        if pair is None:
+            pair = derived[make] = (make(self), ())
+        value: _T = pair[0]
         return value
 
     def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
         """The same for a function that also gives what it refused, which then stands in `refusals`."""
         derived = self._open.derived
-        known = derived.get(make)
-        if known is None:
-            known = derived[make] = make(self)
-        value: _T = known[0]
+        pair = derived.get(make)
+        if pair is None:
+            pair = derived[make] = make(self)
+        value: _T = pair[0]
         return value
 
     # Resources
@@ -190,7 +190,9 @@ class PatientRecord:
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
         self._facts(Procedure)  # which notes that procedures were read
-        return tuple(each for each in distinct(self._open.by_type[Procedure]) if each.status == "not-done")
+        return tuple(
+            procedure for procedure in distinct(self._open.by_type[Procedure]) if procedure.status == "not-done"
+        )
 
     @property
     def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
@@ -214,10 +216,10 @@ class PatientRecord:
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
         resources = self._open
-        known = resources.facts.get(kind)
-        if known is None:
-            known = resources.facts[kind] = facts_among(resources.by_type[kind], kind, self.as_of)
-        return known
+        facts = resources.facts.get(kind)
+        if facts is None:
+            facts = resources.facts[kind] = facts_among(resources.by_type[kind], kind, self.as_of)
+        return facts
 
     # The patient
 
@@ -276,8 +278,8 @@ class PatientRecord:
         content = self._holder.content
         if type(content) is not ReadResources:
             raise RecordReleased
-        known = content.results.get(analyte)
-        return known if known is not None else content.results_of(analyte, self.as_of_epoch)
+        results = content.results.get(analyte)
+        return results if results is not None else content.results_of(analyte, self.as_of_epoch)
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """The newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
@@ -288,8 +290,8 @@ class PatientRecord:
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """The measurement of `lookup` alone; None where there is none."""
-        found = self._results(analyte).lookup(max_age_days)
-        return found.measurement if type(found) is Found else None
+        lookup = self._results(analyte).lookup(max_age_days)
+        return lookup.measurement if type(lookup) is Found else None
 
     def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
         """The newest usable value and the others of the same instant; empty when it is older than that."""
@@ -320,8 +322,8 @@ class PatientRecord:
         """
         self._open.scan(GENOMICS)
         parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
-        found = {part[0].id or id(part[0]): part[0] for part in parts}
-        return [each for each in found.values() if each.status not in NEVER_STATUS]
+        by_id = {part[0].id or id(part[0]): part[0] for part in parts}
+        return [observation for observation in by_id.values() if observation.status not in NEVER_STATUS]
 
     def screening_parts(self) -> list[CodedPart]:
         """Observations and components that may be a screening test or a fact about smoking.

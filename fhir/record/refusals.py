@@ -36,18 +36,18 @@ def shorten_refusals(refusals: Iterable[Refusal]) -> list[Refusal]:
 
     A chart with thousands of results in an unknown unit would otherwise make an answer of megabytes.
     """
-    named: list[Refusal] = []
+    named_refusals: list[Refusal] = []
     seen: Counter[tuple[str, str]] = Counter()
     for refusal in refusals:
         alike = refusal.analyte or refusal.subject.partition("/")[0], refusal.reason
         seen[alike] += 1
         if seen[alike] <= MOST_ALIKE:
-            named.append(refusal)
+            named_refusals.append(refusal)
     for (kind, reason), count in seen.items():
         if count > MOST_ALIKE:
             text = f"Not used for the same reason: {count - MOST_ALIKE} more ({kind})."
-            named.append(Refusal(kind, reason, text))
-    return named
+            named_refusals.append(Refusal(kind, reason, text))
+    return named_refusals
 
 
 class RecordError(Exception):

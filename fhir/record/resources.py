@@ -438,7 +438,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     Bundle,
 )
 
-TYPES: dict[str, type[LeanResource]] = {str(each.__struct_config__.tag): each for each in (*READ_TYPES, *_OTHERS)}
+TYPES: dict[str, type[LeanResource]] = {str(struct.__struct_config__.tag): struct for struct in (*READ_TYPES, *_OTHERS)}
 """Every resource type of FHIR R4 by its name."""
 
 AnyResource: Any = None

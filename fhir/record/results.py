@@ -198,17 +198,17 @@ class AnalyteResults:
 
     def newest_together(self, max_age_days: float | None = None) -> list[Measurement]:
         """What `lookup` finds and the usable values of the same instant, in the order they came."""
-        found = self.lookup(max_age_days)
-        if type(found) is not Found:
+        result = self.lookup(max_age_days)
+        if type(result) is not Found:
             return []
         at_once = self._at_once
-        return [found.measurement] if len(at_once) == 1 else self._measured((part, None) for part in at_once)
+        return [result.measurement] if len(at_once) == 1 else self._measured((part, None) for part in at_once)
 
     def one_sided(self) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
         self._read_through()
-        found = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
-        return list(dict.fromkeys(one for one in found if one is not None))
+        results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
+        return list(dict.fromkeys(result for result in results if result is not None))
 
     def refusals(self) -> list[Refusal]:
         """The values that the questions so far have met and that cannot be used, newest first.
@@ -334,8 +334,8 @@ class ReadResources:
         if not parts:
             return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
         is_partial = analyte in self.limits.partial
-        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch, is_partial=is_partial)
-        return found
+        analyte_results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch, is_partial=is_partial)
+        return analyte_results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """The Observations with a code of an analyte or a question, and their parts, in the order they came."""

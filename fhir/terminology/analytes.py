@@ -42,12 +42,12 @@ class Analyte(Struct, frozen=True, eq=False):
 
     def conversion(self, unit: str) -> Conversion | None:
         """How this unit, in any accepted spelling, becomes the canonical one; None when it is not known."""
-        found = self.units.get(unit)
-        if found is not None:
-            return found
+        factor = self.units.get(unit)
+        if factor is not None:
+            return factor
         text = _AROUND_SLASH.sub("/", unit.strip()).replace("μ", "µ").lower()
-        found = self.units.get(text)
-        return found if found is not None else self.units.get(text.replace("µ", "u"))
+        factor = self.units.get(text)
+        return factor if factor is not None else self.units.get(text.replace("µ", "u"))
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -74,25 +74,25 @@ def _of_column(column: str) -> dict[str, Conversion]:
 
 
 def _units(conversions: dict[str, Conversion], spellings: dict[str, list[str]]) -> dict[str, Conversion]:
-    known: dict[str, Conversion] = {}
+    units: dict[str, Conversion] = {}
     for ucum, conversion in conversions.items():
         for text in (ucum, *spellings.get(ucum, ())):
-            known[text] = conversion
+            units[text] = conversion
     # People write mmol/l and MEQ/L. Lower case is accepted where it cannot mean two things for this analyte.
     lower: dict[str, set[Conversion]] = {}
-    for text, conversion in known.items():
+    for text, conversion in units.items():
         lower.setdefault(text.lower(), set()).add(conversion)
     for text, meanings in lower.items():
         if len(meanings) == 1:
-            known.setdefault(text, next(iter(meanings)))
-    return known
+            units.setdefault(text, next(iter(meanings)))
+    return units
 
 
 def _spellings() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    spellings: dict[str, list[str]] = {}
     for row in _rows("unit_spellings.csv"):
-        found.setdefault(row["ucum"], []).append(row["text"])
-    return found
+        spellings.setdefault(row["ucum"], []).append(row["text"])
+    return spellings
 
 
 def _load() -> dict[str, Analyte]:

@@ -96,4 +96,4 @@ def _is_short(key: Any) -> bool:
 def _characters(key: Any) -> int:
     if isinstance(key, str | bytes):
         return len(key)
-    return sum(_characters(each) for each in key) if isinstance(key, tuple) else 0
+    return sum(_characters(part) for part in key) if isinstance(key, tuple) else 0

@@ -29,12 +29,16 @@ _EACH = late_pattern(_NUMBER)
 
 def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
     products: dict[tuple[str, ...], set[_Assigned]] = {}
-    known: dict[str, Strength] = {}  # of 2,000 strengths in the table 300 differ
+    combination_products: dict[str, Strength] = {}  # of 2,000 strengths in the table 300 differ
     for row in table_rows("combination_strengths.csv"):
         texts = row["strengths"].split(";")
-        known |= {text: _rounded(read_strengths(text)[0]) for text in texts if text not in known}
-        products.setdefault(tuple(row["ingredients"].split(";")), set()).add(tuple([known[text] for text in texts]))
-    return {codes: frozenset(found) for codes, found in products.items()}
+        combination_products |= {
+            text: _rounded(read_strengths(text)[0]) for text in texts if text not in combination_products
+        }
+        products.setdefault(tuple(row["ingredients"].split(";")), set()).add(
+            tuple([combination_products[text] for text in texts])
+        )
+    return {codes: frozenset(product) for codes, product in products.items()}
 
 
 def assign_strengths(members: Sequence[Ingredient], strengths: Sequence[Strength]) -> tuple[Strength | None, ...]:
@@ -60,13 +64,13 @@ def _fitting(products: frozenset[_Assigned], strengths: Sequence[Strength]) -> s
 
 def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
     """Whether each strength lies within those of the ingredient, half the least to twice the most."""
-    for index, one in enumerate(way):
+    for index, position in enumerate(way):
         amounts = [
             product[index].amount
             for product in products
-            if (product[index].unit, product[index].per) == (one.unit, one.per)
+            if (product[index].unit, product[index].per) == (position.unit, position.per)
         ]
-        if not amounts or not min(amounts) / _WIDTH <= one.amount <= max(amounts) * _WIDTH:
+        if not amounts or not min(amounts) / _WIDTH <= position.amount <= max(amounts) * _WIDTH:
             return False
     return True
 
@@ -79,14 +83,16 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
     products = COMBINATION_PRODUCTS.get(tuple(sorted(member.rxcui for member in members)))
     if products is None or len(members) > _MOST_INGREDIENTS:
         return None
-    return next((found for found in _lists(words, len(members)) if set(permutations(found)) & products), None)
+    return next(
+        (strengths for strengths in _lists(words, len(members)) if set(permutations(strengths)) & products), None
+    )
 
 
 def _lists(words: str, length: int) -> Iterator[_Assigned]:
     for match in _LIST.finditer(words):
-        found = tuple(Strength(number(each), "mg") for each in _EACH.findall(match.group()))
-        if len(found) == length:
-            yield found
+        strengths = tuple(Strength(number(digits), "mg") for digits in _EACH.findall(match.group()))
+        if len(strengths) == length:
+            yield strengths
 
 
 def _rounded(strength: Strength) -> Strength:

@@ -85,9 +85,9 @@ def code_of_words(words: str) -> str | None:
     if _NOT_AFTER_ALL.match(words) is not None:
         return None
     text = _plain(words)
-    for said in (text, _TAIL.sub("", text)):
-        bare = _without(_SAYS_NOTHING, said)
-        code = _CODES.get(said) or _CODES.get(bare) or _CODES.get(_without(_SAME_DISEASE, bare))
+    for variant in (text, _TAIL.sub("", text)):
+        bare = _without(_SAYS_NOTHING, variant)
+        code = _CODES.get(variant) or _CODES.get(bare) or _CODES.get(_without(_SAME_DISEASE, bare))
         if code is not None:
             return code
     return None

@@ -78,8 +78,8 @@ CONDITION_KEYS: Final[Mapping[str, ConditionKey]] = {
 @remembered("conditions of a code", entries=8192, longest=200)
 def condition_meaning(system: str | None, code: str | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """The condition keys and the groups of a code, looked up at once; None for a code that means neither."""
-    found = condition_keys_of(system, code), condition_groups_of(system, code)
-    return found if any(found) else None
+    meanings = condition_keys_of(system, code), condition_groups_of(system, code)
+    return meanings if any(meanings) else None
 
 
 def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
         return _CODES.snomed.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
     return tuple(
-        key for known, excepted, key in _CODES.prefixes[short] if known.begin(bare) and not excepted.begin(bare)
+        key for start, excepted, key in _CODES.prefixes[short] if start.begin(bare) and not excepted.begin(bare)
     )
 
 
@@ -105,10 +105,10 @@ def _read_codes() -> _Codes:
     for row in table_rows("conditions.csv"):
         for code in _items(row["snomed"]):
             snomed[code] = (*snomed.get(code, ()), row["key"])
-        for system, found in prefixes.items():
+        for system, prefix_rows in prefixes.items():
             if row[system]:
-                found.append((_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["key"]))
-    return _Codes(snomed, {system: tuple(found) for system, found in prefixes.items()})
+                prefix_rows.append((_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["key"]))
+    return _Codes(snomed, {system: tuple(keys) for system, keys in prefixes.items()})
 
 
 def _items(column: str) -> list[str]:
@@ -168,7 +168,7 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     if short == "snomed":
         return _SNOMED_GROUPS.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
-    return tuple(key for known, key in _GROUP_PREFIXES[short] if known.begin(bare))
+    return tuple(key for start, key in _GROUP_PREFIXES[short] if start.begin(bare))
 
 
 _NOT_LETTERS = re.compile(r"[^a-z]+")
@@ -228,11 +228,11 @@ CHARLSON_ITEMS: Final[tuple[CharlsonItem, ...]] = tuple(
 
 
 def _read_snomed_groups() -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    snomed_groups: dict[str, tuple[str, ...]] = {}
     for row in table_rows("condition_groups.csv"):
         for code in filter(None, row["snomed"].split(";")):
-            found[code] = (*found.get(code, ()), row["key"])
-    return found
+            snomed_groups[code] = (*snomed_groups.get(code, ()), row["key"])
+    return snomed_groups
 
 
 _SNOMED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = _read_snomed_groups()
@@ -309,8 +309,8 @@ def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> boo
 
 def weeks_of_code(system: str | None, code: str | None) -> int | None:
     """The completed weeks that an ICD-10 code Z3A names."""
-    found = _WEEKS.match((code or "").strip().upper()) if SYSTEMS.get(system or "") == "icd10" else None
-    return int(found[1]) if found is not None else None
+    match = _WEEKS.match((code or "").strip().upper()) if SYSTEMS.get(system or "") == "icd10" else None
+    return int(match[1]) if match is not None else None
 
 
 def _contraceptives(system: str) -> list[str]:
@@ -336,11 +336,11 @@ _PREGNANCY_CODES: Final[Mapping[tuple[str, str], PregnancyMeaning]] = _read_exac
 
 
 def _read_pregnancy_prefixes() -> Mapping[str, list[tuple[str, PregnancyMeaning]]]:
-    found: dict[str, list[tuple[str, PregnancyMeaning]]] = {}
+    pregnancy_prefixes: dict[str, list[tuple[str, PregnancyMeaning]]] = {}
     for row in table_rows("pregnancy.csv"):
         if row["system"] in _BY_PREFIX:
-            found.setdefault(row["system"], []).append((row["code"], row["use"]))  # type: ignore[arg-type]  # table
-    return found
+            pregnancy_prefixes.setdefault(row["system"], []).append((row["code"], row["use"]))  # type: ignore[arg-type]  # table
+    return pregnancy_prefixes
 
 
 _PREGNANCY_PREFIXES: Final[Mapping[str, list[tuple[str, PregnancyMeaning]]]] = _read_pregnancy_prefixes()

@@ -36,8 +36,8 @@ def contrast_classes(words: str) -> frozenset[str]:
     >>> contrast_classes("Shellfish"), contrast_classes("povidone-iodine")
     (frozenset(), frozenset())
     """
-    named = {GADOLINIUM: _GADOLINIUM, IODINATED: _IODINATED}
-    found = frozenset(name for name, pattern in named.items() if pattern.search(words))
-    if found or _NEITHER.search(words) or not _EITHER.search(words):
-        return found
-    return frozenset(named)
+    patterns = {GADOLINIUM: _GADOLINIUM, IODINATED: _IODINATED}
+    contrast = frozenset(name for name, pattern in patterns.items() if pattern.search(words))
+    if contrast or _NEITHER.search(words) or not _EITHER.search(words):
+        return contrast
+    return frozenset(patterns)

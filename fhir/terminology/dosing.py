@@ -29,10 +29,10 @@ class DoseUnit(Struct, frozen=True, gc=False):
 
 
 def _read_units() -> Mapping[str, DoseUnit]:
-    known = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
+    units = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
     for row in table_rows("dose_units.csv"):
-        known[row["text"]] = DoseUnit(row["kind"], float(row["factor"]))  # type: ignore[arg-type]  # our own table
-    return known
+        units[row["text"]] = DoseUnit(row["kind"], float(row["factor"]))  # type: ignore[arg-type]  # our own table
+    return units
 
 
 _UNITS: Final[Mapping[str, DoseUnit]] = _read_units()
@@ -75,8 +75,8 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     if text is not None and text in _UNITS:  # as it is mostly written
         return _UNITS[text]
     name = (text or "").strip().lower().replace("μ", "µ")
-    known = _UNITS.get(name)
-    return known if known is not None or "/" not in name else _composed(name)
+    unit = _UNITS.get(name)
+    return unit if unit is not None or "/" not in name else _composed(name)
 
 
 def _composed(name: str) -> DoseUnit | None:
@@ -194,7 +194,7 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
     >>> acts_on_whole_body(["sevoflurane"], "inhalation"), acts_on_whole_body(["budesonide"], "inhalation")
     (True, False)
     """
-    return any(way.fullmatch(word) and not known.isdisjoint(names) for way, known in _WHOLE_BODY)
+    return any(way.fullmatch(word) and not bodies.isdisjoint(names) for way, bodies in _WHOLE_BODY)
 
 
 # The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.
@@ -228,8 +228,8 @@ def said_route(words: str) -> str | None:
     """
     if len(words) > LONGEST_ROUTE_WORDS:
         return None
-    found = [name for name, pattern in _SAID_ROUTES if pattern.search(words)]
-    if len(found) == 2 and "injection" in found:
+    names = [name for name, pattern in _SAID_ROUTES if pattern.search(words)]
+    if len(names) == 2 and "injection" in names:
         # "Inject 40 mg subcutaneously".
-        found.remove("injection")
-    return found[0] if len(found) == 1 else None
+        names.remove("injection")
+    return names[0] if len(names) == 1 else None

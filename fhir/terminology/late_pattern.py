@@ -13,9 +13,9 @@ class _LatePattern:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)  # a copy asks for these before the pattern is there
-        found = getattr(re.compile(*self._said), name)
-        setattr(self, name, found)
-        return found
+        attribute = getattr(re.compile(*self._said), name)
+        setattr(self, name, attribute)
+        return attribute
 
 
 def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:

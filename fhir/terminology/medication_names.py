@@ -182,10 +182,10 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
     >>> medication_of_code("http://www.nlm.nih.gov/research/umls/rxnorm", "1364447").name
     'apixaban 5 MG Oral Tablet [Eliquis]'
     """
-    known = product_of(system, code)
-    name = rxnorm_name(code) if known is None and system in RXNORM_SYSTEMS and code else None
+    product = product_of(system, code)
+    name = rxnorm_name(code) if product is None and system in RXNORM_SYSTEMS and code else None
     if name is None:
-        return known
+        return product
     reading = read_name(name)
     return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, name)
 
@@ -199,20 +199,22 @@ def _distinct(mentions: list[_Mention]) -> Members:
 
 
 def _mentions(words: str) -> list[_Mention]:
-    found = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
-    spelled = tuple(word for word, _, _ in found)
+    words_with_places = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
+    spelled = tuple(word for word, _, _ in words_with_places)
     phrases, mentions, position = _PHRASES, [], 0
-    while position < len(found):
+    while position < len(words_with_places):
         for tail, meaning in phrases.get(spelled[position], ()):
             if spelled[position + 1 : position + 1 + len(tail)] == tail:
-                mentions.append(_Mention(found[position][1], found[position + len(tail)][2], meaning))
+                mentions.append(
+                    _Mention(words_with_places[position][1], words_with_places[position + len(tail)][2], meaning)
+                )
                 position += len(tail)
                 break
         else:
             in_two = _in_two_words(spelled[position : position + 2])
             if in_two is not None:
                 position += 1
-                mentions.append(_Mention(found[position - 1][1], found[position][2], in_two))
+                mentions.append(_Mention(words_with_places[position - 1][1], words_with_places[position][2], in_two))
         position += 1
     return [mention for mention in mentions if mention.members]
 
@@ -228,12 +230,12 @@ def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
 
 
 def _read_phrases() -> _Phrases:
-    known = INGREDIENT_BY_NAME
-    meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in known.items()}
+    by_name = INGREDIENT_BY_NAME
+    meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in by_name.items()}
     # What aliases.csv says of a name goes before the brands of RxNorm.
     for row in (*table_rows("brand_names.csv"), *table_rows("aliases.csv")):
         # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
-        members = tuple(known[name] for name in row["ingredients"].split(";") if name)
+        members = tuple(by_name[name] for name in row["ingredients"].split(";") if name)
         meanings[tuple(_WORD.findall(row["text"]))] = _Meaning(members, row["local"] == "yes")
     phrases: dict[str, list[tuple[tuple[str, ...], _Meaning]]] = {}
     for phrase in sorted(meanings, key=len, reverse=True):
@@ -249,14 +251,14 @@ def _is_local_brand(mentions: list[_Mention], words: str) -> bool:
 
 
 def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[Strength | None, ...]:
-    found = list(find_strengths(words))
-    between = [_between(index, mentions, found) for index in range(len(mentions))]
+    strengths = list(find_strengths(words))
+    between = [_between(index, mentions, strengths) for index in range(len(mentions))]
     if len(members) == 1:
         whole = _sum(between) if "/" in words[mentions[0].end : mentions[-1].start] else None
-        return (whole or _nearest(mentions[0], found),)
+        return (whole or _nearest(mentions[0], strengths),)
     if len(mentions) == len(members) and all(between):
         return tuple(between)
-    stated = [one.strength for one in found]
+    stated = [strength.strength for strength in strengths]
     if len(stated) != len(members):
         # "Percocet 5-325 mg (oxycodone 5 mg/acetaminophen 325 mg)" says the same twice.
         stated = list(dict.fromkeys(stated))
@@ -291,18 +293,18 @@ def _sum(parts: list[Strength | None]) -> Strength | None:
 
 
 def _nearest(mention: _Mention, found: list[FoundStrength]) -> Strength | None:
-    after = [one for one in found if one.start >= mention.end]
+    after = [strength for strength in found if strength.start >= mention.end]
     if after:
         # "20-12.5 mg" after one known name: a combination whose other half we do not know.
         return after[0].strength if not after[0].is_listed else None
-    before = {one.strength for one in found if not one.is_listed}
+    before = {strength.strength for strength in found if not strength.is_listed}
     return before.pop() if len(before) == 1 else None
 
 
 def _between(index: int, mentions: list[_Mention], found: list[FoundStrength]) -> Strength | None:
     start = mentions[index].end
     end = mentions[index + 1].start if index + 1 < len(mentions) else float("inf")
-    inside = [one.strength for one in found if start <= one.start < end]
+    inside = [strength.strength for strength in found if start <= strength.start < end]
     return inside[0] if len(inside) == 1 else None
 
 
@@ -313,7 +315,7 @@ def is_local(members: Members, words: str) -> bool:
         return True
     if _PATCH.search(words):
         return bool(names & _LOCAL_PATCH)
-    found = {match.lower() for match in _LOCAL.findall(words)}
-    if not found:
+    matched_words = {match.lower() for match in _LOCAL.findall(words)}
+    if not matched_words:
         return bool(_POWDER.search(words)) and bool(names & {"miconazole", "nystatin", "clotrimazole"})
-    return any(not acts_on_whole_body(names, word) for word in found)
+    return any(not acts_on_whole_body(names, word) for word in matched_words)

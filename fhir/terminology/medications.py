@@ -95,13 +95,13 @@ def table_rows(name: str) -> list[dict[str, str]]:
 
 def _read_ingredient_rows() -> Mapping[str, dict[str, str]]:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
-    known: dict[str, dict[str, str]] = {}
+    ingredient_rows: dict[str, dict[str, str]] = {}
     names: set[str] = set()
     for row in rows:
-        if row["rxcui"] not in known and row["name"] not in names:
-            known[row["rxcui"]] = row
+        if row["rxcui"] not in ingredient_rows and row["name"] not in names:
+            ingredient_rows[row["rxcui"]] = row
             names.add(row["name"])
-    return known
+    return ingredient_rows
 
 
 INGREDIENT_ROWS: Final[Mapping[str, dict[str, str]]] = _read_ingredient_rows()
@@ -135,10 +135,10 @@ def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
 
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
     """The classes of all these ingredients together; empty for ingredients that are in none."""
-    known = _CLASSES_BY_INGREDIENT
+    by_ingredient = _CLASSES_BY_INGREDIENT
     if len(members) == 1:
-        return known.get(members[0].rxcui, frozenset())
-    return frozenset().union(*(known.get(member.rxcui, frozenset()) for member in members))
+        return by_ingredient.get(members[0].rxcui, frozenset())
+    return frozenset().union(*(by_ingredient.get(member.rxcui, frozenset()) for member in members))
 
 
 def _read_class_members() -> Mapping[str, frozenset[str]]:
@@ -154,10 +154,12 @@ CLASS_MEMBERS: Final[Mapping[str, frozenset[str]]] = _read_class_members()
 
 
 def _read_orderables() -> Mapping[str, Orderable]:
-    known = INGREDIENTS
+    ingredients = INGREDIENTS
     return {
         row["rxcui"]: Orderable(
-            row["rxcui"], row["name"], tuple(known[code] for code in row["ingredients"].split(";") if code in known)
+            row["rxcui"],
+            row["name"],
+            tuple(ingredients[code] for code in row["ingredients"].split(";") if code in ingredients),
         )
         for row in table_rows("orderables.csv")
     }
@@ -173,12 +175,12 @@ _PRODUCT_ROWS: Final[Mapping[tuple[str, str], dict[str, str]]] = {
 
 
 def _read_ingredient_by_atc() -> Mapping[str, Ingredient]:
-    known = INGREDIENTS
-    found: dict[str, Ingredient] = {}
+    ingredients = INGREDIENTS
+    ingredient: dict[str, Ingredient] = {}
     for rxcui, row in INGREDIENT_ROWS.items():
         for code in filter(None, row["atc"].split(";")):
-            found.setdefault(code, known[rxcui])
-    return found
+            ingredient.setdefault(code, ingredients[rxcui])
+    return ingredient
 
 
 _INGREDIENT_BY_ATC: Final[Mapping[str, Ingredient]] = _read_ingredient_by_atc()
@@ -211,8 +213,8 @@ def _as_in_table(short: str, code: str) -> str:
 
 
 def _product_of_row(row: dict[str, str]) -> Product:
-    known = INGREDIENTS
-    members = tuple(known[code] for code in row["ingredients"].split(";"))
+    ingredients = INGREDIENTS
+    members = tuple(ingredients[code] for code in row["ingredients"].split(";"))
     strengths = tuple(strength for item in row["strengths"].split(";") for strength in read_strengths(item))
     return Product(
         members,
@@ -248,13 +250,13 @@ RXNORM_NAMES: Final[Mapping[str, str]] = _read_rxnorm_names()
 
 
 def _product_of_atc(code: str) -> Product | None:
-    known = _INGREDIENT_BY_ATC
-    ingredient = known.get(code)
+    by_atc = _INGREDIENT_BY_ATC
+    ingredient = by_atc.get(code)
     if ingredient is None:
         return None
     # ATC groups D (skin), S (eye, ear) and M02 (joints, topical) are local, but for drugs that have no other code:
     # acetazolamide tablets are S01EC01, acitretin capsules D05BB02.
-    elsewhere = any(known[other] == ingredient for other in known if not other.startswith(_ATC_LOCAL))
+    elsewhere = any(by_atc[other] == ingredient for other in by_atc if not other.startswith(_ATC_LOCAL))
     return Product((ingredient,), (None,), systemic=not (code.startswith(_ATC_LOCAL) and elsewhere))
 
 

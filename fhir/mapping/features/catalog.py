@@ -33,24 +33,24 @@ def collect(modules: Iterable[ModuleType]) -> dict[str, Feature]:
     Raises:
         FeatureFault: a module declares no FEATURES, a feature is declared wrongly, or a name is declared twice.
     """
-    found: dict[str, Feature] = {}
+    features: dict[str, Feature] = {}
     module_of: dict[str, ModuleType] = {}
     for module in modules:
         declared = getattr(module, "FEATURES", None)
-        if not isinstance(declared, tuple) or not all(isinstance(each, Feature) for each in declared):
+        if not isinstance(declared, tuple) or not all(isinstance(feature, Feature) for feature in declared):
             text = "the file must assign a tuple of Feature objects to the name FEATURES"
             raise FeatureFault(f"{_file(module)}, line 1: {text}")
         for feature in declared:
             faults = feature.lint()
-            if feature.name in found:
+            if feature.name in features:
                 other = module_of[feature.name]
                 faults.append(
                     f"{feature.name}: already declared in {_file(other)}, line {_lines_of(other, feature)[0]}"
                 )
             if faults:
                 raise FeatureFault(f"{_file(module)}, line {_lines_of(module, feature)[-1]}: {'; '.join(faults)}")
-            found[feature.name], module_of[feature.name] = feature, module
-    return found
+            features[feature.name], module_of[feature.name] = feature, module
+    return features
 
 
 def _module(name: str) -> ModuleType:
@@ -60,17 +60,17 @@ def _module(name: str) -> ModuleType:
         where = f"{_PACKAGE.replace('.', '/')}/{Path(error.filename or name).name}"
         raise FeatureFault(f"{where}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        said = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise FeatureFault(f"{_place(error, name)}: {said}") from error
+        sentence = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise FeatureFault(f"{_line_of(error, name)}: {sentence}") from error
 
 
-def _place(error: Exception, name: str) -> str:
+def _line_of(error: Exception, name: str) -> str:
     """The innermost line of a module of this folder at which the error came up while the module was imported."""
-    folder, found = Path(__file__).parent, f"{name}.py, line 1"
+    folder, text = Path(__file__).parent, f"{name}.py, line 1"
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == "<module>" and Path(frame.filename).parent == folder:
-            found = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return f"{_PACKAGE.replace('.', '/')}/{found}"
+            text = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return f"{_PACKAGE.replace('.', '/')}/{text}"
 
 
 def _file(module: ModuleType) -> str:

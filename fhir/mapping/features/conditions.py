@@ -83,7 +83,7 @@ class Smokes(HasCondition):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The newest answer with its date, else the condition on the problem list, else not found."""
-        answers = sorted(self._answers(record), key=lambda found: found[0].instant, reverse=True)
+        answers = sorted(self._answers(record), key=lambda answer: answer[0].instant, reverse=True)
         newest = answers[0] if answers else None
         if newest is not None and not self._is_old(newest[0], record):
             time, observation = newest

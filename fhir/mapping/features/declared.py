@@ -59,19 +59,19 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     declared = _read(path)
-    for number, said in enumerate(declared):
-        fault = next(_faults(said), None)
-        if any(said.name == other.name for other in declared[:number]):
+    for number, declaration in enumerate(declared):
+        fault = next(_faults(declaration), None)
+        if any(declaration.name == other.name for other in declared[:number]):
             fault = "it is declared twice"
         if fault is not None:
-            raise FeatureFault(f"{FILE}: {said.name}: {fault}")
-        known = FEATURES.get(said.name)
-        made = _made(said)
-        if known is not None and not _is_same(known, made):
-            raise FeatureFault(f"{FILE}: {said.name}: there is another feature of this name")
-        if known is None:
-            FEATURES[said.name] = made
-    return tuple(said.name for said in declared)
+            raise FeatureFault(f"{FILE}: {declaration.name}: {fault}")
+        feature = FEATURES.get(declaration.name)
+        made = _made(declaration)
+        if feature is not None and not _is_same(feature, made):
+            raise FeatureFault(f"{FILE}: {declaration.name}: there is another feature of this name")
+        if feature is None:
+            FEATURES[declaration.name] = made
+    return tuple(declaration.name for declaration in declared)
 
 
 def _read(path: Path) -> tuple[DeclaredFeature, ...]:
@@ -83,63 +83,78 @@ def _read(path: Path) -> tuple[DeclaredFeature, ...]:
         raise FeatureFault(f"{FILE}: {str(error).replace('`', '')}") from error
 
 
-def _faults(said: DeclaredFeature) -> Iterator[str]:
-    own = {"loinc": said.loinc, "unit": said.unit, "low": said.low, "high": said.high}
-    if said.analyte is not None:
-        if said.analyte not in ANALYTES:
-            yield f"there is no analyte {said.analyte!r}; docs/features.md has them, or give loinc, unit, low and high"
-        yield from (f"{name} is that of the analyte {said.analyte}" for name, value in own.items() if value)
+def _faults(declaration: DeclaredFeature) -> Iterator[str]:
+    own_analyte = {
+        "loinc": declaration.loinc,
+        "unit": declaration.unit,
+        "low": declaration.low,
+        "high": declaration.high,
+    }
+    if declaration.analyte is not None:
+        if declaration.analyte not in ANALYTES:
+            yield (
+                f"there is no analyte {declaration.analyte!r}; docs/features.md has them, "
+                "or give loinc, unit, low and high"
+            )
+        yield from (
+            f"{name} is that of the analyte {declaration.analyte}" for name, value in own_analyte.items() if value
+        )
         return
-    yield from (f"{name} is missing" for name, value in own.items() if value is None or value == ())
-    for code in said.loinc:
-        known = ANALYTE_BY_LOINC.get(code)
+    yield from (f"{name} is missing" for name, value in own_analyte.items() if value is None or value == ())
+    for code in declaration.loinc:
+        analyte = ANALYTE_BY_LOINC.get(code)
         if not _LOINC_CODE.fullmatch(code):
             yield f"{code!r} is no LOINC code"
-        elif known is not None and known.key != said.name:
-            yield f"LOINC {code} is the analyte {known.key} of the tables: write analyte = {known.key!r}"
-    if said.low is not None and said.high is not None and said.low >= said.high:
-        yield f"the plausible range {said.low:g} to {said.high:g} is empty"
-    if not all(isfinite(limit) for limit in (said.low, said.high) if limit is not None):
+        elif analyte is not None and analyte.key != declaration.name:
+            yield f"LOINC {code} is the analyte {analyte.key} of the tables: write analyte = {analyte.key!r}"
+    if declaration.low is not None and declaration.high is not None and declaration.low >= declaration.high:
+        yield f"the plausible range {declaration.low:g} to {declaration.high:g} is empty"
+    if not all(isfinite(limit) for limit in (declaration.low, declaration.high) if limit is not None):
         yield "low and high are numbers: without an end of its range no value is refused"
     yield from (
         f"the factor of {unit} is not a number above 0 with which values can be converted"
-        for unit, factor in said.also_in.items()
+        for unit, factor in declaration.also_in.items()
         if not _LEAST_FACTOR <= factor <= 1 / _LEAST_FACTOR
     )
-    texts = {"words": (said.words,), "evidence": (said.evidence,), "unit": (said.unit or "",), "also_in": said.also_in}
-    for name, found in texts.items():
-        if not all(each.strip() and each.isprintable() for each in found):
+    texts = {
+        "words": (declaration.words,),
+        "evidence": (declaration.evidence,),
+        "unit": (declaration.unit or "",),
+        "also_in": declaration.also_in,
+    }
+    for name, parts in texts.items():
+        if not all(part.strip() and part.isprintable() for part in parts):
             yield f"{name} is blank, or has a character that cannot be seen"
 
 
-def _made(said: DeclaredFeature) -> Measured:
-    analyte = ANALYTES[said.analyte] if said.analyte is not None else _own_analyte(said)
+def _made(declaration: DeclaredFeature) -> Measured:
+    analyte = ANALYTES[declaration.analyte] if declaration.analyte is not None else _own_analyte(declaration)
     return Measured(
-        said.name,
-        said.words,
-        said.evidence,
+        declaration.name,
+        declaration.words,
+        declaration.evidence,
         analyte.unit,
         analyte.plausible_low,
         analyte.plausible_high,
         analyte.key,
-        said.window_days,
+        declaration.window_days,
     )
 
 
-def _own_analyte(said: DeclaredFeature) -> Analyte:
+def _own_analyte(declaration: DeclaredFeature) -> Analyte:
     """The quantity of its own, known to every reader of records from now on."""
-    if said.name in ANALYTES:
-        return ANALYTES[said.name]
-    assert said.unit is not None and said.low is not None and said.high is not None  # noqa: S101, PT018 - checked
+    if declaration.name in ANALYTES:
+        return ANALYTES[declaration.name]
+    assert declaration.unit is not None and declaration.low is not None and declaration.high is not None  # noqa: S101, PT018 - checked
     analyte = Analyte(
-        key=said.name,
-        words=said.words,
+        key=declaration.name,
+        words=declaration.words,
         kind="lab",
-        unit=said.unit,
-        loinc=said.loinc,
-        plausible_low=said.low,
-        plausible_high=said.high,
-        units=units_with_spellings({said.unit: 1.0, **said.also_in}),
+        unit=declaration.unit,
+        loinc=declaration.loinc,
+        plausible_low=declaration.low,
+        plausible_high=declaration.high,
+        units=units_with_spellings({declaration.unit: 1.0, **declaration.also_in}),
         refused_when_haemolysed=False,
         source=FILE,
     )
@@ -151,6 +166,6 @@ def _own_analyte(said: DeclaredFeature) -> Analyte:
     return analyte
 
 
-def _is_same(known: Any, made: Measured) -> bool:
-    own = ("words", "unit", "plausible_low", "plausible_high", "analyte", "window_days")
-    return isinstance(known, Measured) and all(getattr(known, name) == getattr(made, name) for name in own)
+def _is_same(feature: Any, made: Measured) -> bool:
+    attributes = ("words", "unit", "plausible_low", "plausible_high", "analyte", "window_days")
+    return isinstance(feature, Measured) and all(getattr(feature, name) == getattr(made, name) for name in attributes)

@@ -65,8 +65,8 @@ class EstimatedGFR(Feature):
 
     def _without_creatinine(self, record: PatientRecord) -> Missing:
         """Refused where a value reported by this equation came and cannot be used, else absent."""
-        found = record.lookup(self.analyte)
-        reports = found.refused if isinstance(found, Refused) else ()
+        lookup = record.lookup(self.analyte)
+        reports = lookup.refused if isinstance(lookup, Refused) else ()
         refused = next((report for report in reports if report.code == CKD_EPI_2021_LOINC), None)
         return self.refused(refused) if refused is not None else self.missing_measurement(Absent())
 

@@ -151,9 +151,9 @@ class Feature(ABC):
         last = found.last if isinstance(found, Absent) else None
         if last is None:
             return Missing(self, "absent", f"{self.words}: not recorded.")
-        named = f": {what}" if what else ""
+        detail = f": {what}" if what else ""
         charted = f"{last.charted_value:g} {last.charted_unit}"
-        text = f"{self.words}{named} {charted} of {last.time.date}: older than {self.window_days} days."
+        text = f"{self.words}{detail} {charted} of {last.time.date}: older than {self.window_days} days."
         return Missing(self, "stale", text)
 
     def refused(self, refusal: Refusal) -> "Missing":
@@ -232,8 +232,8 @@ class FeatureVector(Struct):
 
     def only(self, names: Sequence[str]) -> "FeatureVector":
         """The same with some of the features, in the order of `names`; KeyError where one is not in it."""
-        place = {feature.name: position for position, feature in enumerate(self.features)}
-        chosen = [place[name] for name in names]
+        position_by_name = {feature.name: position for position, feature in enumerate(self.features)}
+        chosen = [position_by_name[name] for name in names]
         return FeatureVector(
             tuple(self.features[position] for position in chosen),
             self.values[chosen],
@@ -257,12 +257,12 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
     evidence: list[FeatureValue | None] = []
     missing: list[Missing] = []
     for feature in features:
-        found = feature.read(record)
-        if isinstance(found, Missing):
-            missing.append(found)
+        value = feature.read(record)
+        if isinstance(value, Missing):
+            missing.append(value)
             evidence.append(None)
             values.append(nan)
         else:
-            evidence.append(found)
-            values.append(found.value)
+            evidence.append(value)
+            values.append(value.value)
     return FeatureVector(features, np.array(values, dtype=np.float64), evidence, missing)

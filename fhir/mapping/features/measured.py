@@ -26,8 +26,10 @@ class Measured(Feature):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The value in the analyte's unit, with what was charted."""
-        found = record.lookup(self.analyte, self.window_days)
-        return self.of_measurement(found.measurement) if isinstance(found, Found) else self.missing_measurement(found)
+        lookup = record.lookup(self.analyte, self.window_days)
+        return (
+            self.of_measurement(lookup.measurement) if isinstance(lookup, Found) else self.missing_measurement(lookup)
+        )
 
     def lint(self) -> list[str]:
         """Faults of the declaration; the unit and range must be those of the analyte, and a window must be given."""
@@ -99,12 +101,12 @@ class ComaLevel(Feature):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The position among the choices; a scale between the two ends is refused."""
-        found = record.lookup(self.analyte, self.window_days)
-        if isinstance(found, Refused):
-            return self.refused(found.refused[0])
-        if not isinstance(found, Found):
+        lookup = record.lookup(self.analyte, self.window_days)
+        if isinstance(lookup, Refused):
+            return self.refused(lookup.refused[0])
+        if not isinstance(lookup, Found):
             return Missing(self, "absent", f"{self.words}: no Glasgow coma scale is recorded.")
-        scale = found.measurement
+        scale = lookup.measurement
         if scale.value not in (_AWAKE, _DEEPEST_COMA):
             return Missing(self, "refused", f"{self.words}: a Glasgow coma scale of {scale.value:g} is between levels.")
         level = 0 if scale.value == _AWAKE else len(self.choices) - 1
@@ -140,13 +142,13 @@ def read_past_limit(
     feature: YesNoFeature, record: PatientRecord, limit: float, *, strictly: bool = False
 ) -> FeatureValue | Missing:
     """Whether the newest value of the feature's analyte within its window has reached `limit`."""
-    found = record.lookup(feature.analyte, feature.window_days)
-    if isinstance(found, Found):
-        value = found.measurement.value
+    lookup = record.lookup(feature.analyte, feature.window_days)
+    if isinstance(lookup, Found):
+        value = lookup.measurement.value
         is_past = value > limit if strictly else value >= limit
-        return feature.of_measurement(found.measurement, 1.0 if is_past else 0.0)
-    if isinstance(found, Refused):
-        return feature.refused(found.refused[0])
+        return feature.of_measurement(lookup.measurement, 1.0 if is_past else 0.0)
+    if isinstance(lookup, Refused):
+        return feature.refused(lookup.refused[0])
     return feature.not_found(record) if record.was_requested(feature.analyte) else feature.not_requested()
 
 

@@ -128,12 +128,12 @@ class DischargeDestination(Feature):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The destination; missing where it is not known yet, or is none of the choices."""
-        known = discharge_destination(record)
-        if known is None or known[0].words not in self.choices:
+        destination = discharge_destination(record)
+        if destination is None or destination[0].words not in self.choices:
             return Missing(self, "absent", f"{self.words} is not known yet.")
-        found, stay = known
-        place = float(self.choices.index(found.words))
-        return FeatureValue(self, place, stay.start.text, stay.source, found.key, place, found.words)
+        matched, stay = destination
+        choice_index = float(self.choices.index(matched.words))
+        return FeatureValue(self, choice_index, stay.start.text, stay.source, matched.key, choice_index, matched.words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +157,10 @@ class AdmissionDisease(Feature):
         name = _enrolled_for(groups)
         if name is None:
             return Missing(self, "absent", f"{self.words}: no diagnosis of the stay is one that was studied.")
-        place = float(self.choices.index(name))
-        return FeatureValue(self, place, _start_of_stay(record), current_stay_source(record), "", place, name)
+        choice_index = float(self.choices.index(name))
+        return FeatureValue(
+            self, choice_index, _start_of_stay(record), current_stay_source(record), "", choice_index, name
+        )
 
 
 def _enrolled_for(groups: set[str]) -> str | None:
@@ -188,8 +190,8 @@ def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Mis
     stay = current_stay(record)
     if stay is None:
         return Missing(feature, "absent", f"{feature.words}: no stay in hospital is going on.")
-    own = record.derive(_diagnoses_of_current_stay)
-    return own or Missing(feature, "absent", f"{feature.words}: no diagnosis of this stay is charted.")
+    diagnoses = record.derive(_diagnoses_of_current_stay)
+    return diagnoses or Missing(feature, "absent", f"{feature.words}: no diagnosis of this stay is charted.")
 
 
 def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:

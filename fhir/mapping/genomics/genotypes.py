@@ -84,9 +84,9 @@ def genotype_of(gene: str, text: str) -> Translation | None:
         return Translation(gene, "genotype", whole)
     if not _STARS.search(text):
         return None
-    found = _alternatives(gene, text)
+    alternatives = _alternatives(gene, text)
     has_parts = len(list(filter(None, SEGMENT.split(text)))) > 1
-    return None if found is not None and not found.keys and has_parts else found
+    return None if alternatives is not None and not alternatives.keys and has_parts else alternatives
 
 
 def _of_functions(gene: str, text: str) -> tuple[str, ...] | None:
@@ -94,13 +94,13 @@ def _of_functions(gene: str, text: str) -> tuple[str, ...] | None:
 
     A gene with an activity score has the keys of every value that an allele of that function can have.
     """
-    found = _TWO_FUNCTIONS.fullmatch(text.strip(" ."))
-    if found is None:
+    match = _TWO_FUNCTIONS.fullmatch(text.strip(" ."))
+    if match is None:
         return None
-    both = [_FUNCTION_CALLED.get(_spaced(found[name])) for name in ("both", "one", "other") if found[name]]
-    if None in both or (found["lof"] and gene != "CYP2C19"):
+    both = [_FUNCTION_CALLED.get(_spaced(match[name])) for name in ("both", "one", "other") if match[name]]
+    if None in both or (match["lof"] and gene != "CYP2C19"):
         return None
-    return keys_of_functions(gene, *(one or "" for one in (both * 2)[:2])) or None
+    return keys_of_functions(gene, *(function or "" for function in (both * 2)[:2])) or None
 
 
 def _spaced(words: str) -> str:
@@ -109,11 +109,11 @@ def _spaced(words: str) -> str:
 
 def _alternatives(gene: str, text: str) -> Translation | None:
     keys: list[str] = []
-    for one in _ALTERNATIVE.split(text):
-        found = _known_pair(gene, one.strip(" []()"))
-        if found is None:
+    for part in _ALTERNATIVE.split(text):
+        pair = _known_pair(gene, part.strip(" []()"))
+        if pair is None:
             return Translation(gene, "genotype", ()) if _PAIR.search(text) else None
-        keys += found
+        keys += pair
     return Translation(gene, "genotype", tuple(dict.fromkeys(keys)))
 
 
@@ -125,8 +125,8 @@ def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
     if at_position is not None:
         return at_position
     if gene == "CYP2D6" and (either := _EITHER_COPIES.fullmatch(text)):
-        one, other, copies = either["one"], either["other"], either["copies"]
-        return _united(_keys(gene, f"{one}{copies}", other), _keys(gene, one, f"{other}{copies}"))
+        first, other, copies = either["one"], either["other"], either["copies"]
+        return _united(_keys(gene, f"{first}{copies}", other), _keys(gene, first, f"{other}{copies}"))
     pair = _as_pair(text)
     names = [_bare(gene, name) for name in _PAIR.split(pair)] if pair is not None else []
     if len(names) == 2:
@@ -136,20 +136,20 @@ def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
 
 def _of_one_position(gene: str, text: str) -> tuple[str, ...] | None:
     """The keys of a genotype at the one position that decides for SLCO1B1 (521T>C) or VKORC1 (-1639G>A)."""
-    if (found := _LETTERS.fullmatch(text)) and bases_of(gene, found["name"]) is not None:
-        keys = _by_letters(gene, found["name"], {found["one"].upper(), found["other"].upper()})
+    if (match := _LETTERS.fullmatch(text)) and bases_of(gene, match["name"]) is not None:
+        keys = _by_letters(gene, match["name"], {match["one"].upper(), match["other"].upper()})
         if keys is not None or gene != "SLCO1B1":
             return keys
     if gene == "SLCO1B1":
         text = _SLCO1B1_CHANGE.sub("521T>C", text)
     if gene == "SLCO1B1" and (at_521 := _SLCO1B1.match(text)):
         return (_AT_521.get(at_521["pair"].lower().replace("/", ""), "Decreased Function"),)
-    if gene == "SLCO1B1" and (found := _SLCO1B1_ZYGOSITY.match(text)):
-        return ("Poor Function",) if found["zygosity"].lower() == "homo" else ("Decreased Function",)
+    if gene == "SLCO1B1" and (match := _SLCO1B1_ZYGOSITY.match(text)):
+        return ("Poor Function",) if match["zygosity"].lower() == "homo" else ("Decreased Function",)
     if gene == "VKORC1" and (at_1639 := _VKORC1.match(text)):
         return _keys(gene, at_1639["one"], at_1639["other"])
-    if gene == "VKORC1" and (found := _VKORC1_ZYGOSITY.match(text)):
-        return _keys(gene, "A" if found["zygosity"].lower() == "homo" else "G", "A")
+    if gene == "VKORC1" and (match := _VKORC1_ZYGOSITY.match(text)):
+        return _keys(gene, "A" if match["zygosity"].lower() == "homo" else "G", "A")
     return None
 
 
@@ -159,12 +159,12 @@ def _as_pair(text: str) -> str | None:
         kind = copies["kind"] or ""
         both = (copies["one"], copies["other"])
         # No change at one position on either copy says nothing of the gene's other positions.
-        if all(one != "=" and _UNCHANGED.fullmatch(one) for one in both):
+        if all(allele != "=" and _UNCHANGED.fullmatch(allele) for allele in both):
             return None
-        return "/".join("Reference" if _UNCHANGED.fullmatch(one) else f"{kind}{one}" for one in both)
-    if said := _PAIR_AND_ZYGOSITY.match(text):
-        one, other = (name.strip().lower() for name in _PAIR.split(said["pair"]))
-        return said["pair"] if (one == other) == (said["zygosity"].lower() == "homo") else None
+        return "/".join("Reference" if _UNCHANGED.fullmatch(allele) else f"{kind}{allele}" for allele in both)
+    if match := _PAIR_AND_ZYGOSITY.match(text):
+        first_allele, other = (name.strip().lower() for name in _PAIR.split(match["pair"]))
+        return match["pair"] if (first_allele == other) == (match["zygosity"].lower() == "homo") else None
     return text
 
 
@@ -176,8 +176,8 @@ def _bare(gene: str, name: str) -> str:
 
 def _by_zygosity(gene: str, text: str) -> tuple[str, ...] | None:
     """A variant with "homozygous", or with "heterozygous" where the table has a reference allele beside it."""
-    if gene == "ABCG2" and (found := re.fullmatch(r"(?:rs2231142[: ]*)?([GT])([GT])", text, re.IGNORECASE)):
-        return _keys(gene, found[1], found[2])
+    if gene == "ABCG2" and (bases := re.fullmatch(r"(?:rs2231142[: ]*)?([GT])([GT])", text, re.IGNORECASE)):
+        return _keys(gene, bases[1], bases[2])
     match = _ZYGOSITY.match(text)
     zygosity = ((match["before"] or match["after"] or "") if match else "").lower()
     if match is None or not zygosity:
@@ -207,16 +207,16 @@ def _keys(gene: str, first: str, second: str) -> tuple[str, ...] | None:
 
 
 def _key(gene: str, first: str, second: str) -> tuple[str, ...] | None:
-    one, other = allele_of(gene, first), allele_of(gene, second)
-    key = key_of_pair(gene, one, other) if one is not None and other is not None else None
+    first_allele, other = allele_of(gene, first), allele_of(gene, second)
+    key = key_of_pair(gene, first_allele, other) if first_allele is not None and other is not None else None
     return (key,) if key is not None else None
 
 
-def _united(*found: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _united(*alternatives: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """All the keys, each once; None where one of the alternatives has none."""
-    if None in found:
+    if None in alternatives:
         return None
-    return tuple(dict.fromkeys(key for keys in found for key in keys or ()))
+    return tuple(dict.fromkeys(key for keys in alternatives for key in keys or ()))
 
 
 def _with_copies(gene: str, name: str) -> tuple[str, ...]:

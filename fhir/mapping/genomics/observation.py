@@ -87,7 +87,7 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
     if is_of_another(_texts(observation.code)):
         return
     maker = _Maker(observation, time)
-    drugs = [one for one in observation.component if _code_of(one.code, "implication drug")]
+    drugs = [component for component in observation.component if _code_of(component.code, "implication drug")]
     if drugs:
         yield from maker.implications(drugs)
         return
@@ -143,56 +143,62 @@ class _Maker:
         if coded:
             yield self.reading(gene, "phenotype", coded, _value_text(part))
             return
-        said = [text for text in texts if text]
-        found = [(text, one) for text in said for one in translate(gene, text) or _with_code(gene, part.code, text)]
-        yield from (self.reading(one.gene, one.kind, one.keys, text) for text, one in found)
+        value_texts = [text for text in texts if text]
+        meanings = [
+            (text, meaning)
+            for text in value_texts
+            for meaning in translate(gene, text) or _with_code(gene, part.code, text)
+        ]
+        yield from (self.reading(meaning.gene, meaning.kind, meaning.keys, text) for text, meaning in meanings)
         number = _score(part, gene)
         if number is not None:
             yield self.reading(gene, "score", number.keys, f"activity score {number.keys[0]}")
-        elif said and not found and not is_no_result(said[0]):
-            yield self.reading(target or gene, "genotype", (), said[0])
+        elif value_texts and not meanings and not is_no_result(value_texts[0]):
+            yield self.reading(target or gene, "genotype", (), value_texts[0])
 
     def several(self) -> Iterator[GeneReading]:
         """What a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""
-        for gene, said in parts_by_gene(_value_text(self.observation)):
+        for gene, sentence in parts_by_gene(_value_text(self.observation)):
             if gene in HLA_ALLELES:
-                said = f"{gene}{said}" if said.startswith("*") else said
-            found = translate(gene, said)
-            yield from (self.reading(one.gene, one.kind, one.keys, f"{gene} {said}") for one in found)
-            if not found and not is_no_result(said):
-                yield self.reading(gene, "genotype", (), f"{gene} {said}")
+                sentence = f"{gene}{sentence}" if sentence.startswith("*") else sentence
+            meanings = translate(gene, sentence)
+            yield from (
+                self.reading(meaning.gene, meaning.kind, meaning.keys, f"{gene} {sentence}") for meaning in meanings
+            )
+            if not meanings and not is_no_result(sentence):
+                yield self.reading(gene, "genotype", (), f"{gene} {sentence}")
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
         """The HLA allele that the code of the part asks about."""
         if gene not in HLA_ALLELES:
             return None
         row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
-        named = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
-        return named[0] if len(named) == 1 else None
+        genes = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
+        return genes[0] if len(genes) == 1 else None
 
     def pair(self, gene: str) -> Iterator[GeneReading]:
         """Two components that are only called the first and the second allele, as one genotype."""
-        alleles = [_value_text(one) for one in self.observation.component
-                   if any(_ONE_ALLELE.fullmatch(text.strip()) for text in _texts(one.code))]  # fmt: skip
+        alleles = [_value_text(component) for component in self.observation.component
+                   if any(_ONE_ALLELE.fullmatch(text.strip()) for text in _texts(component.code))]  # fmt: skip
         if len(alleles) == 2:
-            said = "/".join(without_gene(gene, allele) for allele in alleles)
-            for one in translate(gene, said) or (Translation(gene, "genotype", ()),):
-                yield self.reading(one.gene, one.kind, one.keys, said)
+            pair_text = "/".join(without_gene(gene, allele) for allele in alleles)
+            for meaning in translate(gene, pair_text) or (Translation(gene, "genotype", ()),):
+                yield self.reading(meaning.gene, meaning.kind, meaning.keys, pair_text)
 
     def components(self, gene: str | None) -> Iterator[GeneReading]:
         """Components that each tell of a gene: a panel of several genes in one observation."""
         for component in self.observation.component:
-            known = _code_of(component.code, *_RESULTS)
-            named = genes_named(_texts(component.code))
-            own = named[0] if len(named) == 1 else (known["gene"].partition("*")[0] or gene) if known else None
-            if own is None and not named and _is_result(component.code):
-                own = gene
-            if own:
-                yield from self.value(own, component, [_value_text(component)])
+            code = _code_of(component.code, *_RESULTS)
+            genes = genes_named(_texts(component.code))
+            component_gene = genes[0] if len(genes) == 1 else (code["gene"].partition("*")[0] or gene) if code else None
+            if component_gene is None and not genes and _is_result(component.code):
+                component_gene = gene
+            if component_gene:
+                yield from self.value(component_gene, component, [_value_text(component)])
 
     def implications(self, drugs: Iterable[ObservationComponent]) -> Iterator[GeneReading]:
         """What a therapeutic implication says of the gene, as it concerns these drugs."""
-        rxcuis = tuple(dict.fromkeys(one for drug in drugs for one in _drug(drug)))
+        rxcuis = tuple(dict.fromkeys(rxcui for drug in drugs for rxcui in _drug(drug)))
         studied = _gene_studied(self.observation) or ""
         whole = _code_of(self.observation.code, "legacy component") is not None
         parts: list[Observation | ObservationComponent] = [*([self.observation] if whole else [])]
@@ -200,8 +206,8 @@ class _Maker:
             if not rxcuis or not _code_of(part.code, "implication", "legacy component"):
                 continue
             words = _value_text(part)
-            named = genes_named([words])
-            gene = studied or (named[0] if len(named) == 1 else "")
+            genes = genes_named([words])
+            gene = studied or (genes[0] if len(genes) == 1 else "")
             answer = _answer_words(part) or phenotype_named(without_gene(gene, words) if gene else words)
             if answer:
                 keys = keys_of_phenotype(gene, answer) if gene else ()
@@ -211,14 +217,16 @@ class _Maker:
 def _drug(component: ObservationComponent) -> Iterator[str]:
     """The RxNorm ingredients of the medication that was assessed: by its code, else by its words."""
     concept = component.valueCodeableConcept
-    coded = [product for one in (concept.coding if concept is not None else ())
-             if (product := medication_of_code(one.system, one.code)) is not None]  # fmt: skip
+    coded = [product for coding in (concept.coding if concept is not None else ())
+             if (product := medication_of_code(coding.system, coding.code)) is not None]  # fmt: skip
     words = concept.words if concept is not None else component.valueString or ""
-    named = [ingredient for product in coded for ingredient in product.ingredients] or read_name(words).ingredients
-    if named:
-        yield from (one.rxcui for one in named)
+    ingredients = [ingredient for product in coded for ingredient in product.ingredients] or read_name(
+        words
+    ).ingredients
+    if ingredients:
+        yield from (ingredient.rxcui for ingredient in ingredients)
     else:
-        yield from (one.code for one in (concept.coding if concept is not None else ()) if one.code)
+        yield from (coding.code for coding in (concept.coding if concept is not None else ()) if coding.code)
 
 
 def _is_result(code: ObservationCode) -> bool:
@@ -228,11 +236,11 @@ def _is_result(code: ObservationCode) -> bool:
 
 def _with_code(gene: str, code: ObservationCode, text: str) -> tuple[Translation, ...]:
     """A value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
-    for said in _texts(code):
-        at = _POSITION.search(said)
+    for code_text in _texts(code):
+        at = _POSITION.search(code_text)
         if at is not None and _LETTERS.fullmatch(text.strip()):
             return translate(gene, f"{at[0]} {text.strip()}")
-        if "activity" in said.lower() and "score" not in said.lower():
+        if "activity" in code_text.lower() and "score" not in code_text.lower():
             return translate(gene, f"{text} activity")
     return ()
 
@@ -246,38 +254,46 @@ def _gene_of(observation: Observation) -> str | None:
     if studied is not None:
         return studied
     for texts in (_texts(observation.code), [_value_text(observation)]):
-        named = genes_named(texts)
-        if len(named) == 1:
-            return named[0]
+        genes = genes_named(texts)
+        if len(genes) == 1:
+            return genes[0]
     row = _code_of(observation.code, "phenotype of one gene", "allele presence", "enzyme")
     return row["gene"].partition("*")[0] if row else None
 
 
 def _gene_studied(observation: Observation) -> str | None:
     component = _component(observation, "gene") or next(
-        (one for one in observation.component if any(_GENE.fullmatch(text.strip()) for text in _texts(one.code))), None
+        (
+            component
+            for component in observation.component
+            if any(_GENE.fullmatch(text.strip()) for text in _texts(component.code))
+        ),
+        None,
     )
     concept = component.valueCodeableConcept if component is not None else None
     if component is not None and component.valueString:
-        named = genes_named([component.valueString])
-        return named[0] if len(named) == 1 else None
+        genes = genes_named([component.valueString])
+        return genes[0] if len(genes) == 1 else None
     for coding in concept.coding if concept is not None else ():
-        known = GENE_OF_HGNC.get(coding.code or "") or (coding.code if coding.code in GENES else None)
-        if known is not None:
-            return known
-    named = genes_named([concept.words]) if concept is not None else ()
-    return named[0] if len(named) == 1 else None
+        known_gene = GENE_OF_HGNC.get(coding.code or "") or (coding.code if coding.code in GENES else None)
+        if known_gene is not None:
+            return known_gene
+    genes = genes_named([concept.words]) if concept is not None else ()
+    return genes[0] if len(genes) == 1 else None
 
 
 def _component(observation: Observation, use: str) -> ObservationComponent | None:
     wanted = codes(use)
-    return next((one for one in observation.component for code in one.code.coding if code.code in wanted), None)
+    return next(
+        (component for component in observation.component for code in component.code.coding if code.code in wanted),
+        None,
+    )
 
 
 def _code_of(code: ObservationCode, *uses: str) -> dict[str, str] | None:
     """The row of the first code that the table has for one of these uses."""
-    found = (row for one in code.coding for use in uses if (row := codes(use).get(one.code or "")) is not None)
-    return next(found, None)
+    rows = (row for coding in code.coding for use in uses if (row := codes(use).get(coding.code or "")) is not None)
+    return next(rows, None)
 
 
 def is_haplotype(observation: Observation) -> bool:
@@ -286,7 +302,7 @@ def is_haplotype(observation: Observation) -> bool:
 
 
 def _texts(code: ObservationCode) -> list[str]:
-    return [text for text in (code.text, *(one.display for one in code.coding)) if text]
+    return [text for text in (code.text, *(coding.display for coding in code.coding)) if text]
 
 
 # What it says
@@ -304,13 +320,17 @@ def _variant(observation: Observation) -> str:
     """A variant that was found, with its zygosity, as words ("rs4244285 homozygous"); '' where it is not told so."""
     if _presence(observation) != POSITIVE or not _has_code(observation.code, _VARIANT):
         return ""
-    named = [_value_text(one) for one in observation.component if _has_code(one.code, *_VARIANT_NAMES)]
-    states = [_value_text(one) for one in observation.component if _has_code(one.code, _ALLELIC_STATE)]
-    return f"{named[0]} {states[0].lower()}" if named and len(states) == 1 else ""
+    value_texts = [
+        _value_text(component) for component in observation.component if _has_code(component.code, *_VARIANT_NAMES)
+    ]
+    states = [
+        _value_text(component) for component in observation.component if _has_code(component.code, _ALLELIC_STATE)
+    ]
+    return f"{value_texts[0]} {states[0].lower()}" if value_texts and len(states) == 1 else ""
 
 
 def _has_code(code: ObservationCode, *wanted: str) -> bool:
-    return any(one.code in wanted for one in code.coding)
+    return any(coding.code in wanted for coding in code.coding)
 
 
 def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, ...]:
@@ -331,9 +351,9 @@ def _answer_words(part: Observation | ObservationComponent) -> str:
 def _presence(part: Observation | ObservationComponent) -> str | None:
     concept = part.valueCodeableConcept
     for coding in concept.coding if concept is not None else ():
-        known = _PRESENCE_ANSWERS.get(coding.code or "")
-        if known is not None:
-            return known
+        presence_answer = _PRESENCE_ANSWERS.get(coding.code or "")
+        if presence_answer is not None:
+            return presence_answer
     if _answer_words(part) in (POSITIVE, NEGATIVE):
         return _answer_words(part)
     if isinstance(part, Observation) and part.valueBoolean is not None:
@@ -341,9 +361,9 @@ def _presence(part: Observation | ObservationComponent) -> str | None:
     text = _value_text(part)
     if text:
         return presence_of(text) or presence_of(without_advice(text))
-    for said in part.interpretation:
-        if said.has("POS") or said.has("NEG"):
-            return "positive" if said.has("POS") else "negative"
+    for interpretation in part.interpretation:
+        if interpretation.has("POS") or interpretation.has("NEG"):
+            return "positive" if interpretation.has("POS") else "negative"
     return None
 
 

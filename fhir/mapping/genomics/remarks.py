@@ -69,17 +69,17 @@ def without_advice(text: str) -> str:
     >>> without_advice("Poor metabolizer, consider alternative"), without_advice("If poor metabolizer, confirm")
     ('Poor metabolizer', 'If poor metabolizer, confirm')
     """
-    whole, text = text, _METHOD.sub(lambda found: found[0] if _TELLS.search(found["method"]) else "", text)
+    whole, text = text, _METHOD.sub(lambda match: match[0] if _TELLS.search(match["method"]) else "", text)
     has_alleles = "*" in text or ">" in text
 
     def is_beside(part: str) -> bool:
         return _is_advice(part) or (not has_alleles and _COPIES.fullmatch(part.strip(" .")) is not None)
 
-    said = _BRACKETS.sub(lambda found: "" if is_beside(found["inside"]) else found[0], text.strip())
-    parts = [one.strip() for one in _BETWEEN.split(said)]
+    cleaned = _BRACKETS.sub(lambda match: "" if is_beside(match["inside"]) else match[0], text.strip())
+    parts = [part.strip() for part in _BETWEEN.split(cleaned)]
     kept = [parts[0], *(part for part in parts[1:] if part and not is_beside(part))]
     if len(kept) == len(parts):
-        return said
+        return cleaned
     # "Poor metabolizers: avoid clopidogrel" tells of no patient.
     return whole if re.search(r"metaboli[sz]ers\b", kept[0], re.IGNORECASE) else "; ".join(kept)
 

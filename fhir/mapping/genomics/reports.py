@@ -62,18 +62,20 @@ def _read(record: PatientRecord) -> GeneReadings:
     implications: list[GeneReading] = []
     haplotypes: dict[tuple[str, str], list[GeneReading]] = {}
     for observation, time, readings in (*_observed(record), *_contained(record)):
-        for one in readings:
-            if one.drug:
-                implications.append(one)
-            elif one.kind == "genotype" and not one.keys and is_haplotype(observation):
-                haplotypes.setdefault((one.gene, time.date if time else ""), []).append(one)
+        for reading in readings:
+            if reading.drug:
+                implications.append(reading)
+            elif reading.kind == "genotype" and not reading.keys and is_haplotype(observation):
+                haplotypes.setdefault((reading.gene, time.date if time else ""), []).append(reading)
             else:
-                by_gene.setdefault(one.gene, []).append(one)
+                by_gene.setdefault(reading.gene, []).append(reading)
     for pair in haplotypes.values():
-        by_gene.setdefault(pair[0].gene, []).extend(_paired(sorted(pair, key=lambda one: (one.said, one.source))))
-    for one in (*_diagnoses(record), *_conclusions(record)):
-        by_gene.setdefault(one.gene, []).append(one)
-    return GeneReadings({gene: tuple(found) for gene, found in by_gene.items()}, tuple(implications))
+        by_gene.setdefault(pair[0].gene, []).extend(
+            _paired(sorted(pair, key=lambda reading: (reading.said, reading.source)))
+        )
+    for reading in (*_diagnoses(record), *_conclusions(record)):
+        by_gene.setdefault(reading.gene, []).append(reading)
+    return GeneReadings({gene: tuple(gene_readings) for gene, gene_readings in by_gene.items()}, tuple(implications))
 
 
 _Observed: TypeAlias = tuple[Observation, FhirTime | None, list[GeneReading]]
@@ -107,8 +109,8 @@ def _contained(record: PatientRecord) -> Iterator[_Observed]:
                 continue
             is_whole = report.status in _WHOLE
             readings = [
-                replace_fields(one, source=_source_of(report), is_final=one.is_final and is_whole)
-                for one in readings_of(inside, time)
+                replace_fields(reading, source=_source_of(report), is_final=reading.is_final and is_whole)
+                for reading in readings_of(inside, time)
             ]
             yield inside, time, readings
 
@@ -130,34 +132,36 @@ def _paired(readings: list[GeneReading]) -> list[GeneReading]:
     first, second = readings
     text = f"{_bare(first)}/{_bare(second)}"
     both = first.is_final and second.is_final
-    said = [
-        GeneReading(one.gene, one.kind, one.keys, text, first.source, first.time, first.entered, both)
-        for one in translate(first.gene, text)
+    pair_texts = [
+        GeneReading(meaning.gene, meaning.kind, meaning.keys, text, first.source, first.time, first.entered, both)
+        for meaning in translate(first.gene, text)
     ]
-    return said or [GeneReading(first.gene, "genotype", (), text, first.source, first.time, first.entered, both)]
+    return pair_texts or [GeneReading(first.gene, "genotype", (), text, first.source, first.time, first.entered, both)]
 
 
 def _bare(reading: GeneReading) -> str:
-    said = reading.said.strip()
-    return said[len(reading.gene) :].strip() if said.lower().startswith(reading.gene.lower()) else said
+    text = reading.said.strip()
+    return text[len(reading.gene) :].strip() if text.lower().startswith(reading.gene.lower()) else text
 
 
 def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
     """Problems that are statements about a gene, each gene's first; such a diagnosis does not end."""
-    found: set[str] = set()
+    diagnoses: set[str] = set()
     for condition in record.conditions:
         concept = condition.code
         if concept is None:
             continue
-        for gene, keys in _statements(concept.words, tuple([(one.system, one.code) for one in concept.coding])):
-            if gene in found:
+        for gene, keys in _statements(
+            concept.words, tuple([(coding.system, coding.code) for coding in concept.coding])
+        ):
+            if gene in diagnoses:
                 continue
-            found.add(gene)
+            diagnoses.add(gene)
             text = condition.onsetDateTime or condition.recordedDate
             time = parse_time(text) if text else None
             source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-            said = f"{concept.words} (diagnosis)"
-            yield GeneReading(gene, "diagnosis", keys, said, source, time, time, not doubt_of(condition))
+            sentence = f"{concept.words} (diagnosis)"
+            yield GeneReading(gene, "diagnosis", keys, sentence, source, time, time, not doubt_of(condition))
 
 
 @remembered("problems about genes", entries=2048, longest=300)
@@ -173,17 +177,17 @@ def _read_statements(
     """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
     codes = [((code or "").replace(".", "").upper(), SYSTEMS.get(system or "")) for system, code in codings]
     for gene, icd10, snomed, key, pattern in _DIAGNOSES:
-        said = pattern.search(words)
+        match = pattern.search(words)
         if (
             any(code.startswith(icd10) for code, system in codes if system == "icd10")
             or any(code in snomed for code, system in codes if system == "snomed")
-            or (said is not None and is_of_patient(words, said.start()))
+            or (match is not None and is_of_patient(words, match.start()))
         ):
             yield gene, (key,)
-    named = genes_named([words])
-    if len(named) != 1 or named[0] == "G6PD" or _is_not_said_of_patient(words):
+    genes = genes_named([words])
+    if len(genes) != 1 or genes[0] == "G6PD" or _is_not_said_of_patient(words):
         return
-    said_of = translate(named[0], words)
+    said_of = translate(genes[0], words)
     if said_of:
         yield said_of[0].gene, said_of[0].keys
 
@@ -216,8 +220,8 @@ def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
         source = _source_of(report)
         entered = parse_time(report.issued) if report.issued else time
         for words in (*(concept.words for concept in report.conclusionCode), report.conclusion or ""):
-            for gene, kind, keys, said in _concluded(words):
-                yield GeneReading(gene, kind, keys, said, source, time, entered, report.status in _WHOLE)
+            for gene, kind, keys, sentence in _concluded(words):
+                yield GeneReading(gene, kind, keys, sentence, source, time, entered, report.status in _WHOLE)
 
 
 def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]]:
@@ -227,7 +231,7 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
     """
     if not words or is_of_another([words]):
         return []
-    found: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
+    statements: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
     beside = words
     for gene, rest in parts_by_gene(words):
         for part in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
@@ -235,7 +239,7 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
             meanings = translate(gene, text)
             if meanings:
                 words_of = text if text != part else f"{gene} {part}"
-                found += [(meaning.gene, meaning.kind, meaning.keys, words_of) for meaning in meanings]
+                statements += [(meaning.gene, meaning.kind, meaning.keys, words_of) for meaning in meanings]
                 beside = beside.replace(part, " ", 1)
                 break
-    return [] if _DOUBTFUL.search(beside) else found
+    return [] if _DOUBTFUL.search(beside) else statements

@@ -43,17 +43,17 @@ def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
     with a score of 0.5 beside "intermediate metabolizer". Those that cannot contradict each other.
     """
     # Of one instant by their resource: in which order a client sends them does not matter.
-    ordered = sorted(readings, key=lambda one: (-_instant(one), one.source, one.keys, one.said))
+    ordered = sorted(readings, key=lambda reading: (-_instant(reading), reading.source, reading.keys, reading.said))
     if not ordered:
         return None
-    told = [one for one in ordered if one.keys]
-    final = [one for one in told if one.is_final]
-    unknown = tuple(one for one in ordered if not one.keys)
-    used = final or told
+    with_keys = [reading for reading in ordered if reading.keys]
+    final = [reading for reading in with_keys if reading.is_final]
+    unknown = tuple(reading for reading in ordered if not reading.keys)
+    used = final or with_keys
     if not used:
-        return GeneResult(gene, (), (), unknown, is_preliminary=not any(one.is_final for one in unknown))
-    common = [key for key in used[0].keys if all(key in one.keys for one in used)]
-    every = tuple(dict.fromkeys(key for one in used for key in one.keys))
+        return GeneResult(gene, (), (), unknown, is_preliminary=not any(reading.is_final for reading in unknown))
+    common = [key for key in used[0].keys if all(key in reading.keys for reading in used)]
+    every = tuple(dict.fromkeys(key for reading in used for key in reading.keys))
     return GeneResult(gene, tuple(common) or every, tuple(used), unknown, not final, not common)
 
 
@@ -67,12 +67,12 @@ def implied_readings(found: GeneReadings, rxcuis: Sequence[str], genes: Sequence
     for implication in found.implications:
         if not set(implication.drug) & set(rxcuis):
             continue
-        named = (
+        candidate_genes = (
             [gene for gene in genes if gene == implication.gene or gene.startswith(f"{implication.gene}*")]
             if implication.gene
             else genes
         )
-        fitting = [(gene, keys) for gene in named if (keys := _keys_of(gene, implication.phenotype))]
+        fitting = [(gene, keys) for gene in candidate_genes if (keys := _keys_of(gene, implication.phenotype))]
         if len(fitting) == 1:
             gene, keys = fitting[0]
             readings.append(

@@ -161,31 +161,31 @@ def unified(gene: str, text: str) -> str:
     ('Poor Metaboliser; *2/*3', '*1/*2 heterozygous')
     """
     text = text.strip()
-    for sign, known in (*_LAYOUT, *_SIGNS):
-        text = sign.sub(known, text)
-    for name, known in _DPYD if gene == "DPYD" else ():
-        text = name.sub(known, text)
+    for sign, replacement in (*_LAYOUT, *_SIGNS):
+        text = sign.sub(replacement, text)
+    for name, replacement in _DPYD if gene == "DPYD" else ():
+        text = name.sub(replacement, text)
     if gene in _WITH_SUB_ALLELES:
         text = _SUB_ALLELE.sub(r"\g<core>", text)
-    text = "; ".join(_as_pair(gene, one) for one in _with_stars(gene, text).split("; "))
-    for order, known in _ORDERS:
-        text = order.sub(known, text)
+    text = "; ".join(_as_pair(gene, part) for part in _with_stars(gene, text).split("; "))
+    for order, replacement in _ORDERS:
+        text = order.sub(replacement, text)
     return _with_reference(text.strip())
 
 
 def _as_pair(gene: str, text: str) -> str:
-    found = _TWO_STARS.fullmatch(text.strip(" .()"))
-    if found is None or (gene == "CYP2D6" and (found["plus"] or _TANDEM.fullmatch(text.strip(" .()")))):
+    match = _TWO_STARS.fullmatch(text.strip(" .()"))
+    if match is None or (gene == "CYP2D6" and (match["plus"] or _TANDEM.fullmatch(text.strip(" .()")))):
         return text
-    return f"{found['one']}/{found['other']}"
+    return f"{match['one']}/{match['other']}"
 
 
 def _with_stars(gene: str, text: str) -> str:
     """Two allele numbers as two alleles: "2/2" of CYP2C19 is "*2/*2"."""
-    found = _WITHOUT_STARS.match(text) if gene in _STAR_GENES else None
-    if found is None or (gene == "UGT1A1" and {found["one"], found["other"]} <= _REPEATS):
+    match = _WITHOUT_STARS.match(text) if gene in _STAR_GENES else None
+    if match is None or (gene == "UGT1A1" and {match["one"], match["other"]} <= _REPEATS):
         return text
-    return f"*{found['one']}/*{found['other']}{text[found.end() :]}"
+    return f"*{match['one']}/*{match['other']}{text[match.end() :]}"
 
 
 def _with_reference(text: str) -> str:
@@ -197,6 +197,6 @@ def _with_reference(text: str) -> str:
 
 def unified_terms(gene: str, words: str) -> str:
     """Lower-case words about this gene in the terms that CPIC uses today."""
-    for term, known in _TERMS.get(gene, ()):
-        words = term.sub(known, words)
+    for term, replacement in _TERMS.get(gene, ()):
+        words = term.sub(replacement, words)
     return " ".join(words.split()).strip(" ,-")

@@ -59,11 +59,11 @@ GENE_OF_HGNC: Final[Mapping[str, str]] = {
 
 
 def _read_hla_alleles() -> Mapping[str, tuple[str, ...]]:
-    found = {
+    hla_alleles = {
         gene.symbol: sorted({match[1] + ":" + match[2] for match in map(_HLA_KEY.fullmatch, gene.keys) if match})
         for gene in GENES.values()
     }
-    return {symbol: tuple(alleles) for symbol, alleles in found.items() if alleles}
+    return {symbol: tuple(alleles) for symbol, alleles in hla_alleles.items() if alleles}
 
 
 HLA_ALLELES: Final[Mapping[str, tuple[str, ...]]] = _read_hla_alleles()
@@ -71,16 +71,16 @@ HLA_ALLELES: Final[Mapping[str, tuple[str, ...]]] = _read_hla_alleles()
 
 
 def _read_alleles() -> Mapping[str, Mapping[str, Allele]]:
-    found: dict[str, dict[str, Allele]] = {}
+    alleles: dict[str, dict[str, Allele]] = {}
     for row in table_rows("alleles.csv"):
         allele = Allele(row["allele"], row["function"], row["activity_value"])
-        names = found.setdefault(row["gene"], {})
+        names = alleles.setdefault(row["gene"], {})
         for name in _names(row["allele"]):
             names.setdefault(name, allele)
     for row in table_rows("allele_names.csv"):
-        names = found[row["gene"]]
+        names = alleles[row["gene"]]
         names[_plain(row["name"])] = names[_plain(row["allele"])]
-    return found
+    return alleles
 
 
 def bases_of(gene: str, name: str) -> tuple[str, str] | None:
@@ -94,7 +94,7 @@ def bases_of(gene: str, name: str) -> tuple[str, str] | None:
 
 def _read_bases() -> Mapping[tuple[str, str], tuple[str, str]]:
     rows = ((row["gene"], row["name"], row["bases"].partition(">")) for row in table_rows("allele_names.csv"))
-    return {(gene, _plain(name)): (one, other) for gene, name, (one, _, other) in rows if one}
+    return {(gene, _plain(name)): (first, other) for gene, name, (first, _, other) in rows if first}
 
 
 def _names(name: str) -> list[str]:
@@ -119,19 +119,19 @@ def allele_of(gene: str, name: str) -> Allele | None:
     >>> allele_of("DPYD", "c.1905+1G>A").value, allele_of("CYP2C19", "*99")
     ('0.0', None)
     """
-    known, plain = _ALLELES.get(gene, {}), _plain(name)
-    found = known.get(plain)
-    if found is None and "+" in plain:  # a tandem, written from either end
-        found = known.get("+".join(reversed(plain.split("+"))))
-    return found
+    gene_alleles, plain = _ALLELES.get(gene, {}), _plain(name)
+    allele = gene_alleles.get(plain)
+    if allele is None and "+" in plain:  # a tandem, written from either end
+        allele = gene_alleles.get("+".join(reversed(plain.split("+"))))
+    return allele
 
 
 def _read_pairs() -> Mapping[tuple[str, str, str], str]:
-    found: dict[tuple[str, str, str], str] = {}
+    pairs: dict[tuple[str, str, str], str] = {}
     for row in table_rows("allele_pairs.csv"):
         for pair in ((row["allele_1"], row["allele_2"]), (row["allele_2"], row["allele_1"])):
-            found[(row["gene"], *pair)] = row["key"]
-    return found
+            pairs[(row["gene"], *pair)] = row["key"]
+    return pairs
 
 
 _PAIRS: Final[Mapping[tuple[str, str, str], str]] = _read_pairs()
@@ -141,13 +141,13 @@ def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
     """The lookup key of two alleles (of one where the gene is of the mitochondria); None where no row has the pair."""
     if gene == "CYP2D6":
         return None if second is None else _summed(first.value, second.value)
-    for one, other in (
+    for first_key, other in (
         (first.function, second.function if second else ""),
         (first.value, second.value if second else ""),
     ):
-        found = _PAIRS.get((gene, one, other))
-        if found is not None:
-            return found
+        pair = _PAIRS.get((gene, first_key, other))
+        if pair is not None:
+            return pair
     return None
 
 
@@ -160,14 +160,20 @@ def keys_of_functions(gene: str, first: str, second: str) -> tuple[str, ...]:
     ('0.25', '0.5')
     """
     pairs = sorted(
-        {(one.value, other.value) for one in _of_function(gene, first) for other in _of_function(gene, second)}
+        {
+            (first_allele.value, other.value)
+            for first_allele in _of_function(gene, first)
+            for other in _of_function(gene, second)
+        }
     )
-    keys = (key_of_pair(gene, Allele("", first, one), Allele("", second, other)) for one, other in pairs)
+    keys = (
+        key_of_pair(gene, Allele("", first, first_value), Allele("", second, other)) for first_value, other in pairs
+    )
     return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
 def _of_function(gene: str, function: str) -> list[Allele]:
-    return [one for one in _ALLELES.get(gene, {}).values() if one.function == function]
+    return [allele for allele in _ALLELES.get(gene, {}).values() if allele.function == function]
 
 
 def _summed(first: str, second: str) -> str | None:
@@ -195,11 +201,11 @@ def scores_above(gene: str, score: float) -> tuple[str, ...]:
 
 
 def _read_phenotype_by_key() -> Mapping[str, Mapping[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    phenotype: dict[str, dict[str, str]] = {}
     for row in table_rows("activity_scores.csv"):
         if row["score"] not in _NOT_A_RESULT:
-            found.setdefault(row["gene"], {})[row["score"]] = row["phenotype"]
-    return found
+            phenotype.setdefault(row["gene"], {})[row["score"]] = row["phenotype"]
+    return phenotype
 
 
 _PHENOTYPE_BY_KEY: Final[Mapping[str, Mapping[str, str]]] = _read_phenotype_by_key()
@@ -211,14 +217,14 @@ def phenotype_of(gene: str, key: str) -> str:
 
 
 def _read_keys_by_phenotype() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    keys: dict[tuple[str, str], tuple[str, ...]] = {}
     for gene in GENES.values():
         scores = _PHENOTYPE_BY_KEY.get(gene.symbol)
         pairs = scores.items() if scores else ((key, key) for key in sorted(gene.keys))
         for key, phenotype in pairs:
             name = (gene.symbol, phenotype.lower())
-            found[name] = (*found.get(name, ()), key)
-    return found
+            keys[name] = (*keys.get(name, ()), key)
+    return keys
 
 
 _KEYS_BY_PHENOTYPE: Final[Mapping[tuple[str, str], tuple[str, ...]]] = _read_keys_by_phenotype()
@@ -239,10 +245,10 @@ def codes(use: str) -> Mapping[str, dict[str, str]]:
 
 
 def _read_codes() -> Mapping[str, Mapping[str, dict[str, str]]]:
-    found: dict[str, dict[str, dict[str, str]]] = {}
+    codes_by_use: dict[str, dict[str, dict[str, str]]] = {}
     for row in table_rows("codes.csv"):
-        found.setdefault(row["use"], {})[row["code"]] = row
-    return found
+        codes_by_use.setdefault(row["use"], {})[row["code"]] = row
+    return codes_by_use
 
 
 _CODES: Final[Mapping[str, Mapping[str, dict[str, str]]]] = _read_codes()

@@ -89,26 +89,26 @@ def _translate(gene: str, text: str) -> tuple[Translation, ...]:
 
 def _of_parts(gene: str, plain: str) -> tuple[Translation, ...]:
     """What the parts of a text say; () where one of them is not understood."""
-    found: list[Translation] = []
-    for part in filter(None, (one.strip(" .-–—") for one in _PART.split(plain))):
+    translations: list[Translation] = []
+    for part in filter(None, (piece.strip(" .-–—") for piece in _PART.split(plain))):
         variant = genotype_of(gene, part) if "(" in part else None
         parts = [part] if variant is not None and variant.keys else SEGMENT.split(part)
-        one = _of_segments(gene, parts)
-        if one is None:
+        meanings_of_part = _of_segments(gene, parts)
+        if meanings_of_part is None:
             return ()
-        found += one
-    return tuple(found)
+        translations += meanings_of_part
+    return tuple(translations)
 
 
 def _of_segments(gene: str, segments: list[str]) -> list[Translation] | None:
-    found = []
+    meanings = []
     for segment in filter(None, (segment.strip(" .-–—") for segment in segments)):
-        one = _segment(gene, segment)
-        if one is None:
+        meaning = _segment(gene, segment)
+        if meaning is None:
             return None
-        if one.keys:
-            found.append(one)
-    return found
+        if meaning.keys:
+            meanings.append(meaning)
+    return meanings
 
 
 def _segment(gene: str, segment: str) -> Translation | None:

@@ -129,11 +129,11 @@ def hla_named(text: str) -> tuple[str, ...]:
     >>> hla_named("HLA-B*1502 [Presence]"), hla_named("HLA-B*15:01")
     (('HLA-B*15:02',), ())
     """
-    named = (
-        f"HLA-{(one['named'] or one['bare']).upper()}*{one['group']}:{one['protein']}"
-        for one in _HLA_NAMED.finditer(text)
+    alleles = (
+        f"HLA-{(match['named'] or match['bare']).upper()}*{match['group']}:{match['protein']}"
+        for match in _HLA_NAMED.finditer(text)
     )
-    return tuple(dict.fromkeys(one for one in named if one in _asked_alleles()))
+    return tuple(dict.fromkeys(allele for allele in alleles if allele in _asked_alleles()))
 
 
 def _asked_alleles() -> frozenset[str]:
@@ -142,10 +142,10 @@ def _asked_alleles() -> frozenset[str]:
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     """A pair of alleles tells of every allele; one allele, or one with "positive" or "negative", tells of itself."""
-    pair = [_HLA.fullmatch(one.strip()) for one in (_HLA_TWO if "/" not in text else _PAIR).split(text)]
+    pair = [_HLA.fullmatch(part.strip()) for part in (_HLA_TWO if "/" not in text else _PAIR).split(text)]
     if all(pair) and len(pair) <= 2:
-        typed = {f"{one['group']}:{one['protein']}" for one in pair if one is not None}
-        if any(one["gene"] and not gene.endswith(one["gene"].upper()) for one in pair if one is not None):
+        typed = {f"{allele['group']}:{allele['protein']}" for allele in pair if allele is not None}
+        if any(allele["gene"] and not gene.endswith(allele["gene"].upper()) for allele in pair if allele is not None):
             return
         for allele in HLA_ALLELES[gene]:
             if allele in typed or len(pair) == 2:
@@ -155,19 +155,19 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     text = _HLA_WITHOUT_GENE.sub(f"{gene}*", _TAG.sub("", text))
     if "*" not in text:
         text = _HLA_DIGITS.sub(f"{gene}*", text)
-    named = hla_named(text)
-    said = _hla_sign(_HLA_NAMED.sub(" ", text))
-    if len(named) == 1 and said is not None and named[0].startswith(gene):
-        yield Translation(named[0], "presence", (said,))
+    alleles = hla_named(text)
+    hla_sign = _hla_sign(_HLA_NAMED.sub(" ", text))
+    if len(alleles) == 1 and hla_sign is not None and alleles[0].startswith(gene):
+        yield Translation(alleles[0], "presence", (hla_sign,))
 
 
 def _hla_sign(rest: str) -> str | None:
     """What stands beside the name of an allele, where every part of it says the same."""
     words = " ".join(rest.strip(" :,()").split()).lower().removeprefix("- ")
-    known = _HLA_SIGNS.get(words) or (presence_of(words) if words else None)
-    if known is not None:
-        return known
-    parts = [_HLA_LABELS.sub(" ", one).strip(" .") for one in re.split(r"[:,;()]|\s-\s", words)]
+    hla_sign = _HLA_SIGNS.get(words) or (presence_of(words) if words else None)
+    if hla_sign is not None:
+        return hla_sign
+    parts = [_HLA_LABELS.sub(" ", piece).strip(" .") for piece in re.split(r"[:,;()]|\s-\s", words)]
     signs = {_HLA_SIGNS.get(part) or presence_of(part) for part in parts if part}
     return signs.pop() if len(signs) == 1 else None
 
@@ -195,19 +195,19 @@ def is_of_another(texts: Iterable[str]) -> bool:
 
 def without_gene(gene: str, text: str) -> str:
     """The text without the gene's name."""
-    said = re.sub(r" {2,}", " ", _PATTERNS[gene].sub(" ", text))
-    return re.sub(r"^\s*gene\b", "", said, flags=re.IGNORECASE).strip(" :")
+    remaining = re.sub(r" {2,}", " ", _PATTERNS[gene].sub(" ", text))
+    return re.sub(r"^\s*gene\b", "", remaining, flags=re.IGNORECASE).strip(" :")
 
 
 def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
     """A text about several genes in parts, each from the name of its gene to the next: [("CYP2C19", "*2/*2")]."""
-    found = ((gene, one) for gene in _genes_possible(text) for one in _PATTERNS[gene].finditer(text))
-    starts = sorted((one.start(), one.end(), gene) for gene, one in found)
+    matches = ((gene, match) for gene in _genes_possible(text) for match in _PATTERNS[gene].finditer(text))
+    starts = sorted((match.start(), match.end(), gene) for gene, match in matches)
     ends = [*(start for start, _, _ in starts[1:]), len(text)]
     for (_, end, gene), until in zip(starts, ends[: len(starts)], strict=True):
-        said = text[end:until].strip(" :;,.|-–\r\n\t")
-        if said:
-            yield gene, said
+        part = text[end:until].strip(" :;,.|-–\r\n\t")
+        if part:
+            yield gene, part
 
 
 # "HLA-B5701": the digits after an HLA gene are an allele.

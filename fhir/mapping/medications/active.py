@@ -95,9 +95,9 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
                 yield ActiveMedication(identity, source, written, request)
     for statement in record.medication_statements:
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
-            found = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
-            if not any(_repeats(found.identity, one) for one in ordered):
-                yield found
+            entry = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+            if not any(_repeats(entry.identity, order) for order in ordered):
+                yield entry
 
 
 def _is_of_last_year(written: FhirTime | None, record: PatientRecord) -> bool:
@@ -110,7 +110,7 @@ def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
     if not stated.recognised or set(stated.rxcuis) != set(ordered.rxcuis) or stated.systemic is not ordered.systemic:
         return False
     theirs = dict(zip(ordered.rxcuis, ordered.strengths, strict=True))
-    pairs = ((one, theirs[rxcui]) for rxcui, one in zip(stated.rxcuis, stated.strengths, strict=True))
+    pairs = ((strength, theirs[rxcui]) for rxcui, strength in zip(stated.rxcuis, stated.strengths, strict=True))
     return all(mine is None or other is None or mine == other for mine, other in pairs)
 
 
@@ -122,32 +122,34 @@ def _replaced(record: PatientRecord) -> frozenset[str]:
         if medication_request.priorPrescription is not None
     ]
     return frozenset(
-        relative_reference(one.priorPrescription.reference)
-        for one in later
-        if one.priorPrescription is not None
-        and one.priorPrescription.reference
-        and one.status in _WAS_TAKEN_REQUEST
-        and _is_order(one)
+        relative_reference(order.priorPrescription.reference)
+        for order in later
+        if order.priorPrescription is not None
+        and order.priorPrescription.reference
+        and order.status in _WAS_TAKEN_REQUEST
+        and _is_order(order)
     )
 
 
 def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> Iterator[ActiveMedication]:
     """What was given out for an order that is not on the record, and is not taken by another order or statement."""
-    told = {frozenset(one.identity.rxcuis) for one in ordered if one.identity.recognised}
-    known = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
+    listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
+    sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
     for dispense in record.medication_dispenses:
-        if dispense.status not in _GIVEN_OUT or _is_of(dispense, known):
+        if dispense.status not in _GIVEN_OUT or _is_of(dispense, sources):
             continue
         if _written(dispense) is None or not _is_going_on(dispense, record):
             continue
-        found = _entry(dispense, f"MedicationDispense/{dispense.id}", _since(dispense), record)
-        if frozenset(found.identity.rxcuis) not in told:
-            told.add(frozenset(found.identity.rxcuis) or frozenset({found.source}))
-            yield found
+        entry = _entry(dispense, f"MedicationDispense/{dispense.id}", _since(dispense), record)
+        if frozenset(entry.identity.rxcuis) not in listed:
+            listed.add(frozenset(entry.identity.rxcuis) or frozenset({entry.source}))
+            yield entry
 
 
 def _is_of(dispense: MedicationDispense, orders: Set[str]) -> bool:
-    return any(relative_reference(one.reference or "") in orders for one in dispense.authorizingPrescription)
+    return any(
+        relative_reference(reference.reference or "") in orders for reference in dispense.authorizingPrescription
+    )
 
 
 def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:
@@ -166,14 +168,14 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
         for medication_request in record.medication_requests
         if _is_order(medication_request)
     ]
-    over: list[tuple[str, Order]] = [(source, each) for source, each in requests if each.status in _OVER]
+    over: list[tuple[str, Order]] = [(source, order) for source, order in requests if order.status in _OVER]
     over += [
         (f"MedicationStatement/{medication_statement.id}", medication_statement)
         for medication_statement in record.medication_statements
         if medication_statement.status in _OVER
     ]
-    found = [_entry(order, source, _since(order), record) for source, order in over]
-    return tuple(sorted(found, key=lambda each: each.authored.instant if each.authored else 0.0, reverse=True))
+    entries = [_entry(order, source, _since(order), record) for source, order in over]
+    return tuple(sorted(entries, key=lambda entry: entry.authored.instant if entry.authored else 0.0, reverse=True))
 
 
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
@@ -204,11 +206,11 @@ def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -
 
 def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
     """What it is, found once for each order of the record."""
-    known = record.derive(_no_identities_yet)
-    found = known.get(id(order))
-    if found is None:
-        found = known[id(order)] = identify(order, record.medications)
-    return found
+    identities = record.derive(_no_identities_yet)
+    identity = identities.get(id(order))
+    if identity is None:
+        identity = identities[id(order)] = identify(order, record.medications)
+    return identity
 
 
 def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
@@ -261,8 +263,8 @@ def order_end(order: Order) -> float | None:
     if not periods:
         return None
     ends = [_end(period) for period in periods]
-    known = [end for end in ends if end is not None]
-    return max(known) if known and len(known) == len(ends) else None
+    known_ends = [end for end in ends if end is not None]
+    return max(known_ends) if known_ends and len(known_ends) == len(ends) else None
 
 
 def _supply_end(dispense: MedicationDispense) -> float:
@@ -277,8 +279,8 @@ def _periods(order: Order) -> Sequence[Period]:
     """When it is to be taken, by each instruction, else by the dispense; asked of every order of a chart."""
     if isinstance(order, MedicationRequest):
         bounds = []
-        for one in order.dosageInstruction:
-            repeat = one.timing.repeat if one.timing is not None else None
+        for dosage_instruction in order.dosageInstruction:
+            repeat = dosage_instruction.timing.repeat if dosage_instruction.timing is not None else None
             if repeat is None or repeat.boundsPeriod is None:
                 break
             bounds.append(repeat.boundsPeriod)
@@ -322,12 +324,12 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
 
 def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
     """When each order of the ingredient that was taken began, found once: several rules ask, of several periods."""
-    known = record.derive(_no_starts_yet)
-    found = known.get(rxcui)
-    if found is None:
-        taken = (order for _, order in _history(record, rxcui) if _was_taken(order, record))
-        found = known[rxcui] = tuple(_started(order) for order in taken)
-    return found
+    starts_by_ingredient = record.derive(_no_starts_yet)
+    starts = starts_by_ingredient.get(rxcui)
+    if starts is None:
+        orders = (order for _, order in _history(record, rxcui) if _was_taken(order, record))
+        starts = starts_by_ingredient[rxcui] = tuple(_started(order) for order in orders)
+    return starts
 
 
 def _no_starts_yet(_record: PatientRecord) -> dict[str, tuple[FhirTime | None, ...]]:
@@ -361,13 +363,13 @@ def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTi
 
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
-    found: dict[str, list[tuple[str, Order]]] = {}
+    orders_by_ingredient: dict[str, list[tuple[str, Order]]] = {}
     identities = record.derive(_no_identities_yet)
     for entry in record.derive(_ever_taken):
         identity = identities.get(id(entry[1])) or _identity(entry[1], record)
         for rxcui in identity.rxcuis:
-            found.setdefault(rxcui, []).append(entry)
-    return found
+            orders_by_ingredient.setdefault(rxcui, []).append(entry)
+    return orders_by_ingredient
 
 
 def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:

@@ -57,7 +57,7 @@ def medication_coverage(data_folder: Path) -> tuple[RecognitionCoverage, ...]:
     names = Counter((name, read_order_name(name).ingredients != ()) for name in rxnorm_names_given(data_folder))
     if names:
         counts["RxNorm names as words"] = names
-    return tuple(_coverage(label, found, excluded.get(label, Counter())) for label, found in counts.items())
+    return tuple(_coverage(label, recognised, excluded.get(label, Counter())) for label, recognised in counts.items())
 
 
 def rxnorm_names_given(data_folder: Path) -> tuple[str, ...]:
@@ -65,18 +65,18 @@ def rxnorm_names_given(data_folder: Path) -> tuple[str, ...]:
 
     Files that are no JSON are passed over.
     """
-    found: set[str] = set()
+    texts: set[str] = set()
     for table, column in _NAME_COLUMNS:
         path = data_folder / "medications" / table
         rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
-        found.update(row[column] for row in rows if _is_rxnorm(row.get("system", RXNORM)))
+        texts.update(row[column] for row in rows if _is_rxnorm(row.get("system", RXNORM)))
     for path in sorted(data_folder.rglob("*.json*")):
         opened = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         try:
-            found.update(_coded_names(msgspec.json.decode(opened)))
+            texts.update(_coded_names(msgspec.json.decode(opened)))
         except msgspec.DecodeError:
             continue
-    return tuple(sorted(found - {""}))
+    return tuple(sorted(texts - {""}))
 
 
 # Where the medication tables of the data folder hold RxNorm names.
@@ -91,8 +91,8 @@ def _is_rxnorm(system: object) -> bool:
 def _coded_names(resource: object) -> Iterator[str]:
     """The displays of the RxNorm codes by which the medications of any JSON are named."""
     if isinstance(resource, list):
-        for each in resource:
-            yield from _coded_names(each)
+        for element in resource:
+            yield from _coded_names(element)
     elif isinstance(resource, dict):
         is_medication = resource.get("resourceType") == "Medication"
         for field, value in resource.items():
@@ -112,14 +112,14 @@ def identified_orders(data_folder: Path) -> Iterator[tuple[str, Order, Medicatio
             yield f"{path.parent.name} {kind}", order, identity
 
 
-def _coverage(label: str, found: Counter[tuple[str, bool]], excluded: Counter[str]) -> RecognitionCoverage:
-    missed = Counter({words: count for (words, recognised), count in found.items() if not recognised})
+def _coverage(label: str, counts: Counter[tuple[str, bool]], excluded: Counter[str]) -> RecognitionCoverage:
+    missed = Counter({words: count for (words, recognised), count in counts.items() if not recognised})
     return RecognitionCoverage(
         label,
-        found.total(),
-        found.total() - missed.total(),
-        len(found),
-        len(found) - len(missed),
+        counts.total(),
+        counts.total() - missed.total(),
+        len(counts),
+        len(counts) - len(missed),
         tuple(missed.most_common()),
         dict(sorted(excluded.items())),
     )

@@ -73,11 +73,11 @@ class DailyDose(Struct, frozen=True, gc=False):
 
     def daily(self, rxcui: str) -> Milligrams | None:
         """Milligrams of one ingredient a day; None when unknown."""
-        return next((one for one in self.per_day if one.rxcui == rxcui), None)
+        return next((amount for amount in self.per_day if amount.rxcui == rxcui), None)
 
     def each(self, rxcui: str) -> Milligrams | None:
         """Milligrams of one ingredient in one dose; None when unknown."""
-        return next((one for one in self.per_dose if one.rxcui == rxcui), None)
+        return next((amount for amount in self.per_dose if amount.rxcui == rxcui), None)
 
 
 def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | None = None) -> DailyDose:
@@ -98,8 +98,10 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     given = dosages or (Dosage(text=identity.words),)
     instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
     sequential = _are_sequential(given)
-    said = [with_strength_from_text(identity, dosage) for dosage in given]
-    dose = _together([_dose(one, what) for one, what in zip(instructions, said, strict=True)], sequential)
+    adjusted = [with_strength_from_text(identity, dosage) for dosage in given]
+    dose = _together(
+        [_dose(instruction, what) for instruction, what in zip(instructions, adjusted, strict=True)], sequential
+    )
     if not dosages and dose.certainty == "unknown":
         dose = DailyDose(problem=NO_DOSAGE)
     dispense = supply_of(order)
@@ -108,7 +110,7 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     # What is left open may be filled by a quantity and the days it is to last; a contradiction may not.
     left_open = dose.problem is not None and dose.problem.reason == "not-stated"
     if left_open and dispense is not None and len(given) == 1:
-        return _of_supply(dose, dispense, said[0]) or dose
+        return _of_supply(dose, dispense, adjusted[0]) or dose
     return dose
 
 
@@ -134,10 +136,10 @@ def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationI
         return None
     a_day = quantity.value / days
     per_day, problem = milligrams(identity, DoseAmount(a_day, a_day, unit))
-    if problem or any(one.is_per_hour for one in per_day):
+    if problem or any(amount.is_per_hour for amount in per_day):
         return None
     if dose.as_needed:
-        per_day = tuple(replace(one, low=0.0) for one in per_day)
+        per_day = tuple(replace(amount, low=0.0) for amount in per_day)
     certainty: Certainty = "maximum_prn" if dose.as_needed else "exact"
     return replace(dose, certainty=certainty, per_day=per_day, from_supply=True, problem=None)
 
@@ -147,7 +149,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     if instruction.problem is None and not (instruction.as_needed or instruction.infused):
         # Nearly every order: so much so often. Built once, and not frame by frame as the rest.
         per_dose, per_day, _ = _sums(instruction, identity)
-        if per_day and not any(one.low < one.high for one in per_day):
+        if per_day and not any(amount.low < amount.high for amount in per_day):
             return DailyDose(
                 "exact",
                 per_day,
@@ -173,7 +175,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     left_open = (frame.problem or problem or NO_DOSE).reason == "not-stated"
     if not per_day and instruction.limit and (instruction.as_needed or left_open):
         # The order says no more than the most that may be given.
-        per_day = tuple(replace(one, low=0.0) for one in instruction.limit)
+        per_day = tuple(replace(amount, low=0.0) for amount in instruction.limit)
     if not per_day:
         return replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
@@ -181,17 +183,17 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
 
 def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:
     if instruction.as_needed:
-        per_day = [replace(one, low=0.0) for one in _capped(per_day, instruction.limit)]
+        per_day = [replace(amount, low=0.0) for amount in _capped(per_day, instruction.limit)]
         return replace(frame, certainty="maximum_prn", per_day=tuple(per_day))
-    if any(one.low < one.high for one in per_day):
+    if any(amount.low < amount.high for amount in per_day):
         return replace(frame, certainty="range", per_day=tuple(_capped(per_day, instruction.limit)))
     return replace(frame, certainty="exact", per_day=tuple(per_day))
 
 
 def _capped(per_day: Iterable[Milligrams], limit: Iterable[Milligrams]) -> list[Milligrams]:
-    most = {one.rxcui: one.high for one in limit}
-    capped = [replace(one, high=min(one.high, most.get(one.rxcui, one.high))) for one in per_day]
-    return [replace(one, low=min(one.low, one.high)) for one in capped]
+    most = {amount.rxcui: amount.high for amount in limit}
+    capped = [replace(amount, high=min(amount.high, most.get(amount.rxcui, amount.high))) for amount in per_day]
+    return [replace(amount, low=min(amount.low, amount.high)) for amount in capped]
 
 
 def _sums(
@@ -202,48 +204,54 @@ def _sums(
     if instruction.parts:
         days: list[tuple[Milligrams, ...]] = []
         for amount, low, high in instruction.parts:
-            each, problem = milligrams(identity, amount)
+            amounts, problem = milligrams(identity, amount)
             if problem:
                 return (), (), problem
-            days.append(_times(each, low, high))
+            days.append(_times(amounts, low, high))
         return (), _added(days), None
     if instruction.amount is None:
         return (), (), None
-    each, problem = milligrams(identity, instruction.amount)
+    amounts, problem = milligrams(identity, instruction.amount)
     if problem:
         return (), (), problem
-    worn = [one for one in each if one.is_per_hour]
+    worn = [amount for amount in amounts if amount.is_per_hour]
     if worn:
         # A patch gives so much an hour as long as it is worn, whatever the interval of its change.
         return (
             (),
-            tuple(replace(one, low=one.low * 24.0, high=one.high * 24.0, is_per_hour=False) for one in worn),
+            tuple(
+                replace(amount, low=amount.low * 24.0, high=amount.high * 24.0, is_per_hour=False) for amount in worn
+            ),
             None,
         )
     span = instruction.amount.unit.span_days
     if span is not None:
         # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
-        total = tuple(replace(one, low=one.low / span, high=one.high / span) for one in each)
+        total = tuple(replace(amount, low=amount.low / span, high=amount.high / span) for amount in amounts)
         share = 1.0 / schedule.high if schedule.high else None
         return _times(total, share, share) if share is not None else (), total, None
     if instruction.total_per_day:
         share = 1.0 / schedule.high if schedule.high else 1.0
-        return _times(each, share, share) if schedule.high else (), each, None
+        return _times(amounts, share, share) if schedule.high else (), amounts, None
     if schedule.low is None or schedule.high is None:
-        return each, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
-    return each, _times(each, schedule.low, schedule.high), None
+        return amounts, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
+    return amounts, _times(amounts, schedule.low, schedule.high), None
 
 
-def _times(each: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:
-    return tuple([Milligrams(one.rxcui, one.low * low, one.high * high, one.is_per_hour) for one in each])
+def _times(amounts: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:
+    return tuple(
+        [Milligrams(amount.rxcui, amount.low * low, amount.high * high, amount.is_per_hour) for amount in amounts]
+    )
 
 
 def _added(days: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
     total: dict[str, Milligrams] = {}
     for day in days:
-        for one in day:
-            known = total.get(one.rxcui, Milligrams(one.rxcui, 0.0, 0.0))
-            total[one.rxcui] = replace(known, low=known.low + one.low, high=known.high + one.high)
+        for amount in day:
+            earlier_amount = total.get(amount.rxcui, Milligrams(amount.rxcui, 0.0, 0.0))
+            total[amount.rxcui] = replace(
+                earlier_amount, low=earlier_amount.low + amount.low, high=earlier_amount.high + amount.high
+            )
     return tuple(total.values())
 
 
@@ -267,12 +275,12 @@ def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
 
 def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:
     """One after the other: the day with the least and the day with the most."""
-    codes = dict.fromkeys(one.rxcui for dose in doses for one in dose.per_day)
+    codes = dict.fromkeys(amount.rxcui for dose in doses for amount in dose.per_day)
     per_day = tuple(
         Milligrams(
             code,
-            min(one.low if (one := dose.daily(code)) else 0.0 for dose in doses),
-            max(one.high if (one := dose.daily(code)) else 0.0 for dose in doses),
+            min(amount.low if (amount := dose.daily(code)) else 0.0 for dose in doses),
+            max(amount.high if (amount := dose.daily(code)) else 0.0 for dose in doses),
         )
         for code in codes
     )
@@ -285,7 +293,7 @@ def _joined(
     doses: Sequence[DailyDose], per_day: tuple[Milligrams, ...], times: float | None, days: float | None
 ) -> DailyDose:
     as_needed = any(dose.as_needed for dose in doses)
-    spread = any(one.low < one.high for one in per_day)
+    spread = any(amount.low < amount.high for amount in per_day)
     return DailyDose(
         "maximum_prn" if as_needed else "range" if spread else "exact",
         per_day,
@@ -293,7 +301,7 @@ def _joined(
         duration_days=days,
         as_needed=as_needed,
         from_text=any(dose.from_text for dose in doses),
-        on_days=frozenset().union(*named) if all(named := [dose.on_days for dose in doses]) else frozenset(),
+        on_days=frozenset().union(*day_sets) if all(day_sets := [dose.on_days for dose in doses]) else frozenset(),
     )
 
 
@@ -315,10 +323,10 @@ def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction],
 
 
 def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float | None:
-    said = [instruction.said_days for instruction in instructions if instruction.said_days is not None]
-    if len(said) != len(instructions):
+    day_names = [instruction.said_days for instruction in instructions if instruction.said_days is not None]
+    if len(day_names) != len(instructions):
         return None
-    return sum(said) if sequential else max(said)
+    return sum(day_names) if sequential else max(day_names)
 
 
 def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:

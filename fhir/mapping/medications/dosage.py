@@ -57,9 +57,9 @@ def amount_of(dosage: Dosage, identity: MedicationIdentity) -> tuple[DoseAmount 
 
 def _ordered(given: tuple[DoseAndRate, ...]) -> DoseAndRate | None:
     """What was ordered, where what was calculated stands beside it."""
-    for one in given:
-        if one.type is not None and one.type.has("ordered"):
-            return one
+    for dose_and_rate in given:
+        if dose_and_rate.type is not None and dose_and_rate.type.has("ordered"):
+            return dose_and_rate
     return given[0] if given else None
 
 
@@ -93,10 +93,10 @@ def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | 
         return None, DoseProblem(
             f"the dose's unit says {plain(quantity.unit or '', 20)}, its code says {plain(quantity.code or '', 20)}"
         )
-    found = worded if coded == _COUNT and worded is not None else coded or worded
-    if found is None:
+    unit = worded if coded == _COUNT and worded is not None else coded or worded
+    if unit is None:
         return None, DoseProblem(f"the dose's unit {quoted(quantity.unit or quantity.code or '')} is not known")
-    return found, None
+    return unit, None
 
 
 # Words that are a product's and not a sig's: "5mg Tablet", "20mg/mL Vial".
@@ -112,10 +112,10 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
     words = (dosage.text or "").strip()
     if identity.strengths != (None,) or not dosage.doseAndRate or not _PRODUCT_WORDS.fullmatch(words):
         return identity
-    found = read_strengths(words)
-    if len(found) != 1 or found[0].milligrams is None or _PART_OF_ONE.search(words):
+    strengths = read_strengths(words)
+    if len(strengths) != 1 or strengths[0].milligrams is None or _PART_OF_ONE.search(words):
         return identity
-    return replace(identity, strengths=(found[0],))
+    return replace(identity, strengths=(strengths[0],))
 
 
 def amount_for_weight(amount: DoseAmount, weight_kg: float | None) -> tuple[DoseAmount | None, Problem]:
@@ -143,12 +143,12 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
         return (mass,), None
-    found = [
+    totals = [
         Milligrams(ingredient.rxcui, amount.low * factor, amount.high * factor, strength.per == "h")
         for ingredient, strength in zip(identity.ingredients, identity.strengths, strict=True)
         if strength is not None and (factor := _per_one(strength, unit, identity)) is not None
     ]
-    return tuple(found), None if found else DoseProblem("the strength of the product is not stated")
+    return tuple(totals), None if totals else DoseProblem("the strength of the product is not stated")
 
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
@@ -202,13 +202,13 @@ def rate_per_day(
     unit = dose_unit(high.code or high.unit)
     if unit is None or unit.span_days is None or dose_unit(low.code or low.unit) != unit:
         return ()
-    each = _of_patient(identity, DoseAmount(low.value, high.value, unit), weight_kg)
-    return _scaled(each, 1.0 / unit.span_days)
+    per_dose = _of_patient(identity, DoseAmount(low.value, high.value, unit), weight_kg)
+    return _scaled(per_dose, 1.0 / unit.span_days)
 
 
 def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: float | None) -> tuple[Milligrams, ...]:
-    known, _ = amount_for_weight(amount, weight_kg)
-    return milligrams(identity, known)[0] if known is not None else ()
+    weighed_amount, _ = amount_for_weight(amount, weight_kg)
+    return milligrams(identity, weighed_amount)[0] if weighed_amount is not None else ()
 
 
 def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:
@@ -283,40 +283,48 @@ def _while_it_runs(
     if lasts * schedule.high > 1.0:
         return (), DoseProblem("the infusions of a day last longer than a day")
     low, high = lasts * schedule.low, lasts * schedule.high
-    return tuple(replace(one, low=one.low * low, high=one.high * high) for one in infused), None
+    return tuple(replace(amount, low=amount.low * low, high=amount.high * high) for amount in infused), None
 
 
 def _with_words(
-    known: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
+    instruction: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
     """What the structure leaves open, from the words; a structured part is never overruled by them."""
-    amount = known.amount or (_amount(sig.amount) if sig.amount is not None else None)
-    schedule = known.schedule
+    amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
+    schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
-    complete = known.amount is not None and schedule.is_known
+    complete = instruction.amount is not None and schedule.is_known
     if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
         days = 1.0 if sig.single else schedule.days
         schedule = Schedule(sig.times_low, sig.times_high, sig.single, days=days, on_days=sig.on_days)
-        parts = tuple((_amount(one), low, high) for one, low, high in sig.parts) if known.amount is None else ()
+        parts = (
+            tuple((_amount(sig_amount), low, high) for sig_amount, low, high in sig.parts)
+            if instruction.amount is None
+            else ()
+        )
     said_not_needed = dosage.asNeededBoolean is False
     return replace(
-        known,
+        instruction,
         amount=amount,
         schedule=schedule,
         parts=parts,
         said_days=sig.days,
-        total_per_day=sig.total_per_day and known.amount is None,
-        limit=known.limit or _limit(sig.maximum, identity, weight_kg),
-        as_needed=known.as_needed or (sig.as_needed and not said_not_needed),
+        total_per_day=sig.total_per_day and instruction.amount is None,
+        limit=instruction.limit or _limit(sig.maximum, identity, weight_kg),
+        as_needed=instruction.as_needed or (sig.as_needed and not said_not_needed),
         from_text=not complete,
-        problem=(sig.problem or known.problem) if (amount is None and not parts) or not schedule.is_known else None,
+        problem=(sig.problem or instruction.problem)
+        if (amount is None and not parts) or not schedule.is_known
+        else None,
     )
 
 
-def _limit(said: SigAmount | None, identity: MedicationIdentity, weight_kg: float | None) -> tuple[Milligrams, ...]:
-    most = amount_for_weight(_amount(said), weight_kg)[0] if said is not None else None
+def _limit(
+    sig_amount: SigAmount | None, identity: MedicationIdentity, weight_kg: float | None
+) -> tuple[Milligrams, ...]:
+    most = amount_for_weight(_amount(sig_amount), weight_kg)[0] if sig_amount is not None else None
     return milligrams(identity, most)[0] if most is not None else ()
 
 
-def _amount(said: SigAmount) -> DoseAmount:
-    return DoseAmount(said.low, said.high, said.unit)
+def _amount(sig_amount: SigAmount) -> DoseAmount:
+    return DoseAmount(sig_amount.low, sig_amount.high, sig_amount.unit)

@@ -165,7 +165,7 @@ def _texts(concept: CodeableConcept) -> Iterator[str]:
 
 
 def _identity(product: Product, words: str, rxnorm: str | None) -> MedicationIdentity:
-    known = MedicationIdentity(
+    identity = MedicationIdentity(
         words or product.name or "/".join(member.name for member in product.ingredients),
         product.ingredients,
         product.strengths,
@@ -176,27 +176,29 @@ def _identity(product: Product, words: str, rxnorm: str | None) -> MedicationIde
     # The tables' own name of the product first: it is what the code means. Then what the order says.
     for name in (product.name, words):
         if name:
-            known = _completed(known, read_name(name))
-    return known
+            identity = _completed(identity, read_name(name))
+    return identity
 
 
-def _completed(known: MedicationIdentity, reading: NameReading) -> MedicationIdentity:
+def _completed(medication_identity: MedicationIdentity, reading: NameReading) -> MedicationIdentity:
     if not reading.ingredients:
-        return known
-    ours, theirs = set(known.ingredients), set(reading.ingredients)
+        return medication_identity
+    ours, theirs = set(medication_identity.ingredients), set(reading.ingredients)
     if not ours & theirs:
         names = " and ".join(sorted(ingredient.name for ingredient in theirs))
-        return replace(known, doubt=f"The code means {known.name}, the words say {names}.")
+        return replace(medication_identity, doubt=f"The code means {medication_identity.name}, the words say {names}.")
     if ours != theirs:
-        return replace(known, systemic=known.systemic and reading.systemic)
-    if not any(known.strengths):
+        return replace(medication_identity, systemic=medication_identity.systemic and reading.systemic)
+    if not any(medication_identity.strengths):
         by_ingredient = dict(zip(reading.ingredients, reading.strengths, strict=True))
-        known = replace(known, strengths=tuple(by_ingredient[member] for member in known.ingredients))
+        medication_identity = replace(
+            medication_identity, strengths=tuple(by_ingredient[member] for member in medication_identity.ingredients)
+        )
     return replace(
-        known,
-        dose_form=known.dose_form or reading.dose_form,
-        systemic=known.systemic and reading.systemic,
-        millilitres=known.millilitres or reading.millilitres,
+        medication_identity,
+        dose_form=medication_identity.dose_form or reading.dose_form,
+        systemic=medication_identity.systemic and reading.systemic,
+        millilitres=medication_identity.millilitres or reading.millilitres,
     )
 
 
@@ -228,13 +230,17 @@ def _identify_reference(
 def resolve_medication(reference: str, medications: Medications, contained: Iterable[object]) -> Medication | None:
     """The Medication a reference points to: "#id" among the contained ones, else by address or 'Medication/id'."""
     if reference.startswith("#"):
-        inside = (one for one in contained if isinstance(one, Medication) and one.id in (reference, reference[1:]))
+        inside = (
+            resource
+            for resource in contained
+            if isinstance(resource, Medication) and resource.id in (reference, reference[1:])
+        )
         return next(inside, None)
-    found = medications.get(reference)
-    if found is None and "/" in reference:
+    medication = medications.get(reference)
+    if medication is None and "/" in reference:
         path = reference.split("/_history/", 1)[0].rsplit("/", 2)
-        found = medications.get("/".join(path[-2:]))
-    return found
+        medication = medications.get("/".join(path[-2:]))
+    return medication
 
 
 def identify_medication(
@@ -242,7 +248,14 @@ def identify_medication(
 ) -> MedicationIdentity:
     """The medication a Medication resource describes: its code, its name among the identifiers, its ingredients."""
     # MIMIC keeps the name among the identifiers, not in the code.
-    name = next((one.value for one in medication.identifier if one.system == MIMIC_NAME and one.value), "")
+    name = next(
+        (
+            identifier.value
+            for identifier in medication.identifier
+            if identifier.system == MIMIC_NAME and identifier.value
+        ),
+        "",
+    )
     identity = identify_concept(medication.code or CodeableConcept(), name)
     if not identity.recognised:
         identity = _from_identifiers(medication, name) or identity
@@ -271,17 +284,17 @@ def _with_ingredients(
         for part in medication.ingredient
         if part.isActive is not False
     ]
-    found = dict(zip(identity.ingredients, identity.strengths, strict=True))
+    strength_by_ingredient = dict(zip(identity.ingredients, identity.strengths, strict=True))
     for part in parts:
         for ingredient, strength in zip(part.ingredients, part.strengths, strict=True):
-            found[ingredient] = found.get(ingredient) or strength
-    if not parts or not found:
+            strength_by_ingredient[ingredient] = strength_by_ingredient.get(ingredient) or strength
+    if not parts or not strength_by_ingredient:
         return replace(identity, words=identity.words or "; ".join(part.words for part in parts))
     return replace(
         identity,
         words=identity.words or "; ".join(part.words for part in parts),
-        ingredients=tuple(found),
-        strengths=tuple(found.values()),
+        ingredients=tuple(strength_by_ingredient),
+        strengths=tuple(strength_by_ingredient.values()),
         # A mixture acts on the whole body as soon as one part of it does.
         systemic=any(part.systemic for part in (identity, *parts)),
     )
@@ -318,14 +331,14 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
         return _with_said_route(identity, dosages)
     codes = (coding for route in routes for coding in route.coding)
     key = (len(dosages), *(route.text for route in routes), *((code.system, code.code, code.display) for code in codes))
-    known = identity.by_route.get(key)
-    if known is None:
+    routed = identity.by_route.get(key)
+    if routed is None:
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
-        known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
+        routed = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
         if len(identity.by_route) < _MOST_ROUTES and len(repr(key)) <= _LONGEST_ROUTE:
-            identity.by_route[key] = known
-    return known
+            identity.by_route[key] = routed
+    return routed
 
 
 def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
@@ -335,13 +348,13 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         return identity
     if route is None:
         return identity
-    known = identity.by_route.get((route,))
-    if known is None:
+    routed = identity.by_route.get((route,))
+    if routed is None:
         local = _is_local(CodeableConcept(text=route), identity)
-        known = replace(identity, route=route, systemic=identity.systemic and not local)
+        routed = replace(identity, route=route, systemic=identity.systemic and not local)
         if len(identity.by_route) < _MOST_ROUTES:
-            identity.by_route[(route,)] = known
-    return known
+            identity.by_route[(route,)] = routed
+    return routed
 
 
 def _is_local(route: CodeableConcept, identity: MedicationIdentity) -> bool:

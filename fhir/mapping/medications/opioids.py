@@ -116,7 +116,7 @@ def _no_factor(ingredient: Ingredient, factor: OpioidFactor | None, identity: Me
         return f"{ingredient.name} has no factor in the CDC 2022 table"
     if ingredient.rxcui == FENTANYL:
         return None if is_patch(identity) else "fentanyl that is no patch has no factor in the CDC 2022 table"
-    said = f"{identity.dose_form or ''} {identity.route or ''}"
-    if is_patch(identity) or _OTHER_ROUTE.search(said):
+    sentence = f"{identity.dose_form or ''} {identity.route or ''}"
+    if is_patch(identity) or _OTHER_ROUTE.search(sentence):
         return f"{ingredient.name} by this route has no factor in the CDC 2022 table"
     return None

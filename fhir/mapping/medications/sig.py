@@ -153,19 +153,19 @@ def read_sig(words: str) -> Sig:
         return Sig(problem=_TOO_LONG)
     text = normalise_sig(words)
     maximum = _MAXIMUM.search(text)
-    said = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
-    as_needed = _AS_NEEDED.search(said) is not None
-    frame = Sig(as_needed=as_needed, days=_days(said), maximum=_maximum(maximum))
-    said, days = _DURATION.sub(" ", said), frame.days
-    if _CHANGES.search(said):
-        return _with(frame, problem=said_instead(said, of_changes=True) or _CHANGING)
-    on_days = named_days(said)
+    sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
+    as_needed = _AS_NEEDED.search(sentence) is not None
+    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
+    sentence, days = _DURATION.sub(" ", sentence), frame.days
+    if _CHANGES.search(sentence):
+        return _with(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
+    on_days = named_days(sentence)
     if on_days is None:
         return _with(frame, problem=DoseProblem("the words name days of the week that are left out or differ"))
-    sig = _of_parts(without_days(said) if on_days else said, frame, days)
+    sig = _of_parts(without_days(sentence) if on_days else sentence, frame, days)
     if on_days:
         sig = _on_named_days(sig, on_days)
-    if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(said):
+    if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
         return _with(sig, problem=sig.problem or LEFT_OPEN)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
 
@@ -193,8 +193,8 @@ def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
     """
     if len(words) > LONGEST_SIG:
         return None
-    found = (problem for pattern, problem in _INSTEAD if pattern.search(words.lower()))
-    return next((problem for problem in found if not of_changes or problem in _OF_CHANGES), None)
+    problems = (problem for pattern, problem in _INSTEAD if pattern.search(words.lower()))
+    return next((problem for problem in problems if not of_changes or problem in _OF_CHANGES), None)
 
 
 def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
@@ -222,38 +222,38 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     return _with(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
 
 
-def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
-    amounts = _counted_on(said, _amounts(said))
+def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
+    amounts = _counted_on(text, _amounts(text))
     if amounts is None:
         return _with(frame, problem=_SEVERAL)
-    times = find_frequencies(_without_amounts(said, amounts))
+    times = find_frequencies(_without_amounts(text, amounts))
     if len(amounts) > 1:
-        parts = _parts(amounts, times, len(said))
+        parts = _parts(amounts, times, len(text))
         if parts is None:
             return _with(frame, problem=_SEVERAL)
         times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
         return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
     rate = _agreed(times)
-    if times and (rate is None or (_MEALS.search(said) and all(time.by_clock for time in times))):
+    if times and (rate is None or (_MEALS.search(text) and all(time.by_clock for time in times))):
         # "Before meals and at bedtime" is more often than at bedtime.
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
-    if amount is not None and _is_daily_total(said, amount):
+    if amount is not None and _is_daily_total(text, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if rate is not None:
-        as_needed = frame.as_needed or rate.at_most or (amount is not None and said[: amount.start].endswith("up to "))
+        as_needed = frame.as_needed or rate.at_most or (amount is not None and text[: amount.start].endswith("up to "))
         return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
-    if _SINGLE.search(said):
+    if _SINGLE.search(text):
         return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
     return _with(frame, amount=amount)
 
 
-def _without_amounts(said: str, amounts: Iterable[SigAmount]) -> str:
+def _without_amounts(text: str, amounts: Iterable[SigAmount]) -> str:
     """The words with a blank for each letter of an amount: the day of "mg/kg/day" says nothing about how often."""
     for amount in amounts:
-        said = f"{said[: amount.start]}{' ' * (amount.end - amount.start)}{said[amount.end :]}"
-    return said
+        text = f"{text[: amount.start]}{' ' * (amount.end - amount.start)}{text[amount.end :]}"
+    return text
 
 
 def _with(frame: Sig, **changes: object) -> Sig:
@@ -261,8 +261,8 @@ def _with(frame: Sig, **changes: object) -> Sig:
     return Sig(**fields)
 
 
-def _days(said: str) -> float | None:
-    match = _DURATION.search(said)
+def _days(text: str) -> float | None:
+    match = _DURATION.search(text)
     if match is None:
         return None
     if match["course"]:
@@ -279,32 +279,34 @@ def _maximum(match: re.Match[str] | None) -> SigAmount | None:
     return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
 
 
-def _amounts(said: str) -> list[SigAmount]:
-    verb = _VERB.search(said)
+def _amounts(text: str) -> list[SigAmount]:
+    verb = _VERB.search(text)
     start = verb.end() if verb is not None else 0
-    found = []
-    for match in _AMOUNT.finditer(said, start):
+    amounts = []
+    for match in _AMOUNT.finditer(text, start):
         unit = _unit(match)
         if unit is not None:
             count = parse_number(match["count"]) if match["count"] else 1.0
             low = parse_number(match["low"]) * count
             high = parse_number(match["high"]) * count if match["high"] else low
-            found.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
-    return _without_restatement(said, found)
+            amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
+    return _without_restatement(text, amounts)
 
 
-def _counted_on(said: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
+def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
     """The amounts with the counts that go on from them; None where it is not clear what is counted."""
-    counts = list(_COUNTED_ON.finditer(said)) if amounts else []
+    counts = list(_COUNTED_ON.finditer(text)) if amounts else []
     if not counts:
         return amounts
     unit = amounts[0].unit
     alike = all(amount.unit.kind == unit.kind and amount.start < counts[0].start() for amount in amounts)
     # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
-    if not alike or unit.kind == "mg" or _HOUR.search(said) or not all(count["joined"] for count in counts):
+    if not alike or unit.kind == "mg" or _HOUR.search(text) or not all(count["joined"] for count in counts):
         return None
     values = [(parse_number(count["count"]), count) for count in counts]
-    return amounts + [SigAmount(value, value, unit, each.start("count"), each.end("count")) for value, each in values]
+    return amounts + [
+        SigAmount(value, value, unit, match.start("count"), match.end("count")) for value, match in values
+    ]
 
 
 def _unit(match: re.Match[str]) -> DoseUnit | None:
@@ -316,29 +318,29 @@ def _unit(match: re.Match[str]) -> DoseUnit | None:
     return dose_unit(f"{match['unit']}/kg{span}")
 
 
-def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
+def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmount]:
     """Drop a mass in brackets or right after a count: "1 tablet (500 mg)", "1 tab 500 mg", "500 mg (1 tab)"."""
     kept: list[SigAmount] = []
-    pairs = len(found) > 2
-    for amount in found:
-        one = _said_once(said, kept[-1], amount, of_several=pairs) if kept else None
-        if one is None:
+    pairs = len(sig_amounts) > 2
+    for amount in sig_amounts:
+        repeated = _said_once(text, kept[-1], amount, of_several=pairs) if kept else None
+        if repeated is None:
             kept.append(amount)
         else:
-            kept[-1] = one
+            kept[-1] = repeated
     return kept
 
 
-def _said_once(said: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
+def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
     """The one amount that two of them say; None where they are two."""
-    between = said[first.end : second.start].strip()
+    between = text[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None
     if mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
         chosen = counted
-    elif _TOTAL.match(said, mass.end):
+    elif _TOTAL.match(text, mass.end):
         chosen = mass
     else:
         # One tablet that holds so much is that much. Of more than one it is not said whether each or all, and among
@@ -361,21 +363,21 @@ def _parts(
 
 
 def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
-    found = list(times)
-    rates = [one for one in found if not one.by_clock]
-    moments = {one.name for one in found if one.by_clock}
+    frequencies = list(times)
+    rates = [frequency for frequency in frequencies if not frequency.by_clock]
+    moments = {frequency.name for frequency in frequencies if frequency.by_clock}
     count = float(len(moments))
     if rates:
         rate = rates[0]
         # "Three times a day and at bedtime" is four times, "weekly in the morning and evening" not once a week.
         fits = count <= max(rate.high, 1.0) and not (moments == {"bedtime"} and 2.0 <= rate.high <= 3.0)
         return rate if len({(rate.low, rate.high) for rate in rates}) == 1 and fits else None
-    if not found:
+    if not frequencies:
         return None
-    return SigFrequency(count, count, found[0].start, found[-1].end)
+    return SigFrequency(count, count, frequencies[0].start, frequencies[-1].end)
 
 
-def _is_daily_total(said: str, amount: SigAmount) -> bool:
+def _is_daily_total(text: str, amount: SigAmount) -> bool:
     if amount.unit.kind != "mg":
         return False
-    return _PER_DAY.match(said, amount.end) is not None or _DIVIDED.search(said) is not None
+    return _PER_DAY.match(text, amount.end) is not None or _DIVIDED.search(text) is not None

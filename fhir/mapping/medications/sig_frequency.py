@@ -154,37 +154,37 @@ _WEEK_PARTS = late_pattern(r"\b(?:week ?days?|weekends?)\b")
 _LEFT_OUT = late_pattern(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
 
 
-def named_days(said: str) -> frozenset[str] | None:
+def named_days(text: str) -> frozenset[str] | None:
     """The days of the week that the words name, as "mon"; empty when none, None when some are left out or differ."""
-    found: set[str] = set()
-    for match in _DAY_RANGE.finditer(said):
+    texts: set[str] = set()
+    for match in _DAY_RANGE.finditer(text):
         first, last = _DAYS.index(match["first"][:3]), _DAYS.index(match["last"][:3])
-        found.update(_DAYS[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
-    found.update(match.group()[:3] for match in _DAY_NAME.finditer(said))
-    for match in _WEEK_PARTS.finditer(said):
-        found.update(_DAYS[5:] if match.group().startswith("weekend") else _DAYS[:5])
-    if not found:
+        texts.update(_DAYS[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
+    texts.update(match.group()[:3] for match in _DAY_NAME.finditer(text))
+    for match in _WEEK_PARTS.finditer(text):
+        texts.update(_DAYS[5:] if match.group().startswith("weekend") else _DAYS[:5])
+    if not texts:
         return frozenset()
-    return None if _LEFT_OUT.search(said) else frozenset(found)
+    return None if _LEFT_OUT.search(text) else frozenset(texts)
 
 
-def without_days(said: str) -> str:
+def without_days(text: str) -> str:
     """The words without the names of days."""
-    return _WEEK_PARTS.sub(" ", _DAY_NAME.sub(" ", _DAY_RANGE.sub(" ", said)))
+    return _WEEK_PARTS.sub(" ", _DAY_NAME.sub(" ", _DAY_RANGE.sub(" ", text)))
 
 
-def find_frequencies(said: str) -> Sequence[SigFrequency]:
+def find_frequencies(text: str) -> Sequence[SigFrequency]:
     """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
-    found: list[SigFrequency] = []
-    used = bytearray(len(said))
+    frequencies: list[SigFrequency] = []
+    used = bytearray(len(text))
     for pattern, reading in _READINGS:
-        for match in pattern.finditer(said):
+        for match in pattern.finditer(text):
             start, end = match.span()
             times = None if any(used[start:end]) else reading(match)
             if times is not None:
                 used[start:end] = b"\x01" * (end - start)
-                found.append(times)
-    return sorted(found, key=lambda one: one.start)
+                frequencies.append(times)
+    return sorted(frequencies, key=lambda frequency: frequency.start)
 
 
 def _every(match: re.Match[str]) -> SigFrequency | None:

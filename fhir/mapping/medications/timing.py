@@ -73,8 +73,8 @@ def read_timing(timing: Timing) -> Schedule:
     return Schedule(problem=CONTRADICTION, days=by_repeat.days)
 
 
-def _same(one: Schedule, other: Schedule) -> bool:
-    pairs = ((one.low, other.low), (one.high, other.high))
+def _same(schedule: Schedule, other: Schedule) -> bool:
+    pairs = ((schedule.low, other.low), (schedule.high, other.high))
     return all(a is not None and b is not None and abs(a - b) <= _CLOSE for a, b in pairs)
 
 
@@ -89,8 +89,9 @@ def _of_code(code: CodeableConcept) -> Schedule:
         if sig is not None and (sig.times_high is not None or sig.single):
             days = 1.0 if sig.single else sig.days
             return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days, on_days=sig.on_days)
-    found = next((problem for text in (code.text, *words) if text and (problem := said_instead(text))), None)
-    return Schedule(as_needed=found == AS_NEEDED_WITHOUT_FREQUENCY, problem=found)
+    problems = (said_instead(text) for text in (code.text, *words) if text)
+    problem = next(filter(None, problems), None)
+    return Schedule(as_needed=problem == AS_NEEDED_WITHOUT_FREQUENCY, problem=problem)
 
 
 def occurrence_days(timing: Timing | None) -> float | None:
@@ -119,12 +120,12 @@ def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, DoseProblem
     if repeat.period is None:
         if by_clock is not None:
             return by_clock, by_clock, None
-        said = "frequency without a period" if repeat.frequency else "timing does not say how often"
-        return None, None, DoseProblem(said)
+        sentence = "frequency without a period" if repeat.frequency else "timing does not say how often"
+        return None, None, DoseProblem(sentence)
     unit = days_per_unit(repeat.periodUnit)
     if unit is None:
-        named = quoted(repeat.periodUnit) if repeat.periodUnit else "missing"
-        return None, None, DoseProblem(f"the unit of the period is {named}")
+        unit_name = quoted(repeat.periodUnit) if repeat.periodUnit else "missing"
+        return None, None, DoseProblem(f"the unit of the period is {unit_name}")
     if repeat.period <= 0:
         return None, None, DoseProblem("the period is 0 or less")
     shortest, longest = repeat.period * unit, max(repeat.period, repeat.periodMax or 0.0) * unit
