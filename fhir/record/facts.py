@@ -63,7 +63,7 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
 
 
 def distinct(resources: list[Any]) -> Iterable[Any]:
-    """Returns each resource once: the same one under two prefetch keys is one fact; what has no id is always another."""
+    """Returns each resource once: the same one under two prefetch keys is one fact; what has no id is another."""
     if len({resource.id for resource in resources}) == len(resources):
         return resources
     by_id: dict[str | object, Any] = {}
