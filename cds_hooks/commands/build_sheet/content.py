@@ -67,7 +67,7 @@ SAMPLE_CALLS: Final = (
 def sample_cards(
     dialect: str, as_of: datetime, public_url: str, version: str | None = None
 ) -> list[list[dict[str, Any]]]:
-    """The cards of each specimen, in the order of SAMPLE_CALLS, as a client of this dialect and version gets them."""
+    """Return the cards of each of SAMPLE_CALLS, in their order, as a client of this dialect and version gets them."""
     with tempfile.TemporaryDirectory() as folder:
         changes = {
             "database_url": f"sqlite:///{Path(folder) / 'sheet.sqlite3'}",
@@ -81,7 +81,7 @@ def sample_cards(
 
 
 def request_of(specimen: SampleCall, as_of: datetime) -> dict[str, Any]:
-    """The hook request of one specimen, built from the service's own templates."""
+    """Return the hook request of one specimen, built from the service's own templates."""
     entries = find_services(model_keys=settings().model_keys)[specimen.service].discovery()
     entry = next(entry for entry in entries if entry["hook"] == specimen.hook)
     resources = resources_of(load_patient(specimen.patient, as_of))
@@ -122,7 +122,7 @@ _CODE = frozenset(
 def sheet_parts(
     dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], public_url: str, as_of: datetime
 ) -> Iterator[str]:
-    """The whole sheet; its cards are those of sample patients at `as_of`."""
+    """Yields the whole sheet; its cards are those of sample patients at `as_of`."""
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
     services = [
         service for service in services if service.discovery(client)

@@ -138,7 +138,7 @@ def _signing(key: Path) -> RequestSigning:
 
 
 def _sourced(request: dict[str, Any], server: str | None, token: str | None, omitted: list[str]) -> dict[str, Any]:
-    """The request with its data from where the options say."""
+    """Return the request with its data from where the options say."""
     return with_fhir_server(request, server, token, omitted) if server else without_keys(request, omitted)
 
 

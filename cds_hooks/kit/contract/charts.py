@@ -47,7 +47,7 @@ class PatientChart:
         return str(self.patient["id"])
 
     def resources_of_type(self, kind: str) -> Iterator[Resource]:
-        """The resources of this type."""
+        """Yields the resources of this type."""
         return (resource for resource in self.resources if resource["resourceType"] == kind)
 
 
@@ -122,7 +122,7 @@ def _file_drafts(resources: list[Resource]) -> tuple[DraftOrder, ...]:
 
 
 def _invented_order(patient_id: str) -> Resource:
-    """An order that is signed, for hooks about such orders: they name it by its reference only."""
+    """Return an order that is signed, for hooks about such orders: they name it by its reference only."""
     return {
         "resourceType": "ServiceRequest",
         "id": "contract-kit-order",
@@ -147,5 +147,5 @@ def _invented_draft(patient_id: str) -> DraftOrder:
 
 
 def copy_with(resource: Resource, **changes: Any) -> Resource:
-    """A copy that shares nothing with the original, with these members set."""
+    """Return a copy that shares nothing with the original, with these members set."""
     return copy.deepcopy(resource) | changes

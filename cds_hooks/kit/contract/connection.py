@@ -111,7 +111,7 @@ class Exchange:
         return f" ({str(text)[:100]})" if text else ""
 
     def fault(self, message: str, location: str = "") -> Fault:
-        """A fault in the answer to this request."""
+        """Return a fault in the answer to this request."""
         return Fault(message, location, self.name)
 
 
@@ -174,11 +174,11 @@ class Connection:
         self._client.close()
 
     def get(self, path: str, title: str, purpose: Purpose = Purpose.OTHER, **more: Any) -> Exchange:
-        """One GET."""
+        """Sends a GET."""
         return self.send("GET", path, title, purpose=purpose, **more)
 
     def post(self, path: str, body: Any, title: str, purpose: Purpose = Purpose.CALL, **more: Any) -> Exchange:
-        """One POST of a document, or of bytes as they are."""
+        """Sends a POST of a document, or of bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         more["headers"] = JSON | (more.get("headers") or {})
         return self.send("POST", path, title, content=content, purpose=purpose, patient=_patient(body), **more)
@@ -196,7 +196,7 @@ class Connection:
         authenticated: bool = True,
         patient: str = "",
     ) -> Exchange:
-        """One exchange, logged; a header whose value is empty is not sent. A 429 is waited out and tried again."""
+        """Sends one request and logs the exchange; a 429 is waited out. A header with an empty value is not sent."""
         timeout = min(self.timeout_seconds, self._seconds_left())
         request = self._client.build_request(method, f"{self.base}{path}", content=content, timeout=timeout)
         token = self.bearer(path) if authenticated and self.authenticates else ""
@@ -240,7 +240,7 @@ class Connection:
 
     @contextmanager
     def held_open(self, path: str) -> Iterator[None]:
-        """While the block runs, a POST to this path stays half sent: its headers and the first byte of its body.
+        """Keeps a POST to this path half sent while the block runs: its headers and the first byte of its body.
 
         OSError where no connection can be made.
         """
@@ -261,7 +261,7 @@ class Connection:
         return urlsplit(self.base).hostname in _LOOPBACK
 
     def bearer(self, path: str) -> str:
-        """The token for a request to this path; empty where there is none."""
+        """Return the token for a request to this path; empty where there is none."""
         if self.signer is not None:
             return self.signer.token(f"{self.base}{path}")
         if not self.token_command:

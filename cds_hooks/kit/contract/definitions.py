@@ -54,7 +54,7 @@ HOOK_VERSIONS = {
 
 
 def fields_of(hook: str) -> tuple[Field, ...]:
-    """The fields of this hook's context; none for a hook that is not in the library."""
+    """Return the fields of this hook's context; none for a hook that is not in the library."""
     return tuple(field for field in FIELDS if field.hook == hook)
 
 
@@ -116,7 +116,7 @@ RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})
 
 
 def reference_problem(reference: str) -> str:
-    """What is wrong with a reference inside a resource, in words; empty where nothing is.
+    """Return what is wrong with a reference inside a resource, in words; empty where nothing is.
 
     Absolute URLs, urn: names and fragments (#contained) are taken as they are.
     """

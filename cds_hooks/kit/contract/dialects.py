@@ -72,7 +72,7 @@ def _epic_value(value: Any) -> Any:
 
 
 def with_object_categories(value: Any) -> Any:
-    """The resource, or the resources of the Bundle, with the first category in place of the array."""
+    """Return the resource, or the resources of the Bundle, with the first category in place of the array."""
     if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
         return _with_object_category(value)
     entries = value.get("entry")
@@ -89,7 +89,7 @@ def _with_object_category(resource: Any) -> Any:
 
 
 def with_absolute_references(value: Any) -> Any:
-    """The same JSON with every relative reference made absolute."""
+    """Return the same JSON with every relative reference made absolute."""
     if isinstance(value, dict):
         return {
             name: f"{EPIC_BASE}/{member}"

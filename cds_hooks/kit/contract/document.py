@@ -19,7 +19,7 @@ class Document:
 
 
 def parse_json(body: bytes) -> Document:
-    """The document in these bytes; never raises."""
+    """Return the document in these bytes; never raises."""
     repeated: list[str] = []
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -84,16 +84,16 @@ class Node:
         return self.value is ABSENT
 
     def at(self, name: str) -> Node:
-        """The member of this name; its value is ABSENT where there is none."""
+        """Return the member of this name; its value is ABSENT where there is none."""
         value = self.value.get(name, ABSENT) if isinstance(self.value, dict) else ABSENT
         return Node(value, f"{self.location}.{name}" if self.location else name, self, name)
 
     def has(self, name: str) -> bool:
-        """Whether there is a member of this name."""
+        """Return whether there is a member of this name."""
         return isinstance(self.value, dict) and name in self.value
 
     def members(self) -> Iterator[Node]:
-        """The members of an object, or the items of an array."""
+        """Yields the members of an object, or the items of an array."""
         if isinstance(self.value, dict):
             for name in self.value:
                 yield self.at(name)
@@ -102,28 +102,28 @@ class Node:
                 yield Node(item, f"{self.location}[{position}]", self, position)
 
     def objects(self, name: str) -> Iterator[Node]:
-        """The items of the array of this name that are objects."""
+        """Yields the items of the array of this name that are objects."""
         for item in self.at(name).items():
             if isinstance(item.value, dict):
                 yield item
 
     def items(self) -> Iterator[Node]:
-        """The items where this is an array."""
+        """Yields the items where this is an array."""
         if isinstance(self.value, list):
             yield from self.members()
 
     def text(self, name: str) -> str:
-        """The member of this name where it is a string, else an empty one."""
+        """Return the member of this name where it is a string, else an empty one."""
         value = self.at(name).value
         return value if isinstance(value, str) else ""
 
     def fault(self, message: str) -> Fault:
-        """A fault at this location."""
+        """Return a fault at this location."""
         return Fault(message, self.location)
 
 
 def quoted(value: Any) -> str:
-    """A JSON value as a finding quotes it: short."""
+    """Return a JSON value as a finding quotes it: short."""
     if value is ABSENT:
         return "missing"
     text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
@@ -167,7 +167,7 @@ Parts = Iterator[tuple[Subject, Node]]
 
 
 def parts_of(subject: Subject, node: Node) -> Parts:
-    """This document and all it holds that a check can be about, each with what it is."""
+    """Yields this document and all parts of it that a check can be about, each with its subject."""
     yield subject, node
     yield from _inner(subject, node)
     if isinstance(node.value, dict) and subject in DEFINED and node.has("extension"):
@@ -217,7 +217,7 @@ def _parts_of_nodes(subject: Subject, nodes: Iterator[Node]) -> Parts:
 
 
 def _members(node: Node) -> Iterator[Node]:
-    """The document and every value in it, but nothing below an extension: what stands there is agreed elsewhere."""
+    """Yields the document and every value in it, but nothing below an extension, whose content is agreed elsewhere."""
     yield node
     for member in node.members():
         if is_extension(member):
@@ -227,12 +227,12 @@ def _members(node: Node) -> Iterator[Node]:
 
 
 def is_extension(node: Node) -> bool:
-    """Whether this is the extension of CDS Hooks (an object beside defined members), not one inside a FHIR resource."""
+    """Return whether this is the extension of CDS Hooks (an object), not one inside a FHIR resource."""
     return node.name == "extension" and not in_resource(node)
 
 
 def in_resource(node: Node) -> bool:
-    """Whether this value stands in a FHIR resource that an action carries."""
+    """Return whether this value stands in a FHIR resource that an action carries."""
     above = node.parent
     while above is not None:
         if above.name == "resource":

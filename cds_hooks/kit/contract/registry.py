@@ -119,7 +119,7 @@ def _registered(
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check of the modules in `checks/`, module by module in the order of their names."""
+    """Return every check of the modules in `checks/`, module by module in the order of their names."""
     package = import_module("cds_hooks.kit.contract.checks")
     for module in sorted(module.name for module in iter_modules(package.__path__)):
         import_module(f"{package.__name__}.{module}")
@@ -180,7 +180,7 @@ class Row:
 
 @cache
 def rows() -> dict[str, Row]:
-    """All rows by id, in the order of the checklist."""
+    """Return all rows by id, in the order of the checklist."""
     text = files("cds_hooks.kit.contract").joinpath("rows.csv").read_text(encoding="utf-8")
     rows_by_id = {
         row["row"]: Row(

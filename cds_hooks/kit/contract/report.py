@@ -133,7 +133,7 @@ class Report:
         return RowResult(row, Result.NOT_SEEN, outcomes[0].reason)
 
     def counted(self, result: Result) -> int:
-        """How many rows that bind a service came out like this."""
+        """Return how many rows that bind a service came out like this."""
         return sum(1 for row in self.rows if row.row.binds_a_service and row.result is result)
 
     @property
@@ -143,7 +143,7 @@ class Report:
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """The report as one object: findings with their places, the result of every row, the coverage."""
+    """Return the report as one object: findings with their places, the result of every row, the coverage."""
     return {
         "subject": report.subject,
         "dialect": report.dialect,
@@ -174,7 +174,7 @@ def report_document(report: Report) -> dict[str, Any]:
 
 
 def coverage(report: Report) -> dict[str, int]:
-    """How many of the rows that bind a service there are, can be seen from outside, have a check, and came out how."""
+    """Count the rows that bind a service: how many there are, are visible, have a check, and came out how."""
     binding = [row for row in rows().values() if row.binds_a_service]
     return {
         "rowsThatBindAService": len(binding),
@@ -215,7 +215,7 @@ def _test(outcome: Outcome) -> dict[str, Any]:
 
 
 def as_junit(reports: Sequence[Report]) -> str:
-    """One test suite for each report, one test case for each check.
+    """Return one test suite for each report, one test case for each check.
 
     A must that failed is a failure, a should that failed passes with its finding as output, what was not seen is
     skipped with the reason. The time of a case is that of the requests which its check made itself.

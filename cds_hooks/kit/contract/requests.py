@@ -16,7 +16,7 @@ Contexts = Iterator[tuple[str, Context]]
 
 
 def contexts_for(hook: str, chart: PatientChart) -> Contexts:
-    """One context or several for this hook and chart, each with what it is about in words.
+    """Yields one context or several for this hook and chart, each with a title.
 
     A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
     """
@@ -24,18 +24,18 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
 
 
 def drafts_bundle(drafts: tuple[DraftOrder, ...]) -> Resource:
-    """The Bundle for `draftOrders`: the orders and the resources that they refer to."""
+    """Return the Bundle for `draftOrders`: the orders and the resources that they refer to."""
     resources = [resource for draft in drafts for resource in (draft.order, *draft.beside)]
     return bundle_of(resources)
 
 
 def bundle_of(resources: list[Resource]) -> Resource:
-    """A collection Bundle as hooks carry it."""
+    """Return a collection Bundle as hooks carry it."""
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
 
 
 def encounter_of(chart: PatientChart) -> Resource | None:
-    """The encounter a user would be in: the last one of the chart."""
+    """Return the encounter a user would be in: the last one of the chart."""
     return max(
         chart.resources_of_type("Encounter"),
         key=lambda encounter: str(encounter.get("period", {}).get("start", "")),
@@ -145,12 +145,12 @@ KIT_AUTHORIZATION: Final = fhir_authorization("contract-kit-token", scope="user/
 
 
 def new_hook_instance() -> str:
-    """A hookInstance."""
+    """Return a new hookInstance."""
     return str(uuid4())
 
 
 def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datetime) -> Iterator[tuple[str, Request]]:
-    """Conformant requests (2.0.1, published form) for one entry of discovery, each with what it is about."""
+    """Yields conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
     for about, context in contexts_for(str(entry["hook"]), chart):
         request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
         prefetch = _prefetch(entry, chart, context, as_of)

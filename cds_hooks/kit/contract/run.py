@@ -23,7 +23,7 @@ class UnknownRow(ValueError):
 
 
 def select_checks(only: Sequence[str], dialect: str, *, quick: bool = False) -> list[Check]:
-    """The checks of this dialect that stand for one of these rows or sections; all of them where none is named.
+    """Return the checks of this dialect that stand for one of these rows or sections; all of them where none is named.
 
     `quick` leaves out those that wait or send much.
 
@@ -48,7 +48,7 @@ def run_checks(
     progress: Progress = lambda *_: None,
     time_limit_seconds: float | None = None,
 ) -> Report:
-    """The results of these checks on a server; `progress` is called with the words, number and count of each step.
+    """Run these checks on a server; `progress` is called with the words, number and count of each step.
 
     After the time limit, or a KeyboardInterrupt, no more requests are made and what is known by then is reported.
     """
@@ -139,7 +139,7 @@ def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
 
 
 def judge_exchange(exchange: Exchange, dialect: str = "standard") -> Report:
-    """What the checks of answers find in one exchange that was made already; nothing is sent."""
+    """Return what the checks of answers find in one exchange that was made already; nothing is sent."""
     checks = select_checks((), dialect)
     outcomes = [
         Outcome(check) for check in checks if isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE
@@ -166,7 +166,7 @@ class UnreadableDocument(ValueError):
 
 
 def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> Report:
-    """What these checks find in a file; `kind` where its members do not tell what it is.
+    """Return what these checks find in a file; `kind` where its members do not tell what it is.
 
     Raises UnreadableDocument.
     """
@@ -183,7 +183,7 @@ def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> 
 
 
 def kind_of(value: Any) -> Subject:
-    """What a document is: by its members. An object without any is taken for a response.
+    """Return what a document is: by its members. An object without any is taken for a response.
 
     Raises UnreadableDocument.
     """

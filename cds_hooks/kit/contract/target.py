@@ -103,22 +103,22 @@ class Service:
         return self._base
 
     def request(self) -> Request:
-        """A copy of the base call's request, with a hookInstance of its own, to be changed at will."""
+        """Return a copy of the base call's request, with a hookInstance of its own, to be changed at will."""
         return self.as_new(self.base.sent)
 
     def prefetch(self) -> dict[str, Any]:
-        """A copy of the base call's prefetch; NotTested where it has none."""
+        """Return a copy of the base call's prefetch; NotTested where it has none."""
         prefetch: dict[str, Any] = self.request().get("prefetch", {})
         observe(prefetch, f"{self.id} asks for no prefetch that can be filled")
         return prefetch
 
     def search_keys(self) -> list[str]:
-        """The prefetch keys that hold a Bundle."""
+        """Return the prefetch keys that hold a Bundle."""
         prefetch = self.prefetch()
         return [key for key, value in prefetch.items() if isinstance(value, dict) and value["resourceType"] == "Bundle"]
 
     def as_new(self, request: Request) -> Request:
-        """A deep copy of a request with a hookInstance of its own.
+        """Return a deep copy of a request with a hookInstance of its own.
 
         Through JSON and not `copy.deepcopy`, which took a third of a run of the kit.
         """
@@ -146,7 +146,7 @@ class Service:
 
 
 def _worth(call: Call) -> tuple[bool, int, int, int]:
-    """How well a call serves to make others from: with cards, not huge, data under many keys, several under one."""
+    """Rate a call as the base of others: with cards, not huge, data under many keys, several under one."""
     values = [value for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
     sizes = [len(value.get("entry", [])) for value in values]
     return bool(call.exchange.cards), -(sum(sizes) // _HUGE), sum(map(bool, sizes)), sum(size > 1 for size in sizes)

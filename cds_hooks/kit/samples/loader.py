@@ -60,7 +60,7 @@ class _Course(NamedTuple):
     anchors: tuple[int, ...]
 
     def value(self, hours: int, turn: int) -> float:
-        """In `unit`, `hours` after admission; `turn` numbers the rounds and chooses the unrest."""
+        """Return the value in `unit`, `hours` after admission; `turn` numbers the rounds and chooses the unrest."""
         interval = hours // _HOURS_BETWEEN_ANCHORS
         before, after = self.anchors[interval], self.anchors[interval + 1]
         hours_since_anchor = hours - interval * _HOURS_BETWEEN_ANCHORS
@@ -82,14 +82,14 @@ _PRESSURE_PANEL = _Course(
 
 
 def icu_observations() -> Iterator[Json]:
-    """The 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
+    """Yields the 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
     courses = _read_courses()
     yield from _laboratory(courses)
     yield from _bedside(courses)
 
 
 def _read_courses() -> dict[str, list[_Course]]:
-    """The courses of the table by kind."""
+    """Return the courses of the table by kind."""
     table = files("cds_hooks.kit.samples").joinpath("icu_courses.csv").read_text(encoding="utf-8")
     courses: dict[str, list[_Course]] = defaultdict(list)
     for row in csv.DictReader(table.splitlines()):
@@ -110,7 +110,7 @@ def _course(row: dict[str, str]) -> _Course:
 
 
 def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Every twelve hours in intensive care, then every morning."""
+    """Makes the results of every twelve hours in intensive care, then of every morning."""
     rounds = [*range(5, _HOURS_IN_ICU, 12), *range(_HOURS_IN_ICU + 5, _HOURS_IN_HOSPITAL, 24)]
     for turn, hours in enumerate(rounds):
         for course in courses["laboratory"]:
@@ -119,7 +119,7 @@ def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
 
 
 def _bedside(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Every two hours in intensive care (temperature every four), then every eight."""
+    """Makes the signs of every two hours in intensive care (temperature every four), then of every eight."""
     rounds = [*range(2, _HOURS_IN_ICU, 2), *range(_HOURS_IN_ICU, _HOURS_IN_HOSPITAL - 8, 8)]
     for turn, hours in enumerate(rounds):
         temperature = courses["temperature"] if hours % 4 == 0 else []
@@ -158,7 +158,7 @@ _STEP = re.compile(r"([+-]\d+)([ymd])")
 
 
 def place_dates(node: Any, as_of: datetime) -> Any:
-    """The same JSON with every placeholder replaced by a date.
+    """Return the same JSON with every placeholder replaced by a date.
 
     Raises ValueError for a naive `as_of` or a string that only looks like a placeholder (a typing error would otherwise
     reach the reader as a broken date).
@@ -261,12 +261,12 @@ class _Index:
 
 
 def list_samples() -> tuple[Sample, ...]:
-    """Every sample, in the order of the index."""
+    """Return every sample, in the order of the index."""
     return msgspec_json.decode(_FOLDER.joinpath("samples.json").read_bytes(), type=_Index).samples
 
 
 def load_patient(sample_id: str, as_of: datetime) -> dict[str, Any]:
-    """The patient's record as a FHIR R4 Bundle of type collection, its dates counted from `as_of` (aware).
+    """Return the patient's record as a FHIR R4 Bundle of type collection, its dates counted from `as_of` (aware).
 
     Raises KeyError for a sample that does not exist."""
     bundle = _read("patients", sample_id)
@@ -277,7 +277,7 @@ def load_patient(sample_id: str, as_of: datetime) -> dict[str, Any]:
 
 
 def load_draft(draft_id: str, as_of: datetime) -> dict[str, Any]:
-    """A drafted MedicationRequest, or a Bundle of it and the Medication it refers to, dates counted from `as_of`.
+    """Return a drafted MedicationRequest, or a Bundle of it and its Medication, dates counted from `as_of`.
 
     Raises KeyError for a draft that does not exist."""
     return _with_dates(_read("drafts", draft_id), as_of)

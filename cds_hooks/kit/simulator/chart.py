@@ -41,7 +41,7 @@ _EVENTS = {
 
 
 def last_event(resources: Iterable[dict[str, Any]]) -> datetime | None:
-    """The time of the last encounter, result, procedure or order; None when the chart has none with a date.
+    """Return the time of the last encounter, result, procedure or order; None when the chart has none with a date.
 
     A day without a time begins at midnight UTC.
     """
@@ -77,7 +77,7 @@ def _day(text: str) -> date | None:
 
 
 def move_dates(value: Any, days: int, name: str = "") -> Any:
-    """A copy of any JSON value (the member `name` of its parent) with every date in it moved by whole days.
+    """Return a copy of any JSON value (the member `name` of its parent) with every date in it moved by whole days.
 
     Times of day and offsets stay. A month without a day moves with its first day, a year alone by whole years. What
     would leave the calendar stays, such as the open end 9999-12-31.
@@ -132,12 +132,12 @@ class Chart:
 
 
 def read_chart(path: Path) -> Chart:
-    """The chart in a file; ChartError where it is none or holds not exactly one Patient."""
+    """Return the chart in a file; ChartError where it is none or holds not exactly one Patient."""
     return chart_of(read_json(path), path.name)
 
 
 def chart_of(document: dict[str, Any], name: str) -> Chart:
-    """The chart in a Bundle, a Patient or a CDS Hooks request; ChartError names the document by `name`."""
+    """Return the chart in a Bundle, a Patient or a CDS Hooks request; ChartError names the document by `name`."""
     if "hook" in document and isinstance(document.get("context"), dict):
         prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
         drafts = resources_of(document["context"].get("draftOrders") or {})
@@ -151,7 +151,7 @@ def chart_of(document: dict[str, Any], name: str) -> Chart:
 
 
 def read_drafts(path: Path) -> list[Resource]:
-    """The draft orders in a file: one resource, or a Bundle of them with the Medications they refer to."""
+    """Return the draft orders in a file: one resource, or a Bundle of them with the Medications they refer to."""
     drafts = resources_of(read_json(path))
     if not drafts:
         raise ChartError(f"{path.name} holds no draft order; give a MedicationRequest or a Bundle with one")
@@ -159,7 +159,7 @@ def read_drafts(path: Path) -> list[Resource]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, gunzipped where it is gzipped; ChartError says what is wrong."""
+    """Return the JSON object in a file, gunzipped where it is gzipped; ChartError says what is wrong."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -174,7 +174,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def resources_of(document: dict[str, Any]) -> list[Resource]:
-    """The resources of a Bundle, or the one resource it is; references by an entry's fullUrl become Type/id.
+    """Return the resources of a Bundle, or the one resource it is; references by an entry's fullUrl become Type/id.
 
     That is what a FHIR server does with a Bundle it takes in: no search answer holds a urn:uuid of another Bundle.
     """
@@ -206,7 +206,7 @@ _SAMPLE = "sample:"
 
 
 def open_chart(path: Path, now: datetime) -> Chart:
-    """The chart of a file, or of `sample:ID` with its dates as of `now`; ChartError where there is none."""
+    """Return the chart of a file, or of `sample:ID` with its dates as of `now`; ChartError where there is none."""
     sample = _sample_name(path)
     if sample is None:
         return read_chart(path)
@@ -216,7 +216,7 @@ def open_chart(path: Path, now: datetime) -> Chart:
 
 
 def open_drafts(path: Path, now: datetime) -> list[Resource]:
-    """The draft orders of a file, or of `sample:ID`; ChartError where there are none."""
+    """Return the draft orders of a file, or of `sample:ID`; ChartError where there are none."""
     sample = _sample_name(path)
     if sample is None:
         return read_drafts(path)
@@ -234,7 +234,7 @@ def days_to_today(chart: Chart, now: datetime) -> int:
 
 
 def move_chart(chart: Chart, days: int) -> Chart:
-    """The same chart, all its dates moved by whole days."""
+    """Return the same chart, all its dates moved by whole days."""
     return Chart(move_dates(chart.resources, days), move_dates(chart.drafts, days))
 
 

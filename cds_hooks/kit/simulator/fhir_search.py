@@ -79,13 +79,13 @@ _ALONE: Final = frozenset({"Patient", "Medication"})
 
 
 def parameters_of(kind: str) -> Mapping[str, Parameter]:
-    """The search parameters of a resource type."""
+    """Return the search parameters of a resource type."""
     parameters = _OF_TYPE.get(kind, {})
     return parameters if kind in _ALONE else {**_OF_EVERY, **parameters}
 
 
 def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tuple[str, str]]) -> list[Resource]:
-    """The resources of a type that fit every parameter, sorted; `_count` is left to who makes the pages.
+    """Return the resources of a type that fit every parameter, sorted; `_count` is left to who makes the pages.
 
     InvalidSearch names the parameter that cannot be used.
     """
@@ -143,7 +143,7 @@ def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
 
 
 def _values(text: str) -> list[str]:
-    """The alternatives between commas; a comma after a backslash is part of a value."""
+    """Return the alternatives between commas; a comma after a backslash is part of a value."""
     values, current = [], ""
     characters = iter(text)
     for character in characters:
@@ -177,7 +177,7 @@ def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, st
 
 
 def _token_test(wanted: Iterable[str]) -> Callable[[tuple[str, str]], bool]:
-    """Whether a coding (system, code) is one of the tokens; looked up, because a template names hundreds of codes."""
+    """Return a test of codings (system, code); it looks them up, because a template names hundreds of codes."""
     codes: set[str] = set()
     systems: set[str] = set()
     pairs: set[tuple[str, str]] = set()
@@ -247,7 +247,7 @@ def _interval(text: str) -> Interval | None:
 
 
 def _calendar_interval(year: str, month: str | None, day: str | None) -> Interval:
-    """The interval of a year, a month or a day."""
+    """Return the interval of a year, a month or a day."""
     start = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
     if day:
         end = start + timedelta(days=1)
@@ -315,7 +315,7 @@ def usable_parameters(kind: str, pairs: Iterable[tuple[str, str]]) -> list[tuple
 
 
 def _usable(kind: str, name: str, value: str) -> bool:
-    """Whether the parameter can be searched by; a chart has one patient, so nothing is looked for by that."""
+    """Return whether the parameter can be searched by; a chart has one patient, so nothing is looked for by that."""
     if name in ("patient", "subject"):
         return False
     try:

@@ -38,7 +38,7 @@ class Fixture:
         return str(self.request.get("hook") or "")
 
     def at(self, now: datetime) -> "Fixture":
-        """The same call as of `now`: its dates moved, with a hookInstance of its own."""
+        """Return the same call as of `now`: its dates moved, with a hookInstance of its own."""
         days = (now.date() - self.made_at.date()).days
         moved = move_dates(self.request, days) if days else self.request
         return replace(self, request=moved | {"hookInstance": str(uuid4())}, made_at=now)
@@ -66,7 +66,7 @@ def _without_dates(cards: list[tuple[str, str]] | None) -> list[tuple[str, str]]
 
 
 def write_fixture(fixture: Fixture) -> bytes:
-    """The file, as JSON that a person can read and edit."""
+    """Return the file, as JSON that a person can read and edit."""
     document = {
         MEMBER: 1,
         "service": fixture.service,
@@ -83,7 +83,7 @@ def write_fixture(fixture: Fixture) -> bytes:
 
 
 def open_fixture(path: Path) -> Fixture | None:
-    """The fixture in a file; None where the file is something else, or none at all.
+    """Return the fixture in a file; None where the file is something else, or none at all.
 
     Raises:
         ChartError: it is a fixture, and a part of it is missing.
@@ -95,7 +95,7 @@ def open_fixture(path: Path) -> Fixture | None:
 
 
 def fixture_of(document: dict[str, Any], name: str) -> Fixture:
-    """The fixture that this JSON is; `name` is for the message.
+    """Return the fixture that this JSON is; `name` is for the message.
 
     Raises:
         ChartError: a part of it is missing or of another form.

@@ -27,7 +27,7 @@ _PERFORMER = "Organization/cds-hooks-call"
 def build_request(
     entry: dict[str, Any], chart: Chart, drafts: list[Resource], timings: bool = False, today: date | None = None
 ) -> dict[str, Any]:
-    """The request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack.
+    """Return the request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack.
 
     `today` is for dates in templates: this machine's unless given.
     """
@@ -79,13 +79,13 @@ def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
 
 
 def _with_orders(chart: Chart, drafts: list[Resource]) -> Chart:
-    """The chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
+    """Return the chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
     signed = [{**draft, "status": "active"} for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
     return replace(chart, resources=[*chart.resources, *signed])
 
 
 def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> dict[str, Any]:
-    """The drafted studies are dispatched; without any, what is ordered in the chart."""
+    """Return the context: the drafted studies are dispatched; without any, what is ordered in the chart."""
     orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
     orders = orders or [
         resource
@@ -101,7 +101,7 @@ def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> 
 
 
 def as_draft(resource: Resource, patient_id: str, number: int = 1) -> Resource:
-    """The resource as a draft of this patient: status draft, an id where it has none."""
+    """Return the resource as a draft of this patient: status draft, an id where it has none."""
     kind = "patient" if resource.get("resourceType") == "AllergyIntolerance" else "subject"
     return {**resource, "id": resource.get("id") or f"draft-{number}", "status": "draft", "intent": "order"} | {
         kind: {"reference": f"Patient/{patient_id}"}
@@ -109,7 +109,7 @@ def as_draft(resource: Resource, patient_id: str, number: int = 1) -> Resource:
 
 
 def drafts_for(chart: Chart, drafts: list[Resource]) -> list[Resource]:
-    """The drafts as drafts of this chart's patient; Medications beside them stay as they are."""
+    """Return the drafts as drafts of this chart's patient; Medications beside them stay as they are."""
     patient_id = str(chart.patient.get("id") or "")
     return [
         draft if draft.get("resourceType") == "Medication" else as_draft(draft, patient_id, number)
@@ -118,7 +118,7 @@ def drafts_for(chart: Chart, drafts: list[Resource]) -> list[Resource]:
 
 
 def draft_from_chart(chart: Chart, reference: str) -> list[Resource]:
-    """An order of the chart, drafted once more under a new id, with the Medication it refers to."""
+    """Return an order of the chart, drafted once more under a new id, with the Medication it refers to."""
     kind, _, identity = reference.partition("/")
     order = next((r for r in chart.resources if r.get("resourceType") == kind and r.get("id") == identity), None)
     if order is None:
@@ -134,7 +134,7 @@ _SUBJECT = "cds-hooks-call"
 
 
 def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """The request with some prefetch keys left out; ChartError where it has no such key."""
+    """Return the request with some prefetch keys left out; ChartError where it has no such key."""
     prefetch = request.get("prefetch") or {}
     unknown = sorted(set(keys) - set(prefetch))
     if unknown:
@@ -143,7 +143,7 @@ def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, An
 
 
 def with_fhir_server(request: dict[str, Any], url: str, token: str | None, omitted: Collection[str]) -> dict[str, Any]:
-    """The request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
+    """Return the request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
     prefetch = {"prefetch": without_keys(request, omitted)["prefetch"]} if omitted else {}
     authorization = fhir_authorization(token or OPEN_SERVER_TOKEN, patient=request["context"]["patientId"])
     members = {name: member for name, member in request.items() if name != "prefetch"}
@@ -170,7 +170,7 @@ class RequestSigning(httpx.Auth):
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """The request with its token."""
+        """Yields the request with its token."""
         from cds_hooks.kit.simulator.signing import sign_token  # cryptography takes half a second to import
 
         request.headers["authorization"] = f"Bearer {sign_token(self._key, str(request.url))}"

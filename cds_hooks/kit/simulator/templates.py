@@ -10,22 +10,22 @@ _LITERAL: Final = re.compile(r"'[^']*'")
 
 
 def tokens_in(template: str) -> Iterator[str]:
-    """What stands between {{ and }}, trimmed."""
+    """Yields what stands between {{ and }}, trimmed."""
     return (match[1].strip() for match in _TOKEN.finditer(template))
 
 
 def without_tokens(template: str) -> str:
-    """The template with the word TOKEN in place of each token."""
+    """Return the template with the word TOKEN in place of each token."""
     return _TOKEN.sub("TOKEN", template)
 
 
 def functions_in(token: str) -> set[str]:
-    """The names of the functions a token calls."""
+    """Return the names of the functions a token calls."""
     return set(re.findall(r"([A-Za-z]+)\(", _LITERAL.sub("''", token)))
 
 
 def keys_in(template: str) -> frozenset[str]:
-    """The prefetch keys that the tokens of a template name with %."""
+    """Return the prefetch keys that the tokens of a template name with %."""
     return frozenset(key for token in tokens_in(template) for key in re.findall(r"%([\w-]+)", token))
 
 
@@ -35,7 +35,7 @@ _REFERENCE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/]+?)(?:/_history/.
 
 
 def values_of(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str] | None:
-    """What the token finds, each once; None where it is no path of the subset or names a key without an answer."""
+    """Return the distinct values of a token; None where it is no path, or names a key without an answer."""
     values: dict[str, None] = {}
     for path in token.split("|"):
         nodes = _follow(path.strip(), context, answers)
@@ -90,7 +90,7 @@ def _children(node: Any, name: str) -> list[Any]:
 
 
 def _resolved(node: Any, everything: Iterable[Any]) -> list[Any]:
-    """The resource, where it is available; else what its reference says of it: type and id."""
+    """Return the resource, where it is available; else what its reference says of it: type and id."""
     text = node.get("reference") if isinstance(node, dict) else node
     match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
@@ -124,7 +124,7 @@ _NONE: Final[Mapping[str, Any]] = {}
 
 
 def fill(template: str, context: Mapping[str, Any], today: date, answers: Mapping[str, Any] = _NONE) -> str | None:
-    """The query, every token replaced; None where a token has no value here, as the specification has it.
+    """Return the query, every token replaced; None where a token has no value here, as the specification has it.
 
     `answers` are those of the templates before this one, which tokens of 3.0 may name.
     """
@@ -145,7 +145,7 @@ def fill(template: str, context: Mapping[str, Any], today: date, answers: Mappin
 
 
 def _path(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> str | None:
-    """The values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
+    """Return the values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
     values = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
     return ",".join(values) if values else None
 

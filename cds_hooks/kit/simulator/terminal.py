@@ -14,7 +14,7 @@ _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "c
 
 
 def printable(value: Any) -> Any:
-    """A JSON value whose texts have no control characters but new lines: a strange server could steer the terminal."""
+    """Return a JSON value without control characters but new lines: a strange server could steer the terminal."""
     if isinstance(value, str):
         return "".join(
             character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
@@ -26,7 +26,7 @@ def printable(value: Any) -> Any:
 
 
 def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
-    """All cards of a response, or the reasons for there being none."""
+    """Prints all cards of a response, or the reasons for there being none."""
     cards = answer.get("cards") or []
     console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}", style="bold"))
     for card in cards:
@@ -56,7 +56,7 @@ def _card(card: dict[str, Any]) -> Panel:
 
 
 def print_error(console: Console, title: str, status: int, outcome: dict[str, Any]) -> None:
-    """An error as the server words it."""
+    """Prints an error as the server words it."""
     issues = outcome.get("issue") or [{}]
     text = (
         (issues[0].get("details") or {}).get("text")

@@ -193,7 +193,7 @@ def _observe_call(exchange: Exchange) -> None:
 
 
 def _names_patient(text: str, exchange: Exchange) -> bool:
-    """Whether the patient's id stands there as a whole: ids of other resources may begin with it."""
+    """Return whether the patient's id stands there as a whole: ids of other resources may begin with it."""
     whole_id = rf"(?<![\w-]){re.escape(exchange.patient)}(?![\w-])"
     return len(exchange.patient) >= _SHORTEST_TELLING_ID and bool(re.search(whole_id, unquote(text)))
 

@@ -143,7 +143,7 @@ def _signer(service: Service) -> Signer:
 
 
 def _refused(service: Service, title: str, **changes: Any) -> Faults:
-    """A fault where a token with these changes (see `Signer.token`) is accepted."""
+    """Yields a fault where a token with these changes (see `Signer.token`) is accepted."""
     token = _signer(service).token(service.url, **changes)
     yield from expect_unauthorized(service.send_with_token(token, f"a token {title}"))
 

@@ -189,7 +189,7 @@ def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
 
 
 def _uuids(service: Service) -> tuple[str, str]:
-    """A card and a suggestion of it that this service has sent; invented ones where it sent none."""
+    """Return a card and a suggestion of it that this service has sent; invented ones where it sent none."""
     for call in service.calls:
         for card in call.exchange.cards or []:
             for suggestion in card.get("suggestions") or [] if isinstance(card, dict) else []:

@@ -120,7 +120,7 @@ def redirects_are_not_followed_with_the_token(service: Service) -> Faults:
 
 
 def _another_origin(service: Service, mode: str, purpose: str) -> Faults:
-    """A fault where the service calls the other origin to which its FHIR server points."""
+    """Yields a fault where the service calls the other origin to which its FHIR server points."""
     with (
         _serving(service) as other_server,
         _offered(service, mode=mode, halves=True, elsewhere=other_server.base) as offer,
@@ -220,14 +220,14 @@ def _relative(request: LoggedRequest) -> str:
 
 
 def _query(service: Service, key: str) -> str:
-    """The query of this key, filled: what the FHIR server would be asked."""
+    """Return the query of this key, filled: what the FHIR server would be asked."""
     sent = service.base.sent
     template = service.entry["prefetch"][key]
     return _normal(fill(template, sent["context"], service.as_of.date(), sent["prefetch"]) or "")
 
 
 def _normal(query: str) -> str:
-    """A query without its page, its parameters in order: the same search written in two ways is one."""
+    """Return a query without its page, its parameters in order: the same search written in two ways is one."""
     path, _, search = query.partition("?")
     return f"{path}?{'&'.join(sorted(part for part in search.split('&')))}"
 
