@@ -51,6 +51,8 @@ class Lazy:
             alone = typer.Typer(add_completion=False)
             alone.command(name)(found)
             found = alone
+        if found.rich_markup_mode is not None:
+            found.rich_markup_mode = "markdown"  # help fills its lines, and `[panel]` is no tag of rich
         command: Any = typer.main.get_command(found)
         command.name = name
         return command
