@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from cards.rules.engine.governance import Approval
 from cds_hooks.commands.options import AsJson, Database, Out
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
@@ -26,7 +25,7 @@ from cds_hooks.hold_back.acts import (
 )
 from cds_hooks.hold_back.approvals import NEEDED, ApprovalBook, Signed
 from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, entry_of, read_people
-from cds_hooks.hold_back.rules_file import RulesFileError, read_review, refuse_unfit
+from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_review, refuse_unfit
 from cds_hooks.hold_back.signatures import sign_act, write_signed
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -83,7 +82,7 @@ def rule(
 
     Example: cds-hooks approve rule renal-metformin --version 0123456789abcdef --key ann.pem
     """
-    _sign_rules([(rule, version, note)], key, people, database, out)
+    _sign_rules([ReviewedRule(rule, version, note)], key, people, database, out)
 
 
 @app.command()
@@ -101,20 +100,16 @@ def rules(
     Example: cds-hooks approve rules reviewed.txt --key ann.pem
     """
     with _said_in_a_sentence():
-        listed = read_review(file, "-", "-", datetime.now(UTC).date())
-    _sign_rules([(each.rule, each.digest, each.note) for each in listed], key, people, database, out)
+        listed = read_review(file)
+    _sign_rules(listed, key, people, database, out)
 
 
 def _sign_rules(
-    found: Sequence[tuple[str, str, str]], key: Path, people: Path | None, database: str | None, out: Path | None
+    reviewed: Sequence[ReviewedRule], key: Path, people: Path | None, database: str | None, out: Path | None
 ) -> None:
-    today = datetime.now(UTC).date()
     with _said_in_a_sentence():
-        refuse_unfit([Approval(name, digest, "-", "-", today, note) for name, digest, note in found])
-    wanted: list[tuple[Kind, Subject, str]] = [
-        ("rule", rule_subject(name, digest), note) for name, digest, note in found
-    ]
-    _sign(wanted, key, people, database, out)
+        refuse_unfit(reviewed)
+    _sign([("rule", rule_subject(each.rule, each.digest), each.note) for each in reviewed], key, people, database, out)
 
 
 @app.command()

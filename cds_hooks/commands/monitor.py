@@ -161,12 +161,12 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Takes back what is tried and has a figure to act on, and says what that was."""
-    from cds_hooks.commands.release import released_now
+    from cds_hooks.commands.release import acts_until
     from cds_hooks.hold_back.people import PeopleFileError
     from cds_hooks.monitor.rollback import take_back, to_take_back
 
     try:
-        found = to_take_back(released_now(url), figures)
+        found = to_take_back(acts_until(url).current, figures)
         take_back(url, found)
     except (PeopleFileError, RecordUnavailable) as error:
         typer.echo(f"Nothing was rolled back: {error}", err=True)
@@ -182,11 +182,11 @@ def _paused(url: str) -> list[str]:
     """What is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
     if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
         return []
-    from cds_hooks.commands.release import paused_now
+    from cds_hooks.commands.release import acts_until
     from cds_hooks.hold_back.people import PeopleFileError
 
     try:
-        return paused_now(url)
+        return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).current.paused.values()]
     except PeopleFileError as error:
         raise RecordUnavailable(str(error)) from error
 

@@ -1,12 +1,13 @@
 """`cds-hooks release`: switches what shows cards off and on, and releases rules, models and equations step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
+from inspect import cleandoc
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Final, get_args
 
 import orjson
 import typer
@@ -17,7 +18,7 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
 from cds_hooks.hold_back.people import People, PeopleFileError, read_people
-from cds_hooks.hold_back.releases import CANARY, Released, Releases, why_not_allowed
+from cds_hooks.hold_back.releases import CANARY, Releases, why_not_allowed
 from cds_hooks.hold_back.signatures import sign_act, write_signed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.monitor.versions import why_too_early
@@ -44,31 +45,57 @@ KeyFile = Annotated[
 ]
 
 
-@app.command()
-def off(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Switch something off: calls are answered with no card and the reason. In effect everywhere within a second.
+_STEPS: Final[Mapping[str, tuple[ActState, str]]] = {
+    "off": (
+        "off",
+        """Switch something off: calls are answered with no card and the reason. In effect everywhere within a second.
 
-    Example: cds-hooks release off service order-safety --why "wrong doses reported"
-    """
-    _act(kind, name, "off", why, key, database, out=out)
+        Example: cds-hooks release off service order-safety --why "wrong doses reported"
+        """,
+    ),
+    "on": (
+        "on",
+        """Switch it on again, in the state that it had, or end a pause. Behind a trust file two people sign.
+
+        Example: cds-hooks release on service order-safety --why "doses corrected"
+        """,
+    ),
+    "shadow": (
+        "shadow",
+        """Compute and record it, and show nothing, at once: also the way back from canary or active.
+
+        Of a client, unit or user: silent mode, until it is switched on. One signature is enough.
+
+        Example: cds-hooks release shadow model mortality_5y --why "alert rate doubled"
+        """,
+    ),
+    "activate": (
+        "active",
+        """Show it to everybody, after canary. Behind a trust file two people in two roles sign this.
+
+        Example: cds-hooks release activate model mortality_5y --why "accepted as before"
+        """,
+    ),
+    "retire": (
+        "retired",
+        """Take it out of use; it can come back by way of shadow.
+
+        Example: cds-hooks release retire equation kfre_4 --why "replaced"
+        """,
+    ),
+}
+"""The state to which each command brings something, and its help."""
 
 
-@app.command()
-def on(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Switch it on again, in the state that it had, or end a pause. Behind a trust file two people in two roles sign.
+def _step(state: ActState) -> Callable[..., None]:
+    def step(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
+        _act(kind, name, state, why, key, database, out=out)
 
-    Example: cds-hooks release on service order-safety --why "doses corrected"
-    """
-    _act(kind, name, "on", why, key, database, out=out)
+    return step
 
 
-@app.command()
-def shadow(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Compute and record it, and show nothing. Of a client, unit or user: silent mode, until it is switched on.
-
-    Example: cds-hooks release shadow model mortality_5y --why "first weeks at this site"
-    """
-    _act(kind, name, "shadow", why, key, database, out=out)
+for _name, (_state, _help) in _STEPS.items():
+    app.command(_name, help=cleandoc(_help))(_step(_state))
 
 
 @app.command()
@@ -91,33 +118,6 @@ def canary(
     Example: cds-hooks release canary model mortality_5y --share 5 --why "scores as expected"
     """
     _act(kind, name, "canary", why, key, database, share, early=early, out=out)
-
-
-@app.command()
-def activate(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Show it to everybody, after canary. Behind a trust file two people in two roles sign this.
-
-    Example: cds-hooks release activate model mortality_5y --why "accepted as before"
-    """
-    _act(kind, name, "active", why, key, database, out=out)
-
-
-@app.command()
-def rollback(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Take a rule, model or equation back to shadow at once; one signature is enough.
-
-    Example: cds-hooks release rollback model mortality_5y --why "alert rate doubled"
-    """
-    _act(kind, name, "shadow", why, key, database, out=out)
-
-
-@app.command()
-def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-    """Take it out of use; it can come back by way of shadow.
-
-    Example: cds-hooks release retire equation kfre_4 --why "replaced"
-    """
-    _act(kind, name, "retired", why, key, database, out=out)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     Example: cds-hooks release list --json
     """
     with _said_in_a_sentence():
-        found = _read(record_url(database), _people())
+        found = acts_until(record_url(database))
     states = found.current.words
     acts = [_row(act) for act in found.acts]
     waiting = [_row(act) for act in found.waiting_for_second()]
@@ -189,10 +189,8 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
 
 
 def _row(act: Act) -> dict[str, Any]:
-    share = f" {act.share} %" if act.state == "canary" else ""
-    what = f"{act.kind} {act.name} {act.state}{share}"
-    by = f"{act.by} ({act.role})"
-    return {"at": act.at, "what": what, "by": by, "why": act.why, "version": act.version, "gates": act.gates}
+    what = act.words.replace(" to ", " ")
+    return {"at": act.at, "what": what, "by": act.signer, "why": act.why, "version": act.version, "gates": act.gates}
 
 
 def _act(
@@ -264,10 +262,7 @@ def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | Non
 def _write(signed: tuple[Act, Signer], out: Path) -> None:
     act, signer = signed
     write_signed(out, [sign_act(act, signer)])
-    typer.echo(
-        f"{out}: {act.kind} {act.name} to {act.state}, signed by {act.by} ({act.role}). "
-        "Hand it in at the page /approvals."
-    )
+    typer.echo(f"{out}: {act.words}, signed by {act.signer}. Hand it in at the page /approvals.")
 
 
 def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:
@@ -284,32 +279,20 @@ def _check_record(url: str) -> None:
         reading_engine(parsed)
 
 
-def paused_now(url: str) -> list[str]:
-    """What is paused, each in a sentence without its point.
+def acts_until(url: str, at: float = float("inf")) -> Releases:
+    """The acts of the record, up to a time (epoch seconds).
 
     Raises:
         RecordUnavailable: The record cannot be read.
         PeopleFileError: The file of people cannot be used.
     """
-    return [f"{each.kind} {each.name}: {each.words}" for each in released_now(url).paused.values()]
+    return _read(url, _people(), at)
 
 
-def acts_until(url: str, at: float) -> Releases:
-    """The acts of the record up to that time (epoch seconds); raises what `paused_now` raises."""
-    releases = Releases(_people())
-    releases.read(url, at)
+def _read(url: str, people: Callable[[], People] | None, until: float = float("inf")) -> Releases:
+    releases = Releases(people)
+    releases.read(url, until)
     return releases
-
-
-def released_now(url: str) -> Released:
-    """What may show cards now, by the acts of the record; raises what `paused_now` raises."""
-    return _read(url, _people()).current
-
-
-def _read(url: str, people: Callable[[], People] | None) -> Releases:
-    found = Releases(people)
-    found.read(url)
-    return found
 
 
 def _people() -> Callable[[], People] | None:

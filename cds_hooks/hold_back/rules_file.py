@@ -1,14 +1,12 @@
-"""Reads a site's rules file, or says in sentences what is wrong with it; writes an approval into it."""
+"""Reads a site's rules file, or says in sentences what is wrong with it, and lists of reviewed rules."""
 
 import json
-import os
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import (
@@ -24,10 +22,6 @@ from fhir.terminology.toml_file import TomlFault, read_toml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
-
-_HEAD = """# What this site says of the medication rules (docs/rules/governance.md).
-version = 1
-"""
 
 
 class RulesFileError(Exception):
@@ -58,80 +52,55 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     )
 
 
-def refuse_unfit(approvals: Sequence[Approval]) -> None:
-    """Nothing where all of them can be given.
+class ReviewedRule(NamedTuple):
+    """A version of a rule that somebody has read, and what was checked."""
+
+    rule: str
+    digest: str
+    note: str = ""
+
+
+def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
+    """Nothing where all of them can be approved.
 
     Raises:
         RulesFileError: A rule is not there or in another version, or needs a note.
     """
-    versions = all_rule_versions()
-    if found := [fault for approval in approvals if (fault := _fault(approval, versions))]:
-        raise RulesFileError(Path("approval"), *found)
+    if faults := [fault for each in reviewed if (fault := _fault(each))]:
+        raise RulesFileError(Path("approval"), *faults)
 
 
-def write_approvals(path: Path, approvals: Sequence[Approval]) -> None:
-    """Adds the approvals at the end of the file, all or none; RulesFileError where they cannot be.
-
-    The file is made if need be, for its owner only. The newest approval of a rule counts; those before it stay.
-    """
-    versions = all_rule_versions()
-    faults = [_fault(approval, versions) for approval in approvals]
-    if found := [fault for fault in faults if fault]:
-        raise RulesFileError(path, *found)
-    if path.exists():
-        read_rules_file(path)
-    before = path.read_text(encoding="utf-8").rstrip() + "\n" if path.exists() else _HEAD
-    try:
-        _replace(path, before + "".join(map(_entry, approvals)))
-    except OSError as error:
-        raise RulesFileError(path, f"cannot be written ({error.strerror})") from error
-
-
-def read_review(path: Path, name: str, role: str, on: date) -> list[Approval]:
-    """The approvals of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
+def read_review(path: Path) -> list[ReviewedRule]:
+    """The rules of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RulesFileError(path, "cannot be read") from error
-    approvals, faults = [], []
+    reviewed, faults = [], []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         words, _, note = line.partition("|")
         match words.split():
             case [rule, digest]:
-                approvals.append(Approval(rule, digest, name, role, on, note.strip()))
+                reviewed.append(ReviewedRule(rule, digest, note.strip()))
             case _:
                 faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
-    if faults or not approvals:
+    if faults or not reviewed:
         raise RulesFileError(path, *(faults or ["names no rule"]))
-    return approvals
+    return reviewed
 
 
-def _fault(approval: Approval, versions: Mapping[str, RuleVersion]) -> str | None:
-    version = versions.get(approval.rule)
-    return _no_rule(approval.rule) if version is None else _unfit(approval, version)
-
-
-def _entry(approval: Approval) -> str:
-    members = {name: getattr(approval, name) for name in ("rule", "digest", "by", "role")}
-    members |= {"on": approval.on.isoformat()} | ({"note": approval.note} if approval.note else {})
-    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())
-    return f"\n[[approval]]\n{lines}\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes beside the file and renames, so that a running server never reads half of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner only
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        if path.exists():
-            draft.chmod(path.stat().st_mode & 0o777)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def _fault(reviewed: ReviewedRule) -> str | None:
+    rule, digest, note = reviewed
+    version = all_rule_versions().get(rule)
+    if version is None:
+        return _no_rule(rule)
+    if digest != version.digest:
+        return f"{rule} is in version {version.digest}, not {digest}: read it again, then approve it"
+    if version.rule.audit.verified == NEEDS_NOTE and not note.strip():
+        return f"{rule} still needs a label check: say in --note how and by whom the label was checked"
+    return None
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -199,14 +168,6 @@ def _no_family(name: str, known: Mapping[str, RuleVersion]) -> str:
 
 def _no_rule(name: str) -> str:
     return f"there is no rule {name}; cds-hooks rules list shows those there are"
-
-
-def _unfit(approval: Approval, version: RuleVersion) -> str | None:
-    if approval.digest != version.digest:
-        return f"{approval.rule} is in version {version.digest}, not {approval.digest}: read it again, then approve it"
-    if version.rule.audit.verified == NEEDS_NOTE and not approval.note.strip():
-        return f"{approval.rule} still needs a label check: say in --note how and by whom the label was checked"
-    return None
 
 
 def _approval(each: Mapping[str, Any]) -> Approval:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from msgspec import Struct
 
-from cards.rules.engine.governance import Approval, all_rule_versions
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,
     RELEASE_EVENT,
@@ -28,7 +28,7 @@ from cds_hooks.hold_back.acts import (
 )
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.releases import CANARY, Releases, why_not_allowed
-from cds_hooks.hold_back.rules_file import RulesFileError, refuse_unfit
+from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, refuse_unfit
 from cds_hooks.hold_back.signatures import SignedAct, read_signed, refuse_other_name
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release
@@ -174,7 +174,7 @@ class _Site:
         if rule not in all_rule_versions() or set(approval.subject) != {"rule", "digest"}:
             raise ApprovalRefused(f"there is no rule {rule[:80]} at this server")
         try:
-            refuse_unfit([Approval(rule, digest, approval.by, approval.role, self.today, approval.note)])
+            refuse_unfit([ReviewedRule(rule, digest, approval.note)])
         except RulesFileError as fault:
             raise ApprovalRefused("; ".join(fault.problems)) from fault
 

@@ -15,7 +15,6 @@ COMMANDS = {
     "capacity": Lazy("model.capacity", "capacity"),
     "label-audit": Lazy("model.gates", "label_audit"),
     "sign": Lazy("model.release", "sign"),
-    "verify": Lazy("model.release", "verify"),
     "waive": Lazy("model.release", "waive"),
     "state": Lazy("model.release", "state"),
     "history": Lazy("model.versions", "history"),

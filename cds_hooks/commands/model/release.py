@@ -1,4 +1,4 @@
-"""`cds-hooks model verify|activate|...`: signs a model and changes its release state."""
+"""`cds-hooks model sign|waive|state`: signs a model and changes its release state."""
 
 from datetime import UTC, datetime
 from getpass import getuser
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from cds_hooks.commands.model.console import Specs, own_specs, print_json, problems
+from cds_hooks.commands.model.console import Specs, own_specs, problems
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.acts import model_subject
 from cds_hooks.settings import settings
@@ -17,7 +15,7 @@ from cds_hooks.trusted_models import own_keys, signing_key
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file, read_signer
 from models_onnx.artifact.release_file import Release, reason_cards_withheld
 from models_onnx.errors import CardIncomplete, NotReleased
-from models_onnx.serving.registry import ARTIFACTS, find_version, versions
+from models_onnx.serving.registry import ARTIFACTS, find_version
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
@@ -99,31 +97,6 @@ def waive(
                 )
         write_words(place, words)
     typer.echo(f"Signed {len(waivers)} waiver(s) of {name} {version} by {person.public.id}: {place}")
-
-
-def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
-    """Check signature, hashes, operators and card of every version of a model; say which may show cards.
-
-    Exit codes: 0 every version holds, 1 one does not, 2 there is no such model.
-
-    Example: cds-hooks model verify mortality_5y
-    """
-    with problems():
-        from models_onnx.workbench.release.publishing import verify_version
-
-        found = find_version(name, folder)
-        each = versions(found.id, folder) if "@" not in name else (found,)
-        checked = [verify_version(version, own_keys(settings())) for version in each]
-    if as_json:
-        print_json(checked)
-    else:
-        table = Table("version", "state", "digest", "signed by", "holds", "cards", title=name)
-        for version in checked:
-            holds = "yes" if version.problem is None else f"no: {version.problem}"
-            cards = "yes" if version.no_cards is None else f"no: {version.no_cards}"
-            table.add_row(version.version, version.state, version.digest[:12], version.signed_by, holds, cards)
-        Console().print(table)
-    raise typer.Exit(0 if all(version.problem is None for version in checked) else 1)
 
 
 def state(

@@ -21,7 +21,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for e
 
 
 def history(name: Name, folder: Folder = ARTIFACTS, database: Database = None, as_json: AsJson = False) -> None:
-    """Show every version of a model: digest, dates, state, gates, who signed it, its aliases, and acts of release.
+    """Check every version of a model: signature, hashes, operators, card; show its dates, state, gates and acts.
 
     Acts (cds-hooks release) are those of the record, where there is one. Exit codes: 0 every version holds, 1 one does
     not, 2 there is no such model.
@@ -82,7 +82,7 @@ def rollback(
 ) -> None:
     """Put the version before in use again, or the one that --to names. The other one stays beside it.
 
-    Servers load it when they start again; until then `cds-hooks release rollback` silences the model within a second.
+    Servers load it when they start again; until then `cds-hooks release shadow` silences the model within a second.
 
     Exit codes: 0 done, 2 there is no such version, or its files or signature do not hold.
 
@@ -130,31 +130,25 @@ def _note(home: Path, acts: list[dict[str, Any]]) -> str:
 
 def _acts(name: str, database: str | None) -> tuple[list[dict[str, Any]], str]:
     """The acts of release about this model, oldest first; and why there are none to read, empty where they were."""
-    from cds_hooks.hold_back.people import People, PeopleFileError, read_people
-    from cds_hooks.hold_back.releases import Releases
+    from cds_hooks.commands.release import acts_until
+    from cds_hooks.hold_back.people import PeopleFileError
 
-    configured = settings()
     try:
-        people = None
-        if configured.trust_file is not None:
-            known = read_people(configured.people_file) if configured.people_file is not None else People()
-            people = lambda: known  # noqa: E731 - a value that does not change
-        found = Releases(people)
-        found.read(record_url(database))
+        found = acts_until(record_url(database)).acts_of(("model", name))
     except (RecordUnavailable, PeopleFileError) as problem:
         return [], str(problem)
-    kept = ("state", "at", "by", "role", "why", "version")
-    rows = [{key: getattr(act, key) for key in kept} for act in found.acts if (act.kind, act.name) == ("model", name)]
-    return rows, ""
+    members = ("state", "at", "by", "role", "why", "version")
+    return [{member: getattr(act, member) for member in members} for act in found], ""
 
 
 def _show(name: str, each: Any, acts: list[dict[str, Any]], unread: str) -> None:
-    table = Table("version", "in use", "digest", "state", "gates", "signed by", "aliases", "holds", title=name)
+    table = Table("version", "in use", "digest", "state", "gates", "signed by", "aliases", "holds", "cards", title=name)
     for version in each:
         holds = "yes" if version.problem is None else f"no: {version.problem}"
+        cards = "yes" if version.no_cards is None else f"no: {version.no_cards}"
         signed = version.signed_by or "nobody trusted here"
         row = (version.version, "yes" if version.is_in_use else "", version.digest[:12], version.state)
-        table.add_row(*row, _gates(version.gates), signed, ", ".join(version.aliases), holds)
+        table.add_row(*row, _gates(version.gates), signed, ", ".join(version.aliases), holds, cards)
     wide_console().print(table)
     for version in each:
         for step in version.steps:

@@ -1,7 +1,6 @@
-"""`cds-hooks rules`: lists, shows and approves the medication rules, and counts what they did."""
+"""`cds-hooks rules`: lists, shows and checks the medication rules, and counts what they did."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
+from cards.rules.engine.governance import NEEDS_NOTE, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record import site_rules
@@ -23,12 +22,12 @@ from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
-from cds_hooks.hold_back.rules_file import RulesFileError, read_review, write_approvals
+from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.pages.rules.description import approval_status
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 
-app = typer.Typer(no_args_is_help=True, help="Read, check, try out and approve the medication rules.")
+app = typer.Typer(no_args_is_help=True, help="Read, check and try out the medication rules.")
 app.command("check")(check)
 app.command("lint")(lint)
 app.command("simulate")(simulate_folder)
@@ -106,59 +105,6 @@ def show(
         return
     typer.echo(rule_page(version.rule, version.table))
     typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
-
-
-@app.command()
-def approve(
-    name: Annotated[str, typer.Option(help="Who has read the rule and answers for it.")],
-    role: Annotated[str, typer.Option(help="As what: pharmacist, medication safety officer …")],
-    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Its id.")] = None,
-    version: Annotated[str | None, typer.Option(help="The version that was read, as `rules show` prints it.")] = None,
-    note: Annotated[str, typer.Option(help="What was checked; needed where a rule still needs a label check.")] = "",
-    all_reviewed: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Approve all rules of this list, which `rules list --to-review` prints."),
-    ] = None,
-    file: RulesFile = None,
-) -> None:
-    """Let a version of a rule show its cards at this site. It is written into the rules file, with the date.
-
-    With --all-reviewed every version that a list names is approved in one act; a list that is wrong in one line changes
-    nothing.
-
-    Example: cds-hooks rules approve renal-metformin --version 0123456789abcdef --name "A. Person" --role pharmacist
-    """
-    if settings().trust_file is not None:
-        typer.echo(
-            "Behind a trust file typed names do not count. Two people sign with their keys: cds-hooks approve rule, or "
-            "cds-hooks approve rules FILE for a reviewed list (docs/operations/approvals.md).",
-            err=True,
-        )
-        raise typer.Exit(1)
-    path = file or settings().rules_file
-    if path is None:
-        typer.echo("Give the site's rules file with --file or CDS_RULES_FILE.", err=True)
-        raise typer.Exit(2)
-    typer.echo(
-        "Development profile: this name was typed, and behind a trust file it does not count; there two people sign "
-        "with their keys (cds-hooks approve rule, docs/operations/approvals.md).",
-        err=True,
-    )
-    on = datetime.now(UTC).date()
-    if all_reviewed is not None:
-        with _said_in_a_sentence():
-            approvals = read_review(all_reviewed, name, role, on)
-            write_approvals(path, approvals)
-        typer.echo(f"{path}: {len(approvals)} rules may show cards, approved by {name} ({role}) on {on}.")
-        return
-    if rule is None or version is None:
-        typer.echo("Name a RULE and its --version, or a list with --all-reviewed.", err=True)
-        raise typer.Exit(2)
-    _version(rule)
-    approval = Approval(rule, version, name, role, on, note)
-    with _said_in_a_sentence():
-        write_approvals(path, [approval])
-    typer.echo(f"{path}: {rule} may show cards in version {version}, approved by {name} ({role}) on {approval.on}.")
 
 
 @app.command()

@@ -48,6 +48,8 @@ class VersionHistory(Struct, frozen=True, kw_only=True):
     """The name of the key that signed the release; empty where the key is not trusted here."""
     problem: str | None
     """What does not hold of it; None where signature, hashes and card hold."""
+    no_cards: str | None
+    """Why it shows no cards; None where it may."""
     gates: GateSummary | None
     gates_sha256: str
     steps: tuple[ReleaseStep, ...]
@@ -178,7 +180,7 @@ def _history(version: Version, is_in_use: bool, named: VersionNames, keys: Keys)
         release = parse_release(version.folder)
     except ArtifactRefused as problem:
         nothing = {"sha256": "", "key": "", "signed_by": "", "gates": None, "gates_sha256": "", "steps": ()}
-        return VersionHistory(**common, **nothing, problem=str(problem))  # type: ignore[arg-type]
+        return VersionHistory(**common, **nothing, problem=str(problem), no_cards=str(problem))  # type: ignore[arg-type]
     checked = verify_version(version, keys)
     model, report = release.files.get("model.onnx"), release.files.get("gates.json")
     return VersionHistory(
@@ -187,6 +189,7 @@ def _history(version: Version, is_in_use: bool, named: VersionNames, keys: Keys)
         key=release.key,
         signed_by=checked.signed_by,
         problem=checked.problem,
+        no_cards=checked.no_cards,
         gates=release.gates,
         gates_sha256=report.sha256 if report is not None else "",
         steps=release.history,

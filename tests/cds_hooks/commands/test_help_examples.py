@@ -64,7 +64,6 @@ NEEDED = {
     "approve model": ("CDS_PEOPLE_FILE",),
     "approve waiver": ("CDS_PEOPLE_FILE",),
     "record archive": ("CDS_SEAL_KEY",),
-    "rules approve": ("CDS_RULES_FILE",),
     "trust add": ("CDS_TRUST_FILE",),
     "model sign": ("CDS_MODEL_SIGNING_KEY",),
 }

@@ -104,16 +104,16 @@ def test_the_label_audit_judges_any_table(tmp_path: Path) -> None:
     assert "it has risk, race, conditions" in wrong.stderr
 
 
-def test_verify_holds_for_what_was_signed_and_names_what_was_changed(shelf: Path) -> None:
-    good = run("verify", "mortality_5y", "--folder", str(shelf), "--json")
+def test_history_holds_for_what_was_signed_and_names_what_was_changed(shelf: Path) -> None:
+    good = run("history", "mortality_5y", "--folder", str(shelf), "--json")
     assert good.exit_code == 0
-    assert json.loads(good.stdout)[0]["problem"] is None
+    assert json.loads(good.stdout)["versions"][0]["problem"] is None
     content = bytearray((shelf / "mortality_5y" / "model.onnx").read_bytes())
     content[100] ^= 1
     (shelf / "mortality_5y" / "model.onnx").write_bytes(content)
-    bad = run("verify", "mortality_5y", "--folder", str(shelf), "--json")
+    bad = run("history", "mortality_5y", "--folder", str(shelf), "--json")
     assert bad.exit_code == 1
-    assert "changed after training" in json.loads(bad.stdout)[0]["problem"]
+    assert "changed after training" in json.loads(bad.stdout)["versions"][0]["problem"]
 
 
 def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path
     again = run("sign", "mortality_5y", "--folder", str(shelf))
     assert "Made a signing key" not in again.stderr
     assert (tmp_path / "own" / "key.pub.json").is_file()
-    assert run("verify", "mortality_5y", "--folder", str(shelf)).exit_code == 0
+    assert run("history", "mortality_5y", "--folder", str(shelf)).exit_code == 0
 
 
 def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path) -> None:

@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
-from cds_hooks.hold_back.rules_file import read_rules_file
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.conftest import ROOT
 
@@ -62,16 +61,6 @@ def test_what_is_not_there_is_said_in_a_sentence(words: tuple[str, ...], said: s
     done = run(*words)
     assert done.exit_code == 1
     assert said in done.output
-
-
-def test_an_approval_is_one_command(tmp_path: Path) -> None:
-    file = str(tmp_path / "rules.toml")
-    who = ("--name", "A. Person", "--role", "pharmacist", "--file", file)
-    assert run("approve", RULE, "--version", "0" * 16, *who).exit_code == 1
-    done = run("approve", RULE, "--version", VERSION, *who)
-    assert done.exit_code == 0
-    assert read_rules_file(Path(file)).is_approved(RULE, VERSION)
-    assert "approved by A. Person (pharmacist)" in run("list", "--file", file).stdout
 
 
 def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.rules_file import write_approvals
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import overrides_of
 from tests.cds_hooks.hold_back.test_checks_of_findings import finding
@@ -120,7 +119,8 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     rules.write_text("version = 1\n")
     governance = Governance(rules, needs_approval=False, clock=lambda: now)
     approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
-    write_approvals(rules, [approval])
+    typed = f'rule = "{RULE}"\ndigest = "{approval.digest}"\nby = "A. Person"\nrole = "pharmacist"\non = "2026-11-20"'
+    rules.write_text(f"version = 1\n[[approval]]\n{typed}\n")
     assert not governance.site.approvals
     now = 2.0
     assert governance.site.approvals == {RULE: approval}

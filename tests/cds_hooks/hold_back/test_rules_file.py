@@ -1,4 +1,4 @@
-"""The rules file of a site: what it may say, what is refused with a sentence, and how an approval gets into it."""
+"""The rules file of a site: what it may say, and what is refused with a sentence."""
 
 from datetime import date
 from pathlib import Path
@@ -8,56 +8,35 @@ from msgspec import structs
 
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
-from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file, write_approvals
+from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
 
 RULE = "renal-metformin"
+DIGEST = all_rule_versions()[RULE].digest
 ZEROS = "0" * 16
 CRITICAL = next(band.id for band in all_rule_versions()[RULE].rule.bands if band.indicator == "critical")
 
 
-def approval(note: str = "") -> Approval:
-    return Approval(RULE, all_rule_versions()[RULE].digest, 'A. "Person"', "pharmacist", date(2026, 11, 20), note)
-
-
-def test_an_approval_that_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_typed_approval_is_read(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
-    write_approvals(file, [approval("read on the ward")])
-    assert read_rules_file(file).approvals == {RULE: approval("read on the ward")}
+    typed = f'rule = "{RULE}"\ndigest = "{DIGEST}"\nby = "A. Person"\nrole = "pharmacist"\non = "2026-11-20"'
+    file.write_text(f"version = 1\n[[approval]]\n{typed}\nnote = 'read on the ward'\n")
+    approval = Approval(RULE, DIGEST, "A. Person", "pharmacist", date(2026, 11, 20), "read on the ward")
+    assert read_rules_file(file).approvals == {RULE: approval}
 
 
-def test_an_approval_is_added_to_what_the_file_says_already(tmp_path: Path) -> None:
-    file = tmp_path / "rules.toml"
-    file.write_text('# ours\nversion = 1\n\n[[switch]]\nrule = "renal-nsaid"\noff = true\nnote = "not here"\n')
-    write_approvals(file, [approval()])
-    write_approvals(file, [approval("again")])
-    assert file.read_text().startswith("# ours")
-    site = read_rules_file(file)
-    assert site.approvals[RULE].note == "again"
-    assert site.switches["renal-nsaid"][0].off
-
-
-def test_another_version_than_the_one_that_is_there_cannot_be_approved(tmp_path: Path) -> None:
+def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None:
     with pytest.raises(RulesFileError, match="read it again"):
-        write_approvals(tmp_path / "rules.toml", [structs_replaced(digest=ZEROS)])
-    assert not (tmp_path / "rules.toml").exists()
+        refuse_unfit([ReviewedRule(RULE, DIGEST), ReviewedRule(RULE, ZEROS)])
 
 
-def structs_replaced(**changes: str) -> Approval:
-    whole = approval()
-    members = {name: getattr(whole, name) for name in ("rule", "digest", "by", "role", "on", "note")}
-    return Approval(**(members | changes))
-
-
-def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     version = all_rule_versions()[RULE]
     unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
     versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
     monkeypatch.setattr("cds_hooks.hold_back.rules_file.all_rule_versions", lambda: versions)
     with pytest.raises(RulesFileError, match="label"):
-        write_approvals(tmp_path / "rules.toml", [approval()])
-    write_approvals(tmp_path / "rules.toml", [approval("label of 2025 read, section 2.2")])
+        refuse_unfit([ReviewedRule(RULE, DIGEST)])
+    refuse_unfit([ReviewedRule(RULE, DIGEST, "label of 2025 read, section 2.2")])
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def adopted(run: Callable[..., Any], folder: Path, source: str) -> Any:
     options = ["--spec", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0]
     told = run("adopt", source, *options)
     assert told.exit_code == 0, told.output
-    assert run("verify", "toy_30d", "--folder", out).exit_code == 0
+    assert run("history", "toy_30d", "--folder", out).exit_code == 0
     return load_model("toy_30d", out)
 
 
