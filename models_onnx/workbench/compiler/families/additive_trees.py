@@ -39,10 +39,6 @@ class Term:
         """The term's value for each row."""
         return np.asarray(self.values[tuple(self.places(X))])
 
-    def missing(self, X: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Where one of its inputs is missing."""
-        return np.asarray(np.isnan(X[:, self.inputs]).any(axis=1))
-
     def places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """The cell of each row, one array for each axis."""
         return [
@@ -72,16 +68,10 @@ class AdditiveTrees:
         link: Link = LOGIT,
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
-        missing_is_neutral: bool = False,
     ) -> Self:
-        """The terms as learned, centred on the cohort [n, F]; the training range is the cohort's where it is not given.
-
-        `missing_is_neutral`: a missing input contributes 0, as in the additive models of this project, whatever was
-        learned about it; a pair contributes 0 where either of its inputs is missing.
-        """
+        """Returns the terms as learned, centred on the cohort [n, F], whose range is the trained one if none is given."""
         seen = as_float32(cohort)
-        parts = terms if missing_is_neutral else [part for term in terms for part in _parted(term, seen)]
-        centred_terms = tuple(_centred(term, seen, missing_is_neutral) for term in parts)
+        centred_terms = tuple(_centred(part, seen) for term in terms for part in _parted(term, seen))
         lowest, highest = limits(cohort)
         base = start + sum(term.centre for term in centred_terms)
         return cls(tuple(features), centred_terms, base, tuple(low or lowest), tuple(high or highest), link)
@@ -218,15 +208,9 @@ def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
     return (interaction, *(Term((j,), (edges,), values) for j, edges, values in alone))
 
 
-def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) -> Term:
-    learned = term.values_of(cohort)
-    there = ~term.missing(cohort) if missing_is_neutral else np.ones(len(cohort), dtype=bool)
-    centre = float(learned[there].mean()) if there.any() else 0.0
-    values = term.values - centre
-    if missing_is_neutral:
-        for axis in range(values.ndim):
-            np.moveaxis(values, axis, 0)[-1] = 0.0
-    return replace(term, values=values, centre=centre)
+def _centred(term: Term, cohort: NDArray[np.float32]) -> Term:
+    centre = float(term.values_of(cohort).mean())
+    return replace(term, values=term.values - centre, centre=centre)
 
 
 def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], float]:

@@ -6,7 +6,6 @@ exactly. They are no Shapley values: questions near the root get too little wher
 Nat Mach Intell 2020;2:56). Gate G6 refuses such a file for cards.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -179,24 +178,3 @@ def _sampled(model: FittedModel, person: Array, cohort: Array, draw: np.random.G
     shares = np.zeros((_ORDERS, count))
     np.put_along_axis(shares, orders, np.diff(margins, axis=1), axis=1)
     return np.asarray(shares.mean(axis=0))
-
-
-def exact_megabytes(ensemble: Ensemble) -> float:
-    """The size of the tables that exact contributions of these trees take, in MB: it doubles with each question."""
-    return sum(_table_numbers(tree, 0, 0, frozenset()) for tree in ensemble.trees) * 8 / 2**20
-
-
-def _table_numbers(tree: Tree, node: int, above: int, inputs: frozenset[int]) -> int:
-    """Numbers in the tables below this node; as `shapley_trees` parts a tree, two questions high at the ends."""
-    if tree.height(node) <= 2:
-        inner = _inner(tree, node)
-        used = inputs | {int(tree.feature[inner_node]) for inner_node in inner}
-        return int(2 ** (above + len(inner)) * (len(used) + 1))
-    used = inputs | {int(tree.feature[node])}
-    return sum(_table_numbers(tree, int(below), above + 1, used) for below in (tree.left[node], tree.right[node]))
-
-
-def _inner(tree: Tree, node: int) -> Sequence[int]:
-    if tree.feature[node] == LEAF:
-        return ()
-    return (node, *_inner(tree, int(tree.left[node])), *_inner(tree, int(tree.right[node])))

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.path_trees import exact_megabytes
 from models_onnx.workbench.compiler.families.trees import (
     ZERO,
     Ensemble,
@@ -276,6 +275,16 @@ def _too_deep(ensemble: Ensemble, most: int) -> str:
         "model compile --approximate) gives each input its share along the path, which is marked as an approximation "
         "and refused for cards by gate G6"
     )
+
+
+def exact_megabytes(ensemble: Ensemble) -> float:
+    """Returns the size in MB of the tables that exact contributions of these trees take."""
+    numbers = 0
+    for tree in ensemble.trees:
+        for root, path in _parts(tree, 0, ()):
+            questions = {node for _, leaf_path in tree.leaves(root, path) for node, _ in leaf_path}
+            numbers += 2 ** len(questions) * (len({tree.feature[node] for node in questions}) + 1)
+    return numbers * 8 / 2**20
 
 
 class _Versions:

@@ -175,11 +175,6 @@ class Cuts:
     missing: tuple[float, ...]
     moved: Mapping[tuple[int, float], np.float32] = field(default_factory=dict)
 
-    @classmethod
-    def as_they_are(cls, columns: int) -> Self:
-        """Columns are inputs unchanged, and a missing value goes where the trees learned."""
-        return cls((float("nan"),) * columns)
-
     def threshold(self, column: int, threshold: float) -> np.float32:
         """The largest float32 of the input that goes left."""
         return self.moved.get((column, threshold), at_most(threshold))

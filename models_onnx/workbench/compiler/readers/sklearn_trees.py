@@ -16,7 +16,7 @@ from models_onnx.workbench.compiler.link import IDENTITY, LOGIT
 Array = NDArray[np.float64]
 
 
-def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts | None = None) -> Ensemble:
+def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
     """A fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
 
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
@@ -26,7 +26,6 @@ def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts 
     if categorical is not None and np.any(categorical):
         names = ", ".join(name for name, estimator in zip(features, categorical, strict=True) if estimator)
         raise CompileRefused(f"categorical splits on {names} are not compiled: use one-hot columns")
-    cuts = cuts or Cuts.as_they_are(len(features))
     start = float(np.asarray(model._baseline_prediction).ravel()[0])
     trees = tuple(_histogram_tree(rounds[0].nodes, cuts) for rounds in model._predictors)
     return Ensemble(tuple(features), trees, start, LOGIT)
@@ -45,33 +44,26 @@ def _histogram_tree(nodes: Any, cuts: Cuts) -> Tree:
     )
 
 
-def from_gradient_boosting(
-    model: Any, features: Sequence[str], fill: Sequence[float], cuts: Cuts | None = None
-) -> Ensemble:
-    """A fitted GradientBoostingClassifier of two classes; it knows no missing values: `fill` takes their place."""
+def from_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
+    """Reads a fitted GradientBoostingClassifier of two classes; it knows no missing values, `cuts` replaces them."""
     _refuse_other_than_two_classes(model)
     if model.loss not in ("log_loss", "exponential"):
         raise CompileRefused(f"the loss {model.loss!r} gives no probability that is compiled")
     if not isinstance(model.init_, str) and type(model.init_).__name__ != "DummyClassifier":
         raise CompileRefused("GradientBoosting that starts from another model (init) is not a sum of its trees")
     start = float(np.asarray(model._raw_predict_init(np.zeros((1, len(features))))).ravel()[0])
-    cuts = cuts or Cuts(tuple(fill))
     trees = tuple(_tree(estimator.tree_, model.learning_rate, cuts) for estimator in model.estimators_[:, 0])
     ensemble = Ensemble(tuple(features), trees, start, LOGIT)
     # The exponential loss fits half the log odds: probability = 1 / (1 + exp(-2 * score)).
     return ensemble.scaled(0.0, 2.0) if model.loss == "exponential" else ensemble
 
 
-def from_forest(
-    model: Any, features: Sequence[str], fill: Sequence[float] | None, cuts: Cuts | None = None
-) -> Ensemble:
-    """A fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes.
+def from_forest(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
+    """Reads a fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes.
 
-    It is read on the probability scale (link `identity`). Without `fill` a missing value takes the way that the
-    forest has for it, otherwise `fill` takes its place.
+    It is read on the probability scale (link `identity`).
     """
     _refuse_other_than_two_classes(model)
-    cuts = cuts or (Cuts.as_they_are(len(features)) if fill is None else Cuts(tuple(fill)))
     grown = getattr(model, "estimators_", [model])
     trees = tuple(_tree(estimator.tree_, 1.0 / len(grown), cuts, probability=True) for estimator in grown)
     return Ensemble(tuple(features), trees, 0.0, IDENTITY)

@@ -85,9 +85,9 @@ def reader_of(last: Any) -> TreeReader | None:
     if name == "HistGradientBoostingClassifier":
         return lambda names, cuts: from_hist_gradient_boosting(last, names, cuts)
     if name == "GradientBoostingClassifier":
-        return lambda names, cuts: from_gradient_boosting(last, names, (), cuts)
+        return lambda names, cuts: from_gradient_boosting(last, names, cuts)
     if name in FORESTS:
-        return lambda names, cuts: from_forest(last, names, (), cuts)
+        return lambda names, cuts: from_forest(last, names, cuts)
     if (ensemble := booster_of(last)) is not None:
         return lambda names, cuts: replace(ensemble, features=tuple(names)).with_missing_replaced(cuts.missing)
     return None

@@ -1,4 +1,4 @@
-"""Step functions: EBM as interpret explains it, stumps as one function per input, gaps learned or neutral."""
+"""Step functions: EBM as interpret explains it, stumps as one function per input, gaps learned."""
 
 import warnings
 from functools import cache
@@ -11,7 +11,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, Term, additive, ebm_terms, steps_of
-from models_onnx.workbench.compiler.families.trees import Ensemble, Tree
+from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
 from tests.models_onnx.workbench.compiler.oracles import shapley
@@ -21,6 +21,8 @@ from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from interpret.glassbox import ExplainableBoostingClassifier
+
+LEARNED = Cuts((float("nan"),) * 5)
 
 
 @cache
@@ -35,10 +37,10 @@ def machine(nominal: bool = False) -> Any:
         ).fit(X, y)
 
 
-def compiled(fitted: Any, X: Array, neutral: bool = False) -> tuple[AdditiveTrees, bytes]:
+def compiled(fitted: Any, X: Array) -> tuple[AdditiveTrees, bytes]:
     """The model of an EBM and its file."""
     terms, start = ebm_terms(fitted, NAMES)
-    model = AdditiveTrees.centred(NAMES, terms, start, X, missing_is_neutral=neutral)
+    model = AdditiveTrees.centred(NAMES, terms, start, X)
     return model, write_file("m", model, REFERENCE, {})
 
 
@@ -82,16 +84,12 @@ def test_contributions_of_pairs_are_shapley_values_over_all_coalitions_of_inputs
         assert np.abs(told[number] - shapley(margin, X[number], X)).max() < 1e-5
 
 
-def test_a_missing_input_says_what_was_learned_or_nothing() -> None:
+def test_a_missing_input_contributes_what_was_learned() -> None:
     X, _ = invented()
     gone = X[:20].copy()
     gone[:, 0] = np.nan
     _, learned = compiled(machine(), X)
     assert (says(learned, gone)["contributions"][:, 0] != 0).all()
-    model, neutral = compiled(machine(), X, neutral=True)
-    told = says(neutral, np.full((1, 5), np.nan))
-    assert (told["contributions"] == 0).all()
-    assert told["margin"] == pytest.approx(model.base, abs=1e-12)
 
 
 def test_contributions_are_nothing_on_average_over_the_cohort() -> None:
@@ -105,10 +103,10 @@ def test_stumps_become_one_function_per_input(gaps: float) -> None:
     X, y = invented(gaps=gaps)
     if gaps:
         fitted: Any = HistGradientBoostingClassifier(max_iter=40, max_depth=1).fit(X, y)
-        ensemble = from_hist_gradient_boosting(fitted, NAMES)
+        ensemble = from_hist_gradient_boosting(fitted, NAMES, LEARNED)
     else:
         fitted = GradientBoostingClassifier(n_estimators=40, max_depth=1).fit(X, y)
-        ensemble = from_gradient_boosting(fitted, NAMES, (0.0,) * 5)
+        ensemble = from_gradient_boosting(fitted, NAMES, Cuts((0.0,) * 5))
     assert additive(ensemble)
     terms, start = steps_of(ensemble)
     model = AdditiveTrees.centred(NAMES, terms, start, X)
@@ -120,7 +118,9 @@ def test_stumps_become_one_function_per_input(gaps: float) -> None:
 
 def test_trees_of_several_inputs_are_no_sum_of_functions() -> None:
     X, y = invented()
-    deep = from_hist_gradient_boosting(HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES)
+    deep = from_hist_gradient_boosting(
+        HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES, LEARNED
+    )
     with pytest.raises(CompileRefused, match="several inputs"):
         steps_of(deep)
 

@@ -11,8 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.families.path_trees import PathTrees, apart_from_shapley, exact_megabytes
-from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
+from models_onnx.workbench.compiler.families.path_trees import PathTrees, apart_from_shapley
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, exact_megabytes
 from models_onnx.workbench.compiler.readers.source import booster_of
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.subject import Subject
