@@ -42,7 +42,7 @@ class DeclaringFile(Struct, frozen=True):
         return self.path.stem
 
     def fault(self, text: str, about: str = "", line: int = 1) -> DeclarationError:
-        """The error for this file, at the line that has `about` in quotes or as a name, if one has it."""
+        """Returns the error for this file, at the line that has `about` in quotes or as a name, if one has it."""
         return DeclarationError(text, about).at(self.shown, self._line_of(about, line) or line)
 
     def refuse_other_name(self, name: str, declared_id: str) -> None:
@@ -52,7 +52,7 @@ class DeclaringFile(Struct, frozen=True):
             raise self.fault(text, declared_id)
 
     def load(self) -> ModuleType:
-        """The imported module.
+        """Returns the imported module.
 
         Raises:
             DeclarationError: it cannot be imported.
@@ -76,7 +76,7 @@ class DeclaringFile(Struct, frozen=True):
             raise self.fault(reason, line=self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:
-        """The line of this file at which the error came up; 1 where it did elsewhere."""
+        """Returns the line of this file at which the error came up; 1 where it did elsewhere."""
         lines = [
             frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == str(self.path)
         ]
@@ -134,7 +134,7 @@ def discover(
 def declarations(
     package: str, name: str, kind: type[T], *, inner: str = "", folder: Path | None = None
 ) -> Iterator[Declaration[T]]:
-    """The declared objects with their files; a tuple of objects gives each of them.
+    """Yields the declared objects with their files; a tuple of objects gives each of them.
 
     Raises:
         DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
@@ -240,7 +240,7 @@ def refuse_wrong_types(declared: object) -> None:
 
 @cache
 def _types_of_members(kind: type) -> tuple[tuple[str, Any], ...]:
-    """The members of a class with their types; none where these cannot be found out."""
+    """Returns the members of a class with their types; none where these cannot be found out."""
     try:
         hints = get_type_hints(kind)
     except (NameError, TypeError):  # a type that is imported for type checkers only, or is named like a member
@@ -263,7 +263,7 @@ def _refuse_wrong_type(name: str, value: object, hint: Any) -> None:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether the value has this type; a kind of type that no declaration uses is not checked."""
+    """Returns whether the value has this type; a kind of type that no declaration uses is not checked."""
     if isinstance(hint, type) and type(value) is hint:
         return True
     kind, parts = get_origin(hint), get_args(hint)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write what a file is to hold: it takes its place once the block has ended.
+    """Yields where to write what a file is to hold: it takes its place once the block has ended.
 
     Where the block fails, as on a full disk or by an interrupt, the file stays as it was, or is not there. What is no
     ordinary file, such as a pipe or /dev/stdout, is written directly.

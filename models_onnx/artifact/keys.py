@@ -36,7 +36,7 @@ class PublicKey(Struct, frozen=True):
     raw: bytes
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Whether the signature is of this message by this key."""
+        """Returns whether the signature is of this message by this key."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -58,12 +58,12 @@ class Signer:
         self.public = public_key(private.public_key().public_bytes_raw(), name)
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of the message, 64 bytes."""
+        """Returns the signature of the message, 64 bytes."""
         return self._private.sign(message)
 
 
 def maintainers() -> Keys:
-    """The keys of this project, as committed."""
+    """Returns the keys of this project, as committed."""
     return _read((files("models_onnx.artifact") / "maintainers.json").read_bytes(), "maintainers.json")
 
 
@@ -76,12 +76,12 @@ def add_trusted_keys(keys: Keys) -> None:
 
 
 def default_keys() -> Keys:
-    """The maintainers' keys and those the site trusts."""
+    """Returns the maintainers' keys and those the site trusts."""
     return {**maintainers(), **_ALSO}
 
 
 def trusted_keys(*also: Path) -> Keys:
-    """The maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
+    """Returns the maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
     keys = dict(maintainers())
     for path in also:
         keys |= read_keys(path)
@@ -89,7 +89,7 @@ def trusted_keys(*also: Path) -> Keys:
 
 
 def read_keys(path: Path) -> Keys:
-    """The keys of this file alone; SignatureRefused where it cannot be read."""
+    """Returns the keys of this file alone; SignatureRefused where it cannot be read."""
     try:
         return _read(path.read_bytes(), path.name)
     except OSError as problem:
@@ -97,7 +97,7 @@ def read_keys(path: Path) -> Keys:
 
 
 def public_key(raw: bytes, name: str) -> PublicKey:
-    """The key of these bytes with its id; SignatureRefused where they are not 32."""
+    """Returns the key of these bytes with its id; SignatureRefused where they are not 32."""
     if len(raw) != _PUBLIC_BYTES:
         raise SignatureRefused(f"the public key of {name} has {len(raw)} bytes instead of {_PUBLIC_BYTES}")
     return PublicKey(hashlib.sha256(raw).hexdigest()[:ID_LENGTH], name, raw)
@@ -124,7 +124,7 @@ def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
 
 @contextmanager
 def new_private_file(path: Path) -> Iterator[BufferedRandom]:
-    """A new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
+    """Yields a new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
 
     Half a key or half a backup under its final name would be taken for a whole one.
 
@@ -141,7 +141,7 @@ def new_private_file(path: Path) -> Iterator[BufferedRandom]:
 
 
 def read_signer(path: Path, name: str) -> Signer:
-    """The private key in that file; SignatureRefused where it is none of ours."""
+    """Returns the private key in that file; SignatureRefused where it is none of ours."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -155,12 +155,12 @@ def read_signer(path: Path, name: str) -> Signer:
 
 
 def public_file(private: Path) -> Path:
-    """Where the public half of that private key lies: the file with which a site trusts it."""
+    """Returns where the public half of that private key lies: the file with which a site trusts it."""
     return private.with_suffix(".pub.json")
 
 
 def key_file(*keys: PublicKey) -> str:
-    """A file of trusted keys."""
+    """Returns a file of trusted keys."""
     rows = [{"name": key.name, "public_key": base64.b64encode(key.raw).decode()} for key in keys]
     return json.dumps({"keys": rows}, indent=1) + "\n"
 

@@ -215,7 +215,7 @@ class Thresholds(Struct, frozen=True):
         return next(row for row in self.table if row.capacity == self.capacity)
 
     def band_at(self, age: float) -> AgeBandThreshold | None:
-        """The band of this age; None where there is none."""
+        """Returns the band of this age; None where there is none."""
         bands = self.age_bands
         return next((b for b in bands if b.age_low <= age and (b.age_below is None or age < b.age_below)), None)
 
@@ -295,7 +295,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         return "average" if isinstance(self.missing_inputs, UnsetType) else self.missing_inputs.kind
 
     def feature(self, name: str) -> ModelInput:
-        """The input of that name; KeyError where there is none."""
+        """Returns the input of that name; KeyError where there is none."""
         for item in self.features:
             if item.name == name:
                 return item
@@ -303,7 +303,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The manifest as it is written: indented JSON with a final newline."""
+    """Returns the manifest as it is written: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
@@ -328,12 +328,12 @@ class ImportedManifest(Struct, frozen=True, kw_only=True):
     parity: dict[str, Any] = {}
 
     def feature(self, name: str) -> ModelInput:
-        """The input of that name; KeyError where there is none."""
+        """Returns the input of that name; KeyError where there is none."""
         return {item.name: item for item in self.features}[name]
 
 
 def is_imported(content: bytes) -> bool:
-    """Whether this manifest.json is that of an import."""
+    """Returns whether this manifest.json is that of an import."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):

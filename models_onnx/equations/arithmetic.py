@@ -59,7 +59,7 @@ def apply_link(link: Link, value: float) -> float:
 
 
 def invert_link(link: Link, margin: float) -> float:
-    """The value of which `margin` is the link."""
+    """Returns the value of which `margin` is the link."""
     if link == "logit":
         return 1.0 / (1.0 + exp(-margin))
     if link == "cloglog":
@@ -80,7 +80,7 @@ class ScoreItem(Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
     def points(self, value: Value) -> int:
-        """The points for a value of the input."""
+        """Returns the points for a value of the input."""
         number = float(self.choices.index(value)) if isinstance(value, str) else float(value)
         reached = self.start
         for edge, edge_points in self.edges:
@@ -109,7 +109,7 @@ def over(name: str, start: int, *edges: tuple[float, int]) -> ScoreItem:
 
 
 def work_points(items: Iterable[ScoreItem], values: Mapping[str, Value]) -> Working:
-    """The score: the sum of the points, which are the contributions; nothing is 0 points."""
+    """Returns the score: the sum of the points, which are the contributions; nothing is 0 points."""
     parts: list[Contribution] = []
     total = 0
     for item in items:
@@ -153,7 +153,7 @@ class Factor(Struct, frozen=True):
     squared: bool = False
 
     def of(self, value: Value) -> float:
-        """The function at this value of the input; texts have none (TypeError)."""
+        """Returns the function at this value of the input; texts have none (TypeError)."""
         if isinstance(value, str):
             raise TypeError(f"{self.input} is {value!r}, a word: a term needs a number")
         number = float(value)
@@ -221,7 +221,7 @@ class Linear:
         object.__setattr__(self, "_sums", tuple(_Sum(chosen, self.reference) for chosen in self.sets))
 
     def work(self, values: Mapping[str, Value]) -> Working:
-        """The value and its working; KeyError for a choice without a set."""
+        """Returns the value and its working; KeyError for a choice without a set."""
         margin, shares = self._sum(values).work(values)
         parts = (*self.choices(values), *(Contribution(name, values[name], part) for name, part in shares.items()))
         return Working(invert_link(self.link, margin), self.link, self.base, parts)
@@ -243,7 +243,7 @@ class Linear:
         return tuple(parts)
 
     def chosen(self, values: Mapping[str, Value]) -> CoefficientSet:
-        """The set of coefficients for this person."""
+        """Returns the set of coefficients for this person."""
         return self._sum(values).chosen
 
     def _sum(self, values: Mapping[str, Value]) -> "_Sum":
@@ -299,5 +299,5 @@ class _Sum:
 def terms_of(
     terms_by_name: Mapping[str, tuple[tuple[Factor, ...], ...]], coefficients: Mapping[str, float]
 ) -> tuple[Term, ...]:
-    """The terms that have a coefficient; KeyError for a coefficient without a term."""
+    """Returns the terms that have a coefficient; KeyError for a coefficient without a term."""
     return tuple(Term(value, factors) for name, value in coefficients.items() for factors in terms_by_name[name])

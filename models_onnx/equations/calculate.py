@@ -45,7 +45,7 @@ def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationO
 
 
 def read_input(title: str, item: EquationInput, raw: Any) -> Value:
-    """One value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
+    """Returns one value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
     if item.kind == "choice":
         return _choice(title, item, raw)
     if item.kind == "yes-no":
@@ -62,7 +62,7 @@ def read_input(title: str, item: EquationInput, raw: Any) -> Value:
 
 
 def limits(item: EquationInput) -> str:
-    """The limits in words: '90 to 200', 'from 0'."""
+    """Returns the limits in words: '90 to 200', 'from 0'."""
     if item.low is None or item.high is None:
         return f"from {item.low:g}" if item.low is not None else "no limits"
     return f"{item.low:g} to {item.high:g}"
@@ -136,12 +136,12 @@ class EquationResult(Struct, frozen=True):
         return self.working.margin if isinstance(self.value, str) else float(self.value)
 
     def rates(self) -> list[tuple[ObservedRates, float]]:
-        """What was observed at this score, where the papers say; scores without a figure give none."""
+        """Returns what was observed at this score, where the papers say; scores without a figure give none."""
         return [(rate, rate.of[int(self.number)]) for rate in self.equation.rates if int(self.number) in rate.of]
 
 
 def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None = None) -> EquationResult:
-    """One output (the first for None) from inputs by name.
+    """Returns one output (the first for None) from inputs by name.
 
     `inputs` are numbers in the equation's units, or a `Quantity` each.
 

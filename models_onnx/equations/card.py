@@ -28,7 +28,7 @@ _USES = (
 
 
 def source_attributes(equation: Equation) -> dict[str, str]:
-    """The 13 attributes by the key of responsible-ai.md 1.2, in its order; none is blank."""
+    """Returns the 13 attributes by the key of responsible-ai.md 1.2, in its order; none is blank."""
     address = f" https://doi.org/{equation.doi}" if equation.doi else ""
     return {
         "evidence.citation": f"{equation.citation}.{address}",
@@ -40,7 +40,7 @@ def source_attributes(equation: Equation) -> dict[str, str]:
 
 
 def inputs_of_kind(equation: Equation, key: str) -> tuple[str, ...]:
-    """The names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
+    """Returns the names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
     return tuple(item.name for item in equation.inputs if _kind(item) == key)
 
 
@@ -62,12 +62,12 @@ def _use(equation: Equation, key: str, words: str) -> str:
 
 
 def has_equation(name: str) -> bool:
-    """Whether there is an equation of that id."""
+    """Returns whether there is an equation of that id."""
     return name in find_equations()
 
 
 def equation_card(name: str) -> dict[str, Any]:
-    """The card of that equation; UnknownEquation where there is none."""
+    """Returns the card of that equation; UnknownEquation where there is none."""
     equation = get_equation(name)
     card: dict[str, Any] = {
         "format": CARD_FORMAT,

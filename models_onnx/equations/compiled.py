@@ -76,7 +76,7 @@ class CompiledEquation:
         self._is_whole = self.metadata["output_kind"] == "integer"
 
     def rows(self, values: NDArray[np.float64]) -> EquationRows:
-        """The results of rows [N, inputs], NaN where missing.
+        """Returns the results of rows [N, inputs], NaN where missing.
 
         Raises WrongShape, and ExplanationMismatch where the contributions do not add up to the whole.
         """
@@ -104,13 +104,13 @@ class CompiledEquation:
         return np.array([[_number(item, values.get(item.name)) for item in self.inputs]], dtype=np.float64)
 
     def values_of(self, row: Sequence[float]) -> dict[str, Value]:
-        """One row as inputs by name."""
+        """Returns one row as inputs by name."""
         pairs = ((item, float(number)) for item, number in zip(self.inputs, row, strict=True) if not np.isnan(number))
         return {item.name: _value(item, number) for item, number in pairs}
 
 
 def confirm_with_onnx(result: EquationResult) -> EquationResult:
-    """The same result as its ONNX file gives it, in one run; the result itself where it has no file.
+    """Returns the same result as its ONNX file gives it, in one run; the result itself where it has no file.
 
     ExplanationMismatch where value or contributions of the file differ from the equation's own: it is not shown.
     """
@@ -135,12 +135,12 @@ def _agree(worked: Working, result: EquationResult) -> bool:
 
 
 def onnx_file_name(equation_id: str, output: str) -> str:
-    """The name of the file of one output."""
+    """Returns the name of the file of one output."""
     return f"{equation_id}.{output.replace('|', '_')}.onnx"
 
 
 def load_compiled(equation_id: str, output: str) -> CompiledEquation:
-    """The file of that equation and output, loaded once.
+    """Returns the file of that equation and output, loaded once.
 
     Raises:
         UnknownModel: there is no file, because the equation is neither linear nor points.
@@ -185,7 +185,7 @@ def equation_reference(equation: Equation, output: str) -> dict[str, str]:
 
 
 def result_reference(result: EquationResult) -> dict[str, str]:
-    """The same of the equation and output of a result."""
+    """Returns the same of the equation and output of a result."""
     return equation_reference(result.equation, result.output.id)
 
 

@@ -57,7 +57,7 @@ class EquationInput(Struct, frozen=True, kw_only=True):
         return ANALYTES[self.analyte].loinc if self.analyte else ()
 
     def is_needed_for(self, output: str) -> bool:
-        """Whether this output cannot be had without it."""
+        """Returns whether this output cannot be had without it."""
         return not self.for_outputs or output in self.for_outputs
 
 
@@ -83,7 +83,7 @@ class Band(Struct, frozen=True):
     strictly: bool = False
 
     def is_reached(self, value: float) -> bool:
-        """Whether the value is not below this band; compared unrounded."""
+        """Returns whether the value is not below this band; compared unrounded."""
         if self.low is None:
             return True
         return value > self.low if self.strictly else value >= self.low
@@ -121,7 +121,7 @@ class NarrowerPopulation(Struct, frozen=True):
     under: bool = False
 
     def leaves_out(self, output: str, value: float) -> bool:
-        """Whether somebody with this value is outside."""
+        """Returns whether somebody with this value is outside."""
         return output in self.outputs and (value >= self.limit if self.under else value > self.limit)
 
 
@@ -234,7 +234,7 @@ class Equation:
         return self._work_band(output, values)
 
     def _work_band(self, output: str, values: Values) -> Working:
-        """The name of the band of the only input, which is its own explanation."""
+        """Returns the name of the band of the only input, which is its own explanation."""
         (total,) = self.inputs
         score = float(values[total.name])
         (bands,) = (table.bands for table in self.bands if table.output == output)
@@ -279,11 +279,11 @@ class Equation:
                     raise DeclarationError(f"{self.id}: {input_words}, but {feature_words}", item.name)
 
     def input(self, name: str) -> EquationInput:
-        """The input of that name; KeyError where there is none."""
+        """Returns the input of that name; KeyError where there is none."""
         return self.inputs_by_name[name]
 
     def output(self, name: str | None = None) -> EquationOutput:
-        """The output of that id, the first one for None; KeyError where there is none."""
+        """Returns the output of that id, the first one for None; KeyError where there is none."""
         return self.outputs[0] if name is None else self._outputs_by_id[name]
 
     def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
@@ -315,7 +315,7 @@ def measured(
     words: str | None = None,
     note: str = "",
 ) -> EquationInput:
-    """A laboratory value or vital sign, in the analyte's own unit."""
+    """Returns a laboratory value or vital sign, in the analyte's own unit."""
     meaning = ANALYTES.get(analyte)
     if meaning is None:
         text = f"input {name!r}: there is no analyte {analyte!r} (fhir/terminology/analytes.py)"
@@ -333,12 +333,12 @@ def measured(
 
 
 def yes_no(name: str, words: str, feature: str | None = None, note: str = "") -> EquationInput:
-    """A fact that is there or is not."""
+    """Returns a fact that is there or is not."""
     return EquationInput(name=name, words=words, kind="yes-no", feature=feature, note=note)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a sentence that names the most similar known names; empty where none is similar."""
+    """Returns the end of a sentence that names the most similar known names; empty where none is similar."""
     near = get_close_matches(name, names, n=3)
     return f"; similar names are {', '.join(near)}" if near else ""
 
@@ -350,7 +350,7 @@ def read_coefficients(name: str) -> Any:
 
 @cache
 def find_equations() -> Mapping[str, Equation]:
-    """Every equation by id, which is also the name of its file.
+    """Returns every equation by id, which is also the name of its file.
 
     Raises:
         DeclarationError: a file declares no EQUATION, one of another name, or one that contradicts itself.
@@ -359,7 +359,7 @@ def find_equations() -> Mapping[str, Equation]:
 
 
 def compilable_outputs() -> list[tuple[Equation, str]]:
-    """Every equation and output that is linear or nothing but points, so that it has an ONNX file."""
+    """Returns every equation and output that is linear or nothing but points, so that it has an ONNX file."""
     return [
         (equation, output.id)
         for equation in find_equations().values()
@@ -369,7 +369,7 @@ def compilable_outputs() -> list[tuple[Equation, str]]:
 
 
 def get_equation(name: str) -> Equation:
-    """The equation of that id.
+    """Returns the equation of that id.
 
     Raises:
         UnknownEquation: there is none; the message lists those there are.

@@ -43,13 +43,13 @@ class ModifiableInput(Struct, frozen=True):
 
 
 def modifiable_inputs(equation: str, output: str) -> tuple[ModifiableInput, ...]:
-    """The inputs of this output that a what-if may change; none where no source names one."""
+    """Returns the inputs of this output that a what-if may change; none where no source names one."""
     return tuple(row for row in all_modifiable() if (row.equation, row.output) == (equation, output))
 
 
 @cache
 def all_modifiable() -> tuple[ModifiableInput, ...]:
-    """The whole table.
+    """Returns the whole table.
 
     Raises:
         DeclarationError: A row names no input of a published equation, one that can never change, or no source.
@@ -59,7 +59,7 @@ def all_modifiable() -> tuple[ModifiableInput, ...]:
 
 
 def read_row(row: dict[str, str]) -> ModifiableInput:
-    """One row, checked against the equation that it names.
+    """Returns one row, checked against the equation that it names.
 
     Raises:
         DeclarationError: It cannot be used; the message says why.

@@ -43,7 +43,7 @@ class RecordInputs(Struct, frozen=True):
     """Everything that was read for it, as the record of a decision keeps it."""
 
     def calculate(self, output: str | None = None) -> EquationResult:
-        """The result; EquationRefused where somebody is excluded, or an input is missing or out of range.
+        """Returns the result; EquationRefused where somebody is excluded, or an input is missing or out of range.
 
         A missing input is refused with the reason the record gives: not recorded, too old, not usable.
         """
@@ -57,7 +57,7 @@ class RecordInputs(Struct, frozen=True):
         return calculate(self.equation, self.given, output)
 
     def could_reach(self, output: str, reaches: Callable[[EquationResult], bool]) -> bool:
-        """Whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
+        """Returns whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
 
         Tried at both ends of the limits of each missing number: every equation here rises or falls along each input.
         """
@@ -77,7 +77,7 @@ class RecordInputs(Struct, frozen=True):
         return False
 
     def missing_inputs(self, output: str | None = None) -> tuple[str, ...]:
-        """The names of the inputs of this output that the record does not give."""
+        """Returns the names of the inputs of this output that the record does not give."""
         wanted = self.equation.output(output).id
         return tuple(
             item.name for item in self.equation.inputs if item.name in self.missing and item.is_needed_for(wanted)
@@ -85,7 +85,7 @@ class RecordInputs(Struct, frozen=True):
 
 
 def features_of(*equations: Equation) -> tuple[Feature, ...]:
-    """Every feature that these equations read from a record: inputs and exclusions, each once."""
+    """Returns every feature that these equations read from a record: inputs and exclusions, each once."""
     names = [item.feature for equation in equations for item in equation.inputs if item.feature is not None]
     names += [name for equation in equations for exclusion in equation.exclusions for name in exclusion.features]
     names += [name for equation in equations for name in equation.only_with]
@@ -129,7 +129,7 @@ def inputs_from_record(
 def refused_at_once(
     equation: Equation, features: FeatureReadings, site: Mapping[str, Value] | None = None
 ) -> dict[str, NoValue]:
-    """The outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
+    """Returns the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
 
     Nothing more is read than what decides it.
     """

@@ -97,7 +97,7 @@ def own_vectors(equation: Equation) -> list[TestVector]:
 
 
 def _prepared(document: _VectorFile, equation: Equation, path: str) -> list[TestVector]:
-    """The vectors with names, and with a unit wherever the file states another one than the equation's."""
+    """Returns the vectors with names, and with a unit wherever the file states another one than the equation's."""
     if not document.test_vectors:
         raise VectorsRefused(f"{path}: no `test_vectors`; an empty check proves nothing")
     units = {item.name: item.ucum for item in document.inputs}

@@ -67,7 +67,7 @@ def read_version_names(model_id: str, folder: Path = ARTIFACTS) -> VersionNames:
 
 
 def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
-    """The ids there are, sorted; a folder without a manifest is none."""
+    """Returns the ids there are, sorted; a folder without a manifest is none."""
     if not folder.is_dir():
         return ()
     names = (path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
@@ -75,12 +75,12 @@ def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
 
 
 def version_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
-    """The folders of versions that are not in use, as `<id>@<version>`, sorted."""
+    """Returns the folders of versions that are not in use, as `<id>@<version>`, sorted."""
     return tuple(sorted(path.parent.name for path in folder.glob(f"*{VERSION_SIGN}*/{MANIFEST}")))
 
 
 def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
-    """Every version of that id, the one in use first; empty where there is none."""
+    """Returns every version of that id, the one in use first; empty where there is none."""
     model_folder = folder / model_id
     others = sorted(folder.glob(f"{model_id}{VERSION_SIGN}*"), reverse=True)
     return tuple(
@@ -91,7 +91,7 @@ def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
 
 
 def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
-    """The version that a reference means.
+    """Returns the version that a reference means.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.
@@ -122,7 +122,7 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
 
 
 def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
-    """The model of that reference, checked and ready to predict.
+    """Returns the model of that reference, checked and ready to predict.
 
     Signatures must be by one of `keys` (default: `default_keys`). A draft, which nobody signed, is only loaded from
     a folder of one's own: what the server finds by default is signed.

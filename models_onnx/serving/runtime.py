@@ -148,7 +148,7 @@ class Model:
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:
-        """The same for rows [N, F], in one run and with the same checks."""
+        """Returns the same for rows [N, F], in one run and with the same checks."""
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         outputs = self._session.run(self._outputs, {"features": values.astype(np.float32)})
@@ -212,7 +212,7 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(features: Sequence[str], contributions: NDArray[np.float64], limit: int = FACTORS_SHOWN) -> Explanation:
-    """The explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
+    """Returns the explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
 
     >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), limit=1)
     >>> told.factors, told.others, told.others_contribution

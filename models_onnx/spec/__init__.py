@@ -246,7 +246,7 @@ class ModelSpec:
 
 
 def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
-    """Every model declared in `models_onnx/models/` and in `folder`, by id.
+    """Returns every model declared in `models_onnx/models/` and in `folder`, by id.
 
     Raises:
         DeclarationError: a file declares no SPEC, one of another name, or another TWIN than its SPEC names; or the
@@ -272,14 +272,14 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
 
 
 def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """A fitted model's file is found beside its declaration."""
+    """Returns a fitted model's file is found beside its declaration."""
     if not isinstance(spec.estimator, Fitted):
         return spec
     return replace(spec, estimator=replace(spec.estimator, folder=folder))
 
 
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
-    """The specification of that id.
+    """Returns the specification of that id.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.

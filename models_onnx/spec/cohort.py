@@ -129,7 +129,7 @@ class Period:
     words: str
 
     def rows(self, table: Any) -> Any:
-        """A mask of the rows of the table in this period."""
+        """Returns a mask of the rows of the table in this period."""
         return (table[self.column] >= self.since) & (table[self.column] <= self.until)
 
 

@@ -94,7 +94,7 @@ class ModelDescription:
     dictionary: Sequence[Mapping[str, Any]] | None
 
     def metadata(self, inputs: Inputs, low: Sequence[float], high: Sequence[float], rows: int) -> dict[str, str]:
-        """The metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
+        """Returns the metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
         described = self.dictionary if self.dictionary is not None else _dictionary(inputs, low, high)
         return {
             "model_id": self.name,
@@ -107,12 +107,12 @@ class ModelDescription:
 
 
 def form_of(form: str, model: FittedModel) -> str:
-    """The form of the source, or the form it was converted to if each of its trees uses one input only."""
+    """Returns the form of the source, or the form it was converted to if each of its trees uses one input only."""
     return "additive trees" if isinstance(model, AdditiveTrees) and form != "EBM" else form
 
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
-    """A sentence that says what the contributions are, for the file and the report."""
+    """Returns a sentence that says what the contributions are, for the file and the report."""
     if isinstance(model, Averaged):
         return (
             f"Each input's share of the {'calibrated' if 'calibrated' in form else 'averaged'} probability "
@@ -166,7 +166,7 @@ def compile_model(
     deepest: int = DEEPEST,
     approximate: bool = False,
 ) -> CompiledModel:
-    """One ONNX file of standard operators with probability, exact contributions, and a reference cohort.
+    """Returns one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
@@ -202,7 +202,7 @@ class ReadModel:
 
 
 def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
-    """The model against a reference cohort [n, F]; raises as `compile_model` does."""
+    """Returns the model against a reference cohort [n, F]; raises as `compile_model` does."""
     refuse_unfitted(model)
     if parts := averaged_parts(model):
         return _averaged([(part, read_model(part.estimator, reference, features, deepest)) for part in parts])

@@ -180,7 +180,7 @@ LEAST_ROWS = 1000
 
 
 def compile_equation(equation: Equation, output: str) -> bytes:
-    """The file of one output of the equation.
+    """Returns the file of one output of the equation.
 
     Raises:
         CompileRefused: the output is neither a sum of products nor a sum of points.

@@ -40,7 +40,7 @@ class Graph:
         self._prefix = before
 
     def input(self, name: str, kind: int, shape: list[str | int]) -> str:
-        """A graph input of that name."""
+        """Returns a graph input of that name."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
@@ -49,7 +49,7 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """A constant of that name and type; the same name gives the same constant again."""
+        """Returns a constant of that name and type; the same name gives the same constant again."""
         name = self._prefix + name
         tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
         earlier = next((constant for constant in self._constants if constant.name == name), None)
@@ -61,7 +61,7 @@ class Graph:
         return name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """One operator with one output, which has the given name."""
+        """Returns one operator with one output, which has the given name."""
         name = self._prefix + name
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
@@ -75,7 +75,7 @@ class Graph:
         return self.node("MatMul", [matrix, self.constant(f"ones_{columns}", np.ones((columns, 1)), np.float64)], name)
 
     def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
-        """The whole file; its metadata are sorted, without time stamp or version of the writing software."""
+        """Returns the whole file; its metadata are sorted, without time stamp or version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain == ML_DOMAIN for node in self._nodes):

@@ -31,7 +31,7 @@ class Link(Protocol):
         ...
 
     def probability(self, margin: Array) -> Array:
-        """The probability of each margin."""
+        """Returns the probability of each margin."""
         ...
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -39,7 +39,7 @@ class Link(Protocol):
         ...
 
     def metadata(self) -> dict[str, str]:
-        """The metadata that a reader of the file needs besides the name; empty where the name is enough."""
+        """Returns the metadata that a reader of the file needs besides the name; empty where the name is enough."""
         ...
 
 
@@ -50,7 +50,7 @@ class Logit:
     name: str = "logit"
 
     def probability(self, margin: Array) -> Array:
-        """The logistic function without overflow at either end."""
+        """Returns the logistic function without overflow at either end."""
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -72,7 +72,7 @@ class Identity:
     name: str = "identity"
 
     def probability(self, margin: Array) -> Array:
-        """The margin clipped to 0-1: rounding can put a sum of contributions just outside."""
+        """Returns the margin clipped to 0-1: rounding can put a sum of contributions just outside."""
         return np.clip(margin, 0.0, 1.0)
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -102,7 +102,7 @@ class Survival:
 
     @classmethod
     def at(cls, hazards: Mapping[float, float], main: float, unit: str = "years") -> Self:
-        """The link for cumulative baseline hazards by horizon.
+        """Returns the link for cumulative baseline hazards by horizon.
 
         It refuses a `main` horizon that is not among them, and hazards that decrease.
         """
@@ -125,11 +125,11 @@ class Survival:
         return np.asarray(np.log(np.array(self.hazards)) - self.log_hazard)
 
     def probability(self, margin: Array) -> Array:
-        """The risk at the main horizon."""
+        """Returns the risk at the main horizon."""
         return np.asarray(-np.expm1(-np.exp(np.minimum(margin, 700.0))))
 
     def risk(self, margin: Array) -> Array:
-        """The risk [N, H] at every horizon."""
+        """Returns the risk [N, H] at every horizon."""
         return self.probability(np.asarray(margin)[:, None] + self.shifts)
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -149,7 +149,7 @@ class Survival:
         graph.output("risk", DOUBLE, ["N", len(self.horizons)])
 
     def metadata(self) -> dict[str, str]:
-        """The horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
+        """Returns the horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
         listed = ",".join(repr(t) for t in self.horizons)
         return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": self.unit}
 
@@ -192,15 +192,15 @@ class FittedModel(Protocol):
         ...
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The contributions [N, F], computed in numpy without the graph."""
+        """Returns the contributions [N, F], computed in numpy without the graph."""
         ...
 
     def margin(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The margin [N], computed in numpy without the graph."""
+        """Returns the margin [N], computed in numpy without the graph."""
         ...
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """The same model with margin = intercept + slope * margin; contributions stay exact."""
+        """Returns the same model with margin = intercept + slope * margin; contributions stay exact."""
         ...
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:

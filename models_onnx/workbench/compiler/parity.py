@@ -39,7 +39,7 @@ class Agreement:
 
 
 def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
-    """The largest differences found.
+    """Returns the largest differences found.
 
     Differences above 1e-5, fewer than 1,000 rows, and rows without a missing value are refused.
     """
@@ -148,7 +148,7 @@ def ask_library(
 
 
 def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
-    """How many rows are so near to a threshold that rounding to float32 moves them across it."""
+    """Returns how many rows are so near to a threshold that rounding to float32 moves them across it."""
     try:
         return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
     except ValueError:  # missing values that the library does not accept

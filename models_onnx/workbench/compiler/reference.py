@@ -44,7 +44,7 @@ class Familiarity:
 
     @classmethod
     def of(cls, cohort: NDArray[np.float64], level: float = FAMILIARITY_LEVEL) -> Self:
-        """The familiarity of the cohort's inputs [n, F], NaN where missing.
+        """Returns the familiarity of the cohort's inputs [n, F], NaN where missing.
 
         The share `level` of the cohort's people is familiar.
         """
@@ -61,7 +61,7 @@ class Familiarity:
         return cls(tuple(centre.tolist()), tuple(scale.tolist()), rows, float(f"{limit:.6e}"))
 
     def distance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The distance of each row as a multiple of the limit; above 1 it is unfamiliar."""
+        """Returns the distance of each row as a multiple of the limit; above 1 it is unfamiliar."""
         z = _standardised(X, np.array(self.centre), np.array(self.scale))
         return np.asarray(np.sqrt(((z @ np.array(self.metric)) ** 2).sum(axis=1) / self.limit))
 
@@ -142,7 +142,7 @@ class Reference:
         return 100.0 / (len(self.quantiles) + 1)
 
     def margin_low(self, bin: CalibrationBin) -> float:
-        """The margin where the bin begins; minus infinity for the first."""
+        """Returns the margin where the bin begins; minus infinity for the first."""
         return self.quantiles[bin.quantile - 1] if bin.quantile else float("-inf")
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -159,7 +159,7 @@ class Reference:
             graph.output(name, DOUBLE, ["N"])
 
     def _tables(self) -> dict[str, list[float]]:
-        """One entry per number of quantiles reached, from none to all."""
+        """Returns one entry per number of quantiles reached, from none to all."""
         places = range(len(self.quantiles) + 1)
         bin_of = [max(b for b in range(len(self.bins)) if self.bins[b].quantile <= position) for position in places]
         return {

@@ -36,11 +36,11 @@ class Term:
     centre: float = 0.0
 
     def values_of(self, X: NDArray[np.float32]) -> Array:
-        """The term's value for each row."""
+        """Returns the term's value for each row."""
         return np.asarray(self.values[tuple(self.places(X))])
 
     def places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-        """The cell of each row, one array for each axis."""
+        """Returns the cell of each row, one array for each axis."""
         return [
             np.where(np.isnan(X[:, j]), len(edges) + 1, np.searchsorted(np.array(edges, np.float32), X[:, j], "left"))
             for j, edges in zip(self.inputs, self.edges, strict=True)
@@ -69,7 +69,7 @@ class AdditiveTrees:
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
     ) -> Self:
-        """Returns the terms as learned, centred on the cohort [n, F], whose range is the trained one if none is given."""
+        """Returns the terms as learned, centred on the cohort [n, F], by default with its range."""
         seen = as_float32(cohort)
         centred_terms = tuple(_centred(part, seen) for term in terms for part in _parted(term, seen))
         lowest, highest = limits(cohort)
@@ -86,7 +86,7 @@ class AdditiveTrees:
         return tuple(tuple(sorted(values)) for values in edge_sets)
 
     def of_terms(self, X: Array) -> Array:
-        """The centred value of every term [N, T]."""
+        """Returns the centred value of every term [N, T]."""
         seen = as_float32(X)
         return np.column_stack([term.values_of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
@@ -170,12 +170,12 @@ def _size(edges: Sequence[Sequence[float]]) -> int:
 
 
 def additive(ensemble: Ensemble) -> bool:
-    """Whether every tree uses one input only, so that the ensemble is a sum of step functions."""
+    """Returns whether every tree uses one input only, so that the ensemble is a sum of step functions."""
     return all(len(set(tree.feature[tree.inner])) <= 1 for tree in ensemble.trees)
 
 
 def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
-    """One term per input, and the intercept.
+    """Returns one term per input, and the intercept.
 
     Raises:
         CompileRefused: a tree uses several inputs.

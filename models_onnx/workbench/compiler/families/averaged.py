@@ -34,18 +34,18 @@ class Calibration:
     steps: tuple[tuple[float, float] | Curve, ...]
 
     def probability(self, margin: Array) -> Array:
-        """The probability of each margin."""
+        """Returns the probability of each margin."""
         for step in self.steps:
             margin = step.values(margin) if isinstance(step, Curve) else LOGIT.probability(step[0] + step[1] * margin)
         return margin
 
     def slope(self, at: float) -> float:
-        """Its slope at a margin, by a small difference."""
+        """Returns its slope at a margin, by a small difference."""
         ends = self.probability(np.array([at - 1e-6, at + 1e-6]))
         return float((ends[1] - ends[0]) / 2e-6)
 
     def write(self, graph: Graph, margin: str) -> str:
-        """The same of margins [N, 1]."""
+        """Returns the same of margins [N, 1]."""
         for number, step in enumerate(self.steps):
             with graph.under(f"step{number}/"):
                 margin = (
@@ -73,7 +73,7 @@ class Member:
     calibration: Calibration
 
     def share(self, rows: Array) -> Array:
-        """The shares [N, F] of this member's probability."""
+        """Returns the shares [N, F] of this member's probability."""
         contributions = self.model.contributions(rows)
         away = contributions.sum(axis=1)
         before = self.calibration.probability(np.array([self.model.base]))[0]
@@ -83,7 +83,7 @@ class Member:
         return np.asarray(contributions * mean[:, None])
 
     def write(self, graph: Graph, features: str, missing: str) -> str:
-        """The same in a graph."""
+        """Returns the same in a graph."""
         with graph.under("own/"):
             contributions = self.model.write_contributions(graph, features, missing)
         away = graph.row_sums(contributions, len(self.model.features), "away")
@@ -145,11 +145,11 @@ class Averaged:
         )
 
     def contributions(self, X: Array) -> Array:
-        """The mean of the members' shares."""
+        """Returns the mean of the members' shares."""
         return np.asarray(self.scale * self._mean([member.share(X) for member in self.members]))
 
     def margin(self, X: Array) -> Array:
-        """The mean of the members' probabilities."""
+        """Returns the mean of the members' probabilities."""
         probabilities = [member.calibration.probability(member.model.margin(X)) for member in self.members]
         return np.asarray(self.shift + self.scale * self._mean(probabilities))
 
@@ -184,7 +184,7 @@ class Averaged:
 
 
 def isotonic(x: Sequence[float], y: Sequence[float]) -> Curve:
-    """A line from point to point, level beyond both ends, as scikit-learn's IsotonicRegression predicts."""
+    """Returns a line from point to point, level beyond both ends, as scikit-learn's IsotonicRegression predicts."""
     places, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if len(places) == 1:
         return Curve.steps([], [float(values[0])])

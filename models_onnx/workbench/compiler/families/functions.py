@@ -33,7 +33,7 @@ class Function:
     parameter: float = 0.0
 
     def values(self, x: Array) -> Array:
-        """The function of each x; NaN where it gives no finite number."""
+        """Returns the function of each x; NaN where it gives no finite number."""
         with np.errstate(all="ignore"):
             computed = np.asarray(_NUMPY[self.kind](np.asarray(x, dtype=np.float64), self.parameter), dtype=np.float64)
         return np.where(np.isfinite(computed), computed, np.nan)
@@ -43,7 +43,7 @@ SAME = Function("same")
 
 
 def numpy_function(func: Any) -> Function:
-    """The function that a FunctionTransformer was given.
+    """Returns the function that a FunctionTransformer was given.
 
     Raises:
         CompileRefused: it is none of those that are compiled.

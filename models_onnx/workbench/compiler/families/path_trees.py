@@ -26,7 +26,7 @@ _PEOPLE, _ORDERS, _OTHERS = 20, 120, 60
 
 
 def is_approximate(model: FittedModel) -> bool:
-    """Whether contributions of this model, or of one inside it, are such shares."""
+    """Returns whether contributions of this model, or of one inside it, are such shares."""
     if isinstance(model, PathTrees):
         return True
     inner = getattr(model, "inner", None)
@@ -42,7 +42,7 @@ class PathTrees(ExplainedEnsemble):
 
     @classmethod
     def of(cls, ensemble: Ensemble, cohort: Array) -> Self:
-        """The ensemble against the cohort [n, F]; CompileRefused where the file would be too large."""
+        """Returns the ensemble against the cohort [n, F]; CompileRefused where the file would be too large."""
         nodes = sum(len(tree.feature) for tree in ensemble.trees)
         size = nodes * (_BYTES_OF_A_NODE + 12 * ensemble.depth)
         if size > _ALL_BYTES:
@@ -60,7 +60,7 @@ class PathTrees(ExplainedEnsemble):
         return self.ensemble.start + sum(float(means[0]) for means in self.means)
 
     def contributions(self, X: Array) -> Array:
-        """The shares, computed by following the trees; without the file's tables of leaves."""
+        """Returns the shares, computed by following the trees; without the file's tables of leaves."""
         seen, shares = as_float32(X), np.zeros((len(X), len(self.features)))
         for tree, means in zip(self.ensemble.trees, self.means, strict=True):
             at = np.zeros(len(X), dtype=np.int64)
@@ -81,7 +81,7 @@ class PathTrees(ExplainedEnsemble):
         return replace(self, ensemble=self.ensemble.scaled(intercept, slope), means=means)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # the nodes ask
-        """One operator: the trees, each of whose leaves has the shares of its path as targets."""
+        """Returns one operator: the trees, each of whose leaves has the shares of its path as targets."""
         if any(tree.zero_missing.any() for tree in self.ensemble.trees):
             raise CompileRefused(
                 "deep trees of LightGBM with zero_as_missing are not explained: train without it, or with max_depth=4"
@@ -120,7 +120,7 @@ def _means(tree: Tree, cohort: NDArray[np.float32]) -> Array:
 
 
 def _leaf_shares(tree: Tree, means: Array) -> dict[int, dict[int, float]]:
-    """The share of each input for each leaf."""
+    """Returns the share of each input for each leaf."""
     shares_of_leaves: dict[int, dict[int, float]] = {}
     for leaf, path in tree.leaves():
         shares: dict[int, float] = {}
@@ -156,7 +156,7 @@ def apart_from_shapley(model: FittedModel, cohort: Array, seed: int = 0) -> Apar
 
 
 def words_of_approximation(model: FittedModel, cohort: Array) -> str:
-    """What a reader of a model with such shares has to know, with how far they are from Shapley values here."""
+    """Returns what a reader of a model with such shares has to know, with how far they are from Shapley values here."""
     apart = apart_from_shapley(model, cohort)
     return (
         "APPROXIMATION: its contributions are shares along the paths of deep trees, no Shapley values. Of "

@@ -58,7 +58,7 @@ class Curve:
         return row[1], row[0] - row[1] * float(self.origins[0])
 
     def values(self, x: Array) -> Array:
-        """The curve at each x."""
+        """Returns the curve at each x."""
         inside = np.clip(x, -LARGEST, LARGEST)
         piece = np.searchsorted(self.breaks, inside, side="right")
         away = np.where(np.isnan(x), 0.0, inside - self.origins[piece])
@@ -74,7 +74,7 @@ class Curve:
         return replace(self, coefficients=coefficients, missing=slope * self.missing + intercept)
 
     def at_missing(self, value: float) -> Self:
-        """The same curve with this value where the input is missing."""
+        """Returns the same curve with this value where the input is missing."""
         return replace(self, missing=value)
 
     def of_steps(self, steps: "Curve") -> "Curve":
@@ -99,7 +99,7 @@ class Curve:
 
 
 def _moved(coefficients: Array, by: float) -> Array:
-    """The same polynomial in powers of (x - origin - by)."""
+    """Returns the same polynomial in powers of (x - origin - by)."""
     if by == 0.0:
         return coefficients
     degree = len(coefficients)
@@ -217,7 +217,7 @@ class PiecewiseLinear:
         return replace(self, lines=lines, base=intercept + slope * self.base)
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same sums in numpy, for the reference cohort's margins; a missing input contributes 0."""
+        """Returns the same sums in numpy, for the reference cohort's margins; a missing input contributes 0."""
         columns = []
         for x, line in zip(X.T, self.lines, strict=True):
             hinges = np.maximum(np.minimum(x, line.top)[:, None] - np.array(line.knots), 0.0)

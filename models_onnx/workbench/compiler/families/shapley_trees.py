@@ -75,7 +75,7 @@ class Block:
 
 
 def blocks(tree: Tree, cohort: NDArray[np.float32]) -> Iterator[Block]:
-    """The blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
+    """Yields the blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
     answers = {int(node): tree.answers(cohort, int(node)) for node in tree.inner}
     for root, path in _parts(tree, 0, ()):
         leaves = list(tree.leaves(root, path))
@@ -120,7 +120,7 @@ def _parts(tree: Tree, node: int, path: TreePath) -> Iterator[tuple[int, TreePat
 
 
 def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
-    """The same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
+    """Returns the same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
     contributions = np.zeros((len(X), count))
     of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
     for leaf, path in tree.leaves():
@@ -174,7 +174,7 @@ class ShapleyTrees(ExplainedEnsemble):
         high: Sequence[float] | None = None,
         deepest: int = DEEPEST,
     ) -> Self:
-        """The ensemble explained against the whole cohort [n, F].
+        """Returns the ensemble explained against the whole cohort [n, F].
 
         The training range is the cohort's where it is not given.
 
@@ -197,7 +197,7 @@ class ShapleyTrees(ExplainedEnsemble):
         return self.ensemble.start + sum(part.base for part in self.parts)
 
     def contributions(self, X: Array) -> Array:
-        """The contributions computed leaf by leaf, by another method than the file's."""
+        """Returns the contributions computed leaf by leaf, by another method than the file's."""
         seen, count = as_float32(X), len(self.features)
         parts = (contributions_by_leaf(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
         return sum(parts, np.zeros((len(X), count)))
@@ -240,7 +240,7 @@ class ShapleyTrees(ExplainedEnsemble):
         return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
 
     def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
-        """The pattern of answers of every block, int32 [N, blocks]."""
+        """Returns the pattern of answers of every block, int32 [N, blocks]."""
         width = max(1, max((len(part.questions) for part in self.parts), default=1))
         column = np.zeros((len(self.parts), width), dtype=np.int32)
         threshold = np.zeros((len(self.parts), width), dtype=np.float32)
@@ -298,7 +298,7 @@ class _Versions:
         self._used: dict[tuple[bool, bool], int] = {(False, False): 0}
 
     def column(self, feature: int, nan_left: bool, zero_missing: bool) -> int:
-        """The column of this input in the extended vector."""
+        """Returns the column of this input in the extended vector."""
         version = self._used.setdefault((nan_left, zero_missing), len(self._used))
         return version * self._count + feature
 

@@ -18,7 +18,7 @@ ZERO = np.float32(1e-35)
 
 
 def at_most(threshold: float) -> np.float32:
-    """The largest float32 that is <= threshold: `x <= it` decides for every float32 x as float64 does.
+    """Returns the largest float32 that is <= threshold: `x <= it` decides for every float32 x as float64 does.
 
     >>> float(at_most(0.1)) <= 0.1 < float(np.nextafter(at_most(0.1), np.float32(1)))
     True
@@ -29,7 +29,7 @@ def at_most(threshold: float) -> np.float32:
 
 
 def below(threshold: float) -> np.float32:
-    """The largest float32 that is < threshold: for trees that go left where x < threshold."""
+    """Returns the largest float32 that is < threshold: for trees that go left where x < threshold."""
     rounded = at_most(threshold)
     return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) == threshold else rounded
 
@@ -56,19 +56,19 @@ class Tree:
         return np.flatnonzero(self.feature != LEAF)
 
     def height(self, node: int = 0) -> int:
-        """The number of questions on the longest path below this node."""
+        """Returns the number of questions on the longest path below this node."""
         if self.feature[node] == LEAF:
             return 0
         return 1 + max(self.height(int(self.left[node])), self.height(int(self.right[node])))
 
     def answers(self, X: NDArray[np.float32], node: int) -> NDArray[np.bool_]:
-        """Which rows go left at this node."""
+        """Returns which rows go left at this node."""
         x = X[:, self.feature[node]]
         missing = np.isnan(x) | (np.abs(x) <= ZERO) if self.zero_missing[node] else np.isnan(x)
         return np.asarray(np.where(missing, self.nan_left[node], x <= self.threshold[node]))
 
     def values(self, X: NDArray[np.float32]) -> Array:
-        """The value of the leaf that each row ends in."""
+        """Returns the value of the leaf that each row ends in."""
         leaf_values = np.empty(len(X))
         waiting = [(0, np.arange(len(X)))]
         while waiting:
@@ -104,7 +104,7 @@ class Ensemble:
         return max((tree.height() for tree in self.trees), default=0)
 
     def margin(self, X: Array) -> Array:
-        """The margin of each row."""
+        """Returns the margin of each row."""
         values = as_float32(X)
         return np.asarray(self.start + sum((tree.values(values) for tree in self.trees), np.zeros(len(X))))
 
@@ -126,7 +126,7 @@ class Ensemble:
         return replace(self, trees=tuple(trees))
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
-        """The thresholds of each input, increasing."""
+        """Returns the thresholds of each input, increasing."""
         threshold_sets: list[set[float]] = [set() for _ in self.features]
         for tree in self.trees:
             for node in tree.inner:
@@ -176,17 +176,17 @@ class Cuts:
     moved: Mapping[tuple[int, float], np.float32] = field(default_factory=dict)
 
     def threshold(self, column: int, threshold: float) -> np.float32:
-        """The largest float32 of the input that goes left."""
+        """Returns the largest float32 of the input that goes left."""
         return self.moved.get((column, threshold), at_most(threshold))
 
     def nan_left(self, column: int, threshold: float, learned: bool) -> bool:
-        """Whether a missing value goes left."""
+        """Returns whether a missing value goes left."""
         value = self.missing[column]
         return learned if np.isnan(value) else value <= threshold
 
 
 def as_float32(X: Array) -> NDArray[np.float32]:
-    """The rows as the file receives them; values beyond float32 are infinity."""
+    """Returns the rows as the file receives them; values beyond float32 are infinity."""
     with np.errstate(over="ignore"):
         return np.asarray(X, dtype=np.float32)
 

@@ -33,7 +33,7 @@ class Part:
 
 
 def without_wrapping(model: Any) -> Any:
-    """The model itself, with the steps of pipelines in pipelines in one."""
+    """Returns the model itself, with the steps of pipelines in pipelines in one."""
     if hasattr(model, "best_estimator_"):
         return without_wrapping(model.best_estimator_)
     inner = getattr(model, _AROUND.get(type(model).__name__, ""), None)
@@ -46,7 +46,7 @@ def without_wrapping(model: Any) -> Any:
 
 
 def behind(pipeline: Any, last: Any) -> Any:
-    """The pipeline with another last step, whose own steps follow where it is a pipeline itself."""
+    """Returns the pipeline with another last step, whose own steps follow where it is a pipeline itself."""
     from sklearn.pipeline import Pipeline
 
     inner_steps = [step for _, step in last.steps] if type(last).__name__ == "Pipeline" else [last]
@@ -55,12 +55,12 @@ def behind(pipeline: Any, last: Any) -> Any:
 
 
 def last_of(model: Any) -> Any:
-    """The last step of a pipeline, any other model itself."""
+    """Returns the last step of a pipeline, any other model itself."""
     return model.steps[-1][1] if type(model).__name__ == "Pipeline" else model
 
 
 def votes_of(model: Any) -> tuple[Part, ...]:
-    """The models of a VotingClassifier with soft votes, with their weights; empty for any other object."""
+    """Returns the models of a VotingClassifier with soft votes, with their weights; empty for any other object."""
     last = last_of(model)
     if type(last).__name__ != "VotingClassifier" or last.voting != "soft":
         return ()
@@ -116,7 +116,7 @@ def _sigmoid(calibrator: Any, of_probability: bool) -> tuple[float, float] | Non
 
 
 def averaged_parts(model: Any) -> tuple[Part, ...]:
-    """The models whose probabilities are averaged, or calibrated by what is no line on the margin; else empty.
+    """Returns the models whose probabilities are averaged, or calibrated by what is no line on the margin; else empty.
 
     They are those of a soft vote, and of a CalibratedClassifierCV that is isotonic, an average of several
     (ensemble=True), or a sigmoid of the probability of a model that adds up on log odds.
@@ -139,13 +139,13 @@ def averaged_parts(model: Any) -> tuple[Part, ...]:
 
 
 def _on_own_scale(inner: Any) -> bool:
-    """Whether the calibration is of the scale on which the model adds up."""
+    """Returns whether the calibration is of the scale on which the model adds up."""
     inner, line = unwrap(inner)
     return line is None and (hasattr(inner, "decision_function") or type(last_of(inner)).__name__ in FORESTS)
 
 
 def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calibration:
-    """The way from the margin of the model as it was read to the calibrated probability.
+    """Returns the way from the margin of the model as it was read to the calibrated probability.
 
     Without a calibrator it is the way to the model's own probability.
 
@@ -170,7 +170,7 @@ def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calib
 
 
 def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
-    """The model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
+    """Returns the model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
     if line is None:
         return model
     if line.of_probability != (model.link is IDENTITY):

@@ -37,7 +37,7 @@ class Column:
         return not self.through and self.curve.straight and self.curve.line == (1.0, 0.0)
 
     def of_function(self, function: Function) -> "Column":
-        """The function of this column."""
+        """Returns the function of this column."""
         if self.curve.coefficients.shape[1] == 1:
             values = function.values(self.curve.coefficients[:, 0])
             missing = float(function.values(np.array([self.curve.missing]))[0])
@@ -45,7 +45,7 @@ class Column:
         return replace(self, curve=Curve.identity(), through=(*self.through, Stage(self.curve, function)))
 
     def of_curve(self, curve: Curve) -> "Column":
-        """The curve of this column; it says nothing about what is missing."""
+        """Returns the curve of this column; it says nothing about what is missing."""
         if self.curve.coefficients.shape[1] == 1:
             return replace(self, curve=curve.of_steps(self.curve))
         before = () if self.as_it_is and np.isnan(self.curve.missing) else (Stage(self.curve, SAME),)
@@ -65,7 +65,7 @@ class Inputs:
     gone: Any = NAN
 
     def start(self) -> list[Column]:
-        """Each input as it is."""
+        """Returns each input as it is."""
         return [Column(j, Curve.identity()) for j in range(len(self.names))]
 
 

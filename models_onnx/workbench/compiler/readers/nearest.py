@@ -36,7 +36,7 @@ _ELSE = f"{_REGRESSION}, an ExplainableBoostingClassifier or {_TREES}"
 
 
 def why_not_compiled(model: Any) -> str:
-    """Why this object is in no family that is compiled, and what is nearest to it."""
+    """Returns why this object is in no family that is compiled, and what is nearest to it."""
     name = type(model).__name__
     if isinstance(model, type):
         return f"{model.__name__} is a class: give the object that was fitted, {model.__name__}(...).fit(X, y)"

@@ -59,11 +59,11 @@ class Prepared:
         return contributions
 
     def margin(self, X: Array) -> Array:
-        """The inner model's on the prepared columns."""
+        """Returns the inner model's on the prepared columns."""
         return self.inner.margin(prepare(self.columns, X))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """The inner model recalibrated."""
+        """Returns the inner model recalibrated."""
         return replace(self, inner=self.inner.recalibrated(intercept, slope))
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
@@ -82,7 +82,7 @@ class Prepared:
 
 
 def prepare(columns: Sequence[Column], X: Array) -> Array:
-    """The columns [n, C] of inputs [n, F], float32 like the file's."""
+    """Returns the columns [n, C] of inputs [n, F], float32 like the file's."""
     with np.errstate(over="ignore"):
         seen = np.asarray(X, dtype=np.float32).astype(np.float64)
         values = [column.curve.values(seen[:, column.input]) for column in columns]
@@ -90,12 +90,12 @@ def prepare(columns: Sequence[Column], X: Array) -> Array:
 
 
 def plain(columns: Sequence[Column], count: int) -> bool:
-    """Whether the columns are the inputs, in order, as they are or scaled."""
+    """Returns whether the columns are the inputs, in order, as they are or scaled."""
     return len(columns) == count and all(column.input == j and column.curve.rising for j, column in enumerate(columns))
 
 
 def unscaled(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns with the input itself wherever one is the input scaled: its thresholds are moved instead."""
+    """Returns the columns with the input itself wherever one is the input scaled: its thresholds are moved instead."""
     return tuple(replace(column, curve=Curve.identity()) if column.curve.rising else column for column in columns)
 
 

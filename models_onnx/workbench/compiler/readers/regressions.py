@@ -48,7 +48,7 @@ class LogitModel:
 
 
 def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = None) -> Any:
-    """A LogitModel or CoxModel for fitted objects of those libraries; any other object as it is.
+    """Returns a LogitModel or CoxModel for fitted objects of those libraries; any other object as it is.
 
     `horizons` in years, the main one last; `per_year`: how many units of the study's time a year has.
 

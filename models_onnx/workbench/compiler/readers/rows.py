@@ -60,7 +60,7 @@ _PLACE = re.compile(r"Column_\d+|f\d+")
 
 
 def is_frame(rows: Any) -> bool:
-    """Whether these rows have named columns (pandas), without importing pandas."""
+    """Returns whether these rows have named columns (pandas), without importing pandas."""
     return hasattr(rows, "columns") and hasattr(rows, "iloc")
 
 
@@ -127,7 +127,7 @@ def as_numbers(rows: Any, inputs: Inputs) -> Array:
 
 
 def library(model: Any, inputs: Inputs) -> Callable[[Array], Array]:
-    """The model's own probability of rows [n, F] of numbers."""
+    """Returns the model's own probability of rows [n, F] of numbers."""
 
     def probability(X: Array) -> Array:
         with warnings.catch_warnings():
@@ -165,5 +165,5 @@ def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
 
 
 def medians(X: Array) -> tuple[float, ...]:
-    """The middle value of each input, as float32; 0 where there is none."""
+    """Returns the middle value of each input, as float32; 0 where there is none."""
     return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)

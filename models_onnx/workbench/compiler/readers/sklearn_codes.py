@@ -14,7 +14,7 @@ MOST_CATEGORIES = 2000
 
 
 def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """The position of each category."""
+    """Returns the position of each category."""
     encoded = []
     for column, categories in zip(columns, step.categories_, strict=True):
         name = inputs.names[column.input]
@@ -46,7 +46,7 @@ def _refuse_too_many(categories: Any, name: str) -> None:
 
 
 def _number_order(column: Column, present: list[Any], of_missing: float, name: str, step: Any) -> Curve:
-    """The position of a number among the categories, `unknown_value` between them."""
+    """Returns the position of a number among the categories, `unknown_value` between them."""
     if not column.as_it_is:
         raise CompileRefused(f"OrdinalEncoder is compiled for inputs as they are; {name} was changed before it")
     if step.handle_unknown != "use_encoded_value" or np.isnan(step.unknown_value):
@@ -72,7 +72,7 @@ def _number_order(column: Column, present: list[Any], of_missing: float, name: s
 
 
 def one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """One column of 0 and 1 for each category."""
+    """Returns one column of 0 and 1 for each category."""
     if getattr(step, "infrequent_categories_", None) and any(
         infrequent_category is not None for infrequent_category in step.infrequent_categories_
     ):

@@ -20,7 +20,7 @@ from models_onnx.workbench.compiler.readers.column import Column, Inputs
 
 
 def columns_behind(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """The columns behind a fitted transformer; CompileRefused where one of them would not be of one input."""
+    """Returns the columns behind a fitted transformer; CompileRefused where one of them would not be of one input."""
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return columns
     if isinstance(step, str) and step == "drop":
@@ -134,5 +134,5 @@ _WEIGHTED = (
 
 
 def steps_read() -> tuple[str, ...]:
-    """The transformers that are read, by name; feature selectors too, by their `get_support`."""
+    """Returns the transformers that are read, by name; feature selectors too, by their `get_support`."""
     return tuple(_STEPS)

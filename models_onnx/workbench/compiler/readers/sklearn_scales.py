@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def function(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """A function of numpy, or none (passthrough)."""
+    """Returns a function of numpy, or none (passthrough)."""
     if step.func is None:
         return columns
     if step.kw_args:
@@ -31,7 +31,7 @@ def function(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
 
 
 def power(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """A PowerTransformer, with the scaler that may follow."""
+    """Returns a PowerTransformer, with the scaler that may follow."""
     refuse_text(step, columns, inputs)
     powers = [Function(step.method, float(power)) for power in step.lambdas_]
     transformed = [column.of_function(power) for column, power in zip(columns, powers, strict=True)]
@@ -39,7 +39,7 @@ def power(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
 
 
 def quantiles(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """A QuantileTransformer: the share of the training rows below, or the normal quantile of that share."""
+    """Returns a QuantileTransformer: the share of the training rows below, or the normal quantile of that share."""
     refuse_text(step, columns, inputs)
     normal = step.output_distribution == "normal"
     curves = [_ranks(of_column, step.references_, normal) for of_column in np.asarray(step.quantiles_).T]
@@ -124,7 +124,7 @@ def _max_abs(step: Any, count: int) -> tuple[Array, Array]:
 
 
 def splines(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """The columns of a SplineTransformer."""
+    """Returns the columns of a SplineTransformer."""
     refuse_text(step, columns, inputs)
     if step.extrapolation == "periodic" or step.degree < 1:
         raise CompileRefused(

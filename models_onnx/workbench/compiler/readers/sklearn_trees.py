@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
-    """A fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
+    """Returns a fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
 
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
     """
@@ -106,7 +106,7 @@ def _asking(
 
 
 def thresholds_of(model: Any) -> list[tuple[int, float]]:
-    """Every question (column, float64 threshold) of these trees, each once."""
+    """Returns every question (column, float64 threshold) of these trees, each once."""
     if hasattr(model, "_predictors"):
         nodes = [rounds[0].nodes[rounds[0].nodes["is_leaf"] == 0] for rounds in model._predictors]
         questions = [(node["feature_idx"], node["num_threshold"]) for node in nodes]

@@ -41,7 +41,7 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """The ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
+    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
@@ -80,7 +80,7 @@ def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> 
 
 
 def reader_of(last: Any) -> TreeReader | None:
-    """How the ensemble of this object is read, given names of its columns and how its questions are asked."""
+    """Returns how the ensemble of this object is read, given names of its columns and how its questions are asked."""
     name = type(last).__name__
     if name == "HistGradientBoostingClassifier":
         return lambda names, cuts: from_hist_gradient_boosting(last, names, cuts)
@@ -96,7 +96,7 @@ def reader_of(last: Any) -> TreeReader | None:
 def trees_behind(
     columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs, deepest: int
 ) -> FittedModel:
-    """The trees of `last` as terms of the inputs that its columns come from."""
+    """Returns the trees of `last` as terms of the inputs that its columns come from."""
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
         raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
@@ -245,7 +245,7 @@ class Source:
     preparation: Any = None
 
     def columns(self, inputs: Inputs) -> list[Column]:
-        """What reaches the model behind its preparation; settles the categories of text inputs on the way."""
+        """Returns what reaches the model behind its preparation; settles the categories of text inputs on the way."""
         return _columns(self.preparation, inputs)
 
 

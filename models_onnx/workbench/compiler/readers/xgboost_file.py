@@ -32,7 +32,7 @@ _DEEPEST = 64
 
 
 def decode(content: bytes) -> Any:
-    """The value of the whole of these bytes."""
+    """Returns the value of the whole of these bytes."""
     reader = _Reader(content)
     value = reader.value(reader.marker(), 0)
     if reader.at != len(content):
@@ -46,7 +46,7 @@ class _Reader:
         self.at = 0
 
     def take(self, count: int) -> bytes:
-        """The next bytes."""
+        """Returns the next bytes."""
         if count < 0 or self.at + count > len(self._content):
             raise ValueError("it ends in the middle of a value")
         chunk = self._content[self.at : self.at + count]
@@ -54,13 +54,13 @@ class _Reader:
         return chunk
 
     def marker(self) -> str:
-        """The next type marker; N says nothing and is passed over."""
+        """Returns the next type marker; N says nothing and is passed over."""
         while (character := self.take(1).decode("latin-1")) == "N":
             pass
         return character
 
     def value(self, marker: str, depth: int) -> Any:
-        """The value of this type that follows."""
+        """Returns the value of this type that follows."""
         if depth > _DEEPEST:
             raise ValueError(f"nested deeper than {_DEEPEST}")
         if marker in _NUMBERS:
