@@ -70,46 +70,32 @@ def key(
 
 @app.command()
 def rule(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="Its id.")],
-    version: Annotated[str, typer.Option(help="The version that was read, as `rules show` prints it.")],
     key: Key,
+    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Its id.")] = None,
+    version: Annotated[str, typer.Option(help="The version that was read, as `rules show` prints it.")] = "",
+    reviewed: Annotated[
+        Path | None,
+        typer.Option(
+            "--reviewed", metavar="FILE", help="All versions of a list, as `rules list --to-review` prints it."
+        ),
+    ] = None,
     note: Note = "",
     people: PeopleOption = None,
     database: Database = None,
     out: Out = None,
 ) -> None:
-    """Sign a version of a medication rule. With the second person's signature it shows its cards behind a trust file.
+    """Sign a version of a medication rule, or every version of a reviewed list; a wrong line signs nothing.
+
+    With the second person's signature it shows its cards behind a trust file.
 
     Example: cds-hooks approve rule renal-metformin --version 0123456789abcdef --key ann.pem
     """
-    _sign_rules([ReviewedRule(rule, version, note)], key, people, database, out)
-
-
-@app.command()
-def rules(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A reviewed list, as `rules list --to-review` prints it.")
-    ],
-    key: Key,
-    people: PeopleOption = None,
-    database: Database = None,
-    out: Out = None,
-) -> None:
-    """Sign every version of a reviewed list; a list that is wrong in one line signs nothing.
-
-    Example: cds-hooks approve rules reviewed.txt --key ann.pem
-    """
+    if (rule is None) == (reviewed is None):
+        raise typer.BadParameter("name a RULE with its --version, or a list with --reviewed")
     with _said_in_a_sentence():
-        listed = read_review(file)
-    _sign_rules(listed, key, people, database, out)
-
-
-def _sign_rules(
-    reviewed: Sequence[ReviewedRule], key: Path, people: Path | None, database: str | None, out: Path | None
-) -> None:
-    with _said_in_a_sentence():
-        refuse_unfit(reviewed)
-    _sign([("rule", rule_subject(each.rule, each.digest), each.note) for each in reviewed], key, people, database, out)
+        wanted = read_review(reviewed) if reviewed is not None else [ReviewedRule(str(rule), version, note)]
+        refuse_unfit(wanted)
+    _sign([("rule", rule_subject(each.rule, each.digest), each.note) for each in wanted], key, people, database, out)
 
 
 @app.command()

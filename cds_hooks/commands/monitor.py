@@ -128,7 +128,7 @@ def monitor(
         typer.echo(msgspec.json.encode(document).decode())
     else:
         for sentence in paused:
-            typer.echo(f"Paused, {sentence}. cds-hooks release on ends it.")
+            typer.echo(f"Paused, {sentence}. cds-hooks release set on ends it.")
         for each in taken_back:
             typer.echo(f"Rolled back, {each.kind} {each.name}: {each.why}")
         _print(figures, found, every)

@@ -1,13 +1,12 @@
 """`cds-hooks release`: switches what shows cards off and on, and releases rules, models and equations step by step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
-from inspect import cleandoc
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, get_args
 
 import orjson
 import typer
@@ -45,65 +44,15 @@ KeyFile = Annotated[
 ]
 
 
-_STEPS: Final[Mapping[str, tuple[ActState, str]]] = {
-    "off": (
-        "off",
-        """Switch something off: calls are answered with no card and the reason. In effect everywhere within a second.
-
-        Example: cds-hooks release off service order-safety --why "wrong doses reported"
-        """,
-    ),
-    "on": (
-        "on",
-        """Switch it on again, in the state that it had, or end a pause. Behind a trust file two people sign.
-
-        Example: cds-hooks release on service order-safety --why "doses corrected"
-        """,
-    ),
-    "shadow": (
-        "shadow",
-        """Compute and record it, and show nothing, at once: also the way back from canary or active.
-
-        Of a client, unit or user: silent mode, until it is switched on. One signature is enough.
-
-        Example: cds-hooks release shadow model mortality_5y --why "alert rate doubled"
-        """,
-    ),
-    "activate": (
-        "active",
-        """Show it to everybody, after canary. Behind a trust file two people in two roles sign this.
-
-        Example: cds-hooks release activate model mortality_5y --why "accepted as before"
-        """,
-    ),
-    "retire": (
-        "retired",
-        """Take it out of use; it can come back by way of shadow.
-
-        Example: cds-hooks release retire equation kfre_4 --why "replaced"
-        """,
-    ),
-}
-"""The state to which each command brings something, and its help."""
-
-
-def _step(state: ActState) -> Callable[..., None]:
-    def step(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
-        _act(kind, name, state, why, key, database, out=out)
-
-    return step
-
-
-for _name, (_state, _help) in _STEPS.items():
-    app.command(_name, help=cleandoc(_help))(_step(_state))
-
-
-@app.command()
-def canary(
+@app.command("set")
+def set_(
+    state: Annotated[ActState, typer.Argument(metavar="STATE", help="off, on, shadow, canary, active or retired.")],
     kind: Kind,
     name: Name,
     why: Why,
-    share: Annotated[int, typer.Option(min=1, max=99, help="To so many in 100 patients, always the same ones.")] = 5,
+    share: Annotated[
+        int, typer.Option(min=1, max=99, help="Of a canary: to so many in 100 patients, always the same ones.")
+    ] = 5,
     early: Annotated[
         bool, typer.Option("--early", help="A model before its least time in shadow; give the reason with --why.")
     ] = False,
@@ -111,13 +60,19 @@ def canary(
     database: Database = None,
     out: Out = None,
 ) -> None:
-    """Show it to a share of the patients, after shadow. Behind a trust file two people in two roles sign this.
+    """Bring something into another state; every server has it within a second.
 
-    There a model was in shadow for at least 7 days and 500 estimates (--early says that this one was not).
+    off: calls are answered with no card and the reason. on: as before, and the end of a pause. shadow: it is computed
+    and recorded, and not shown, also from canary or active; of a client, unit or user this is silent mode. canary: it
+    is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary. retired: it is
+    out of use, and can come back by way of shadow.
 
-    Example: cds-hooks release canary model mortality_5y --share 5 --why "scores as expected"
+    Behind a trust file one signature is enough to silence; on, canary and active take those of two people in two
+    roles. A model becomes canary there after at least 7 days and 500 estimates in shadow (--early: it was not).
+
+    Example: cds-hooks release set off service order-safety --why "wrong doses reported"
     """
-    _act(kind, name, "canary", why, key, database, share, early=early, out=out)
+    _act(kind, name, state, why, key, database, share if state == CANARY else 100, early=early, out=out)
 
 
 @app.command()

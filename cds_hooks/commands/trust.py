@@ -231,7 +231,7 @@ def _say_rules_in_shadow() -> None:
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
             "they are evaluated and counted, and show nothing. cds-hooks rules list --to-review lists them, and two "
-            "people sign the list: cds-hooks approve rules FILE (docs/operations/approvals.md)."
+            "people sign the list: cds-hooks approve rule --reviewed FILE (docs/operations/approvals.md)."
         )
 
 

@@ -20,7 +20,7 @@ class SwitchedOff(Check):
     codes = (SWITCHED_OFF,)
     level = "call"
     title = "The service or the client is switched off"
-    lets_through = 'An act of release: cds-hooks release on service NAME --why "…", or of the client.'
+    lets_through = 'An act of release: cds-hooks release set on service NAME --why "…", or of the client.'
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
@@ -36,7 +36,7 @@ class ReleaseState(Check):
     codes = (SWITCHED_OFF, SHADOW, CANARY)
     title = "The release state of the rule, model or equation"
     lets_through = (
-        "An act of release about NAME: cds-hooks release on, canary or activate (docs/operations/release.md)."
+        "An act of release about NAME: cds-hooks release set on, canary or activate (docs/operations/release.md)."
     )
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
@@ -66,7 +66,7 @@ class SilentMode(Check):
 
     codes = (SILENT_MODE,)
     title = "Silent mode of the client, care unit or user"
-    lets_through = 'An act of release: cds-hooks release on client CLIENT --why "…", or of the unit or user.'
+    lets_through = 'An act of release: cds-hooks release set on client CLIENT --why "…", or of the unit or user.'
     is_said_once = True
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:  # noqa: ARG002 - it holds back every card
@@ -86,7 +86,7 @@ class Paused(Check):
 
     codes = (PAUSED,)
     title = "A pause: hardly any card was accepted, or the advice does not fit the patients"
-    lets_through = 'An act of release ends it: cds-hooks release on rule NAME --why "…", or of the service.'
+    lets_through = 'An act of release ends it: cds-hooks release set on rule NAME --why "…", or of the service.'
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Why a finding of a paused rule is not shown."""

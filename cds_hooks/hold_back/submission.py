@@ -225,7 +225,7 @@ class _Site:
         if (why := self.served.why_too_early(self.url, act.version, since, self.now)) is not None:
             raise ApprovalRefused(
                 f"the model {act.name} cannot become canary yet: {why}; whoever tries it nevertheless types "
-                "cds-hooks release canary with --early at the server"
+                "cds-hooks release set canary with --early at the server"
             )
 
     def recorded(self, signed: SignedAct) -> Taken:

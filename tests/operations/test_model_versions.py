@@ -180,6 +180,6 @@ def test_a_version_of_a_stranger_or_for_other_people_is_left_out(tmp_path: Path)
 
 def test_a_version_that_no_act_tried_cannot_answer_at_once(site: dict[str, Any], tmp_path: Path) -> None:
     record = {"CDS_DATABASE_URL": record_in(tmp_path)}
-    told = run_program("release", "activate", "model", _NEW, "--why", "at once", environment=site | record)
+    told = run_program("release", "set", "active", "model", _NEW, "--why", "at once", environment=site | record)
     assert told.returncode == 1
     assert "not tried yet and cannot become active: active comes after canary" in told.stderr

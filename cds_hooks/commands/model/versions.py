@@ -82,7 +82,7 @@ def rollback(
 ) -> None:
     """Put the version before in use again, or the one that --to names. The other one stays beside it.
 
-    Servers load it when they start again; until then `cds-hooks release shadow` silences the model within a second.
+    Servers load it when they start again; until then `cds-hooks release set shadow` silences the model within a second.
 
     Exit codes: 0 done, 2 there is no such version, or its files or signature do not hold.
 
@@ -124,7 +124,7 @@ def _note(home: Path, acts: list[dict[str, Any]]) -> str:
         return ""
     return (
         f"The last act of release ({last['state']}, {last['at']}) is of another version: this one is computed and not "
-        f"shown until cds-hooks release canary model {home.name}."
+        f"shown until cds-hooks release set canary model {home.name}."
     )
 
 

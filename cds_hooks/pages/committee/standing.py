@@ -125,8 +125,11 @@ class Committee:
             (*steps, *self._acts("model", release.id)),
             (
                 ("Sign (two people in two roles)", f"cds-hooks approve model {release.id} --key PERSON.pem"),
-                ("Show nothing of it, at once", f'cds-hooks release shadow model {release.id} --why "REASON"'),
-                ("Show it to some patients", f'cds-hooks release canary model {release.id} --share 5 --why "REASON"'),
+                ("Show nothing of it, at once", f'cds-hooks release set shadow model {release.id} --why "REASON"'),
+                (
+                    "Show it to some patients",
+                    f'cds-hooks release set canary model {release.id} --share 5 --why "REASON"',
+                ),
             ),
             _may_try(),
         )
@@ -152,8 +155,8 @@ class Committee:
             self._acts("rule", rule),
             (
                 ("Sign (two people)", f"cds-hooks approve rule {rule} --version {version.digest} --key PERSON.pem"),
-                ("Switch it off, at once", f'cds-hooks release off rule {rule} --why "REASON"'),
-                ("Judge and count it, show nothing", f'cds-hooks release shadow rule {rule} --why "REASON"'),
+                ("Switch it off, at once", f'cds-hooks release set off rule {rule} --why "REASON"'),
+                ("Judge and count it, show nothing", f'cds-hooks release set shadow rule {rule} --why "REASON"'),
                 ("Try all rules on the charts of a folder", "cds-hooks rules simulate CHARTS/ --orders 20"),
             ),
             _may_try(),

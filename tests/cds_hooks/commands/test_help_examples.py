@@ -42,7 +42,6 @@ NOT_RUN = {
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
     "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
-    "release activate": "comes after shadow and canary: tests/cds_hooks/hold_back/test_releases.py goes through them",
     "accounts add": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     "accounts change": "needs an account: tests/cds_hooks/commands/test_accounts.py makes one",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
@@ -60,7 +59,6 @@ ENVIRONMENT = {
 
 NEEDED = {
     "approve rule": ("CDS_PEOPLE_FILE",),
-    "approve rules": ("CDS_PEOPLE_FILE",),
     "approve model": ("CDS_PEOPLE_FILE",),
     "approve waiver": ("CDS_PEOPLE_FILE",),
     "record archive": ("CDS_SEAL_KEY",),
@@ -109,8 +107,6 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         "approve key",
         "record backup",
         "record hold",
-        "release off",
-        "release shadow",
         "trust init",
         "trust dev-key",
     ):

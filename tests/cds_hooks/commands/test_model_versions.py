@@ -91,7 +91,7 @@ def test_a_rollback_is_one_command_and_says_what_an_act_of_another_version_means
     assert find_version(NAME, shelf).version == OLD
     assert f"{NAME} {OLD}" in told.stdout
     said = " ".join(told.stdout.split())
-    assert "this one is computed and not shown until cds-hooks release canary model mortality_5y" in said
+    assert "this one is computed and not shown until cds-hooks release set canary model mortality_5y" in said
     again = run("rollback", NAME, "--to", NEW, "--why", "it was the feed", "--folder", shelf, "--json")
     assert json.loads(again.stdout)["now"]["version"] == NEW
     assert json.loads(again.stdout)["note"] == ""

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said_in_a_sentence_and_signs_nothing(shell: Shell) -> 
         (f"cds-hooks approve rule no-rule --version {version} --key ann.pem", "there is no rule no-rule"),
         (f"cds-hooks approve rule {RULE} --version {version} --key broken.pem", "must be an Ed25519 key in PEM"),
         (f"cds-hooks approve rule {RULE} --version {version} --key ann.pem --people none.toml", "cannot be read"),
-        ("cds-hooks approve rules wrong.txt --key ann.pem", "read it again"),
+        ("cds-hooks approve rule --reviewed wrong.txt --key ann.pem", "read it again"),
         ("cds-hooks approve model no_model --key ann.pem", "no artifact is called"),
         ("cds-hooks approve model mortality_180d --key ann.pem", "cannot be approved: G12"),
         ("cds-hooks approve waiver readmission_30d --key ann.pem", "has no waiver of G9"),

@@ -135,7 +135,9 @@ def test_a_rule_that_hardly_anybody_accepts_is_paused_told_of_once_and_ended_by_
             await _until(is_told)
             listed = await asyncio.to_thread(_program, tmp_path, "release", "list")
             assert f"pause of rule {RULE}: paused since" in listed.stdout
-            ended = await asyncio.to_thread(_program, tmp_path, "release", "on", "rule", RULE, "--why", "reviewed")
+            ended = await asyncio.to_thread(
+                _program, tmp_path, "release", "set", "on", "rule", RULE, "--why", "reviewed"
+            )
             assert ended.returncode == 0, ended.stderr
 
             async def speaks() -> bool:
@@ -313,14 +315,14 @@ def test_of_several_processes_one_writes_the_pause(tmp_path: Path) -> None:
 
 def test_a_pause_is_reported_and_only_what_is_paused_can_be_switched_on(tmp_path: Path) -> None:
     url = record_in(tmp_path)
-    assert _program(tmp_path, "release", "on", "rule", RULE, "--why", "x").returncode == 1
+    assert _program(tmp_path, "release", "set", "on", "rule", RULE, "--why", "x").returncode == 1
     assert record_pause(url, PAUSE, 0)
     counts = str(tmp_path / "counts.sqlite3")
     told = _program(tmp_path, "monitor", "--counts", counts)
     assert f"Paused, rule {RULE}: paused since 2026-11-21: 3 of 210 cards were accepted" in told.stdout
     as_json = json.loads(_program(tmp_path, "monitor", "--json", "--counts", counts).stdout)
     assert as_json["paused"][0].startswith(f"rule {RULE}: paused since")
-    ended = _program(tmp_path, "release", "on", "rule", RULE, "--why", "x")
+    ended = _program(tmp_path, "release", "set", "on", "rule", RULE, "--why", "x")
     assert ended.returncode == 0, ended.stderr
 
 

@@ -50,7 +50,7 @@ def test_page_and_command_name_check_act_and_what_lets_the_card_through(tmp_path
             (decision,) = list_decisions(url)
             page = (await calls.get(f"/explain/{decision.id}")).text
             assert f"{ReleaseState.title}, by Ann Lee (pharmacist) on " in page
-            assert f"An act of release about {RULE}: cds-hooks release on" in page
+            assert f"An act of release about {RULE}: cds-hooks release set on" in page
             assert "A budget of cards in a day or in a call" in page
             return decision.id
 

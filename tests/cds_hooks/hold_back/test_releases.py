@@ -158,14 +158,13 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
         done = run_program("release", *words, environment=env)
         return done.returncode, done.stdout + done.stderr
 
-    assert run("off", "service", "nothing", "--why", "x")[0] == 1
-    assert "There is no rule nothing here." in run("shadow", "rule", "nothing", "--why", "x")[1]
-    assert "cannot become canary" in run("canary", "rule", _RULE, "--why", "x")[1]
-    assert (
-        "shadow is a state of rules, models and equations" in run("shadow", "service", "order-safety", "--why", "x")[1]
-    )
-    assert "now off" in run("off", "client", "A hospital", "--why", "a trial")[1]
-    assert run("shadow", "model", "mortality_5y", "--why", "first weeks")[0] == 0
+    assert run("set", "off", "service", "nothing", "--why", "x")[0] == 1
+    assert "There is no rule nothing here." in run("set", "shadow", "rule", "nothing", "--why", "x")[1]
+    assert "cannot become canary" in run("set", "canary", "rule", _RULE, "--why", "x")[1]
+    refused = run("set", "shadow", "service", "order-safety", "--why", "x")[1]
+    assert "shadow is a state of rules, models and equations" in refused
+    assert "now off" in run("set", "off", "client", "A hospital", "--why", "a trial")[1]
+    assert run("set", "shadow", "model", "mortality_5y", "--why", "first weeks")[0] == 0
     code, printed = run("list", "--json")
     found = json.loads(printed)
     assert code == 0
@@ -189,6 +188,6 @@ def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shado
         done = run_program("release", *words, *signed, environment=env)
         return " ".join((done.stdout + done.stderr).split())
 
-    assert "is now shadow" in run("shadow")
-    assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("canary")
-    assert "takes effect when another person in another role signs the same" in run("canary", "--early")
+    assert "is now shadow" in run("set", "shadow")
+    assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("set", "canary")
+    assert "takes effect when another person in another role signs the same" in run("set", "canary", "--early")

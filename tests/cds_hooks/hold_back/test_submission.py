@@ -208,7 +208,7 @@ def test_the_commands_write_the_files_without_a_record(desk: Desk) -> None:
     assert "signed by Ann Lee (pharmacist). Hand it in at the page /approvals." in done.stdout
     again = run_program(*approve, folder=desk.folder, environment=away)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
-    off = ("release", "off", "rule", RULE, "--why", "wrong", "--key", key, "--out", "off.json")
+    off = ("release", "set", "off", "rule", RULE, "--why", "wrong", "--key", key, "--out", "off.json")
     assert run_program(*off, folder=desk.folder, environment=away).returncode == 0
     assert not (desk.folder / "nowhere.sqlite3").exists()
     soon = datetime.now(UTC) + timedelta(minutes=5)  # the commands signed by the clock, later than NOW
