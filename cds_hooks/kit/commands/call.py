@@ -1,7 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
-from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,49 +82,121 @@ def call(
     """
     console = Console(stderr=as_json or curl)
     url = server_url(url)
-    with ExitStack() as connections:
-        try:
-            signing = _signing(key) if key else None
-            # Reading the certificates of all authorities takes longer than the call; http needs none of them.
-            verified = url.startswith("https://")
-            caller = connections.enter_context(httpx.Client(base_url=url, timeout=60, auth=signing, verify=verified))
+    try:
+        signing = _signing(key) if key else None
+        # Reading the certificates of all authorities takes longer than the call; http needs none of them.
+        with httpx.Client(base_url=url, timeout=60, auth=signing, verify=url.startswith("https://")) as client:
+            caller = _Caller(client, console, as_json, curl, feedback)
             if (saved := open_fixture(chart_file)) is not None:
-                raise typer.Exit(_replay(console, caller, saved.at(clock()), as_json, curl))
+                raise typer.Exit(0 if caller.replay(saved.at(clock())) else 1)
             chart = open_chart(chart_file, clock())
-            drafts = chart.drafts + [draft_order for path in draft or [] for draft_order in open_drafts(path, clock())]
-            drafts += [
-                order_draft for reference in draft_ref or [] for order_draft in draft_from_chart(chart, reference)
-            ]
+            drafts = chart.drafts + [order for path in draft or [] for order in open_drafts(path, clock())]
+            drafts += [order for reference in draft_ref or [] for order in draft_from_chart(chart, reference)]
             chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
             drafts = drafts_for(chart, drafts)
-            entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
-            requests = [(entry, build_request(entry, chart, drafts, timings, clock().date())) for entry in entries]
-            requests = [(entry, _sourced(request, fhir_server, fhir_token, omit or [])) for entry, request in requests]
-        except ChartError as error:
-            stop(str(error))
-        except httpx.HTTPError as error:
-            fault = type(error).__name__
-            stop(f"No answer from {url} ({fault}). Is the server running? Start it: cds-hooks serve", code=1)
-        failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
-    raise typer.Exit(1 if any(failed) else 0)
+            entries = caller.entries(hook or ("order-select" if drafts else "patient-view"), service)
+            requests = [build_request(entry, chart, drafts, timings, clock().date()) for entry in entries]
+            requests = [_sourced(request, fhir_server, fhir_token, omit or []) for request in requests]
+            answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
+    except ChartError as error:
+        stop(str(error))
+    except httpx.HTTPError as error:
+        fault = type(error).__name__
+        stop(f"No answer from {url} ({fault}). Is the server running? Start it: cds-hooks serve", code=1)
+    raise typer.Exit(0 if all(answered) else 1)
 
 
-def _replay(console: Console, caller: httpx.Client, saved: Fixture, as_json: bool, curl: bool) -> int:
-    """Sends a saved call and says how its answer differs from the saved one; the exit code."""
-    entry = _entries(caller, saved.hook, saved.service)[0]
-    if curl:
-        _send(console, caller, entry, saved.request, as_json, curl, None)
-        return 0
-    answers: list[tuple[int, Any]] = []
-    _send(console, caller, entry, saved.request, as_json, curl, None, answers)
-    if not answers:
-        return 1
-    differences = saved.differences(*answers[0])
-    for difference in differences:
-        console.print(Text(f"  {difference}", style="red"))
-    if not differences:
-        console.print("  The answer has the cards that were saved.")
-    return 1 if differences else 0
+@dataclass(frozen=True)
+class _Caller:
+    """Sends requests to the services of a server and shows the answers as the options say."""
+
+    client: httpx.Client
+    console: Console
+    as_json: bool
+    curl: bool
+    feedback: CardOutcome | None
+
+    def entries(self, hook: str, service: str | None) -> list[dict[str, Any]]:
+        """Return the entries of discovery for this hook; ChartError where there is none."""
+        answer = self.client.get("/cds-services")
+        if answer.status_code != 200:
+            status = answer.status_code
+            raise ChartError(f"discovery was answered with HTTP {status}; a trusted server wants --key FILE")
+        # `order-safety` names both services of that name, each of which is listed for one hook.
+        entries = [
+            entry
+            for entry in answer.json()["services"]
+            if entry["hook"] == hook and (service in (None, entry["id"]) or entry["id"].startswith(f"{service}-"))
+        ]
+        if not entries:
+            known_as = f"{service} for {hook}" if service else f"for {hook}"
+            raise ChartError(f"the server has no service {known_as}; see: cds-hooks services")
+        return entries
+
+    def call(self, entry: dict[str, Any], request: dict[str, Any]) -> bool:
+        """Send one request, show the answer and give the feedback; False where one of them failed."""
+        if self.curl:
+            return self._print_curl(entry, request)
+        answer = self._post(entry, request)
+        if answer is None:
+            return False
+        status, document = answer
+        if status == 200 and self.feedback is not None:
+            return self._give_feedback(entry, document, self.feedback)
+        return status == 200
+
+    def replay(self, saved: Fixture) -> bool:
+        """Send a saved call and print how its answer differs from the saved one; False where it does."""
+        entry = self.entries(saved.hook, saved.service)[0]
+        if self.curl:
+            return self._print_curl(entry, saved.request)
+        answer = self._post(entry, saved.request)
+        if answer is None:
+            return False
+        differences = saved.differences(*answer)
+        for difference in differences:
+            self.console.print(Text(f"  {difference}", style="red"))
+        if not differences:
+            self.console.print("  The answer has the cards that were saved.")
+        return not differences
+
+    def _print_curl(self, entry: dict[str, Any], request: dict[str, Any]) -> bool:
+        body = shlex.quote(msgspec_json.encode(request).decode())
+        address = shlex.quote(f"{str(self.client.base_url).rstrip('/')}{_path(entry)}")
+        typer.echo(f"curl -sS -X POST -H 'Content-Type: application/json' {address} -d {body}")
+        return True
+
+    def _post(self, entry: dict[str, Any], request: dict[str, Any]) -> tuple[int, Any] | None:
+        """Send one request and show the answer; its status and document, None where there is no usable answer."""
+        title = printable(f"{entry['hook']} → {entry['id']}")
+        headers = {"content-type": "application/json"}
+        try:
+            answer = self.client.post(_path(entry), content=msgspec_json.encode(request), headers=headers)
+            document = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
+            return None
+        status = answer.status_code
+        if self.as_json:
+            line = {"service": entry["id"], "hook": entry["hook"], "status": status, "answer": document}
+            typer.echo(msgspec_json.encode(line))
+        elif status == 200:
+            print_answer(self.console, title, printable(document))
+        else:
+            print_error(self.console, title, status, printable(document))
+        return status, document
+
+    def _give_feedback(self, entry: dict[str, Any], document: dict[str, Any], outcome: CardOutcome) -> bool:
+        body = build_feedback(document, outcome, datetime.now(UTC))
+        if not body["feedback"]:
+            return True
+        reply = self.client.post(f"{_path(entry)}/feedback", json=body)
+        self.console.print(f"  feedback ({outcome.value}) on {len(body['feedback'])} cards: HTTP {reply.status_code}")
+        return reply.status_code == 200
+
+
+def _path(entry: dict[str, Any]) -> str:
+    return f"/cds-services/{quote(str(entry['id']), safe='')}"  # a server may name its services as it likes
 
 
 def _signing(key: Path) -> RequestSigning:
@@ -147,80 +219,11 @@ def _moved(
 ) -> tuple[Chart, list[dict[str, Any]]]:
     if not to_today and as_of is None:
         return chart, drafts
-    time = _aware(as_of) if as_of else last_event(chart.resources)
+    time = last_event(chart.resources) if as_of is None else as_of
     if time is None:
         raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
+    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     days = days_until(time, clock())
     then, now = time.date(), (time + timedelta(days=days)).date()
     console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
     return Chart(move_dates(chart.resources, days)), move_dates(drafts, days)
-
-
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-def _entries(caller: httpx.Client, hook: str, service: str | None) -> list[dict[str, Any]]:
-    answer = caller.get("/cds-services")
-    if answer.status_code != 200:
-        raise ChartError(f"discovery was answered with HTTP {answer.status_code}; a trusted server wants --key FILE")
-    listed = answer.json()["services"]
-    # `order-safety` names both services of that name, each of which is listed for one hook.
-    entries = [
-        entry
-        for entry in listed
-        if entry["hook"] == hook and (service in (None, entry["id"]) or entry["id"].startswith(f"{service}-"))
-    ]
-    if not entries:
-        services = f"{service} for {hook}" if service else f"for {hook}"
-        raise ChartError(f"the server has no service {services}; see: cds-hooks services")
-    return entries
-
-
-def _send(
-    console: Console,
-    caller: httpx.Client,
-    entry: dict[str, Any],
-    request: dict[str, Any],
-    as_json: bool,
-    curl: bool,
-    feedback: CardOutcome | None,
-    answers: list[tuple[int, Any]] | None = None,
-) -> bool:
-    """Sends one request and shows the answer, and adds it to `answers`; True when it failed."""
-    path = f"/cds-services/{quote(str(entry['id']), safe='')}"  # a server may name its services as it likes
-    if curl:
-        body = msgspec_json.encode(request).decode()
-        address = shlex.quote(f"{str(caller.base_url).rstrip('/')}{path}")
-        typer.echo(f"curl -sS -X POST -H 'Content-Type: application/json' {address} -d {shlex.quote(body)}")
-        return False
-    title = printable(f"{entry['hook']} → {entry['id']}")
-    try:
-        answer = caller.post(path, content=msgspec_json.encode(request), headers={"content-type": "application/json"})
-        document = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
-        return True
-    if answers is not None:
-        answers.append((answer.status_code, document))
-    if as_json:
-        shown_answer = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
-        typer.echo(msgspec_json.encode(shown_answer))
-    elif answer.status_code == 200:
-        print_answer(console, title, printable(document))
-    else:
-        print_error(console, title, answer.status_code, printable(document))
-    if answer.status_code == 200 and feedback is not None:
-        return _send_feedback(console, caller, path, document, feedback)
-    return answer.status_code != 200
-
-
-def _send_feedback(
-    console: Console, caller: httpx.Client, path: str, document: dict[str, Any], answer: CardOutcome
-) -> bool:
-    body = build_feedback(document, answer, datetime.now(UTC))
-    if not body["feedback"]:
-        return False
-    reply = caller.post(f"{path}/feedback", json=body)
-    console.print(f"  feedback ({answer.value}) on {len(body['feedback'])} cards: HTTP {reply.status_code}")
-    return reply.status_code != 200

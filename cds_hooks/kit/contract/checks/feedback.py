@@ -44,34 +44,30 @@ def an_accepted_suggestion_is_taken(service: Service) -> Faults:
 @check_service("FB-09", "FB-06")
 def an_overridden_card_is_taken(service: Service) -> Faults:
     """Take an overridden card without a reason: overrideReason is optional."""
-    yield from _accepted(service, {"feedback": [_item(service)]}, "an overridden card without reason")
+    yield from _item_accepted(service, "an overridden card without reason")
 
 
 @check_service("FB-10", "CARD-18")
 def an_override_reason_is_taken(service: Service) -> Faults:
     """Take a reason with code and system: display may be missing, and the code may be the client's own."""
     reason = {"reason": _CODING, "userComment": "Contract kit: said by the clinician."}
-    yield from _accepted(
-        service, {"feedback": [_item(service, overrideReason=reason)]}, "an override reason and a comment"
-    )
+    yield from _item_accepted(service, "an override reason and a comment", overrideReason=reason)
     reason = {"reason": _CODING | {"display": "Contract kit"}}
-    yield from _accepted(
-        service, {"feedback": [_item(service, overrideReason=reason)]}, "an override reason with display"
-    )
+    yield from _item_accepted(service, "an override reason with display", overrideReason=reason)
 
 
 @check_service("FB-11", level=SHOULD)
 def a_comment_alone_is_taken(service: Service) -> Faults:
     """Take a userComment without a reason."""
-    item = _item(service, overrideReason={"userComment": "Contract kit: said by the clinician."})
-    yield from _accepted(service, {"feedback": [item]}, "a comment without reason")
+    yield from _item_accepted(
+        service, "a comment without reason", overrideReason={"userComment": "Contract kit: said by the clinician."}
+    )
 
 
 @check_service("FB-12")
 def an_instant_may_have_a_fraction(service: Service) -> Faults:
     """Take instants with a fraction of a second, as RFC 3339 allows."""
-    item = _item(service, outcomeTimestamp="2024-05-17T10:05:31.123Z")
-    yield from _accepted(service, {"feedback": [item]}, "a timestamp with a fraction")
+    yield from _item_accepted(service, "a timestamp with a fraction", outcomeTimestamp="2024-05-17T10:05:31.123Z")
 
 
 @check_service("FB-15", level=SHOULD)
@@ -84,7 +80,7 @@ def several_items_are_taken(service: Service) -> Faults:
 @check_service("FB-17", level=SHOULD)
 def an_unknown_card_does_not_fail_the_batch(service: Service) -> Faults:
     """Answer 2xx for a card you do not know: the rest of the batch counts."""
-    yield from _accepted(service, {"feedback": [_item(service, card=str(uuid4()))]}, "an unknown card")
+    yield from _item_accepted(service, "an unknown card", card=str(uuid4()))
 
 
 @check_service("GEN-10", level=SHOULD)
@@ -112,29 +108,31 @@ def feedback_is_an_array(service: Service) -> Faults:
 def an_item_names_its_card(service: Service) -> Faults:
     """Refuse an item without card, or with one that is not a string."""
     yield from _refused(service, _lacking(service, "card"), "an item without card")
-    yield from _refused(service, {"feedback": [_item(service, card=17)]}, "a number as card")
+    yield from _item_refused(service, "a number as card", card=17)
 
 
 @check_service("FB-06")
 def an_outcome_is_one_of_two(service: Service) -> Faults:
     """Refuse an outcome that is missing or neither accepted nor overridden: there is no word for ignored."""
     yield from _refused(service, _lacking(service, "outcome"), "an item without outcome")
-    yield from _refused(service, {"feedback": [_item(service, outcome="ignored")]}, "outcome ignored")
+    yield from _item_refused(service, "outcome ignored", outcome="ignored")
 
 
 @check_service("FB-07")
 def what_was_accepted_is_named(service: Service) -> Faults:
     """Refuse accepted without acceptedSuggestions."""
-    yield from _refused(service, {"feedback": [_item(service, outcome="accepted")]}, "accepted without suggestions")
+    yield from _item_refused(service, "accepted without suggestions", outcome="accepted")
 
 
 @check_service("FB-08")
 def an_accepted_suggestion_is_an_object(service: Service) -> Faults:
     """Refuse accepted suggestions that are strings instead of objects with id."""
-    item = _item(service, outcome="accepted", acceptedSuggestions=[str(uuid4())])
-    yield from _refused(service, {"feedback": [item]}, "accepted suggestions as strings")
-    item = _item(service, outcome="accepted", acceptedSuggestions=[{"uuid": str(uuid4())}])
-    yield from _refused(service, {"feedback": [item]}, "an accepted suggestion without id")
+    yield from _item_refused(
+        service, "accepted suggestions as strings", outcome="accepted", acceptedSuggestions=[str(uuid4())]
+    )
+    yield from _item_refused(
+        service, "an accepted suggestion without id", outcome="accepted", acceptedSuggestions=[{"uuid": str(uuid4())}]
+    )
 
 
 @check_service("FB-12")
@@ -142,23 +140,20 @@ def an_outcome_has_its_instant(service: Service) -> Faults:
     """Refuse an item without outcomeTimestamp, or with a date or words in its place."""
     yield from _refused(service, _lacking(service, "outcomeTimestamp"), "an item without outcomeTimestamp")
     for wrong in ("2024-05-17", "yesterday", 1715940331):
-        yield from _refused(
-            service, {"feedback": [_item(service, outcomeTimestamp=wrong)]}, f"outcomeTimestamp {wrong}"
-        )
+        yield from _item_refused(service, f"outcomeTimestamp {wrong}", outcomeTimestamp=wrong)
 
 
 @check_service("FB-19", level=SHOULD)
 def an_override_reason_is_not_empty(service: Service) -> Faults:
     """Refuse an empty overrideReason: it holds a reason, a comment or both."""
-    yield from _refused(service, {"feedback": [_item(service, overrideReason={})]}, "an empty overrideReason")
+    yield from _item_refused(service, "an empty overrideReason", overrideReason={})
 
 
 @check_service("FB-10", level=SHOULD)
 def a_reason_has_a_code(service: Service) -> Faults:
     """Refuse a reason that is a string or has no code."""
     for title, reason in {"a string": "too busy", "a Coding without code": {"system": _CODING["system"]}}.items():
-        item = _item(service, overrideReason={"reason": reason})
-        yield from _refused(service, {"feedback": [item]}, f"{title} as reason")
+        yield from _item_refused(service, f"{title} as reason", overrideReason={"reason": reason})
 
 
 @check_service("EPIC-09", dialect="epic")
@@ -174,9 +169,7 @@ def override_reasons_are_read_as_override_reason(service: Service) -> Faults:
         "userComment": "Contract kit",
     }
     for title, reasons in {"a reason": chosen, "an extension": built}.items():
-        yield from _accepted(
-            service, {"feedback": [_item(service, overrideReasons=reasons)]}, f"overrideReasons with {title}"
-        )
+        yield from _item_accepted(service, f"overrideReasons with {title}", overrideReasons=reasons)
 
 
 @check_server("FB-01", level=SHOULD)
@@ -213,6 +206,14 @@ def _overridden(service: Service, title: str) -> Exchange:
 def _offered(service: Service) -> None:
     if _overridden(service, "an overridden card: is feedback offered?").status in _NOT_OFFERED:
         raise NotTested("the server offers no feedback endpoint")
+
+
+def _item_accepted(service: Service, title: str, **members: Any) -> Faults:
+    yield from _accepted(service, {"feedback": [_item(service, **members)]}, title)
+
+
+def _item_refused(service: Service, title: str, **members: Any) -> Faults:
+    yield from _refused(service, {"feedback": [_item(service, **members)]}, title)
 
 
 def _accepted(service: Service, body: Any, title: str) -> Faults:

@@ -111,3 +111,17 @@ def test_what_was_asked_can_be_looked_at() -> None:
     (request,) = seen.json()["requests"]
     assert (request["path"], request["token"], request["status"]) == ("/fhir/Patient/p1", True, 200)
     assert "secret" not in seen.text
+
+
+def test_pages_of_any_origin_may_read_it_where_that_is_wanted() -> None:
+    page = {"origin": "https://sandbox.example"}
+    preflight = page | {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+    with serving_fhir([CHART], browsers=True, token="t") as running:  # noqa: S106 - a test's own
+        asked = httpx.options(f"{running.base}/Patient/p1", headers=preflight)
+        answer = httpx.get(f"{running.base}/Patient/p1", headers=page)
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-headers"] == "authorization"
+    assert answer.status_code == 401
+    assert asked.headers["access-control-allow-origin"] == answer.headers["access-control-allow-origin"] == "*"
+    with serving_fhir([CHART]) as running:
+        assert "access-control-allow-origin" not in httpx.get(f"{running.base}/Patient/p1", headers=page).headers
