@@ -33,18 +33,18 @@ class Account(Struct, frozen=True):
 
 
 def parse_roles(texts: Iterable[str]) -> frozenset[Role]:
-    """The roles of these names.
+    """Return the roles of these names.
 
     Raises:
         AccountRefused: One is no role that can be assigned, or there is none.
     """
-    known = {role.value: role for role in ASSIGNABLE}
+    roles = {role.value: role for role in ASSIGNABLE}
     names = [text.strip() for text in texts if text.strip()]
-    wrong = [name for name in names if name not in known]
+    wrong = [name for name in names if name not in roles]
     if wrong or not names:
-        said = f"{wrong[0][:40]!r} is no role that an account can have" if wrong else "An account needs a role"
-        raise AccountRefused(f"{said}; the roles are {', '.join(known)}.")
-    return frozenset(known[name] for name in names)
+        sentence = f"{wrong[0][:40]!r} is no role that an account can have" if wrong else "An account needs a role"
+        raise AccountRefused(f"{sentence}; the roles are {', '.join(roles)}.")
+    return frozenset(roles[name] for name in names)
 
 
 def add_account(store: AccessStore, name: str, full_name: str, roles: frozenset[Role], password: str) -> None:
@@ -90,7 +90,7 @@ def enable_account(store: AccessStore, name: str) -> None:
 
 
 def list_accounts(store: AccessStore) -> list[Account]:
-    """All accounts, by name."""
+    """Return all accounts, by name."""
     with store.transaction() as connection:
         return [account_of(row._mapping) for row in connection.execute(select(accounts).order_by(accounts.c.name))]
 
@@ -102,14 +102,14 @@ def check_login(store: AccessStore, name: str, password: str) -> Account | None:
     """
     with store.transaction() as connection:
         row = connection.execute(select(accounts).where(accounts.c.name == name.casefold())).first()
-    known = row if row is not None and row.state == "active" else None
-    if not verifies(password, known.password_hash if known is not None else None) or known is None:
+    active_row = row if row is not None and row.state == "active" else None
+    if not verifies(password, active_row.password_hash if active_row is not None else None) or active_row is None:
         return None
-    return account_of(known._mapping)
+    return account_of(active_row._mapping)
 
 
 def account_of(row: Mapping[Any, Any]) -> Account:
-    """The account of a row."""
+    """Return the account of a row."""
     return Account(row["name"], row["full_name"], frozenset(row["roles"].split(",")), row["state"])
 
 
@@ -124,11 +124,13 @@ def _text(roles: frozenset[Role]) -> str:
 
 
 def _change(store: AccessStore, name: str, values: dict[str, str], *, ends_sessions: bool = True) -> None:
-    known = name.casefold()
+    account_name = name.casefold()
     with store.transaction() as connection:
-        done = connection.execute(update(accounts).where(accounts.c.name == known).values(**values, changed_at=time()))
+        done = connection.execute(
+            update(accounts).where(accounts.c.name == account_name).values(**values, changed_at=time())
+        )
         if not done.rowcount:
             raise AccountRefused(f"There is no account {name[:64]}; `cds-hooks accounts list` has those there are.")
         if ends_sessions:
-            connection.execute(delete(sessions).where(sessions.c.account == known))
-        forgive(connection, known)
+            connection.execute(delete(sessions).where(sessions.c.account == account_name))
+        forgive(connection, account_name)

@@ -43,7 +43,7 @@ class Provider(Struct, frozen=True):
 
 
 def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None, *, issuer: str = "") -> Provider:
-    """The provider of a discovery document.
+    """Return the provider of a discovery document.
 
     Raises:
         FlowFailed: It lacks an address, has one that is not https, or offers no PKCE.
@@ -78,7 +78,7 @@ def _address(document: Mapping[str, Any], member: str) -> str:
 def authorization_address(
     provider: Provider, redirect: str, scope: str, state: str, verifier: str, nonce: str, **more: str
 ) -> str:
-    """Where the browser is sent to."""
+    """Return where the browser is sent to."""
     query = {
         "response_type": "code",
         "client_id": provider.client_id,
@@ -94,13 +94,13 @@ def authorization_address(
 
 
 def code_of(query: Mapping[str, str], provider: Provider) -> str:
-    """The code of the answer that the browser brought back.
+    """Return the code of the answer that the browser brought back.
 
     Raises:
         FlowFailed: It is an error, or the answer of another server (RFC 9207, section 2.4).
     """
-    named = query.get("iss")
-    if (named is not None and named != provider.issuer) or (named is None and provider.names_itself):
+    issuer = query.get("iss")
+    if (issuer is not None and issuer != provider.issuer) or (issuer is None and provider.names_itself):
         raise FlowFailed("The answer came from another authorization server than the one that was asked.")
     if "error" in query:
         raise FlowFailed("The authorization server did not let this person in.")
@@ -110,7 +110,7 @@ def code_of(query: Mapping[str, str], provider: Provider) -> str:
 
 
 async def redeem(fetch: Fetch, provider: Provider, code: str, redirect: str, verifier: str) -> dict[str, Any]:
-    """The token answer for a code."""
+    """Return the token answer for a code."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
     headers = {"accept": "application/json"}
     if provider.secret is None:
@@ -125,7 +125,7 @@ async def redeem(fetch: Fetch, provider: Provider, code: str, redirect: str, ver
 def verified_claims(
     token: Mapping[str, Any], keys: Mapping[str, Any], provider: Provider, nonce: str
 ) -> dict[str, Any]:
-    """The claims of the ID token of a token answer, checked: signature, iss, aud, azp, exp, iat, nonce, at_hash.
+    """Return the claims of the ID token of a token answer, checked: signature, iss, aud, azp, exp, iat, nonce, at_hash.
 
     Raises:
         FlowFailed: It is missing, or one of these is wrong.
@@ -154,7 +154,7 @@ def verified_claims(
 
 
 def _signing_key(header: Mapping[str, Any], keys: Mapping[str, Any]) -> VerificationKey:
-    """The key that the header names; without a name the only one of the set (OpenID Connect Core, section 10.1).
+    """Return the key that the header names; without a name the only one of the set (OpenID Connect Core, section 10.1).
 
     Raises:
         ValueError: There is no such key, it is not for this algorithm, or the header demands an extension.

@@ -39,13 +39,13 @@ class ExplanationLinks:
         """For how long a link opens its page; 0 where none does."""
 
     def url(self, decision: str, client: str) -> str:
-        """The address that opens the page of this decision."""
+        """Return the address that opens the page of this decision."""
         return f"{self._public_url}{PATH}/{decision}/{self._token(decision, client)}"
 
     def state(self, token: str, decision: str, client: str, decided_at: float, now: float) -> LinkState:
-        """Whether a token opens this decision of this client, made at `decided_at` (epoch seconds)."""
-        given, wanted = token.encode("utf-8", "replace"), self._token(decision, client).encode()
-        if not self.seconds or not hmac.compare_digest(given, wanted):
+        """Return whether a token opens this decision of this client, made at `decided_at` (epoch seconds)."""
+        signature, wanted = token.encode("utf-8", "replace"), self._token(decision, client).encode()
+        if not self.seconds or not hmac.compare_digest(signature, wanted):
             return "wrong"
         return "good" if now < decided_at + self.seconds else "expired"
 
@@ -57,7 +57,7 @@ class ExplanationLinks:
 def link_cards(
     cards: Sequence[Card], page: str, client: TrustedClient, decision: str, configured: Settings
 ) -> Sequence[Card]:
-    """The cards with the link to `page` as this client gets it; without it where nobody could open it.
+    """Return the cards with the link to `page` as this client gets it; without it where nobody could open it.
 
     The very same cards where every reader may open pages.
     """
@@ -75,7 +75,7 @@ def link_cards(
 
 
 def without_token(address: str) -> str:
-    """The address of a link without its signature.
+    """Return the address of a link without its signature.
 
     >>> without_token("https://cds.example/open/0190a1b2-0000-7000-8000-000000000000/" + "a" * 32)
     'https://cds.example/open/0190a1b2-0000-7000-8000-000000000000'

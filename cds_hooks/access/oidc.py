@@ -41,27 +41,27 @@ class OpenIdLogin:
         self._kept: tuple[float, Provider, dict[str, Any]] | None = None
         self.redirect = f"{configured.public_url}/login/back"
 
-    async def address(self, state: str, what: UnderWay) -> str:
-        """Where the browser is sent to."""
+    async def address(self, state: str, login: UnderWay) -> str:
+        """Return where the browser is sent to."""
         provider, _ = await self._provider()
         return authorization_address(
-            provider, self.redirect, "openid profile", state, what.verifier, what.nonce, response_mode="query"
+            provider, self.redirect, "openid profile", state, login.verifier, login.nonce, response_mode="query"
         )
 
-    async def person(self, query: Mapping[str, str], what: UnderWay) -> Person:
-        """Who came back.
+    async def person(self, query: Mapping[str, str], login: UnderWay) -> Person:
+        """Return who came back.
 
         Raises:
             FlowFailed: Nobody whom the provider vouches for, or nobody with a role here.
         """
         provider, keys = await self._provider()
         code = code_of(query, provider)
-        token = await redeem(self._fetch, provider, code, self.redirect, what.verifier)
+        token = await redeem(self._fetch, provider, code, self.redirect, login.verifier)
         try:
-            claims = verified_claims(token, keys, provider, what.nonce)
+            claims = verified_claims(token, keys, provider, login.nonce)
         except FlowFailed:
             _, keys = await self._provider(anew=True)  # the provider may sign with a new key
-            claims = verified_claims(token, keys, provider, what.nonce)
+            claims = verified_claims(token, keys, provider, login.nonce)
         roles = self._roles_of(claims)
         if not roles:
             raise FlowFailed("The site's provider knows this person, but none of their groups has a role here.")
@@ -69,10 +69,10 @@ class OpenIdLogin:
         return Person(f"oidc {claims['sub']}", str(name), roles)
 
     def _roles_of(self, claims: Mapping[str, Any]) -> frozenset[Role]:
-        said = claims.get(self._claim, ())
-        groups = [said] if isinstance(said, str) else said if isinstance(said, list) else []
-        known = (group for group in groups if isinstance(group, str) and group in self._roles)
-        return frozenset(Role(self._roles[group]) for group in known)
+        claim = claims.get(self._claim, ())
+        groups = [claim] if isinstance(claim, str) else claim if isinstance(claim, list) else []
+        groups_with_role = (group for group in groups if isinstance(group, str) and group in self._roles)
+        return frozenset(Role(self._roles[group]) for group in groups_with_role)
 
     async def _provider(self, *, anew: bool = False) -> tuple[Provider, dict[str, Any]]:
         moment = time()
@@ -88,7 +88,7 @@ class OpenIdLogin:
 
 
 async def fetch_json(address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON object at an address of the site's own provider; no redirects, no proxies of the environment.
+    """Return the JSON object at an address of the site's own provider; no redirects, no proxies of the environment.
 
     Raises:
         FlowFailed: It does not answer 200 with a JSON object of at most 256 KB within five seconds.
@@ -110,15 +110,15 @@ async def fetch_json(address: str, form: Mapping[str, str] | None, headers: Mapp
 
 
 def json_object(status: int, body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer; FlowFailed for any other answer."""
+    """Return the JSON object of an answer; FlowFailed for any other answer."""
     import orjson
 
     if status != httpx.codes.OK:
         raise FlowFailed(f"The authorization server refused: it answered {status}.")
     try:
-        found = orjson.loads(body)
+        loads = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise FlowFailed("The authorization server's answer is no JSON.") from error
-    if not isinstance(found, dict):
+    if not isinstance(loads, dict):
         raise FlowFailed("The authorization server's answer is no JSON object.")
-    return found
+    return loads

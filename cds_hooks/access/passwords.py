@@ -20,7 +20,7 @@ _AT_ONCE: Final = BoundedSemaphore(2)
 
 
 def password_fault(password: str, name: str) -> str | None:
-    """What is wrong with a new password, in a sentence; None for one that can be used."""
+    """Return what is wrong with a new password, in a sentence; None for one that can be used."""
     if len(password) < SHORTEST:
         return f"The password has {len(password)} characters; it needs at least {SHORTEST}. Several words are good."
     if len(password) > LONGEST:
@@ -31,13 +31,13 @@ def password_fault(password: str, name: str) -> str | None:
 
 
 def hash_password(password: str) -> str:
-    """The Argon2id hash with its parameters and salt, as text."""
+    """Return the Argon2id hash with its parameters and salt, as text."""
     with _AT_ONCE:
         return _hasher().hash(password)
 
 
 def verifies(password: str, password_hash: str | None) -> bool:
-    """Whether the password has this hash; with None it takes as long and is False."""
+    """Return whether the password has this hash; with None it takes as long and is False."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
     with _AT_ONCE:
@@ -57,5 +57,5 @@ def _hasher() -> "PasswordHasher":
 
 @cache
 def _of_nobody() -> str:
-    """A hash to compare with where there is no account: the answer takes as long as for a wrong password."""
+    """Return a hash to compare with where there is no account: the answer takes as long as for a wrong password."""
     return _hasher().hash("of nobody, compared for its time")

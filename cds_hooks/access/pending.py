@@ -30,17 +30,17 @@ class UnderWay(Struct, frozen=True):
 
 
 def new_secret() -> str:
-    """A value that nobody can guess, for a state, a nonce, a verifier (RFC 7636: 43 characters) or a cookie."""
+    """Return a value that nobody can guess, for a state, a nonce, a verifier (RFC 7636: 43 characters) or a cookie."""
     return secrets.token_urlsafe(32)
 
 
-def send_away(store: AccessStore, what: UnderWay, browser: str, now: Callable[[], float] = time) -> str:
+def send_away(store: AccessStore, login: UnderWay, browser: str, now: Callable[[], float] = time) -> str:
     """Remembers a login for the browser with this cookie; returns its state."""
     state, moment = new_secret(), now()
     row = {"state": _digest(state), "browser": _digest(browser), "ends_at": moment + LIFETIME_SECONDS}
     with store.transaction() as connection:
         connection.execute(delete(pending).where(pending.c.ends_at <= moment))
-        connection.execute(insert(pending).values(**row, detail=msgspec.json.encode(what).decode()))
+        connection.execute(insert(pending).values(**row, detail=msgspec.json.encode(login).decode()))
     return state
 
 
@@ -49,12 +49,12 @@ def come_back(
 ) -> UnderWay | None:
     """What was sent away under this state by this browser; None for another browser, an old state or a used one."""
     with store.transaction() as connection:
-        found = connection.execute(select(pending).where(pending.c.state == _digest(state))).first()
+        first = connection.execute(select(pending).where(pending.c.state == _digest(state))).first()
         connection.execute(delete(pending).where(pending.c.state == _digest(state)))
-    if found is None or found.ends_at <= now() or bytes(found.browser) != _digest(browser):
+    if first is None or first.ends_at <= now() or bytes(first.browser) != _digest(browser):
         return None
-    what = msgspec.json.decode(found.detail, type=UnderWay)
-    return what if what.kind == kind else None
+    login = msgspec.json.decode(first.detail, type=UnderWay)
+    return login if login.kind == kind else None
 
 
 def _digest(text: str) -> bytes:

@@ -77,7 +77,7 @@ class Sessions:
         return token
 
     def visitor(self, token: str) -> Visitor | None:
-        """Who has this session; None where it has ended or never was.
+        """Return who has this session; None where it has ended or never was.
 
         The roles of a local account are those that it has now.
         """
@@ -105,15 +105,15 @@ class Sessions:
             connection.execute(delete(sessions).where(sessions.c.id == _id(token)))
 
     def set_cookie(self, token: str) -> str:
-        """The Set-Cookie field of a session; without an end, so that the browser forgets it when it closes."""
+        """Return the Set-Cookie field of a session; without an end, so that the browser forgets it when it closes."""
         return self._field(self.cookie, token, "")
 
     def set_login_cookie(self, value: str) -> str:
-        """The Set-Cookie field that ties a login under way to this browser, for ten minutes."""
+        """Return the Set-Cookie field that ties a login under way to this browser, for ten minutes."""
         return self._field(self.login_cookie, value, "; Max-Age=600")
 
     def drop_cookie(self, name: str) -> str:
-        """The Set-Cookie field that takes a cookie away."""
+        """Return the Set-Cookie field that takes a cookie away."""
         return self._field(name, "", "; Max-Age=0")
 
     def _field(self, name: str, value: str, more: str) -> str:
@@ -131,9 +131,9 @@ class Sessions:
 
 
 def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The cookies of a request; none where the field cannot be read."""
+    """Return the cookies of a request; none where the field cannot be read."""
     try:
-        return {name: each.value for name, each in SimpleCookie(headers.get("cookie", "")).items()}
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
     except CookieError:
         return {}
 

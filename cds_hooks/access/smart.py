@@ -52,7 +52,7 @@ class SmartLaunch:
         self.redirect = f"{public_url}/launch/back"
 
     def base_of(self, issuer: str) -> tuple[TrustedClient, FhirBase]:
-        """The client whose FHIR base this is, exactly.
+        """Return the client whose FHIR base this is, exactly.
 
         Raises:
             FlowFailed: It is none's.
@@ -68,25 +68,25 @@ class SmartLaunch:
                 return client, base
         raise FlowFailed(_NOT_KNOWN)
 
-    async def address(self, state: str, what: UnderWay, launch: str) -> str:
-        """Where the browser is sent to."""
-        client, base = self.base_of(what.where)
+    async def address(self, state: str, login: UnderWay, launch: str) -> str:
+        """Return where the browser is sent to."""
+        client, base = self.base_of(login.where)
         provider, _ = await self._provider(client, base)
         return authorization_address(
-            provider, self.redirect, _SCOPE, state, what.verifier, what.nonce, launch=launch, aud=what.where
+            provider, self.redirect, _SCOPE, state, login.verifier, login.nonce, launch=launch, aud=login.where
         )
 
-    async def launched(self, query: Mapping[str, str], what: UnderWay) -> Launched:
-        """Who came back, and of which patient.
+    async def launched(self, query: Mapping[str, str], login: UnderWay) -> Launched:
+        """Return who came back, and of which patient.
 
         Raises:
             FlowFailed: The EHR vouches for nobody, or names no patient.
         """
-        client, base = self.base_of(what.where)
+        client, base = self.base_of(login.where)
         provider, fetch = await self._provider(client, base)
         code = code_of(query, provider)
-        token = await redeem(fetch, provider, code, self.redirect, what.verifier)
-        claims = verified_claims(token, await fetch(provider.keys, None, {}), provider, what.nonce)
+        token = await redeem(fetch, provider, code, self.redirect, login.verifier)
+        claims = verified_claims(token, await fetch(provider.keys, None, {}), provider, login.nonce)
         patient = token.get("patient")
         if not isinstance(patient, str) or not patient or len(patient) > 64:
             raise FlowFailed("The EHR named no patient; open the app from a patient's chart.")
@@ -117,9 +117,11 @@ class SmartLaunch:
                 raise FlowFailed("The EHR's SMART configuration names an address that cannot be used.") from error
             if f"{url.scheme}://{url.authority}" not in allowed:
                 raise FlowFailed("The EHR's authorization server is at an origin that the trust file does not name.")
-            one = FhirBase(url, url, base.reach, _BUDGETS, client.name, "login")
+            login_base = FhirBase(url, url, base.reach, _BUDGETS, client.name, "login")
             try:
-                async with self._trust.outbound.open(one, headers={"accept": "application/json", **headers}) as http:
+                async with self._trust.outbound.open(
+                    login_base, headers={"accept": "application/json", **headers}
+                ) as http:
                     method = "GET" if form is None else "POST"
                     answer = await http.request(method, str(url), data=dict(form) if form is not None else None)
             except (httpx.HTTPError, OutboundRefused, TimeoutError) as error:

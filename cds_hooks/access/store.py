@@ -88,7 +88,7 @@ class AccessStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A transaction that may write.
+        """Open a transaction that may write.
 
         Raises:
             RecordUnavailable: The database cannot be opened, read or written.
@@ -121,8 +121,8 @@ class AccessStore:
 
 def _add_columns(connection: Connection, there: set[str]) -> None:
     """Adds the columns that tables of an earlier version lack; sessions are short, so their rows need no values."""
-    for table in (each for each in metadata.sorted_tables if each.name in there):
-        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in (each for each in table.columns if each.name not in known):
+    for table in (table for table in metadata.sorted_tables if table.name in there):
+        column_names = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in (column for column in table.columns if column.name not in column_names):
             kind = column.type.compile(connection.dialect)
             connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

@@ -36,7 +36,7 @@ class CountKeeper:
         self._beside = OneRun("counting")
 
     def counted(self) -> Counted:
-        """The book with what is new in the record, if that is little; more is counted beside the pages.
+        """Return the book with what is new in the record, if that is little; more is counted beside the pages.
 
         Raises:
             RecordUnavailable: the record cannot be read.

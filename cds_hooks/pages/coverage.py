@@ -48,21 +48,21 @@ class OrderCoverage(Struct, frozen=True):
 
 @cache
 def coverage_tables() -> CoverageTables:
-    """Every drug and every test of the tables; computed once, because the rules do not change in a process."""
+    """Return every drug and every test of the tables; computed once, because the rules do not change in a process."""
     drugs = drug_coverage(rule_book().rules)
     orders = study_coverage(rule_book().rules)
     return CoverageTables(
-        _rows((tuple(one.checks), one.name) for one in drugs),
-        _rows((tuple(one.checks), f"{one.words} ({len(one.loincs)} LOINC codes)") for one in orders),
-        tuple((check, sum(check in one.checks for one in drugs)) for check in CHECKS),
+        _rows((tuple(drug.checks), drug.name) for drug in drugs),
+        _rows((tuple(order.checks), f"{order.words} ({len(order.loincs)} LOINC codes)") for order in orders),
+        tuple((check, sum(check in drug.checks for drug in drugs)) for check in CHECKS),
     )
 
 
-def _rows(found: Iterable[tuple[tuple[str, ...], str]]) -> tuple[CoverageRow, ...]:
+def _rows(texts: Iterable[tuple[tuple[str, ...], str]]) -> tuple[CoverageRow, ...]:
     alike: dict[tuple[str, ...], list[str]] = {}
-    for checks, name in found:
+    for checks, name in texts:
         alike.setdefault(checks, []).append(name)
-    ordered = sorted(alike.items(), key=lambda each: (-len(each[0]), each[0]))
+    ordered = sorted(alike.items(), key=lambda entry: (-len(entry[0]), entry[0]))
     return tuple(CoverageRow(checks, _without(checks), tuple(names)) for checks, names in ordered)
 
 
@@ -80,26 +80,26 @@ def coverage_of_orders(orders: Any) -> tuple[OrderCoverage, ...]:
     covered = [
         OrderCoverage(plain(drafted.medication.name, 80), tuple(checks), _without(checks))
         for drafted in (*session.drafted, *session.studies)
-        for checks in (checks_by_name(each.rule for each in rule_book().rules_for(drafted.medication)),)
+        for checks in (checks_by_name(entry.rule for entry in rule_book().rules_for(drafted.medication)),)
         if drafted.medication.recognised
     ]
     return tuple(dict.fromkeys(covered))
 
 
 def _drafts(orders: Any) -> list[DraftOrder]:
-    """The drafts of a record that were judged, and the products among them."""
+    """Return the drafts of a record that were judged, and the products among them."""
     if not isinstance(orders, dict):
         return []
     bundle, judged = orders.get("drafts"), orders.get("judged")
     entries = bundle.get("entry") if isinstance(bundle, dict) else None
     if isinstance(bundle, dict) and entries is None and "resourceType" in bundle:
         entries = [{"resource": bundle}]
-    found = read_drafts(entries) if isinstance(entries, list) else []
+    drafts = read_drafts(entries) if isinstance(entries, list) else []
     if not isinstance(judged, list):
-        return found
-    return [each for each in found if each.kind == "Medication" or each.is_named(judged)]
+        return drafts
+    return [draft for draft in drafts if draft.kind == "Medication" or draft.is_named(judged)]
 
 
 def read_orders(raw: msgspec.Raw) -> Any:
-    """The recorded orders as JSON; None where there are none."""
+    """Return the recorded orders as JSON; None where there are none."""
     return msgspec.json.decode(raw) if raw else None

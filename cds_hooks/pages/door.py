@@ -58,8 +58,8 @@ def find_doors() -> dict[Door, str]:
         DeclarationError: the `door.py` of a page declares no door.
     """
     declared = declarations(_PAGES, "DOOR", Door, inner="door")
-    found = {entry.value: entry.module.__name__.rpartition(".")[0] for entry in declared}
-    return dict(sorted(found.items(), key=lambda item: (item[0].rank, item[0].path)))
+    doors = {entry.value: entry.module.__name__.rpartition(".")[0] for entry in declared}
+    return dict(sorted(doors.items(), key=lambda item: (item[0].rank, item[0].path)))
 
 
 def door_of(path: str) -> Door | None:

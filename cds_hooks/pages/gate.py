@@ -140,8 +140,8 @@ class Gate:
 
     def _links(self, request: Request, visitor: Visitor | None) -> tuple[PageLink, ...]:
         is_operator = not self._needs_login and self._server.operator.is_operator(request)
-        shown = [door for door in find_doors() if door.title and (is_operator or self._shows(door, visitor))]
-        return tuple(PageLink(door.path[1:] + ("/" if door.path == "/docs" else ""), door.title) for door in shown)
+        doors = [door for door in find_doors() if door.title and (is_operator or self._shows(door, visitor))]
+        return tuple(PageLink(door.path[1:] + ("/" if door.path == "/docs" else ""), door.title) for door in doors)
 
     def _shows(self, door: Door, visitor: Visitor | None) -> bool:
         if not self._needs_login:

@@ -50,39 +50,39 @@ class ModelFiles:
     Each is read once; a model whose files are refused has neither manifest nor card, and the log says so.
     """
 
-    def __init__(self, own: Path | None) -> None:
-        folders = [ARTIFACTS, *([own] if own is not None else [])]
-        names = ((each, name) for each in reversed(folders) for name in (*model_ids(each), *version_ids(each)))
+    def __init__(self, site_folder: Path | None) -> None:
+        folders = [ARTIFACTS, *([site_folder] if site_folder is not None else [])]
+        names = ((folder, name) for folder in reversed(folders) for name in (*model_ids(folder), *version_ids(folder)))
         self._folders = {name: folder / name for folder, name in names}
         self._read: dict[tuple[str, str], Any] = {}
 
     def names(self) -> list[str]:
-        """The ids of the models in use."""
+        """Return the ids of the models in use."""
         return sorted(name for name in self._folders if VERSION_SIGN not in name)
 
     def versions(self, model_id: str) -> list[str]:
-        """The versions beside a model, by the names of their folders (`id@version`)."""
+        """Return the versions beside a model, by the names of their folders (`id@version`)."""
         return sorted(name for name in self._folders if name.startswith(f"{model_id}{VERSION_SIGN}"))
 
     def folder(self, name: str) -> Path | None:
-        """The folder of a model or of a version beside it; None for any other name."""
+        """Return the folder of a model or of a version beside it; None for any other name."""
         return self._folders.get(name)
 
     def manifest(self, model_id: str) -> Manifest | None:
-        """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
+        """Return the manifest of a model, or of a version beside it (`id@version`); None for any other name."""
         return self._once("manifest", model_id, read_manifest)
 
     def manifests(self) -> dict[str, Manifest]:
-        """The manifests of the models in use that are not refused, by the id."""
+        """Return the manifests of the models in use that are not refused, by the id."""
         found = {name: self.manifest(name) for name in self.names()}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
 
     def card(self, model_id: str) -> dict[str, Any] | None:
-        """The card inside the file of that model; None where there is none."""
+        """Return the card inside the file of that model; None where there is none."""
         return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
 
     def release(self, model_id: str) -> Release | None:
-        """The release of that model; None where it was never published."""
+        """Return the release of that model; None where it was never published."""
         return self._once("release", model_id, parse_release)
 
     def model(self, model_id: str) -> Model | None:
@@ -90,33 +90,33 @@ class ModelFiles:
         return self._once("model", model_id, lambda folder: load_model(folder.name, folder.parent))
 
     def effects(self, model_id: str) -> list[Effect]:
-        """What each input of that model does; none where its file must not be loaded."""
+        """Return what each input of that model does; none where its file must not be loaded."""
         return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
 
     def is_as_released(self, model_id: str) -> bool:
-        """Whether manifest, card and model file of a version are those of its release."""
+        """Return whether manifest, card and model file of a version are those of its release."""
         folder, release = self._folders.get(model_id), self.release(model_id)
         if folder is None or release is None:
             return False
         try:
-            found = {name: sha256((folder / name).read_bytes()).hexdigest() for name in ADDRESSED}
+            digests = {name: sha256((folder / name).read_bytes()).hexdigest() for name in ADDRESSED}
         except OSError:
             return False
-        return all(name in release.files and release.files[name].sha256 == found[name] for name in ADDRESSED)
+        return all(name in release.files and release.files[name].sha256 == digests[name] for name in ADDRESSED)
 
     def evaluation(self, model_id: str) -> LaterEvaluation | None:
-        """What was evaluated after that model was signed; None where nothing was."""
+        """Return what was evaluated after that model was signed; None where nothing was."""
         manifest = self.manifest(model_id)
         if manifest is None:
             return None
         return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
 
     def gates(self, model_id: str) -> list[GateRow]:
-        """The gate report of that model; empty where there is none."""
+        """Return the gate report of that model; empty where there is none."""
         return self._once("gates", model_id, _read_gates) or []
 
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
-        """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
+        """Return the card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
         card, release = self.card(model_id), self.release(model_id)
         if card is None or release is None:
             return None
@@ -131,20 +131,20 @@ class ModelFiles:
             return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
         return None
 
-    def _once(self, what: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
+    def _once(self, file: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
         folder = self._folders.get(model_id)
         if folder is None:
             return None
-        if (what, model_id) not in self._read:
+        if (file, model_id) not in self._read:
             try:
-                self._read[(what, model_id)] = how(folder)
+                self._read[(file, model_id)] = how(folder)
             except (ModelError, OSError, msgspec.MsgspecError) as error:
-                log().error(f"{what} refused", error_type=type(error).__name__)
-                self._read[(what, model_id)] = None
-        found: _T | None = self._read[(what, model_id)]
-        return found
+                log().error(f"{file} refused", error_type=type(error).__name__)
+                self._read[(file, model_id)] = None
+        once: _T | None = self._read[(file, model_id)]
+        return once
 
 
 def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
-    """The documents behind a rule, as its table names them now; none for a rule that is gone."""
+    """Return the documents behind a rule, as its table names them now; none for a rule that is gone."""
     return next((tuple(rule.declared.evidence) for rule in whole_book().rules if rule.id == rule_id), ())

@@ -53,7 +53,7 @@ class OperatorAccess:
         return not address.is_loopback or self._hosts.allows(headers.get(b"host", b"localhost"))
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
-        given = headers.get("authorization", "")
-        if self._token is None or given[: len(_BEARER)].lower() != _BEARER:
+        token = headers.get("authorization", "")
+        if self._token is None or token[: len(_BEARER)].lower() != _BEARER:
             return False
-        return compare_digest(given[len(_BEARER) :].strip().encode(), self._token)
+        return compare_digest(token[len(_BEARER) :].strip().encode(), self._token)

@@ -54,7 +54,7 @@ class OutcomeAnswer(Struct):
 def outcome_routes(
     services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
 ) -> list[Route]:
-    """The route for reports about the decisions of these services."""
+    """Return the route for reports about the decisions of these services."""
     return [Route(PATH, _Outcomes(services, components, intake, trust).answer, methods=["POST"])]
 
 
@@ -107,8 +107,8 @@ class _Outcomes:
             raise RecordFailed("The outcomes could not be stored. Send them again later.") from error
         for item in new:
             components.metrics.outcome(item.kind, item.value if item.kind != "complete" else "")
-        for each in joined.refused:
-            components.metrics.refused_outcome(each.reason)
+        for refused_report in joined.refused:
+            components.metrics.refused_outcome(refused_report.reason)
         return joined, new
 
     def _now(self) -> int:

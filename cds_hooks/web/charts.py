@@ -27,7 +27,7 @@ class Scale(Struct, frozen=True):
     logarithmic: bool = False
 
     def at(self, value: float) -> float:
-        """The place of a value in percent; what lies outside stands at the edge."""
+        """Return the place of a value in percent; what lies outside stands at the edge."""
         low, high = self.low, self.high
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(max(value, low))
@@ -35,7 +35,7 @@ class Scale(Struct, frozen=True):
 
 
 def with_ticks(bare: Scale, labels: Mapping[float, str]) -> Scale:
-    """The scale with a label at each of these values."""
+    """Return the scale with a label at each of these values."""
     ticks = tuple(Tick(bare.at(value), label) for value, label in labels.items())
     return Scale(bare.low, bare.high, ticks, bare.logarithmic)
 

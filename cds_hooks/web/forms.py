@@ -108,6 +108,6 @@ def _text(part: MIMEPart, name: str) -> str:
 
 def _require_token(fields: Form) -> None:
     visitor = visiting().visitor
-    given = fields.get(TOKEN_FIELD, "").encode("utf-8", "replace")
-    if visitor is not None and not hmac.compare_digest(given, visitor.form_token.encode()):
+    token = fields.get(TOKEN_FIELD, "").encode("utf-8", "replace")
+    if visitor is not None and not hmac.compare_digest(token, visitor.form_token.encode()):
         raise Forbidden("The form was not made for this session, so nothing was done. Open the page again.")

@@ -16,7 +16,7 @@ _STAGES: Final = {
 
 
 def stage_words(stage: str) -> str:
-    """What a stage does; its name where it is not one of the server's."""
+    """Return what a stage does; its name where it is not one of the server's."""
     return _STAGES.get(stage, stage)
 
 

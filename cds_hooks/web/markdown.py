@@ -21,7 +21,7 @@ def render_markdown(text: str) -> Markup:
 
 
 def is_web_address(url: str | None) -> bool:
-    """Whether a browser may be sent there: http or https, nothing else.
+    """Return whether a browser may be sent there: http or https, nothing else.
 
     >>> is_web_address("https://example.org/label"), is_web_address("javascript:alert(1)"), is_web_address(None)
     (True, False, False)

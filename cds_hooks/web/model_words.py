@@ -13,23 +13,23 @@ def words_of(feature: ModelInput) -> str:
 
 
 def outcome_short(manifest: Manifest) -> str:
-    """The outcome without what is said after its first comma: "died within 5 years"."""
+    """Return the outcome without what is said after its first comma: "died within 5 years"."""
     return manifest.outcome.words.partition(",")[0]
 
 
 def simple_inputs(manifest: Manifest) -> str:
-    """The few inputs that the model has to beat, in words."""
+    """Return the few inputs that the model has to beat, in words."""
     names: list[str] = manifest.evaluation["simple"]["inputs"]
     return " and ".join(words_of(manifest.feature(name)).lower() for name in names)
 
 
 def happened(manifest: Manifest) -> str:
-    """The outcome in one word, for the legend of a drawing."""
+    """Return the outcome in one word, for the legend of a drawing."""
     return "died" if _is_death(manifest) else "did"
 
 
 def otherwise(manifest: Manifest) -> str:
-    """Its opposite in as few words."""
+    """Return its opposite in as few words."""
     return "lived" if _is_death(manifest) else "did not"
 
 

@@ -21,7 +21,7 @@ _MICRO = re.compile(r"\bu(?=[A-Za-z])")
 
 
 def format_value(value: float) -> str:
-    """The number with the decimals a clinician reads at its size; a minus sign that is one.
+    """Return the number with the decimals a clinician reads at its size; a minus sign that is one.
 
     >>> format_value(1.42), format_value(15.94), format_value(128.0), format_value(-0.5)
     ('1.42', '15.9', '128', '−0.5')
@@ -32,7 +32,7 @@ def format_value(value: float) -> str:
 
 
 def format_unit(ucum: str) -> str:
-    """A UCUM unit as it is printed.
+    """Return a UCUM unit as it is printed.
 
     >>> format_unit("10*3/uL"), format_unit("mm[Hg]"), format_unit("kg/m2"), format_unit("umol/L")
     ('10³/µL', 'mmHg', 'kg/m²', 'µmol/L')
@@ -81,17 +81,17 @@ def logit(probability: float) -> float:
 
 
 def logistic(margin: float) -> float:
-    """The inverse of `logit`."""
+    """Return the inverse of `logit`."""
     return 1 / (1 + math.exp(-margin))
 
 
 def date_of(effective: str) -> str:
-    """The day of an ISO date or dateTime, or the month or year where no day was charted."""
+    """Return the day of an ISO date or dateTime, or the month or year where no day was charted."""
     return effective[:10]
 
 
 def format_age(effective: str, as_of: datetime) -> str:
-    """The age of a result in words; "" where its date cannot be read.
+    """Return the age of a result in words; "" where its date cannot be read.
 
     >>> as_of = datetime(2026, 11, 20, tzinfo=UTC)
     >>> format_age("2026-11-11", as_of), format_age("2024-07-20", as_of)
@@ -109,7 +109,7 @@ def format_age(effective: str, as_of: datetime) -> str:
 
 
 def format_time(at: datetime) -> str:
-    """A time to the minute, with its zone.
+    """Return a time to the minute, with its zone.
 
     >>> format_time(datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC))
     '2026-11-20 09:14 UTC'

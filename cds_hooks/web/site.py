@@ -74,7 +74,7 @@ class Site(Struct, frozen=True):
     """The models whose cards are shown for the highest of the people of the same age here."""
 
     def alerting(self, manifest: "Manifest") -> "InForce":
-        """What the threshold costs and finds that is in force here for the model."""
+        """Return what the threshold costs and finds that is in force here for the model."""
         from models_onnx.monitoring.alerting import alerting_at
 
         share = self.shares.get(manifest.id) or self.alert_share or manifest.thresholds.capacity
@@ -82,22 +82,22 @@ class Site(Struct, frozen=True):
 
 
 def static_file(name: str) -> bytes:
-    """The bytes of a file of web/static."""
+    """Return the bytes of a file of web/static."""
     return (STATIC / name).read_bytes()
 
 
 def static_version(name: str) -> str:
-    """What makes the address of a file a new one when the file changes."""
+    """Return what makes the address of a file a new one when the file changes."""
     return hashlib.sha256(static_file(name)).hexdigest()[:12]
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of `web/templates` or of a page with these values; every text is escaped."""
+    """Return a template of `web/templates` or of a page with these values; every text is escaped."""
     return _environment().get_template(template).render(**values)
 
 
 def _as_seen(value: Any) -> Any:
-    """What a template shows: a text of a chart without invisible characters; our own markup is left as it is."""
+    """Return what a template shows: a text of a chart without invisible characters; our own markup is left as it is."""
     return without_hidden(value) if type(value) is str else value
 
 

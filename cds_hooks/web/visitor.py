@@ -28,9 +28,9 @@ class Visitor(Struct, frozen=True):
     bound: PatientBound | None = None
 
     def may_see(self, client: str, patient: str, decision: str) -> bool:
-        """Whether the page of this decision about this patient of this client is open to the session."""
-        known = self.bound
-        return known is None or known == PatientBound(client, patient, decision if known.decision else "")
+        """Return whether the page of this decision about this patient of this client is open to the session."""
+        bound = self.bound
+        return bound is None or bound == PatientBound(client, patient, decision if bound.decision else "")
 
 
 class PageLink(Struct, frozen=True):
@@ -63,5 +63,5 @@ def set_visiting(now: Visiting) -> None:
 
 
 def visiting() -> Visiting:
-    """Who is looking at the page that is being made."""
+    """Return who is looking at the page that is being made."""
     return _visiting.get() or Visiting()

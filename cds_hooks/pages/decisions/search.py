@@ -39,7 +39,7 @@ class Asked:
     faults: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
-        """A field as it was typed."""
+        """Return a field as it was typed."""
         return self.fields.get(name, "")
 
     @property
@@ -74,9 +74,9 @@ class Asked:
         return (int(at), int(sequence)) if at and sequence else None
 
 
-def read_asked(given: Mapping[str, str]) -> Asked:
-    """The fields of the form, each checked."""
-    fields = {name: given.get(name, "").strip() for name in IN_FORM}
+def read_asked(form: Mapping[str, str]) -> Asked:
+    """Return the fields of the form, each checked."""
+    fields = {name: form.get(name, "").strip() for name in IN_FORM}
     faults = {name: f"Longer than {_LONGEST} characters." for name, value in fields.items() if len(value) > _LONGEST}
     for name in ("since", "until"):
         if name not in faults and not _is_time(fields[name]):
@@ -98,7 +98,7 @@ def _is_time(text: str) -> bool:
 
 
 def _microseconds(text: str, *, is_end: bool) -> int | None:
-    """The instant; the end of a day begins the next one."""
+    """Return the instant; the end of a day begins the next one."""
     if not text:
         return None
     at = datetime.fromisoformat(text)
@@ -131,25 +131,25 @@ class Listing:
 
 
 def list_rows(url: str, asked: Asked, counted: Counted) -> Listing:
-    """The newest decisions that are asked for, from the place that the form names.
+    """Return the newest decisions that are asked for, from the place that the form names.
 
     Raises:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
     every = find(url, counted.book, asked.wanted, asked.before, budget, AT_ONCE)
-    found = list(islice(every, ROWS + 1))
-    rows = tuple(_row(each.decision) for each in found[:ROWS])
-    if len(found) > ROWS:
-        return Listing(rows, _as_text(found[ROWS - 1].place))
+    places = list(islice(every, ROWS + 1))
+    rows = tuple(_row(place.decision) for place in places[:ROWS])
+    if len(places) > ROWS:
+        return Listing(rows, _as_text(places[ROWS - 1].place))
     if budget.is_spent and budget.reached is not None:
         return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
     return Listing(rows)
 
 
-def rows_of(found: Iterable[FoundDecision]) -> tuple[Row, ...]:
+def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:
     """Decisions as rows."""
-    return tuple(_row(each.decision) for each in found)
+    return tuple(_row(place.decision) for place in places)
 
 
 def _row(decision: Decision) -> Row:

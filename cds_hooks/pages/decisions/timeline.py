@@ -66,7 +66,7 @@ class Timeline:
 
 
 def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outcomes: Sequence[Outcome]) -> Timeline:
-    """The timeline of a decision.
+    """Return the timeline of a decision.
 
     Raises:
         RecordUnavailable: the record cannot be read.
@@ -93,10 +93,10 @@ def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outc
 
 
 def _by_state(prefetch: dict[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    keys_by_state: dict[str, list[str]] = {}
     for key, state in prefetch.items():
-        found.setdefault(state, []).append(key)
-    return found
+        keys_by_state.setdefault(state, []).append(key)
+    return keys_by_state
 
 
 def _called(decision: Decision, took: float) -> Moment:
@@ -122,15 +122,19 @@ def _answered(decision: Decision, basis: Basis, cards: Sequence[Card]) -> Moment
         reasons = "1 reason is on record" if count == 1 else f"{count} reasons are on record"
         return Moment(decision.decided_at, "Answered without a card", (f"{reasons}, below.",), "none")
     count = len(cards)
-    what = "Answered with 1 card" if count == 1 else f"Answered with {count} cards"
-    return Moment(decision.decided_at, what, tuple(card.summary for card in cards), "info")
+    title = "Answered with 1 card" if count == 1 else f"Answered with {count} cards"
+    return Moment(decision.decided_at, title, tuple(card.summary for card in cards), "info")
 
 
 def _feedback(item: FeedbackItem, cards: Sequence[Card]) -> Moment:
     number = int(item.card[-4:-2] or "0", 16) if len(item.card) == 36 else 0
     about = cards[number - 1].summary if 0 < number <= len(cards) else f"card {item.card}"
     if item.outcome == "accepted":
-        chosen = [label for each in item.accepted_suggestions if (label := _label(each, number, cards))]
+        chosen = [
+            label
+            for accepted_suggestion in item.accepted_suggestions
+            if (label := _label(accepted_suggestion, number, cards))
+        ]
         return Moment(item.received_at, "A card was accepted", (about, *chosen), "good")
     reason = item.override_reason_display or item.override_reason_code or "no reason was given"
     comment = (f"In their own words: {item.user_comment}",) if item.user_comment else ()
@@ -138,7 +142,7 @@ def _feedback(item: FeedbackItem, cards: Sequence[Card]) -> Moment:
 
 
 def _label(suggestion: str, card: int, cards: Sequence[Card]) -> str:
-    """What was accepted, by the number at the end of its uuid."""
+    """Return what was accepted, by the number at the end of its uuid."""
     try:
         offered = cards[card - 1].suggestions[int(suggestion[-2:], 16) - 1]
     except (IndexError, ValueError):
@@ -148,10 +152,10 @@ def _label(suggestion: str, card: int, cards: Sequence[Card]) -> str:
 
 def _outcome(item: Outcome) -> Moment:
     """What happened to the patient or the order, as the client reported it; each correction is a version of its own."""
-    what = f"Outcome reported: {item.kind} {item.subject}".rstrip()
+    title = f"Outcome reported: {item.kind} {item.subject}".rstrip()
     happened = (f"It happened {item.happened}",) if item.happened else ()
     version = (f"Version {item.version}: a correction",) if item.version > 1 else ()
-    return Moment(item.received_at, what, (f"{item.value}", *happened, f"Source: {item.source}", *version))
+    return Moment(item.received_at, title, (f"{item.value}", *happened, f"Source: {item.source}", *version))
 
 
 def _releases(url: str, decision: Decision) -> Iterator[Moment]:
@@ -175,17 +179,17 @@ def _releases(url: str, decision: Decision) -> Iterator[Moment]:
 
 
 def _subjects(decision: Decision) -> Collection[tuple[str, str]]:
-    found = {("service", decision.service), ("client", decision.client)}
-    found |= {(kind, model.id) for model in read_models(decision) for kind in ("model", "equation")}
-    return found | {("rule", rule) for rule in rules_of(decision)}
+    subjects = {("service", decision.service), ("client", decision.client)}
+    subjects |= {(kind, model.id) for model in read_models(decision) for kind in ("model", "equation")}
+    return subjects | {("rule", rule) for rule in rules_of(decision)}
 
 
 def _configured(url: str, digest: str) -> Iterator[Moment]:
-    """When what was in force then came into force."""
+    """Yield when the configuration of the decision came into force."""
     if not digest:
         return
-    named = events.c.detail.startswith(f'{{"digest":"{digest}"')
-    rows: Sequence[Any] = read_rows(url, select(events.c.at).where(events.c.kind == CONFIGURATION, named).limit(1))
+    startswith = events.c.detail.startswith(f'{{"digest":"{digest}"')
+    rows: Sequence[Any] = read_rows(url, select(events.c.at).where(events.c.kind == CONFIGURATION, startswith).limit(1))
     for row in rows:
         words = f"Settings, models and rules with the digest {digest[:_DIGITS]} came into force"
         yield Moment(row.at, words)

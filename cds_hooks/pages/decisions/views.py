@@ -91,8 +91,8 @@ class _Decisions:
         if not decision.hook_instance:
             return ()
         wanted = DecisionFilter(hook_instance=decision.hook_instance)
-        found = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
-        return rows_of(place for place in found if place.decision.id != decision.id)
+        places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
+        return rows_of(place for place in places if place.decision.id != decision.id)
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -45,7 +45,7 @@ class AnswerRefused(Exception):
 def answer_forms(
     cards: Iterable[SentCard], answers: Iterable[FeedbackItem], *, may_write: bool
 ) -> dict[str, AnswerForm]:
-    """The form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
+    """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
     given: dict[str, FeedbackItem] = {}
     for answer in answers:
         given.setdefault(answer.card, answer)
@@ -59,7 +59,7 @@ def answer_forms(
 def read_answer(
     card: SentCard, fields: Mapping[str, str], about: tuple[str, str], received_at: int, *, may_write: bool
 ) -> FeedbackItem:
-    """The answer that the form holds; `about` are service and client, `received_at` microseconds since 1970.
+    """Return the answer that the form holds; `about` are service and client, `received_at` microseconds since 1970.
 
     Raises:
         AnswerRefused: No answer was chosen, or the text is too long or belongs to no answer.
@@ -100,10 +100,13 @@ def _with_choice(card: SentCard, chosen: str, item: FeedbackItem) -> FeedbackIte
 
 def _choices(card: SentCard) -> tuple[Choice, ...]:
     followed = [
-        Choice(f"s{number}", f"Followed: {each.label}") for number, each in enumerate(card.suggestions) if each.uuid
+        Choice(f"s{number}", f"Followed: {suggestion.label}")
+        for number, suggestion in enumerate(card.suggestions)
+        if suggestion.uuid
     ]
     not_followed = [
-        Choice(f"r{number}", f"Not followed: {each.display}") for number, each in enumerate(card.override_reasons)
+        Choice(f"r{number}", f"Not followed: {override_reason.display}")
+        for number, override_reason in enumerate(card.override_reasons)
     ]
     return (*followed, *not_followed, Choice(WRONG, "This is wrong"))
 
@@ -113,7 +116,7 @@ def _in_words(card: SentCard, answer: FeedbackItem | None) -> str:
         return ""
     day = answer.outcome_timestamp[:10]
     if answer.outcome == "accepted":
-        labels = [each.label for each in card.suggestions if each.uuid in answer.accepted_suggestions]
+        labels = [suggestion.label for suggestion in card.suggestions if suggestion.uuid in answer.accepted_suggestions]
         return f"Followed ({'; '.join(labels)}) on {day}" if labels else f"Followed on {day}"
     reason = answer.override_reason_display or answer.override_reason_code
     return f"Not followed ({reason}) on {day}" if reason else f"Not followed on {day}"

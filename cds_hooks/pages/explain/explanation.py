@@ -122,17 +122,19 @@ class Explanation(Struct, frozen=True):
     @property
     def scope(self) -> tuple[Silence, ...]:
         """What was looked for about each drafted drug, and the drugs for which nothing could be looked for."""
-        return tuple(each for each in self.silences if each.reason in _SCOPE)
+        return tuple(silence for silence in self.silences if silence.reason in _SCOPE)
 
     @property
     def withheld(self) -> tuple[HeldBack, ...]:
         """What was found and not shown: by an answer, a budget, a pause, a release."""
-        return tuple(held for held in self.held_back if held.reason in WITHHELD)
+        return tuple(silence for silence in self.held_back if silence.reason in WITHHELD)
 
     @property
     def unsaid(self) -> tuple[Silence, ...]:
         """The other reasons why something was not said."""
-        return tuple(each for each in self.silences if each.reason not in _SCOPE and each.reason not in WITHHELD)
+        return tuple(
+            silence for silence in self.silences if silence.reason not in _SCOPE and silence.reason not in WITHHELD
+        )
 
     @property
     def gaps(self) -> list[Input]:
@@ -147,7 +149,7 @@ def explain(
     evidence_of: EvidenceOf,
     acts_then: Callable[[], Releases] = lambda: Releases(None),
 ) -> Explanation:
-    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form.
+    """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form.
 
     `acts_then` gives the acts of the record up to the decision.
     """
@@ -189,8 +191,10 @@ def explain(
 def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
     if model is None:
         return None
-    found = (manifest_of(model.id), manifest_of(f"{model.id}{VERSION_SIGN}{model.version}"))
-    return next((each for each in found if each is not None and each.file.sha256 == model.sha256), None)
+    manifests = (manifest_of(model.id), manifest_of(f"{model.id}{VERSION_SIGN}{model.version}"))
+    return next(
+        (manifest for manifest in manifests if manifest is not None and manifest.file.sha256 == model.sha256), None
+    )
 
 
 def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, age: float | None) -> Estimate:

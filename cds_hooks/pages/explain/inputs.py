@@ -50,7 +50,7 @@ class Input(Struct, frozen=True):
 
 
 def read_inputs(basis: Basis, scores: Scores | None, manifest: Manifest | None) -> list[Input]:
-    """The inputs in the model's order; without its manifest, with the words and units of our own features."""
+    """Return the inputs in the model's order; without its manifest, with the words and units of our own features."""
     contributions = scores.contributions if scores is not None else {}
     if manifest is not None:
         described: Iterable[ModelInput] = manifest.features
@@ -88,8 +88,8 @@ def _input(feature: ModelInput, basis: Basis, contribution: float) -> Input:
 def _answer(feature: ModelInput, value: float, source: str) -> str:
     """The words of a code or of a yes or no, "" for all others; what was not found has the patient as its source."""
     if feature.choices:
-        place = int(value)
-        return feature.choices[place] if 0 <= place < len(feature.choices) else ""
+        position = int(value)
+        return feature.choices[position] if 0 <= position < len(feature.choices) else ""
     if not _is_yes_no(feature):
         return ""
     return "yes" if value else "not found in the chart" if source.startswith("Patient/") else "no"
@@ -100,7 +100,7 @@ def _is_yes_no(feature: ModelInput) -> bool:
 
 
 def average_of(feature: ModelInput) -> str:
-    """The mean of the reference cohort in words; "" where the model's own dictionary is not available."""
+    """Return the mean of the reference cohort in words; "" where the model's own dictionary is not available."""
     mean = feature.reference_value
     if math.isnan(mean) or feature.choices:
         return ""
@@ -110,8 +110,8 @@ def average_of(feature: ModelInput) -> str:
 
 
 def _undescribed(name: str) -> ModelInput:
-    known = FEATURES.get(name)
-    words, unit = (known.words, known.unit) if known is not None else (name, "")
+    feature = FEATURES.get(name)
+    words, unit = (feature.words, feature.unit) if feature is not None else (name, "")
     return ModelInput(name, words, unit, (), "", math.nan, math.nan, None, math.nan, None)
 
 

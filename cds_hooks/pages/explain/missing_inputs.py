@@ -38,8 +38,8 @@ class EarlierEstimate(Struct, frozen=True):
 
 
 def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[EarlierEstimate]:
-    """Those of these decisions in which this model estimated; a record of another form is left out."""
-    found = []
+    """Return those of these decisions in which this model estimated; a record of another form is left out."""
+    estimates = []
     for decision in decisions:
         try:
             scores = read_basis(decision).model_scores
@@ -47,30 +47,30 @@ def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[Earlier
             continue
         if scores is not None and scores.id == model:
             when = format_time(time_of(decision.decided_at))
-            found.append(EarlierEstimate(decision.id, when, in_100(scores.probability), scores.version))
-    return found
+            estimates.append(EarlierEstimate(decision.id, when, in_100(scores.probability), scores.version))
+    return estimates
 
 
 def missing_moves(model: Model, basis: Basis, scores: Scores) -> list[Move]:
-    """One for each input without a value, the largest span first; everything else stays as it was recorded.
+    """Return one for each input without a value, the largest span first; everything else stays as it was recorded.
 
     Empty where the recorded inputs do not give the recorded estimate with this model: then nothing is said.
     """
     features = model.manifest.features
     row = np.array([basis.features[item.name][0] if item.name in basis.features else math.nan for item in features])
-    places = [place for place, item in enumerate(features) if item.name not in basis.features]
+    places = [position for position, item in enumerate(features) if item.name not in basis.features]
     if not places or abs(float(model.predict_rows(row[None]).probability[0]) - scores.probability) > _SAME:
         return []
-    moves = [_move(model, row, place, features[place]) for place in places]
-    return sorted(moves, key=lambda each: (each.low - each.high, each.words))
+    moves = [_move(model, row, position, features[position]) for position in places]
+    return sorted(moves, key=lambda move: (move.low - move.high, move.words))
 
 
-def _move(model: Model, row: "np.ndarray[tuple[int], np.dtype[np.float64]]", place: int, item: ModelInput) -> Move:
+def _move(model: Model, row: "np.ndarray[tuple[int], np.dtype[np.float64]]", position: int, item: ModelInput) -> Move:
     values = values_over_range(item)
     rows = np.repeat(row[None], len(values), axis=0)
-    rows[:, place] = values
-    told = model.predict_rows(rows).probability
-    return Move(words_of(item), in_100(float(told.min())), in_100(float(told.max())), _over(item))
+    rows[:, position] = values
+    probability = model.predict_rows(rows).probability
+    return Move(words_of(item), in_100(float(probability.min())), in_100(float(probability.max())), _over(item))
 
 
 def _over(item: ModelInput) -> str:

@@ -119,22 +119,22 @@ _response = msgspec.json.Decoder(Response)
 
 
 def read_basis(decision: Decision) -> Basis:
-    """Its basis; msgspec.DecodeError for a record of another form."""
+    """Return its basis; msgspec.DecodeError for a record of another form."""
     return _basis.decode(decision.basis)
 
 
 def read_models(decision: Decision) -> list[ModelFile]:
-    """The models that were asked; msgspec.DecodeError for a record of another form."""
+    """Return the models that were asked; msgspec.DecodeError for a record of another form."""
     return _models.decode(decision.models)
 
 
 def read_cards(decision: Decision) -> list[Card]:
-    """Its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
+    """Return its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
     return [] if is_refused(decision) else _response.decode(decision.response).cards
 
 
 def is_refused(decision: Decision) -> bool:
-    """Whether the call was answered with an error: nothing was looked at."""
+    """Return whether the call was answered with an error: nothing was looked at."""
     return decision.outcome == "error"
 
 
@@ -193,7 +193,7 @@ def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
 
 
 def _fact_row(fact: Fact) -> FactRow:
-    """A fact that another one says already has only its name and value."""
+    """Return the row of a fact; one that another fact repeats has only its name and value."""
     quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
     words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
     return FactRow(words, date_of(fact.effective or ""), fact.source)

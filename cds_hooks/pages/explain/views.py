@@ -196,8 +196,8 @@ class _Explaining:
         if visitor.bound.decision:
             return Response(status_code=303, headers=HEADERS | {"location": f"explain/{visitor.bound.decision}"})
         wanted = DecisionFilter(client=visitor.bound.client, patient=visitor.bound.patient)
-        found = islice(find_decisions(self._url, wanted, _ANSWERS), _ANSWERS)
-        rows = _patient_rows(found, self._server.service_titles)
+        decisions = islice(find_decisions(self._url, wanted, _ANSWERS), _ANSWERS)
+        rows = _patient_rows(decisions, self._server.service_titles)
         return self._server.page("explain/patient.html", patient=visitor.bound.patient, rows=rows)
 
 

@@ -14,7 +14,7 @@ _APART = 9.0
 
 
 def log_odds_scale(margins: list[float]) -> Scale:
-    """A scale of log-odds around these, its ticks labelled as people in 100, so that steps add up as drawn."""
+    """Return a scale of log-odds around these, its ticks labelled as people in 100, so that steps add up as drawn."""
     low, high = min(margins), max(margins)
     room = max(0.08 * (high - low), 0.15)
     bare = Scale(low - room, high + room)
@@ -60,10 +60,10 @@ class Waterfall(Struct, frozen=True):
 
 
 def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
-    """The ten largest steps, largest first, and all others as one; together they are the whole difference."""
+    """Return the ten largest steps, largest first, and all others as one; together they are the whole difference."""
     ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
     moves = [(item, item.contribution) for item in ranked[:ROWS]]
-    rest = ranked[ROWS:]
+    others = ranked[ROWS:]
     sizes = sum(abs(item.contribution) for item in inputs)
 
     margins = [scores.base]
@@ -75,11 +75,11 @@ def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
         _step(item.words, item.used or item.value, item.compared, item.date, move, sizes, margins[number], scale)
         for number, (item, move) in enumerate(moves)
     ]
-    if rest:
-        unknown = sum(1 for item in rest if not item.known)
+    if others:
+        unknown = sum(1 for item in others if not item.known)
         note = f"{unknown} of them not recorded or not usable" if unknown else ""
-        title = f"{len(rest)} other inputs, together" if len(rest) > 1 else f"1 other input: {rest[0].words}"
-        move = sum(item.contribution for item in rest)
+        title = f"{len(others)} other inputs, together" if len(others) > 1 else f"1 other input: {others[0].words}"
+        move = sum(item.contribution for item in others)
         steps.append(_step(title, "", note, "", move, sizes, margins[-1], scale))
     return Waterfall(
         scale,

@@ -110,7 +110,7 @@ class WhatIf(Struct, frozen=True):
 
 
 def what_if(basis: Basis, of_site: Mapping[str, Value]) -> WhatIf | None:
-    """What can be changed about this estimate; `of_site` are inputs that are of the place, not of the patient.
+    """Return what can be changed about this estimate; `of_site` are inputs that are of the place, not of the patient.
 
     None where no equation was asked, no source names one of its inputs, or the recorded inputs do not give the
     recorded estimate any more: then nothing is said.
@@ -126,36 +126,40 @@ def what_if(basis: Basis, of_site: Mapping[str, Value]) -> WhatIf | None:
     result = _estimate(equation, values, scores.output)
     if not isinstance(result, EquationResult) or abs(result.number - scores.value) > _SAME:
         return None
-    movable = tuple(one for row in rows if (one := _movable(equation, row, values, basis)) is not None)
+    movable = tuple(
+        movable_input for row in rows if (movable_input := _movable(equation, row, values, basis)) is not None
+    )
     people, percent = people_in_100(result), 100 * result.number
     return WhatIf(equation, result.output.words, people, percent, movable, values, scores.output)
 
 
 def ask(question: WhatIf, fields: Mapping[str, str]) -> WhatIf:
     """The question with its answer for the fields of the form, or with sentences that say what cannot be used."""
-    typed = {one.field: fields.get(one.field, one.typed).strip()[:_LONGEST] for one in question.movable}
+    typed = {movable.field: fields.get(movable.field, movable.typed).strip()[:_LONGEST] for movable in question.movable}
     new: dict[str, Value] = {}
     problems: dict[str, str] = {}
-    for one in question.movable:
-        found = _read(one, typed[one.field])
-        if isinstance(found, str):
-            problems[one.field] = found
-        elif found is not None:
-            new[one.item.name] = found
+    for movable in question.movable:
+        value = _read(movable, typed[movable.field])
+        if isinstance(value, str):
+            problems[movable.field] = value
+        elif value is not None:
+            new[movable.item.name] = value
     if not new and not problems:
         problems[""] = NOTHING_CHANGED
-    asked = replace(question, typed=typed, problems=problems)
+    answered = replace(question, typed=typed, problems=problems)
     if problems:
-        return asked
+        return answered
     result = _estimate(question.equation, {**question.values, **new}, question.output)
     if not isinstance(result, EquationResult):
-        return replace(asked, problems={"": result})
-    changes = tuple(_change(one, new[one.item.name]) for one in question.movable if one.item.name in new)
-    return replace(asked, answer=Answer(people_in_100(result), 100 * result.number, changes))
+        return replace(answered, problems={"": result})
+    changes = tuple(
+        _change(movable, new[movable.item.name]) for movable in question.movable if movable.item.name in new
+    )
+    return replace(answered, answer=Answer(people_in_100(result), 100 * result.number, changes))
 
 
 def _recorded_values(equation: Equation, basis: Basis, of_site: Mapping[str, Value]) -> dict[str, Value]:
-    """The inputs by name as the equation takes them; what is missing is left out, and it refuses then."""
+    """Return the inputs by name as the equation takes them; what is missing is left out, and it refuses then."""
     values: dict[str, Value] = {}
     for item in equation.inputs:
         if item.name in of_site:
@@ -174,7 +178,7 @@ def _as_input(item: EquationInput, number: float) -> Value:
 
 
 def _estimate(equation: Equation, values: Mapping[str, Value], output: str) -> EquationResult | str:
-    """The result as a card has it, or the sentence of the refusal."""
+    """Return the result as a card has it, or the sentence of the refusal."""
     try:
         return confirm_with_onnx(calculate(equation, values, output))
     except EquationRefused as refused:
@@ -190,19 +194,21 @@ def _movable(equation: Equation, row: ModifiableInput, values: Mapping[str, Valu
     return Movable(item, row, value, date_of(basis.features[item.feature or ""][1]))
 
 
-def _read(one: Movable, text: str) -> Value | str | None:
-    """The value that was typed; None where it is the recorded one, a sentence where it cannot be used."""
-    if text in (one.typed, ""):
+def _read(movable: Movable, text: str) -> Value | str | None:
+    """Return the value that was typed; None where it is the recorded one, a sentence where it cannot be used."""
+    if text in (movable.typed, ""):
         return None
-    if one.is_answer:
-        return False if text == "no" else f"{one.item.words} can be left at yes or set to no."
+    if movable.is_answer:
+        return False if text == "no" else f"{movable.item.words} can be left at yes or set to no."
     number = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
-    low = one.source.low or 0.0
-    if number is None or not low <= number < float(one.value):
-        return f"Type a number from {format_value(low)} to less than {one.now}, the value now. It can only be lowered."
+    low = movable.source.low or 0.0
+    if number is None or not low <= number < float(movable.value):
+        return (
+            f"Type a number from {format_value(low)} to less than {movable.now}, the value now. It can only be lowered."
+        )
     return number
 
 
-def _change(one: Movable, value: Value) -> Change:
-    after = "no" if one.is_answer else format_quantity(float(value), one.item.unit)
-    return Change(one.item.words, one.now, after)
+def _change(movable: Movable, value: Value) -> Change:
+    after = "no" if movable.is_answer else format_quantity(float(value), movable.item.unit)
+    return Change(movable.item.words, movable.now, after)

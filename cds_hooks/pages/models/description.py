@@ -74,12 +74,12 @@ class Performance(Struct, frozen=True):
     panels: tuple[Panel, ...]
 
     def groups_of(self, age: float | None, sex: str) -> list[Group]:
-        """The groups of age and sex that a person belongs to."""
+        """Return the groups of age and sex that a person belongs to."""
         return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
 
 
 def performance(manifest: Manifest) -> Performance:
-    """What the manifest's evaluation says."""
+    """Return what the manifest's evaluation says."""
     evaluation = manifest.evaluation
     return Performance(
         how=evaluation["how"],
@@ -108,7 +108,7 @@ def _tested(block: Mapping[str, Any]) -> Tested:
 
 
 def estimate_of(figure: Mapping[str, float | None] | None) -> Estimate | None:
-    """A figure as a page shows it; None where it cannot be computed."""
+    """Return a figure as a page shows it; None where it cannot be computed."""
     value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
     return None if value is None or low is None or high is None else Estimate(value, low, high)
 
@@ -143,30 +143,30 @@ class InputRow(Struct, frozen=True):
 
 
 def calibration_rows(manifest: Manifest) -> list[CalibrationRow]:
-    """One row per bin of the reference cohort."""
+    """Return one row per bin of the reference cohort."""
     bins = manifest.reference.bins
     ends = [following.probability_low for _, following in pairwise(bins)]
-    return [_calibration_row(each, end) for each, end in zip(bins, [*ends, 1.0], strict=True)]
+    return [_calibration_row(risk_bin, end) for risk_bin, end in zip(bins, [*ends, 1.0], strict=True)]
 
 
-def _calibration_row(each: RiskBin, end: float) -> CalibrationRow:
-    start = 100 * each.probability_low
+def _calibration_row(risk_bin: RiskBin, end: float) -> CalibrationRow:
+    start = 100 * risk_bin.probability_low
     return CalibrationRow(
         words=f"{start:.0f} to {100 * end:.0f}" if end < 1 else f"{start:.0f} and over",
-        expected=in_100(each.predicted),
-        people=each.count,
-        events=each.events,
-        happened=f"{in_100(each.rate)} ({people_range(each.low, each.high)})",
+        expected=in_100(risk_bin.predicted),
+        people=risk_bin.count,
+        events=risk_bin.events,
+        happened=f"{in_100(risk_bin.rate)} ({people_range(risk_bin.low, risk_bin.high)})",
         start=start,
         end=100 * end,
-        low=100 * each.low,
-        rate=100 * each.rate,
-        high=100 * each.high,
+        low=100 * risk_bin.low,
+        rate=100 * risk_bin.rate,
+        high=100 * risk_bin.high,
     )
 
 
 def input_rows(manifest: Manifest) -> list[InputRow]:
-    """One row per input, in the model's order."""
+    """Return one row per input, in the model's order."""
     return [_input_row(feature) for feature in manifest.features]
 
 
@@ -208,16 +208,16 @@ class ReleaseStatus(Struct, frozen=True):
 
 
 def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
-    """Every attribute of the card in its order, section by section."""
+    """Return every attribute of the card in its order, section by section."""
     attributes = ATTRIBUTES[card["kind"]]
     return [
-        AttributeSection(SECTIONS[name], tuple(_row(each, card) for each in group))
-        for name, group in groupby(attributes, key=lambda each: each.section)
+        AttributeSection(SECTIONS[name], tuple(_row(attribute, card) for attribute in group))
+        for name, group in groupby(attributes, key=lambda attribute: attribute.section)
     ]
 
 
 def release_status(release: Release) -> ReleaseStatus:
-    """How the release stands."""
+    """Return how the release stands."""
     gates = release.gates
     if gates is None:
         return ReleaseStatus(release.state, "not run", release.digest)
@@ -263,21 +263,26 @@ def model_values(
 
 
 def _curves(manifest: Manifest, shapes: Sequence[Effect], later: LaterEvaluation | None) -> dict[str, Any]:
-    """What the template of a model is given for its drawings and for the value of its thresholds."""
+    """Return what the template of a model is given for its drawings and for the value of its thresholds."""
     bins = bins_of(manifest)
-    own = rates_at_equal_ages(manifest, None)
+    rates = rates_at_equal_ages(manifest, None)
     return {
         "curves": curves(bins, bins, manifest, manifest.evaluation["latest"]["auroc"]),
         "shapes": effect_plots(shapes, manifest.link),
         "benefits": {
-            row.capacity: told for row, told in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
+            row.capacity: net_benefit
+            for row, net_benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
         },
         "benefit_all": net_benefit_of_everybody(manifest),
         "alerts": manifest.thresholds.alerts_per_event or BAR,
-        "equal_ages": [_rates(each) for each in own or rates_at_equal_ages(manifest, later)],
-        "equal_ages_source": "" if own or later is None else f"Computed after the model was signed: {later.how}",
+        "equal_ages": [_rates(rate) for rate in rates or rates_at_equal_ages(manifest, later)],
+        "equal_ages_source": "" if rates or later is None else f"Computed after the model was signed: {later.how}",
     }
 
 
-def _rates(each: GroupRates) -> dict[str, Any]:
-    return {"name": each.name, "sufficient": each.sufficient, "rates": [estimate_of(rate) for rate in each.rates]}
+def _rates(group_rates: GroupRates) -> dict[str, Any]:
+    return {
+        "name": group_rates.name,
+        "sufficient": group_rates.sufficient,
+        "rates": [estimate_of(rate) for rate in group_rates.rates],
+    }

@@ -30,8 +30,12 @@ def evaluation_page(
         if name in whole
     ]
     rates = [
-        {"name": each.name, "sufficient": each.sufficient, "rates": [estimate_of(rate) for rate in each.rates]}
-        for each in group_rates(groups)
+        {
+            "name": group_rate.name,
+            "sufficient": group_rate.sufficient,
+            "rates": [estimate_of(rate) for rate in group_rate.rates],
+        }
+        for group_rate in group_rates(groups)
     ]
     return render(
         "models/evaluation.html",

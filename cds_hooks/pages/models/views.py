@@ -32,8 +32,8 @@ def routes(server: PageServer) -> list[Route]:
 
     def models(_: Request) -> Response:
         standings = [_standing(server, name, manifest) for name, manifest in files.manifests().items()]
-        shown = [standing for standing in standings if standing is not None]
-        return server.page("models/models.html", models=shown, needs_approval=server.approvals is not None)
+        present = [standing for standing in standings if standing is not None]
+        return server.page("models/models.html", models=present, needs_approval=server.approvals is not None)
 
     def model(request: Request) -> Response:
         model_id = request.path_params["model_id"]
@@ -47,10 +47,10 @@ def routes(server: PageServer) -> list[Route]:
         return server.page("models/model.html", standing_here=_standing(server, model_id, manifest), **values)
 
     def card(request: Request) -> Response:
-        found = files.card_as(request.path_params["model_id"], request.path_params["form"], server.settings)
-        if found is None:
+        card_as = files.card_as(request.path_params["model_id"], request.path_params["form"], server.settings)
+        if card_as is None:
             raise NotFound(_NO_FILE)
-        return Response(found[0], media_type=found[1], headers=HEADERS)
+        return Response(card_as[0], media_type=card_as[1], headers=HEADERS)
 
     def changes(request: Request) -> Response:
         model_id = request.path_params["model_id"]

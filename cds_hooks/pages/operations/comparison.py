@@ -31,21 +31,21 @@ _DATA: Final = ("units", "missing", "input drift", "age of values", "score drift
 
 
 def data_part(figures: Sequence[Figure], span: Span) -> Part:
-    """Whether inputs and scores are as they were in the weeks before."""
-    found = [each for each in figures if each.family in _DATA]
-    known = [each for each in found if each.state != "insufficient"]
-    odd = sum(each.state in ("act", "watch") for each in known)
-    answer = f"{odd} of {len(known)} figures differ." if known else "Not enough data to tell."
+    """Return whether inputs and scores are as they were in the weeks before."""
+    data_figures = [figure for figure in figures if figure.family in _DATA]
+    judged_figures = [figure for figure in data_figures if figure.state != "insufficient"]
+    odd = sum(figure.state in ("act", "watch") for figure in judged_figures)
+    answer = f"{odd} of {len(judged_figures)} figures differ." if judged_figures else "Not enough data to tell."
     rows = [
         Row(
-            f"{each.subject}, {each.family}",
-            (Cell(each.client), number(each.n), number(each.minimum), Cell(each.text), _state(each)),
+            f"{figure.subject}, {figure.family}",
+            (Cell(figure.client), number(figure.n), number(figure.minimum), Cell(figure.text), _state(figure)),
             None,
-            span.behind(client=each.client, service=each.service),
+            span.behind(client=figure.client, service=figure.service),
         )
-        for each in found[:MOST_ROWS]
+        for figure in data_figures[:MOST_ROWS]
     ]
-    more = f" The first {MOST_ROWS} of {len(found):,}." if len(found) > MOST_ROWS else ""
+    more = f" The first {MOST_ROWS} of {len(data_figures):,}." if len(data_figures) > MOST_ROWS else ""
     return Part(
         "data",
         DATA,
@@ -59,16 +59,16 @@ def data_part(figures: Sequence[Figure], span: Span) -> Part:
 
 
 def incidents_part(found: Sequence[Incident], told: Iterable[tuple[str, str]], span: Span) -> Part:
-    """What somebody has to look at now."""
+    """Return what somebody has to look at now."""
     known = set(told)
     rows = [
         Row(
-            each.text,
-            (Cell(each.family), Cell("yes" if (each.client, each.family) in known else "not yet"), _ACT),
+            incident.text,
+            (Cell(incident.family), Cell("yes" if (incident.client, incident.family) in known else "not yet"), _ACT),
             None,
-            span.behind(client=each.client, service=each.causes[0].service),
+            span.behind(client=incident.client, service=incident.causes[0].service),
         )
-        for each in found
+        for incident in found
     ]
     count = len(rows)
     answer = "Nothing." if not count else "One thing." if count == 1 else f"{count} things."
@@ -102,7 +102,7 @@ class Judged:
         self._running: dict[Span, OneRun] = {}
 
     def figures(self, book: CountBook, span: Span, wait_seconds: float | None) -> list[Figure] | None:
-        """Every figure of the span, those to look at first; None where they are not ready after so long.
+        """Return every figure of the span, those to look at first; None where they are not ready after so long.
 
         Raises:
             RecordUnavailable: the book cannot be read.
@@ -121,13 +121,19 @@ class Judged:
     def _judge(self, book: CountBook, span: Span, counted_to: int) -> None:
         with suppress(RecordUnavailable):  # the page reads the book, too, and says so
             compared = book.compared(span.last, span.days, _BEFORE)
-            wanted = [one for one in compared if span.client in ("", one.client) and span.service in ("", one.service)]
-            figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
+            wanted = [
+                window
+                for window in compared
+                if span.client in ("", window.client) and span.service in ("", window.service)
+            ]
+            figures = sorted(
+                (figure for window in wanted for figure in window.figures()), key=lambda figure: figure.order
+            )
             if len(self._done) >= _MOST_SPANS:
                 self._done.clear()
             self._done[span] = (monotonic(), counted_to, figures)
 
 
 def waiting_part(part_id: str, question: str) -> Part:
-    """What stands in the place of a part while its figures are worked out."""
+    """Return what stands in the place of a part while its figures are worked out."""
     return Part(part_id, question, "Being worked out.", "", (), (), "Load this page again in a moment.")

@@ -34,9 +34,9 @@ class Span:
         return self.last - timedelta(days=self.days - 1)
 
     def behind(self, **more: str) -> str:
-        """The address of the decisions that a row counts."""
-        asked = {"client": self.client, "service": self.service, "since": f"{self.first}", "until": f"{self.last}"}
-        return f"decisions?{urlencode({name: value for name, value in (asked | more).items() if value})}"
+        """Return the address of the decisions that a row counts."""
+        query = {"client": self.client, "service": self.service, "since": f"{self.first}", "until": f"{self.last}"}
+        return f"decisions?{urlencode({name: value for name, value in (query | more).items() if value})}"
 
 
 class Total(msgspec.Struct):
@@ -120,28 +120,30 @@ class DaySumsCache:
         self._lock = Lock()
 
     def sums(self, book: CountBook, span: Span) -> dict[date, _DaySums]:
-        """The sums of each day of the span, the oldest first.
+        """Return the sums of each day of the span, the oldest first.
 
         Raises:
             RecordUnavailable: the book cannot be read.
         """
-        days = [span.first + timedelta(days=each) for each in range(span.days)]
+        days = [span.first + timedelta(days=number) for number in range(span.days)]
         stamps = book.stamps(span.first, span.last)
         with self._lock:
             known = {day: self._kept.get((book.file, day, span.client, span.service)) for day in days}
-        found = {day: kept[1] for day, kept in known.items() if kept is not None and kept[0] == stamps.get(day)}
-        fresh = {day: _DaySums() for day in days if day not in found}
-        for day, client, service, one in book.days_of(fresh, _decode):
+        cached_sums = {
+            day: current[1] for day, current in known.items() if current is not None and current[0] == stamps.get(day)
+        }
+        fresh = {day: _DaySums() for day in days if day not in cached_sums}
+        for day, client, service, total in book.days_of(fresh, _decode):
             if span.client in ("", client) and span.service in ("", service):
-                fresh[day].take(client, service, one)
+                fresh[day].take(client, service, total)
         self._keep(book.file, span, {day: (stamps.get(day), sums) for day, sums in fresh.items()})
-        return {day: found.get(day) or fresh[day] for day in days}
+        return {day: cached_sums.get(day) or fresh[day] for day in days}
 
     def _keep(self, file: Path, span: Span, fresh: Mapping[date, tuple[int | None, _DaySums]]) -> None:
         with self._lock:
-            for day, each in fresh.items():
+            for day, sums in fresh.items():
                 self._kept.pop((file, day, span.client, span.service), None)
-                self._kept[file, day, span.client, span.service] = each
+                self._kept[file, day, span.client, span.service] = sums
             for oldest in list(self._kept)[: max(0, len(self._kept) - self.MOST_DAYS)]:
                 del self._kept[oldest]
 
@@ -150,17 +152,17 @@ _SUMS: Final = DaySumsCache()
 
 
 def read_counts(book: CountBook, span: Span, sums: DaySumsCache = _SUMS) -> Counts:
-    """The counts of a span.
+    """Return the counts of a span.
 
     Raises:
         RecordUnavailable: the book cannot be read.
     """
     counts = Counts(span, {}, {}, {}, Total())
-    for day, each in sums.sums(book, span).items():
-        counts.by_day[day] = each.total
-        for service, one in each.by_service.items():
-            counts.by_service.setdefault(service, Total()).add_numbers(one)
-        for client, one in each.by_client.items():
-            _add(counts.by_client.setdefault(client, Total()).keys, one.keys)
-        counts.total.add(each.total)
+    for day, day_sums in sums.sums(book, span).items():
+        counts.by_day[day] = day_sums.total
+        for service, total in day_sums.by_service.items():
+            counts.by_service.setdefault(service, Total()).add_numbers(total)
+        for client, total in day_sums.by_client.items():
+            _add(counts.by_client.setdefault(client, Total()).keys, total.keys)
+        counts.total.add(day_sums.total)
     return counts

@@ -70,18 +70,18 @@ class Part:
 
 
 def calls_part(counts: Counts) -> Part:
-    """How many calls came on each day, and what came of them."""
+    """Return how many calls came on each day, and what came of them."""
     total, span = counts.total, counts.span
-    most = max((each.calls for each in counts.by_day.values()), default=0)
+    most = max((total.calls for total in counts.by_day.values()), default=0)
     scale = round_scale(most)
     rows = [
         Row(
             f"{day}",
-            (number(each.calls), number(each.with_cards), number(each.cards), number(each.errors)),
-            Drawing((scale.at(each.calls),)),
+            (number(total.calls), number(total.with_cards), number(total.cards), number(total.errors)),
+            Drawing((scale.at(total.calls),)),
             span.behind(since=f"{day}", until=f"{day}"),
         )
-        for day, each in counts.by_day.items()
+        for day, total in counts.by_day.items()
     ]
     failed = f"{total.errors:,} of {total.calls:,} recorded calls failed."
     return Part(
@@ -97,18 +97,18 @@ def calls_part(counts: Counts) -> Part:
 
 
 def stages_part(counts: Counts) -> Part:
-    """How long each stage of a call takes."""
-    named = [(stage_words(name), Sketch(buckets)) for name, buckets in counts.total.stages.items()]
-    named.append(("Whole call", Sketch(counts.total.milliseconds)))
-    values = [(name, [quantile(each, share) or 0.0 for share in (0.5, 0.95, 0.99)]) for name, each in named]
+    """Return how long each stage of a call takes."""
+    sketches = [(stage_words(name), Sketch(buckets)) for name, buckets in counts.total.stages.items()]
+    sketches.append(("Whole call", Sketch(counts.total.milliseconds)))
+    values = [(name, [quantile(each, share) or 0.0 for share in (0.5, 0.95, 0.99)]) for name, each in sketches]
     scale = _LATENCY
     rows = [
         Row(
             name,
-            tuple(Cell(format_ms(each), round(each, 3)) for each in found),
-            Drawing(marks=tuple(map(scale.at, found))),
+            tuple(Cell(format_ms(milliseconds), round(milliseconds, 3)) for milliseconds in quantiles),
+            Drawing(marks=tuple(map(scale.at, quantiles))),
         )
-        for name, found in values
+        for name, quantiles in values
     ]
     measured = sum(counts.total.milliseconds.values())
     half, most, _ = values[-1][1]
@@ -127,7 +127,7 @@ def stages_part(counts: Counts) -> Part:
 
 
 def errors_part(counts: Counts) -> Part:
-    """The calls that were recorded as failed, by class."""
+    """Return the calls that were recorded as failed, by class."""
     total = counts.total
     scale = round_scale(max(total.classes.values(), default=0))
     rows = [
@@ -147,7 +147,7 @@ def errors_part(counts: Counts) -> Part:
 
 
 def prefetch_part(counts: Counts) -> Part:
-    """How often each client sends each key."""
+    """Return how often each client sends each key."""
     rows = []
     lacking = 0
     for client, each in counts.by_client.items():
@@ -155,19 +155,19 @@ def prefetch_part(counts: Counts) -> Part:
         for name, n in each.keys.items():
             key, _, state = name.partition(" ")
             states.setdefault(key, Counter())[state] += n
-        for key, found in sorted(states.items()):
-            asked = found.total()
-            sent = found["given"] + found["null"]
-            share = sent / asked
-            lacking += asked >= _FEWEST and share < 0.9
+        for key, counted in sorted(states.items()):
+            total = counted.total()
+            sent = counted["given"] + counted["null"]
+            share = sent / total
+            lacking += total >= _FEWEST and share < 0.9
             cells = (
                 Cell(client),
-                number(asked),
-                percent(sent, asked, signs=True),
-                number(found["null"]),
-                number(found["fetched"]),
+                number(total),
+                percent(sent, total, signs=True),
+                number(counted["null"]),
+                number(counted["fetched"]),
             )
-            rows.append(Row(key, cells, Drawing((100 * share,)) if asked >= _FEWEST else None))
+            rows.append(Row(key, cells, Drawing((100 * share,)) if total >= _FEWEST else None))
     answer = (
         "Every key comes in at least 90 of 100 calls."
         if not lacking
@@ -186,19 +186,19 @@ def prefetch_part(counts: Counts) -> Part:
 
 
 def cards_part(counts: Counts) -> Part:
-    """What became of the cards of each service."""
+    """Return what became of the cards of each service."""
     rows = []
-    for service, each in sorted(counts.by_service.items(), key=lambda one: -one[1].cards):
-        if not each.cards and not each.accepted and not each.overridden:
+    for service, item in sorted(counts.by_service.items(), key=lambda total: -total[1].cards):
+        if not item.cards and not item.accepted and not item.overridden:
             continue
-        shown = max(each.cards, each.accepted + each.overridden)
-        bars = (100 * each.accepted / shown, 100 * each.overridden / shown)
+        answered_or_shown = max(item.cards, item.accepted + item.overridden)
+        bars = (100 * item.accepted / answered_or_shown, 100 * item.overridden / answered_or_shown)
         cells = (
-            number(each.cards), percent(each.accepted, shown), percent(each.overridden, shown),
-            number(max(0, shown - each.accepted - each.overridden)),
+            number(item.cards), percent(item.accepted, answered_or_shown), percent(item.overridden, answered_or_shown),
+            number(max(0, answered_or_shown - item.accepted - item.overridden)),
         )  # fmt: skip
         behind = counts.span.behind(service=service, outcome="cards")
-        rows.append(Row(service, cells, Drawing(bars) if shown >= _FEWEST else None, behind))
+        rows.append(Row(service, cells, Drawing(bars) if answered_or_shown >= _FEWEST else None, behind))
     total = counts.total
     answered = total.accepted + total.overridden
     answer = f"{total.cards:,} cards; {answered:,} answered, {total.accepted:,} of them accepted."
@@ -216,7 +216,7 @@ def cards_part(counts: Counts) -> Part:
 
 
 def reasons_part(counts: Counts) -> Part:
-    """Why cards were overridden."""
+    """Return why cards were overridden."""
     total = counts.total.overridden
     rows = [
         Row(name, (number(n), percent(n, total)), Drawing((100 * n / total,)))
@@ -235,7 +235,7 @@ def reasons_part(counts: Counts) -> Part:
 
 
 def silence_part(counts: Counts) -> Part:
-    """Why there was no card, or why something was left out."""
+    """Return why there was no card, or why something was left out."""
     reasons: Counter[str] = Counter()
     for name, n in counts.total.silences.items():
         reasons[name.rpartition(" ")[2]] += n
@@ -258,12 +258,12 @@ def silence_part(counts: Counts) -> Part:
 
 
 def number(value: int) -> Cell:
-    """A count."""
+    """Return a count."""
     return Cell(f"{value:,}", value)
 
 
 def percent(part: int, whole: int, *, signs: bool = False) -> Cell:
-    """A share in percent; of fewer than 20 none. With `signs` below 90 a triangle, below 75 an octagon."""
+    """Return a share in percent; of fewer than 20 none. With `signs` below 90 a triangle, below 75 an octagon."""
     if whole < _FEWEST:
         return Cell(f"not enough data ({part:,} of {whole:,})", "", "none")
     share = 100 * part / whole
@@ -272,7 +272,7 @@ def percent(part: int, whole: int, *, signs: bool = False) -> Cell:
 
 
 def _largest(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_ROWS])
+    return iter(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_ROWS])
 
 
 _PERCENT: Final = with_ticks(Scale(0, 100), {0: "0", 25: "25", 50: "50", 75: "75", 100: "100 %"})

@@ -26,9 +26,9 @@ _LONGEST = 200
 
 
 def span_of(asked: Mapping[str, str]) -> Span:
-    """The span that an address asks for; a week where it names none of the periods."""
+    """Return the span that an address asks for; a week where it names none of the periods."""
     days = asked.get("days", "")
-    period = next((each for each in PERIODS if f"{each}" == days), 7)
+    period = next((period for period in PERIODS if f"{period}" == days), 7)
     today = datetime.now(UTC).date()
     return Span(today, period, asked.get("client", "")[:_LONGEST], asked.get("service", "")[:_LONGEST])
 

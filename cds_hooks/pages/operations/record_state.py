@@ -20,22 +20,22 @@ _REQUESTS: Final = "cds_requests_total"
 
 
 def refused_part(metrics: bytes) -> Part:
-    """The calls that were answered with an error since the server started, from what /metrics says."""
-    found: Counter[str] = Counter()
+    """Return the calls that were answered with an error since the server started, from what /metrics says."""
+    refusals: Counter[str] = Counter()
     for family in text_string_to_metric_families(metrics.decode()):
         for sample in family.samples:
             if sample.name == _REQUESTS and sample.labels["status"] != _ANSWERED:
-                found[f"HTTP {sample.labels['status']}"] += int(sample.value)
+                refusals[f"HTTP {sample.labels['status']}"] += int(sample.value)
             elif sample.name == _UNTRUSTED:
-                found[f"not trusted: {sample.labels['reason']}"] += int(sample.value)
-    scale = round_scale(max(found.values(), default=0))
-    rows = [Row(name, (number(n),), Drawing((scale.at(n),))) for name, n in found.most_common()]
+                refusals[f"not trusted: {sample.labels['reason']}"] += int(sample.value)
+    scale = round_scale(max(refusals.values(), default=0))
+    rows = [Row(name, (number(n),), Drawing((scale.at(n),))) for name, n in refusals.most_common()]
     return Part(
         "refused",
         "What was refused?",
         "Nothing since the start."
         if not rows
-        else f"{sum(n for name, n in found.items() if name[0] == 'H'):,} calls since the start.",
+        else f"{sum(n for name, n in refusals.items() if name[0] == 'H'):,} calls since the start.",
         "Calls answered with an error since this server started. Those of unknown callers are not in the record.",
         ("Answer or reason", "Calls"),
         tuple(rows),
@@ -45,10 +45,13 @@ def refused_part(metrics: bytes) -> Part:
 
 
 def budgets_part(counts: Counts, budgets: Sequence[Budget]) -> Part:
-    """The budgets of cards in force, and what was held back because of them."""
-    held = sum(n for name, n in counts.total.silences.items() if name.endswith(" budget"))
-    rows = [Row(each.words, (Cell(", ".join(sorted(each.names)) or "everyone"), Cell(each.note))) for each in budgets]
-    answer = f"{held:,} findings were held back in these days."
+    """Return the budgets of cards in force, and what was held back because of them."""
+    withheld = sum(n for name, n in counts.total.silences.items() if name.endswith(" budget"))
+    rows = [
+        Row(budget.words, (Cell(", ".join(sorted(budget.names)) or "everyone"), Cell(budget.note)))
+        for budget in budgets
+    ]
+    answer = f"{withheld:,} findings were held back in these days."
     return Part(
         "budgets",
         "Do the budgets hold cards back?",
@@ -61,7 +64,7 @@ def budgets_part(counts: Counts, budgets: Sequence[Budget]) -> Part:
 
 
 def record_part(verified: Verified | None, sealed_at: float | None, newest: int) -> Part:
-    """Whether the record is as it was written, as far as that was looked at."""
+    """Return whether the record is as it was written, as far as that was looked at."""
     rows = []
     if verified is not None:
         sign, words = ("critical", verified.fault) if verified.fault else ("good", "as it was written")

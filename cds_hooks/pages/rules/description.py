@@ -46,12 +46,15 @@ class RuleEntry(Struct, frozen=True):
 
 
 def rule_entries() -> list[RuleEntry]:
-    """Every rule of the project."""
-    return [RuleEntry(one.rule.id, one.rule.title, one.table.title) for one in all_rule_versions().values()]
+    """Return every rule of the project."""
+    return [
+        RuleEntry(rule_version.rule.id, rule_version.rule.title, rule_version.table.title)
+        for rule_version in all_rule_versions().values()
+    ]
 
 
 def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> RulePage:
-    """The facts of a rule; `needs_approval` where there is a trust file."""
+    """Return the facts of a rule; `needs_approval` where there is a trust file."""
     rule, table = version.rule, version.table
     vocabulary = family_named(table.family).vocabulary
     bands = tuple(
@@ -69,7 +72,7 @@ def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool
         here=approval_status(version, site, needs_approval=needs_approval).words,
         differs=rule.audit.differs,
         bands=bands,
-        silences=tuple(one.text for one in rule.silent_when),
+        silences=tuple(silence.text for silence in rule.silent_when),
         evidence=rule.evidence,
     )
 
@@ -89,10 +92,10 @@ class ApprovalStatus(Struct, frozen=True):
 
 
 def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> ApprovalStatus:
-    """Whether the rule shows cards at this site, and who has approved it."""
+    """Return whether the rule shows cards at this site, and who has approved it."""
     switches = site.switches.get(version.rule.id, ())
     approval = site.approvals.get(version.rule.id)
-    if any(each.off and not each.clients and not each.units for each in switches):
+    if any(switch.off and not switch.clients and not switch.units for switch in switches):
         return ApprovalStatus("off", "switched off")
     partly = ("partly switched off",) if switches else ()
     if approval is not None and approval.digest == version.digest:
@@ -106,4 +109,4 @@ def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bo
 
 
 def _offers(suggestions: Iterable[SuggestionTemplate]) -> tuple[str, ...]:
-    return tuple(one.label for one in suggestions)
+    return tuple(suggestion.label for suggestion in suggestions)

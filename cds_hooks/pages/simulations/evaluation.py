@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 def run_simulation(configured: Settings, simulation: Simulation, charts: Path | None, progress: Progress) -> Result:
-    """What the change does; minutes of processor time.
+    """Return what the change does; minutes of processor time.
 
     `charts` is the folder that `simulation.folder` names.
 
@@ -52,8 +52,8 @@ def _changed_site(configured: Settings, simulation: Simulation) -> Site:
         return open_site(configured, tried={simulation.name: simulation.change == "speaks"})
     if simulation.change == "share":
         shares = parts_of(configured.alert_share or "")
-        others = [part for part in shares if not part.startswith(f"{simulation.name}=")]
-        text = ",".join([*others, f"{simulation.name}={int(simulation.value) / 100}"])
+        other_parts = [part for part in shares if not part.startswith(f"{simulation.name}=")]
+        text = ",".join([*other_parts, f"{simulation.name}={int(simulation.value) / 100}"])
         return open_site(with_settings(configured, {"alert_share": text}))
     folder = ModelFiles(configured.models_folder).folder(simulation.value)
     return candidate_site(configured, [str(folder)])
@@ -77,29 +77,32 @@ def _on_record(now: Site, changed: Site, url: str, simulation: Simulation, progr
 
 
 def _what(change: Change, is_ours: Callable[[str], bool]) -> str:
-    ours = [each for each in (*change.more, *change.fewer, *change.after) if is_ours(each)]
+    ours = [card for card in (*change.more, *change.fewer, *change.after) if is_ours(card)]
     return ours[0] if ours else change.service
 
 
 def _about(simulation: Simulation) -> Callable[[str], bool]:
-    """Whether a card that is about this is one of the rule or model."""
+    """Return whether a card that is about this is one of the rule or model."""
     if simulation.kind == "model":
         return lambda what: what == simulation.name
     return lambda what: what.partition("/")[0] == simulation.name
 
 
 def _decisions(site: Site, url: str, simulation: Simulation) -> Iterator[Decision]:
-    """The newest decisions of the window, of the services that can show what is tried."""
-    services = {name for name, each in site.services.items() if _can_show(each.models, simulation)}
+    """Return the newest decisions of the window, of the services that can show what is tried."""
+    services = {name for name, service in site.services.items() if _can_show(service.models, simulation)}
     until = site.components.settings.as_of or datetime.now(UTC)
     since = int((until - timedelta(days=simulation.days)).timestamp() * 1e6)
-    found = find_decisions(url, DecisionFilter(since=since), min(500, simulation.most))
-    return islice((each for each in found if each.service in services and each.outcome != "error"), simulation.most)
+    decisions = find_decisions(url, DecisionFilter(since=since), min(500, simulation.most))
+    return islice(
+        (decision for decision in decisions if decision.service in services and decision.outcome != "error"),
+        simulation.most,
+    )
 
 
 def _can_show(models: Iterable[object], simulation: Simulation) -> bool:
-    """Whether a service asks the model; of a rule, whether it asks no model, as all that judge orders."""
-    ids = [getattr(getattr(each, "manifest", None), "id", "") for each in models]
+    """Return whether a service asks the model; of a rule, whether it asks no model, as all that judge orders."""
+    ids = [getattr(getattr(model, "manifest", None), "id", "") for model in models]
     return simulation.name in ids if simulation.kind == "model" else not ids
 
 
@@ -123,7 +126,7 @@ def _on_charts(now: Site, changed: Site, simulation: Simulation, folder: Path, p
         orders = list(zip(_judged(now, chart), _judged(changed, chart), strict=True))
         result.charts += bool(orders)
         for before, after in orders:
-            ours = [each for each in (*after.findings, *before.findings) if is_ours(_card(each))]
+            ours = [finding for finding in (*after.findings, *before.findings) if is_ours(_card(finding))]
             how = result.take(_OF_CHARTS, before.group, _cards(before), _cards(after), is_ours)
             if how and ours:
                 on = datetime.fromtimestamp(before.instant, UTC).date().isoformat()
@@ -133,7 +136,7 @@ def _on_charts(now: Site, changed: Site, simulation: Simulation, folder: Path, p
 
 
 def _judged(site: Site, chart: Chart) -> list[SimulatedOrder]:
-    """The orders of a chart, judged as the site would: as for a client and a care unit that no switch names."""
+    """Return the orders of a chart, judged as the site would: as for a client and a care unit that no switch names."""
     call = CheckedCall(Caller("", chart.id, "", ""), 0.0, site.components.releases.current, site.governance.site)
     suppress = site.governance.check_findings(call)
     simulation = SimulatedOrders(each=[])

@@ -50,12 +50,12 @@ class _TooLong(Exception):
 
 def main() -> None:
     """Runs the simulation that the server tells."""
-    told = orjson.loads(sys.stdin.buffer.readline())
+    loads = orjson.loads(sys.stdin.buffer.readline())
     Thread(target=_end_with_the_server, daemon=True).start()
     os.nice(_LOWEST_PRIORITY)
-    configured = Settings(**told["settings"])
+    configured = Settings(**loads["settings"])
     use_site_keys(configured)
-    carry_out(configured, told["run"], Path(told["charts"]) if told["charts"] else None)
+    carry_out(configured, loads["run"], Path(loads["charts"]) if loads["charts"] else None)
 
 
 def carry_out(configured: Settings, run_id: str, charts: Path | None) -> None:

@@ -59,12 +59,12 @@ class Runs:
         self._folder = folder
 
     def all(self) -> list[Run]:
-        """Every simulation that can be read, the newest first."""
-        found = (self.get(path.stem) for path in self._folder.glob(f"*{_SUFFIX}"))
-        return sorted((each for each in found if each is not None), key=lambda run: run.at, reverse=True)
+        """Return every simulation that can be read, the newest first."""
+        runs = (self.get(path.stem) for path in self._folder.glob(f"*{_SUFFIX}"))
+        return sorted((run for run in runs if run is not None), key=lambda run: run.at, reverse=True)
 
     def get(self, run_id: str) -> Run | None:
-        """The simulation of this id; None where there is none, or its file cannot be read (any more)."""
+        """Return the simulation of this id; None where there is none, or its file cannot be read (any more)."""
         path = self._path(run_id)
         run = _read(path) if path is not None else None
         if run is None or run.state not in ("waiting", "running") or self.is_busy():
@@ -91,11 +91,11 @@ class Runs:
             path.with_suffix(".stop").touch(0o600)
 
     def is_asked_to_stop(self, run_id: str) -> bool:
-        """Whether somebody asked the simulation to end."""
+        """Return whether somebody asked the simulation to end."""
         return (self._folder / f"{run_id}.stop").exists()
 
     def is_busy(self) -> bool:
-        """Whether a simulation is running."""
+        """Return whether a simulation is running."""
         try:
             with self.alone():
                 return False
@@ -139,8 +139,8 @@ class Runs:
 
     def _forget(self) -> None:
         """Deletes what is older than four weeks, and the oldest of more than a hundred."""
-        found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for number, path in enumerate(found):
+        files = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for number, path in enumerate(files):
             if number >= _MOST_KEPT or time() - path.stat().st_mtime > _KEPT_SECONDS:
                 path.unlink(missing_ok=True)
                 path.with_suffix(".stop").unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def _read(path: Path) -> Run | None:
 
 
 def _plain(configured: Settings) -> dict[str, Any]:
-    """The settings as another process takes them; secrets go through its standard input only."""
+    """Return the settings as another process takes them; secrets go through its standard input only."""
     values: Mapping[str, Any] = configured.model_dump()
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -95,7 +95,7 @@ class Result(Struct):
         self, service: str, group: str, before: Counter[str], after: Counter[str], is_ours: Callable[[str], bool]
     ) -> How | None:
         """Counts one decision or order by what its cards are about; says how ours changed, None where there is none."""
-        now, then = (sum(cards[each] for each in cards if is_ours(each)) for cards in (before, after))
+        now, then = (sum(cards[card] for card in cards if is_ours(card)) for cards in (before, after))
         self.judged += 1
         for counts in (self.total, _in(self.by_service, service), _in(self.by_group, group)):
             counts.add(now, then)
@@ -114,11 +114,14 @@ class Result(Struct):
 
     def keep(self, example: Example) -> None:
         """Keeps an example, the first few of each kind."""
-        if sum((each.how, each.what) == (example.how, example.what) for each in self.examples) < _EXAMPLES:
+        if (
+            sum((kept_example.how, kept_example.what) == (example.how, example.what) for kept_example in self.examples)
+            < _EXAMPLES
+        ):
             self.examples.append(example)
 
     def rows(self) -> Iterator[tuple[str, str, Counts]]:
-        """Every row of the result, for a table: what it is by, its name, its counts."""
+        """Return every row of the result, for a table: what it is by, its name, its counts."""
         yield "all", "", self.total
         for by, counted in (("band", self.by_band), ("service", self.by_service), ("group", self.by_group)):
             yield from ((by, name, counts) for name, counts in sorted(counted.items()))

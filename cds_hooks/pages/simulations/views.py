@@ -112,7 +112,7 @@ class _Simulations:
         )
 
     def _with_default(self, chosen: tuple[str, str, str] | None, fields: Mapping[str, str]) -> Mapping[str, str]:
-        """The fields of the form; a rule that is not shown here is tried shown, where nothing else was asked."""
+        """Return the fields of the form; a rule that is not shown here is tried shown, where nothing else was asked."""
         if chosen is None or chosen[0] != "rule" or "change" in fields:
             return fields
         return {**fields, "change": "off" if self._server.committee.shows_cards(chosen[1]) else "speaks"}
@@ -129,7 +129,7 @@ class _Simulations:
         return [name for name in self._files.versions(model) if self._files.manifest(name) is not None]
 
     def _folders(self) -> dict[str, Path]:
-        """The folders of charts that may be chosen, by name: those below var/charts."""
+        """Return the folders of charts that may be chosen, by name: those below var/charts."""
         above = self._settings.simulation_charts
         try:
             return {path.name: path for path in above.iterdir() if path.is_dir()}
@@ -161,7 +161,7 @@ class _Simulations:
         return RedirectResponse(f"simulations/{run.id}", 303, HEADERS)
 
     def _simulation(self, fields: Mapping[str, str]) -> Simulation:
-        """What the form asks for.
+        """Return what the form asks for.
 
         Raises:
             BadRequest: It asks for something that is not offered.
@@ -180,19 +180,19 @@ class _Simulations:
         )
         if change not in offered or not is_known:
             raise BadRequest("this change is not offered; choose one of those of the list")
-        source, _, what = fields.get("on", "").partition(":")
+        source, _, source_name = fields.get("on", "").partition(":")
         most = fields.get("most", "")
         if most not in map(str, MOST):
             raise BadRequest("this number is not offered; choose one of those of the list")
         simulation = Simulation(*chosen, change, int(most), value)  # type: ignore[arg-type]  # both are of the lists above
-        if source == "record" and what in map(str, DAYS):
-            return structs.replace(simulation, days=int(what))
-        folder = self._folders().get(what) if source == "charts" and simulation.kind == "rule" else None
+        if source == "record" and source_name in map(str, DAYS):
+            return structs.replace(simulation, days=int(source_name))
+        folder = self._folders().get(source_name) if source == "charts" and simulation.kind == "rule" else None
         if folder is None:
             raise BadRequest("these decisions or charts are not offered; choose some of the list")
         if not any(path.name.endswith(_CHARTS) for path in folder.rglob("*")):
-            raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
-        return structs.replace(simulation, folder=what)
+            raise BadRequest(f"the folder {source_name[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
+        return structs.replace(simulation, folder=source_name)
 
 
 def routes(server: PageServer) -> list[Route]:

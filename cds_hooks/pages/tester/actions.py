@@ -48,11 +48,11 @@ class Tester:
         self._app = app
 
     def now(self) -> datetime:
-        """The clock that calls are answered by."""
+        """Return the clock that calls are answered by."""
         return self._configured.as_of or datetime.now(UTC)
 
     async def entries(self, server: str) -> list[Entry]:
-        """What discovery lists, here or at another server of the setting."""
+        """Return what discovery lists, here or at another server of the setting."""
         if server in self.servers:
             return await self._caller(server).discovery()
         return [entry for service in self._services.values() for entry in service.discovery()]
@@ -64,7 +64,7 @@ class Tester:
         """
         if bench.server not in self.servers:
             bench.server = ""
-        name, _, rest = do.partition(":")
+        name, _, argument = do.partition(":")
         buttons: dict[str, Callable[[], Awaitable[bytes | None]]] = {
             "build": lambda: self._ask(bench, form, sends=False),
             "send": lambda: self._ask(bench, form, sends=True),
@@ -75,11 +75,11 @@ class Tester:
             "add": lambda: self._add(bench),
             "words": lambda: self._add(bench, in_words=True),
             "ready": lambda: self._add_ready(bench, form.get("ready", "")),
-            "remove": lambda: self._remove(bench, rest),
-            "accept": lambda: self._accept(bench, rest),
-            "override": lambda: self._override(bench, rest, form),
-            "dismiss": lambda: self._override(bench, rest, {}),
-            "draw": lambda: self._draw(bench, rest),
+            "remove": lambda: self._remove(bench, argument),
+            "accept": lambda: self._accept(bench, argument),
+            "override": lambda: self._override(bench, argument, form),
+            "dismiss": lambda: self._override(bench, argument, {}),
+            "draw": lambda: self._draw(bench, argument),
             "curl": lambda: self._curl(bench),
             "save": lambda: self._save(bench),
         }
@@ -138,7 +138,7 @@ class Tester:
         return built
 
     def chart(self, bench: Bench) -> Chart:
-        """The chart of the patient that is chosen.
+        """Return the chart of the patient that is chosen.
 
         Raises:
             ChartError: there is none, or the file holds something else.
@@ -155,7 +155,7 @@ class Tester:
             except _BAD as error:
                 raise ChartError("the file is no Bundle, Patient or CDS Hooks request of the published form") from error
         sample = bench.patient.removeprefix(SAMPLE)
-        if sample not in {each.id for each in list_samples()}:
+        if sample not in {sample.id for sample in list_samples()}:
             raise ChartError("there is no such sample patient; choose one of the list")
         return Chart(resources_of(load_patient(sample, self.now())))
 
@@ -261,31 +261,31 @@ class Tester:
         await self._take_drafts(bench)
 
     async def _add_ready(self, bench: Bench, draft: str) -> None:
-        if draft not in {order.draft for each in list_samples() for order in each.orders}:
+        if draft not in {order.draft for sample in list_samples() for order in sample.orders}:
             raise UnusableOrder("Choose one of the ready-made drafts.", "ready")
         bench.carried.drafts += resources_of(load_draft(draft, self.now()))
         await self._take_drafts(bench)
 
     async def _remove(self, bench: Bench, number: str) -> None:
-        kept = [each for position, each in enumerate(bench.carried.drafts) if str(position) != number]
-        bench.carried.drafts = kept
+        drafts = [draft for position, draft in enumerate(bench.carried.drafts) if str(position) != number]
+        bench.carried.drafts = drafts
 
     async def _take_drafts(self, bench: Bench) -> None:
         """Drafts are for the hooks of orders: where another one is chosen, the first service of order-select."""
         if bench.hook not in _WITH_DRAFTS:
-            listed = [each for each in await self.entries(bench.server) if each["hook"] == "order-select"]
+            listed = [entry for entry in await self.entries(bench.server) if entry["hook"] == "order-select"]
             bench.call = f"order-select/{listed[0]['id']}" if listed else bench.call
 
     # Cards
 
     async def _draw(self, bench: Bench, way: str) -> None:
-        for each in bench.carried.exchanges:
-            draw(each.cards, way)
+        for exchange in bench.carried.exchanges:
+            draw(exchange.cards, way)
         bench.draw = way
 
     async def _accept(self, bench: Bench, place: str) -> None:
         exchanged, card, position, rest = self._card(bench, place)
-        chosen = next((each for number, each in enumerate(card.choices) if [str(number)] == rest), None)
+        chosen = next((choice for number, choice in enumerate(card.choices) if [str(number)] == rest), None)
         if chosen is None:
             raise UnusableForm("There is no such suggestion on the card; send the call again.")
         exchanged.outcomes[position] = Outcome("accepted", chosen.label)
@@ -312,7 +312,7 @@ class Tester:
     async def _override(self, bench: Bench, place: str, form: Form) -> None:
         exchanged, card, position, _ = self._card(bench, place)
         number = form.get(f"reason-{place.replace(':', '-')}", "")
-        reason = next((each for at, each in enumerate(card.reasons) if str(at) == number), None)
+        reason = next((card_reason for at, card_reason in enumerate(card.reasons) if str(at) == number), None)
         if form and card.reasons and reason is None:
             bench.problem = Problem("cards", "Choose a reason to override the card, or dismiss it without one.")
             return
@@ -325,7 +325,7 @@ class Tester:
         await self._feed_back(bench, exchanged, override_feedback(card.uuid, coding, "", self.now()))
 
     def _card(self, bench: Bench, place: str) -> tuple[Exchanged, DrawnCard, int, list[str]]:
-        """The card at `exchange:card`, and the rest of the place."""
+        """Return the card at `exchange:card`, and the rest of the place."""
         numbers = place.split(":")
         try:
             exchanged = bench.carried.exchanges[int(numbers[0])]

@@ -79,15 +79,15 @@ class CannotBeDrawn(ValueError):
 
 
 def drawings() -> list[tuple[str, str]]:
-    """The ways to draw cards, id and title: as they were sent first."""
+    """Return the ways to draw cards, id and title: as they were sent first."""
     return [
         (AS_SENT, "As sent"),
-        *((each.id, each.title) for each in find_dialects().values() if each.id != "standard"),
+        *((dialect.id, dialect.title) for dialect in find_dialects().values() if dialect.id != "standard"),
     ]
 
 
 def draw(cards: Sequence[Any], way: str) -> list[DrawnCard]:
-    """The cards of an answer in this way.
+    """Return the cards of an answer in this way.
 
     Raises:
         CannotBeDrawn: they are not cards of the published form, so that no dialect can shape them.
@@ -112,18 +112,18 @@ def _drawn(card: Json, profile: ClientProfile | None) -> DrawnCard:
         detail=_detail(_text(card.get("detail")), profile),
         source=_text(source.get("label")),
         source_url=_address(source.get("url")),
-        choices=tuple(_choice(each, profile) for each in _objects(card.get("suggestions"))),
+        choices=tuple(_choice(suggestion_json, profile) for suggestion_json in _objects(card.get("suggestions"))),
         reasons=tuple(
-            Reason(_text(each.get("display")) or _text(each.get("code")), dict(each))
-            for each in _objects(card.get("overrideReasons"))
+            Reason(_text(reason.get("display")) or _text(reason.get("code")), dict(reason))
+            for reason in _objects(card.get("overrideReasons"))
         ),
         links=tuple(
             CardLink(
-                _text(each.get("label")) or _text(each.get("url")),
-                _address(each.get("url")) if each.get("type") == "absolute" else "",
-                _text(each.get("type")),
+                _text(link.get("label")) or _text(link.get("url")),
+                _address(link.get("url")) if link.get("type") == "absolute" else "",
+                _text(link.get("type")),
             )
-            for each in _objects(card.get("links"))
+            for link in _objects(card.get("links"))
         ),
         why=_why(_object(_object(card.get("extension")).get(EXTENSION_KEY))),
     )
@@ -137,8 +137,8 @@ def _detail(text: str, profile: ClientProfile | None) -> Markup:
 
 
 def _choice(suggestion: Json, profile: ClientProfile | None) -> Choice:
-    actions = tuple(each for each in _objects(suggestion.get("actions")))
-    described = tuple(filter(None, (_text(each.get("description")) for each in actions)))
+    actions = tuple(action for action in _objects(suggestion.get("actions")))
+    described = tuple(filter(None, (_text(action.get("description")) for action in actions)))
     label = _text(suggestion.get("label"))
     sheet = profile.dialect.sheet if profile is not None else None
     if sheet is not None and not sheet.shows_labels:
@@ -152,7 +152,9 @@ def _why(ours: Json) -> Why:
         value = " ".join(_text(fact.get(name)) for name in ("value", "unit")).strip()
         words = _text(fact.get("text")) or f"{_text(fact.get('name')).replace('_', ' ')} {value}".strip()
         facts.append((words, _text(fact.get("effective"))[:10], _text(fact.get("source"))))
-    rules = tuple((_text(each.get("rule")), _text(each.get("band"))) for each in _objects(ours.get("findings")))
+    rules = tuple(
+        (_text(finding.get("rule")), _text(finding.get("band"))) for finding in _objects(ours.get("findings"))
+    )
     return Why(rules, tuple(facts), _text(_object(ours.get("model")).get("id")))
 
 
@@ -165,7 +167,7 @@ def _object(value: Any) -> Json:
 
 
 def _objects(value: Any) -> list[Json]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _address(value: Any) -> str:

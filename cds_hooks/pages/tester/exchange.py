@@ -52,10 +52,10 @@ class Exchanged(Struct):
     @property
     def exchange(self) -> Exchange:
         """The same, as the contract kit judges it."""
-        what = f"{self.hook} from the tester's page"
+        purpose = f"{self.hook} from the tester's page"
         body = self.body.encode()
         answer = (self.status, self.headers, body, self.seconds, self.failure, self.patient)
-        return Exchange(what, Purpose.CALL, False, "POST", self.path, *answer)
+        return Exchange(purpose, Purpose.CALL, False, "POST", self.path, *answer)
 
     @property
     def document(self) -> Any:
@@ -81,14 +81,14 @@ class Exchanged(Struct):
     def ours(self) -> Mapping[str, Any]:
         """What a server of this project says beyond the protocol; empty of any other."""
         extension = self.document.get("extension") if isinstance(self.document, dict) else None
-        found = extension.get(EXTENSION_KEY) if isinstance(extension, dict) else None
-        return found if isinstance(found, dict) else {}
+        extension_part = extension.get(EXTENSION_KEY) if isinstance(extension, dict) else None
+        return extension_part if isinstance(extension_part, dict) else {}
 
     @property
     def decision(self) -> str:
         """The id of the decision record; "" where the server says none."""
-        found = self.ours.get("decision")
-        return found if isinstance(found, str) else ""
+        our = self.ours.get("decision")
+        return our if isinstance(our, str) else ""
 
     @property
     def said(self) -> str:
@@ -104,9 +104,9 @@ class Exchanged(Struct):
     @property
     def silences(self) -> list[tuple[str, str, str]]:
         """What was looked at and not shown: subject, reason code, sentence."""
-        found = self.ours.get("silence")
-        rows = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-        return [(str(each.get("subject", "")), str(each.get("reason", "")), str(each.get("text", ""))) for each in rows]
+        reasons = self.ours.get("silence")
+        rows = [reason for reason in reasons if isinstance(reason, dict)] if isinstance(reasons, list) else []
+        return [(str(row.get("subject", "")), str(row.get("reason", "")), str(row.get("text", ""))) for row in rows]
 
 
 class Sent(Struct):
@@ -139,15 +139,15 @@ class Caller:
         return answer.status_code, dict(answer.headers), text, perf_counter() - start, ""
 
     async def discovery(self) -> list[dict[str, Any]]:
-        """The entries of the other server's discovery; none where it does not answer as it should."""
+        """Return the entries of the other server's discovery; none where it does not answer as it should."""
         try:
             async with self._client() as client:
                 answer = await client.get("/cds-services", headers={"accept": "application/json"})
                 listed = answer.json().get("services")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError):
             return []
-        entries = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        return [each for each in entries if isinstance(each.get("id"), str) and isinstance(each.get("hook"), str)]
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+        return [entry for entry in entries if isinstance(entry.get("id"), str) and isinstance(entry.get("hook"), str)]
 
     def _client(self) -> httpx.AsyncClient:
         if not self._server:
@@ -183,22 +183,22 @@ class Judgement:
     @property
     def to_look_at(self) -> tuple[Finding, ...]:
         """Those that do not hold."""
-        return tuple(each for each in self.findings if each.sign != "good")
+        return tuple(finding for finding in self.findings if finding.sign != "good")
 
     @property
     def held(self) -> tuple[Finding, ...]:
         """Those that hold."""
-        return tuple(each for each in self.findings if each.sign == "good")
+        return tuple(finding for finding in self.findings if finding.sign == "good")
 
 
 def judge(exchanged: Exchanged) -> Judgement:
-    """The findings of the kit on one exchange."""
+    """Return the findings of the kit on one exchange."""
     report = judge_exchange(exchanged.exchange)
     notes = _notes(report)
-    seen = [each for each in report.rows if each.result in _SIGNS]
+    seen = [row for row in report.rows if row.result in _SIGNS]
     order = list(_SIGNS)
-    seen.sort(key=lambda each: order.index(each.result))
-    return Judgement(tuple(Finding(each.row, *_SIGNS[each.result], notes.get(each.row.id, "")) for each in seen))
+    seen.sort(key=lambda row: order.index(row.result))
+    return Judgement(tuple(Finding(row.row, *_SIGNS[row.result], notes.get(row.row.id, "")) for row in seen))
 
 
 def _notes(report: Report) -> dict[str, str]:
@@ -222,15 +222,17 @@ class Waterfall:
 
 
 def waterfall(exchanged: Exchanged) -> Waterfall:
-    """The stages in their order, then the rest: recording the decision and the way there and back."""
-    whole = exchanged.seconds * 1000
+    """Return the stages in their order, then the rest: recording the decision and the way there and back."""
+    total = exchanged.seconds * 1000
     timings = exchanged.ours.get("timings")
     measured = (
-        {name: float(each) for name, each in timings.items() if isinstance(each, int | float)}
+        {name: float(timing) for name, timing in timings.items() if isinstance(timing, int | float)}
         if isinstance(timings, dict)
         else {}
     )
-    rest = max(0.0, whole - sum(measured.values()))
+    remainder = max(0.0, total - sum(measured.values()))
     words = "Write the answer, record the decision, and the way there and back" if measured else "The whole call"
-    scale, bars = stage_bars([*((stage_words(name), each) for name, each in measured.items()), (words, rest)])
-    return Waterfall(scale, bars, format_ms(whole))
+    scale, bars = stage_bars(
+        [*((stage_words(name), milliseconds) for name, milliseconds in measured.items()), (words, remainder)]
+    )
+    return Waterfall(scale, bars, format_ms(total))

@@ -21,17 +21,17 @@ class Change(Struct):
 
 
 def accepted_feedback(card: str, suggestion: str, when: datetime) -> dict[str, Any]:
-    """The feedback that a suggestion was accepted (CDS Hooks 2.0.1)."""
+    """Return the feedback that a suggestion was accepted (CDS Hooks 2.0.1)."""
     return _feedback(card, "accepted", when) | {"acceptedSuggestions": [{"id": suggestion}]}
 
 
 def override_feedback(card: str, reason: dict[str, Any] | None, comment: str, when: datetime) -> dict[str, Any]:
     """The feedback that a card was overridden; `reason` is one of the card's own, None where it was dismissed."""
     item = _feedback(card, "overridden", when)
-    told: dict[str, Any] = {} if reason is None else {"reason": reason}
+    override: dict[str, Any] = {} if reason is None else {"reason": reason}
     if comment.strip():
-        told["userComment"] = comment.strip()
-    return item | ({"overrideReason": told} if told else {})
+        override["userComment"] = comment.strip()
+    return item | ({"overrideReason": override} if override else {})
 
 
 def _feedback(card: str, outcome: str, when: datetime) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _feedback(card: str, outcome: str, when: datetime) -> dict[str, Any]:
 
 
 def apply_actions(drafts: Sequence[Resource], actions: Iterable[Any]) -> tuple[list[Resource], list[Change]]:
-    """The drafts after the actions of a suggestion, and what changed; what is no action changes nothing."""
+    """Return the drafts after the actions of a suggestion, and what changed; what is no action changes nothing."""
     now, changes = list(drafts), []
     for action in actions:
         if not isinstance(action, dict):
@@ -47,7 +47,7 @@ def apply_actions(drafts: Sequence[Resource], actions: Iterable[Any]) -> tuple[l
         resource = action.get("resource")
         if action.get("type") == "delete":
             now, removed = _without(now, str(action.get("resourceId") or _reference(resource)))
-            changes += [Change(name_of(each), _said(each), "removed") for each in removed]
+            changes += [Change(name_of(draft), _said(draft), "removed") for draft in removed]
         elif isinstance(resource, dict) and action.get("type") in ("create", "update"):
             new = resource if resource.get("id") else {**resource, "id": f"draft-{uuid4().hex[:8]}"}
             now, replaced = _without(now, _reference(new))
@@ -62,8 +62,8 @@ def _reference(resource: Any) -> str:
 
 
 def _without(drafts: list[Resource], reference: str) -> tuple[list[Resource], list[Resource]]:
-    gone = [each for each in drafts if _reference(each) == reference]
-    return [each for each in drafts if _reference(each) != reference], gone
+    removed = [draft for draft in drafts if _reference(draft) == reference]
+    return [draft for draft in drafts if _reference(draft) != reference], removed
 
 
 def _said(draft: Resource) -> str:
@@ -71,18 +71,18 @@ def _said(draft: Resource) -> str:
 
 
 def next_request(request: dict[str, Any], drafts: Sequence[Resource]) -> dict[str, Any]:
-    """The call that follows a choice: the same one with these drafts, under a hookInstance of its own."""
+    """Return the call that follows a choice: the same one with these drafts, under a hookInstance of its own."""
     context = dict(request.get("context") or {})
     following = request | {"hookInstance": str(uuid4()), "context": context}
     if "draftOrders" not in context:
         return following
     patient = str(context.get("patientId") or "")
-    drafted = [each if each.get("resourceType") == "Medication" else as_draft(each, patient) for each in drafts]
+    drafted = [draft if draft.get("resourceType") == "Medication" else as_draft(draft, patient) for draft in drafts]
     context["draftOrders"] = {
         "resourceType": "Bundle",
         "type": "collection",
-        "entry": [{"resource": each} for each in drafted],
+        "entry": [{"resource": draft} for draft in drafted],
     }
     if "selections" in context:
-        context["selections"] = [_reference(each) for each in orders_of(drafted)]
+        context["selections"] = [_reference(draft) for draft in orders_of(drafted)]
     return following

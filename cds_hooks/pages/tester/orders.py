@@ -64,44 +64,46 @@ class Catalogue:
 
     @cached_property
     def _by_name(self) -> dict[str, Orderable]:
-        found = [Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("rxnorm.csv")]
-        found += [
+        orderables = [
+            Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("rxnorm.csv")
+        ]
+        orderables += [
             Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("ingredients.csv")
         ]
-        found += [
+        orderables += [
             Orderable("ServiceRequest", f"{row['words']} (laboratory)", LOINC, row["loinc"].partition(";")[0])
             for row in table_rows("analytes.csv")
             if row["kind"] == "lab" and row["loinc"]
         ]
-        found += [
+        orderables += [
             Orderable("ServiceRequest", row["name"], LOINC, row["loinc"])
             for row in table_rows("studies.csv")
             if row["name"]
         ]
-        found += [
+        orderables += [
             Orderable("ServiceRequest", row["name"], LOINC, row["loinc"].partition(";")[0])
             for row in table_rows("retest_intervals.csv")
         ]
-        return {each.name.lower(): each for each in reversed(found)}
+        return {orderable.name.lower(): orderable for orderable in reversed(orderables)}
 
     def named(self, name: str) -> Orderable | None:
-        """The drug or test of exactly this name, in whatever case."""
+        """Return the drug or test of exactly this name, in whatever case."""
         return self._by_name.get(" ".join(name.lower().split()))
 
     def search(self, text: str) -> list[Orderable]:
-        """Those whose name has a word that begins with each word of the text, at most 40.
+        """Return those whose name has a word that begins with each word of the text, at most 40.
 
         Names that begin with the text come first, then shorter ones.
         """
         words = text.lower().split()
         if not words:
             return []
-        found = [
-            (not name.startswith(words[0]), len(name), each)
-            for name, each in self._by_name.items()
+        matches = [
+            (not name.startswith(words[0]), len(name), orderable)
+            for name, orderable in self._by_name.items()
             if all(_begins_a_word(word, name) for word in words)
         ]
-        return [each for _, _, each in sorted(found)[:_MOST_FOUND]]
+        return [orderable for _, _, orderable in sorted(matches)[:_MOST_FOUND]]
 
 
 def _begins_a_word(word: str, name: str) -> bool:
@@ -119,7 +121,7 @@ class Dosing(NamedTuple):
 
 
 def compose(what: Orderable, dosing: Dosing, today: date) -> Resource:
-    """The draft, still without its patient.
+    """Return the draft, still without its patient.
 
     Raises:
         UnusableOrder: the dose or the number of days is no number.
@@ -173,7 +175,7 @@ def _number(text: str, field: str) -> float | int:
 
 
 def name_of(draft: Resource) -> str:
-    """What is ordered, as the draft itself says it."""
+    """Return what is ordered, as the draft itself says it."""
     for member in ("medicationCodeableConcept", "code", "vaccineCode", "medicationReference"):
         concept = draft.get(member)
         if not isinstance(concept, dict):
@@ -187,9 +189,11 @@ def name_of(draft: Resource) -> str:
 
 
 def dose_of(draft: Resource) -> str:
-    """The dose and frequency of a draft in words; "" where it has none."""
+    """Return the dose and frequency of a draft in words; "" where it has none."""
     dosages = draft.get("dosageInstruction")
-    texts = [_dosage_words(each) for each in dosages if isinstance(each, dict)] if isinstance(dosages, list) else []
+    texts = (
+        [_dosage_words(dosage) for dosage in dosages if isinstance(dosage, dict)] if isinstance(dosages, list) else []
+    )
     return "; ".join(filter(None, texts))
 
 
@@ -215,11 +219,15 @@ def _repeat_words(dosage: dict[str, Any]) -> str:
     repeat = timing.get("repeat") if isinstance(timing, dict) else None
     if not isinstance(repeat, dict):
         return ""
-    said = (repeat.get("frequency"), repeat.get("period"), repeat.get("periodUnit"))
-    known = [each.words for each in FREQUENCIES.values() if (each.frequency, each.period, each.unit) == said]
-    return known[0] if known else ""
+    rhythm = (repeat.get("frequency"), repeat.get("period"), repeat.get("periodUnit"))
+    words = [
+        frequency.words
+        for frequency in FREQUENCIES.values()
+        if (frequency.frequency, frequency.period, frequency.unit) == rhythm
+    ]
+    return words[0] if words else ""
 
 
 def orders_of(drafts: Sequence[Resource]) -> list[Resource]:
-    """The drafts without the Medications that stand beside them."""
-    return [each for each in drafts if each.get("resourceType") != "Medication"]
+    """Return the drafts without the Medications that stand beside them."""
+    return [draft for draft in drafts if draft.get("resourceType") != "Medication"]

@@ -67,7 +67,7 @@ class PrefetchRow:
 
 def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what the template shows; it computes for some milliseconds, so that it is called in a thread."""
-    answers = [_answer(each) for each in bench.carried.exchanges]
+    answers = [_answer(exchange) for exchange in bench.carried.exchanges]
     return {
         "script": static_version("try.js"),
         "it": bench,
@@ -99,14 +99,14 @@ def _carried(carried: Carried) -> str:
 
 
 def _by_hook(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
+    entries_by_hook: dict[str, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(entry["hook"], []).append(entry)
-    return found
+        entries_by_hook.setdefault(entry["hook"], []).append(entry)
+    return entries_by_hook
 
 
 def _who(tester: Tester, bench: Bench) -> list[tuple[str, str]]:
-    """The patient banner: what stands on a chart's first line; empty where the patient is not known here."""
+    """Return the patient banner: what stands on a chart's first line; empty where the patient is not known here."""
     if bench.patient == FHIR:
         return [("Patient", f"{bench.fhir_patient} at the FHIR server")] if bench.fhir_patient else []
     try:
@@ -115,8 +115,8 @@ def _who(tester: Tester, bench: Bench) -> list[tuple[str, str]]:
         return []
     names = patient.get("name")
     name = names[0] if isinstance(names, list) and names and isinstance(names[0], dict) else {}
-    given = name.get("given")
-    words = [str(name.get("family") or ""), " ".join(map(str, given)) if isinstance(given, list) else ""]
+    given_names = name.get("given")
+    words = [str(name.get("family") or ""), " ".join(map(str, given_names)) if isinstance(given_names, list) else ""]
     return [
         ("Patient", ", ".join(filter(None, words)) or str(name.get("text") or "not named")),
         ("Born", str(patient.get("birthDate") or "not recorded")),
@@ -127,24 +127,24 @@ def _who(tester: Tester, bench: Bench) -> list[tuple[str, str]]:
 
 def _drafts(bench: Bench) -> list[Draft]:
     return [
-        Draft(number, name_of(each), dose_of(each))
-        for number, each in enumerate(bench.carried.drafts)
-        if each.get("resourceType") != "Medication"
+        Draft(number, name_of(draft), dose_of(draft))
+        for number, draft in enumerate(bench.carried.drafts)
+        if draft.get("resourceType") != "Medication"
     ]
 
 
 def _cards(bench: Bench) -> list[ShownCard]:
-    """The cards of all answers, the most urgent first, in the order of the answers otherwise."""
-    shown = [
+    """Return the cards of all answers, the most urgent first, in the order of the answers otherwise."""
+    shown_cards = [
         ShownCard(f"{number}:{position}", exchanged.service, card, exchanged.outcomes.get(position))
         for number, exchanged in enumerate(bench.carried.exchanges)
         for position, card in enumerate(draw(exchanged.cards, bench.draw))
     ]
-    return sorted(shown, key=lambda each: _WORST_FIRST.get(each.card.indicator, 2))
+    return sorted(shown_cards, key=lambda shown_card: _WORST_FIRST.get(shown_card.card.indicator, 2))
 
 
 def _answer(exchanged: Exchanged) -> Answer:
-    silences = [Silence(*each) for each in exchanged.silences]
+    silences = [Silence(*silence) for silence in exchanged.silences]
     return Answer(
         exchanged=exchanged,
         status=str(exchanged.status) if exchanged.status else "none",
@@ -153,27 +153,27 @@ def _answer(exchanged: Exchanged) -> Answer:
         raw=_indented(exchanged.document) if exchanged.document is not None else exchanged.body,
         judgement=judge(exchanged),
         waterfall=waterfall(exchanged),
-        scope=tuple(each for each in silences if each.reason in _SCOPE),
-        unsaid=tuple(each for each in silences if each.reason not in _SCOPE),
+        scope=tuple(silence for silence in silences if silence.reason in _SCOPE),
+        unsaid=tuple(silence for silence in silences if silence.reason not in _SCOPE),
     )
 
 
 def _prefetch(bench: Bench, entries: Sequence[Entry]) -> list[PrefetchRow]:
-    asked = next((each.get("prefetch") for each in entries if each["id"] == bench.service), None)
-    if not isinstance(asked, dict) or not bench.request:
+    templates = next((entry.get("prefetch") for entry in entries if entry["id"] == bench.service), None)
+    if not isinstance(templates, dict) or not bench.request:
         return []
     try:
         sent = object_in(bench.request, "The request").get("prefetch")
     except UnusableForm:
         return []
-    given: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
-    return [PrefetchRow(key, _sent(given, key), str(query)) for key, query in asked.items()]
+    prefetch: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
+    return [PrefetchRow(key, _sent(prefetch, key), str(query)) for key, query in templates.items()]
 
 
-def _sent(given: Mapping[str, Any], key: str) -> str:
-    if key not in given:
+def _sent(prefetch: Mapping[str, Any], key: str) -> str:
+    if key not in prefetch:
         return "not sent"
-    value = given[key]
+    value = prefetch[key]
     if not isinstance(value, dict):
         return "sent as null"
     if value.get("resourceType") != "Bundle":

@@ -88,7 +88,7 @@ class Bench:
 
 
 def bench_of(form: Form) -> Bench:
-    """The page as its form says it.
+    """Return the page as its form says it.
 
     Raises:
         UnusableForm: the hidden field is not what this page wrote.
@@ -124,7 +124,7 @@ def bench_of(form: Form) -> Bench:
 
 
 def object_in(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in a text.
+    """Return the JSON object in a text.
 
     Raises:
         UnusableForm: it is no JSON object; the message says `what` it should be and where it is wrong.

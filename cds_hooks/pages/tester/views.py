@@ -36,8 +36,8 @@ def routes(server: PageServer) -> list[Route]:
         return Response(saved, headers=headers, media_type="application/json")
 
     def names(request: Request) -> Response:
-        found = tester.catalogue.search(request.query_params.get("q", "")[:_LONGEST])
-        return JSONResponse({"names": [orderable.name for orderable in found]}, headers={"cache-control": "no-store"})
+        match = tester.catalogue.search(request.query_params.get("q", "")[:_LONGEST])
+        return JSONResponse({"names": [orderable.name for orderable in match]}, headers={"cache-control": "no-store"})
 
     return [
         Route("/try", show),

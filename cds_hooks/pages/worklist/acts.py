@@ -83,15 +83,15 @@ class Acts:
 
     def _take(self, url: str, rows: list[Mapping[Any, Any]]) -> None:
         read = [(row, msgspec.json.decode(row["detail"], type=_Detail)) for row in rows]
-        known = get_decisions(url, {detail.decision for _, detail in read})
+        decisions = get_decisions(url, {detail.decision for _, detail in read})
         for row, detail in read:
-            decision = known.get(detail.decision)
+            decision = decisions.get(detail.decision)
             if decision is not None:
                 self.patients.add((decision.client, decision.patient))
                 item = (decision.client, decision.patient, detail.finding)
                 self.newest[item] = Act(detail.act, row["actor"], row["at"] / 1e6, detail.until)
 
     def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
-        """Why a finding is not on the list now; None where it is."""
+        """Return why a finding is not on the list now; None where it is."""
         act = self.newest.get((client, patient, finding_digest(text)))
         return act if act is not None and act.act != "back" and now < act.until else None

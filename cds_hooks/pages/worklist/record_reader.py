@@ -96,7 +96,7 @@ class WorklistKeeper:
         return Progress(max(0, self._sequence - first), max(0, self._top - first), self._is_cut)
 
     def worklist(self) -> Worklist:
-        """Everybody who is on the list now, and of whom something was said before."""
+        """Return everybody who is on the list now, and of whom something was said before."""
         now = self._now()
         moment = monotonic()
         with self._lock:
@@ -112,10 +112,10 @@ class WorklistKeeper:
         try:
             self._read_decisions()
             now = self._now().timestamp()
-            found = list(resting_answers(self._answered, self._url, now))
+            answers = list(resting_answers(self._answered, self._url, now))
             with self._lock:
-                self._version += len(found)
-                self._answers |= {one: max(until, self._answers.get(one, 0.0)) for one, until in found}
+                self._version += len(answers)
+                self._answers |= {answered: max(until, self._answers.get(answered, 0.0)) for answered, until in answers}
             self.acts.read(self._url)
         except RecordUnavailable as error:
             self._failure = error
@@ -139,8 +139,8 @@ class WorklistKeeper:
         self._sequence = max(self._sequence, self._top)
         self._forget(oldest / 1e6)
 
-    def _take(self, found: list[Decision], oldest: int) -> None:
-        for decision in found:
+    def _take(self, decisions_read: list[Decision], oldest: int) -> None:
+        for decision in decisions_read:
             if not decision.patient or decision.decided_at < oldest:
                 continue
             try:
@@ -154,12 +154,12 @@ class WorklistKeeper:
     def _note(self, patient: tuple[str, str], service: str, noted: Noted) -> None:
         """Takes the newest decision of a service; the list is made anew only where it can be another one."""
         notes = self._patients.setdefault(patient, PatientNotes())
-        known = notes.services.get(service)
-        if known is not None and noted.at <= known.at:
+        earlier = notes.services.get(service)
+        if earlier is not None and noted.at <= earlier.at:
             return
         notes.services[service] = noted
         was_listed = patient in self._listed
-        if any(each.entries or each.said for each in notes.services.values()):
+        if any(service.entries or service.said for service in notes.services.values()):
             self._listed[patient] = notes
         elif was_listed:
             del self._listed[patient]

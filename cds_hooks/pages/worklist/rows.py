@@ -33,7 +33,7 @@ class Filter(Struct, frozen=True):
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "Filter":
-        """The filter of a query or a form; what makes no sense is left out."""
+        """Return the filter of a query or a form; what makes no sense is left out."""
         start = fields.get("start", "0")
         kind = fields.get("kind", "all")
         return cls(
@@ -44,7 +44,7 @@ class Filter(Struct, frozen=True):
         )
 
     def query(self, **changed: Any) -> str:
-        """The filter as the query of an address, with some of it changed."""
+        """Return the filter as the query of an address, with some of it changed."""
         fields = {"client": self.client, "what": self.what, "kind": self.kind, "start": str(self.start), **changed}
         return urlencode({name: value for name, value in fields.items() if value not in ("", "0", "all")})
 
@@ -105,12 +105,12 @@ class Lists(Struct, frozen=True):
     clients: tuple[str, ...]
 
     def finding(self, digest: str) -> FindingLine | None:
-        """The finding with this digest among those that were taken off."""
-        return next((one for line in self.off for one in line.findings if one.finding == digest), None)
+        """Return the finding with this digest among those that were taken off."""
+        return next((finding for line in self.off for finding in line.findings if finding.finding == digest), None)
 
 
 def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
-    """Everybody on the list, in its order, and whose findings are suppressed because of an act."""
+    """Return everybody on the list, in its order, and whose findings are suppressed because of an act."""
     waiting, off = list[PatientLine](), list[PatientLine]()
     rows = keeper.worklist().rows
     takes_all = wanted.kind == "all" and not wanted.what
@@ -121,17 +121,18 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
         if takes_all and not has_acts:
             waiting.append(PatientLine(len(waiting) + 1, row))
             continue
-        findings = [one for one in _findings(row) if _fits(one, wanted)]
+        findings = [finding for finding in _findings(row) if _fits(finding, wanted)]
         if has_acts:
             findings = [
-                replace(one, act=keeper.acts.resting(row.client, row.patient, one.text, now)) for one in findings
+                replace(finding, act=keeper.acts.resting(row.client, row.patient, finding.text, now))
+                for finding in findings
             ]
-        left = tuple(one for one in findings if one.act is None)
-        gone = tuple(one for one in findings if one.act is not None)
-        if left:
-            waiting.append(PatientLine(len(waiting) + 1, row, left))
-        if gone:
-            off.append(PatientLine(len(off) + 1, row, gone))
+        waiting_findings = tuple(finding for finding in findings if finding.act is None)
+        off_findings = tuple(finding for finding in findings if finding.act is not None)
+        if waiting_findings:
+            waiting.append(PatientLine(len(waiting) + 1, row, waiting_findings))
+        if off_findings:
+            off.append(PatientLine(len(off) + 1, row, off_findings))
     return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row in rows})))
 
 
@@ -139,13 +140,13 @@ def _findings(row: WorklistRow) -> Iterator[FindingLine]:
     for entry in row.entries:
         why = f"{_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
         yield FindingLine(entry.test, why, "missing")
-    for said in row.said:
-        why = f"Shown on {said.since[:10]} and not answered; not shown again before {said.until[:10]}"
-        yield FindingLine(said.summary, why, "said")
+    for earlier_card in row.said:
+        why = f"Shown on {earlier_card.since[:10]} and not answered; not shown again before {earlier_card.until[:10]}"
+        yield FindingLine(earlier_card.summary, why, "said")
 
 
 def _purpose(name: str) -> str:
-    """Why it is to be done: an input of an equation, or what a service found due."""
+    """Return why it is to be done: an input of an equation, or what a service found due."""
     equation = find_equations().get(name)
     return f"Missing for {equation.title}" if equation is not None else "Due"
 
@@ -156,13 +157,13 @@ def _fits(finding: FindingLine, wanted: Filter) -> bool:
 
 
 def worklist_page_csv(lists: Lists) -> bytes:
-    """One line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
-    rows = [(*worklist_line(each.place, each.row), _texts(each)) for each in lists.waiting]
+    """Return one line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
+    rows = [(*worklist_line(line.place, line.row), _texts(line)) for line in lists.waiting]
     return write_fields([(*worklist_header(), "findings"), *rows])
 
 
 def _texts(line: PatientLine) -> str:
-    return "; ".join(one.text for one in line.findings)
+    return "; ".join(finding.text for finding in line.findings)
 
 
 def _day(moment: float) -> str:

@@ -57,15 +57,15 @@ class Page:
         return {section.anchor for section in self.sections}
 
     def links(self) -> Iterator[tuple[Token, list[Token], int]]:
-        """Every link and image with the list of tokens that it stands in and its place there."""
+        """Return every link and image with the list of tokens that it stands in and its place there."""
         for block in self.tokens:
             inside = block.children or []
-            for place, token in enumerate(inside):
+            for position, token in enumerate(inside):
                 if token.type in ("link_open", "image"):
-                    yield token, inside, place
+                    yield token, inside, position
 
     def html(self) -> str:
-        """The page's content."""
+        """Return the page's content."""
         markup: str = _PARSER.renderer.render(self.tokens, _PARSER.options, {})
         return markup
 
@@ -79,11 +79,11 @@ def read_page(source: PurePosixPath, text: str) -> Page:
 
 
 def _number_headings(tokens: list[Token]) -> None:
-    taken: dict[str, int] = {}
-    for place, token in enumerate(tokens):
+    number_headings: dict[str, int] = {}
+    for position, token in enumerate(tokens):
         if token.type == "heading_open":
-            anchor = re.sub(r"[^\w\- ]", "", plain(tokens[place + 1]).lower()).replace(" ", "-")
-            count = taken[anchor] = taken.get(anchor, -1) + 1
+            anchor = re.sub(r"[^\w\- ]", "", plain(tokens[position + 1]).lower()).replace(" ", "-")
+            count = number_headings[anchor] = number_headings.get(anchor, -1) + 1
             token.attrSet("id", f"{anchor}-{count}" if count else anchor)
         elif token.type in ("th_open", "td_open"):
             align = _ALIGNED.get(str(token.attrs.pop("style", "")))
@@ -92,27 +92,27 @@ def _number_headings(tokens: list[Token]) -> None:
 
 
 def _sections(tokens: list[Token]) -> Iterator[Section]:
-    level, anchor, title, said = 0, "", "", list[str]()
-    for place, token in enumerate(tokens):
+    level, anchor, title, sections = 0, "", "", list[str]()
+    for position, token in enumerate(tokens):
         if token.type == "heading_open":
-            if title or said:
-                yield Section(level, anchor, title, " ".join(said))
-            level, anchor, title = int(token.tag[1]), str(token.attrs["id"]), plain(tokens[place + 1])
-            said = []
-        elif token.type in ("fence", "code_block") or (token.type == "inline" and not _is_heading(tokens, place)):
-            said.append(" ".join(plain(token).split()))
-    yield Section(level, anchor, title, " ".join(said))
+            if title or sections:
+                yield Section(level, anchor, title, " ".join(sections))
+            level, anchor, title = int(token.tag[1]), str(token.attrs["id"]), plain(tokens[position + 1])
+            sections = []
+        elif token.type in ("fence", "code_block") or (token.type == "inline" and not _is_heading(tokens, position)):
+            sections.append(" ".join(plain(token).split()))
+    yield Section(level, anchor, title, " ".join(sections))
 
 
-def _is_heading(tokens: list[Token], place: int) -> bool:
-    return tokens[place - 1].type == "heading_open"
+def _is_heading(tokens: list[Token], position: int) -> bool:
+    return tokens[position - 1].type == "heading_open"
 
 
 def plain(token: Token) -> str:
-    """The words of a token without their markup; a picture's are its description."""
+    """Return the words of a token without their markup; a picture's are its description."""
     if not token.children:
         return token.content
-    return "".join(" " if each.type in ("softbreak", "hardbreak") else each.content for each in token.children)
+    return "".join(" " if child.type in ("softbreak", "hardbreak") else child.content for child in token.children)
 
 
 def _parser() -> MarkdownIt:
@@ -138,13 +138,13 @@ def _close_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
     return "</table></div>\n"
 
 
-def _show_code(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
-    return f'<pre tabindex="0"><code>{escape(tokens[place].content)}</code></pre>\n'
+def _show_code(_self: Any, tokens: list[Token], position: int, *_: Any) -> str:
+    return f'<pre tabindex="0"><code>{escape(tokens[position].content)}</code></pre>\n'
 
 
-def _show_picture(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
-    """A picture; where its name ends in "-light", the "-dark" beside it is shown to whom the dark theme is."""
-    token = tokens[place]
+def _show_picture(_self: Any, tokens: list[Token], position: int, *_: Any) -> str:
+    """Return a picture; where its name ends in "-light", the "-dark" beside it is shown to whom the dark theme is."""
+    token = tokens[position]
     source = escape(str(token.attrs["src"]))
     picture = f'<img src="{source}" alt="{escape(plain(token))}">'
     dark = dark_of(source)
@@ -154,7 +154,7 @@ def _show_picture(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
 
 
 def dark_of(source: str) -> str | None:
-    """The picture of the dark theme beside one of the light theme; None for any other."""
+    """Return the picture of the dark theme beside one of the light theme; None for any other."""
     stem, dot, suffix = source.rpartition(".")
     return f"{stem.removesuffix('-light')}-dark{dot}{suffix}" if stem.endswith("-light") else None
 

@@ -75,36 +75,38 @@ def write_site(docs: Path, target: Path) -> int:
 
 def read_site(docs: Path) -> Site:
     """Reads every page of the folder."""
-    found = sorted(docs.rglob("*.md"))
-    sources = [PurePosixPath(path.relative_to(docs).as_posix()) for path in found]
+    paths = sorted(docs.rglob("*.md"))
+    sources = [PurePosixPath(path.relative_to(docs).as_posix()) for path in paths]
     pages = {
-        source: read_page(source, path.read_text(encoding="utf-8")) for source, path in zip(sources, found, strict=True)
+        source: read_page(source, path.read_text(encoding="utf-8")) for source, path in zip(sources, paths, strict=True)
     }
-    return Site(docs, pages, [f"docs/{each}: the page has no title (# …)" for each in sources if not pages[each].title])
+    return Site(
+        docs, pages, [f"docs/{source}: the page has no title (# …)" for source in sources if not pages[source].title]
+    )
 
 
 def _chapters(site: Site) -> list[Chapter]:
     declared = tomllib.loads((site.folder / _CONTENTS).read_text(encoding="utf-8"))["chapter"]
-    named = [PurePosixPath(name) for chapter in declared for name in chapter["pages"] if "*" not in name]
-    for name in named:
+    chapter_sources = [PurePosixPath(name) for chapter in declared for name in chapter["pages"] if "*" not in name]
+    for name in chapter_sources:
         if name not in site.pages:
             site.faults.append(f"docs/{_CONTENTS} names {name}, and there is no such page")
-        elif named.count(name) > 1:
-            site.faults.append(f"docs/{_CONTENTS} names {name} {named.count(name)} times")
-    left = [page for source, page in site.pages.items() if source not in named]
-    chapters = [Chapter(chapter["title"], tuple(_take(site, chapter["pages"], left))) for chapter in declared]
-    site.faults += [f"docs/{page.source} is not in docs/{_CONTENTS}: nobody would find the page" for page in left]
+        elif chapter_sources.count(name) > 1:
+            site.faults.append(f"docs/{_CONTENTS} names {name} {chapter_sources.count(name)} times")
+    unnamed = [page for source, page in site.pages.items() if source not in chapter_sources]
+    chapters = [Chapter(chapter["title"], tuple(_take(site, chapter["pages"], unnamed))) for chapter in declared]
+    site.faults += [f"docs/{page.source} is not in docs/{_CONTENTS}: nobody would find the page" for page in unnamed]
     return [chapter for chapter in chapters if chapter.pages]
 
 
-def _take(site: Site, names: list[str], left: list[Page]) -> Iterator[Page]:
-    """The pages of a chapter; those that a name with * takes go out of `left`."""
+def _take(site: Site, names: list[str], unnamed: list[Page]) -> Iterator[Page]:
+    """Return the pages of a chapter; those that a name with * takes go out of `left`."""
     for name in names:
         if "*" not in name:
             yield from (page for source, page in site.pages.items() if source == PurePosixPath(name))
             continue
-        for page in [each for each in left if fnmatchcase(str(each.source), name) and _as_deep(each, name)]:
-            left.remove(page)
+        for page in [page for page in unnamed if fnmatchcase(str(page.source), name) and _as_deep(page, name)]:
+            unnamed.remove(page)
             yield page
 
 
@@ -113,7 +115,7 @@ def _as_deep(page: Page, name: str) -> bool:
 
 
 def _resolve_links(site: Site, page: Page) -> None:
-    for token, inside, place in list(page.links()):
+    for token, inside, position in list(page.links()):
         name = "src" if token.type == "image" else "href"
         parts = urlsplit(str(token.attrs[name]))
         if parts.scheme or parts.netloc:
@@ -122,7 +124,7 @@ def _resolve_links(site: Site, page: Page) -> None:
             continue
         path = _path_in_docs(page, unquote(parts.path))
         if ".." in path.parts:
-            _name_source(site, page, path, inside, place)
+            _name_source(site, page, path, inside, position)
             continue
         if (site.folder / path).is_dir():
             path = path / "README.md"
@@ -143,7 +145,7 @@ def _resolve_links(site: Site, page: Page) -> None:
 
 
 def _path_in_docs(page: Page, link: str) -> PurePosixPath:
-    """The place that a link of a page means, from docs/; it begins with ".." where that is outside."""
+    """Return the place that a link of a page means, from docs/; it begins with ".." where that is outside."""
     return PurePosixPath(os.path.normpath(page.source.parent / link)) if link else page.source
 
 
@@ -151,14 +153,14 @@ def _relative(page: Page, path: PurePosixPath) -> str:
     return PurePosixPath(os.path.relpath(path, page.address.parent)).as_posix()
 
 
-def _name_source(site: Site, page: Page, path: PurePosixPath, inside: list[Token], place: int) -> None:
+def _name_source(site: Site, page: Page, path: PurePosixPath, inside: list[Token], position: int) -> None:
     """A link to a file of the repository becomes its words and the file's path: the site does not have the sources."""
     if not (site.folder / path).exists():
         site.faults.append(f"docs/{page.source}: {path} leads nowhere")
-    close = next(n for n in range(place, len(inside)) if inside[n].type == "link_close")
-    inside[place].tag = inside[close].tag = "span"
-    inside[place].attrs = {}
-    words = "".join(each.content for each in inside[place:close])
+    close = next(n for n in range(position, len(inside)) if inside[n].type == "link_close")
+    inside[position].tag = inside[close].tag = "span"
+    inside[position].attrs = {}
+    words = "".join(token.content for token in inside[position:close])
     if (file := str(path).removeprefix("../")) != words:
         inside.insert(close + 1, Token("text", "", 0, content=f" ({file} in the sources)"))
 
@@ -174,9 +176,9 @@ def _write_pages(chapters: list[Chapter], target: Path) -> None:
     )
     template = environment.get_template("documentation.html")
     ordered = [page for chapter in chapters for page in chapter.pages]
-    for place, page in enumerate(ordered):
-        before = ordered[place - 1] if place else None
-        after = ordered[place + 1] if place + 1 < len(ordered) else None
+    for position, page in enumerate(ordered):
+        before = ordered[position - 1] if position else None
+        after = ordered[position + 1] if position + 1 < len(ordered) else None
         (target / page.address).parent.mkdir(parents=True, exist_ok=True)
         text = template.render(page=page, chapters=chapters, before=before, after=after)
         (target / page.address).write_text(text, encoding="utf-8")
