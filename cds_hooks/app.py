@@ -73,29 +73,29 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components),
     ]
-    rest = Starlette(routes=routes, lifespan=lifespan.run)
+    application = Starlette(routes=routes, lifespan=lifespan.run)
 
     def make_pages() -> ASGIApp:
         from cds_hooks.pages.application import page_application
         from cds_hooks.pages.server import PageServer
 
         return page_application(
-            PageServer(configured, services, components, approvals, served, trust, counted, lambda: whole)
+            PageServer(configured, services, components, approvals, served, trust, counted, lambda: server)
         )
 
-    rest.router.default = LatePages(make_pages)
-    rest.add_middleware(RelativeRedirects)
-    rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
-    rest.add_exception_handler(HTTPException, answer_http_error)
+    application.router.default = LatePages(make_pages)
+    application.add_middleware(RelativeRedirects)
+    application.add_exception_handler(HookError, answer_hook_error(components.metrics))
+    application.add_exception_handler(HTTPException, answer_http_error)
 
     # Nothing that fails in there comes out in words.
-    others = contain_failures(rest)
+    guarded = contain_failures(application)
 
     # From the inside out.
-    hooks: ASGIApp = HookRoute(others, addresses, components, intake, trust)
+    hooks: ASGIApp = HookRoute(guarded, addresses, components, intake, trust)
     hosts = HostCheck(configured.public_url) if trust.development else None
-    whole = Entrance(hooks, _for_browsers(hooks, configured, trust), others, edge, hosts)
-    return whole
+    server = Entrance(hooks, _for_browsers(hooks, configured, trust), guarded, edge, hosts)
+    return server
 
 
 def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
@@ -151,7 +151,7 @@ def _counted(components: ServerComponents, services: Mapping[str, Service], seal
     """The page of the metrics, which asks the parts of this worker when it is made."""
     metrics = components.metrics
     metrics.record_failures = lambda: components.decisions.health.failures
-    metrics.models_out = [each.name for one in services.values() for each in one.absent_models]
+    metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.paused = lambda: list(components.releases.current.paused)
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at
@@ -189,6 +189,6 @@ def _clock_of(configured: Settings) -> Callable[[], float]:
 
 def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
     """Over how many days each model looks ahead, by its id."""
-    loaded = (model for one in services.values() for model in one.models if not isinstance(model, AbsentModel))
+    loaded = (model for service in services.values() for model in service.models if not isinstance(model, AbsentModel))
     outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
-    return {name: each.horizon_days or each.horizon_years * _YEAR_DAYS for name, each in outcomes.items()}
+    return {name: outcome.horizon_days or outcome.horizon_years * _YEAR_DAYS for name, outcome in outcomes.items()}

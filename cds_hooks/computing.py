@@ -70,9 +70,9 @@ class Computing:
 
     def end_call(self, client: str) -> None:
         """Counts a call that has ended."""
-        left = self._under_way.pop(client) - 1
-        if left:
-            self._under_way[client] = left
+        remaining = self._under_way.pop(client) - 1
+        if remaining:
+            self._under_way[client] = remaining
 
     def is_large(self, size: int, order_size: int = 0) -> bool:
         """Whether a call of so many bytes, of which `order_size` are drafted orders, is computed beside the loop."""

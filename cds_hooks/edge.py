@@ -120,10 +120,13 @@ class EdgeLimits:
     def take(self, connection: "BoundedHttp") -> bool:
         """Whether there is room for a connection, after others were closed for it where that was necessary."""
         if len(self.connections) >= self.most_connections:
-            waiting = sorted((each for each in self.connections if each.is_waiting), key=lambda each: each.since)
-            for each in waiting[: self.most_connections // _CLOSED_AT_ONCE + 1]:
+            waiting = sorted(
+                (connection for connection in self.connections if connection.is_waiting),
+                key=lambda connection: connection.since,
+            )
+            for surplus in waiting[: self.most_connections // _CLOSED_AT_ONCE + 1]:
                 self.refuse("connections")
-                each.cut()
+                surplus.cut()
             if not waiting:
                 return False
         self.connections.add(connection)
@@ -266,8 +269,8 @@ class BoundedHttp(HttpToolsProtocol):
         made or the machine was busy, it would close a connection on which a request waits, and that would be lost.
         """
         if not self.transport.is_closing() and _has_unread(self.transport):
-            again = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-            self.timeout_keep_alive_task = again  # until the request is read, which happens next
+            timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = timer  # until the request is read, which happens next
             return
         super().timeout_keep_alive_handler()
 

@@ -56,7 +56,7 @@ class Lifespan(Struct, frozen=True):
                 await asyncio.to_thread(self.components.governance.read_answers, url)
                 await asyncio.to_thread(self.components.releases.read, url)
             _say_not_approved(self.components.governance, self.approvals, self.components.releases)
-            beside = [asyncio.create_task(each) for each in self._beside_the_calls(url)]
+            beside = [asyncio.create_task(beside_call) for beside_call in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
             beside.append(asyncio.create_task(_keep_recording(self.components.in_force, url)))
             beside.append(asyncio.create_task(_load_the_rest()))

@@ -39,8 +39,8 @@ class OtlpSpans:
             exporter, max_queue_size=_MOST_WAITING, max_export_batch_size=_MOST_AT_ONCE, schedule_delay_millis=1000
         )
         # Resource.create would add what the environment and the machine say of themselves
-        named = Resource({"service.name": "cds-hooks", "service.version": installed_version("cds-hooks-onnx")})
-        provider = TracerProvider(resource=named, shutdown_on_exit=False)
+        resource = Resource({"service.name": "cds-hooks", "service.version": installed_version("cds-hooks-onnx")})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer("cds_hooks")
 

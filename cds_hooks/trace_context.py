@@ -59,10 +59,10 @@ def read_trace_context(headers: Headers) -> TraceContext | None:
             states.append(value)
     if parent is None:
         return None
-    found = _PARENT.fullmatch(parent.strip(b" \t"))
-    if found is None:
+    match = _PARENT.fullmatch(parent.strip(b" \t"))
+    if match is None:
         return None
-    version, trace_id, span_id, flags, more = found.groups()
+    version, trace_id, span_id, flags, more = match.groups()
     if version == b"ff" or (version == b"00" and more is not None) or not int(trace_id, 16) or not int(span_id, 16):
         return None
     sampled = bool(int(flags, 16) & _SAMPLED)

@@ -84,10 +84,10 @@ class CallTrace:
         """What the decision's basis holds: the trace, the caller's span in it and ours."""
         if self._sent is None:
             return {}
-        found = {"id": self._sent.trace_id, "span": self._sent.span_id}
+        context = {"id": self._sent.trace_id, "span": self._sent.span_id}
         if self._received is not None:
-            found["parent"] = self._received.span_id
-        return found | {"state": self._sent.state} if self._sent.state else found
+            context["parent"] = self._received.span_id
+        return context | {"state": self._sent.state} if self._sent.state else context
 
     def stage(self, name: str, started: float, ended: float) -> None:
         """Remembers a stage of the call."""
@@ -118,9 +118,11 @@ class CallTrace:
     def count_prefetch(self, states: Iterable[str]) -> None:
         """Adds how many prefetch keys came with the call, were fetched, and are missing."""
         if self._span is not None:
-            found = Counter(states)
-            self.say(prefetch_given=found["given"] + found["null"])
-            self.say(prefetch_fetched=found["fetched"], prefetch_missing=found["failed"] + found["unobtainable"])
+            prefetch = Counter(states)
+            self.say(prefetch_given=prefetch["given"] + prefetch["null"])
+            self.say(
+                prefetch_fetched=prefetch["fetched"], prefetch_missing=prefetch["failed"] + prefetch["unobtainable"]
+            )
 
     def end(self, service: str, status: int, error_type: str = "") -> None:
         """The call was answered with this status."""

@@ -120,7 +120,7 @@ def _read_facts(
             filled.values,
             request.context.patient_id,
             as_of,
-            requested=filled.state.known,
+            requested=filled.state.looked_up,
             encounter_id=request.context.encounter_id,
             refusals=(*request.refusals, *filled.refusals, *filled.state.refusals),
             opt_out_flags=flags,

@@ -37,7 +37,7 @@ _FORMAT: Final = 1
 _AT_ONCE: Final = 500
 _ENTRIES: Final = {"feedback": feedback, "outcomes": outcomes}
 """The tables whose rows belong to a decision, each with one chain that is named as the table."""
-_PLAIN: Final = {"decisions": plain_table(decisions)} | {name: plain_table(each) for name, each in _ENTRIES.items()}
+_PLAIN: Final = {"decisions": plain_table(decisions)} | {name: plain_table(entry) for name, entry in _ENTRIES.items()}
 
 
 class Span(Struct, frozen=True, order=True, array_like=True):
@@ -100,26 +100,26 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
         if not wanted.decisions:
             return None
         digest = _write(url, wanted, file, client, before)
-        made = wanted.describe(file, digest, client, before)
-        found = list(read_archive(file))
-        if len(found) != made.decisions + made.feedback + made.outcomes:
+        archived = wanted.describe(file, digest, client, before)
+        rows = list(read_archive(file))
+        if len(rows) != archived.decisions + archived.feedback + archived.outcomes:
             raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
-        entry = {"archive": made, "key": signer.public.id, "signature": _sign(made, signer)}
+        entry = {"archive": archived, "key": signer.public.id, "signature": _sign(archived, signer)}
         with engine.begin() as connection:
-            if _count(connection, client, before) != made.decisions:
+            if _count(connection, client, before) != archived.decisions:
                 raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
             write_event(connection, EVENT, actor, msgspec.to_builtins(entry))
-            connection.execute(insert(removals), [_removal(span, made.name) for span in wanted.spans])
+            connection.execute(insert(removals), [_removal(span, archived.name) for span in wanted.spans])
         for name in ("outcomes", "feedback", "decisions"):
-            sequences = [row["sequence"] for table, row in found if table == name]
+            sequences = [row["sequence"] for table, row in rows if table == name]
             for start in range(0, len(sequences), _AT_ONCE):
                 with engine.begin() as connection:
                     table = _PLAIN[name]
-                    these = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
-                    connection.execute(delete(table).where(these))
+                    is_in_batch = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
+                    connection.execute(delete(table).where(is_in_batch))
     except DBAPIError as error:
         raise RecordUnavailable(f"the record cannot be archived: {database_error_reason(error)}") from error
-    return made
+    return archived
 
 
 @dataclass
@@ -165,14 +165,14 @@ def _wanted(connection: Connection, client: str, before: int) -> _Wanted:
     old = _old(connection, client, before)
     links = (d.sequence, d.chain, d.position, d.previous, d.hash)
     rows = connection.execute(select(*links, d.decided_at).where(*old).order_by(d.chain, d.position)).all()
-    said = {name: _entries_of(connection, table, select(d.id).where(*old)) for name, table in _ENTRIES.items()}
+    rows_by_table = {name: _entries_of(connection, table, select(d.id).where(*old)) for name, table in _ENTRIES.items()}
     # where another chain began after a row, its hash must stay known
     begun = {bytes(row.previous) for row in connection.execute(select(d.previous).where(d.position == 1))}
     spans = _spans([(r.chain, r.position, bytes(r.previous), bytes(r.hash)) for r in rows], begun)
-    for name, entries in said.items():
+    for name, entries in rows_by_table.items():
         spans += _spans([(name, r.position, bytes(r.previous), bytes(r.hash)) for r in entries], set())
     times = [row.decided_at for row in rows] or [0]
-    sequences = {name: [r.sequence for r in entries] for name, entries in said.items()}
+    sequences = {name: [r.sequence for r in entries] for name, entries in rows_by_table.items()}
     return _Wanted(sorted(r.sequence for r in rows), sequences, spans, min(times), max(times))
 
 
@@ -184,15 +184,15 @@ def _entries_of(connection: Connection, table: Table, ids: Any) -> Sequence[Any]
 
 
 def _spans(rows: list[tuple[str, int, bytes, bytes]], begun: set[bytes]) -> list[Span]:
-    found: list[Span] = []
+    spans: list[Span] = []
     ends = True
     for chain, position, previous, digest in rows:
-        if not ends and (found[-1].chain, found[-1].last + 1) == (chain, position):
-            found[-1] = msgspec.structs.replace(found[-1], last=position, hash=digest.hex())
+        if not ends and (spans[-1].chain, spans[-1].last + 1) == (chain, position):
+            spans[-1] = msgspec.structs.replace(spans[-1], last=position, hash=digest.hex())
         else:
-            found.append(Span(chain, position, position, previous.hex(), digest.hex()))
+            spans.append(Span(chain, position, position, previous.hex(), digest.hex()))
         ends = digest in begun
-    return found
+    return spans
 
 
 def _removal(span: Span, name: str) -> dict[str, Any]:
@@ -213,11 +213,11 @@ def digest_of_spans(spans: list[Span]) -> str:
 
 def removed_spans(url: str) -> dict[str, list[Span]]:
     """What `removals` says, by the name of the archive."""
-    found: dict[str, list[Span]] = {}
+    spans: dict[str, list[Span]] = {}
     for row in read_rows(url, select(removals).order_by(removals.c.sequence)):
         ends = (bytes(row.previous).hex(), bytes(row.hash).hex())
-        found.setdefault(row.archive, []).append(Span(row.chain, row.first_position, row.last_position, *ends))
-    return found
+        spans.setdefault(row.archive, []).append(Span(row.chain, row.first_position, row.last_position, *ends))
+    return spans
 
 
 def _write(url: str, wanted: _Wanted, file: Path, client: str, before: int) -> str:
@@ -235,8 +235,8 @@ def _write(url: str, wanted: _Wanted, file: Path, client: str, before: int) -> s
 
 def _rows(url: str, table: Table, sequences: list[int]) -> Iterator[dict[str, Any]]:
     for start in range(0, len(sequences), _AT_ONCE):
-        these = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
-        for row in read_rows(url, select(table).where(these).order_by(table.c.sequence)):
+        is_in_batch = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
+        for row in read_rows(url, select(table).where(is_in_batch).order_by(table.c.sequence)):
             yield dict(row._mapping)
 
 
@@ -277,7 +277,7 @@ def _hash_of(name: str, row: dict[str, Any]) -> bytes:
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)
     row = {"facts": None, **row}  # one of before version 0007 has none
-    decision = Decision(**{each: row[each] for each in Decision.__struct_fields__})
+    decision = Decision(**{struct_field: row[struct_field] for struct_field in Decision.__struct_fields__})
     return row_hash(row["previous"], row["chain"], row["position"], decision)
 
 
@@ -288,12 +288,12 @@ def archives(url: str) -> list[Archive]:
 
 def verified_archives(url: str, keys: Keys) -> dict[str, Archive]:
     """By name those archives whose entry is signed by one of these keys."""
-    found = {}
+    archives_by_name = {}
     for entry in _entries(url):
         key = keys.get(entry.key)
         if key is not None and key.verifies(bytes.fromhex(entry.signature), _signed(entry.archive)):
-            found[entry.archive.name] = entry.archive
-    return found
+            archives_by_name[entry.archive.name] = entry.archive
+    return archives_by_name
 
 
 def _entries(url: str) -> list[_Entry]:
@@ -301,12 +301,12 @@ def _entries(url: str) -> list[_Entry]:
     return [msgspec.json.decode(row.detail, type=_Entry) for row in rows]
 
 
-def _sign(made: Archive, signer: Signer) -> str:
-    return signer.sign(_signed(made)).hex()
+def _sign(archived: Archive, signer: Signer) -> str:
+    return signer.sign(_signed(archived)).hex()
 
 
-def _signed(made: Archive) -> bytes:
-    return orjson.dumps(msgspec.to_builtins(made), option=orjson.OPT_SORT_KEYS)
+def _signed(archived: Archive) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(archived), option=orjson.OPT_SORT_KEYS)
 
 
 def restore_archive(file: Path, url: str, actor: str) -> Archive:
@@ -318,21 +318,21 @@ def restore_archive(file: Path, url: str, actor: str) -> Archive:
     """
     with file.open("rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    known = {each.sha256: each for each in archives(url)}
-    if digest not in known:
+    archives_by_digest = {archive.sha256: archive for archive in archives(url)}
+    if digest not in archives_by_digest:
         raise RecordUnavailable(f"{file} is none of the archives of this record, or was changed")
-    made = known[digest]
+    archived = archives_by_digest[digest]
     try:
         with engine_for(parse_url(url)).begin() as connection:
             for name, row in read_archive(file):
                 connection.execute(insert(_PLAIN[name]), row)
-            write_event(connection, "restore", actor, {"archive": made.name, "sha256": digest})
+            write_event(connection, "restore", actor, {"archive": archived.name, "sha256": digest})
     except DBAPIError as error:
         reason = database_error_reason(error)
         raise RecordUnavailable(
             f"nothing of {file} was restored; perhaps its rows are in the record already: {reason}"
         ) from error
-    return made
+    return archived
 
 
 def find_archived(url: str, decision_id: str) -> tuple[list[Archive], bool]:
@@ -345,14 +345,14 @@ def find_archived(url: str, decision_id: str) -> tuple[list[Archive], bool]:
     except ValueError:
         return [], False
     margin = 60_000_000  # an id is made when the call begins
-    able = [each for each in archives(url) if each.first_at - margin <= at <= each.last_at + margin]
+    able = [archive for archive in archives(url) if archive.first_at - margin <= at <= archive.last_at + margin]
     possible = []
-    for each in able:
-        inside = _has(Path(each.path), decision_id)
+    for candidate in able:
+        inside = _has(Path(candidate.path), decision_id)
         if inside:
-            return [each], True
+            return [candidate], True
         if inside is None:
-            possible.append(each)
+            possible.append(candidate)
     return possible, False
 
 

@@ -38,9 +38,9 @@ def hold(url: str, by: HeldBy, value: str, why: str, actor: str) -> str:
         RecordUnavailable: The record cannot be written.
     """
     upgrade_schema(parse_url(url))
-    made = secrets.token_hex(4)
-    add_event(url, "hold", actor, {"hold": made, "by": by, "value": value, "why": why})
-    return made
+    hold_id = secrets.token_hex(4)
+    add_event(url, "hold", actor, {"hold": hold_id, "by": by, "value": value, "why": why})
+    return hold_id
 
 
 def release(url: str, hold_id: str, why: str, actor: str) -> None:
@@ -49,7 +49,7 @@ def release(url: str, hold_id: str, why: str, actor: str) -> None:
     Raises:
         RecordUnavailable: There is no such hold, or the record cannot be written.
     """
-    if hold_id not in {each.id for each in holds(url)}:
+    if hold_id not in {hold.id for hold in holds(url)}:
         raise RecordUnavailable(f"there is no hold {hold_id}; cds-hooks record hold lists the holds in force")
     add_event(url, "release", actor, {"hold": hold_id, "why": why})
 
@@ -61,8 +61,8 @@ def holds(url: str) -> list[Hold]:
 
 def not_held(connection: Connection) -> ColumnElement[bool]:
     """The condition of decisions that no hold is about, as it is in this transaction."""
-    found = _in_force(connection.execute(_query()).all())
-    return and_(true(), *(_COLUMNS[each.by] != each.value for each in found))
+    active_holds = _in_force(connection.execute(_query()).all())
+    return and_(true(), *(_COLUMNS[active_hold.by] != active_hold.value for active_hold in active_holds))
 
 
 def _query() -> Any:
@@ -70,12 +70,14 @@ def _query() -> Any:
 
 
 def _in_force(rows: Any) -> list[Hold]:
-    found: dict[str, Hold] = {}
+    active_holds: dict[str, Hold] = {}
     for row in rows:
-        said = orjson.loads(row.detail)
+        detail = orjson.loads(row.detail)
         if row.kind == "release":
-            found.pop(said["hold"], None)
+            active_holds.pop(detail["hold"], None)
         else:
             at = datetime.fromtimestamp(row.at / 1e6, UTC)
-            found[said["hold"]] = Hold(said["hold"], said["by"], said["value"], said["why"], row.actor, at)
-    return list(found.values())
+            active_holds[detail["hold"]] = Hold(
+                detail["hold"], detail["by"], detail["value"], detail["why"], row.actor, at
+            )
+    return list(active_holds.values())

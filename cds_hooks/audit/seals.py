@@ -89,8 +89,8 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
         after = rows[-1].sequence
         sequence = max(sequence, after)
     answers, acts, later = _end(url, feedback), _end(url, events), _end(url, outcomes)
-    known = last.decisions if last else {}
-    moved = {chain: end for chain, end in ends.items() if known.get(chain) != end}
+    sealed_ends = last.decisions if last else {}
+    moved = {chain: end for chain, end in ends.items() if sealed_ends.get(chain) != end}
     if (
         last is not None
         and sequence == last.sequence
@@ -138,17 +138,17 @@ def read_seals(file: Path, keys: Keys) -> list[Seal]:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise SealsUnusable(f"the seals {file} cannot be read: {error.strerror}") from error
-    found: list[Seal] = []
+    seals: list[Seal] = []
     before = b""
     for line in lines:
-        seal = _read_line(line, len(found) + 1, keys)
-        if seal.number != len(found) + 1 or seal.before != (hashlib.sha256(before).hexdigest() if before else ""):
-            raise SealsUnusable(f"seal {len(found) + 1} is missing from {file}, or the one before it was changed")
-        found.append(seal)
+        seal = _read_line(line, len(seals) + 1, keys)
+        if seal.number != len(seals) + 1 or seal.before != (hashlib.sha256(before).hexdigest() if before else ""):
+            raise SealsUnusable(f"seal {len(seals) + 1} is missing from {file}, or the one before it was changed")
+        seals.append(seal)
         before = line
-    if not found:
+    if not seals:
         raise SealsUnusable(f"there is no seal in {file}")
-    return found
+    return seals
 
 
 def _read_line(line: bytes, number: int, keys: Keys) -> Seal:

@@ -130,8 +130,8 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
         if form == "csv":
             out.write(_csv_line([getattr(decision, name) for name in _CSV]))
         else:
-            said = audit_event(decision) if form == "fhir" else _everything(decision)
-            out.write(orjson.dumps(said) + b"\n")
+            event = audit_event(decision) if form == "fhir" else _everything(decision)
+            out.write(orjson.dumps(event) + b"\n")
         count += 1
     return count
 

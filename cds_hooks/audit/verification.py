@@ -72,26 +72,26 @@ def audit(
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found = Audit(len(seals))
-    gaps = _Gaps(url, {} if seals and keys is None else keys, found, folder)
-    with _read_to_the_end("decisions", found):
-        _Decisions(url, seals, found, gaps).walk(on_progress)
-    with _read_to_the_end(feedback.name, found):
-        _Entries(url, feedback, feedback_hash, "received_at", seals, found, gaps).walk()
-    with _read_to_the_end(outcomes.name, found):
-        _Entries(url, outcomes, outcome_hash, "received_at", seals, found, gaps).walk()
-    with _read_to_the_end(events.name, found):
-        _Entries(url, events, event_hash, "at", seals, found, gaps).walk()
-    return found
+    report = Audit(len(seals))
+    gaps = _Gaps(url, {} if seals and keys is None else keys, report, folder)
+    with _read_to_the_end("decisions", report):
+        _Decisions(url, seals, report, gaps).walk(on_progress)
+    with _read_to_the_end(feedback.name, report):
+        _Entries(url, feedback, feedback_hash, "received_at", seals, report, gaps).walk()
+    with _read_to_the_end(outcomes.name, report):
+        _Entries(url, outcomes, outcome_hash, "received_at", seals, report, gaps).walk()
+    with _read_to_the_end(events.name, report):
+        _Entries(url, events, event_hash, "at", seals, report, gaps).walk()
+    return report
 
 
 @contextmanager
-def _read_to_the_end(table: str, found: Audit) -> Iterator[None]:
+def _read_to_the_end(table: str, report: Audit) -> Iterator[None]:
     """Whoever owns the database can put in anything, also what no reader expects: that is a finding, and no crash."""
     try:
         yield
     except (TypeError, ValueError, AttributeError, msgspec.MsgspecError):
-        found.say(f"a row of {table} holds what no server writes there, and the rows after it were not compared")
+        report.say(f"a row of {table} holds what no server writes there, and the rows after it were not compared")
 
 
 def _dated_back_before(seals: Sequence[Seal]) -> int:
@@ -103,32 +103,32 @@ def _dated_back_before(seals: Sequence[Seal]) -> int:
 class _Gaps:
     """The spans of rows that were archived; a finding for each archive that no signed entry of the record has."""
 
-    def __init__(self, url: str, keys: Keys | None, found: Audit, folder: Path | None) -> None:
+    def __init__(self, url: str, keys: Keys | None, report: Audit, folder: Path | None) -> None:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
         self.inside: dict[tuple[str, int], str] = {}
         """Hashes of the rows of the available archives, by chain and position."""
         signed = verified_archives(url, keys) if keys is not None else {}
         for name, spans in removed_spans(url).items():
-            made = signed.get(name)
+            archived = signed.get(name)
             if keys is None:
                 pass  # without a key nobody can say who signed the entry
-            elif made is None or made.spans != digest_of_spans(spans):
-                found.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
+            elif archived is None or archived.spans != digest_of_spans(spans):
+                report.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
             elif folder is not None:
-                self._look_into(folder / name, made, found)
+                self._look_into(folder / name, archived, report)
             self._spans |= {(span.chain, span.first): (span, name) for span in spans}
 
-    def _look_into(self, file: Path, made: Archive, found: Audit) -> None:
+    def _look_into(self, file: Path, archived: Archive, report: Audit) -> None:
         try:
             with file.open("rb") as raw:
-                if hashlib.file_digest(raw, "sha256").hexdigest() != made.sha256:
-                    found.say(f"the archive {made.name} is not as it was written")
+                if hashlib.file_digest(raw, "sha256").hexdigest() != archived.sha256:
+                    report.say(f"the archive {archived.name} is not as it was written")
                     return
             for name, row in read_archive(file):
                 chain = row["chain"] if name == "decisions" else name
                 self.inside[chain, row["position"]] = row["hash"].hex()
         except (OSError, RecordUnavailable) as error:
-            found.say(f"the archive {made.name} cannot be read: {error}")
+            report.say(f"the archive {archived.name} cannot be read: {error}")
 
     def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
         """The span that begins there, and the name of its archive."""
@@ -146,9 +146,9 @@ class _Gaps:
 class _Decisions:
     """The walk over decisions: each chain's end so far, and what the seals still expect."""
 
-    def __init__(self, url: str, seals: Sequence[Seal], found: Audit, gaps: _Gaps) -> None:
+    def __init__(self, url: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps) -> None:
         self._url = url
-        self._found = found
+        self._found = report
         self._gaps = gaps
         self._ends: dict[str, tuple[int, bytes]] = {}
         self._sealed_to = {chain: end[0] for seal in seals for chain, end in seal.decisions.items()}
@@ -172,29 +172,29 @@ class _Decisions:
             self._found.say(f"row {position} of chain {chain}, in seal {seal.number} of {seal.at}, is missing")
 
     def _look(self, row: Any) -> None:
-        place = f"decision {row.id}, row {row.position} of chain {row.chain},"
+        row_name = f"decision {row.id}, row {row.position} of chain {row.chain},"
         end = self._skip_archived(row.chain, row.position)
         if row.position != end[0] + 1:
-            self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {place[:-1]}")
+            self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {row_name[:-1]}")
         elif end[0] and row.previous != end[1]:
-            self._found.say(f"{place} does not follow the row before it")
+            self._found.say(f"{row_name} does not follow the row before it")
         elif not end[0] and row.previous in self._awaited:
-            self._found.say(f"{place} begins its chain after a row that is missing")
+            self._found.say(f"{row_name} begins its chain after a row that is missing")
         self._awaited.discard(row.hash)
         if (wrong := wrong_content(row)) is not None:
-            self._found.say(f"{place} is not as it was written: {wrong}")
-        self._compare(row.chain, row.position, row.hash.hex(), place)
+            self._found.say(f"{row_name} is not as it was written: {wrong}")
+        self._compare(row.chain, row.position, row.hash.hex(), row_name)
         if row.position > self._sealed_to.get(row.chain, 0):
             self._found.unsealed += 1
             if row.decided_at < self._unsealed_before:
-                self._found.say(f"{place} is dated before the newest seal and in none: it was put in afterwards")
+                self._found.say(f"{row_name} is dated before the newest seal and in none: it was put in afterwards")
         self._ends[row.chain] = (row.position, row.hash)
 
-    def _compare(self, chain: str, position: int, digest: str, place: str) -> None:
+    def _compare(self, chain: str, position: int, digest: str, row_name: str) -> None:
         expected = self._expected.pop((chain, position), None)
         if expected is not None and expected[0] != digest:
             seal = expected[1]
-            self._found.say(f"{place} or one before it was rewritten after seal {seal.number} of {seal.at}")
+            self._found.say(f"{row_name} or one before it was rewritten after seal {seal.number} of {seal.at}")
 
     def _skip_archived(self, chain: str, upto: int | None) -> tuple[int, bytes]:
         """The chain's end, past the rows that are in an archive and, before `upto`, not in the table."""
@@ -205,12 +205,12 @@ class _Decisions:
                 self._found.say(f"the archive {name} does not follow row {end[0]} of chain {chain}")
             self._found.archived += span.last - span.first + 1
             for position in range(span.first, span.last + 1):
-                place = f"row {position} of chain {chain}, in the archive {name},"
+                row_name = f"row {position} of chain {chain}, in the archive {name},"
                 digest = span.hash if position == span.last else self._gaps.inside.get((chain, position))
                 if digest is None:
                     self._expected.pop((chain, position), None)  # without the archive its digest stands for its rows
                 else:
-                    self._compare(chain, position, digest, place)
+                    self._compare(chain, position, digest, row_name)
             end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
         return end
 
@@ -224,14 +224,14 @@ class _Entries:
     """The walk over the one chain of feedback, of outcomes or of events."""
 
     def __init__(
-        self, url: str, table: Table, digest_of: Any, dated: str, seals: Sequence[Seal], found: Audit, gaps: _Gaps
+        self, url: str, table: Table, digest_of: Any, dated: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps
     ) -> None:
         """`dated`: the column with the time of a row, in epoch microseconds."""
         self._url = url
         self._table = table
         self._digest_of = digest_of
         self._dated = dated
-        self._found = found
+        self._found = report
         self._gaps = gaps
         ends: list[End] = [getattr(seal, table.name) for seal in seals]
         self._expected = {end[0]: end[1] for end in ends if end[0]}
@@ -255,21 +255,21 @@ class _Entries:
         self._skip_archived(row["position"])
         self._position += 1
         name, digest = self._table.name, bytes(row["hash"])
-        place = f"row {row['position']} of {name}"
+        row_name = f"row {row['position']} of {name}"
         if row["position"] != self._position:
             self._found.say(f"row {self._position} of {name} is missing")
             self._position = row["position"]
         elif bytes(row["previous"]) != self._previous:
-            self._found.say(f"{place} does not follow the row before it")
+            self._found.say(f"{row_name} does not follow the row before it")
         if self._digest_of(bytes(row["previous"]), row["position"], row) != digest:
-            self._found.say(f"{place} was changed")
+            self._found.say(f"{row_name} was changed")
         sealed_hash = self._expected.pop(row["position"], None)
         if sealed_hash is not None and sealed_hash != digest.hex():
-            self._found.say(f"{place} or one before it was rewritten after it was sealed")
+            self._found.say(f"{row_name} or one before it was rewritten after it was sealed")
         if row["position"] > self._sealed_to:
             self._unsealed += 1
             if row[self._dated] < self._unsealed_before:
-                self._found.say(f"{place} is dated before the newest seal and in none: it was put in afterwards")
+                self._found.say(f"{row_name} is dated before the newest seal and in none: it was put in afterwards")
         self._previous = digest
 
     def _skip_archived(self, upto: int) -> None:

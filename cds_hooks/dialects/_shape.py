@@ -79,12 +79,12 @@ def profile_for(
     dialects = find_dialects()
     if dialect not in dialects:
         raise UnknownDialect(f"there is no dialect {dialect!r}; there are {', '.join(dialects)}")
-    found = dialects[dialect]
+    matches = dialects[dialect]
     return ClientProfile(
         name,
-        found,
-        _version(version) if version is not None else found.version,
-        _markdown(markdown) if markdown is not None else found.markdown,
+        matches,
+        _version(version) if version is not None else matches.version,
+        _markdown(markdown) if markdown is not None else matches.markdown,
         frozenset(host.lower() for host in link_hosts),
         tuple(override_reasons),
         action_selection_behavior,
@@ -93,16 +93,16 @@ def profile_for(
 
 def _version(text: str) -> Version:
     wanted = "2.0" if text == "2.0.1" else text
-    for known in VERSIONS:
-        if known == wanted:
-            return known
+    for version in VERSIONS:
+        if version == wanted:
+            return version
     raise UnknownDialect(f"there is no version {text!r} of CDS Hooks here; there are {', '.join(VERSIONS)}")
 
 
 def _markdown(text: str) -> Markdown:
-    for known in MARKDOWN:
-        if known == text:
-            return known
+    for flavour in MARKDOWN:
+        if flavour == text:
+            return flavour
     raise UnknownDialect(f"detail is written as {', '.join(MARKDOWN)} Markdown, not as {text!r}")
 
 
@@ -167,19 +167,19 @@ def simplify_markdown(detail: str, markdown: Markdown) -> str:
 def without_links(detail: str, is_allowed: Callable[[str], bool], *, keep_address: bool = False) -> str:
     """The Markdown with links only where the address is allowed; of the others the label stays."""
 
-    def written(found: re.Match[str]) -> str:
-        if found["escaped"] is not None or is_allowed(found["url"]):
-            return found[0]
-        return f"{found['label']}: {found['url']}" if keep_address else str(found["label"])
+    def written(match: re.Match[str]) -> str:
+        if match["escaped"] is not None or is_allowed(match["url"]):
+            return match[0]
+        return f"{match['label']}: {match['url']}" if keep_address else str(match["label"])
 
     return _LINK_OR_ESCAPED.sub(written, detail)
 
 
 def _plain(detail: str) -> str:
-    def written(found: re.Match[str]) -> str:
-        if found["escaped"] is not None:
-            return str(found["escaped"])
-        return "" if found["bold"] is not None else f"{_plain(found['label'])}: {found['url']}"
+    def written(match: re.Match[str]) -> str:
+        if match["escaped"] is not None:
+            return str(match["escaped"])
+        return "" if match["bold"] is not None else f"{_plain(match['label'])}: {match['url']}"
 
     return _MARKUP.sub(written, detail)
 
@@ -249,7 +249,7 @@ def _with_selection(card: Card) -> WireCard:
 
 
 def _are_tests(suggestion: Suggestion) -> bool:
-    kinds = {(each.type, (each.resource or {}).get("resourceType")) for each in suggestion.actions}
+    kinds = {(action.type, (action.resource or {}).get("resourceType")) for action in suggestion.actions}
     return len(suggestion.actions) > 1 and kinds == {("create", "ServiceRequest")}
 
 

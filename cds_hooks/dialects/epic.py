@@ -55,7 +55,7 @@ def actual_hook(hook: str, extension: Raw) -> str:
 def shape(card: Card, markdown: Markdown) -> Card:
     """The card with a constant topic, suggestions of one action each, and in words what Epic cannot display."""
     suggestions, unplaced = _suggestions(card)
-    detail = "\n".join([card.detail or "", *(_in_words(each, markdown) for each in unplaced)]).strip()
+    detail = "\n".join([card.detail or "", *(_in_words(line, markdown) for line in unplaced)]).strip()
     source = card.source
     if source.topic is not None:
         code = topic_code(source.topic.code, _findings(card))
@@ -87,7 +87,7 @@ def topic_code(topic: str, findings: Iterable[tuple[str, str]]) -> str:
 
 
 def _findings(card: Card) -> list[tuple[str, str]]:
-    return [(each.rule, each.band) for each in card.own_extension.findings]
+    return [(finding.rule, finding.band) for finding in card.own_extension.findings]
 
 
 def in_one_word(text: str) -> str:
@@ -100,28 +100,30 @@ def in_one_word(text: str) -> str:
 
 def _suggestions(card: Card) -> tuple[tuple[Suggestion, ...], list[str]]:
     """One action each, and the words of those that Epic has no way to place."""
-    kept: dict[str, Suggestion] = {}
+    merged: dict[str, Suggestion] = {}
     unplaced: list[str] = []
     for suggestion in card.suggestions:
         actions = [single for action in suggestion.actions for single in _placeable(action)]
         if not actions or any(not _can_be_placed(action) for action in actions):
-            unplaced.append(_said(suggestion.label, *(each.description for each in suggestion.actions)))
+            unplaced.append(
+                _with_descriptions(suggestion.label, *(action.description for action in suggestion.actions))
+            )
             continue
         for action in actions:
-            single = _single(suggestion, action, len(kept), is_alone=len(actions) == 1)
+            single = _single(suggestion, action, len(merged), is_alone=len(actions) == 1)
             key = action.resource_id or single.uuid
-            kept[key] = _merged(kept[key], single, action) if key in kept else single
-    return tuple(kept.values()), unplaced
+            merged[key] = _merged(merged[key], single, action) if key in merged else single
+    return tuple(merged.values()), unplaced
 
 
-def _merged(one: Suggestion, other: Suggestion, removal: Action) -> Suggestion:
+def _merged(suggestion: Suggestion, second: Suggestion, removal: Action) -> Suggestion:
     """Two alternatives that both remove the draft: that is offered once, under both labels."""
-    label = f"{one.label} / {other.label}"
+    label = f"{suggestion.label} / {second.label}"
     return structs.replace(
-        one,
+        suggestion,
         label=label,
-        is_recommended=one.is_recommended or other.is_recommended,
-        actions=(structs.replace(removal, description=_said(label, removal.description)),),
+        is_recommended=suggestion.is_recommended or second.is_recommended,
+        actions=(structs.replace(removal, description=_with_descriptions(label, removal.description)),),
     )
 
 
@@ -147,20 +149,20 @@ def _can_be_placed(action: Action) -> bool:
 def _single(suggestion: Suggestion, action: Action, number: int, *, is_alone: bool) -> Suggestion:
     """A suggestion of this action alone; what was one suggestion keeps its uuid."""
     uuid = suggestion.uuid if is_alone else part_uuid(suggestion.uuid, number)
-    action = structs.replace(action, description=_said(suggestion.label, action.description))
+    action = structs.replace(action, description=_with_descriptions(suggestion.label, action.description))
     if action.type == "create" and not is_alone:
         action = structs.replace(action, resource={**(action.resource or {}), "id": uuid})
     return structs.replace(suggestion, uuid=uuid, actions=(action,))
 
 
-def _said(label: str, *descriptions: str) -> str:
+def _with_descriptions(label: str, *descriptions: str) -> str:
     """What is read of a suggestion there: the description, for labels are not shown."""
-    said = "; ".join(descriptions)
-    return said if said.startswith(label) else f"{label}: {said}" if said else label
+    text = "; ".join(descriptions)
+    return text if text.startswith(label) else f"{label}: {text}" if text else label
 
 
-def _in_words(said: str, markdown: Markdown) -> str:
-    return f"- To do in the chart: {said if markdown == 'plain' else escape(said, 400)}"
+def _in_words(text: str, markdown: Markdown) -> str:
+    return f"- To do in the chart: {text if markdown == 'plain' else escape(text, 400)}"
 
 
 DIALECT = Dialect(

@@ -16,7 +16,8 @@ def shape(card: Card, markdown: Markdown) -> Card:
     """
     del markdown
     suggestions = tuple(
-        structs.replace(each, actions=tuple(sorted(each.actions, key=_is_removal))) for each in card.suggestions
+        structs.replace(suggestion, actions=tuple(sorted(suggestion.actions, key=_is_removal)))
+        for suggestion in card.suggestions
     )
     return structs.replace(card, suggestions=suggestions)
 

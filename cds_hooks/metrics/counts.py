@@ -24,10 +24,10 @@ class Distribution(Struct):
         self.counts[bisect_left(SECONDS, seconds)] += 1
         self.total += seconds
 
-    def add(self, other: "Distribution") -> None:
+    def add(self, addend: "Distribution") -> None:
         """Adds what another process counted."""
-        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, addend.counts, strict=True)]
+        self.total += addend.total
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as Prometheus wants them."""

@@ -64,21 +64,23 @@ class _Counted(Collector):
             values = {key[1:]: count for key, count in self._counts.items() if key[0] == name}
             yield _counter(name, text, labels, values)
         text = "Decisions and probes that could not be committed."
-        yield CounterMetricFamily("cds_record_failures", text, sum(each.record_failures for each in snapshots))
+        yield CounterMetricFamily("cds_record_failures", text, sum(snapshot.record_failures for snapshot in snapshots))
         text = "Times the record was not sealed or a seal not sent."
-        yield CounterMetricFamily("cds_seal_failures", text, sum(each.seal_failures for each in snapshots))
+        yield CounterMetricFamily("cds_seal_failures", text, sum(snapshot.seal_failures for snapshot in snapshots))
         text = "Time (epoch seconds) until which all of the record is sealed and sent; absent where nothing is sealed."
-        sealed_at = max((each.sealed_at for each in snapshots), default=0.0)
+        sealed_at = max((snapshot.sealed_at for snapshot in snapshots), default=0.0)
         yield GaugeMetricFamily("cds_sealed_until_timestamp_seconds", text, sealed_at or None)
         text = "1 for each model whose files cannot be served; its service answers 503."
-        yield _present("cds_model_out", text, ("model",), ((name,) for each in snapshots for name in each.models_out))
+        yield _present(
+            "cds_model_out", text, ("model",), ((name,) for snapshot in snapshots for name in snapshot.models_out)
+        )
         text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
-        yield _present("cds_paused", text, ("kind", "name"), (key for each in snapshots for key in each.paused))
+        yield _present("cds_paused", text, ("kind", "name"), (key for snapshot in snapshots for key in snapshot.paused))
         yield self._prefetch()
-        stages = _sum(pair for each in snapshots for pair in each.stages)
+        stages = _sum(pair for snapshot in snapshots for pair in snapshot.stages)
         yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), stages)
         text = "Time of reading from the client's FHIR server in one call, of calls that did."
-        fetches = _sum(pair for each in snapshots for pair in each.fetches)
+        fetches = _sum(pair for snapshot in snapshots for pair in snapshot.fetches)
         yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches)
 
     def _prefetch(self) -> CounterMetricFamily:

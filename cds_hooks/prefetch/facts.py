@@ -14,7 +14,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
-from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, Templates
+from cds_hooks.prefetch.state import MOST_STATES, KeyState, PrefetchState, Templates
 from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
 from fhir.record.datatypes import write_decimal
@@ -79,7 +79,7 @@ def write_facts(
     request: CDSRequest,
     record: bytes | None,
     prefetch: PrefetchState,
-    given: Mapping[str, Any],
+    asked_orders: Mapping[str, Any],
     orders: Mapping[str, Any] | None,
     response: bytes,
 ) -> bytes:
@@ -88,14 +88,14 @@ def write_facts(
     `record` are the facts of its chart, `given` the client's own orders that were asked for, by Type/id, and `orders`
     what the decision records as judged.
     """
-    in_orders, others = _split(given, orders)
+    in_orders, other_orders = _split(asked_orders, orders)
     return _encode(
         CallFacts(
             _context(request.context, orders, response),
             Raw(record) if record is not None else UNSET,
             prefetch.texts,
             prefetch.other,
-            others,
+            other_orders,
             in_orders,
             request.wants_timings,
         )
@@ -122,26 +122,28 @@ def _context(context: Context, orders: Mapping[str, Any] | None, response: bytes
 def _members_of(kind: type[Context]) -> tuple[tuple[str, str, Any], ...]:
     """Of each member that is kept its name here, its name in JSON and its default."""
     names, defaults = kind.__struct_fields__, kind.__struct_defaults__
-    told = zip(
+    fields = zip(
         names, kind.__struct_encode_fields__, (NODEFAULT,) * (len(names) - len(defaults)) + defaults, strict=True
     )
-    return tuple(each for each in told if each[0] != "patient_id")
+    return tuple(field for field in fields if field[0] != "patient_id")
 
 
-def _split(given: Mapping[str, Any], orders: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[Raw, ...]]:
+def _split(
+    asked_orders: Mapping[str, Any], orders: Mapping[str, Any] | None
+) -> tuple[tuple[str, ...], tuple[Raw, ...]]:
     """The names of those that stand in `orders` as they came, and the JSON of the others."""
-    if not given:
+    if not asked_orders:
         return (), ()
     drafts = (orders or {}).get("drafts")
-    listed = [each["resource"] for each in drafts["entry"]] if isinstance(drafts, dict) else drafts
-    known = {id_of(each): each for each in listed} if isinstance(listed, list) else {}
-    in_orders, others = [], []
-    for name, resource in given.items():
-        if known.get(name) == resource:
+    listed = [draft["resource"] for draft in drafts["entry"]] if isinstance(drafts, dict) else drafts
+    orders_by_id = {id_of(order): order for order in listed} if isinstance(listed, list) else {}
+    in_orders, other_orders = [], []
+    for name, resource in asked_orders.items():
+        if orders_by_id.get(name) == resource:
             in_orders.append(name)
         else:
-            others.append(Raw(_encode(resource)))
-    return tuple(in_orders), tuple(others)
+            other_orders.append(Raw(_encode(resource)))
+    return tuple(in_orders), tuple(other_orders)
 
 
 def id_of(resource: Mapping[str, Any]) -> str:
@@ -176,21 +178,23 @@ class FactsOfCall:
         """
         recorded = bytes(self._basis.prefetch).decode()
         is_plain = not self._facts.texts and not self._facts.other
-        known = templates.whole.get(recorded) if is_plain else None
-        if known is None:
-            known = PrefetchState(self._key_states(templates, _states.decode(recorded)), self._facts.other)
-            if is_plain and len(templates.whole) < MOST_WHOLE:
-                templates.whole[recorded] = known
-        return FilledPrefetch({}, known)
+        state = templates.state_by_pattern.get(recorded) if is_plain else None
+        if state is None:
+            state = PrefetchState(self._key_states(templates, _states.decode(recorded)), self._facts.other)
+            if is_plain and len(templates.state_by_pattern) < MOST_STATES:
+                templates.state_by_pattern[recorded] = state
+        return FilledPrefetch({}, state)
 
     def _key_states(self, templates: Templates, recorded: Mapping[str, Any]) -> tuple[KeyState, ...]:
-        known = (each for each in templates if each.key in recorded)
-        return tuple(self._state(KeyState(each, "given"), recorded[each.key]) for each in known)
+        recorded_templates = (template for template in templates if template.key in recorded)
+        return tuple(
+            self._state(KeyState(template, "given"), recorded[template.key]) for template in recorded_templates
+        )
 
-    def _state(self, known: KeyState, recorded: Any) -> KeyState:
-        said = recorded if isinstance(recorded, dict) else {"state": recorded}
-        text = self._facts.texts.get(known.template.key, "")
-        return KeyState(known.template, said["state"], said.get("reason", ""), said.get("cause", ""), text)
+    def _state(self, key_state: KeyState, recorded: Any) -> KeyState:
+        members = recorded if isinstance(recorded, dict) else {"state": recorded}
+        text = self._facts.texts.get(key_state.template.key, "")
+        return KeyState(key_state.template, members["state"], members.get("reason", ""), members.get("cause", ""), text)
 
     @property
     def sent(self) -> tuple[bytes, ...]:
@@ -198,8 +202,8 @@ class FactsOfCall:
         wanted = frozenset(self._facts.sent_as_drafts)
         orders = [*self._facts.sent]
         if wanted:
-            orders += [each for each in self._drafts() if id_of_raw(each) in wanted]
-        page = {"resourceType": "Bundle", "entry": [{"resource": each} for each in orders]}
+            orders += [draft for draft in self._drafts() if id_of_raw(draft) in wanted]
+        page = {"resourceType": "Bundle", "entry": [{"resource": order} for order in orders]}
         return b"{}", _encode(page)
 
     def _drafts(self) -> Iterator[Raw]:
@@ -209,7 +213,7 @@ class FactsOfCall:
         if bytes(drafts)[:1] == b"[":
             yield from msgspec.json.decode(drafts, type=tuple[Raw, ...])
         else:
-            yield from (each.resource for each in msgspec.json.decode(drafts, type=_Bundle).entry)
+            yield from (entry.resource for entry in msgspec.json.decode(drafts, type=_Bundle).entry)
 
 
 def id_of_raw(resource: Raw) -> str:

@@ -72,18 +72,18 @@ class PrefetchFill:
         self._today = today
         self._protocol = protocol
         self.values: dict[str, Any] = dict(request.prefetch)
-        self.states: dict[str, KeyState] = {each.template.key: each for each in state.states}
+        self.states: dict[str, KeyState] = {key_state.template.key: key_state for key_state in state.states}
         self.refusals: list[Refusal] = []
         self._products_asked: set[str] = set()
         self._products_ended: GapReason | None = None
 
     async def fill_keys(self) -> None:
         """Asks for everything that is missing at the same time; then for what could only be looked up by that."""
-        waiting = [each for each in self.states.values() if each.is_gap]
+        waiting = [state for state in self.states.values() if state.is_gap]
         while waiting:
-            names = {each.template.key for each in waiting}
-            ready = [each for each in waiting if names.isdisjoint(each.template.needs)]
-            waiting = [each for each in waiting if not names.isdisjoint(each.template.needs)]
+            names = {key_state.template.key for key_state in waiting}
+            ready = [key_state for key_state in waiting if names.isdisjoint(key_state.template.needs)]
+            waiting = [key_state for key_state in waiting if not names.isdisjoint(key_state.template.needs)]
             await self._fill(ready)
 
     async def _fill(self, gaps: list[KeyState]) -> None:
@@ -93,11 +93,11 @@ class PrefetchFill:
             if gap.cause == "next-page":
                 jobs.setdefault(gap.sent_as, _Job(self._request.prefetch[gap.sent_as])).states.append(gap)
                 continue
-            found = query_for_gap(gap, values, self._protocol)
-            if isinstance(found, KeyState):
-                self._keep(found)
+            query = query_for_gap(gap, values, self._protocol)
+            if isinstance(query, KeyState):
+                self._keep(query)
             else:
-                jobs.setdefault(found, _Job(found)).states.append(gap)
+                jobs.setdefault(query, _Job(query)).states.append(gap)
         await asyncio.gather(*(self._run(job) for job in jobs.values()))
 
     async def _run(self, job: _Job) -> None:
@@ -106,35 +106,37 @@ class PrefetchFill:
         keeps = template.resource in self._keeping
         try:
             if isinstance(job.what, Bundle):
-                found = await self._fhir.fetch_remaining_pages(job.what, template.key, keeps=keeps)
+                result = await self._fhir.fetch_remaining_pages(job.what, template.key, keeps=keeps)
             else:
-                found = await self._fhir.fetch(job.what, template.key, keeps=keeps)
+                result = await self._fhir.fetch(job.what, template.key, keeps=keeps)
         except FetchError as error:
             self._remember_products(job, error)
             for state in job.states:
                 self._keep(still_missing(state, gap_reason(error)))
         else:
-            if found.value is None and isinstance(job.what, Read) and job.what.type == "Patient":
+            if result.value is None and isinstance(job.what, Read) and job.what.type == "Patient":
                 # a patient without a Patient is not one whose age is unknown: the call is at the wrong server
                 for state in job.states:
                     self._keep(still_missing(state, NO_SUCH_PATIENT))
                 return
-            self._remember_products(job, found.ended)
-            self._take(job, found, (perf_counter() - started) * 1000)
+            self._remember_products(job, result.ended)
+            self._take(job, result, (perf_counter() - started) * 1000)
 
-    def _take(self, job: _Job, found: "FetchResult", milliseconds: float) -> None:
-        self.refusals += found.refusals
-        self.bodies += found.bodies
-        given = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
-        cost = FetchCost(round(milliseconds, 1), found.pages - given, found.bytes, _count(found.value))
+    def _take(self, job: _Job, fetch_result: "FetchResult", milliseconds: float) -> None:
+        self.refusals += fetch_result.refusals
+        self.bodies += fetch_result.bodies
+        sent_pages = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
+        cost = FetchCost(
+            round(milliseconds, 1), fetch_result.pages - sent_pages, fetch_result.bytes, _count(fetch_result.value)
+        )
         for state in job.states:
-            if given:
-                self.values[state.sent_as] = found.value
-                state = replace(state, state="given", cost=cost if found.bytes else None, reason="", cause="")
+            if sent_pages:
+                self.values[state.sent_as] = fetch_result.value
+                state = replace(state, state="given", cost=cost if fetch_result.bytes else None, reason="", cause="")
             else:
-                self.values[state.template.key] = found.value
+                self.values[state.template.key] = fetch_result.value
                 state = replace(state, state="fetched", cost=cost, reason="", cause="", text="the first pages only")
-            self._keep(state if found.ended is None else _in_part(state, gap_reason(found.ended)))
+            self._keep(state if fetch_result.ended is None else _in_part(state, gap_reason(fetch_result.ended)))
 
     def _remember_products(self, job: _Job, error: FetchError | None) -> None:
         """A client of 3.0 has keys for the Medications that orders refer to: these are not asked for twice."""
@@ -147,19 +149,25 @@ class PrefetchFill:
 
     async def fill_medications(self) -> None:
         """The Medications that orders, drafts and mixtures refer to: one search for each depth."""
-        orders = [each for each in self.states.values() if each.template.resource in ORDER_TYPES]
-        asked = self._products_asked
-        missing = [each for each in missing_medications(self._request, self.values) if each in asked]
+        orders = [state for state in self.states.values() if state.template.resource in ORDER_TYPES]
+        products = self._products_asked
+        missing = [
+            missing_medication
+            for missing_medication in missing_medications(self._request, self.values)
+            if missing_medication in products
+        ]
         if missing and self._products_ended is not None:
             self._only_referred_to(len(missing), orders, self._products_ended)
             return
         for depth in range(_DEEPEST_MIXTURE if orders else 0):
-            ids = [each for each in missing_medications(self._request, self.values) if each not in asked][
-                :MOST_MEDICATIONS
-            ]
+            ids = [
+                missing_medication
+                for missing_medication in missing_medications(self._request, self.values)
+                if missing_medication not in products
+            ][:MOST_MEDICATIONS]
             if not ids:
                 return
-            asked.update(ids)
+            products.update(ids)
             ended = await self._fetch_medications(ids, f"{REFERRED_MEDICATIONS_KEY} {depth + 1}")
             if ended is not None:
                 self._only_referred_to(len(ids), orders, ended)
@@ -168,17 +176,17 @@ class PrefetchFill:
     def _only_referred_to(self, count: int, orders: list[KeyState], ended: GapReason) -> None:
         text = f"{count} medications are only referred to"
         for state in orders:
-            if state.known and not state.reason:
+            if state.is_known and not state.reason:
                 self._keep(_in_part(replace(state, text=text), ended))
 
     async def _fetch_medications(self, ids: list[str], key: str) -> GapReason | None:
         try:
-            found = await self._fhir.fetch(medication_search(ids), "medications")
+            result = await self._fhir.fetch(medication_search(ids), "medications")
         except FetchError as error:
             return gap_reason(error)
-        self.refusals += found.refusals
-        self.values[key] = found.value
-        return gap_reason(found.ended) if found.ended is not None else None
+        self.refusals += result.refusals
+        self.values[key] = result.value
+        return gap_reason(result.ended) if result.ended is not None else None
 
 
 def _in_part(state: KeyState, reason: GapReason) -> KeyState:
@@ -250,7 +258,7 @@ class PrefetchFetcher:
         milliseconds = round((perf_counter() - started) * 1000, 1)
         states = tuple(call.states.values())
         state = replace(state, states=states, milliseconds=milliseconds)
-        fetched_bytes = sum(each.cost.bytes for each in states if each.cost is not None)
+        fetched_bytes = sum(state.cost.bytes for state in states if state.cost is not None)
         return FilledPrefetch(call.values, state, tuple(call.refusals), tuple(call.bodies), fetched_bytes)
 
     def _server(self, request: CDSRequest, client: TrustedClient) -> tuple[FhirBase, str | None]:
@@ -276,5 +284,5 @@ class _NoServer(Exception):
 
 
 def _unfilled(request: CDSRequest, state: PrefetchState, reason: GapReason) -> FilledPrefetch:
-    states = tuple(still_missing(each, reason) if each.is_gap else each for each in state.states)
+    states = tuple(still_missing(key_state, reason) if key_state.is_gap else key_state for key_state in state.states)
     return FilledPrefetch(request.prefetch, replace(state, states=states))

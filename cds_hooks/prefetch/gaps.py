@@ -59,8 +59,10 @@ def known_token_values(
     request: CDSRequest, states: Iterable[KeyState], values: Mapping[str, Any], today: date
 ) -> TokenValues:
     """What tokens stand for: the context, and the answers of the keys that are known."""
-    known = (each for each in states if each.known)
-    answers = {each.template.key: values.get(each.sent_as or each.template.key) for each in known}
+    answered = (state for state in states if state.is_known)
+    answers = {
+        key_state.template.key: values.get(key_state.sent_as or key_state.template.key) for key_state in answered
+    }
     return TokenValues(request.context, today, answers)
 
 
@@ -80,15 +82,15 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
     """The same without the gaps that need no query."""
     values = known_token_values(request, state.states, request.prefetch, today)
-    states = tuple(_settled(each, values, protocol) for each in state.states)
+    states = tuple(_settled(key_state, values, protocol) for key_state in state.states)
     return state if states == state.states else replace(state, states=states)
 
 
 def _settled(state: KeyState, values: TokenValues, protocol: str) -> KeyState:
-    if state.known or not state.template.is_of_3:
+    if state.is_known or not state.template.is_of_3:
         return state
-    found = query_for_gap(state, values, protocol)
-    return found if isinstance(found, KeyState) and found.known else state
+    query = query_for_gap(state, values, protocol)
+    return query if isinstance(query, KeyState) and query.is_known else state
 
 
 def still_missing(state: KeyState, reason: GapReason) -> KeyState:

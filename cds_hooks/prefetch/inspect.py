@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, State, Templates
+from cds_hooks.prefetch.state import MOST_STATES, KeyState, PrefetchState, State, Templates
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest
 from fhir.client.query import Search, escaped
@@ -79,13 +79,13 @@ def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[
             there |= {str(draft.id), str(entry.fullUrl).rsplit("/", 1)[-1]}
         elif draft is not None and draft.medicationReference is not None:
             referred.append(draft.medicationReference)
-    wanted = dict.fromkeys(identity for each in referred if (identity := _medication_id(each)))
-    return [each for each in wanted if each not in there]
+    wanted = dict.fromkeys(identity for reference in referred if (identity := _medication_id(reference)))
+    return [identity for identity in wanted if identity not in there]
 
 
 def medication_search(ids: list[str]) -> Search:
     """One search for all of them; `_id` is in the restricted subset of queries."""
-    return Search("Medication", (("_id", ",".join(escaped(each) for each in ids)), ("_count", str(len(ids)))))
+    return Search("Medication", (("_id", ",".join(escaped(identity) for identity in ids)), ("_count", str(len(ids)))))
 
 
 def _resources_of_values(values: Iterable[Any]) -> Iterator[Any]:
@@ -132,16 +132,16 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
     everything costs nothing but the look: what follows from it is remembered.
     """
     pattern = "".join([_letter(prefetch.get(template.key, _ABSENT), template, as_of_epoch) for template in templates])
-    whole = templates.whole.get(pattern)
-    if whole is not None:
-        return whole
+    remembered_state = templates.state_by_pattern.get(pattern)
+    if remembered_state is not None:
+        return remembered_state
     states = tuple(_states(prefetch, templates, as_of_epoch))
     if "?" in pattern:
         return PrefetchState(states, tuple(_failed_under_other_keys(prefetch, templates)))
-    found = PrefetchState(states)
-    if len(templates.whole) < MOST_WHOLE:
-        templates.whole[pattern] = found
-    return found
+    state = PrefetchState(states)
+    if len(templates.state_by_pattern) < MOST_STATES:
+        templates.state_by_pattern[pattern] = state
+    return state
 
 
 def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
@@ -166,12 +166,12 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
 
 def _states(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> Iterator[KeyState]:
     keys = {template.key for template in templates}
-    others = {key: value for key, value in prefetch.items() if key not in keys}
+    unasked = {key: value for key, value in prefetch.items() if key not in keys}
     for template in templates:
         value = prefetch.get(template.key, _ABSENT)
         if value is _ABSENT:
             yield _sent_among_others(template, prefetch, templates, as_of_epoch) or _not_sent(
-                template, others, as_of_epoch
+                template, unasked, as_of_epoch
             )
         else:
             yield _sent(template, value, as_of_epoch)
@@ -185,13 +185,13 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
     if _has_failed(value):
         return KeyState(template, "failed", "prefetch-failed", text=_FAILED)
     if _is_empty(value):
-        return _whole(template, value, "null", as_of_epoch)
+        return _answered(template, value, "null", as_of_epoch)
     if not _holds(template, value) and not isinstance(value, BrokenResource):
         return KeyState(template, "unobtainable", "other-kind", text=_OTHER_KIND)
-    return _whole(template, value, "given", as_of_epoch)
+    return _answered(template, value, "given", as_of_epoch)
 
 
-def _whole(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
+def _answered(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
     """The state of an answer that is there: complete, or a part of it, or run too long ago."""
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
@@ -212,21 +212,21 @@ def _sent_among_others(
     template: Template, prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float
 ) -> KeyState | None:
     """What another of our keys brings of it that it was not asked for: weights among the laboratory results."""
-    for other in templates:
-        value = prefetch.get(other.key, _ABSENT)
-        if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - other.codes):
-            return _whole(template, value, "given", as_of_epoch, other.key)
+    for neighbour in templates:
+        value = prefetch.get(neighbour.key, _ABSENT)
+        if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - neighbour.codes):
+            return _answered(template, value, "given", as_of_epoch, neighbour.key)
     return None
 
 
-def _not_sent(template: Template, others: Mapping[str, Any], as_of_epoch: float) -> KeyState:
+def _not_sent(template: Template, unasked: Mapping[str, Any], as_of_epoch: float) -> KeyState:
     """What a client's own key names bring of it, by content."""
     same_type = False
-    for key, value in others.items():
+    for key, value in unasked.items():
         if not _holds(template, value):
             continue
         if not template.analytes or _holds_any(value, template.codes):
-            return _whole(template, value, "given", as_of_epoch, key)
+            return _answered(template, value, "given", as_of_epoch, key)
         same_type = True
     if same_type:
         return KeyState(template, "unobtainable", "not-sent", "not-recognised", _NOT_RECOGNISED)
@@ -251,17 +251,17 @@ def _resources(value: Any) -> Iterator[Any]:
 
 def _holds(template: Template, value: Any) -> bool:
     return any(
-        type(each) is template.type or getattr(each, "resource_type", "") == template.resource
-        for each in _resources(value)
+        type(resource) is template.type or getattr(resource, "resource_type", "") == template.resource
+        for resource in _resources(value)
     )
 
 
 def _holds_any(value: Any, codes: Collection[str]) -> bool:
     return any(
         coding.code in codes
-        for each in _resources(value)
-        if isinstance(each, Observation) and each.code is not None
-        for coding in each.code.coding
+        for resource in _resources(value)
+        if isinstance(resource, Observation) and resource.code is not None
+        for coding in resource.code.coding
     )
 
 
@@ -275,7 +275,7 @@ def _has_failed(value: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    return not any(not isinstance(each, OperationOutcome) for each in _resources(value))
+    return not any(not isinstance(resource, OperationOutcome) for resource in _resources(value))
 
 
 def _next_of(bundle: Bundle) -> str | None:

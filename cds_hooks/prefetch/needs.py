@@ -143,22 +143,22 @@ class Needs(Struct, frozen=True):
             DeclarationError: a text stands where a tuple belongs, a feature is given by its name, or an analyte is not
                 known.
         """
-        for member, given in (("analytes", analytes), ("resources", resources), ("required", required)):
-            if isinstance(given, str):
-                text = f"{member} is {given!r}; a tuple of one entry is written with a comma, ({given!r},)"
-                raise DeclarationError(text, given)
-        asked = tuple(features)
-        if named := [each for each in asked if not isinstance(each, Feature)]:
-            text = f"features are objects, not {named[0]!r}: write features_named(({named[0]!r},))"
-            raise DeclarationError(text, str(named[0]))
+        for member, values in (("analytes", analytes), ("resources", resources), ("required", required)):
+            if isinstance(values, str):
+                text = f"{member} is {values!r}; a tuple of one entry is written with a comma, ({values!r},)"
+                raise DeclarationError(text, values)
+        declared_features = tuple(features)
+        if not_features := [item for item in declared_features if not isinstance(item, Feature)]:
+            text = f"features are objects, not {not_features[0]!r}: write features_named(({not_features[0]!r},))"
+            raise DeclarationError(text, str(not_features[0]))
         analytes = tuple(analytes)
         if unknown := sorted(set(analytes) - set(ANALYTES)):
             near = get_close_matches(unknown[0], ANALYTES, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            text = f"analyte {unknown[0]!r} is not in fhir/terminology/tables/analytes.csv{meant}"
+            hint = f"; did you mean {near[0]}?" if near else ""
+            text = f"analyte {unknown[0]!r} is not in fhir/terminology/tables/analytes.csv{hint}"
             raise DeclarationError(text, unknown[0])
-        measured = {analyte for feature in asked for analyte in feature.analytes}
-        read = {resource for feature in asked for resource in feature.resources}
+        measured = {analyte for feature in declared_features for analyte in feature.analytes}
+        read = {resource for feature in declared_features for resource in feature.resources}
         return Needs(
             frozenset(measured | set(analytes)),
             frozenset(read | set(resources)),
@@ -174,7 +174,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     `has_drafts`: whether the context of every hook of the service brings draft orders; `has_dispatched`: whether it
     names orders that are dispatched.
     """
-    found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
+    templates = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
     labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY - _GENOMICS - _SCREENING
     for key, words, analytes, count in (
         ("labs", "laboratory results", labs, 500),
@@ -184,43 +184,45 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     ):
         if analytes:
             query = _observations(analytes, count, needs.lab_codes if key == "labs" else ())
-            found.append(Template(key, query, "Observation", words, frozenset(analytes)))
+            templates.append(Template(key, query, "Observation", words, frozenset(analytes)))
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"
-        found.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
+        templates.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
     if genes := needs.analytes & _GENOMICS:
         query = f"{_observations(genes, 100)}".replace(
             "&_sort", f",{_IMPLICATION}&category={_GENETIC_CATEGORIES}&_sort"
         )
-        found.append(Template("genomics", query, "Observation", "genetic results", genes))
+        templates.append(Template("genomics", query, "Observation", "genetic results", genes))
     if tests := needs.analytes & _SCREENING:
         query = f"{_observations(tests, 100)}".replace("&_sort", f",{_PACK_YEARS}&_sort")
-        found.append(Template("screening", query, "Observation", "screening tests", tests))
-    unknown = needs.resources - {"Patient", "Observation"} - {each.resource for each in _SEARCHES}
+        templates.append(Template("screening", query, "Observation", "screening tests", tests))
+    unknown = needs.resources - {"Patient", "Observation"} - {search.resource for search in _SEARCHES}
     if unknown:
         raise ValueError(_without_template(sorted(unknown)))
-    found += [_whole(each, needs) for each in _SEARCHES if each.resource in needs.resources]
+    templates += [_without_date(search, needs) for search in _SEARCHES if search.resource in needs.resources]
     if "MedicationRequest" in needs.resources:
-        found += [_ORDERED, _DRAFTED] if has_drafts else [_ORDERED]
+        templates += [_ORDERED, _DRAFTED] if has_drafts else [_ORDERED]
     if has_dispatched:
-        found.append(_DISPATCHED)
-    not_there = needs.required - {each.key for each in found}
+        templates.append(_DISPATCHED)
+    not_there = needs.required - {template.key for template in templates}
     if not_there:
-        asked = ", ".join(each.key for each in found)
-        raise ValueError(f"required={sorted(not_there)}: the service has no such prefetch keys; it has {asked}")
-    return Templates(replace(each, policy=_REQUIRED) if each.key in needs.required else each for each in found)
+        text = ", ".join(template.key for template in templates)
+        raise ValueError(f"required={sorted(not_there)}: the service has no such prefetch keys; it has {text}")
+    return Templates(
+        replace(template, policy=_REQUIRED) if template.key in needs.required else template for template in templates
+    )
 
 
 def _without_template(unknown: list[str]) -> str:
-    known = ("Patient", "Observation", *(each.resource for each in _SEARCHES))
-    near = [match for name in unknown for match in get_close_matches(name, known, n=1)]
-    meant = f"did you mean {' and '.join(near)}? A" if near else "a"
+    resource_types = ("Patient", "Observation", *(search.resource for search in _SEARCHES))
+    near = [match for name in unknown for match in get_close_matches(name, resource_types, n=1)]
+    hint = f"did you mean {' and '.join(near)}? A" if near else "a"
     table = f"{__name__}._SEARCHES"
-    return f"no prefetch template brings {', '.join(unknown)}; {meant} new resource type needs an entry in {table}"
+    return f"no prefetch template brings {', '.join(unknown)}; {hint} new resource type needs an entry in {table}"
 
 
-def _whole(template: Template, needs: Needs) -> Template:
+def _without_date(template: Template, needs: Needs) -> Template:
     """Without a date where a service reads all of them: a colonoscopy counts for ten years, an operation for good."""
     is_whole = template.since is not None and template.resource in needs.whole_history
     return replace(template, since=None, policy=KeyPolicy()) if is_whole else template

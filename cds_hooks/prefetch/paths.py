@@ -94,7 +94,6 @@ class PathUnion(Struct, frozen=True):
 Token = TodayToken | UserToken | PathUnion
 
 
-@remembered("prefetch tokens", entries=512, longest=200)
 def read_token(text: str) -> Token:
     """What a token means; WrongToken where it is outside the grammar.
 
@@ -182,7 +181,7 @@ class PathEvaluator:
         """The simple values at the end of the path, and the text of references, as they stand in a query."""
         nodes: Iterable[Any] = [self._answers.get(path.root) if path.is_key else self._context]
         for step in path.steps:
-            nodes = [found for node in nodes for found in self._step(node, step)]
+            nodes = [child for node in nodes for child in self._step(node, step)]
         for node in nodes:
             value = _text(node)
             if value.strip():
@@ -206,14 +205,18 @@ class PathEvaluator:
 
     @cached_property
     def _index(self) -> dict[tuple[str | None, Any], Any]:
-        found: dict[tuple[str | None, Any], Any] = {}
+        index: dict[tuple[str | None, Any], Any] = {}
         for root in (*self._answers.values(), *_fields(self._context)):
             if type(root) is Bundle:  # read by our readers: hundreds of resources whose attributes are known
                 resources = (entry.resource for entry in root.entry if entry.resource is not None)
-                found |= {(each.__struct_config__.tag, getattr(each, "id", None)): each for each in resources}
+                index |= {
+                    (resource.__struct_config__.tag, getattr(resource, "id", None)): resource for resource in resources
+                }
             else:
-                found |= {(_type(each), next(_members(each, "id"), None)): each for each in _resources(root)}
-        return found
+                index |= {
+                    (_type(resource), next(_members(resource, "id"), None)): resource for resource in _resources(root)
+                }
+        return index
 
 
 def _members(node: Any, name: str) -> Iterator[Any]:
@@ -288,7 +291,7 @@ def _fields(context: Any) -> Iterator[Any]:
 def _attributes(kind: type[Any]) -> dict[str, str]:
     """The attribute of each element of a struct; of anything else none."""
     elements = structs.fields(kind) if issubclass(kind, Struct) else ()
-    return {each.encode_name: each.name for each in elements}
+    return {element.encode_name: element.name for element in elements}
 
 
 def is_element_read(kind: type[object], member: str) -> bool:
@@ -298,4 +301,4 @@ def is_element_read(kind: type[object], member: str) -> bool:
     >>> reads(MedicationRequest, "medication"), reads(MedicationRequest, "requester")
     (True, False)
     """
-    return any(name in _attributes(kind) for name in (member, *(f"{member}{each}" for each in _CHOICES)))
+    return any(name in _attributes(kind) for name in (member, *(f"{member}{choice}" for choice in _CHOICES)))

@@ -77,7 +77,7 @@ class Template:
         object.__setattr__(self, "type", TYPES[self.resource])
         object.__setattr__(self, "needs", keys_in(self.query))
         tokens = (read_token(match[1]) for match in TOKEN.finditer(self.query))
-        object.__setattr__(self, "is_of_3", any(needs_version_3(each) for each in tokens))
+        object.__setattr__(self, "is_of_3", any(needs_version_3(token) for token in tokens))
 
     def query_for(self, protocol: str) -> str:
         """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""
@@ -89,8 +89,8 @@ class Template:
     @property
     def codes(self) -> frozenset[str]:
         """The LOINC codes by which its Observations are recognised under another key."""
-        found = {code for analyte in self.analytes for code in ANALYTES[analyte].loinc}
-        return frozenset(found.union(PRESSURE_PANELS) if self.analytes & PRESSURE else found)
+        loinc_codes = {code for analyte in self.analytes for code in ANALYTES[analyte].loinc}
+        return frozenset(loinc_codes.union(PRESSURE_PANELS) if self.analytes & PRESSURE else loinc_codes)
 
     @property
     def brings(self) -> frozenset[str]:
@@ -103,7 +103,7 @@ def check_template(template: Template, before: Mapping[str, Template], every: It
     for key in template.needs:
         if key in before:
             continue
-        if key == template.key or any(each.key == key and _reaches(each, template.key, every) for each in every):
+        if key == template.key or any(later.key == key and _reaches(later, template.key, every) for later in every):
             raise ValueError(f"{template.key}: TOK-16: it needs {key}, and {key} needs it")
         raise ValueError(f"{template.key}: TOK-14, TOK-15: {key}, which it needs, does not stand before it")
     tokens = (read_token(match[1]) for match in TOKEN.finditer(template.query))
@@ -114,7 +114,7 @@ def check_template(template: Template, before: Mapping[str, Template], every: It
 
 
 def _reaches(start: Template, goal: str, every: Iterable[Template]) -> bool:
-    by_key = {each.key: each for each in every}
+    by_key = {template.key: template for template in every}
     waiting, seen = list(start.needs), set[str]()
     while waiting:
         key = waiting.pop()

@@ -38,17 +38,17 @@ class TokenValues(Struct, frozen=True):
     today: date
     answers: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, text: str) -> tuple[str, ...]:
+    def values_of(self, text: str) -> tuple[str, ...]:
         """The values of what stands between the braces, each once; NoValue where there is none."""
         try:
             token = read_token(text)
         except WrongToken as error:
             raise NoValue(text) from error
         if isinstance(token, PathUnion):
-            found = tuple(dict.fromkeys(self._found(token)))[:MOST_VALUES]
-            if not found:
+            values = tuple(dict.fromkeys(self._path_values(token)))[:MOST_VALUES]
+            if not values:
                 raise NoValue(text, tuple(key for key in token.keys if key not in self.answers))
-            return found
+            return values
         return (self._day(token, text) if isinstance(token, TodayToken) else self._user(token, text),)
 
     def are_in_hand(self, query: Query) -> bool:
@@ -58,7 +58,7 @@ class TokenValues(Struct, frozen=True):
         walk = PathEvaluator(self.context, self.answers)
         return all(walk.has(query.type, identity) for identity in query.parameters[0][1].split(","))
 
-    def _found(self, union: PathUnion) -> Iterator[str]:
+    def _path_values(self, union: PathUnion) -> Iterator[str]:
         walk = PathEvaluator(self.context, self.answers)
         for path in union.paths:
             yield from walk.values(path) if path.field is None else walk.field(path.field)
@@ -94,19 +94,19 @@ def fill_template(template: str, values: TokenValues) -> Query:
 
 def _plain(text: str, values: TokenValues) -> str:
     parts = TOKEN.split(text)
-    parts[1::2] = [_one(values.of(token)) for token in parts[1::2]]
+    parts[1::2] = [_only_value(values.values_of(token)) for token in parts[1::2]]
     return "".join(parts)
 
 
-def _one(found: tuple[str, ...]) -> str:
-    if len(found) != 1:
+def _only_value(texts: tuple[str, ...]) -> str:
+    if len(texts) != 1:
         raise InvalidQuery  # several ids are a search, no read
-    return found[0]
+    return texts[0]
 
 
 def _escaped(text: str, values: TokenValues) -> str:
     """The template's own separators stay; those in a value do not become any. Several values mean "or" (TOK-13)."""
     parts = TOKEN.split(text)
     parts[::2] = [unquote(literal) for literal in parts[::2]]
-    parts[1::2] = [",".join(escaped(value) for value in values.of(token)) for token in parts[1::2]]
+    parts[1::2] = [",".join(escaped(value) for value in values.values_of(token)) for token in parts[1::2]]
     return "".join(parts)

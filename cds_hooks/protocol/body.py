@@ -35,7 +35,7 @@ def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
     """Whether objects and arrays stand more than `limit` levels inside each other."""
     level = [value] if type(value) in _NESTING else []
     for _ in range(limit):
-        children = [each.values() if type(each) is dict else each for each in level]
+        children = [child.values() if type(child) is dict else child for child in level]
         level = [child for some in children for child in some if type(child) in _NESTING]
         if not level:
             return False
@@ -51,8 +51,8 @@ def describe_decoder_error(error: Exception) -> str:
     """The decoder's sentence without marks and without what it quotes from the body."""
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
-    words, mark, place = str(error).rpartition(_PLACE)
-    text = f"{_VALUE.sub('', words)}{mark}{place}" if mark else _VALUE.sub("", place)
+    words, mark, location = str(error).rpartition(_PLACE)
+    text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     return text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
 
 
@@ -64,7 +64,7 @@ def error_path(error: Exception, root: str = "") -> str | None:
 
 
 _PREFETCH: Final = re.compile(rb'"prefetch"\s*:\s*')
-_DIGITS: Final = bytes(b"0"[0] if chr(each).isdecimal() else b" "[0] for each in range(256))
+_DIGITS: Final = bytes(b"0"[0] if chr(number).isdecimal() else b" "[0] for number in range(256))
 _NINETEEN_DIGITS: Final = b"0" * 19
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw] | None)
@@ -91,16 +91,16 @@ def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
     start = body.find(b',"prefetch":')
     if start > 0 and body[-1:] == b"}":  # as it mostly comes; what follows is the same for any spelling
         return body[:start] + b"}", memoryview(body)[start + 12 : -1]
-    found = _PREFETCH.search(body)
+    match = _PREFETCH.search(body)
     body = body.rstrip()
-    if found is None or not body.endswith(b"}"):
+    if match is None or not body.endswith(b"}"):
         return None
-    head = body[: found.start()].rstrip()
+    head = body[: match.start()].rstrip()
     if head.endswith(b","):
         head = head[:-1]
     elif head.strip() != b"{":
         return None
-    return head + b"}", memoryview(body)[found.end() : -1]
+    return head + b"}", memoryview(body)[match.end() : -1]
 
 
 def check_head(head: bytes) -> None:
@@ -152,12 +152,12 @@ def member_name(_: type, text: str) -> MemberName:
     return MemberName(text)
 
 
-def members_once(members: dict[MemberName, _T], place: str | None) -> dict[str, _T]:
+def members_once(members: dict[MemberName, _T], location: str | None) -> dict[str, _T]:
     """The members by their names; BadRequest at `place` where a name stands twice."""
-    found = {name.text: value for name, value in members.items()}
-    if len(found) < len(members):
-        raise _twice(place)
-    return found
+    values_by_name = {name.text: value for name, value in members.items()}
+    if len(values_by_name) < len(members):
+        raise _twice(location)
+    return values_by_name
 
 
 _KEYED: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
@@ -196,13 +196,13 @@ def _check_slowly(text: bytes) -> None:
             _refuse_doubled(value, "context")
 
 
-def _refuse_doubled(members: _Object, place: str | None) -> None:
+def _refuse_doubled(members: _Object, location: str | None) -> None:
     if len(dict(members)) < len(members):
-        raise _twice(place)
+        raise _twice(location)
 
 
-def _twice(place: str | None) -> BadRequest:
-    return BadRequest(f"A member stands twice in {place or 'the body'}; each may stand there once.", place)
+def _twice(location: str | None) -> BadRequest:
+    return BadRequest(f"A member stands twice in {location or 'the body'}; each may stand there once.", location)
 
 
 def _whole_number(digits: str) -> int:

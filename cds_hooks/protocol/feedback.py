@@ -56,9 +56,11 @@ class OverrideReasonGiven(Struct, frozen=True):
             return self.reason
         if self.code is not None:
             return ReasonCoding(self.code, self.system, self.display)
-        found = {name: value for name, value in (self.extension or {}).items() if isinstance(value, str)}
-        title = found.get(f"{_EPIC_REASON}.reasonDisplay") or found.get(f"{_EPIC_REASON}.reasonTitle")
-        category = found.get(f"{_EPIC_REASON}.reasonCategory") or title
+        extension_texts = {name: value for name, value in (self.extension or {}).items() if isinstance(value, str)}
+        title = extension_texts.get(f"{_EPIC_REASON}.reasonDisplay") or extension_texts.get(
+            f"{_EPIC_REASON}.reasonTitle"
+        )
+        category = extension_texts.get(f"{_EPIC_REASON}.reasonCategory") or title
         return None if category is None else ReasonCoding(category, f"{_EPIC_REASON}.reasonCategory", title)
 
 
@@ -123,27 +125,33 @@ def _decode(body: bytes) -> tuple[FeedbackEntry, ...]:
 
 
 def _checked(
-    item: FeedbackEntry, place: str, service: str, client: str, received_at: int, old_forms: bool
+    item: FeedbackEntry, location: str, service: str, client: str, received_at: int, old_forms: bool
 ) -> FeedbackItem:
     accepted = item.acceptedSuggestions or ()
     if item.outcome == "accepted" and not accepted:
-        raise BadRequest("An accepted card names the suggestions that were accepted.", f"{place}.acceptedSuggestions")
-    if not old_forms and any(isinstance(each, str) for each in accepted):
-        raise BadRequest('A suggestion is named by an object {"id": ...}.', f"{place}.acceptedSuggestions")
+        raise BadRequest(
+            "An accepted card names the suggestions that were accepted.", f"{location}.acceptedSuggestions"
+        )
+    if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):
+        raise BadRequest('A suggestion is named by an object {"id": ...}.', f"{location}.acceptedSuggestions")
     if not item.card.strip():
-        raise BadRequest("card is blank; it is the uuid of the card.", f"{place}.card")
+        raise BadRequest("card is blank; it is the uuid of the card.", f"{location}.card")
     override = item.override or OverrideReasonGiven()
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
-        raise BadRequest("overrideReason has neither reason nor userComment; leave it out.", f"{place}.overrideReason")
+        raise BadRequest(
+            "overrideReason has neither reason nor userComment; leave it out.", f"{location}.overrideReason"
+        )
     return FeedbackItem(
         card=plain_uuid(item.card),
         service=service,
         client=client,
         outcome=item.outcome,
-        outcome_timestamp=_instant(item.outcomeTimestamp, f"{place}.outcomeTimestamp", old_forms),
+        outcome_timestamp=_instant(item.outcomeTimestamp, f"{location}.outcomeTimestamp", old_forms),
         received_at=received_at,
-        accepted_suggestions=tuple(plain_uuid(each if isinstance(each, str) else each.id) for each in accepted),
+        accepted_suggestions=tuple(
+            plain_uuid(suggestion if isinstance(suggestion, str) else suggestion.id) for suggestion in accepted
+        ),
         override_reason_code=coding.code if coding else None,
         override_reason_system=coding.system if coding else None,
         override_reason_display=coding.display if coding else None,
@@ -156,16 +164,16 @@ def plain_uuid(text: str) -> str:
     return text.strip().lower().removeprefix("urn:uuid:")
 
 
-def _instant(text: str, place: str, old_forms: bool) -> str:
+def _instant(text: str, location: str, old_forms: bool) -> str:
     """The instant in UTC, so that the same one is the same however it was written."""
-    found = _INSTANT.fullmatch(text)
-    if found is None or (found["zone"] is None and not old_forms):
-        raise BadRequest("outcomeTimestamp is no instant such as 2026-11-20T09:05:31Z (RFC 3339).", place)
+    match = _INSTANT.fullmatch(text)
+    if match is None or (match["zone"] is None and not old_forms):
+        raise BadRequest("outcomeTimestamp is no instant such as 2026-11-20T09:05:31Z (RFC 3339).", location)
     try:
         moment = datetime.fromisoformat(text.upper())
         utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise BadRequest("outcomeTimestamp names no instant that there is.", place) from error
+        raise BadRequest("outcomeTimestamp names no instant that there is.", location) from error
     return utc.isoformat().replace("+00:00", "Z")
 
 
@@ -211,7 +219,7 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
     """Separates the items: one about a card that this client did not get must not fail the batch (FB-17, FB-18)."""
     matched = MatchedFeedback()
     # a report may have a thousand items about one long answer, which is decoded once
-    sent = {key: {card.uuid: card for card in cards_sent(one.response)} for key, one in decisions.items()}
+    sent = {key: {card.uuid: card for card in cards_sent(decision.response)} for key, decision in decisions.items()}
     for item in items:
         key = decision_of(item.card) or ""
         decision, card = decisions.get(key), sent.get(key, {}).get(item.card)
@@ -228,7 +236,9 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
 
 def _take(item: FeedbackItem, card: CardIds, matched: MatchedFeedback) -> None:
     ours = {suggestion.uuid for suggestion in card.suggestions}
-    known = tuple(each for each in item.accepted_suggestions if each in ours)
-    matched.unmatched += [UNKNOWN_SUGGESTION] * (len(item.accepted_suggestions) - len(known))
-    if known or item.outcome == "overridden":
-        matched.items.append(structs.replace(item, accepted_suggestions=known))
+    sent_suggestions = tuple(
+        accepted_suggestion for accepted_suggestion in item.accepted_suggestions if accepted_suggestion in ours
+    )
+    matched.unmatched += [UNKNOWN_SUGGESTION] * (len(item.accepted_suggestions) - len(sent_suggestions))
+    if sent_suggestions or item.outcome == "overridden":
+        matched.items.append(structs.replace(item, accepted_suggestions=sent_suggestions))

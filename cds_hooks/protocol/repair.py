@@ -52,9 +52,9 @@ class Sent(tuple[bytes, ...]):
 
     def __new__(cls, bodies: Iterable[bytes]) -> "Sent":
         """Of these bodies; nothing was asked for yet."""
-        made = super().__new__(cls, bodies)
-        made.given = {}
-        return made
+        bodies_with_orders = super().__new__(cls, bodies)
+        bodies_with_orders.given = {}
+        return bodies_with_orders
 
 
 class OriginalOrders:
@@ -73,16 +73,16 @@ class OriginalOrders:
     def _places(self) -> dict[str, tuple[bytes, int]]:
         """Where the resources of the type begin that are written without blanks, the later of two; by id."""
         begins = f'"resource":{{"resourceType":"{self._kind}","id":"'.encode()
-        found: dict[str, tuple[bytes, int]] = {}
+        places: dict[str, tuple[bytes, int]] = {}
         for number, text in enumerate(self._sent):
-            place = text.find(begins, 0 if number else _start_of_prefetch(text))
-            while place >= 0:
-                start = place + len(begins)
+            start_of_match = text.find(begins, 0 if number else _start_of_prefetch(text))
+            while start_of_match >= 0:
+                start = start_of_match + len(begins)
                 identity = text[start : text.find(b'"', start)]
                 if identity.isascii() and b"\\" not in identity:
-                    found[identity.decode()] = text, place + len(b'"resource":')
-                place = text.find(begins, start)
-        return found
+                    places[identity.decode()] = text, start_of_match + len(b'"resource":')
+                start_of_match = text.find(begins, start)
+        return places
 
     @cached_property
     def _values(self) -> list["_SentValue"]:
@@ -96,18 +96,18 @@ class OriginalOrders:
 
     def by_id(self, identity: str) -> Json | None:
         """The order of this id, None when it did not come along; of two the later."""
-        place = self._places.get(identity)
-        sent = _object_at(*place) if place is not None else self._find(identity)
-        found = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
-        if not isinstance(found, dict) or found.get("resourceType") != self._kind:
+        position = self._places.get(identity)
+        sent = _object_at(*position) if position is not None else self._find(identity)
+        decoded = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
+        if not isinstance(decoded, dict) or decoded.get("resourceType") != self._kind:
             return None
         if isinstance(self._sent, Sent):
-            self._sent.given[f"{self._kind}/{identity}"] = found
-        return found
+            self._sent.given[f"{self._kind}/{identity}"] = decoded
+        return decoded
 
     def _find(self, identity: str) -> Json | Raw | None:
-        each = (one.find(identity) for one in self._values)
-        return next((one for one in each if one is not None), None)
+        orders = (value.find(identity) for value in self._values)
+        return next((order for order in orders if order is not None), None)
 
     def original(self, reference: str) -> Json | None:
         """The order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
@@ -167,8 +167,10 @@ class _SentValue:
     @cached_property
     def _decoded(self) -> dict[str, Json]:
         """The resources by their ids, whatever is around them."""
-        found = (each for each in _resources(_decoded(self._raw)) if each.get("resourceType") == self._kind)
-        return {each["id"]: each for each in found if isinstance(each.get("id"), str)}
+        resources = (
+            resource for resource in _resources(_decoded(self._raw)) if resource.get("resourceType") == self._kind
+        )
+        return {resource["id"]: resource for resource in resources if isinstance(resource.get("id"), str)}
 
 
 def _decoded(raw: bytes | Raw) -> Any:
@@ -194,7 +196,7 @@ def _resources(value: Any) -> Iterator[Json]:
 
 def objects_in(value: Any) -> list[Json]:
     """The objects of a list, or the one that stands where a list should."""
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
 
 
 _DOSE_OF_STU3: Final = frozenset({"doseQuantity", "doseRange", "rateQuantity", "rateRange", "rateRatio"})
@@ -224,8 +226,10 @@ def has_stu3_dose(resource: dict[str, Any]) -> bool:
     """Whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
     instructions = resource.get("dosageInstruction")
     return isinstance(instructions, list) and any(
-        isinstance(each, dict) and not each.get("doseAndRate") and not _DOSE_OF_STU3.isdisjoint(each)
-        for each in instructions
+        isinstance(instruction, dict)
+        and not instruction.get("doseAndRate")
+        and not _DOSE_OF_STU3.isdisjoint(instruction)
+        for instruction in instructions
     )
 
 
@@ -242,7 +246,7 @@ def with_numeric_doses(resource: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 
 def _with_numbers(value: Any, under: str) -> Any:
     if isinstance(value, list):
-        return [_with_numbers(each, under) for each in value]
+        return [_with_numbers(item, under) for item in value]
     if not isinstance(value, dict):
         return value
     numeric = {"value"} if under.endswith("Quantity") or under in _QUANTITIES else _COUNTS if under == "repeat" else ()
@@ -268,8 +272,8 @@ def _object(value: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
 
 def _with_dose_of_r4(dosage: dict[str, Any]) -> dict[str, Any]:
     dose = {name: value for name, value in dosage.items() if name in _DOSE_OF_STU3}
-    rest = {name: value for name, value in dosage.items() if name not in _DOSE_OF_STU3}
-    return {**rest, "doseAndRate": [dose]} if dose else rest
+    other_members = {name: value for name, value in dosage.items() if name not in _DOSE_OF_STU3}
+    return {**other_members, "doseAndRate": [dose]} if dose else other_members
 
 
 class _Element(NamedTuple):
@@ -283,12 +287,12 @@ class _Element(NamedTuple):
 
 def _member(value: Any, wanted: _Element) -> Any:
     if not wanted.is_list:
-        return _one(value, wanted)
+        return _single(value, wanted)
     items = value if isinstance(value, list) else [value]
-    return [_code_of(item) if wanted.is_code else _one(item, wanted) for item in items if item is not None]
+    return [_code_of(item) if wanted.is_code else _single(item, wanted) for item in items if item is not None]
 
 
-def _one(value: Any, wanted: _Element) -> Any:
+def _single(value: Any, wanted: _Element) -> Any:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if wanted.is_concept and isinstance(value, str):
@@ -315,16 +319,16 @@ def _code_of(concept: Any) -> Any:
 @cache
 def _fields(kind: type[Struct]) -> dict[str, _Element]:
     """What each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
-    return {each.encode_name: _element(_wanted(each.type)) for each in structs.fields(kind)}
+    return {field.encode_name: _element(_wanted(field.type)) for field in structs.fields(kind)}
 
 
 def _element(wanted: Any) -> _Element:
     is_list = get_origin(wanted) is tuple
-    each = get_args(wanted)[0] if is_list else wanted
-    is_kind = isinstance(each, type) and issubclass(each, Struct) and each is not Bundle
-    return _Element(is_list, is_list and _is_text(each), each is CodeableConcept, each if is_kind else None)
+    arg = get_args(wanted)[0] if is_list else wanted
+    is_kind = isinstance(arg, type) and issubclass(arg, Struct) and arg is not Bundle
+    return _Element(is_list, is_list and _is_text(arg), arg is CodeableConcept, arg if is_kind else None)
 
 
 def _wanted(annotation: Any) -> Any:
-    options = [each for each in get_args(annotation) if each is not NoneType]
+    options = [arg for arg in get_args(annotation) if arg is not NoneType]
     return options[0] if NoneType in get_args(annotation) and len(options) == 1 else annotation

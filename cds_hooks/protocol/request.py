@@ -275,8 +275,8 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
     answered = f"This service answers {' and '.join(hooks)}"
     if name in REPLACED:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
-    said = name if name in LIBRARY else "another hook"
-    return BadRequest(f"{answered}; the body says {said}. See GET /cds-services.", "hook")
+    sentence = name if name in LIBRARY else "another hook"
+    return BadRequest(f"{answered}; the body says {sentence}. See GET /cds-services.", "hook")
 
 
 def _with_user_in_context(body: bytes) -> bytes | None:

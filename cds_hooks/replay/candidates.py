@@ -29,7 +29,7 @@ class NoCandidate(Exception):
     """What was named is no candidate; one sentence."""
 
 
-def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
+def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
     """The site with each candidate in place: a model's folder, a rules file (TOML), or a setting as CDS_NAME=value.
 
     Raises:
@@ -38,9 +38,9 @@ def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
     """
     changed: dict[str, Any] = {}
     models: dict[str, Model] = {}
-    for each in named:
-        name, _, value = each.partition("=")
-        path = Path(each)
+    for candidate in candidates:
+        name, _, value = candidate.partition("=")
+        path = Path(candidate)
         if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in SETTINGS:
             changed[name.removeprefix("CDS_").lower()] = value
         elif (path / MANIFEST).is_file():
@@ -51,7 +51,9 @@ def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
         elif path.suffix == ".toml" and path.is_file():
             changed["rules_file"] = path
         else:
-            raise NoCandidate(f"{each} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value")
+            raise NoCandidate(
+                f"{candidate} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value"
+            )
     site = open_site(with_settings(configured, changed), models)
     for model_id, model in models.items():
         served = site.served_model(model_id)
@@ -113,9 +115,9 @@ class Report(Struct):
             self._keep(f"other {change.service}", change.decision)
 
     def _keep(self, name: str, decision: str) -> None:
-        kept = self.examples.setdefault(name, [])
-        if len(kept) < _EXAMPLES:
-            kept.append(decision)
+        examples = self.examples.setdefault(name, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(decision)
 
 
 def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
@@ -125,16 +127,16 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
         if not old.by or not new.by or (old.answer is None and old.is_due is None and old.scores is None):
             yield NotReplayed(old.because or new.because or "neither its cards nor its scores can be computed again")
             continue
-        before = Counter(_said(old))
+        before = Counter(_subjects(old))
         is_same = old.answer is not None and old.answer == new.answer
-        after = before if is_same else Counter(_said(new))
+        after = before if is_same else Counter(_subjects(new))
         more, fewer = tuple((after - before).elements()), tuple((before - after).elements())
         is_other = not (more or fewer) and (old.scores != new.scores or (not is_same and old.response != new.response))
         cards = tuple(before.elements()), tuple(after.elements())
         yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other, *cards)
 
 
-def _said(row: Replayed) -> Iterator[str]:
+def _subjects(row: Replayed) -> Iterator[str]:
     """What each card is about: its rules, its model, or its kind."""
     response = row.response
     if response is None:
@@ -142,10 +144,10 @@ def _said(row: Replayed) -> Iterator[str]:
             yield row.basis.score_id
         return
     for card in response.get("cards") or []:
-        said = card.get("extension", {}).get(EXTENSION_KEY, {})
-        rules = [f"{one['rule']}/{one['band']}" for one in said.get("findings", [])]
-        model = (said.get("model") or {}).get("id")
-        yield from rules or [model or said.get("output") or row.decision.service]
+        extension = card.get("extension", {}).get(EXTENSION_KEY, {})
+        rules = [f"{finding['rule']}/{finding['band']}" for finding in extension.get("findings", [])]
+        model = (extension.get("model") or {}).get("id")
+        yield from rules or [model or extension.get("output") or row.decision.service]
 
 
 def _group(row: Replayed) -> str:

@@ -35,8 +35,8 @@ def differences_in(where: str, recorded: Any, replayed: Any) -> Iterator[Differe
     """Every place where two JSON values differ; numbers are compared bit for bit."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for name in dict.fromkeys((*recorded, *replayed)):
-            place = f"{where}.{name}" if where else str(name)
-            yield from differences_in(place, recorded.get(name), replayed.get(name))
+            text = f"{where}.{name}" if where else str(name)
+            yield from differences_in(text, recorded.get(name), replayed.get(name))
     elif isinstance(recorded, list) and isinstance(replayed, list):
         for at in range(max(len(recorded), len(replayed))):
             old = recorded[at] if at < len(recorded) else None
@@ -56,9 +56,9 @@ def response_for_comparison(response: bytes) -> Any:
     return read
 
 
-def first_of(found: Iterator[Difference]) -> tuple[Difference, ...]:
+def first_of(differences: Iterator[Difference]) -> tuple[Difference, ...]:
     """The first differences, and how many more there are."""
-    every = list(found)
+    every = list(differences)
     more = len(every) - _MOST
     return (*every[:_MOST], *([Difference(f"{more} places more", None, None)] if more > 0 else []))
 
@@ -70,17 +70,17 @@ def causes(
 
     Models and rules that it does not mention are left out. Where nothing is another, that is said, too.
     """
-    found = [] if recorded_day.date() == replayed_day.date() else [_day(recorded_day, replayed_day)]
+    sentences = [] if recorded_day.date() == replayed_day.date() else [_day(recorded_day, replayed_day)]
     if then is None:
-        return (*found, "the decision names no configuration that is on record, so nothing more can be compared")
+        return (*sentences, "the decision names no configuration that is on record, so nothing more can be compared")
     changed: dict[str, list[str]] = {}
     for kind, name, text in differences(then, now):
         if kind in _NAMED and (kind not in ("model", "rule") or name in about):
-            found.append(text)
+            sentences.append(text)
         elif kind not in _NAMED:
             changed.setdefault(kind, []).append(name)
-    found += [f"{kind} changed: {', '.join(names)}" for kind, names in changed.items()]
-    return tuple(found) or (
+    sentences += [f"{kind} changed: {', '.join(names)}" for kind, names in changed.items()]
+    return tuple(sentences) or (
         "nothing that is in force has changed: what was remembered then is not all on record, or this is a fault",
     )
 
@@ -98,12 +98,12 @@ def _short(value: Any) -> str:
 
 def mentioned(*parts: Mapping[str, Any]) -> set[str]:
     """The ids of models and rules that answers mention: of findings, models, and subjects of reasons for silence."""
-    found: set[str] = set()
+    texts: set[str] = set()
     for response in parts:
         for card in response.get("cards") or []:
-            said = card.get("extension", {}).get(EXTENSION_KEY, {})
-            found |= {one["rule"] for one in said.get("findings", [])}
-            found |= {said["model"]["id"]} if said.get("model") else set()
+            extension = card.get("extension", {}).get(EXTENSION_KEY, {})
+            texts |= {finding["rule"] for finding in extension.get("findings", [])}
+            texts |= {extension["model"]["id"]} if extension.get("model") else set()
         silence = response.get("extension", {}).get(EXTENSION_KEY, {}).get("silence", [])
-        found |= {each["subject"] if isinstance(each, dict) else each[0] for each in silence}
-    return found
+        texts |= {reason["subject"] if isinstance(reason, dict) else reason[0] for reason in silence}
+    return texts

@@ -74,14 +74,14 @@ class Remembered:
 
         Decisions of before 22 November 2026 have no `met`: of them only rule and drugs tell what was answered.
         """
-        said = _response.decode(response)
-        self.resting = said.extension.ours.resting
-        self.worklist = said.extension.ours.worklist
-        self.withheld = {uuid: Silence(*silences[place]) for uuid, place in (withheld or {}).items()}
+        sent = _response.decode(response)
+        self.resting = sent.extension.ours.resting
+        self.worklist = sent.extension.ours.worklist
+        self.withheld = {uuid: Silence(*silences[position]) for uuid, position in (withheld or {}).items()}
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
-        self._met = [(each, Silence(*silences[each.place])) for each in met]
-        self._answered = [Silence(*each) for each in silences if each[1] == ACKNOWLEDGED]
-        self._kept_back = [Silence(*each) for each in silences if each[1] in _REMEMBERED]
+        self._met = [(met_finding, Silence(*silences[met_finding.place])) for met_finding in met]
+        self._answered = [Silence(*silence) for silence in silences if silence[1] == ACKNOWLEDGED]
+        self._kept_back = [Silence(*silence) for silence in silences if silence[1] in _REMEMBERED]
         self._shown = _shown_in(response) if self._answered else []
 
     def answered(self, finding: Finding) -> Silence | None:
@@ -97,11 +97,14 @@ class Remembered:
             if met == MetFinding.of(finding, met.place):
                 return silence
         about = ingredients_of((fact.name, fact.value) for fact in finding.facts)
-        if any((rule, band) == (finding.rule, finding.band) and about <= told for rule, band, told in self._shown):
+        if any(
+            (rule, band) == (finding.rule, finding.band) and about <= ingredients
+            for rule, band, ingredients in self._shown
+        ):
             return None
         if self._met:
             return next((silence for _, silence in alike), None)
-        return next((each for each in self._answered if each.subject == finding.rule), None)
+        return next((silence for silence in self._answered if silence.subject == finding.rule), None)
 
     def hold_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Takes out what the decision recorded as shown before, kept for the worklist or withheld."""
@@ -113,36 +116,38 @@ class Remembered:
 
     def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Takes out the cards that were kept back because they were shown before or stand in the worklist."""
-        left = Counter(silence.subject for silence in self._kept_back)
-        shown = []
+        remaining = Counter(silence.subject for silence in self._kept_back)
+        shown_cards = []
         for card in chosen.cards:
             finding = call.patient_finding(card)
-            if finding is None or not left[finding.subject]:
-                shown.append(card)
+            if finding is None or not remaining[finding.subject]:
+                shown_cards.append(card)
                 continue
-            left[finding.subject] -= 1
-            silence = next(each for each in self._kept_back if each.subject == finding.subject)
+            remaining[finding.subject] -= 1
+            silence = next(silence for silence in self._kept_back if silence.subject == finding.subject)
             chosen.silences.append(silence)
             if silence.reason == WORKLIST:
                 chosen.worklist += [entry for entry in self.worklist if entry.because == "offered-before"]
-        chosen.cards = shown
+        chosen.cards = shown_cards
 
     def _withhold(self, chosen: Chosen) -> None:
         """Takes out what a budget or the loop guard withheld then, with the reasons of then."""
-        again = {uuid for card in chosen.cards for uuid in (card.uuid, *(each.uuid for each in card.suggestions))}
+        uuids = {
+            uuid for card in chosen.cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))
+        }
         for uuid, silence in self.withheld.items():  # in the order of the record
-            if uuid in again:
+            if uuid in uuids:
                 chosen.withhold(uuid, silence)
-        kept = [card for card in chosen.cards if card.uuid not in self.withheld]
-        chosen.cards = [_without(card, self.withheld) for card in kept]
+        cards = [card for card in chosen.cards if card.uuid not in self.withheld]
+        chosen.cards = [_without(card, self.withheld) for card in cards]
 
 
 def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
     """Of each finding of the cards its rule, its band, and the drugs that it is about."""
     return [
-        (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
+        (finding.rule, finding.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
         for card in _cards.decode(response).cards
-        for one in card.extension.ours.findings
+        for finding in card.extension.ours.findings
     ]
 
 
@@ -150,16 +155,16 @@ _NOTHING: Final = Remembered(b"{}", ())
 
 
 def _without(card: Card, withheld: Mapping[str, Silence]) -> Card:
-    suggestions = [each for each in card.suggestions if each.uuid not in withheld]
+    suggestions = [suggestion for suggestion in card.suggestions if suggestion.uuid not in withheld]
     return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
 
 
 class RecordedGovernance(Governance):
     """The rules of a site as they are now, with the memory of the decision that is replayed."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """As `Governance`; `recall` says whose memory it is."""
-        super().__init__(*arguments, **named)
+        super().__init__(*arguments, **keywords)
         self.chain = self.chain.without_memory()
         self._remembered = _NOTHING
         self.day = datetime.now(UTC).date()

@@ -48,7 +48,7 @@ def verdicts(
 
 
 def changes_by(
-    configured: Settings, named: Sequence[str], decisions: Iterable[Decision], processes: int
+    configured: Settings, candidates: Sequence[str], decisions: Iterable[Decision], processes: int
 ) -> Iterator[Change | NotReplayed]:
     """As `changes` by these candidates at the site of these settings, by so many processes.
 
@@ -56,11 +56,11 @@ def changes_by(
         NoCandidate, pydantic.ValidationError, RulesFileError, ArtifactRefused: As `candidate_site`.
         ProcessEnded: One of them ended early.
     """
-    site, candidate = open_site(configured), candidate_site(configured, named)
+    site, candidate = open_site(configured), candidate_site(configured, candidates)
     if processes == 1:
         yield from changes(site, candidate, configured.database_url, decisions)
     else:
-        yield from _beside_each_other(processes, (configured, tuple(named), None, True), decisions)
+        yield from _beside_each_other(processes, (configured, tuple(candidates), None, True), decisions)
 
 
 _Opened = tuple[Settings, tuple[str, ...] | None, datetime | None, bool]
@@ -89,15 +89,15 @@ _compute: Callable[[list[Decision]], Iterator[Any]] = iter
 """What a process of the pool does with a batch; `_open` sets it there."""
 
 
-def _open(configured: Settings, named: tuple[str, ...] | None, as_of: datetime | None, whole: bool) -> None:
+def _open(configured: Settings, texts: tuple[str, ...] | None, as_of: datetime | None, whole: bool) -> None:
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the command is told once, by the process that was started
     use_site_keys(configured)
     site, url = open_site(configured), configured.database_url
-    if named is None:
+    if texts is None:
         _compute = Replayer(site, url, as_of, whole=whole).verdicts
     else:
-        _compute = partial(changes, site, candidate_site(configured, named), url)
+        _compute = partial(changes, site, candidate_site(configured, texts), url)
 
 
 def _computed(batch: list[Decision]) -> list[Any]:

@@ -98,19 +98,19 @@ class Replayer:
 
     def verdicts(self, decisions: Iterable[Decision]) -> Iterator[Verdict]:
         """One verdict for each decision; what is computed in batches comes in another order."""
-        for each in self.replayed(decisions):
-            yield self._verdict(each)
+        for row in self.replayed(decisions):
+            yield self._verdict(row)
 
     def replayed(self, decisions: Iterable[Decision]) -> Iterator[Replayed]:
         """Each decision computed again."""
         source = iter(decisions)
         while batch := list(islice(source, AT_ONCE)):
-            rows = [Replayed(each, read_basis(each.basis)) for each in batch]
-            by_call = [each for each in rows if self._whole or not each.basis.has_values]
-            facts = facts_of(self._url, [each.decision.id for each in by_call])
-            kept = [each for each in by_call if each.decision.id in facts]
-            yield from (self._by_call(each, facts[each.decision.id]) for each in kept)
-            done = {each.decision.id for each in kept}
+            rows = [Replayed(decision, read_basis(decision.basis)) for decision in batch]
+            by_call = [row for row in rows if self._whole or not row.basis.has_values]
+            facts = facts_of(self._url, [row.decision.id for row in by_call])
+            with_facts = [row for row in by_call if row.decision.id in facts]
+            yield from (self._by_call(row, facts[row.decision.id]) for row in with_facts)
+            done = {row.decision.id for row in with_facts}
             of_model: dict[tuple[str, str], list[Replayed]] = {}
             for row in rows:
                 if row.decision.id in done:
@@ -133,8 +133,8 @@ class Replayer:
         remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
         site.governance.recall(remembered, as_of.date())
         try:
-            kept = FactsOfCall(facts, basis, decision.patient)
-            answer = answer_again(site, service, client, decision, basis, kept, as_of)
+            call_facts = FactsOfCall(facts, basis, decision.patient)
+            answer = answer_again(site, service, client, decision, basis, call_facts, as_of)
         except HookError as error:
             refusal = msgspec.json.encode({"error": error.text})
             return msgspec.structs.replace(row, by="facts", answer=refusal, as_of=as_of)
@@ -142,7 +142,7 @@ class Replayer:
             return _not(row, f"what is in force now reads more than was kept: {error}")
         except msgspec.MsgspecError:
             return _not(row, "the facts that were kept cannot be read")
-        patient = kept.record.patient if kept.record is not None else None
+        patient = call_facts.record.patient if call_facts.record is not None else None
         response, scores = answer.decision.response, answer.selected.advised.advice.scores
         return Replayed(decision, basis, "facts", response, scores, as_of=as_of, patient=patient)
 
@@ -163,28 +163,28 @@ class Replayer:
     def _with_versions(self, row: Replayed, scores: dict[str, Any]) -> dict[str, Any]:
         """The scores with those of the versions that were computed beside it, as far as they are here still."""
         compared = (row.basis.scores or {}).get("beside")
-        asked = self._site.services.get(row.decision.service)
-        if not compared or asked is None or asked.of_chart is None:
+        service = self._site.services.get(row.decision.service)
+        if not compared or service is None or service.of_chart is None:
             return scores
-        again = []
-        for each in compared:
-            model = self._site.version_of(each["id"], each["sha256"])
-            if model is None or "error" in each:
-                again.append(each)
+        scores_beside = []
+        for version in compared:
+            model = self._site.version_of(version["id"], version["sha256"])
+            if model is None or "error" in version:
+                scores_beside.append(version)
                 continue
             computed = model.predict(vectors_of([row.basis], model)[0])
-            again.append(version_scores(model, computed, partial(self._is_due, asked.of_chart, row, model)))
-        return {**scores, "beside": again}
+            scores_beside.append(version_scores(model, computed, partial(self._is_due, service.of_chart, row, model)))
+        return {**scores, "beside": scores_beside}
 
     def _card_is_due(self, row: Replayed, scores: Mapping[str, Any], model: Model) -> bool | None:
-        asked = self._site.services.get(row.decision.service)
-        if asked is None or asked.of_chart is None:
+        service = self._site.services.get(row.decision.service)
+        if service is None or service.of_chart is None:
             return None
-        return self._is_due(asked.of_chart, row, model, scores)
+        return self._is_due(service.of_chart, row, model, scores)
 
-    def _is_due(self, asked: ChartModel, row: Replayed, model: Model, scores: Mapping[str, Any]) -> bool:
+    def _is_due(self, chart_model: ChartModel, row: Replayed, model: Model, scores: Mapping[str, Any]) -> bool:
         age = row.basis.features.get("age_years", (None,))[0]
-        return asked.is_due(model, scores, age, self._site.thresholds)
+        return chart_model.is_due(model, scores, age, self._site.thresholds)
 
     def _by_values(self, row: Replayed) -> Replayed:
         basis = row.basis
@@ -201,11 +201,11 @@ class Replayer:
         decision = row.decision
         if not row.by:
             return Verdict(decision=decision.id, service=decision.service, outcome="not-replayed", because=row.because)
-        found = first_of(self._differences(row))
-        if not found:
+        first = first_of(self._differences(row))
+        if not first:
             return Verdict(decision=decision.id, service=decision.service, outcome="same", by=row.by)
         then, now = self._content(row.basis.config), self._site.in_force
-        about = {row.basis.score_id, *(each["id"] for each in orjson.loads(decision.models))}
+        about = {row.basis.score_id, *(load["id"] for load in orjson.loads(decision.models))}
         about |= mentioned(orjson.loads(decision.response), row.response or {})
         reasons = causes(then, now, about, row.basis.as_of, row.as_of or row.basis.as_of)
         return Verdict(
@@ -213,7 +213,7 @@ class Replayer:
             service=decision.service,
             outcome="differs",
             by=row.by,
-            differences=found,
+            differences=first,
             causes=reasons,
         )
 
@@ -226,7 +226,7 @@ class Replayer:
             if recorded != replayed:  # comparing them as wholes is many times as fast as place by place
                 yield from differences_in("", recorded, replayed)
         if row.is_due is not None and (was_due := _was_due(row)) is not None and was_due != row.is_due:
-            yield Difference("card", _shown(was_due), _shown(row.is_due))
+            yield Difference("card", _due_words(was_due), _due_words(row.is_due))
 
     def _content(self, digest: str) -> Content | None:
         if digest not in self._contents:
@@ -242,7 +242,7 @@ def _was_due(row: Replayed) -> bool | None:
     return True if row.decision.outcome == "cards" or "said-once" in reasons else None
 
 
-def _shown(is_due: bool) -> str:
+def _due_words(is_due: bool) -> str:
     return "due by the threshold" if is_due else "below the threshold"
 
 

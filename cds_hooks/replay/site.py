@@ -87,7 +87,7 @@ class Site:
     def served_model(self, model_id: str) -> Model | None:
         """The model of this id as it is served here; None where it is not."""
         loaded = (model for service in self.services.values() for model in service.models)
-        return next((each for each in loaded if not isinstance(each, AbsentModel) and _id(each) == model_id), None)
+        return next((model for model in loaded if not isinstance(model, AbsentModel) and _id(model) == model_id), None)
 
     async def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
         """The prediction by the model, or by the candidate that has its id and its inputs."""
@@ -146,9 +146,9 @@ def open_site(
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:
     """What may show cards, as if nobody had ever released, stopped or paused these rules."""
-    others = {key: each for key, each in released.states.items() if key[0] != "rule" or key[1] not in rules}
-    paused = {key: each for key, each in released.paused.items() if key[0] != "rule" or key[1] not in rules}
-    return replace(released, states=others, paused=paused)
+    other_states = {key: state for key, state in released.states.items() if key[0] != "rule" or key[1] not in rules}
+    paused = {key: pause for key, pause in released.paused.items() if key[0] != "rule" or key[1] not in rules}
+    return replace(released, states=other_states, paused=paused)
 
 
 def _clients(configured: Settings) -> dict[str, TrustedClient]:

@@ -87,7 +87,7 @@ class _KeptFacts:
             self._facts.record,
             request.context.patient_id,
             call.as_of,
-            filled.state.known,
+            filled.state.looked_up,
             request.context.encounter_id,
             call.components.settings.opt_out_codes,
         )

@@ -115,7 +115,7 @@ def equation_scores(row: Basis, in_force: Mapping[str, Any]) -> dict[str, Any] |
     """
     equation = find_equations().get(row.score_id)
     output = str((row.scores or {}).get("output", ""))
-    if equation is None or output not in {each.id for each in equation.outputs}:
+    if equation is None or output not in {output.id for output in equation.outputs}:
         return None
     charted = inputs_from_record(equation, _NO_RECORD, _of_site(equation, in_force), _vector(row))
     try:
@@ -129,8 +129,8 @@ _NO_RECORD: Any = None
 
 
 def _of_site(equation: Equation, in_force: Mapping[str, Any]) -> dict[str, Any]:
-    named = {item.name for item in equation.inputs}
-    return {"calibration": in_force["CDS_KFRE_REGION"]} if "calibration" in named else {}
+    names = {item.name for item in equation.inputs}
+    return {"calibration": in_force["CDS_KFRE_REGION"]} if "calibration" in names else {}
 
 
 def _vector(row: Basis) -> FeatureVector:
@@ -146,7 +146,7 @@ def _vector(row: Basis) -> FeatureVector:
             features.append(feature)
             evidence.append(None)
             missing.append(Missing(feature, reason, f"{feature.words}: {reason}."))  # type: ignore[arg-type]
-    values = np.array([each.value if each is not None else nan for each in evidence], dtype=np.float64)
+    values = np.array([value.value if value is not None else nan for value in evidence], dtype=np.float64)
     return FeatureVector(tuple(features), values, evidence, missing)
 
 
@@ -168,14 +168,14 @@ def vaccine_scores(row: Basis) -> dict[str, Any]:
     Raises:
         msgspec.ValidationError: What was recorded has another form.
     """
-    given = _vaccinations.decode(row.vaccinations)
+    record = _vaccinations.decode(row.vaccinations)
     person = Person(
-        given.birth_date,
-        given.gender,
-        tuple(GivenDose(*dose) for dose in given.doses),
-        tuple(PatientObservation(*each) for each in given.observations),
-        given.country,
+        record.birth_date,
+        record.gender,
+        tuple(GivenDose(*dose) for dose in record.doses),
+        tuple(PatientObservation(*observation) for observation in record.observations),
+        record.country,
     )
     knowledge = load_knowledge()
-    found = vaccines_due(ChartedPerson(person, _NO_RECORD), row.as_of.date(), knowledge, given.ordered)
-    return {"vaccines": msgspec.to_builtins(forecast_entries(found, knowledge))}
+    due = vaccines_due(ChartedPerson(person, _NO_RECORD), row.as_of.date(), knowledge, record.ordered)
+    return {"vaccines": msgspec.to_builtins(forecast_entries(due, knowledge))}

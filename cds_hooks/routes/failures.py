@@ -31,12 +31,12 @@ def failure_place(error: BaseException) -> dict[str, str | int]:
 
     Nothing of a patient is in it: all three are names and numbers of the source code.
     """
-    place: dict[str, str | int] = {}
+    location: dict[str, str | int] = {}
     for frame, line in walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in _FLOORS:
-            place = {"module": module, "function": _name_of(frame.f_code), "line": line}
-    return place
+            location = {"module": module, "function": _name_of(frame.f_code), "line": line}
+    return location
 
 
 def _name_of(code: CodeType) -> str:
@@ -46,9 +46,9 @@ def _name_of(code: CodeType) -> str:
 
 def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:
     """One line of the operational log about an exception that nobody foresaw; `more` are other fields of the log."""
-    place = failure_place(error)
+    location = failure_place(error)
     kind = type(error).__name__
-    log().error(event, service=service, status=500, decision=decision, error_type=kind, **place, **more)
+    log().error(event, service=service, status=500, decision=decision, error_type=kind, **location, **more)
 
 
 def failure_outcome(decision: str) -> bytes:
@@ -105,13 +105,13 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
 
 def http_error_outcome(error: HTTPException) -> Response:
     """The answer to a program that asked for an address, or with a method, that does not exist."""
-    known: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
     if error.status_code == MethodNotAllowed.status:
-        known = MethodNotAllowed("This address does not answer that method.")
+        hook_error = MethodNotAllowed("This address does not answer that method.")
     call_id = new_decision_id()
-    log().info("call refused", status=known.status, reason=type(known).__name__, decision=call_id)
+    log().info("call refused", status=hook_error.status, reason=type(hook_error).__name__, decision=call_id)
     headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
-    return Response(operation_outcome(known, call_id), known.status, headers, media_type="application/json")
+    return Response(operation_outcome(hook_error, call_id), hook_error.status, headers, media_type="application/json")
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:

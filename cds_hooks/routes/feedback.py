@@ -98,12 +98,12 @@ class _Feedback:
 
 
 def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
-    found = MatchedFeedback()
+    matched = MatchedFeedback()
     for decisions, about in _by_decision(url, items):
         part = match_feedback(about, decisions)
-        found.items += part.items
-        found.unmatched += part.unmatched
-    return found
+        matched.items += part.items
+        matched.unmatched += part.unmatched
+    return matched
 
 
 def remember_answers(url: str, items: Sequence[FeedbackItem], governance: Governance) -> None:

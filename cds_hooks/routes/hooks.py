@@ -117,14 +117,14 @@ class RequestLimits:
             raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error
 
     def _check(self, headers: Iterable[tuple[bytes, bytes]], most: int) -> None:
-        given = dict(headers)
-        length = given.get(b"content-length", b"")
+        header_values = dict(headers)
+        length = header_values.get(b"content-length", b"")
         if length.isdigit() and int(length) > most:
             raise _too_large(most)
-        kind = given.get(b"content-type", b"")
+        kind = header_values.get(b"content-type", b"")
         if kind != JSON and not _is_json(kind):
             raise UnsupportedMediaType("Send the body as application/json.")
-        if given.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        if header_values.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
             raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
 
@@ -191,7 +191,9 @@ class HookRoute:
         await self._answer(name, scope, receive, send)
 
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        known = self.services[name].id if name in self.services else ""  # what else stands in a URL may be anything
+        service_id = (
+            self.services[name].id if name in self.services else ""
+        )  # what else stands in a URL may be anything
         decision_id = new_decision_id()
         trace = self._trace(scope["headers"])
         try:
@@ -202,24 +204,24 @@ class HookRoute:
             response = await self._invoke(service, client, decision_id, scope, receive, trace)
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
-            self.components.metrics.refused(known, error.status)
+            self.components.metrics.refused(service_id, error.status)
             self.components.metrics.untrusted(error.reason)
             await send_refusal(send, error, decision_id)
-            log_refusal(known, error.status, error.reason, decision_id, error.client, trace)
+            log_refusal(service_id, error.status, error.reason, decision_id, error.client, trace)
         except HookError as error:
             reason = type(error).__name__
-            self.components.metrics.refused(known, error.status)
+            self.components.metrics.refused(service_id, error.status)
             await send_refusal(send, error, decision_id, receive if isinstance(error, BodyTooLarge) else None)
-            log_refusal(known, error.status, reason, decision_id, "", trace)
-            _end(trace, known, error.status, reason)
+            log_refusal(service_id, error.status, reason, decision_id, "", trace)
+            _end(trace, service_id, error.status, reason)
         except Exception as error:
-            self.components.metrics.refused(known, 500)
+            self.components.metrics.refused(service_id, 500)
             await send_json(send, 500, failure_outcome(decision_id), [(CALL_ID, decision_id.encode())])
-            log_failure("call failed", error, decision_id, known, **_trace_of(trace))
-            _end(trace, known, 500, type(error).__name__)
+            log_failure("call failed", error, decision_id, service_id, **_trace_of(trace))
+            _end(trace, service_id, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
-            _end(trace, known, 200)
+            _end(trace, service_id, 200)
 
     def _trace(self, headers: Iterable[tuple[bytes, bytes]]) -> CallTrace | None:
         """The trace of the call; None where it names none and no spans are sent."""
@@ -299,14 +301,14 @@ _UNREAD_SECONDS: Final = 5.0
 
 
 async def _read_on(receive: Receive) -> None:
-    left = _MOST_UNREAD
+    remaining = _MOST_UNREAD
     with suppress(TimeoutError):
         async with asyncio.timeout(_UNREAD_SECONDS):
-            while left > 0:
+            while remaining > 0:
                 message = await receive()
                 if not message.get("more_body", False):  # the end, also that of the connection
                     return
-                left -= len(message["body"])
+                remaining -= len(message["body"])
 
 
 async def send_json(

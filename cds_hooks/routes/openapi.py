@@ -232,8 +232,8 @@ def _example_call(service: Service, hook: Hook) -> dict[str, Any]:
 
 
 def _example_context(context: type[Context]) -> dict[str, Any]:
-    required = [each for each in structs.fields(context) if each.required]
-    return {"userId": _EXAMPLE_TEXTS["userId"]} | {each.encode_name: _example(each) for each in required}
+    required = [field for field in structs.fields(context) if field.required]
+    return {"userId": _EXAMPLE_TEXTS["userId"]} | {field.encode_name: _example(field) for field in required}
 
 
 def _example(field: structs.FieldInfo) -> Any:

@@ -70,7 +70,7 @@ def _found(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder
 def _require_orders(call: ServiceInput) -> None:
     """Refuses a call whose studies were not looked up; that a client looked and found none is an answer (TRAP-04)."""
     states = [each for each in call.prefetch.states if each.template.resource == _JUDGED]
-    if any(each.known for each in states):
+    if any(each.is_known for each in states):
         return
     why = next((each.text for each in states if each.template.key == _KEY), "not sent")
     raise PreconditionFailed(

@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
     """SHA-256 over the previous row's hash and all columns of this row."""
     d = decision
-    said = (
+    columns = (
         chain,
         position,
         d.id,
@@ -53,9 +53,9 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
         len(d.basis),
     )
     if d.facts is not None:
-        head = _encode((*said, d.user_id, len(d.facts)))
+        head = _encode((*columns, d.user_id, len(d.facts)))
         return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, d.facts))).digest()
-    head = _encode(said if d.user_id is None else (*said, d.user_id))
+    head = _encode(columns if d.user_id is None else (*columns, d.user_id))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis))).digest()
 
 
@@ -130,7 +130,7 @@ _CONTENT = ("models", "response", "basis", "facts")
 # the stored bytes, not the decoded value
 _DECISION = [
     type_coerce(decisions.c[name], LargeBinary).label(name) if name in _CONTENT else decisions.c[name]
-    for name in (each.name for each in msgspec.structs.fields(Decision))
+    for name in (field.name for field in msgspec.structs.fields(Decision))
 ]
 _LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previous", "hash")]
 # short reads: a long one would keep SQLite's write-ahead log from being reset

@@ -33,7 +33,6 @@ from sqlalchemy.types import TypeDecorator
 
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
-from fhir.terminology.caching import remembered
 
 DICTIONARY_ID: Final = 4
 """The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
@@ -211,8 +210,8 @@ def _decompressor(dictionary: int) -> Callable[[bytes], bytes]:
 
     if not dictionary:
         return _one_at_a_time(zstandard.ZstdDecompressor().decompress)
-    known = zstandard.ZstdCompressionDict(_dictionary(dictionary))
-    return _one_at_a_time(zstandard.ZstdDecompressor(dict_data=known).decompress)
+    ZstdCompressionDict = zstandard.ZstdCompressionDict(_dictionary(dictionary))
+    return _one_at_a_time(zstandard.ZstdDecompressor(dict_data=ZstdCompressionDict).decompress)
 
 
 def _dictionary(number: int) -> bytes:
@@ -290,7 +289,6 @@ class UserNames:
         return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
-@remembered("recorded forms of users", entries=1024, longest=300)
 def _hashed(key: bytes, client: str, user: str) -> str:
     message = f"{client}\0{user}".encode(errors="surrogatepass")
     digest = hmac.digest(key, message, "sha256")[:_HASH_BYTES]

@@ -238,9 +238,9 @@ def encode_inputs(
     inputs: dict[str, Any] = {"as_of": as_of.isoformat()}
     if vector is not None:
         inputs["features"] = {
-            found.feature.name: (found.value, found.effective, found.source)
-            for found in vector.evidence
-            if found is not None
+            evidence.feature.name: (evidence.value, evidence.effective, evidence.source)
+            for evidence in vector.evidence
+            if evidence is not None
         }
         inputs["missing"] = {gap.feature.name: gap.reason for gap in vector.missing}
     if orders is not None:

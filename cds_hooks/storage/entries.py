@@ -81,7 +81,7 @@ def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> Non
     add_events(url, [(kind, actor, detail)])
 
 
-def add_events(url: str, found: Iterable[Event]) -> None:
+def add_events(url: str, new_events: Iterable[Event]) -> None:
     """Commits events in one transaction: all of them or none.
 
     Raises:
@@ -89,7 +89,7 @@ def add_events(url: str, found: Iterable[Event]) -> None:
     """
     try:
         with engine_for(parse_url(url)).begin() as connection:
-            for kind, actor, detail in found:
+            for kind, actor, detail in new_events:
                 write_event(connection, kind, actor, detail)
     except (DBAPIError, ImportError, OSError) as error:
         raise RecordUnavailable(f"the event cannot be recorded: {database_error_reason(error)}") from error

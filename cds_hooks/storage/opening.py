@@ -35,10 +35,10 @@ def upgrade_schema(url: URL) -> None:
     try:
         # read without a lock: a worker that restarts must not wait for those that write
         with reading_engine(url).connect() as connection:
-            found = schema_version(connection)
-            if found == SCHEMA_VERSION:
+            version = schema_version(connection)
+            if version == SCHEMA_VERSION:
                 return
-            refuse_newer(found)
+            refuse_newer(version)
         with engine_for(url).begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
@@ -58,15 +58,15 @@ def schema_version(connection: Connection) -> str | None:
     return str(version) if version else None
 
 
-def refuse_newer(found: str | None) -> None:
+def refuse_newer(version: str | None) -> None:
     """Refuse a record whose schema a newer version of this program made: nothing of it is written or copied.
 
     Raises:
         RecordUnavailable: The schema is newer than this version's; schemas are numbers of four digits.
     """
-    if found is not None and found > SCHEMA_VERSION:
+    if version is not None and version > SCHEMA_VERSION:
         raise RecordUnavailable(
-            f"the record has the schema {found[:32]!r}, which is newer than {SCHEMA_VERSION}, the newest that this "
+            f"the record has the schema {version[:32]!r}, which is newer than {SCHEMA_VERSION}, the newest that this "
             "version knows: install the version that wrote it, or restore the backup from before the upgrade into an "
             "empty record (docs/operations/install.md)"
         )
@@ -90,8 +90,8 @@ def sqlite_script() -> str:
     """The text of `SQLITE_SCRIPT`: the version, and every statement that SQLite keeps after all migrations."""
     with create_engine("sqlite://").begin() as connection:
         _run_migrations(connection)
-        kept = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-        return "\n\n".join([f"-- {SCHEMA_VERSION}", *kept.scalars()]) + "\n"
+        statements = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        return "\n\n".join([f"-- {SCHEMA_VERSION}", *statements.scalars()]) + "\n"
 
 
 def _run_migrations(connection: Connection) -> None:

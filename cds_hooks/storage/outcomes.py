@@ -55,7 +55,7 @@ class Outcome(Struct, frozen=True, gc=False):
         return (self.decision or self.client, self.kind, self.subject)
 
 
-_COLUMNS: Final = [outcomes.c[each.name] for each in msgspec.structs.fields(Outcome)]
+_COLUMNS: Final = [outcomes.c[field.name] for field in msgspec.structs.fields(Outcome)]
 
 
 def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
@@ -70,13 +70,13 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
     try:
         with engine_for(url).begin() as connection:
             position, previous = newest_entry(connection, outcomes)  # from here on nobody else writes
-            known = _newest(connection, items)
+            newest = _newest(connection, items)
             for item in items:
-                before = known.get(item.key)
+                before = newest.get(item.key)
                 if before is not None and (before.value, before.happened) == (item.value, item.happened):
                     continue
                 item = msgspec.structs.replace(item, version=before.version + 1 if before else 1)
-                known[item.key] = item
+                newest[item.key] = item
                 row, position = msgspec.structs.asdict(item), position + 1
                 digest = outcome_hash(previous, position, row)
                 rows.append(row | {"position": position, "previous": previous, "hash": digest})
@@ -91,22 +91,22 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
 
 def _newest(connection: Connection, items: Sequence[Outcome]) -> dict[Key, Outcome]:
     """The newest stored version of what these items are about."""
-    found: dict[Key, Outcome] = {}
+    newest: dict[Key, Outcome] = {}
     ids = sorted({item.decision for item in items if item.decision is not None})
     for some in _parts(ids):
-        _keep_newest(found, connection.execute(select(*_COLUMNS).where(outcomes.c.decision.in_(some))).all())
+        _keep_newest(newest, connection.execute(select(*_COLUMNS).where(outcomes.c.decision.in_(some))).all())
     clients = {item.client for item in items if item.kind == "complete"}
     for client in sorted(clients):
         of_client = and_(outcomes.c.kind == "complete", outcomes.c.client == client)
-        _keep_newest(found, connection.execute(select(*_COLUMNS).where(of_client)).all())
-    return found
+        _keep_newest(newest, connection.execute(select(*_COLUMNS).where(of_client)).all())
+    return newest
 
 
-def _keep_newest(found: dict[Key, Outcome], rows: Iterable[Any]) -> None:
+def _keep_newest(newest: dict[Key, Outcome], rows: Iterable[Any]) -> None:
     for row in rows:
         item = Outcome(*row)
-        if item.key not in found or found[item.key].version < item.version:
-            found[item.key] = item
+        if item.key not in newest or newest[item.key].version < item.version:
+            newest[item.key] = item
 
 
 def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) -> dict[Key, Outcome]:
@@ -115,11 +115,11 @@ def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) ->
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found: dict[Key, Outcome] = {}
+    newest: dict[Key, Outcome] = {}
     for some in _parts(sorted(ids)):
         query = select(*_COLUMNS).where(outcomes.c.decision.in_(some))
-        _keep_newest(found, read_rows(url, query if up_to is None else query.where(outcomes.c.sequence <= up_to)))
-    return found
+        _keep_newest(newest, read_rows(url, query if up_to is None else query.where(outcomes.c.sequence <= up_to)))
+    return newest
 
 
 def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
@@ -128,12 +128,12 @@ def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found: dict[Key, dict[int, str]] = {}
+    versions: dict[Key, dict[int, str]] = {}
     for some in _parts(sorted(ids)):
         for row in read_rows(url, select(*_COLUMNS).where(outcomes.c.decision.in_(some))):
             item = Outcome(*row)
-            found.setdefault(item.key, {})[item.version] = item.value
-    return found
+            versions.setdefault(item.key, {})[item.version] = item.value
+    return versions
 
 
 def outcomes_of(url: str, decision: str) -> list[Outcome]:
@@ -181,9 +181,9 @@ def count_outcomes(url: str) -> list[tuple[str, Kind, str, str, int, int]]:
         later.c.version > o.version,
     )
     subject = case((o.kind == "event", o.subject), else_="")
-    of = (o.client, o.kind, subject, o.value)
+    groups = (o.client, o.kind, subject, o.value)
     numbers = (func.count(), func.sum(case((o.version > 1, 1), else_=0)))
-    query = select(*of, *numbers).where(o.kind != "complete", ~newer.exists()).group_by(*of).order_by(*of)
+    query = select(*groups, *numbers).where(o.kind != "complete", ~newer.exists()).group_by(*groups).order_by(*groups)
     return [(row[0], row[1], row[2], row[3], int(row[4]), int(row[5])) for row in read_rows(url, query)]
 
 

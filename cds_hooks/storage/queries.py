@@ -35,13 +35,13 @@ def store_feedback(
     try:
         with engine_for(url).begin() as connection:
             position, previous = newest_entry(connection, feedback)  # from here on nobody else writes
-            known = _stored_answers(connection, rows)
+            stored_answers = _stored_answers(connection, rows)
             answered = _answered_cards(connection, rows) if only_first else set()
             for item, row in zip(items, rows, strict=True):
                 answer = _answer_of(row)
-                if answer in known or row["card"] in answered:
+                if answer in stored_answers or row["card"] in answered:
                     continue
-                known.add(answer)
+                stored_answers.add(answer)
                 position += 1
                 digest = feedback_hash(previous, position, row)
                 linked.append(row | {"position": position, "previous": previous, "hash": digest})
@@ -111,7 +111,7 @@ class _Basis(Struct):
 
 _response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
-LISTED: Final = [decisions.c[each.name] for each in msgspec.structs.fields(Decision) if each.name != "facts"]
+LISTED: Final = [decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name != "facts"]
 """The columns of a Decision as it is read for everything but a replay."""
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
@@ -178,16 +178,16 @@ def cards_of(decision: Decision) -> list[set[str]]:
     if decision.outcome != "cards":
         return []
     response = _response.decode(decision.response)
-    return [{one.rule for one in card.extension.ours.findings} for card in response.cards]
+    return [{finding.rule for finding in card.extension.ours.findings} for card in response.cards]
 
 
 def rules_by_card(response: bytes) -> dict[str, set[str]]:
     """The rules whose findings are on each card, by the uuids of the card and of its suggestions."""
-    found: dict[str, set[str]] = {}
+    rules_by_uuid: dict[str, set[str]] = {}
     for card in _response.decode(response).cards:
-        rules = {one.rule for one in card.extension.ours.findings}
-        found |= dict.fromkeys((card.uuid, *(each.uuid for each in card.suggestions)), rules)
-    return found
+        rules = {finding.rule for finding in card.extension.ours.findings}
+        rules_by_uuid |= dict.fromkeys((card.uuid, *(suggestion.uuid for suggestion in card.suggestions)), rules)
+    return rules_by_uuid
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
@@ -223,7 +223,7 @@ def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iter
     Raises:
         RecordUnavailable: there is no record.
     """
-    return (found.decision for found in find_places(url, wanted, None, at_once))
+    return (numbered.decision for numbered in find_places(url, wanted, None, at_once))
 
 
 def find_places(
@@ -233,16 +233,16 @@ def find_places(
     query = wanted.narrow(select(decisions.c.sequence, *LISTED))
     query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
     most = min(at_once, 500)
-    rows = read_rows(url, _from_place(query, before).limit(most))
+    rows = read_rows(url, _older_than(query, before).limit(most))
     while rows:
         for row in rows:
-            found = FoundDecision(row[0], Decision(*row[1:]))
-            if wanted.fits(found.decision):
-                yield found
+            numbered = FoundDecision(row[0], Decision(*row[1:]))
+            if wanted.fits(numbered.decision):
+                yield numbered
         if len(rows) < most:
             return
         most = 500
-        rows = read_rows(url, _from_place(query, found.place).limit(most))
+        rows = read_rows(url, _older_than(query, numbered.place).limit(most))
 
 
 def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
@@ -255,13 +255,13 @@ def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator
     """
     query = wanted.narrow(select(decisions.c.sequence, decisions.c.decided_at, decisions.c.id))
     query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc()).limit(at_once)
-    place: Place | None = None
-    while rows := read_rows(url, _from_place(query, place)):
+    oldest: Place | None = None
+    while rows := read_rows(url, _older_than(query, oldest)):
         yield from (row.id for row in rows)
-        place = rows[-1].decided_at, rows[-1].sequence
+        oldest = rows[-1].decided_at, rows[-1].sequence
 
 
-def _from_place(query: Select[Any], before: Place | None) -> Select[Any]:
+def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:
     if before is None:
         return query
     at, sequence = decisions.c.decided_at, decisions.c.sequence
@@ -277,7 +277,7 @@ def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> 
     """
     query = wanted.narrow(select(decisions.c.sequence, *LISTED)).where(decisions.c.sequence.in_(numbers))
     read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
-    return {found.sequence: found for found in read if wanted.fits(found.decision)}
+    return {numbered.sequence: numbered for numbered in read if wanted.fits(numbered.decision)}
 
 
 def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list[FoundDecision]:
@@ -289,11 +289,11 @@ def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list
     at = decisions.c.sequence
     query = wanted.narrow(select(at, *LISTED)).where(at > number, at <= number + most).order_by(at)
     read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
-    return sorted((found for found in read if wanted.fits(found.decision)), key=_place, reverse=True)
+    return sorted((numbered for numbered in read if wanted.fits(numbered.decision)), key=_time_and_number, reverse=True)
 
 
-def _place(found: FoundDecision) -> Place:
-    return found.place
+def _time_and_number(numbered: FoundDecision) -> Place:
+    return numbered.place
 
 
 def newest_number(url: str) -> int:

@@ -48,13 +48,13 @@ class _Field(Struct, frozen=True):
 
 def read_declarations(path: Path) -> list[DeclaredHook]:
     """The hooks of a file; WrongDeclaration says what is wrong with the file or with one of them."""
-    found: list[DeclaredHook] = []
+    declarations: list[DeclaredHook] = []
     for position, entry in enumerate(_entries(path), start=1):
         declared = _declared(entry, f"{path.name}, hook {position}")
-        if any(declared.hook.name == other.hook.name for other in found):
+        if any(declared.hook.name == earlier.hook.name for earlier in declarations):
             raise WrongDeclaration(f"{path.name}: {declared.hook.name} is declared twice.")
-        found.append(declared)
-    return found
+        declarations.append(declared)
+    return declarations
 
 
 def _entries(path: Path) -> list[Any]:
@@ -73,12 +73,13 @@ def _entries(path: Path) -> list[Any]:
     return entries
 
 
-def _declared(entry: Any, place: str) -> DeclaredHook:
-    members = _members(entry, _HOOK_MEMBERS, {"name", "version", "like", "services"}, place)
-    name = _text(members, "name", place)
+def _declared(entry: Any, location: str) -> DeclaredHook:
+    members = _members(entry, _HOOK_MEMBERS, {"name", "version", "like", "services"}, location)
+    name = _text(members, "name", location)
     if name in LIBRARY or not _NAME.fullmatch(name):
         raise WrongDeclaration(
-            f"{place}: the name of your own hook is in reverse domain notation, such as org.example.ward-round-start."
+            f"{location}: the name of your own hook is in reverse domain notation, such as "
+            "org.example.ward-round-start."
         )
     version = _text(members, "version", name)
     if not _VERSION.fullmatch(version):
@@ -87,10 +88,10 @@ def _declared(entry: Any, place: str) -> DeclaredHook:
     if like not in LIBRARY:
         raise WrongDeclaration(f"{name}: like names a hook of the library: {', '.join(LIBRARY)}.")
     services = members["services"]
-    if not isinstance(services, list) or not services or not all(isinstance(each, str) for each in services):
+    if not isinstance(services, list) or not services or not all(isinstance(service, str) for service in services):
         raise WrongDeclaration(f"{name}: services is a list of the ids of those that answer it.")
     fields = _fields(members.get("field", []), name)
-    tokens = LIBRARY[like].tokens | {each.name for each in fields if each.token}
+    tokens = LIBRARY[like].tokens | {field.name for field in fields if field.token}
     hook = Hook(name, _context_of(name, LIBRARY[like].context, fields), version, tokens=tokens)
     return DeclaredHook(hook, like, tuple(services))
 
@@ -99,44 +100,44 @@ def _fields(entries: Any, hook: str) -> list[_Field]:
     if not isinstance(entries, list):
         raise WrongDeclaration(f"{hook}: field is a list of fields, each with name and type.")
     fields = [_field(entry, f"{hook}, field {position}") for position, entry in enumerate(entries, start=1)]
-    for each in fields:
-        if sum(each.name == other.name for other in fields) > 1:
-            raise WrongDeclaration(f"{hook}: the field {each.name} is declared twice.")
+    for field in fields:
+        if sum(field.name == second.name for second in fields) > 1:
+            raise WrongDeclaration(f"{hook}: the field {field.name} is declared twice.")
     return fields
 
 
-def _field(entry: Any, place: str) -> _Field:
-    members = _members(entry, _FIELD_MEMBERS, {"name", "type"}, place)
-    name, kind = _text(members, "name", place), _text(members, "type", place)
+def _field(entry: Any, location: str) -> _Field:
+    members = _members(entry, _FIELD_MEMBERS, {"name", "type"}, location)
+    name, kind = _text(members, "name", location), _text(members, "type", location)
     if not _FIELD.fullmatch(name):
-        raise WrongDeclaration(f"{place}: the name of a field is one word such as wardId.")
+        raise WrongDeclaration(f"{location}: the name of a field is one word such as wardId.")
     if kind not in TYPES:
-        raise WrongDeclaration(f"{place}: type is one of {', '.join(TYPES)}.")
+        raise WrongDeclaration(f"{location}: type is one of {', '.join(TYPES)}.")
     flags = {flag: members.get(flag, False) for flag in ("required", "token")}
     for flag, value in flags.items():
         if not isinstance(value, bool):
-            raise WrongDeclaration(f"{place}: {flag} is true or false.")
+            raise WrongDeclaration(f"{location}: {flag} is true or false.")
     if flags["token"] and kind not in _TOKEN_TYPES:
-        raise WrongDeclaration(f"{place}: only a string, number or boolean can be a prefetch token.")
+        raise WrongDeclaration(f"{location}: only a string, number or boolean can be a prefetch token.")
     return _Field(name, kind, **flags)
 
 
 def _context_of(hook: str, base: type[Context], fields: list[_Field]) -> type[Context]:
-    inherited = {each.encode_name: each for each in msgspec.structs.fields(base)}
-    own: list[Any] = []
-    for each in fields:
-        known = inherited.get(each.name)
-        attribute = known.name if known is not None else each.name
-        declared = TYPES[each.type]
-        if known is not None:
-            if declared not in (known.type, *getattr(known.type, "__args__", ())):
-                raise WrongDeclaration(f"{hook}: {each.name} is of another type in the hook that it extends.")
-            if known.required and not each.required:
-                raise WrongDeclaration(f"{hook}: {each.name} is required and cannot be made optional.")
-        own.append((attribute, declared) if each.required else _optional(attribute, declared))
+    inherited = {field.encode_name: field for field in msgspec.structs.fields(base)}
+    attributes: list[Any] = []
+    for declared_field in fields:
+        inherited_field = inherited.get(declared_field.name)
+        attribute = inherited_field.name if inherited_field is not None else declared_field.name
+        declared = TYPES[declared_field.type]
+        if inherited_field is not None:
+            if declared not in (inherited_field.type, *getattr(inherited_field.type, "__args__", ())):
+                raise WrongDeclaration(f"{hook}: {declared_field.name} is of another type in the hook that it extends.")
+            if inherited_field.required and not declared_field.required:
+                raise WrongDeclaration(f"{hook}: {declared_field.name} is required and cannot be made optional.")
+        attributes.append((attribute, declared) if declared_field.required else _optional(attribute, declared))
     wire = {attribute: name for name, attribute in _attributes(inherited, fields)}
     context = msgspec.defstruct(
-        "DeclaredContext", own, bases=(base,), module=__name__, frozen=True, kw_only=True, rename=wire
+        "DeclaredContext", attributes, bases=(base,), module=__name__, frozen=True, kw_only=True, rename=wire
     )
     assert issubclass(context, Context)  # noqa: S101 - made from it one line above
     return context
@@ -148,22 +149,22 @@ def _optional(attribute: str, declared: Any) -> tuple[str, Any, Any]:
 
 
 def _attributes(inherited: dict[str, Any], fields: list[_Field]) -> list[tuple[str, str]]:
-    names = {name: each.name for name, each in inherited.items()}
-    return list((names | {each.name: names.get(each.name, each.name) for each in fields}).items())
+    names = {name: field.name for name, field in inherited.items()}
+    return list((names | {field.name: names.get(field.name, field.name) for field in fields}).items())
 
 
-def _members(entry: Any, allowed: frozenset[str], required: set[str], place: str) -> dict[str, Any]:
+def _members(entry: Any, allowed: frozenset[str], required: set[str], location: str) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise WrongDeclaration(f"{place}: a table with {', '.join(sorted(required))} is expected.")
+        raise WrongDeclaration(f"{location}: a table with {', '.join(sorted(required))} is expected.")
     for name in sorted(required - set(entry)):
-        raise WrongDeclaration(f"{place}: {name} is missing.")
+        raise WrongDeclaration(f"{location}: {name} is missing.")
     for name in sorted(set(entry) - allowed):
-        raise WrongDeclaration(f"{place}: {name!r} is not known here; there are {', '.join(sorted(allowed))}.")
+        raise WrongDeclaration(f"{location}: {name!r} is not known here; there are {', '.join(sorted(allowed))}.")
     return entry
 
 
-def _text(members: dict[str, Any], name: str, place: str) -> str:
+def _text(members: dict[str, Any], name: str, location: str) -> str:
     value = members[name]
     if not isinstance(value, str) or not value.strip():
-        raise WrongDeclaration(f"{place}: {name} is a text.")
+        raise WrongDeclaration(f"{location}: {name} is a text.")
     return value

@@ -118,7 +118,7 @@ class Hook:
     @cached_property
     def fields(self) -> Mapping[str, bool]:
         """The names of its context fields on the wire; True for those that are required."""
-        return {each.encode_name: each.required for each in structs.fields(self.context)}
+        return {field.encode_name: field.required for field in structs.fields(self.context)}
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[Context]:
@@ -128,18 +128,18 @@ class Hook:
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """The required strings: attribute, and name on the wire."""
-        return tuple((each.name, each.encode_name) for each in structs.fields(self.context) if _is_text(each))
+        return tuple((field.name, field.encode_name) for field in structs.fields(self.context) if _is_text(field))
 
     @cached_property
     def objects(self) -> tuple[tuple[str, str, bool], ...]:
         """The members that are kept as JSON: attribute, name on the wire, and whether they are required."""
-        found = [each for each in structs.fields(self.context) if each.type is Raw]
-        return tuple((each.name, each.encode_name, each.required) for each in found)
+        raw_fields = [field for field in structs.fields(self.context) if field.type is Raw]
+        return tuple((field.name, field.encode_name, field.required) for field in raw_fields)
 
 
-def _is_text(each: structs.FieldInfo) -> bool:
+def _is_text(field_info: structs.FieldInfo) -> bool:
     """Whether the field is a required string: GEN-06 says that such a one may not be blank either."""
-    return bool(each.required and each.type is str)
+    return bool(field_info.required and field_info.type is str)
 
 
 PATIENT_VIEW: Final = "patient-view"
@@ -200,17 +200,17 @@ def _modern_verify(members: Members) -> Members:
 
 def _unwrapped(members: Members, name: str) -> Members:
     try:
-        found = _wrapper.decode(members.get(name, b"{}"))
+        order = _wrapper.decode(members.get(name, b"{}"))
     except msgspec.ValidationError:
         return members  # no object at all, which the decoder of the context says
-    if found.resourceType is None and found.resource is not _ABSENT:
-        members[name] = found.resource
+    if order.resourceType is None and order.resource is not _ABSENT:
+        members[name] = order.resource
     return members
 
 
 def _resources_of(raw: Raw) -> list[Raw]:
     try:
-        return [each.resource for each in _bundle.decode(raw).entry if each.resource is not _ABSENT]
+        return [entry.resource for entry in _bundle.decode(raw).entry if entry.resource is not _ABSENT]
     except msgspec.ValidationError:
         return []
 

@@ -124,7 +124,7 @@ def test_weights_among_the_laboratory_results_are_there() -> None:
     state = _brought(labs=_bundle(lab(1), lab(70, "29463-7")))
     states = {each.template.key: each for each in state.states}
     assert (states["body"].state, states["body"].sent_as) == ("given", "labs")
-    assert "body_weight" in state.known
+    assert "body_weight" in state.looked_up
     assert {each.template.key: each for each in _brought(labs=_bundle(lab(1))).states}["body"].state == "unobtainable"
 
 
@@ -168,8 +168,8 @@ def test_what_is_old_is_said_as_old() -> None:
 
 
 def test_known_is_what_was_asked_for_found_or_not() -> None:
-    assert _brought(labs=None, conditions=_bundle(CONDITION)).known == {"Observation", "creatinine", "Condition"}
-    assert _brought(labs=_outcome(FAILED)).known == frozenset()
+    assert _brought(labs=None, conditions=_bundle(CONDITION)).looked_up == {"Observation", "creatinine", "Condition"}
+    assert _brought(labs=_outcome(FAILED)).looked_up == frozenset()
 
 
 def test_a_whole_prefetch_is_looked_at_and_nothing_more() -> None:

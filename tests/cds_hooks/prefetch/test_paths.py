@@ -126,9 +126,9 @@ def test_a_path_goes_on_into_what_is_at_hand() -> None:
     path = "context.draftOrders.entry.resource.ofType(ServiceRequest).reasonReference.resolve().asserter.resolve().id"
     problems = {"resourceType": "Bundle", "entry": [{"resource": condition}]}
     values = TokenValues({"draftOrders": drafts}, TODAY, {"problems": problems})
-    assert values.of(path) == ("7",)
+    assert values.values_of(path) == ("7",)
     with pytest.raises(NoValue):
-        TokenValues({"draftOrders": drafts}, TODAY).of(path)
+        TokenValues({"draftOrders": drafts}, TODAY).values_of(path)
 
 
 def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() -> None:
@@ -136,10 +136,10 @@ def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() 
     for body, found in ((json.dumps(ORDERS), ("a", "b")), ("{]", ())):
         context = OrderSignContext(user_id="Practitioner/1", patient_id="p", draft_orders=msgspec.Raw(body.encode()))
         if found:
-            assert TokenValues(context, TODAY).of(path) == found
+            assert TokenValues(context, TODAY).values_of(path) == found
         else:
             with pytest.raises(NoValue):
-                TokenValues(context, TODAY).of(path)
+                TokenValues(context, TODAY).values_of(path)
 
 
 def test_the_example_of_3_0_gives_the_ids_of_its_drafts(spec_folder: File) -> None:
@@ -194,7 +194,7 @@ def test_any_path_over_any_json_finds_what_the_kit_finds(root: str, steps: list[
     path = root + "".join(steps)
     context, answers = ({}, {"a": node}) if root == "%a" else ({"b": node}, {})
     try:
-        found: tuple[str, ...] = TokenValues(context, TODAY, answers).of(path)
+        found: tuple[str, ...] = TokenValues(context, TODAY, answers).values_of(path)
     except NoValue:
         found = ()
     theirs = values_of(path, context, answers)
