@@ -11,10 +11,10 @@ _TOLD = 7
 
 def effect_plots(effects: Sequence[Effect], link: str) -> list[Plot]:
     """One drawing for each input, all on one scale, so that their sizes can be compared."""
-    ends = [0.0, *(value for each in effects for value in (*each.low, *each.high))]
+    ends = [0.0, *(value for effect in effects for value in (*effect.low, *effect.high))]
     room = 0.05 * (max(ends) - min(ends)) or 1.0
     scale = _SCALES.get(link, link)
-    return [_plot(each, (min(ends) - room, max(ends) + room), scale) for each in effects]
+    return [_plot(effect, (min(ends) - room, max(ends) + room), scale) for effect in effects]
 
 
 def _plot(effect: Effect, ends: tuple[float, float], scale: str) -> Plot:

@@ -94,7 +94,9 @@ def rates_at_equal_ages(manifest: Manifest, later: LaterEvaluation | None) -> li
 
 def group_rates(groups: list[dict[str, Any]]) -> list[GroupRates]:
     """Error rates of the groups of sex, race and ethnicity, as far as they were computed at equal ages."""
-    told = [each for each in groups if each["axis"].startswith(_JUDGED_AXES) and f"{_RATES[0]}_standardised" in each]
+    told = [
+        group for group in groups if group["axis"].startswith(_JUDGED_AXES) and f"{_RATES[0]}_standardised" in group
+    ]
     names = [name for rate in _RATES for name in (rate, f"{rate}_standardised")]
     return [
         GroupRates(each["axis"], each["group"], each["sufficient"], tuple(each[name] for name in names))

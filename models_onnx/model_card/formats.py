@@ -83,8 +83,11 @@ def card_html(card: Card) -> str:
             model=card["model"],
             count=len(attributes),
             sections=[
-                {"title": SECTIONS[name], "rows": [_row(card, each) for each in attributes if each.section == name]}
-                for name in dict.fromkeys(each.section for each in attributes)
+                {
+                    "title": SECTIONS[name],
+                    "rows": [_row(card, attribute) for attribute in attributes if attribute.section == name],
+                }
+                for name in dict.fromkeys(attribute.section for attribute in attributes)
             ],
             facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
             waivers=product.get("waivers", []),
@@ -194,7 +197,7 @@ def _first(card: Card) -> str:
 
 
 def _words(card: Card, number: str) -> str:
-    attribute = next(each for each in ATTRIBUTES[card["kind"]] if each.number == number)
+    attribute = next(attribute for attribute in ATTRIBUTES[card["kind"]] if attribute.number == number)
     return str(attribute_of(card, attribute)["words"])
 
 

@@ -173,7 +173,7 @@ def _chosen(manifest: Manifest, bins: Sequence[Bin]) -> Operating:
 
 def _roc(points: Sequence[Operating], chosen: Operating, auroc: dict[str, Any]) -> Plot:
     axes = Axes(0, 1, 0, 1)
-    pairs = [(0.0, 0.0), *((each.false_positive_rate, each.sensitivity) for each in points)]
+    pairs = [(0.0, 0.0), *((point.false_positive_rate, point.sensitivity) for point in points)]
     return Plot(
         "roc",
         "ROC curve",
@@ -186,13 +186,13 @@ def _roc(points: Sequence[Operating], chosen: Operating, auroc: dict[str, Any]) 
         f"AUROC {_figure(auroc)}. The dot is the default threshold: of 100 with the event {_100(chosen.sensitivity)} "
         f"are found, and of 100 without it {_100(chosen.false_positive_rate)} get a card. The dashed line is chance.",
         ("estimate from, in 100", "found, of 100 with the event", "alerted, of 100 without it"),
-        _thinned([(_1(each.threshold), _1(each.sensitivity), _1(each.false_positive_rate)) for each in points]),
+        _thinned([(_1(point.threshold), _1(point.sensitivity), _1(point.false_positive_rate)) for point in points]),
     )
 
 
 def _precision_recall(points: Sequence[Operating], chosen: Operating, prevalence: float) -> Plot:
-    axes = Axes(0, 1, 0, _above(max(each.ppv for each in points)))
-    pairs = [(each.sensitivity, each.ppv) for each in points]
+    axes = Axes(0, 1, 0, _above(max(point.ppv for point in points)))
+    pairs = [(point.sensitivity, point.ppv) for point in points]
     return Plot(
         "precision-recall",
         "Precision and recall",
@@ -209,7 +209,7 @@ def _precision_recall(points: Sequence[Operating], chosen: Operating, prevalence
         f"{_100(chosen.sensitivity)} of 100 with the event are alerted. The dashed line is alerting everybody: "
         f"{_100(prevalence)} of 100.",
         ("estimate from, in 100", "recall, in 100", "precision, in 100"),
-        _thinned([(_1(each.threshold), _1(each.sensitivity), _1(each.ppv)) for each in points]),
+        _thinned([(_1(point.threshold), _1(point.sensitivity), _1(point.ppv)) for point in points]),
     )
 
 
@@ -237,10 +237,10 @@ def _calibration(bins: Sequence[Bin]) -> Plot:
 
 
 def _decision(points: Sequence[Operating], prevalence: float, manifest: Manifest) -> Plot:
-    drawn = [each for each in points if 0 < each.threshold < 1]
+    drawn = [point for point in points if 0 < point.threshold < 1]
     odds = [each.threshold / (1 - each.threshold) for each in drawn]
     own = [each.net_benefit(each_odds) for each, each_odds in zip(drawn, odds, strict=True)]
-    everybody = [prevalence - (1 - prevalence) * each for each in odds]
+    everybody = [prevalence - (1 - prevalence) * odd for odd in odds]
     top = _above(max([*own, prevalence, 0.001]))
     axes = Axes(0, max(each.threshold for each in drawn), -0.25 * top, top)
     better = [each.threshold for each, a, b in zip(drawn, own, everybody, strict=True) if a > max(b, 0.0)]
@@ -272,7 +272,7 @@ def _decision(points: Sequence[Operating], prevalence: float, manifest: Manifest
 
 
 def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
-    few = [each for each in points if each.alerted <= 0.6] or list(points)
+    few = [point for point in points if point.alerted <= 0.6] or list(points)
     axes = Axes(0, max(each.alerted for each in few), 0, 1)
     default = manifest.thresholds.default
     dots = tuple(Dot(axes.x(row.alert_rate), axes.y(row.sensitivity)) for row in manifest.thresholds.table)

@@ -81,8 +81,8 @@ def _yes(codes: Any, groups: tuple[str, ...]) -> dict[str, float]:
 def _diagnosed(groups: tuple[str, ...]) -> Callable[[Any], Any]:
     def column(table: Any) -> Any:
         columns = [table[name] for name in ("diag_1", "diag_2", "diag_3")]
-        found: Any = sum(each.map(_yes(each.unique(), groups)).astype(float) for each in columns)
-        known: Any = sum((each != "?").astype(float) for each in columns)
+        found: Any = sum(column.map(_yes(column.unique(), groups)).astype(float) for column in columns)
+        known: Any = sum((column != "?").astype(float) for column in columns)
         return (found > 0).astype(float).mask(known == 0)
 
     return column

@@ -32,7 +32,7 @@ def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
     folders = [beside] if beside != ARTIFACTS else []
     if (own := settings().models_folder) is not None and own.resolve() != beside.resolve():
         folders.append(own)
-    found = (each for folder in folders if folder.is_dir() for each in service_files(folder))
+    found = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
     return next((each for each in found if each[0].model == subject.id), None)
 
 
@@ -93,7 +93,7 @@ def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
 def _texts(node: ast.AST) -> Iterator[str]:
     """The texts of an expression; what a formatted text fills in is left as an ellipsis."""
     if isinstance(node, ast.JoinedStr):
-        parts = [str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values]
+        parts = [str(value.value) if isinstance(value, ast.Constant) else "…" for value in node.values]
         yield "".join(parts)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value

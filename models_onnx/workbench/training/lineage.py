@@ -45,14 +45,20 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
     """The libraries, by version, that may have fitted a model of one's own; none for the families of this project."""
     if not isinstance(spec.estimator, OwnEstimator | Fitted):
         return {}
-    there = {each.name.lower(): each.version for each in distributions() if each.name}
+    there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}
     loaded = [packages for module, packages in _FITTED_WITH.items() if module in sys.modules]
     return {name: there[name] for packages in loaded for name in packages if name in there}
 
 
 def installed_packages() -> list[str]:
     """Every installed package as `name==version`, sorted."""
-    return sorted({f"{each.name.lower().replace('_', '-')}=={each.version}" for each in distributions() if each.name})
+    return sorted(
+        {
+            f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
+            for distribution in distributions()
+            if distribution.name
+        }
+    )
 
 
 def code_version(checkout: Path = _CHECKOUT) -> str:

@@ -62,7 +62,7 @@ def hidden_groups(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
     found = []
     for axis, group, column, values in _axes(spec, cohort):
         nobody = np.array([pd.isna(each) or str(each).lower() in _NOT_JUDGED for each in group])
-        for value in sorted({str(each) for each in values[nobody] if not pd.isna(each)}):
+        for value in sorted({str(value) for value in values[nobody] if not pd.isna(value)}):
             events = int(cohort.y[nobody & (values.astype(str) == value)].sum())
             if events >= ENOUGH_EVENTS and not _SAYS_NOTHING.fullmatch(value.strip()):
                 found.append(f"{axis}: {value!r} of the column {column} counts as not recorded ({events:,} events)")

@@ -125,7 +125,7 @@ def _changes_somebody(subject: Subject, place: int) -> bool:
     Trees often ask about an input of few people only: a sex that counts for one in twenty contributes rightly.
     """
     item, draw = subject.features[place], np.random.default_rng(SEED)
-    anywhere = [draw.uniform(each.trained_low, each.trained_high, _MANY) for each in subject.features]
+    anywhere = [draw.uniform(feature.trained_low, feature.trained_high, _MANY) for feature in subject.features]
     people = np.vstack([ordinary(subject.features, _MANY, SEED + 1), np.column_stack(anywhere)])
     rows = np.vstack([people, with_missing_values(people, subject.features, subject.always)])
     moved = rows.copy()

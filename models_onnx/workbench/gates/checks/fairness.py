@@ -170,7 +170,7 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
         "events": group["events"],
         "state": "sufficient" if group["events"] >= ENOUGH_FOR_ERRORS else "insufficient",
         "observed_expected": latest["observed_expected"],
-        **{name: group[name] for name in (*_ERRORS, *(f"{each}_standardised" for each in _ERRORS)) if name in group},
+        **{name: group[name] for name in (*_ERRORS, *(f"{error}_standardised" for error in _ERRORS)) if name in group},
     }
 
 

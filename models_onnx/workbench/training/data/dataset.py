@@ -208,13 +208,17 @@ def _exclusions(spec: ModelSpec) -> Iterator[CohortExclusion]:
 
 
 def _indices(chart: Chart, kind: str) -> list[Index]:
-    stays = [each for each in chart.resources if each.get("resourceType") == "Encounter" and _begin(each) is not None]
+    stays = [
+        resource
+        for resource in chart.resources
+        if resource.get("resourceType") == "Encounter" and _begin(resource) is not None
+    ]
     if kind == "visit":
         # A year after the chart begins: before that, what is missing may only not have been charted yet.
-        since = min((_begin(each) or 0.0 for each in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
-        visits = [each for each in stays if _class(each) in _AMBULATORY and (_begin(each) or 0.0) >= since]
-        return sorted((Index(_end(each) or _begin(each) or 0.0, each) for each in visits), key=_epoch)[:1]
-    inpatient = [each for each in stays if _is_stay(each)]
+        since = min((_begin(stay) or 0.0 for stay in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
+        visits = [stay for stay in stays if _class(stay) in _AMBULATORY and (_begin(stay) or 0.0) >= since]
+        return sorted((Index(_end(visit) or _begin(visit) or 0.0, visit) for visit in visits), key=_epoch)[:1]
+    inpatient = [stay for stay in stays if _is_stay(stay)]
     if kind == "third-day":
         found = [Index((_begin(each) or 0.0) + _THIRD_DAY, each) for each in inpatient]
         return [index for index in found if (_end(index.encounter) or 0.0) >= index.epoch][:1]
@@ -238,10 +242,10 @@ def _is_stay(encounter: Json) -> bool:
 def _next_stay(chart: Chart, index: Index) -> float | None:
     later = [
         begin
-        for each in chart.resources
-        if each.get("resourceType") == "Encounter"
-        and _is_stay(each)
-        and (begin := _begin(each)) is not None
+        for resource in chart.resources
+        if resource.get("resourceType") == "Encounter"
+        and _is_stay(resource)
+        and (begin := _begin(resource)) is not None
         and begin > index.epoch
     ]
     return min(later, default=None)
@@ -249,7 +253,11 @@ def _next_stay(chart: Chart, index: Index) -> float | None:
 
 def _last_seen(chart: Chart) -> float:
     """The last time anything is charted: who is seen no more is followed no longer."""
-    times = [time_of(each, path) for each in chart.resources for path in ("period.end", "effectiveDateTime", "issued")]
+    times = [
+        time_of(resource, path)
+        for resource in chart.resources
+        for path in ("period.end", "effectiveDateTime", "issued")
+    ]
     return max((time.instant for time in times if time is not None), default=-np.inf)
 
 
