@@ -37,8 +37,8 @@ def check(
     with problems():
         report = _report(where, model, specs, folder)
     if as_json:
-        told = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
-        print_json({**told, "findings": report.findings})
+        document = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
+        print_json({**document, "findings": report.findings})
     else:
         _show(report)
     raise typer.Exit(0 if report.passed else 1)
@@ -55,10 +55,10 @@ def _report(where: Path, model: str | None, specs: Path | None, folder: Path) ->
 
 
 def _show(report: Any) -> None:
-    counts = ", ".join(f"{count:,} {what}" for what, count in report.counts.items())
+    counts = ", ".join(f"{count:,} {noun}" for noun, count in report.counts.items())
     table = Table("", "what", "where", "how often", "examples", title=f"{report.name} ({report.kind}): {counts}")
     for finding in report.findings:
-        what = f"{finding.kind}: {finding.text}"
-        table.add_row(finding.severity, what, finding.where, f"{finding.count:,}", "; ".join(finding.examples))
+        description = f"{finding.kind}: {finding.text}"
+        table.add_row(finding.severity, description, finding.where, f"{finding.count:,}", "; ".join(finding.examples))
     wide_console().print(table)
     typer.echo("No error." if report.passed else "There are errors.")

@@ -76,7 +76,7 @@ def equation_card(name: str) -> dict[str, Any]:
     }
     words = source_attributes(equation)
     for attribute in EVIDENCE:
-        set_attribute(card, attribute.place, {"words": words.get(attribute.place, ""), "from": "declared"})
+        set_attribute(card, attribute.path, {"words": words.get(attribute.path, ""), "from": "declared"})
     common = project_words()["product"]
     card["product"] = {name: common[name] for name in ("section_1557", "statement", "security")} | _product(equation)
     return card

@@ -29,7 +29,7 @@ class Attribute(Struct, frozen=True):
     may_be_unavailable: bool = False
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """Where the card holds it, for example `purpose.users`."""
         return f"{self.section}.{self.key}"
 
@@ -89,16 +89,16 @@ _EVIDENCE = (
 )
 
 
-def _attribute(number: str, cite: str, place: str, title: str) -> Attribute:
-    section, _, key = place.partition(".")
+def _attribute(number: str, cite: str, path: str, title: str) -> Attribute:
+    section, _, key = path.partition(".")
     return Attribute(number, cite.rstrip("?"), section, key, title, cite.endswith("?"))
 
 
 PREDICTIVE: tuple[Attribute, ...] = tuple(
-    _attribute(str(number), f"(B){cite}", place, title) for number, (cite, place, title) in enumerate(_PREDICTIVE, 1)
+    _attribute(str(number), f"(B){cite}", path, title) for number, (cite, path, title) in enumerate(_PREDICTIVE, 1)
 )
 EVIDENCE: tuple[Attribute, ...] = tuple(
-    _attribute(f"E{number}", f"(A)({number})", place, title) for number, (place, title) in enumerate(_EVIDENCE, 1)
+    _attribute(f"E{number}", f"(A)({number})", path, title) for number, (path, title) in enumerate(_EVIDENCE, 1)
 )
 ATTRIBUTES: dict[Kind, tuple[Attribute, ...]] = {"predictive": PREDICTIVE, "evidence-based": EVIDENCE}
 
@@ -203,17 +203,19 @@ def used_as(item: ReadInput) -> frozenset[str]:
 
 def variables_used(features: Iterable[ReadInput]) -> dict[str, list[str]]:
     """For each of the nine the names of the inputs that use it; an empty list where it is not used."""
-    found: dict[str, list[str]] = {name: [] for name in USED_VARIABLES}
+    inputs: dict[str, list[str]] = {name: [] for name in USED_VARIABLES}
     for item in features:
         for element in used_as(item):
-            found[element].append(item.name)
-    return found
+            inputs[element].append(item.name)
+    return inputs
 
 
-def variables_used_in_words(found: dict[str, list[str]]) -> str:
+def variables_used_in_words(inputs_by_variable: dict[str, list[str]]) -> str:
     """One sentence on what is used and one on what is not."""
-    used = [f"{USED_VARIABLES[name]} (input {', '.join(inputs)})" for name, inputs in found.items() if inputs]
-    unused = [USED_VARIABLES[name] for name, inputs in found.items() if not inputs]
+    used = [
+        f"{USED_VARIABLES[name]} (input {', '.join(inputs)})" for name, inputs in inputs_by_variable.items() if inputs
+    ]
+    unused = [USED_VARIABLES[name] for name, inputs in inputs_by_variable.items() if not inputs]
     return (
         f"Used as inputs: {'; '.join(used) if used else 'none of the nine'}. "
         f"Not used: {', '.join(unused) if unused else 'none'}."
@@ -223,14 +225,14 @@ def variables_used_in_words(found: dict[str, list[str]]) -> str:
 def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
     """The attribute as the card holds it; empty where it does not."""
     value: Any = card
-    for step in attribute.place.split("."):
+    for step in attribute.path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def set_attribute(card: Card, place: str, value: dict[str, Any]) -> None:
+def set_attribute(card: Card, path: str, value: dict[str, Any]) -> None:
     """Writes an attribute into the card at its place, for example `purpose.users`."""
-    *steps, last = place.split(".")
+    *steps, last = path.split(".")
     part = card
     for step in steps:
         part = part.setdefault(step, {})

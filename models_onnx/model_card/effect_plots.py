@@ -44,29 +44,29 @@ def _plot(effect: Effect, ends: tuple[float, float], scale: str) -> Plot:
         dots,
         _text(effect, scale),
         ("value", f"adds, in {scale}"),
-        tuple((_value(effect, place), f"{effect.middle[place]:+.2f}") for place in _places(len(values))),
+        tuple((_value(effect, position), f"{effect.middle[position]:+.2f}") for position in _places(len(values))),
     )
 
 
 def _text(effect: Effect, scale: str) -> str:
     low = min(range(len(effect.values)), key=effect.middle.__getitem__)
     high = max(range(len(effect.values)), key=effect.middle.__getitem__)
-    said = (
+    text = (
         f"Adds least at {_value(effect, low)} ({effect.middle[low]:+.2f} {scale}) and most at {_value(effect, high)} "
         f"({effect.middle[high]:+.2f})."
     )
     if effect.depends_on_others:
         widest = max(high - low for low, high in zip(effect.low, effect.high, strict=True))
-        said += f" What it adds depends on other inputs: by up to {widest:.2f} at one value (the band)."
-    return said
+        text += f" What it adds depends on other inputs: by up to {widest:.2f} at one value (the band)."
+    return text
 
 
-def _value(effect: Effect, place: int) -> str:
-    item, value = effect.feature, effect.values[place]
+def _value(effect: Effect, position: int) -> str:
+    item, value = effect.feature, effect.values[position]
     if item.choices:
-        return item.choices[place]
+        return item.choices[position]
     if len(effect.values) == 2:
-        return (("female", "male") if item.name == "sex_male" else ("no", "yes"))[place]
+        return (("female", "male") if item.name == "sex_male" else ("no", "yes"))[position]
     return f"{value:.4g}" + ("" if item.unit == "1" else f" {item.unit}")
 
 

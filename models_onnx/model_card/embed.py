@@ -24,13 +24,13 @@ def embed_card(content: bytes, card: dict[str, Any]) -> bytes:
 
 def without_card(content: bytes) -> bytes:
     """The file without its card; the same bytes where it has none."""
-    kept, cards = [], 0
+    fields, cards = [], 0
     for number, start, end, value in top_fields(content):
         if number == _METADATA_PROPS and value is not None and _entry(value)[0] == KEY:
             cards += 1
         else:
-            kept.append(content[start:end])
-    return b"".join(kept) if cards else content
+            fields.append(content[start:end])
+    return b"".join(fields) if cards else content
 
 
 def read_card(content: bytes) -> dict[str, Any]:
@@ -67,10 +67,10 @@ def _entry(value: memoryview) -> tuple[str, str]:
     for number, _, _, part in top_fields(bytes(value)):
         if part is not None and number in (_NAME, _VALUE):
             try:
-                said = bytes(part).decode()
+                content = bytes(part).decode()
             except UnicodeDecodeError as problem:
                 raise UnsafeModel("the file's metadata is not text") from problem
-            name, text = (said, text) if number == _NAME else (name, said)
+            name, text = (content, text) if number == _NAME else (name, content)
     return name, text
 
 

@@ -80,25 +80,25 @@ def read_evaluation(manifest: Manifest, folder: Path) -> LaterEvaluation | None:
     if not path.is_file():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=LaterEvaluation)
+        evaluation = msgspec.json.decode(path.read_bytes(), type=LaterEvaluation)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return found if found.sha256 == manifest.file.sha256 else None
+    return evaluation if evaluation.sha256 == manifest.file.sha256 else None
 
 
 def rates_at_equal_ages(manifest: Manifest, later: LaterEvaluation | None) -> list[GroupRates]:
     """Of sex, race and ethnicity: as the manifest has them, else as they were computed later; empty for neither."""
-    found = group_rates(manifest.evaluation["subgroups"])
-    return found or (group_rates(later.groups) if later is not None else [])
+    rates = group_rates(manifest.evaluation["subgroups"])
+    return rates or (group_rates(later.groups) if later is not None else [])
 
 
 def group_rates(groups: list[dict[str, Any]]) -> list[GroupRates]:
     """Error rates of the groups of sex, race and ethnicity, as far as they were computed at equal ages."""
-    told = [
+    judged = [
         group for group in groups if group["axis"].startswith(_JUDGED_AXES) and f"{_RATES[0]}_standardised" in group
     ]
     names = [name for rate in _RATES for name in (rate, f"{rate}_standardised")]
     return [
-        GroupRates(each["axis"], each["group"], each["sufficient"], tuple(each[name] for name in names))
-        for each in told
+        GroupRates(group["axis"], group["group"], group["sufficient"], tuple(group[name] for name in names))
+        for group in judged
     ]

@@ -117,8 +117,8 @@ def fhir_bundle(card: Card, state: str, sha256: str, date: str, base_url: str) -
         "resourceType": "Bundle",
         "type": "collection",
         "entry": [
-            {"fullUrl": f"{base_url}/{each['resourceType']}/{each['id']}", "resource": each}
-            for each in (device, document)
+            {"fullUrl": f"{base_url}/{resource['resourceType']}/{resource['id']}", "resource": resource}
+            for resource in (device, document)
         ],
     }
 
@@ -188,8 +188,8 @@ def _document(card: Card, device: dict[str, Any], date: str, base_url: str) -> d
 
 
 def _safety(card: Card) -> list[str]:
-    said = card["product"].get("statement")
-    return [said] if said else ["Gives information to consider; not for emergencies."]
+    statement = card["product"].get("statement")
+    return [statement] if statement else ["Gives information to consider; not for emergencies."]
 
 
 def _first(card: Card) -> str:
@@ -226,7 +226,11 @@ def chai_xml(card: Card, state: str, released: str) -> bytes:
     root = Element("AppliedModelCard", xmlns=NAMESPACE)
     product = card["product"]
     _part(
-        root, "BasicInfo", ModelName=card["model"]["title"], ModelDeveloper=_head(card), DeveloperContact=_said(card, 1)
+        root,
+        "BasicInfo",
+        ModelName=card["model"]["title"],
+        ModelDeveloper=_head(card),
+        DeveloperContact=_words_of(card, 1),
     )
     release = _part(
         root, "ReleaseInfo",
@@ -236,18 +240,18 @@ def chai_xml(card: Card, state: str, released: str) -> bytes:
     SubElement(SubElement(release, "EHRCompatibility"), "EHR").text = "Any client of CDS Hooks 1.0 to 3.0"
     _text(release, "RegulatoryApproval", str(product.get("regulatory") or product["device_status"]))
     _summary(root, card)
-    _part(root, "UsesAndDirections", **{name: _said(card, *numbers) for name, numbers in _USES.items()})
+    _part(root, "UsesAndDirections", **{name: _words_of(card, *numbers) for name, numbers in _USES.items()})
     _part(
         root, "Warnings",
-        KnownRisksAndLimitations=_said(card, 10),
-        KnownBiasesOrEthicalConsiderations=_said(card, 12, 16),
+        KnownRisksAndLimitations=_words_of(card, 10),
+        KnownBiasesOrEthicalConsiderations=_words_of(card, 12, 16),
         ClinicalRiskLevel=f"{product['device_status']}. {product['statement']}",
     )  # fmt: skip
     _trust(root, card)
     _metrics(root, card)
     _part(
         root, "Resources",
-        EvaluationReferences=_said(card, 25),
+        EvaluationReferences=_words_of(card, 25),
         PeerReviewedPublications=str(product.get("bibliography") or "None about this model."),
         ReimbursementStatus=str(product.get("reimbursement") or "None."),
         PatientConsentOrDisclosure=str(product.get("consent") or "For the site to decide."),
@@ -259,7 +263,7 @@ def chai_xml(card: Card, state: str, released: str) -> bytes:
 
 
 def _summary(root: Element, card: Card) -> None:
-    summary = _part(root, "ModelSummary", Summary=f"{_said(card, 5)} {_said(card, 3)}")
+    summary = _part(root, "ModelSummary", Summary=f"{_words_of(card, 5)} {_words_of(card, 3)}")
     keywords = SubElement(summary, "Keywords")
     for word in card["product"].get("keywords", []):
         _text(keywords, "Keyword", word)
@@ -271,22 +275,22 @@ def _trust(root: Element, card: Card) -> None:
     trust = SubElement(root, "TrustIngredients")
     _part(
         trust, "AISystemFacts",
-        OutcomesAndOutputs=_said(card, 3),
-        ModelType=_said(card, 4),
+        OutcomesAndOutputs=_words_of(card, 3),
+        ModelType=_words_of(card, 4),
         FoundationModels=str(product.get("foundation_models") or "None."),
-        InputDataSource=_said(card, 12),
+        InputDataSource=_words_of(card, 12),
         OutputAndInputDataTypes="Input: numbers and codes of the chart, in the feature dictionary of the file. "
         "Output: a probability and the contribution of each input.",
-        DevelopmentDataCharacterization=_said(card, 11, 13, 14),
-        BiasMitigationApproaches=_said(card, 15, 16),
-        OngoingMaintenance=_said(card, 26, 28, 30, 31),
+        DevelopmentDataCharacterization=_words_of(card, 11, 13, 14),
+        BiasMitigationApproaches=_words_of(card, 15, 16),
+        OngoingMaintenance=_words_of(card, 26, 28, 30, 31),
         Security=str(product["security"]),
         Transparency=f"Explanation: {explanation.get('method')}, on the scale of {explanation.get('scale')}, "
         f"compared with {explanation.get('compared_with')}.",
     )  # fmt: skip
     _part(
         trust, "TransparencyInformation",
-        FundingSource=_said(card, 2),
+        FundingSource=_words_of(card, 2),
         ThirdPartyInformation=str(product.get("third_party") or "None."),
         StakeholdersConsulted=str(product.get("stakeholders") or "None."),
     )  # fmt: skip
@@ -294,13 +298,13 @@ def _trust(root: Element, card: Card) -> None:
 
 def _metrics(root: Element, card: Card) -> None:
     metrics = SubElement(root, "KeyMetrics")
-    tested, process = _said(card, 11, 17, 19), _said(card, 20)
+    tested, process = _words_of(card, 11, 17, 19), _words_of(card, 20)
     validity, fairness = attribute_of(card, _BY_NUMBER["21"]), attribute_of(card, _BY_NUMBER["22"])
     how = str(_dict(validity.get("figures")).get("how") or "See the results.")
     _metric(metrics, "UsefulnessUsabilityEfficacy", "Tells people apart and comes true in numbers.",
-            list(_validity_results(validity.get("figures"))), _said(card, 21), how, tested, process)  # fmt: skip
+            list(_validity_results(validity.get("figures"))), _words_of(card, 21), how, tested, process)  # fmt: skip
     _metric(metrics, "FairnessEquity", "Holds in every group it is used on.",
-            list(_fairness_results(fairness.get("figures"))), _said(card, 22), how, tested, process)  # fmt: skip
+            list(_fairness_results(fairness.get("figures"))), _words_of(card, 22), how, tested, process)  # fmt: skip
     irm = card["product"]["irm"]
     results = [("Risks reviewed", {"kind": "text", "value": irm["reviewed"]})]
     words = f"{irm['safety']} {irm['reliability']} {irm['robustness']}"
@@ -324,16 +328,16 @@ def _metric(
     _text(metric, "ValidationProcessAndJustification", process)
 
 
-def _validity_results(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _validity_results(validity: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for period in ("all", "latest"):
-        block = _dict(_dict(found).get(period))
+        block = _dict(_dict(validity).get(period))
         for name, label in VALIDITY.items():
             if name in block:
                 yield f"{label} ({period}, n={block['people']})", _interval(block[name])
 
 
-def _fairness_results(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for row in found if isinstance(found, list) else []:
+def _fairness_results(groups: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in groups if isinstance(groups, list) else []:
         label = f"Observed/expected, {row['axis']}: {row['group']} (n={row['people']})"
         if row["sufficient"]:
             yield label, _interval(row["observed_expected"])
@@ -345,7 +349,7 @@ def _interval(figure: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "single", "value": figure["value"], "ci95": [figure["low"], figure["high"]]}
 
 
-def _said(card: Card, *numbers: int) -> str:
+def _words_of(card: Card, *numbers: int) -> str:
     """The words of these attributes, one after the other; "not available" with its reason where it is so."""
     parts = []
     for number in numbers:
@@ -356,7 +360,7 @@ def _said(card: Card, *numbers: int) -> str:
 
 def _head(card: Card) -> str:
     """The developer's name: the first sentence of attribute 1, or what stands before its first comma."""
-    return _said(card, 1).split(".")[0].split(",")[0]
+    return _words_of(card, 1).split(".")[0].split(",")[0]
 
 
 def _part(parent: Element, name: str, **texts: str) -> Element:

@@ -126,27 +126,34 @@ class Axes(Struct, frozen=True):
 def bins_of(manifest: Manifest) -> list[Bin]:
     """The reference cohort of a manifest, each person predicted by a model that was not trained on them."""
     return [
-        Bin(each.probability_low, each.count, each.rate * each.count, each.predicted, each.low, each.high)
-        for each in manifest.reference.bins
+        Bin(
+            risk_bin.probability_low,
+            risk_bin.count,
+            risk_bin.rate * risk_bin.count,
+            risk_bin.predicted,
+            risk_bin.low,
+            risk_bin.high,
+        )
+        for risk_bin in manifest.reference.bins
     ]
 
 
 def operating_points(bins: Sequence[Bin]) -> list[Operating]:
     """What alerting from the beginning of each bin on finds, from the highest to the lowest."""
-    people, events = sum(each.count for each in bins), sum(each.events for each in bins)
+    people, events = sum(bin_.count for bin_ in bins), sum(bin_.events for bin_ in bins)
     others = people - events
-    highest = sorted(bins, key=lambda each: -each.low)
-    counts = accumulate(each.count for each in highest)
-    found = accumulate(each.events for each in highest)
+    highest = sorted(bins, key=lambda bin_: -bin_.low)
+    counts = accumulate(bin_.count for bin_ in highest)
+    events_so_far = accumulate(bin_.events for bin_ in highest)
     return [
         Operating(
-            threshold=each.low,
+            threshold=bin_.low,
             alerted=count / people,
             sensitivity=true / events if events else 0.0,
             false_positive_rate=(count - true) / others if others else 0.0,
             ppv=true / count if count else 0.0,
         )
-        for each, count, true in zip(highest, counts, found, strict=True)
+        for bin_, count, true in zip(highest, counts, events_so_far, strict=True)
     ]
 
 
@@ -154,7 +161,7 @@ def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc
     """ROC, precision-recall, calibration (of the coarse bins), decision curve, and thresholds by capacity."""
     points = operating_points(bins)
     chosen = _chosen(manifest, bins)
-    prevalence = sum(each.events for each in bins) / sum(each.count for each in bins)
+    prevalence = sum(bin_.events for bin_ in bins) / sum(bin_.count for bin_ in bins)
     return [
         _roc(points, chosen, auroc),
         _precision_recall(points, chosen, prevalence),
@@ -168,7 +175,7 @@ def _chosen(manifest: Manifest, bins: Sequence[Bin]) -> Operating:
     """The default threshold, as far as these people tell."""
     limit = manifest.thresholds.default.probability
     points = operating_points(bins)
-    return min(points, key=lambda each: abs(each.threshold - limit))
+    return min(points, key=lambda point: abs(point.threshold - limit))
 
 
 def _roc(points: Sequence[Operating], chosen: Operating, auroc: dict[str, Any]) -> Plot:
@@ -214,10 +221,10 @@ def _precision_recall(points: Sequence[Operating], chosen: Operating, prevalence
 
 
 def _calibration(bins: Sequence[Bin]) -> Plot:
-    there = [each for each in bins if each.count]
-    high = _above(max(max(each.rate_high, each.predicted) for each in there))
+    there = [bin_ for bin_ in bins if bin_.count]
+    high = _above(max(max(bin_.rate_high, bin_.predicted) for bin_ in there))
     axes = Axes(0, high, 0, high)
-    agree = sum(each.rate_low <= each.predicted <= each.rate_high for each in there)
+    agree = sum(bin_.rate_low <= bin_.predicted <= bin_.rate_high for bin_ in there)
     return Plot(
         "calibration",
         "Calibration",
@@ -238,19 +245,19 @@ def _calibration(bins: Sequence[Bin]) -> Plot:
 
 def _decision(points: Sequence[Operating], prevalence: float, manifest: Manifest) -> Plot:
     drawn = [point for point in points if 0 < point.threshold < 1]
-    odds = [each.threshold / (1 - each.threshold) for each in drawn]
-    own = [each.net_benefit(each_odds) for each, each_odds in zip(drawn, odds, strict=True)]
+    odds = [point.threshold / (1 - point.threshold) for point in drawn]
+    benefits = [point.net_benefit(harm) for point, harm in zip(drawn, odds, strict=True)]
     everybody = [prevalence - (1 - prevalence) * odd for odd in odds]
-    top = _above(max([*own, prevalence, 0.001]))
-    axes = Axes(0, max(each.threshold for each in drawn), -0.25 * top, top)
-    better = [each.threshold for each, a, b in zip(drawn, own, everybody, strict=True) if a > max(b, 0.0)]
-    said = (
+    top = _above(max([*benefits, prevalence, 0.001]))
+    axes = Axes(0, max(point.threshold for point in drawn), -0.25 * top, top)
+    better = [point.threshold for point, a, b in zip(drawn, benefits, everybody, strict=True) if a > max(b, 0.0)]
+    sentence = (
         f"From a threshold of {_1(min(better))} to one of {_1(max(better))} in 100 it is worth more than "
         "alerting everybody or nobody."
         if better
         else "At no threshold is it worth more than alerting everybody or nobody."
     )
-    shown = [(each.threshold, max(b, -0.25 * top)) for each, b in zip(drawn, everybody, strict=True)]
+    limited = [(point.threshold, max(b, -0.25 * top)) for point, b in zip(drawn, everybody, strict=True)]
     return Plot(
         "decision-curve",
         "Decision curve",
@@ -260,20 +267,20 @@ def _decision(points: Sequence[Operating], prevalence: float, manifest: Manifest
         axes.y_ticks(100),
         (
             Line("even", axes.points([(0, 0), (axes.x_high, 0)]), "nobody"),
-            Line("other", axes.points(shown), "everybody"),
-            Line("curve", axes.points(zip((each.threshold for each in drawn), own, strict=True)), "this model"),
+            Line("other", axes.points(limited), "everybody"),
+            Line("curve", axes.points(zip((point.threshold for point in drawn), benefits, strict=True)), "this model"),
         ),
         (),
-        f"{said} The threshold says how much a missed event weighs against a needless card. Dashed: alerting nobody; "
-        "dotted: everybody.",
+        f"{sentence} The threshold says how much a missed event weighs against a needless card. Dashed: alerting "
+        "nobody; dotted: everybody.",
         ("threshold, in 100", "this model, per 100", "everybody, per 100"),
-        _thinned([(_1(e.threshold), _1(a), _1(b)) for e, a, b in zip(drawn, own, everybody, strict=True)]),
+        _thinned([(_1(e.threshold), _1(a), _1(b)) for e, a, b in zip(drawn, benefits, everybody, strict=True)]),
     )
 
 
 def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
     few = [point for point in points if point.alerted <= 0.6] or list(points)
-    axes = Axes(0, max(each.alerted for each in few), 0, 1)
+    axes = Axes(0, max(point.alerted for point in few), 0, 1)
     default = manifest.thresholds.default
     dots = tuple(Dot(axes.x(row.alert_rate), axes.y(row.sensitivity)) for row in manifest.thresholds.table)
     return Plot(
@@ -284,8 +291,8 @@ def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
         axes.x_ticks(100),
         axes.y_ticks(100),
         (
-            Line("curve", axes.points((each.alerted, each.sensitivity) for each in few), "of the events, found"),
-            Line("other", axes.points((each.alerted, each.ppv) for each in few), "of the cards, right"),
+            Line("curve", axes.points((point.alerted, point.sensitivity) for point in few), "of the events, found"),
+            Line("other", axes.points((point.alerted, point.ppv) for point in few), "of the cards, right"),
         ),
         tuple(dot for dot in dots if dot.x <= RIGHT),
         f"With a card for {_100(default.capacity)} in 100 of the reference cohort (the default, an estimate from "

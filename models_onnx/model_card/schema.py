@@ -29,7 +29,7 @@ def card_problems(card: Card) -> list[str]:
     if kind not in ATTRIBUTES:
         return [f"the card says kind {kind!r}; it is 'predictive' or 'evidence-based'"]
     blanks = [problem for attribute in ATTRIBUTES[kind] if (problem := _blank(attribute, card)) is not None]
-    blanks += [f"product.{place} is still to do" for place in _to_do(card.get("product"), "")]
+    blanks += [f"product.{path} is still to do" for path in _to_do(card.get("product"), "")]
     if blanks:
         return blanks
     try:
@@ -51,25 +51,25 @@ def card_schema(kind: Kind) -> dict[str, Any]:
     return _TYPES[kind].model_json_schema()
 
 
-def _to_do(part: Any, place: str) -> Iterator[str]:
+def _to_do(part: Any, path: str) -> Iterator[str]:
     if isinstance(part, dict):
         for name, value in part.items():
-            yield from _to_do(value, f"{place}.{name}" if place else str(name))
+            yield from _to_do(value, f"{path}.{name}" if path else str(name))
     elif isinstance(part, list):
         for value in part:
-            yield from _to_do(value, place)
+            yield from _to_do(value, path)
     elif isinstance(part, str) and part.startswith("TODO"):
-        yield place
+        yield path
 
 
 def _blank(attribute: Attribute, card: Card) -> str | None:
     value = attribute_of(card, attribute)
-    named = f"attribute {attribute.number} {attribute.cite} {attribute.place} ({attribute.title})"
+    name = f"attribute {attribute.number} {attribute.cite} {attribute.path} ({attribute.title})"
     if "not_available" in value:
         if not attribute.may_be_unavailable:
-            return f"{named} may not be 'not available'"
-        return None if _says(value["not_available"]) and value.get("as_of") else f"{named}: reason and date are missing"
-    return None if _says(value.get("words")) else f"{named} is blank"
+            return f"{name} may not be 'not available'"
+        return None if _says(value["not_available"]) and value.get("as_of") else f"{name}: reason and date are missing"
+    return None if _says(value.get("words")) else f"{name} is blank"
 
 
 def _says(words: object) -> bool:
@@ -233,7 +233,7 @@ def _card_type(kind: Kind) -> type[BaseModel]:
     """The type of a card: a section for each that the table of attributes names, and the product."""
     sections: dict[str, Any] = {}
     for attribute in ATTRIBUTES[kind]:
-        *steps, key = attribute.place.split(".")
+        *steps, key = attribute.path.split(".")
         section = sections
         for step in steps:
             section = section.setdefault(step, {})

@@ -38,9 +38,9 @@ NOT_FOR_EMERGENCIES = late_pattern(r"\bnot for emergenc", re.IGNORECASE)
 
 def unsafe_words(text: str) -> Iterator[str]:
     """What one text says that no text of a model may say: a directive, a claimed effect, an alarm."""
-    if found := _DIRECTIVE.search(text):
-        yield f"it directs instead of offering: '{found.group().strip(' .:;)-*')}'"
-    if found := _CAUSAL.search(text):
-        yield f"it claims an effect: '{found.group()}'"
-    if found := _ALARM.search(NOT_FOR_EMERGENCIES.sub("", text)):
-        yield f"it sounds an alarm: '{found.group()}'"
+    if match := _DIRECTIVE.search(text):
+        yield f"it directs instead of offering: '{match.group().strip(' .:;)-*')}'"
+    if match := _CAUSAL.search(text):
+        yield f"it claims an effect: '{match.group()}'"
+    if match := _ALARM.search(NOT_FOR_EMERGENCIES.sub("", text)):
+        yield f"it sounds an alarm: '{match.group()}'"

@@ -62,14 +62,14 @@ def _count(column: str) -> Callable[[Any], Any]:
 
 
 def _destination(table: Any) -> Any:
-    places = {code: float(place) for place, codes in enumerate(DESTINATIONS) for code in codes}
+    places = {code: float(number) for number, codes in enumerate(DESTINATIONS) for code in codes}
     return table["discharge_disposition_id"].astype(object).map({**places, AGAINST_ADVICE: float(len(DESTINATIONS))})
 
 
 def three_digits(code: str) -> str:
     """The code as ICD-9 writes it: the study lost the zeros in front of 038, which is no 38x of the ear."""
-    whole, dot, rest = code.partition(".")
-    return f"{whole.zfill(3) if whole.isdigit() else whole}{dot}{rest}"
+    start, dot, digits = code.partition(".")
+    return f"{start.zfill(3) if start.isdigit() else start}{dot}{digits}"
 
 
 def _yes(codes: Any, groups: tuple[str, ...]) -> dict[str, float]:
@@ -81,14 +81,14 @@ def _yes(codes: Any, groups: tuple[str, ...]) -> dict[str, float]:
 def _diagnosed(groups: tuple[str, ...]) -> Callable[[Any], Any]:
     def column(table: Any) -> Any:
         columns = [table[name] for name in ("diag_1", "diag_2", "diag_3")]
-        found: Any = sum(column.map(_yes(column.unique(), groups)).astype(float) for column in columns)
-        known: Any = sum((column != "?").astype(float) for column in columns)
-        return (found > 0).astype(float).mask(known == 0)
+        matches: Any = sum(column.map(_yes(column.unique(), groups)).astype(float) for column in columns)
+        recorded: Any = sum((column != "?").astype(float) for column in columns)
+        return (matches > 0).astype(float).mask(recorded == 0)
 
     return column
 
 
-def _taken(column: str) -> Callable[[Any], Any]:
+def _is_taken(column: str) -> Callable[[Any], Any]:
     return lambda table: (table[column] != "No").astype(float)
 
 
@@ -182,9 +182,9 @@ SPEC = ModelSpec(
         "ed_visits_12m": _count("number_emergency"),
         "outpatient_visits_12m": _count("number_outpatient"),
         **{name: _diagnosed(groups) for name, groups in DIAGNOSES.items()},
-        "takes_insulin": _taken("insulin"),
-        "takes_metformin": _taken("metformin"),
-        "takes_diabetes_medicine": _taken("diabetesMed"),
+        "takes_insulin": _is_taken("insulin"),
+        "takes_metformin": _is_taken("metformin"),
+        "takes_diabetes_medicine": _is_taken("diabetesMed"),
         "discharge_destination": _destination,
     },
     always_required=("age_years", "sex_male", "length_of_stay_days", "admissions_12m", "discharge_destination"),
@@ -226,7 +226,7 @@ TWIN = replace(
     title="Readmission within 30 days, stays with diabetes (destination not known yet)",
     cautions=("It does not know where the stay ends, and orders people less well for it.", *SPEC.cautions),
     inputs=SPEC.inputs[:-1],
-    derived={name: of for name, of in SPEC.derived.items() if name != "discharge_destination"},
+    derived={name: column_of for name, column_of in SPEC.derived.items() if name != "discharge_destination"},
     always_required=SPEC.always_required[:-1],
     floors=replace(SPEC.floors, auroc=0.635),
     panels={words: names for words, names in SPEC.panels.items() if "discharge_destination" not in names},

@@ -115,16 +115,16 @@ class Ranked:
 
 def auroc(ranked: Ranked, weights: Array) -> Array:
     """Probability that a person with the event is ranked above one without; ties count half; NaN with one kind only."""
-    events, others = ranked.groups(weights)
-    below = np.cumsum(others, axis=1) - others
-    concordant = (events * (below + 0.5 * others)).sum(axis=1)
-    return _share(concordant, events.sum(axis=1) * others.sum(axis=1))
+    events, non_events = ranked.groups(weights)
+    below = np.cumsum(non_events, axis=1) - non_events
+    concordant = (events * (below + 0.5 * non_events)).sum(axis=1)
+    return _share(concordant, events.sum(axis=1) * non_events.sum(axis=1))
 
 
 def auprc(ranked: Ranked, weights: Array) -> Array:
     """Average precision: the step-wise sum, as scikit-learn's average_precision_score."""
-    events, others = (group[:, ::-1] for group in ranked.groups(weights))
-    true, false = np.cumsum(events, axis=1), np.cumsum(others, axis=1)
+    events, non_events = (group[:, ::-1] for group in ranked.groups(weights))
+    true, false = np.cumsum(events, axis=1), np.cumsum(non_events, axis=1)
     precision = np.divide(true, true + false, out=np.zeros_like(true), where=(true + false) > 0)
     return _share((precision * events).sum(axis=1), events.sum(axis=1))
 
@@ -160,8 +160,8 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
         slope, is_found = _recalibrated(ranked, weights, np.zeros(len(weights)), np.ones(len(weights)))
         if not is_found.all():  # from far away Newton's method runs off: once more, from the rate of events alone
             rate = (weights @ ranked.y) / weights.sum(axis=1)
-            again, is_found_now = _recalibrated(ranked, weights, np.log(rate / (1 - rate)), np.zeros(len(weights)))
-            slope = np.where(is_found, slope, np.where(is_found_now, again, np.nan))
+            restarted, is_found_now = _recalibrated(ranked, weights, np.log(rate / (1 - rate)), np.zeros(len(weights)))
+            slope = np.where(is_found, slope, np.where(is_found_now, restarted, np.nan))
     return slope
 
 
@@ -200,8 +200,8 @@ def sensitivity(ranked: Ranked, weights: Array, threshold: float) -> Array:
 
 def false_positive_rate(ranked: Ranked, weights: Array, threshold: float) -> Array:
     """Share of those without the event who are alerted."""
-    others = 1.0 - ranked.y
-    return _share(weights @ ((ranked.margin >= threshold) * others), weights @ others)
+    non_events = 1.0 - ranked.y
+    return _share(weights @ ((ranked.margin >= threshold) * non_events), weights @ non_events)
 
 
 def standardised_alerts(threshold: float, kind: int, band: NDArray[np.int64], share: NDArray[Any]) -> "Metric":
@@ -212,9 +212,9 @@ def standardised_alerts(threshold: float, kind: int, band: NDArray[np.int64], sh
     """
 
     def figure(ranked: Ranked, weights: Array) -> Array:
-        own = (band[ranked.order][:, None] == np.arange(len(share))) & (ranked.y == kind)[:, None]
-        everybody = weights @ own.astype(np.float64)
-        alerted = weights @ (own & (ranked.margin >= threshold)[:, None]).astype(np.float64)
+        is_member = (band[ranked.order][:, None] == np.arange(len(share))) & (ranked.y == kind)[:, None]
+        everybody = weights @ is_member.astype(np.float64)
+        alerted = weights @ (is_member & (ranked.margin >= threshold)[:, None]).astype(np.float64)
         there = np.where(everybody > 0, share, 0.0)
         rate = np.divide(alerted, everybody, out=np.zeros_like(alerted), where=everybody > 0)
         return _share((rate * there).sum(axis=1), there.sum(axis=1))
@@ -232,8 +232,8 @@ def net_benefit(margin: Array, y: NDArray[np.int64], weight: Array, threshold: f
     return float((true - odds * false) / weight.sum())
 
 
-def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+def _share(part: Array, total: Array) -> Array:
+    return np.divide(part, total, out=np.full_like(part, np.nan), where=total > 0)
 
 
 Metric = Callable[[Ranked, Array], Array]
@@ -267,12 +267,12 @@ class PatientRows:
 
     def samples(self, replicates: int, seed: int) -> Iterator[Array]:
         """Weights [up to 40, n] of bootstrap samples of patients, all rows of one together, until there are enough."""
-        place = np.unique(self.patient, return_inverse=True)[1]
-        count = int(place.max()) + 1 if len(place) else 0
+        position = np.unique(self.patient, return_inverse=True)[1]
+        count = int(position.max()) + 1 if len(position) else 0
         generator = np.random.default_rng(seed)
         for start in range(0, replicates, _AT_ONCE):
             drawn = [
-                np.bincount(generator.integers(0, count, count), minlength=count)[place] * self.weight
+                np.bincount(generator.integers(0, count, count), minlength=count)[position] * self.weight
                 for _ in range(min(_AT_ONCE, replicates - start))
             ]
             yield np.array(drawn, dtype=np.float64)
@@ -289,8 +289,8 @@ def estimate(
     """Each metric on the people themselves, with its interval over `replicates` samples of patients."""
     rows = rows or PatientRows.alone(len(y))
     ranked = Ranked.of(margin, y)
-    whole = rows.weight[None, ranked.order]
-    points = {name: float(metric(ranked, whole)[0]) for name, metric in metrics.items()}
+    ones = rows.weight[None, ranked.order]
+    points = {name: float(metric(ranked, ones)[0]) for name, metric in metrics.items()}
     figures: dict[str, list[Array]] = {name: [] for name in metrics}
     for drawn in rows.samples(replicates, seed):
         weights = drawn[:, ranked.order]
@@ -302,7 +302,7 @@ def estimate(
 def gain(
     metric: Metric,
     margin: Array,
-    other: Array,
+    compared: Array,
     y: NDArray[np.int64],
     replicates: int,
     seed: int,
@@ -310,22 +310,22 @@ def gain(
 ) -> Estimate:
     """metric(margin) - metric(other), both on the same samples of patients."""
     rows = rows or PatientRows.alone(len(y))
-    mine, theirs = Ranked.of(margin, y), Ranked.of(other, y)
+    mine, theirs = Ranked.of(margin, y), Ranked.of(compared, y)
     figures = [
         metric(mine, drawn[:, mine.order]) - metric(theirs, drawn[:, theirs.order])
         for drawn in rows.samples(replicates, seed)
     ]
-    whole = rows.weight[None, :]
-    point = metric(mine, whole[:, mine.order])[0] - metric(theirs, whole[:, theirs.order])[0]
+    ones = rows.weight[None, :]
+    point = metric(mine, ones[:, mine.order])[0] - metric(theirs, ones[:, theirs.order])[0]
     return _interval(float(point), figures)
 
 
 def _interval(point: float, figures: list[Array]) -> Estimate:
     if not figures:
         return Estimate(point, point, point)
-    known = np.concatenate(figures)
-    known = known[~np.isnan(known)]
-    if not len(known):
+    samples = np.concatenate(figures)
+    samples = samples[~np.isnan(samples)]
+    if not len(samples):
         return Estimate(point, float("nan"), float("nan"))
-    low, high = np.percentile(known, [2.5, 97.5])
+    low, high = np.percentile(samples, [2.5, 97.5])
     return Estimate(point, float(low), float(high))

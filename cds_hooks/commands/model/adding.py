@@ -127,13 +127,13 @@ def compile_file(
 
 
 def _groups(declared: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for each in declared:
-        name, _, members = each.partition("=")
+    groups: dict[str, list[str]] = {}
+    for declaration in declared:
+        name, _, members = declaration.partition("=")
         if not name or not members:
-            raise CompileRefused(f"--group {each}: write NAME=INPUT,INPUT")
-        found[name] = members.split(",")
-    return found
+            raise CompileRefused(f"--group {declaration}: write NAME=INPUT,INPUT")
+        groups[name] = members.split(",")
+    return groups
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -146,10 +146,10 @@ def _card(path: Path) -> dict[str, Any]:
     return document
 
 
-def _apart(found: dict[str, Any]) -> str:
+def _apart(approximation: dict[str, Any]) -> str:
     return (
-        f"the strongest input is that of Shapley values for {100 * found['strongest']:.0f} in 100 people; "
-        f"contributions are {found['difference']:.2f} apart on average. Not for cards (gate G6)"
+        f"the strongest input is that of Shapley values for {100 * approximation['strongest']:.0f} in 100 people; "
+        f"contributions are {approximation['difference']:.2f} apart on average. Not for cards (gate G6)"
     )
 
 
@@ -158,7 +158,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
     table = Table(title=str(out), show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for what, value in (
+    for label, value in (
         ("form", report["form"]),
         ("inputs", len(report["features"])),
         ("explained as", len(report["groups"])),
@@ -173,5 +173,5 @@ def _show(report: dict[str, Any], out: Path) -> None:
         ("bytes", f"{report['bytes']:,}"),
         ("sha256", report["sha256"]),
     ):
-        table.add_row(what, str(value))
+        table.add_row(label, str(value))
     Console().print(table)

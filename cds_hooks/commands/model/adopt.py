@@ -87,15 +87,17 @@ def _declared(path: Path, fitted: str) -> ModelSpec:
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there; cds-hooks model new NAME --folder FOLDER writes a declaration")
     spec = get_spec(path.stem, path.parent)
-    own = spec.estimator
+    declared_estimator = spec.estimator
     source = fitted if _is_code(fitted) else _beside(Path(fitted), path.parent)
-    if not isinstance(own, Fitted):
+    if not isinstance(declared_estimator, Fitted):
         raise TrainingRefused(
             f"{path.name} declares an estimator that is fitted here. To adopt, import Fitted from models_onnx.spec and "
             f"write estimator=Fitted({source!r}, trained_on='WHOM IT WAS TRAINED ON')"
         )
-    if own.source != source:
-        raise TrainingRefused(f"{path.name} declares Fitted({own.source!r}), and the command names {source!r}")
+    if declared_estimator.source != source:
+        raise TrainingRefused(
+            f"{path.name} declares Fitted({declared_estimator.source!r}), and the command names {source!r}"
+        )
     return spec
 
 

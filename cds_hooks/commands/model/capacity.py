@@ -74,9 +74,11 @@ def capacity(
         raise _unusable("--per-day gives the number of patients, so no record is read: leave out --database.")
     with problems():
         manifest = _manifest(name, folder)
-    tested = sorted((alerting_of(manifest, row) for row in manifest.thresholds.table), key=lambda each: each.share)
-    volume = _given(per_day, tested) if per_day is not None else _of_record(database, days, manifest, tested)
-    fitting = [row for row, found in zip(tested, volume.cards, strict=True) if found <= cards]
+    tested = sorted(
+        (alerting_of(manifest, row) for row in manifest.thresholds.table), key=lambda alerting: alerting.share
+    )
+    volume = _given_volume(per_day, tested) if per_day is not None else _of_record(database, days, manifest, tested)
+    fitting = [row for row, cards_a_day in zip(tested, volume.cards, strict=True) if cards_a_day <= cards]
     chosen = fitting[-1] if fitting else None
     if as_json:
         print_json(_document(manifest, cards, volume, tested, chosen))
@@ -91,7 +93,7 @@ def _manifest(name: str, folder: Any) -> Manifest:
     return load_model(name, folder).manifest
 
 
-def _given(per_day: float, tested: list[Alerting]) -> Volume:
+def _given_volume(per_day: float, tested: list[Alerting]) -> Volume:
     return Volume(per_day, tuple(row.share * per_day for row in tested), None)
 
 
@@ -106,7 +108,7 @@ def _of_record(database: str | None, days: int, manifest: Manifest, tested: list
             f"The record has {len(highest)} patients whom {manifest.id} scored in the last {days} days, and a day's "
             f"number is told from {LEAST_SCORED} on: give --per-day, or more --days."
         )
-    above = [sum(each >= row.percentile for each in highest.values()) for row in tested]
+    above = [sum(percentile >= row.percentile for percentile in highest.values()) for row in tested]
     return Volume(len(highest) / days, tuple(count / days for count in above), days)
 
 
@@ -130,7 +132,10 @@ def _unusable(text: str) -> typer.Exit:
 def _document(
     manifest: Manifest, cards: float, volume: Volume, tested: list[Alerting], chosen: Alerting | None
 ) -> dict[str, Any]:
-    rows = [{**msgspec.to_builtins(row), "cards_a_day": found} for row, found in zip(tested, volume.cards, strict=True)]
+    rows = [
+        {**msgspec.to_builtins(row), "cards_a_day": cards_a_day}
+        for row, cards_a_day in zip(tested, volume.cards, strict=True)
+    ]
     return {
         "model": manifest.id,
         "version": manifest.version,
@@ -148,12 +153,12 @@ def _print(manifest: Manifest, cards: float, volume: Volume, tested: list[Alerti
         "top share", "estimate from", "cards a day", "PPV (95 %)", "number needed to alert (95 %)", "events found",
         title=f"{manifest.title}, version {manifest.version}",
     )  # fmt: skip
-    for row, found in zip(tested, volume.cards, strict=True):
+    for row, cards_a_day in zip(tested, volume.cards, strict=True):
         mark = " <" if chosen is not None and row.share == chosen.share else ""
         table.add_row(
             f"{100 * row.share:g} %{mark}",
             f"{100 * row.probability:.0f} in 100",
-            f"{found:.1f}",
+            f"{cards_a_day:.1f}",
             _interval(row.ppv, 100, "%.0f") + " in 100",
             _interval(row.needed, 1, "%.1f"),
             f"{100 * row.sensitivity:.0f} in 100",
@@ -165,7 +170,7 @@ def _print(manifest: Manifest, cards: float, volume: Volume, tested: list[Alerti
 
 
 def _interval(figure: Interval, factor: int, form: str) -> str:
-    value, low, high = (form % (factor * each) for each in (figure.value, figure.low, figure.high))
+    value, low, high = (form % (factor * value_of_end) for value_of_end in (figure.value, figure.low, figure.high))
     return f"{value} ({low} to {high})"
 
 

@@ -72,10 +72,10 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
 
-        def step(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
-            bars.update(tasks[what], completed=done)
+        def step(step_name: str, done: int, total: int) -> None:
+            if step_name not in tasks:
+                tasks[step_name] = bars.add_task(step_name, total=total)
+            bars.update(tasks[step_name], completed=done)
 
         yield step
 

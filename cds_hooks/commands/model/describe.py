@@ -43,19 +43,21 @@ def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = Fal
     with problems():
         from models_onnx.workbench.release.listing import IMPORTED, READY, list_models
 
-        for option, named in (("--folder", folder), ("--specs", specs)):
-            if named is not None and not named.is_dir():
-                raise UnknownModel(f"{option} {named}: there is no such folder")
+        for option, chosen in (("--folder", folder), ("--specs", specs)):
+            if chosen is not None and not chosen.is_dir():
+                raise UnknownModel(f"{option} {chosen}: there is no such folder")
         listed = list_models(folder, specs)
     if as_json:
         print_json(listed)
     else:
         table = Table("id", "version", "title", "state", "release", "AUROC", "sha256", title="Models")
-        for each in listed:
-            auroc = "" if each.auroc is None else f"{each.auroc:.3f}"
-            table.add_row(each.id, each.version, each.title, each.state, each.release, auroc, (each.sha256 or "")[:12])
+        for model in listed:
+            auroc = "" if model.auroc is None else f"{model.auroc:.3f}"
+            table.add_row(
+                model.id, model.version, model.title, model.state, model.release, auroc, (model.sha256 or "")[:12]
+            )
         wide_console().print(table)
-    raise typer.Exit(0 if all(each.state in (READY, IMPORTED) for each in listed) else 1)
+    raise typer.Exit(0 if all(model.state in (READY, IMPORTED) for model in listed) else 1)
 
 
 def page(
@@ -98,10 +100,10 @@ def card(
 
         document, state, sha256 = _card(name, folder)
         if check:
-            found = missing_in(document)
-            for line in found or ("The card is complete.",):
+            blanks = missing_in(document)
+            for line in blanks or ("The card is complete.",):
                 typer.echo(line)
-            raise typer.Exit(1 if found else 0)
+            raise typer.Exit(1 if blanks else 0)
         content = _written(document, format, state, sha256)
     if out is None:
         typer.echo(content.decode(), nl=False)
@@ -116,7 +118,7 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
     from models_onnx.errors import UnknownModel
 
     try:
-        found = find_version(name, folder)
+        version = find_version(name, folder)
     except UnknownModel:
         from models_onnx.equations.card import equation_card, has_equation
 
@@ -125,9 +127,9 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
         return equation_card(name), "active", ""
     from models_onnx.model_card.embed import read_card
 
-    release = read_release(found.folder, own_keys(settings()))
-    refuse_other_files(found.folder, release)
-    card = read_card((found.folder / MODEL).read_bytes())
+    release = read_release(version.folder, own_keys(settings()))
+    refuse_other_files(version.folder, release)
+    card = read_card((version.folder / MODEL).read_bytes())
     return card, release.state, release.files[MODEL].sha256
 
 

@@ -66,8 +66,8 @@ def gather(
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None
-    given = read_rows(subject, rows) if rows is not None else None
-    if subject.manifest is not None and given is None:
+    given_rows = read_rows(subject, rows) if rows is not None else None
+    if subject.manifest is not None and given_rows is None:
         try:
             table = _from_table(subject, active, data, progress, specs)
         except (ModelError, ModuleNotFoundError) as problem:
@@ -75,21 +75,23 @@ def gather(
             absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
     if table is not None and table.figures is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
-    own = own_service(subject)
-    cards = composer(subject, own)
+    site_service = own_service(subject)
+    cards = composer(subject, site_service)
     if cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
     return Evidence(
         as_of=today(),
         timer=thread_time,
-        people=table.people if table else given.people if given else None,
+        people=table.people if table else given_rows.people if given_rows else None,
         retrained=table.retrained if table else None,
-        audit=table.audit if table else given.audit if given else None,
-        library=given.library if given else None,
-        figures=table.figures if table else subject.evaluation if given else None,
+        audit=table.audit if table else given_rows.audit if given_rows else None,
+        library=given_rows.library if given_rows else None,
+        figures=table.figures if table else subject.evaluation if given_rows else None,
         inputs=table.inputs if table else None,
         cards=cards,
-        sentences=service_sentences(subject.id) if own is None else own[0].lines(own[1].path),
+        sentences=service_sentences(subject.id)
+        if site_service is None
+        else site_service[0].lines(site_service[1].path),
         other_cards=_other_cards(subject),
         active=active,
         paired=table.paired if table else None,
@@ -134,13 +136,13 @@ def _from_table(
     table = read_table(spec, data or settings().data_dir)
     cohort = build_cohort(spec, table.rows)
     trained = train(spec, table, manifest.seed, _REPLICATES, progress)
-    again = trained.manifest.evaluation["all"]["auroc"]["value"]
+    retrained_auroc = trained.manifest.evaluation["all"]["auroc"]["value"]
     runner = Runner(trained.content, TensorNames())
     gap = np.abs(runner.answers(cohort.X.astype(np.float32)).probability - subject.answers(cohort.X).probability)
     retrained = Retrained(
         same_file=core_digest(trained.content) == core_digest(subject.content),
         same_data=trained.manifest.data.sha256 == manifest.data.sha256,
-        auroc_difference=abs(float(again) - float(manifest.evaluation["all"]["auroc"]["value"])),
+        auroc_difference=abs(float(retrained_auroc) - float(manifest.evaluation["all"]["auroc"]["value"])),
         answers=runner.answers,
         trained=core_digest(trained.content),
         differences=tuple(differences(manifest, trained.manifest)),
@@ -161,7 +163,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
 
     traced = trace(spec, cohort)
-    told = subject.answers(cohort.X).probability
+    probability = subject.answers(cohort.X).probability
     threshold = subject.manifest.thresholds.default.probability if subject.manifest is not None else 0.5
     return InputEvidence(
         alone=alone(cohort),
@@ -170,7 +172,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         leaks=traced.leaks,
         smuggled=traced.smuggled,
         unnamed=traced.unnamed,
-        merged=figures_within_groups(spec, cohort, told, threshold),
+        merged=figures_within_groups(spec, cohort, probability, threshold),
         hidden=hidden_groups(spec, cohort),
     )
 
@@ -178,14 +180,14 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
 def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
     """The cards of the models beside this one and of the package, without its own versions and its twin."""
     twin = subject.manifest.twin if subject.manifest is not None else None
-    found = {}
+    cards = {}
     for folder in (ARTIFACTS, subject.folder.parent):
         for path in sorted(folder.glob(f"*/{CARD}")):
             name = path.parent.name.partition("@")[0]
             if name not in (subject.id, twin.id if twin is not None else "") and not _is_twin_of(path, subject.id):
                 with suppress(OSError, ValueError):
-                    found[name] = json.loads(path.read_bytes())
-    return found
+                    cards[name] = json.loads(path.read_bytes())
+    return cards
 
 
 def _is_twin_of(card: Path, model: str) -> bool:
@@ -220,14 +222,14 @@ def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
 def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
     if active is None or subject.manifest is None or active.features != subject.features:
         return None
-    known = cohort.weight > 0  # who was not followed to the horizon says nothing here
-    mine, theirs = subject.answers(cohort.X[known]), active.answers(cohort.X[known])
+    is_followed = cohort.weight > 0  # who was not followed to the horizon says nothing here
+    mine, theirs = subject.answers(cohort.X[is_followed]), active.answers(cohort.X[is_followed])
     if mine.margin is None or theirs.margin is None:
         return None
     return Paired(
         margin=mine.margin,
         active_margin=theirs.margin,
-        y=np.asarray(cohort.y[known], dtype=np.int64),
+        y=np.asarray(cohort.y[is_followed], dtype=np.int64),
         threshold=subject.manifest.thresholds.default.margin,
     )
 
@@ -235,15 +237,17 @@ def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | N
 def _installed(name: str) -> tuple[str, str] | None:
     """Version and licence as the package itself says; None where it is not installed."""
     try:
-        found = metadata.metadata(name)
+        distribution = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return None
-    licence = _field(found, "License-Expression") or _field(found, "License")
+    licence = _field(distribution, "License-Expression") or _field(distribution, "License")
     if not licence or len(licence) > _LICENCE_LENGTH:
-        named = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier") or [] if "License ::" in line]
-        licence = ", ".join(named) or licence[:_LICENCE_LENGTH]
-    return found["Version"], licence
+        licences = [
+            line.rpartition(" :: ")[2] for line in distribution.get_all("Classifier") or [] if "License ::" in line
+        ]
+        licence = ", ".join(licences) or licence[:_LICENCE_LENGTH]
+    return distribution["Version"], licence
 
 
-def _field(found: metadata.PackageMetadata, name: str) -> str:
-    return str(found[name]) if name in found else ""
+def _field(distribution: metadata.PackageMetadata, name: str) -> str:
+    return str(distribution[name]) if name in distribution else ""

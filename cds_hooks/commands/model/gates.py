@@ -82,16 +82,16 @@ def label_audit(
     if as_json:
         print_json({table.name: groups})
     else:
-        shown = Table("group", "people", "need, times that of others", "in the top tenth", "", title=table.name)
+        audit_table = Table("group", "people", "need, times that of others", "in the top tenth", "", title=table.name)
         for row in groups:
-            shown.add_row(
+            audit_table.add_row(
                 row.group,
                 f"{row.people:,}",
                 f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})",
                 f"{row.top_ratio:.2f} ({row.top_low:.2f} to {row.top_high:.2f})",
                 "failed" if row.fault else "" if row.sufficient else "insufficient",
             )
-        Console().print(shown)
+        Console().print(audit_table)
     raise typer.Exit(1 if any(row.fault for row in groups) else 0)
 
 

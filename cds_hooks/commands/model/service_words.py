@@ -30,20 +30,20 @@ def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
     """The service of the site's own that shows this model: beside the model, or in CDS_MODELS_FOLDER; None for none."""
     beside = subject.folder.parent
     folders = [beside] if beside != ARTIFACTS else []
-    if (own := settings().models_folder) is not None and own.resolve() != beside.resolve():
-        folders.append(own)
-    found = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
-    return next((each for each in found if each[0].model == subject.id), None)
+    if (site_folder := settings().models_folder) is not None and site_folder.resolve() != beside.resolve():
+        folders.append(site_folder)
+    services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
+    return next((service for service in services if service[0].model == subject.id), None)
 
 
 def composer(
-    subject: Subject, own: tuple[ServiceFile, DeclaringFile] | None
+    subject: Subject, site_service: tuple[ServiceFile, DeclaringFile] | None
 ) -> Callable[[Array], Sequence[ComposedCard]] | None:
     """Cards in the words of the service that shows this model; None where no service does."""
     if subject.manifest is None:
         return None
-    if own is not None:
-        planned = card_words(own[0], {"resourceType": "ServiceRequest"})
+    if site_service is not None:
+        planned = card_words(site_service[0], {"resourceType": "ServiceRequest"})
     elif (file := _showing(subject.id)) is not None:
         planned = vars(file.load())["CARD"]
     else:
@@ -64,8 +64,8 @@ def _showing(model_id: str) -> DeclaringFile | None:
     for file in declaring_files("cds_hooks.services"):
         members = vars(file.load())
         models = [value for value in members.values() if isinstance(value, Model)]
-        held = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
-        if model_id in held and isinstance(members.get("CARD"), ModelCardContent):
+        model_ids = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
+        if model_id in model_ids and isinstance(members.get("CARD"), ModelCardContent):
             return file
     return None
 

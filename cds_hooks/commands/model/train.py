@@ -108,17 +108,17 @@ def evaluate(
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
             if rows is not None:
-                other = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
+                evaluated = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
             else:
                 tables = data or settings().data_dir
                 trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs)
         if rows is not None:
             if html is not None:
-                bins = (other.bins(_FINE), other.bins(_COARSE))
-                _write_page(html, other.model, other.how, bins, other.whole, other.subgroups)
+                bins = (evaluated.bins(_FINE), evaluated.bins(_COARSE))
+                _write_page(html, evaluated.model, evaluated.how, bins, evaluated.whole, evaluated.subgroups)
             if out is not None:
-                write_whole(out, encode_evaluation(other.later()))
-            show_other_rows(other, as_json)
+                write_whole(out, encode_evaluation(evaluated.later()))
+            show_other_rows(evaluated, as_json)
             return
         if html is not None:
             figures, bins = trained.manifest.evaluation, (bins_of(trained.manifest),) * 2
@@ -130,12 +130,12 @@ def evaluate(
         raise typer.Exit(0 if trained.passed else 1)
 
 
-def _write_page(path: Path, model: Any, how: str, bins: tuple[Any, Any], whole: Any, groups: Any) -> None:
+def _write_page(path: Path, model: Any, how: str, bins: tuple[Any, Any], overall: Any, groups: Any) -> None:
     """Writes the report of an evaluation as an HTML page: figures, curves, and what each input of the model does."""
     from cds_hooks.pages.models.evaluation_report import evaluation_page
     from models_onnx.serving.effects import effects
 
-    write_whole(path, evaluation_page(model.manifest, how, *bins, whole, groups, effects(model)))
+    write_whole(path, evaluation_page(model.manifest, how, *bins, overall, groups, effects(model)))
 
 
 def compare(
@@ -162,16 +162,16 @@ def compare(
 
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
-            found = compare_model(name, data or settings().data_dir, seed, replicates, progress, specs)
+            comparison = compare_model(name, data or settings().data_dir, seed, replicates, progress, specs)
         if out is not None:
             import orjson
 
-            write_whole(out, orjson.dumps(found.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            write_whole(out, orjson.dumps(comparison.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     if as_json:
-        print_json(found.document)
+        print_json(comparison.document)
     else:
         from models_onnx.workbench.release.documentation import families_table
 
-        print_markdown(families_table(found.document))
-        typer.echo(f"The champion is {found.document['champion']}; declared is {found.document['declared']}.")
-    raise typer.Exit(0 if found.agrees else 1)
+        print_markdown(families_table(comparison.document))
+        typer.echo(f"The champion is {comparison.document['champion']}; declared is {comparison.document['declared']}.")
+    raise typer.Exit(0 if comparison.agrees else 1)

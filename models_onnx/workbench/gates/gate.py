@@ -35,9 +35,9 @@ class Insufficient(Exception):
 
 
 class Verdict(Struct, frozen=True):
-    """The result of a gate's check: `faults` are sentences, none if it passed; `said` is the sentence for that case."""
+    """The result of a gate's check: `faults` are sentences, none if it passed; `sentence` is for that case."""
 
-    said: str
+    sentence: str
     faults: tuple[str, ...] = ()
     figures: Figures = {}
     rows: Rows = []
@@ -98,10 +98,10 @@ def find_gates() -> tuple[Gate, ...]:
     Raises:
         DeclarationError: a gate is missing, unknown or declared twice.
     """
-    found = discover("models_onnx.workbench.gates.checks", "GATES", Gate)
-    if set(found) != set(ALL):
-        raise DeclarationError(f"gates missing or unknown: {', '.join(sorted(set(ALL) ^ set(found)))}")
-    return tuple(found[name] for name in ALL)
+    gates = discover("models_onnx.workbench.gates.checks", "GATES", Gate)
+    if set(gates) != set(ALL):
+        raise DeclarationError(f"gates missing or unknown: {', '.join(sorted(set(ALL) ^ set(gates)))}")
+    return tuple(gates[name] for name in ALL)
 
 
 FORMAT = "cds-hooks-onnx/gates/1"
@@ -193,7 +193,7 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
         # The report covers every gate: an unexpected exception in one gate is reported as the failure of that gate.
         return _result(gate, "failed", f"The check broke off: {type(error).__name__}: {str(error)[:300]}")
     status: Status = "failed" if verdict.faults else "passed"
-    why = "; ".join(verdict.faults) if verdict.faults else verdict.said
+    why = "; ".join(verdict.faults) if verdict.faults else verdict.sentence
     result = _result(gate, status, why, verdict.faults, verdict.figures, verdict.rows)
     return _with_waiver(result, subject, evidence)
 

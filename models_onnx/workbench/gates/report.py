@@ -81,8 +81,8 @@ def calibration(title: str, rows: Sequence[dict[str, Any]]) -> str:
         f'<text class="tick" x="12" y="{_SIDE / 2}" text-anchor="middle" transform="rotate(-90 12 {_SIDE / 2})">'
         "observed, in 100</text>"
     )
-    said = "; ".join(f"expected {100 * row['expected']:.1f}, observed {100 * row['observed']:.1f}" for row in rows)
-    return _svg(title, f"{title}, in 100 people. {said}.", _SIDE, _SIDE, parts)
+    sentence = "; ".join(f"expected {100 * row['expected']:.1f}, observed {100 * row['observed']:.1f}" for row in rows)
+    return _svg(title, f"{title}, in 100 people. {sentence}.", _SIDE, _SIDE, parts)
 
 
 def _forest_row(row: dict[str, Any], y: int, x: Any) -> list[str]:
@@ -102,8 +102,8 @@ def _has(row: dict[str, Any]) -> bool:
 
 
 def _sentence(title: str, rows: Sequence[dict[str, Any]]) -> str:
-    said = "; ".join(f"{row['name']} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})" for row in rows)
-    return f"{title}. {said}."
+    sentence = "; ".join(f"{row['name']} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})" for row in rows)
+    return f"{title}. {sentence}."
 
 
 def _svg(title: str, described: str, width: int, height: int, parts: Sequence[str]) -> str:

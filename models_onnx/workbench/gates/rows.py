@@ -50,10 +50,10 @@ def edges(features: tuple[ModelInput, ...]) -> NDArray[np.float32]:
     """One ordinary person with each input in turn on its limits and their float32 neighbours, 0, ±infinity, missing."""
     person = np.array([item.reference_value for item in features], dtype=np.float32)
     rows = [person]
-    for place, item in enumerate(features):
+    for position, item in enumerate(features):
         for value in _edge_values(item):
             row = person.copy()
-            row[place] = value
+            row[position] = value
             rows.append(row)
     return np.vstack(rows)
 
@@ -159,17 +159,17 @@ def _block(margin: Array, y: NDArray[np.int64], wanted: dict[str, Metric]) -> di
     events = int(y.sum())
     if not 0 < events < len(y):
         return {"n": len(y), "events": 0, "sufficient": False, **{name: _unknown() for name in wanted}}
-    found = estimate(wanted, margin, y, _REPLICATES, _SEED)
+    figures = estimate(wanted, margin, y, _REPLICATES, _SEED)
     return {
         "n": len(y),
         "events": events,
         "sufficient": events >= _ENOUGH,
-        **{name: _figure(value) for name, value in found.items()},
+        **{name: _figure(value) for name, value in figures.items()},
     }
 
 
-def _figure(found: Estimate) -> dict[str, float]:
-    return {"value": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
+def _figure(estimated: Estimate) -> dict[str, float]:
+    return {"value": round(estimated.value, 4), "low": round(estimated.low, 4), "high": round(estimated.high, 4)}
 
 
 def _unknown() -> dict[str, None]:
@@ -200,7 +200,7 @@ def _age_bands(age: Array) -> NDArray[Any]:
     """Bands of ten years, which everybody has who has an age: nobody's file can leave them out."""
     low = np.clip(np.nan_to_num(age, nan=-10.0) // 10 * 10, -10, 80).astype(int)
     return np.array(
-        ["not recorded" if each < 0 else f"{each}-{each + 9}" if each < 80 else "80 and over" for each in low]
+        ["not recorded" if years < 0 else f"{years}-{years + 9}" if years < 80 else "80 and over" for years in low]
     )
 
 

@@ -68,23 +68,23 @@ class Runner:
             UnsafeModel: the file cannot be run on them.
         """
         try:
-            found = dict(zip(self._wanted, self._session.run(self._wanted, {self.wiring.input: rows}), strict=True))
+            outputs = dict(zip(self._wanted, self._session.run(self._wanted, {self.wiring.input: rows}), strict=True))
         except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
             raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
         return Answers(
-            self._probability(found[self.wiring.probability]),
-            self._float(found, self.wiring.margin),
-            self._float(found, self.wiring.contributions),
-            self._bool(found, self.wiring.missing),
-            self._bool(found, self.wiring.out_of_range),
+            self._probability(outputs[self.wiring.probability]),
+            self._float(outputs, self.wiring.margin),
+            self._float(outputs, self.wiring.contributions),
+            self._bool(outputs, self.wiring.missing),
+            self._bool(outputs, self.wiring.out_of_range),
             self._base(),
             self.metadata.get("link", "logit"),
         )
 
     def _names(self) -> list[str]:
         wiring = self.wiring
-        named = (wiring.probability, wiring.margin, wiring.contributions, wiring.missing, wiring.out_of_range)
-        return [name for name in named if name is not None]
+        wired = (wiring.probability, wiring.margin, wiring.contributions, wiring.missing, wiring.out_of_range)
+        return [name for name in wired if name is not None]
 
     def _probability(self, value: Any) -> Array:
         if isinstance(value, list):  # ZipMap of the scikit-learn converters: one mapping from class to probability each
@@ -95,16 +95,16 @@ class Runner:
             array = array[:, self.wiring.column if self.wiring.column is not None else array.shape[1] - 1]
         return array.reshape(-1)
 
-    def _float(self, found: dict[str, Any], name: str | None) -> Array | None:
-        return None if name not in found else np.asarray(found[name], dtype=np.float64)
+    def _float(self, outputs: dict[str, Any], name: str | None) -> Array | None:
+        return None if name not in outputs else np.asarray(outputs[name], dtype=np.float64)
 
-    def _bool(self, found: dict[str, Any], name: str | None) -> NDArray[np.bool_] | None:
-        return None if name not in found else np.asarray(found[name], dtype=np.bool_)
+    def _bool(self, outputs: dict[str, Any], name: str | None) -> NDArray[np.bool_] | None:
+        return None if name not in outputs else np.asarray(outputs[name], dtype=np.bool_)
 
     def _base(self) -> float | None:
-        said = self.metadata.get(self.wiring.base or "")
+        text = self.metadata.get(self.wiring.base or "")
         try:
-            return None if said is None else float(said)
+            return None if text is None else float(text)
         except ValueError:
             return None
 
@@ -156,8 +156,8 @@ class Subject:
     @property
     def product(self) -> dict[str, Any]:
         """The card's content beyond its attributes."""
-        found = self.card.get("product")
-        return found if isinstance(found, dict) else {}
+        content = self.card.get("product")
+        return content if isinstance(content, dict) else {}
 
     @property
     def is_approximate(self) -> bool:
@@ -313,7 +313,7 @@ def read_subject(folder: Path, keys: Keys) -> Subject:
 
 def _card(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / CARD).read_bytes())
+        card = json.loads((folder / CARD).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return card if isinstance(card, dict) else {}

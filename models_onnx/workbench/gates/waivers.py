@@ -34,9 +34,9 @@ Waiver = dict[str, Any]
 def sign_waiver(waiver: Waiver, model: str, version: str, signer: Signer) -> Waiver:
     """The waiver with key and signature, for this version of this model."""
     bare = {name: value for name, value in waiver.items() if name not in ("key", "signature")}
-    named = {**bare, "key": signer.public.id}
-    signature = base64.b64encode(signer.sign(_signed(named, model, version))).decode()
-    return {**named, "signature": signature}
+    with_key = {**bare, "key": signer.public.id}
+    signature = base64.b64encode(signer.sign(_signed(with_key, model, version))).decode()
+    return {**with_key, "signature": signature}
 
 
 def covering(waivers: list[Waiver], gate: str, faults: tuple[str, ...], as_of: date) -> Waiver | None:
@@ -98,6 +98,6 @@ def _covers(waiver: Waiver, faults: tuple[str, ...]) -> bool:
 
 
 def _is_covered(fault: str, axes: list[Any], most: float) -> bool:
-    axis, _, rest = fault.partition(":")
-    gap = _GAP.search(rest)
+    axis, _, text = fault.partition(":")
+    gap = _GAP.search(text)
     return axis in axes and gap is not None and float(gap[1]) <= most

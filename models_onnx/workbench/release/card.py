@@ -45,15 +45,15 @@ def card_words(model_id: str, folder: Path | None = None) -> Words:
     Raises:
         CardIncomplete: nothing is declared for this model, or it cannot be read.
     """
-    place, own = declared_words(model_id, folder)
-    if other := own.get("extends"):
-        own = merge_words(declared_words(other, folder)[1], own)
-    return merge_words(project_words() if place.parent == _OF_THE_PROJECT else _defaults_of_others(), own)
+    path, words = declared_words(model_id, folder)
+    if base := words.get("extends"):
+        words = merge_words(declared_words(base, folder)[1], words)
+    return merge_words(project_words() if path.parent == _OF_THE_PROJECT else _defaults_of_others(), words)
 
 
-def write_words(place: Path, words: Words) -> None:
+def write_words(path: Path, words: Words) -> None:
     """Writes declared words: indented JSON with a final newline."""
-    place.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Words]:
@@ -64,33 +64,33 @@ def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Wor
     """
     name = f"{model_id}.card.json"
     places = [*([folder / name] if folder is not None else []), _OF_THE_PROJECT / name]
-    for place in places:
-        if place.is_file():
-            return place, _read(place, name)
+    for path in places:
+        if path.is_file():
+            return path, _read(path, name)
     raise CardIncomplete(
         f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
     )
 
 
-def _read(place: Path, name: str) -> Words:
+def _read(path: Path, name: str) -> Words:
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as problem:
-        raise CardIncomplete(f"{place}, line {problem.lineno}: this is not valid JSON ({problem.msg})") from problem
+        raise CardIncomplete(f"{path}, line {problem.lineno}: this is not valid JSON ({problem.msg})") from problem
     except ValueError as problem:
-        raise CardIncomplete(f"{place} is not valid JSON: {problem}") from problem
-    if not isinstance(found, dict):
+        raise CardIncomplete(f"{path} is not valid JSON: {problem}") from problem
+    if not isinstance(document, dict):
         raise CardIncomplete(f"{name} holds no object")
-    if strange := _unknown_names(found):
+    if strange := _unknown_names(document):
         raise CardIncomplete(f"{name} has {', '.join(strange)}, which no card has; docs/models/card.md lists the names")
-    return found
+    return document
 
 
 def _unknown_names(words: Words) -> list[str]:
-    known = {"attributes": {attribute.place for attribute in PREDICTIVE}, "product": PRODUCT_NAMES}
-    strange = sorted(set(words) - {"extends", *known})
+    known_names = {"attributes": {attribute.path for attribute in PREDICTIVE}, "product": PRODUCT_NAMES}
+    strange = sorted(set(words) - {"extends", *known_names})
     return strange + [
-        f"{part}.{name}" for part, names in known.items() for name in words.get(part, {}) if name not in names
+        f"{part}.{name}" for part, names in known_names.items() for name in words.get(part, {}) if name not in names
     ]
 
 
@@ -99,21 +99,21 @@ def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
     product = card.get("product", {})
     there = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     audit = product.get("label", {}).get("audit")
-    named = {
+    axes = {
         *product.get("fairness_axes", {}),
-        *(axis for each in product.get("waivers", ()) for axis in each["covers"]),
+        *(axis for waiver in product.get("waivers", ()) for axis in waiver["covers"]),
     }
-    strange = sorted(named - there)
+    strange = sorted(axes - there)
     if audit is not None and not any(axis.startswith(audit["axis"]) for axis in there):
         strange.append(audit["axis"])
     return strange
 
 
-def merge_words(defaults: Words, own: Words) -> Words:
+def merge_words(defaults: Words, declared: Words) -> Words:
     """The defaults, and over them the model's own words; of the review of its risks each word by itself."""
-    merged = {part: {**defaults.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
-    review = [part.get("product", {}).get("irm") for part in (defaults, own)]
-    if all(isinstance(each, dict) for each in review):
+    merged = {part: {**defaults.get(part, {}), **declared.get(part, {})} for part in ("attributes", "product")}
+    review = [part.get("product", {}).get("irm") for part in (defaults, declared)]
+    if all(isinstance(part, dict) for part in review):
         merged["product"]["irm"] = {**review[0], **review[1]}
     return merged
 
@@ -132,16 +132,16 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
         },
     }
     for attribute in PREDICTIVE:
-        value = _joined(computed.get(attribute.place), words["attributes"].get(attribute.place))
-        set_attribute(card, attribute.place, value)
+        value = _joined(computed.get(attribute.path), words["attributes"].get(attribute.path))
+        set_attribute(card, attribute.path, value)
     card["product"] = {**_product(manifest), **words["product"]}
     return card
 
 
-def card_text(card: Card, place: str) -> str:
+def card_text(card: Card, path: str) -> str:
     """The words of an attribute of a card; empty where it has none."""
     part: Any = card
-    for step in place.split("."):
+    for step in path.split("."):
         part = part.get(step) if isinstance(part, dict) else None
     return str(part.get("words", "")) if isinstance(part, dict) else ""
 
@@ -153,13 +153,13 @@ def default_words() -> frozenset[str]:
 
 def _defaults_of_others() -> Words:
     """The defaults without who made, paid for and reviewed the model: somebody else did."""
-    found = project_words()
-    for place in OF_THE_MAKER:
-        del found["attributes"][place]
-    del found["product"]["stakeholders"]
+    defaults = project_words()
+    for path in OF_THE_MAKER:
+        del defaults["attributes"][path]
+    del defaults["product"]["stakeholders"]
     for name in ("reviewed", "by"):
-        del found["product"]["irm"][name]
-    return found
+        del defaults["product"]["irm"][name]
+    return defaults
 
 
 def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
@@ -174,15 +174,15 @@ def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
 
 def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """The attributes that follow from the manifest, by place, without what is declared beside them."""
-    found = variables_used(manifest.features)
+    uses = variables_used(manifest.features)
     return {
-        "details.output_value": _said(
+        "details.output_value": _computed(
             f"The probability (0 to 1) that a person like this {manifest.outcome.words}; on a card as people in 100. "
             f"Base rate in the reference cohort: {manifest.reference.events:,} of {manifest.reference.n:,} "
             f"({manifest.reference.words}). {_threshold(manifest)}"
         ),
-        "purpose.intended_use": _said(manifest.intended_use),
-        "purpose.population": _said(
+        "purpose.intended_use": _computed(manifest.intended_use),
+        "purpose.population": _computed(
             f"{_capital(manifest.population.words)}. Outside it, under {manifest.population.age_low} years"
             f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given.",
             {
@@ -190,22 +190,22 @@ def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
                 "exclude_conditions": list(manifest.population.exclude_conditions),
             },
         ),
-        "purpose.users": _said(f"{_capital(manifest.users)}; never patients."),
-        "purpose.decision_role": _said(f"{_capital(manifest.decision_role)}; the clinician decides."),
-        "cautions.out_of_scope": _said(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
-        "cautions.known_risks": _said(" ".join(manifest.cautions), list(manifest.cautions)),
-        "development.criteria": _said(figures.cohort_in_words(manifest), figures.cohort(manifest)),
-        "development.uses": _said(variables_used_in_words(found), found),
-        "development.representativeness": _said(
+        "purpose.users": _computed(f"{_capital(manifest.users)}; never patients."),
+        "purpose.decision_role": _computed(f"{_capital(manifest.decision_role)}; the clinician decides."),
+        "cautions.out_of_scope": _computed(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
+        "cautions.known_risks": _computed(" ".join(manifest.cautions), list(manifest.cautions)),
+        "development.criteria": _computed(figures.cohort_in_words(manifest), figures.cohort(manifest)),
+        "development.uses": _computed(variables_used_in_words(uses), uses),
+        "development.representativeness": _computed(
             figures.representation_in_words(manifest), figures.representation(manifest)
         ),
-        "performance.internal_validity": _said(figures.validity_in_words(manifest), figures.validity(manifest)),
-        "performance.internal_fairness": _said(figures.fairness_in_words(manifest), figures.fairness(manifest)),
+        "performance.internal_validity": _computed(figures.validity_in_words(manifest), figures.validity(manifest)),
+        "performance.internal_fairness": _computed(figures.fairness_in_words(manifest), figures.fairness(manifest)),
     }
 
 
-def _said(words: str, found: Any = None) -> dict[str, Any]:
-    return {"words": words, "from": "computed"} | ({} if found is None else {"figures": found})
+def _computed(words: str, figures: Any = None) -> dict[str, Any]:
+    return {"words": words, "from": "computed"} | ({} if figures is None else {"figures": figures})
 
 
 def _threshold(manifest: Manifest) -> str:

@@ -13,48 +13,48 @@ Figures = dict[str, Any]
 
 def cohort(manifest: Manifest) -> Figures:
     """Rows of the table, who was left out in which step, and who remained."""
-    found = manifest.cohort
+    flow = manifest.cohort
     return {
         "table": manifest.data.name,
-        "rows": found.table_rows,
-        "left_out": [{"words": step.words, "count": step.count} for step in found.exclusions],
-        "people": found.n,
-        "events": found.events,
+        "rows": flow.table_rows,
+        "left_out": [{"words": step.words, "count": step.count} for step in flow.exclusions],
+        "people": flow.n,
+        "events": flow.events,
     }
 
 
 def cohort_in_words(manifest: Manifest) -> str:
     """The same as a paragraph."""
-    found = manifest.cohort
-    steps = "; ".join(f"{step.words}: {step.count:,}" for step in found.exclusions)
+    flow = manifest.cohort
+    steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
     return (
-        f"{found.words[:1].upper()}{found.words[1:]}, {manifest.period.training}: {found.table_rows:,} rows. "
-        f"Left out in this order: {steps}. Remaining {found.n:,}, of whom {found.events:,} {manifest.outcome.words}. "
+        f"{flow.words[:1].upper()}{flow.words[1:]}, {manifest.period.training}: {flow.table_rows:,} rows. "
+        f"Left out in this order: {steps}. Remaining {flow.n:,}, of whom {flow.events:,} {manifest.outcome.words}. "
         f"Recalibrated on {manifest.period.recalibration}."
     )
 
 
 def representation(manifest: Manifest) -> Figures:
     """People, events and share of the cohort in each group of every axis; those of unknown group by subtraction."""
-    found: Figures = {}
+    groups: Figures = {}
     for block in manifest.evaluation.get("subgroups", []):
-        axis = found.setdefault(block["axis"], {})
+        axis = groups.setdefault(block["axis"], {})
         share = round(100 * block["n"] / manifest.cohort.n, 1)
         axis[block["group"]] = {"people": block["n"], "events": block["events"], "percent": share}
-    for axis in found.values():
+    for axis in groups.values():
         unknown = manifest.cohort.n - sum(group["people"] for group in axis.values())
         axis["not recorded"] = {"people": unknown, "percent": round(100 * unknown / manifest.cohort.n, 1)}
-    return found
+    return groups
 
 
 def representation_in_words(manifest: Manifest) -> str:
     """The same, one sentence for each axis."""
-    found = representation(manifest)
-    if not found:
+    shares = representation(manifest)
+    if not shares:
         return ""
     axes = [
         f"By {axis}: " + ", ".join(f"{group} {figure['percent']:g} %" for group, figure in groups.items()) + "."
-        for axis, groups in found.items()
+        for axis, groups in shares.items()
     ]
     return f"Of {manifest.cohort.n:,} people. {' '.join(axes)}"
 
@@ -83,8 +83,8 @@ def validity_in_words(manifest: Manifest) -> str:
     for period, words in _PERIODS.items():
         if not (block := evaluation.get(period)):
             continue
-        said = [f"{label} {interval(block[name])}" for name, label in VALIDITY.items() if name in block]
-        parts.append(f"{words.capitalize()}, {block['n']:,} people, {block['events']:,} events: {', '.join(said)}.")
+        figures = [f"{label} {interval(block[name])}" for name, label in VALIDITY.items() if name in block]
+        parts.append(f"{words.capitalize()}, {block['n']:,} people, {block['events']:,} events: {', '.join(figures)}.")
     if not parts:
         return ""
     if simple := evaluation.get("simple"):
@@ -112,7 +112,7 @@ def fairness_in_words(manifest: Manifest) -> str:
     rows = fairness(manifest)
     if not rows:
         return ""
-    said = [
+    sentences = [
         f"{row['axis']}, {row['group']}: {row['people']:,} people, {row['events']:,} events, "
         + (
             f"AUROC {interval(row['auroc'])}, observed/expected {interval(row['observed_expected'])}"
@@ -121,7 +121,7 @@ def fairness_in_words(manifest: Manifest) -> str:
         )
         for row in rows
     ]
-    return "; ".join(said) + "."
+    return "; ".join(sentences) + "."
 
 
 def interval(figure: dict[str, float | None]) -> str:

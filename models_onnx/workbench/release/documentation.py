@@ -63,11 +63,11 @@ def families_table(comparison: dict[str, Any]) -> str:
     return str(_templates().get_template("evaluation.md").module.families(comparison))  # type: ignore[attr-defined]  # a macro
 
 
-def groups_tables(title: str, whole: dict[str, Any], groups: list[dict[str, Any]], row_words: str) -> str:
+def groups_tables(title: str, overall: dict[str, Any], groups: list[dict[str, Any]], row_words: str) -> str:
     """Return the tables of an evaluation on other rows: its figures, by group, and at equal ages."""
     macros: Any = _templates().get_template("evaluation.md").module
     rates = group_rates(groups)
-    tables = [macros.figures({title: whole}, row_words), macros.groups(groups, row_words, "")]
+    tables = [macros.figures({title: overall}, row_words), macros.groups(groups, row_words, "")]
     return "\n\n".join(map(str, [*tables, *([macros.equal_ages(rates)] if rates else [])])) + "\n"
 
 

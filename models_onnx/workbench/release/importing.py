@@ -145,21 +145,21 @@ def _feature(item: Any) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise ImportRefused("each feature of the map is an object")
     renamed = {"low": "trained_low", "high": "trained_high", "reference": "reference_value"}
-    told = {renamed.get(str(name), str(name)): value for name, value in item.items()}
-    given: dict[str, Any] = {"loinc": [], "fhir": "", "clip_high": None, "group": None, **told}
+    renamed_item = {renamed.get(str(name), str(name)): value for name, value in item.items()}
+    complete: dict[str, Any] = {"loinc": [], "fhir": "", "clip_high": None, "group": None, **renamed_item}
     for name in ("trained_low", "trained_high", "reference_value"):
-        if isinstance(given.get(name), int):
-            given[name] = float(given[name])
-    return given
+        if isinstance(complete.get(name), int):
+            complete[name] = float(complete[name])
+    return complete
 
 
 def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest:
     """The wiring without the outputs that the file does not have: what is not there is not promised."""
     outputs = {name for name, _, _ in signature.outputs}
-    told = imported.wiring
+    wiring = imported.wiring
     optional = ("margin", "contributions", "missing", "out_of_range")
-    absent = {name: None for name in optional if getattr(told, name) not in outputs}
-    return msgspec.structs.replace(imported, wiring=msgspec.structs.replace(told, **absent))
+    absent = {name: None for name in optional if getattr(wiring, name) not in outputs}
+    return msgspec.structs.replace(imported, wiring=msgspec.structs.replace(wiring, **absent))
 
 
 def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, origin: Origin) -> None:
@@ -214,9 +214,9 @@ def _write(
 def read_json(path: Path) -> dict[str, Any]:
     """The object in that file; ImportRefused otherwise."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise ImportRefused(f"{path} cannot be read as JSON: {problem}") from problem
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ImportRefused(f"{path} holds no object")
-    return found
+    return document

@@ -39,11 +39,13 @@ def probe(content: bytes, seconds: float = SECONDS, memory: int = MEMORY_BYTES) 
     except subprocess.TimeoutExpired:
         raise UnsafeModel(f"the model did not load and run one row within {seconds:g} s; it is not taken in") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1][:200] if said else f"the process ended with {done.returncode}"
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = lines[-1][:200] if lines else f"the process ended with {done.returncode}"
         raise UnsafeModel(f"the model could not be loaded and run in a process of its own: {reason}")
-    found = json.loads(done.stdout)
-    return Signature(*(tuple((name, kind, tuple(shape)) for name, kind, shape in found[end]) for end in ("in", "out")))
+    signature = json.loads(done.stdout)
+    return Signature(
+        *(tuple((name, kind, tuple(shape)) for name, kind, shape in signature[end]) for end in ("in", "out"))
+    )
 
 
 # Runs alone (-I: no folder of ours, no environment): reads the model, says its signature, runs one row.

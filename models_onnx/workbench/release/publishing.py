@@ -54,9 +54,9 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     refuse_unsafe(content)
     card = build_card(manifest, words or card_words(manifest.id), core_digest(content))
     if strange := unknown_axes(manifest, card):
-        named = ", ".join(strange)
+        axes = ", ".join(strange)
         raise CardIncomplete(
-            f"the model card of {manifest.id} names {named}, by which there are no figures (ModelSpec.subgroups)"
+            f"the model card of {manifest.id} names {axes}, by which there are no figures (ModelSpec.subgroups)"
         )
     return publish_with_card(folder, manifest, content, card, signer)
 
@@ -78,8 +78,8 @@ def publish_with_card(folder: Path, manifest: Manifest, content: bytes, card: Ca
 
 def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Release:
     """A new release of the files as they lie there: a draft without a report."""
-    named = (*ADDRESSED, COMPARISON)
-    files = {name: file_digest((folder / name).read_bytes()) for name in named if (folder / name).is_file()}
+    names = (*ADDRESSED, COMPARISON)
+    files = {name: file_digest((folder / name).read_bytes()) for name in names if (folder / name).is_file()}
     return write_release(
         folder,
         Release(

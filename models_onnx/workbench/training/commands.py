@@ -106,7 +106,7 @@ def row_bins(
     return bins
 
 
-def no_progress(_what: str, _done: int, _of: int) -> None:
+def no_progress(_step: str, _done: int, _total: int) -> None:
     """Shows nothing."""
 
 
@@ -173,7 +173,7 @@ def check_model(
     table = read_table(spec, data_folder)
     trained = train(spec, table, artifact.manifest.seed, 0, progress)
     people = build_cohort(spec, table.rows).X
-    again = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
+    retrained = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
     before = Model(artifact).predict_rows(people)
     return RetrainedComparison(
         same_hash=core_digest(trained.content) == core_digest(artifact.content),
@@ -182,7 +182,7 @@ def check_model(
         trained_sha256=core_digest(trained.content),
         committed_sha256=core_digest(artifact.content),
         people=len(people),
-        probability=float(np.abs(again.probability - before.probability).max()),
+        probability=float(np.abs(retrained.probability - before.probability).max()),
         auroc=abs(_auroc(trained.manifest) - _auroc(artifact.manifest)),
     )
 
@@ -199,13 +199,13 @@ def evaluate_rows(
     """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
     spec, model = with_equal_ages(get_spec(name, specs)), load_model(name, folder)
     cohort = build_cohort(spec, read_rows(spec, rows))
-    told = model.predict_rows(cohort.X)
-    odds = logit(told.probability)
+    predictions = model.predict_rows(cohort.X)
+    odds = logit(predictions.probability)
     limit = float(logit(np.array([model.manifest.thresholds.default.probability]))[0])
-    predicted = OutOfFold(told.margin, odds, {})
+    predicted = OutOfFold(predictions.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
-    whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    return ExternalEvaluation(model, rows, cohort, whole, evaluator.subgroups(progress), told.probability)
+    overall = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
+    return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress), predictions.probability)
 
 
 def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:

@@ -96,15 +96,15 @@ class Folds:
         intercept, slope = recalibrate(inner[latest], self.cohort.y[latest], self.cohort.weight[latest])
         return fitted.recalibrated(intercept, slope)
 
-    def out_of_fold(self, progress: Progress, what: str) -> OutOfFold:
+    def out_of_fold(self, progress: Progress, title: str) -> OutOfFold:
         """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""
         models, margin = {}, np.empty(len(self.cohort))
         for done, number in enumerate(self.numbers):
-            progress(what, done, len(self.numbers))
+            progress(title, done, len(self.numbers))
             models[number] = self.recalibrated_without(number)
             apart = self.cohort.fold == number
             margin[apart] = models[number].margin(self.X[apart])
-        progress(what, len(self.numbers), len(self.numbers))
+        progress(title, len(self.numbers), len(self.numbers))
         odds = np.empty(len(margin))
         for number, model in models.items():
             apart = self.cohort.fold == number

@@ -138,7 +138,7 @@ def _cohort(spec: ModelSpec, cohort: Cohort) -> Document:
     return {
         "words": spec.cohort_words,
         "table_rows": cohort.table_rows,
-        "exclusions": [{"reason": left.reason, "words": left.words, "count": left.count} for left in cohort.left_out],
+        "exclusions": [{"reason": step.reason, "words": step.words, "count": step.count} for step in cohort.left_out],
         "n": len(cohort),
         "events": int(cohort.y.sum()),
     }
@@ -219,9 +219,11 @@ def _threshold(
 
 
 def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, limit: float) -> float:
-    known = cohort.recent & (cohort.weight > 0)
+    is_followed = cohort.recent & (cohort.weight > 0)
     odds = 1.0 / (alerts_per_event - 1.0)
-    return round(net_benefit(predicted.margin[known], cohort.y[known], cohort.weight[known], limit, odds), 4)
+    return round(
+        net_benefit(predicted.margin[is_followed], cohort.y[is_followed], cohort.weight[is_followed], limit, odds), 4
+    )
 
 
 def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
@@ -232,17 +234,17 @@ def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
 
 def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:
     """What alerting these rows from that margin on finds and costs."""
-    known = rows & (cohort.weight > 0)
-    y, weight, alerted = cohort.y[known], cohort.weight[known], predicted.margin[known] >= limit
-    found, events = float((weight * y)[alerted].sum()), float((weight * y).sum())
+    is_followed = rows & (cohort.weight > 0)
+    y, weight, alerted = cohort.y[is_followed], cohort.weight[is_followed], predicted.margin[is_followed] >= limit
+    true_alerts, events = float((weight * y)[alerted].sum()), float((weight * y).sum())
     alerts = float(weight[alerted].sum())
     return {
         "margin": limit,
         "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
         # Of everybody in the reference cohort, also of those whose outcome is not known yet.
         "alert_rate": round(float((predicted.margin[rows] >= limit).mean()), 4),
-        "ppv": round(found / alerts, 4) if alerts else 0.0,
-        "sensitivity": round(found / events, 4) if events else 0.0,
+        "ppv": round(true_alerts / alerts, 4) if alerts else 0.0,
+        "sensitivity": round(true_alerts / events, 4) if events else 0.0,
     }
 
 
@@ -257,8 +259,8 @@ def _age_bands(spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, model: Fit
         if rows.any():
             margins = model.margin(cohort.X[rows])
             limit = significant(float(np.quantile(margins, 1.0 - spec.capacity)))
-            told = {"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)}
+            band = {"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)}
             if spec.age_percentiles:
-                told["percentiles"] = [significant(float(q)) for q in np.quantile(margins, np.arange(1, 100) / 100)]
-            bands.append(told)
+                band["percentiles"] = [significant(float(q)) for q in np.quantile(margins, np.arange(1, 100) / 100)]
+            bands.append(band)
     return bands

@@ -75,9 +75,11 @@ class Evaluator:
 
     def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
         """n, events and the wanted figures with intervals, of these rows as far as their outcome can be estimated."""
-        known = rows & self.known
-        y = self.cohort.y[known]
-        estimates = estimate(wanted, self.predicted.logit[known], y, self.replicates, self.seed, self.rows.of(known))
+        is_followed = rows & self.known
+        y = self.cohort.y[is_followed]
+        estimates = estimate(
+            wanted, self.predicted.logit[is_followed], y, self.replicates, self.seed, self.rows.of(is_followed)
+        )
         counted = rows & ~self.cohort.unfollowed
         return {"n": int(counted.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
 
@@ -103,37 +105,45 @@ class Evaluator:
 
     def simple(self, simple: OutOfFold) -> Figures:
         """The same procedure with few inputs beside it, and what the others gain, on the same samples."""
-        known = self.known
-        y, rows = self.cohort.y[known], self.rows.of(known)
-        alone = estimate({"auroc": metrics.auroc}, simple.logit[known], y, self.replicates, self.seed, rows)["auroc"]
+        is_followed = self.known
+        y, rows = self.cohort.y[is_followed], self.rows.of(is_followed)
+        alone = estimate({"auroc": metrics.auroc}, simple.logit[is_followed], y, self.replicates, self.seed, rows)[
+            "auroc"
+        ]
         more = gain(
-            metrics.auroc, self.predicted.logit[known], simple.logit[known], y, self.replicates, self.seed, rows
+            metrics.auroc,
+            self.predicted.logit[is_followed],
+            simple.logit[is_followed],
+            y,
+            self.replicates,
+            self.seed,
+            rows,
         )
         return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone), "gain": rounded(more)}
 
     def subgroups(self, progress: Progress) -> list[Figures]:
         """One block per group of every axis; `sufficient` is false below 100 events."""
-        found = []
+        blocks = []
         axes = list(self.spec.subgroups.items())
         wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected, **self.alerts}
         for done, (axis, column_of) in enumerate(axes):
             progress("subgroups", done, len(axes))
             column = column_of(self.cohort.rows).to_numpy()
-            for group in sorted({each for each in column if not pd.isna(each)}):
+            for group in sorted({member for member in column if not pd.isna(member)}):
                 rows = column == group
-                named = {"axis": axis, "group": str(group)}
+                labels = {"axis": axis, "group": str(group)}
                 if not (rows & self.known).any():
-                    found.append({**named, "sufficient": False, **self.unfollowed(rows, wanted)})
+                    blocks.append({**labels, "sufficient": False, **self.unfollowed(rows, wanted)})
                     continue
                 figures = self.block(rows, {**wanted, **self._standardised(axis, rows & self.known)})
-                found.append({**named, "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures})
+                blocks.append({**labels, "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures})
                 latest = rows & self.cohort.recent
                 if (latest & self.known).any() and not latest[rows].all():
-                    found[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
+                    blocks[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
         progress("subgroups", len(axes), len(axes))
-        return found
+        return blocks
 
-    def _standardised(self, axis: str, known: NDArray[np.bool_]) -> Mapping[str, Metric]:
+    def _standardised(self, axis: str, is_followed: NDArray[np.bool_]) -> Mapping[str, Metric]:
         """Error rates of a group as they would be with the ages of everybody; none for the axis of age itself."""
         by = self.spec.standardise_by
         if by is None or axis == by:
@@ -145,7 +155,7 @@ class Evaluator:
             name: metrics.standardised_alerts(
                 self.threshold,
                 kind,
-                band[known],
+                band[is_followed],
                 np.bincount(band[self.known], weights=((y == kind) * weight)[self.known]),
             )
             for name, kind in kinds.items()
@@ -153,15 +163,17 @@ class Evaluator:
 
     def panels(self) -> list[Figures]:
         """What happens to everyone's prediction when a panel of inputs is not there."""
-        found = []
-        known = self.cohort.recent & self.known
+        blocks = []
+        is_followed = self.cohort.recent & self.known
         for words, names in self.spec.panels.items():
             X = self.cohort.X.copy()
             X[:, [self.cohort.features.index(name) for name in names]] = np.nan
-            odds = self.predicted.logit_of(X, self.cohort.fold)[known]
+            odds = self.predicted.logit_of(X, self.cohort.fold)[is_followed]
             wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected}
-            figures = estimate(wanted, odds, self.cohort.y[known], self.replicates, self.seed, self.rows.of(known))
-            found.append(
+            figures = estimate(
+                wanted, odds, self.cohort.y[is_followed], self.replicates, self.seed, self.rows.of(is_followed)
+            )
+            blocks.append(
                 {
                     "words": words,
                     "missing": list(names),
@@ -169,28 +181,30 @@ class Evaluator:
                     **{k: rounded(e) for k, e in figures.items()},
                 }
             )
-        return found
+        return blocks
 
     def _scored(self, X: Array) -> bool:
-        known: NDArray[np.bool_] = ~np.all(np.isnan(X), axis=0)
-        there = dict(zip(self.cohort.features, known.tolist(), strict=True))
+        is_there: NDArray[np.bool_] = ~np.all(np.isnan(X), axis=0)
+        there = dict(zip(self.cohort.features, is_there.tolist(), strict=True))
         return all(there[name] for name in self.spec.always_required) and all(
             sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups
         )
 
 
-def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
+def judge(floors: Floors, overall: Figures, latest: Figures) -> list[Figures]:
     """Each floor with its figure and whether it holds, on all people and on those of the latest period."""
     low, high = floors.slope
-    found = [_floor("AUROC, all", whole["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
+    floors_judged = [_floor("AUROC, all", overall["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
     if floors.c_index is not None:
-        found.append(_floor("C-index, all", whole["c_index"]["value"], f"at least {floors.c_index}", floors.c_index))
-    blocks = {"all": whole} if latest is whole else {"all": whole, "latest": latest}
+        floors_judged.append(
+            _floor("C-index, all", overall["c_index"]["value"], f"at least {floors.c_index}", floors.c_index)
+        )
+    blocks = {"all": overall} if latest is overall else {"all": overall, "latest": latest}
     for words, block in blocks.items():
         slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
-        found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
-        found.append(_observed_expected(floors, words, oe))
-    return found
+        floors_judged.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
+        floors_judged.append(_observed_expected(floors, words, oe))
+    return floors_judged
 
 
 def _observed_expected(floors: Floors, words: str, figure: dict[str, float | None]) -> Figures:
@@ -236,15 +250,15 @@ class FamilyComparison:
 
 def candidates(spec: ModelSpec) -> dict[str, Estimator]:
     """One of each family, simplest first; the declared one in the place of its family, as it is declared."""
-    found: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
+    estimators: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
     if spec.outcome.follow_up is not None:
-        found["Cox"] = AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
-    found["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
-    found["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
-    for words, each in found.items():
-        if type(each) is type(spec.estimator):
-            found[words] = spec.estimator
-    return found
+        estimators["Cox"] = AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+    estimators["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
+    estimators["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
+    for words, estimator in estimators.items():
+        if type(estimator) is type(spec.estimator):
+            estimators[words] = spec.estimator
+    return estimators
 
 
 def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> FamilyComparison:
@@ -254,12 +268,12 @@ def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress:
     for words, estimator in candidates(spec).items():
         predicted[words] = Folds(spec, cohort, spec.feature_names, estimator).out_of_fold(progress, words)
     progress("intervals", 0, 1)
-    blocks = [_block(spec, cohort, words, each, seed, replicates) for words, each in predicted.items()]
+    blocks = [_block(spec, cohort, words, predictions, seed, replicates) for words, predictions in predicted.items()]
     best = max(blocks, key=lambda block: float(block["auroc"]["value"]))
-    known, rows = _known(cohort)
+    is_followed, rows = _followed(cohort)
     for block in blocks:
-        mine, theirs = predicted[block["family"]].logit[known], predicted[best["family"]].logit[known]
-        change = gain(metrics.auroc, mine, theirs, cohort.y[known], seed=seed, replicates=replicates, rows=rows)
+        mine, theirs = predicted[block["family"]].logit[is_followed], predicted[best["family"]].logit[is_followed]
+        change = gain(metrics.auroc, mine, theirs, cohort.y[is_followed], seed=seed, replicates=replicates, rows=rows)
         block["behind_the_best"] = rounded(change)
     champion = next(b for b in blocks if b["auroc"]["value"] >= best["auroc"]["value"] - NEAR_ENOUGH)
     progress("intervals", 1, 1)
@@ -295,16 +309,16 @@ def compare_model(
     return compare(spec, table, seed, replicates, progress)
 
 
-def _known(cohort: Cohort) -> tuple[Any, PatientRows]:
-    known = cohort.weight > 0
-    return known, PatientRows(cohort.patient, cohort.weight).of(known)
+def _followed(cohort: Cohort) -> tuple[Any, PatientRows]:
+    is_followed = cohort.weight > 0
+    return is_followed, PatientRows(cohort.patient, cohort.weight).of(is_followed)
 
 
 def _block(spec: ModelSpec, cohort: Cohort, words: str, predicted: OutOfFold, seed: int, replicates: int) -> Figures:
-    known, rows = _known(cohort)
-    figures = estimate(WHOLE, predicted.logit[known], cohort.y[known], replicates, seed, rows)
+    is_followed, rows = _followed(cohort)
+    figures = estimate(WHOLE, predicted.logit[is_followed], cohort.y[is_followed], replicates, seed, rows)
     block: Figures = {"family": words, "words": candidates(spec)[words].words}
-    block |= {name: rounded(each) for name, each in figures.items()}
+    block |= {name: rounded(estimated) for name, estimated in figures.items()}
     if spec.outcome.follow_up is not None:
         block["c_index"] = round(c_index(predicted.logit, cohort.observed, spec.outcome.horizon_years), 4)
     return block

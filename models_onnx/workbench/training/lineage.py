@@ -81,7 +81,7 @@ def _git(git: str, checkout: Path, *words: str) -> str:
 
 def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
     """The file that declares the model, or the one whose twin it is."""
-    names = [spec.id, *(each.id for each in find_specs(specs).values() if each.twin == spec.id)]
+    names = [spec.id, *(model.id for model in find_specs(specs).values() if model.twin == spec.id)]
     folders = [*([specs] if specs is not None else []), _PACKAGE / "models"]
     paths = (folder / f"{name}.py" for folder in folders for name in names)
     return next((path for path in paths if path.is_file()), None)

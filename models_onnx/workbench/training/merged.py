@@ -49,24 +49,24 @@ def figures_within_groups(spec: ModelSpec, cohort: Cohort, probability: Array, t
     )
     wanted = {name: evaluator.alerts[name] for name in ("sensitivity", "false_positive_rate")}
     wanted = {**wanted, "observed_expected": metrics.observed_expected}
-    found = [(JOINED, *each) for each in _joined(spec, cohort)] + [
-        (SCATTERED, *each) for each in _scattered(spec, cohort)
+    hidden = [(JOINED, *group) for group in _joined(spec, cohort)] + [
+        (SCATTERED, *group) for group in _scattered(spec, cohort)
     ]
     return tuple(
-        {"axis": axis, "group": name, "why": why, **evaluator.block(rows, wanted)} for why, axis, name, rows in found
+        {"axis": axis, "group": name, "why": why, **evaluator.block(rows, wanted)} for why, axis, name, rows in hidden
     )
 
 
 def hidden_groups(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
     """A sentence for each value of such a column that the axis counts as "not recorded", although it is recorded."""
-    found = []
+    sentences = []
     for axis, group, column, values in _axes(spec, cohort):
-        nobody = np.array([pd.isna(each) or str(each).lower() in _NOT_JUDGED for each in group])
+        nobody = np.array([pd.isna(member) or str(member).lower() in _NOT_JUDGED for member in group])
         for value in sorted({str(value) for value in values[nobody] if not pd.isna(value)}):
             events = int(cohort.y[nobody & (values.astype(str) == value)].sum())
             if events >= ENOUGH_EVENTS and not _SAYS_NOTHING.fullmatch(value.strip()):
-                found.append(f"{axis}: {value!r} of the column {column} counts as not recorded ({events:,} events)")
-    return tuple(found)
+                sentences.append(f"{axis}: {value!r} of the column {column} counts as not recorded ({events:,} events)")
+    return tuple(sentences)
 
 
 def _axes(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, Any, str, Any]]:
@@ -82,10 +82,10 @@ def _axes(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, Any, str, Any]
 
 def _joined(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]]:
     """Axis with group, value, and the rows of every value that shares its group with another one."""
-    known = cohort.weight > 0
+    is_followed = cohort.weight > 0
     for axis, group, column, values in _axes(spec, cohort):
-        for name in sorted({str(each) for each in group if not pd.isna(each)}):
-            inside = np.array([str(each) == name for each in group]) & known
+        for name in sorted({str(member) for member in group if not pd.isna(member)}):
+            inside = np.array([str(member) == name for member in group]) & is_followed
             apart = {str(value): inside & (values == value) for value in set(values[inside]) if not pd.isna(value)}
             enough = {value: rows for value, rows in apart.items() if cohort.y[rows].sum() >= ENOUGH_EVENTS}
             if len(enough) > 1:
@@ -95,13 +95,17 @@ def _joined(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]]:
 
 def _scattered(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, str, Any]]:
     """Axis with column, value, and its rows, where a value with enough events has them in no group of the axis."""
-    known = cohort.weight > 0
+    is_followed = cohort.weight > 0
     for axis, group, column, values in _axes(spec, cohort):
-        told = (
-            pd.DataFrame({"value": values, "group": group, "events": cohort.y})[known].dropna().astype({"group": str})
+        is_judged = (
+            pd.DataFrame({"value": values, "group": group, "events": cohort.y})[is_followed]
+            .dropna()
+            .astype({"group": str})
         )
-        events = told.groupby("value", observed=True)["events"].sum()
-        most = told.groupby(["value", "group"], observed=True)["events"].sum().groupby("value", observed=True).max()
+        events = is_judged.groupby("value", observed=True)["events"].sum()
+        most = (
+            is_judged.groupby(["value", "group"], observed=True)["events"].sum().groupby("value", observed=True).max()
+        )
         enough = [value for value in events.index if events[value] >= ENOUGH_EVENTS]
         if len(enough) > 1 and any(most[value] < ENOUGH_EVENTS for value in enough):
-            yield from ((f"{axis}, by {column}", str(value), known & (values == value)) for value in enough)
+            yield from ((f"{axis}, by {column}", str(value), is_followed & (values == value)) for value in enough)

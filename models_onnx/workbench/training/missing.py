@@ -41,21 +41,21 @@ def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:
 
     An imputer that also makes indicator columns tells the model of the absence: what it means was learned.
     """
-    found: dict[str, float] = {}
+    value_of_input: dict[str, float] = {}
     called = _as_the_model_calls_them(model, features)
     for imputer, columns in _imputers(model, tuple(called)):
         if imputer.indicator_ is not None:
             return {}
         values = np.asarray(imputer.statistics_, dtype=np.float64).tolist()
-        found.update(zip((called[name] for name in columns), values, strict=True))
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+        value_of_input.update(zip((called[name] for name in columns), values, strict=True))
+    return {name: value for name, value in value_of_input.items() if not np.isnan(value)}
 
 
 def _as_the_model_calls_them(model: Any, features: tuple[str, ...]) -> dict[str, str]:
     """The inputs by the names that the model was fitted with, in their order, where it was fitted with other ones."""
     fitted_with = getattr(model, "feature_names_in_", None)
-    own = features if fitted_with is None or len(fitted_with) != len(features) else tuple(map(str, fitted_with))
-    return dict(zip(own, features, strict=True))
+    names = features if fitted_with is None or len(fitted_with) != len(features) else tuple(map(str, fitted_with))
+    return dict(zip(names, features, strict=True))
 
 
 def _imputers(model: Any, features: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -67,8 +67,8 @@ def _imputers(model: Any, features: tuple[str, ...]) -> Iterator[tuple[Any, tupl
     elif kind == "Pipeline":
         yield from _imputers(model.steps[0][1], features)
     elif kind == "ColumnTransformer":
-        for _, each, chosen in model.transformers_:
-            yield from _imputers(each, _names(chosen, features))
+        for _, transformer, chosen in model.transformers_:
+            yield from _imputers(transformer, _names(chosen, features))
     elif kind == "CalibratedClassifierCV" and len(model.calibrated_classifiers_) == 1:
         yield from _imputers(model.calibrated_classifiers_[0].estimator, features)
 
@@ -78,4 +78,4 @@ def _names(chosen: Any, features: tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(chosen, slice):
         return features[chosen]
     listed = [chosen] if isinstance(chosen, str | int) else list(chosen)
-    return tuple(features[each] if isinstance(each, int | np.integer) else str(each) for each in listed)
+    return tuple(features[column] if isinstance(column, int | np.integer) else str(column) for column in listed)

@@ -1,7 +1,8 @@
 """From a training table to an artifact, in one readable function: cohort, folds, fit, compile, evaluate, manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -106,23 +107,23 @@ def evaluate(
     wanted = {**WHOLE, **evaluator.alerts}
     everybody = np.ones(len(cohort), dtype=bool)
     progress("intervals", 0, 1)
-    whole = evaluator.block(everybody, wanted)
+    overall = evaluator.block(everybody, wanted)
     if spec.outcome.follow_up is not None:
-        whole["c_index"] = evaluator.c_index(everybody)
-    latest = whole if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
+        overall["c_index"] = evaluator.c_index(everybody)
+    latest = overall if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
     newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
     progress("intervals", 1, 1)
     return {
         "how": _how(spec, len(predicted.models), replicates),
         "replicates": replicates,
-        "all": whole,
+        "all": overall,
         "latest": latest,
         **newest,
         "simple": evaluator.simple(simple),
         "subgroups": evaluator.subgroups(progress),
         "panels": evaluator.panels(),
-        "floors": judge(spec.floors, whole, latest),
+        "floors": judge(spec.floors, overall, latest),
     }
 
 
@@ -184,26 +185,25 @@ _MAY_DIFFER = frozenset(
     {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
 )
 _AGREES = 0.002
-_MOST_SAID = 5
+_MOST_SHOWN = 5
 
 
 def differences(stored: Manifest, trained: Manifest) -> list[str]:
-    """The first members in which two manifests differ by more than another processor may change; empty if none."""
-    found: list[str] = []
-    _compare("", msgspec.to_builtins(stored), msgspec.to_builtins(trained), found)
-    return found[:_MOST_SAID]
+    """Return the first members in which two manifests differ by more than another processor may change."""
+    all_differences = _differences("", msgspec.to_builtins(stored), msgspec.to_builtins(trained))
+    return list(islice(all_differences, _MOST_SHOWN))
 
 
-def _compare(place: str, one: Any, other: Any, found: list[str]) -> None:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted({*one, *other} - _MAY_DIFFER):
-            _compare(f"{place}.{name}" if place else name, one.get(name), other.get(name), found)
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, (mine, theirs) in enumerate(zip(one, other, strict=True)):
-            named = mine.get("group", mine.get("name", number)) if isinstance(mine, dict) else number
-            _compare(f"{place}[{named}]", mine, theirs, found)
-    elif isinstance(one, float | int) and isinstance(other, float | int):
-        if abs(one - other) > _AGREES * max(1.0, abs(other)):
-            found.append(f"{place} is {one:g} and should be {other:g}")
-    elif one != other:
-        found.append(f"{place} is {str(one)[:60]!r} and should be {str(other)[:60]!r}")
+def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
+    if isinstance(stored, dict) and isinstance(trained, dict):
+        for name in sorted({*stored, *trained} - _MAY_DIFFER):
+            yield from _differences(f"{path}.{name}" if path else name, stored.get(name), trained.get(name))
+    elif isinstance(stored, list) and isinstance(trained, list) and len(stored) == len(trained):
+        for number, (mine, theirs) in enumerate(zip(stored, trained, strict=True)):
+            label = mine.get("group", mine.get("name", number)) if isinstance(mine, dict) else number
+            yield from _differences(f"{path}[{label}]", mine, theirs)
+    elif isinstance(stored, float | int) and isinstance(trained, float | int):
+        if abs(stored - trained) > _AGREES * max(1.0, abs(trained)):
+            yield f"{path} is {stored:g} and should be {trained:g}"
+    elif stored != trained:
+        yield f"{path} is {str(stored)[:60]!r} and should be {str(trained)[:60]!r}"

@@ -38,15 +38,15 @@ def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
         model = load(declared)
     except ModelError:
         return None  # whoever compiles it says so
-    known = cohort.weight > 0
-    rows = pd.DataFrame(cohort.X[known].astype(np.float32).astype(np.float64), columns=list(cohort.features))
+    is_followed = cohort.weight > 0
+    rows = pd.DataFrame(cohort.X[is_followed].astype(np.float32).astype(np.float64), columns=list(cohort.features))
     names = getattr(model, "feature_names_in_", None)
     if names is not None and len(names) == rows.shape[1]:
         rows.columns = list(map(str, names))
     try:
         with threadpool_limits(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _judged(model, rows, cohort.y[known], cohort.patient[known])
+            return _judged(model, rows, cohort.y[is_followed], cohort.patient[is_followed])
     except (ValueError, TypeError, AttributeError, RuntimeError):
         return None  # it cannot be fitted again here: nothing can be said
 
@@ -54,20 +54,20 @@ def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
 def _judged(model: Any, rows: pd.DataFrame, y: NDArray[np.int64], patient: NDArray[np.int64]) -> str | None:
     from sklearn.base import clone
 
-    told = _probability(model, rows)
-    again = _probability(clone(model).fit(rows, y), rows)
-    if float(np.abs(again - told).max()) <= SAME:
+    probability = _probability(model, rows)
+    refitted = _probability(clone(model).fit(rows, y), rows)
+    if float(np.abs(refitted - probability).max()) <= SAME:
         return f"fitted again on the {len(y):,} rows of the table it is the same model: it was fitted on them"
-    own, seen = _auroc(told, y), _auroc(again, y)
+    measured, seen = _auroc(probability, y), _auroc(refitted, y)
     left_out = np.zeros(len(y))
     for part in range(_PARTS):
         out = patient % _PARTS == part
         left_out[out] = _probability(clone(model).fit(rows[~out], y[~out]), rows[out])
     unseen = _auroc(left_out, y)
-    if seen - unseen >= OPTIMISM and own > (seen + unseen) / 2:
+    if seen - unseen >= OPTIMISM and measured > (seen + unseen) / 2:
         return (
-            f"its AUROC on the rows of the table is {own:.3f}; an estimator of its kind reaches {seen:.3f} on rows "
-            f"that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these people"
+            f"its AUROC on the rows of the table is {measured:.3f}; an estimator of its kind reaches {seen:.3f} on "
+            f"rows that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these people"
         )
     return None
 

@@ -16,7 +16,7 @@ MAY = [attribute for attribute in PREDICTIVE if attribute.may_be_unavailable]
 
 def put(card: dict[str, Any], attribute: Attribute, value: Any) -> None:
     """Writes the value where the attribute stands."""
-    *steps, last = attribute.place.split(".")
+    *steps, last = attribute.path.split(".")
     for step in steps:
         card = card[step]
     card[last] = value
@@ -40,9 +40,9 @@ def test_the_committed_card_is_whole(card: dict[str, Any]) -> None:
     assert card_problems(card) == []
 
 
-@pytest.mark.parametrize("attribute", PREDICTIVE, ids=lambda attribute: attribute.place)
+@pytest.mark.parametrize("attribute", PREDICTIVE, ids=lambda attribute: attribute.path)
 def test_a_blank_attribute_is_named_by_number(card: dict[str, Any], attribute: Attribute) -> None:
-    blank = f"attribute {attribute.number} {attribute.cite} {attribute.place} ({attribute.title}) is blank"
+    blank = f"attribute {attribute.number} {attribute.cite} {attribute.path} ({attribute.title}) is blank"
     for nothing in ("", "  ", "TBD", "n/a", "None.", "to do", "<fill in>", "-"):
         put(card, attribute, {"words": nothing})
         assert card_problems(card) == [blank], nothing
@@ -55,13 +55,13 @@ def test_a_missing_attribute_and_a_missing_section_are_named(card: dict[str, Any
     assert [problem.split()[1] for problem in found] == ["7", "15", "16"]
 
 
-@pytest.mark.parametrize("attribute", MUST, ids=lambda attribute: attribute.place)
+@pytest.mark.parametrize("attribute", MUST, ids=lambda attribute: attribute.path)
 def test_twenty_may_not_be_unavailable(card: dict[str, Any], attribute: Attribute) -> None:
     put(card, attribute, {"not_available": "We did not look.", "as_of": "2026-11-20"})
     assert "may not be 'not available'" in card_problems(card)[0]
 
 
-@pytest.mark.parametrize("attribute", MAY, ids=lambda attribute: attribute.place)
+@pytest.mark.parametrize("attribute", MAY, ids=lambda attribute: attribute.path)
 def test_eleven_may_with_a_reason_and_a_date(card: dict[str, Any], attribute: Attribute) -> None:
     put(card, attribute, {"not_available": "No such study is known.", "as_of": "2026-11-20"})
     assert card_problems(card) == []

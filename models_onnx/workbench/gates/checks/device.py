@@ -91,10 +91,10 @@ def _time(product: dict[str, Any]) -> Iterator[str]:
 
 def _spoken(product: dict[str, Any], words: str) -> Iterator[str]:
     """The title and the texts are judged, whatever the fields of the card declare."""
-    said = " ".join([words, *map(str, product.get("indications", []))]).lower()
-    if named := [term for term in TIME_CRITICAL if term in said]:
-        yield f"it is about {', '.join(named)}"
-    for match in _SOON.finditer(said):
+    text = " ".join([words, *map(str, product.get("indications", []))]).lower()
+    if terms := [term for term in TIME_CRITICAL if term in text]:
+        yield f"it is about {', '.join(terms)}"
+    for match in _SOON.finditer(text):
         number, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
         hours = int(number) / 60 if unit.startswith("m") else float(number)
         if hours <= SHORTEST_HOURS:
@@ -104,9 +104,9 @@ def _spoken(product: dict[str, Any], words: str) -> Iterator[str]:
 
 def _signals(product: dict[str, Any], sources: list[str]) -> Iterator[str]:
     declared = [str(signal) for signal in product.get("signals", [])]
-    found = [*declared, *(source for source in sources if any(signal in source for signal in _SIGNALS))]
-    if found:
-        yield f"it takes signals, images or sequences: {', '.join(found)}"
+    signals = [*declared, *(source for source in sources if any(signal in source for signal in _SIGNALS))]
+    if signals:
+        yield f"it takes signals, images or sequences: {', '.join(signals)}"
 
 
 def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
@@ -122,19 +122,19 @@ def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
             f"refused for cards, it would be a medical device: {'; '.join(device)}; and no clearance is given"
         )
     faults += attribute_reasons(
-        _said(card, "purpose", "users"),
-        _said(card, "purpose", "decision_role"),
+        _words_at(card, "purpose", "users"),
+        _words_at(card, "purpose", "decision_role"),
         str(product.get("section_1557", "")),
         [item.name for item in subject.features if not _has_evidence(subject, item.name)],
     )
     horizon = product.get("horizon_hours")
-    said = (
+    sentence = (
         f"{product.get('device_status')}: horizon {horizon:g} h, time to act {product.get('acting_window_hours'):g} h."
     )
-    return Verdict(said if not faults else "", tuple(faults), {"device_reasons": device})
+    return Verdict(sentence if not faults else "", tuple(faults), {"device_reasons": device})
 
 
-def _said(card: dict[str, object], section: str, key: str) -> str:
+def _words_at(card: dict[str, object], section: str, key: str) -> str:
     part = card.get(section)
     value = part.get(key) if isinstance(part, dict) else None
     return str(value.get("words", "")) if isinstance(value, dict) else ""

@@ -67,8 +67,8 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _dummy_faults(subject, people)
     kind = subject.manifest.missing_kind if subject.manifest is not None else "average"
     if kind == "learned":
-        found, absent = _learned_faults(subject, evidence, people)
-        faults += found
+        learned, absent = _learned_faults(subject, evidence, people)
+        faults += learned
     else:
         absent = 0.0
         faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(answers, rows)
@@ -82,11 +82,11 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
         "rows": len(rows),
     }
     figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
-    said = (
+    sentence = (
         f"Adds up to {residual:.0e} over {len(rows)} rows; of the strongest three {overlap:.2f} stay under ±1 % noise. "
         f"A missing input {_KINDS[kind]}{f', up to {absent:.2f} in the margin' if kind == 'learned' else ''}."
     )
-    return Verdict(said, tuple(faults), figures)
+    return Verdict(sentence, tuple(faults), figures)
 
 
 def _residual(answers: Answers) -> float:
@@ -97,8 +97,8 @@ def _residual(answers: Answers) -> float:
 
 def _link_gap(answers: Answers) -> float:
     assert answers.margin is not None  # noqa: S101 - the caller looked
-    told = _INVERSE.get(answers.link)
-    return float("inf") if told is None else float(np.abs(told(answers.margin) - answers.probability).max())
+    inverse = _INVERSE.get(answers.link)
+    return float("inf") if inverse is None else float(np.abs(inverse(answers.margin) - answers.probability).max())
 
 
 def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
@@ -108,28 +108,28 @@ def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
     before = subject.answers(people[:_OTHERS])
     if before.contributions is None or before.contributions.shape[1] != len(subject.features):
         return []  # a group has one contribution: the share of a single input is not known
-    for place, item in enumerate(subject.features):
+    for position, item in enumerate(subject.features):
         moved = np.repeat(people[:_OTHERS], 4, axis=0)
-        moved[:, place] = draw.uniform(item.trained_low, item.trained_high, len(moved))
+        moved[:, position] = draw.uniform(item.trained_low, item.trained_high, len(moved))
         answers = subject.answers(moved)
         still = np.abs(answers.probability - np.repeat(before.probability, 4)).max() <= DUMMY / 10
-        spread = np.ptp(answers.contributions[:, place]) if answers.contributions is not None else 0.0
-        if still and spread > DUMMY and not _changes_somebody(subject, place):
+        spread = np.ptp(answers.contributions[:, position]) if answers.contributions is not None else 0.0
+        if still and spread > DUMMY and not _changes_somebody(subject, position):
             faults.append(f"{item.name} changes no estimate and yet contributes")
     return faults
 
 
-def _changes_somebody(subject: Subject, place: int) -> bool:
+def _changes_somebody(subject: Subject, position: int) -> bool:
     """Whether an input that changed none of a few estimates changes one of many, with values missing among the others.
 
     Trees often ask about an input of few people only: a sex that counts for one in twenty contributes rightly.
     """
-    item, draw = subject.features[place], np.random.default_rng(SEED)
+    item, draw = subject.features[position], np.random.default_rng(SEED)
     anywhere = [draw.uniform(feature.trained_low, feature.trained_high, _MANY) for feature in subject.features]
     people = np.vstack([ordinary(subject.features, _MANY, SEED + 1), np.column_stack(anywhere)])
     rows = np.vstack([people, with_missing_values(people, subject.features, subject.always)])
     moved = rows.copy()
-    moved[:, place] = draw.uniform(item.trained_low, item.trained_high, len(rows))
+    moved[:, position] = draw.uniform(item.trained_low, item.trained_high, len(rows))
     before, after = subject.answers(rows).probability, subject.answers(moved).probability
     return bool(np.abs(after - before).max() > DUMMY / 10)
 
@@ -138,12 +138,12 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
     """responsible-ai.md and issue 4: a missing input contributes 0, its reference value."""
     if answers.contributions is None or answers.contributions.shape != rows.shape:
         return []
-    given = np.abs(answers.contributions[np.isnan(rows)])
-    if not given.size or given.max() <= DUMMY:
+    contributions = np.abs(answers.contributions[np.isnan(rows)])
+    if not contributions.size or contributions.max() <= DUMMY:
         return []
     return [
-        f"a missing input contributes up to {given.max():.1e}, and the model declares that it counts as the average: "
-        "declare missing_inputs='imputed' or 'learned', whichever it is, and train again"
+        f"a missing input contributes up to {contributions.max():.1e}, and the model declares that it counts as the "
+        "average: declare missing_inputs='imputed' or 'learned', whichever it is, and train again"
     ]
 
 
@@ -152,19 +152,19 @@ def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answer
     assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
     declared = getattr(subject.manifest.missing_inputs, "values", {})
     faults = []
-    for place, item in enumerate(subject.features):
-        gone = np.isnan(rows[:, place])
-        if not gone.any():
+    for position, item in enumerate(subject.features):
+        is_missing = np.isnan(rows[:, position])
+        if not is_missing.any():
             continue
         if item.name not in declared:
             faults.append(f"no value is declared that stands in for a missing {item.name}")
             continue
-        put_in = rows[gone].copy()
-        put_in[:, place] = declared[item.name]
-        told = subject.answers(put_in)
-        apart = np.abs(told.probability - answers.probability[gone]).max()
-        if told.contributions is not None:
-            apart = max(apart, np.abs(told.contributions - answers.contributions[gone]).max())
+        put_in = rows[is_missing].copy()
+        put_in[:, position] = declared[item.name]
+        substituted = subject.answers(put_in)
+        apart = np.abs(substituted.probability - answers.probability[is_missing]).max()
+        if substituted.contributions is not None:
+            apart = max(apart, np.abs(substituted.contributions - answers.contributions[is_missing]).max())
         if not apart <= ADDITIVITY:
             faults.append(f"a missing {item.name} counts otherwise than as {declared[item.name]:g}: {apart:.1e} apart")
     return faults
@@ -182,22 +182,22 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
             + evidence.why_absent("people", "no rows were given.")
         )
     faults, largest = [], 0.0
-    for place, item in enumerate(subject.features):
+    for position, item in enumerate(subject.features):
         if item.name in subject.always:
             continue
-        gone = people.copy()
-        gone[:, place] = np.nan
-        answers = subject.answers(gone)
-        if answers.contributions is None or answers.contributions.shape != gone.shape:
+        without_input = people.copy()
+        without_input[:, position] = np.nan
+        answers = subject.answers(without_input)
+        if answers.contributions is None or answers.contributions.shape != without_input.shape:
             return ["contributions are of groups, so what an absence contributes is not known"], largest
-        own = float(np.abs(answers.contributions[:, place]).max())
-        lacking = int(np.isnan(evidence.people[:, place]).sum())
-        if own > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
+        largest_here = float(np.abs(answers.contributions[:, position]).max())
+        lacking = int(np.isnan(evidence.people[:, position]).sum())
+        if largest_here > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
             faults.append(
                 f"{lacking} of {len(evidence.people)} people lacked {item.name}, so what its absence contributes (up "
-                f"to {own:.2f}) was learned from nobody: declare it always required, or impute it"
+                f"to {largest_here:.2f}) was learned from nobody: declare it always required, or impute it"
             )
-        largest = max(largest, own)
+        largest = max(largest, largest_here)
     if largest <= DUMMY:
         faults.append("it declares that absence was learned, and no absence contributes: leave the declaration out")
     return faults, largest
@@ -215,12 +215,12 @@ def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:
         return 0.0
     count = min(TOP, before.contributions.shape[1])
     pairs = zip(_strongest(before.contributions, count), _strongest(after.contributions, count), strict=True)
-    return float(np.mean([len(set(one) & set(other)) / count for one, other in pairs]))
+    return float(np.mean([len(set(before) & set(after)) / count for before, after in pairs]))
 
 
 def _strongest(contributions: NDArray[np.float64], count: int) -> list[list[int]]:
-    found: list[list[int]] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count].tolist()
-    return found
+    ranking: list[list[int]] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count].tolist()
+    return ranking
 
 
 GATES = (Gate("G6", "Explanation is exact", "Do the reasons add up to the estimate?", check_explanation),)

@@ -40,38 +40,38 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         raise NotRun(f"There are no figures by {', '.join(absent)}, which the card names.")
     faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
     rows: list[dict[str, Any]] = []
-    for axis, what in {**declared, **_least_asked(declared)}.items():
+    for axis, rule in {**declared, **_least_asked(declared)}.items():
         members = [group for group in groups if group["axis"] == axis]
-        if what == "none":
+        if rule == "none":
             continue
-        known = [group for group in members if group["group"] not in NO_GROUP]
-        faults += _too_small(axis, known)
-        faults += _ratio_faults(axis, known)
-        if what == "all":
-            faults += _gap_faults(axis, known)
+        known_groups = [group for group in members if group["group"] not in NO_GROUP]
+        faults += _too_small(axis, known_groups)
+        faults += _ratio_faults(axis, known_groups)
+        if rule == "all":
+            faults += _gap_faults(axis, known_groups)
         rows += [_row(axis, group) for group in members]
     faults += _merged_faults(evidence)
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
     few = [row for row in rows if row["state"] == "insufficient"]
-    said = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
-    return Verdict(said, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
+    sentence = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
+    return Verdict(sentence, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
 
 
 def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
     """What is asked of the axes for which the card may not ask less."""
     return {
         axis: least
-        for axis, what in axes.items()
+        for axis, rule in axes.items()
         for beginning, least in LEAST_ASKED.items()
-        if axis.startswith(beginning) and _ORDER.index(what) < _ORDER.index(least)
+        if axis.startswith(beginning) and _ORDER.index(rule) < _ORDER.index(least)
     }
 
 
 def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidence) -> list[str]:
     """Axes that are missing or asked too little of, columns of race without an axis, and smuggled groups."""
-    if strange := sorted({what for what in declared.values() if what not in _ORDER}):
+    if strange := sorted({rule for rule in declared.values() if rule not in _ORDER}):
         raise NotRun(f"The card asks {', '.join(strange)} of an axis; known are {', '.join(_ORDER)}.")
     faults = [
         f"{axis}: the card asks too little of it; at least {least!r}" for axis, least in _least_asked(declared).items()
@@ -102,12 +102,13 @@ def _merged_faults(evidence: Evidence) -> list[str]:
     """What differs between values of a column that the declaration has put together, or has scattered."""
     merged = evidence.inputs.merged if evidence.inputs is not None else ()
     faults = [
-        f"{said}, so no figure is of these people" for said in (evidence.inputs.hidden if evidence.inputs else ())
+        f"{sentence}, so no figure is of these people"
+        for sentence in (evidence.inputs.hidden if evidence.inputs else ())
     ]
-    for axis in dict.fromkeys(str(each["axis"]) for each in merged):
-        parts = [each for each in merged if each["axis"] == axis]
-        found = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
-        faults += [f"{fault}; {parts[0]['why']}" for fault in found]
+    for axis in dict.fromkeys(str(group["axis"]) for group in merged):
+        parts = [group for group in merged if group["axis"] == axis]
+        group_faults = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
+        faults += [f"{fault}; {parts[0]['why']}" for fault in group_faults]
     return faults
 
 
@@ -148,15 +149,15 @@ def _gap_faults(axis: str, groups: Sequence[Group]) -> list[str]:
     faults = []
     enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]
     for name, words in _ERRORS.items():
-        told = [group for group in enough if name in group and group[name]["value"] is not None]
-        for one, other in combinations(told, 2):
-            gap = abs(one[name]["value"] - other[name]["value"])
+        measured = [group for group in enough if name in group and group[name]["value"] is not None]
+        for first, second in combinations(measured, 2):
+            gap = abs(first[name]["value"] - second[name]["value"])
             # The groups consist of different people, so the variances of the two intervals add.
-            wide = (_half(one[name]) ** 2 + _half(other[name]) ** 2) ** 0.5
+            wide = (_half(first[name]) ** 2 + _half(second[name]) ** 2) ** 0.5
             if gap >= GAP and gap - wide > 0:
                 faults.append(
-                    f"{axis}: {words} of {one['group']} ({one[name]['value']:.2f}) and {other['group']} "
-                    f"({other[name]['value']:.2f}) differ by {gap:.2f} ({gap - wide:.2f} to {gap + wide:.2f})"
+                    f"{axis}: {words} of {first['group']} ({first[name]['value']:.2f}) and {second['group']} "
+                    f"({second[name]['value']:.2f}) differ by {gap:.2f} ({gap - wide:.2f} to {gap + wide:.2f})"
                 )
     return faults
 
@@ -175,8 +176,8 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
 
 
 def _latest(group: Group) -> Group:
-    found: Group = group.get("latest", group)
-    return found if "observed_expected" in found else group
+    latest: Group = group.get("latest", group)
+    return latest if "observed_expected" in latest else group
 
 
 def _enough(group: Group) -> bool:

@@ -53,8 +53,8 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _alert_faults(block)
     faults += [] if evidence.inputs is None else _leaks(evidence.inputs)
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
-    said = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
-    return Verdict(said, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
+    sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
+    return Verdict(sentence, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
 
 
 def _leaks(inputs: InputEvidence) -> list[str]:
@@ -92,9 +92,9 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
         raise Insufficient(f"{block['events']} events; {ENOUGH_FOR_RATIO} are needed for a verdict.")
     ratio, slope, faults = block["observed_expected"], block.get("calibration_slope"), []
     low, high = _end(ratio, "low"), _end(ratio, "high")
-    told = f"observed/expected {ratio['value']:.3f}, interval {low:.3f} to {high:.3f}"
+    text = f"observed/expected {ratio['value']:.3f}, interval {low:.3f} to {high:.3f}"
     if high < CALIBRATION[0] or low > CALIBRATION[1] or not low <= high:
-        faults.append(f"{told}, not within 0.9 to 1.1")
+        faults.append(f"{text}, not within 0.9 to 1.1")
     if slope is not None and slope["value"] is None:
         faults.append("no calibration slope can be computed: the estimates do not follow the outcome")
         slope = None
@@ -102,17 +102,17 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
         faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
     if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):
         raise Insufficient(
-            f"{told}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"
+            f"{text}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"
         )
-    said = f"Observed/expected {ratio['value']:.3f} ({_end(ratio, 'low'):.3f} to {_end(ratio, 'high'):.3f})"
-    said += f", slope {slope['value']:.3f}." if slope is not None else "."
+    sentence = f"Observed/expected {ratio['value']:.3f} ({_end(ratio, 'low'):.3f} to {_end(ratio, 'high'):.3f})"
+    sentence += f", slope {slope['value']:.3f}." if slope is not None else "."
     newest = figures_of(evidence).get("newest")
     if newest is not None:
         beside = newest["observed_expected"]
-        said += f" Beside it {newest['words']}, the latest followed to the horizon: {beside['value']:.3f}"
-        said += f" ({_end(beside, 'low'):.3f} to {_end(beside, 'high'):.3f})."
+        sentence += f" Beside it {newest['words']}, the latest followed to the horizon: {beside['value']:.3f}"
+        sentence += f" ({_end(beside, 'low'):.3f} to {_end(beside, 'high'):.3f})."
     figures = {"period": period, "observed_expected": ratio, "calibration_slope": slope or {}, "newest": newest or {}}
-    return Verdict(said, tuple(faults), figures, _bins(subject))
+    return Verdict(sentence, tuple(faults), figures, _bins(subject))
 
 
 def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> str:
@@ -141,8 +141,8 @@ def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
         raise NotRun("The two versions were evaluated on different people; give the data folder to compare them.")
     difference = mine["auroc"]["value"] - theirs["auroc"]["value"]
     fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.about.version}, which is in use"
-    said = f"AUROC {difference:+.4f} against {evidence.active.about.version}, evaluated on the same table."
-    return Verdict(said, (fault,) if difference < -NON_INFERIOR else (), {"auroc_difference": difference})
+    sentence = f"AUROC {difference:+.4f} against {evidence.active.about.version}, evaluated on the same table."
+    return Verdict(sentence, (fault,) if difference < -NON_INFERIOR else (), {"auroc_difference": difference})
 
 
 def _paired(paired: Paired, active: Subject) -> Verdict:

@@ -85,12 +85,14 @@ def _strange_files(folder: Path) -> list[str]:
 
 
 def _found_inside(folder: Path) -> list[str]:
-    found = []
+    faults = []
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in _SUFFIXES and path.name != GATES_FILE:
             content = path.read_bytes()
-            found += [f"{path.name} holds {what}" for what, pattern in _FORBIDDEN if pattern.search(content)]
-    return found
+            faults += [
+                f"{path.name} holds {content_kind}" for content_kind, pattern in _FORBIDDEN if pattern.search(content)
+            ]
+    return faults
 
 
 def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
@@ -105,8 +107,8 @@ def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], l
     rows.append({"component": subject.about.data.name, "kind": "data", "version": subject.about.data.sha256[:12],
                  "licence": ""})  # fmt: skip
     for name, version in sorted(subject.about.software.items()):
-        known = evidence.installed(name) if evidence.installed is not None else None
-        licence = known[1] if known is not None else ""
+        installed = evidence.installed(name) if evidence.installed is not None else None
+        licence = installed[1] if installed is not None else ""
         rows.append({"component": name, "kind": "library", "version": version, "licence": licence})
         if _LICENCES_OUT.search(licence):
             faults.append(f"{name} is under {licence}, which is kept out")
@@ -155,26 +157,26 @@ def _other_figures(subject: Subject) -> list[str]:
     if subject.manifest is None or subject.card.get("kind") != "predictive":
         return []
     wrong = [
-        place
-        for place, computed in computed_attributes(subject.manifest).items()
-        if not card_text(subject.card, place).startswith(str(computed["words"]))
+        path
+        for path, computed in computed_attributes(subject.manifest).items()
+        if not card_text(subject.card, path).startswith(str(computed["words"]))
     ]
     return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
 
 
-def _copied(subject: Subject, others: dict[str, dict[str, object]]) -> list[str]:
+def _copied(subject: Subject, other_cards: dict[str, dict[str, object]]) -> list[str]:
     """Other models whose own words this card repeats; what all cards of the project share is no copy."""
     shared, computed = default_words(), computed_attributes(subject.manifest) if subject.manifest is not None else {}
     faults = []
-    for name, card in others.items():
+    for name, card in other_cards.items():
         same = [
             attribute.title
             for attribute in PREDICTIVE
-            if attribute.place not in computed
-            and attribute.place not in OF_THE_MAKER
-            and len(words := card_text(subject.card, attribute.place)) >= LEAST_COPIED
+            if attribute.path not in computed
+            and attribute.path not in OF_THE_MAKER
+            and len(words := card_text(subject.card, attribute.path)) >= LEAST_COPIED
             and words not in shared
-            and words == card_text(card, attribute.place)
+            and words == card_text(card, attribute.path)
         ]
         if len(same) >= MOST_ALIKE:
             faults.append(f"the card repeats that of {name}, another model: {', '.join(same)}")

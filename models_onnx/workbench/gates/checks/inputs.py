@@ -29,8 +29,8 @@ def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
         {"input": item.name, "unit": item.unit, "low": item.trained_low, "high": item.trained_high, "from": item.fhir}
         for item in subject.features
     ]
-    said = f"{len(names)} inputs, in the file's order, each with unit, source and trained range."
-    return Verdict(said, tuple(faults), rows=rows)
+    sentence = f"{len(names)} inputs, in the file's order, each with unit, source and trained range."
+    return Verdict(sentence, tuple(faults), rows=rows)
 
 
 def _faults_of(item: ModelInput, imported: bool) -> list[str]:
@@ -41,11 +41,11 @@ def _faults_of(item: ModelInput, imported: bool) -> list[str]:
         faults.append(f"{item.name} has no range: {item.trained_low:g} to {item.trained_high:g}")
     elif not item.trained_low <= item.reference_value <= item.trained_high:
         faults.append(f"{item.name}: the reference value {item.reference_value:g} lies outside its range")
-    known = FEATURES.get(item.name)
-    if known is None and not imported:
+    feature = FEATURES.get(item.name)
+    if feature is None and not imported:
         faults.append(f"{item.name} is not a feature of fhir/mapping/features/catalog.py, so no record can fill it")
-    if known is not None and known.unit != item.unit:
-        faults.append(f"{item.name} is in {item.unit} here and in {known.unit} in fhir/mapping/features/catalog.py")
+    if feature is not None and feature.unit != item.unit:
+        faults.append(f"{item.name} is in {item.unit} here and in {feature.unit} in fhir/mapping/features/catalog.py")
     return faults
 
 
@@ -63,9 +63,9 @@ def _tensor_faults(subject: Subject) -> list[str]:
         faults.append(f"the file takes {width} values and {len(subject.features)} inputs are described")
     if wiring.probability not in runner.outputs:
         faults.append(f"the file has no output {wiring.probability!r}; it has {', '.join(sorted(runner.outputs))}")
-    said = runner.metadata.get("features")
-    if said is not None and not isinstance(subject.about, ImportedManifest):
-        order = json.loads(said)
+    stored_order = runner.metadata.get("features")
+    if stored_order is not None and not isinstance(subject.about, ImportedManifest):
+        order = json.loads(stored_order)
         if order != [item.name for item in subject.features]:
             faults.append("the file names its inputs in another order than the manifest")
     return faults
@@ -76,14 +76,16 @@ def _mask_faults(subject: Subject) -> list[str]:
     count = len(subject.features)
     person = ordinary(subject.features, 1)
     low = np.repeat(person, count, axis=0)
-    gone = low.copy()
-    for place, item in enumerate(subject.features):
-        low[place, place] = item.trained_low - max(1.0, abs(item.trained_low))
-        gone[place, place] = np.nan
-    below, absent = subject.answers(low), subject.answers(gone)
+    without_input = low.copy()
+    for position, item in enumerate(subject.features):
+        low[position, position] = item.trained_low - max(1.0, abs(item.trained_low))
+        without_input[position, position] = np.nan
+    below, absent = subject.answers(low), subject.answers(without_input)
     faults = []
     if below.out_of_range is not None and not np.array_equal(below.out_of_range, np.eye(count, dtype=bool)):
-        wrong = [item.name for place, item in enumerate(subject.features) if not below.out_of_range[place, place]]
+        wrong = [
+            item.name for position, item in enumerate(subject.features) if not below.out_of_range[position, position]
+        ]
         faults.append(f"the file does not mark as out of range: {', '.join(wrong) or 'the right input alone'}")
     if absent.missing is not None and not np.array_equal(absent.missing, np.eye(count, dtype=bool)):
         faults.append("the file does not mark the missing input as missing")
@@ -113,12 +115,12 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
     if declared > MOST:
         faults.append(f"its card declares a bound of {declared:g}; at most {MOST:g} is allowed")
     rows: list[dict[str, Any]] = []
-    for place, item in enumerate(subject.features):
+    for position, item in enumerate(subject.features):
         if item.name in subject.always:
             continue
-        gone = people.copy()
-        gone[:, place] = np.nan
-        answers = subject.answers(gone)
+        without_input = people.copy()
+        without_input[:, position] = np.nan
+        answers = subject.answers(without_input)
         move = float(np.quantile(np.abs(answers.probability - before), 0.95)) if len(people) else 0.0
         rows.append({"input": item.name, "moves_95_in_100_by_at_most": round(move, 4)})
         if not np.isfinite(answers.probability).all():
@@ -127,14 +129,16 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
             faults.append(
                 f"without {item.name} the estimate moves by {move:.2f} (95 in 100 people), declared {bound:g}"
             )
-        if answers.missing is not None and not answers.missing[:, place].all():
+        if answers.missing is not None and not answers.missing[:, position].all():
             faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
     faults += _panel_faults((evidence.figures or {}).get("panels", []))
     if evidence.cards is not None:
         faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
-    said = f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
-    return Verdict(said, tuple(faults), {"bound": bound, "people": len(people)}, rows)
+    sentence = (
+        f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
+    )
+    return Verdict(sentence, tuple(faults), {"bound": bound, "people": len(people)}, rows)
 
 
 def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
@@ -155,11 +159,11 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
     """The missing inputs of a composed card that its text does not name."""
     assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
-    gone = people[: len(subject.features)].copy()
-    for place, item in enumerate(subject.features[: len(gone)]):
+    without_input = people[: len(subject.features)].copy()
+    for position, item in enumerate(subject.features[: len(without_input)]):
         if item.name not in subject.always:
-            gone[place, place] = np.nan
-    unnamed = {name for card in evidence.cards(gone) for name in card.missing if name not in card.detail}
+            without_input[position, position] = np.nan
+    unnamed = {name for card in evidence.cards(without_input) for name in card.missing if name not in card.detail}
     return [f"the card does not name what is missing: {', '.join(sorted(unnamed))}"] if unnamed else []
 
 

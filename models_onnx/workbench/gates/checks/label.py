@@ -95,13 +95,13 @@ def audit_label(
     scores, groups = score[keep], group[keep]
     people = _People(_bands(scores), need[keep], weight[keep])
     draws = _draws(len(groups), seed)
-    found = []
+    needs = []
     for name in sorted(set(groups.tolist()), key=str):
-        own = groups == name
-        lowered = _People(_bands(np.where(own, LOWERED * scores, scores)), people.need, people.weight)
-        could_fail = any(ratio > ACT[1] for ratio in _ratios(own, lowered))
-        found.append(replace(_group(name, own, people, draws, own_label), could_fail=could_fail))
-    return found
+        is_member = groups == name
+        lowered = _People(_bands(np.where(is_member, LOWERED * scores, scores)), people.need, people.weight)
+        could_fail = any(ratio > ACT[1] for ratio in _ratios(is_member, lowered))
+        needs.append(replace(_group(name, is_member, people, draws, own_label), could_fail=could_fail))
+    return needs
 
 
 def need_by_score(
@@ -139,29 +139,29 @@ def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
 
 
 def _group(
-    name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
+    name: Any, is_member: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
 ) -> GroupNeed:
-    ratio, top = _ratios(own, people)
+    ratio, top = _ratios(is_member, people)
     samples = np.array(
-        [_ratios(own[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
+        [_ratios(is_member[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
     )
     low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
-    at_top = own & (people.band >= BANDS - TOP_BANDS)
-    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED
+    at_top = is_member & (people.band >= BANDS - TOP_BANDS)
+    sufficient = is_member.sum() >= ENOUGH_PEOPLE and people.need[is_member].sum() >= ENOUGH_NEED
     ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
     enough_at_top = bool(people.need[at_top].sum() >= ENOUGH_NEED)
     return GroupNeed(
-        str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label, enough_at_top
+        str(name), int(is_member.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label, enough_at_top
     )
 
 
-def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
+def _ratios(is_member: NDArray[np.bool_], people: _People) -> tuple[float, float]:
     """The group's need divided by the need it would have with the mean need of the others at each score."""
     needed = people.need * people.weight
-    mine = np.bincount(people.band[own], weights=people.weight[own], minlength=BANDS)
-    have = np.bincount(people.band[own], weights=needed[own], minlength=BANDS)
-    count = np.bincount(people.band[~own], weights=people.weight[~own], minlength=BANDS)
-    theirs = np.bincount(people.band[~own], weights=needed[~own], minlength=BANDS)
+    mine = np.bincount(people.band[is_member], weights=people.weight[is_member], minlength=BANDS)
+    have = np.bincount(people.band[is_member], weights=needed[is_member], minlength=BANDS)
+    count = np.bincount(people.band[~is_member], weights=people.weight[~is_member], minlength=BANDS)
+    theirs = np.bincount(people.band[~is_member], weights=needed[~is_member], minlength=BANDS)
     usable = count > 0
     mean = np.divide(theirs, count, out=np.zeros(BANDS), where=usable)
     everywhere = _share(have[usable].sum(), (mine * mean)[usable].sum())
@@ -169,8 +169,8 @@ def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
     return everywhere, _share(have[top].sum(), (mine * mean)[top].sum())
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else float("nan")
+def _share(part: float, total: float) -> float:
+    return float(part / total) if total > 0 else float("nan")
 
 
 def check_label(subject: Subject, evidence: Evidence) -> Verdict:
@@ -182,37 +182,37 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
         return Verdict("", ("the label is cost: it stands in for need and was not audited against it",))
     if evidence.audit is None:
         raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
-    asked = evidence.audit
-    groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed, asked.own_label)
+    audit = evidence.audit
+    groups = audit_label(audit.score, audit.group, audit.need, audit.weight, audit.seed, audit.own_label)
     rows = [asdict(group) for group in groups]
     if sum(group.judged for group in groups) < 2:
         raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")
     faults = [fault for group in groups if (fault := group.fault) is not None]
     if faults:
         faults = [f"{fault} ({evidence.audit.words}); the label is {label['words']}" for fault in faults]
-    faults += _blind_faults(asked, groups)
+    faults += _blind_faults(audit, groups)
     few = [group.group for group in groups if not group.cleared and group.fault is None]
-    said = (
+    sentence = (
         f"At an equal score no group has much more {evidence.audit.words} than the others"
         f"{'; insufficient: ' + ', '.join(few) if few else ''}."
     )
-    return Verdict(said, tuple(faults), {"label": label, "need": evidence.audit.words}, rows)
+    return Verdict(sentence, tuple(faults), {"label": label, "need": evidence.audit.words}, rows)
 
 
-def _blind_faults(asked: Audit, groups: list[GroupNeed]) -> list[str]:
+def _blind_faults(audit: Audit, groups: list[GroupNeed]) -> list[str]:
     """Why this audit clears nobody: need does not rise with the score, or a group lowered by 40 % would not show."""
     faults = []
-    ratio, low, high = need_by_score(asked.score, asked.need, asked.weight, asked.seed)
+    ratio, low, high = need_by_score(audit.score, audit.need, audit.weight, audit.seed)
     if not low > 1.0:
         faults.append(
-            f"people of the highest tenth of scores have {ratio:.2f} ({low:.2f} to {high:.2f}) times the {asked.words} "
+            f"people of the highest tenth of scores have {ratio:.2f} ({low:.2f} to {high:.2f}) times the {audit.words} "
             "of everybody: the score says nothing about need"
         )
     blind = [group for group in groups if group.judged and group.fault is None and not group.could_fail]
     if sum(group.people for group in blind) > BLIND * sum(group.people for group in groups):
         names = ", ".join(group.group for group in blind)
         faults.append(
-            f"had the scores of {names} been lowered by 40 %, {asked.words} would not show it: "
+            f"had the scores of {names} been lowered by 40 %, {audit.words} would not show it: "
             "this need cannot audit the label"
         )
     return faults

@@ -29,9 +29,9 @@ def check_population(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _required_faults(subject, manifest)
     faults += _range_faults(subject, manifest)
     last = subject.product.get("data_last_year")
-    said = "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. "
+    sentence = "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. "
     return Verdict(
-        f"{said}Data until {last}.", tuple(faults), {"setting": subject.product.get("setting"), "last": last}
+        f"{sentence}Data until {last}.", tuple(faults), {"setting": subject.product.get("setting"), "last": last}
     )
 
 
@@ -67,17 +67,17 @@ def _age_faults(manifest: Manifest) -> list[str]:
 
 def _required_faults(subject: Subject, manifest: Manifest) -> list[str]:
     person = ordinary(subject.features, 1)[0]
-    places = {item.name: place for place, item in enumerate(subject.features)}
+    places = {item.name: position for position, item in enumerate(subject.features)}
     faults = []
     for name in manifest.required.always:
-        gone = person.copy()
-        gone[places[name]] = np.nan
-        if not_scored(manifest, gone) is None:
+        without_input = person.copy()
+        without_input[places[name]] = np.nan
+        if not_scored(manifest, without_input) is None:
             faults.append(f"without {name}, which must be there, a person gets a score")
     for group in manifest.required.groups:
-        gone = person.copy()
-        gone[[places[name] for name in group.members[: len(group.members) - group.at_least + 1]]] = np.nan
-        if not_scored(manifest, gone) is None:
+        without_input = person.copy()
+        without_input[[places[name] for name in group.members[: len(group.members) - group.at_least + 1]]] = np.nan
+        if not_scored(manifest, without_input) is None:
             faults.append(f"with fewer than {group.at_least} of the {group.words} a person gets a score")
     return faults
 
@@ -86,13 +86,13 @@ def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
     """Inputs just outside their training range that the file does not mark or the rule does not refuse."""
     person = ordinary(subject.features, 1)[0]
     faults = []
-    for place, item in enumerate(subject.features):
+    for position, item in enumerate(subject.features):
         beyond = [item.trained_low - max(0.01, 0.01 * abs(item.trained_low))]
         if item.clip_high is None:
             beyond.append(item.trained_high + max(0.01, 0.01 * abs(item.trained_high)))
         for value in beyond:
             row = person.copy()
-            row[place] = value
+            row[position] = value
             if not_scored(manifest, row) is None or _file_lets_through(subject, manifest, row):
                 faults.append(f"{item.name} {value:g} is outside what it was built on, and is scored")
     return faults

@@ -65,28 +65,36 @@ def _against_library(subject: Subject, library: Library) -> Verdict:
         faults.append(f"only {count} rows were compared; {LEAST_ROWS} are needed")
     if not largest <= LIMIT:
         faults.append(f"it differs by {largest:.1e} from what the library says for the same rows (limit 1e-05)")
-    said = f"Against the library's own numbers over {count:,} rows, {missing:,} with missing values: {largest:.1e}."
-    return Verdict(said, tuple(faults), {"where": "numbers given", "rows": count, "largest": largest})
+    sentence = f"Against the library's own numbers over {count:,} rows, {missing:,} with missing values: {largest:.1e}."
+    return Verdict(sentence, tuple(faults), {"where": "numbers given", "rows": count, "largest": largest})
 
 
 def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:
     """The same file from the same data and seed, or an AUROC within 0.002 on another processor."""
-    again = evidence.retrained
-    if again is None:
+    retrained = evidence.retrained
+    if retrained is None:
         raise NotRun(
             evidence.why_absent("retrained", "It was not trained again: the table it was trained from is not here.")
         )
-    figures = {"same_file": again.same_file, "auroc_difference": again.auroc_difference, "trained": again.trained}
-    if again.differences:
-        told = f"the manifest does not say what training gives: {'; '.join(again.differences)}"
-        return Verdict("", (told,), figures)
-    if not again.same_data:
+    figures = {
+        "same_file": retrained.same_file,
+        "auroc_difference": retrained.auroc_difference,
+        "trained": retrained.trained,
+    }
+    if retrained.differences:
+        sentence = f"the manifest does not say what training gives: {'; '.join(retrained.differences)}"
+        return Verdict("", (sentence,), figures)
+    if not retrained.same_data:
         return Verdict("", ("the table is not the one it was trained from (sha256)",), figures)
-    if again.same_file:
+    if retrained.same_file:
         return Verdict("Training again gives the same file to the bit.", figures=figures)
-    if again.auroc_difference < AUROC_AGREES:
-        return Verdict(f"Another file, the same model: AUROC differs by {again.auroc_difference:.4f}.", figures=figures)
-    fault = f"training again gives another model: AUROC differs by {again.auroc_difference:.4f} (limit {AUROC_AGREES})"
+    if retrained.auroc_difference < AUROC_AGREES:
+        return Verdict(
+            f"Another file, the same model: AUROC differs by {retrained.auroc_difference:.4f}.", figures=figures
+        )
+    fault = (
+        f"training again gives another model: AUROC differs by {retrained.auroc_difference:.4f} (limit {AUROC_AGREES})"
+    )
     return Verdict("", (fault,), figures)
 
 
@@ -130,23 +138,23 @@ def check_latency(subject: Subject, evidence: Evidence) -> Verdict:
     for _ in range(ATTEMPTS - 1):
         if p99 <= LIMIT_SECONDS / 2 or p50 > LIMIT_SECONDS:
             break
-        p50, p99 = min((p50, p99), _measure(subject, evidence, rows), key=lambda found: found[1])
+        p50, p99 = min((p50, p99), _measure(subject, evidence, rows), key=lambda percentiles: percentiles[1])
     figures = {"p50_microseconds": round(p50 * 1e6, 1), "p99_microseconds": round(p99 * 1e6, 1)}
-    said = f"p50 {p50 * 1e6:.0f} µs, p99 {p99 * 1e6:.0f} µs for one row with everything it answers."
+    sentence = f"p50 {p50 * 1e6:.0f} µs, p99 {p99 * 1e6:.0f} µs for one row with everything it answers."
     faults = () if p99 <= LIMIT_SECONDS else (f"p99 is {p99 * 1e3:.2f} ms, the limit is 1 ms",)
-    return Verdict(said, faults, figures)
+    return Verdict(sentence, faults, figures)
 
 
 def _measure(subject: Subject, evidence: Evidence, rows: NDArray[np.float32]) -> tuple[float, float]:
     """p50 and p99 in seconds; a model that takes milliseconds has shown it after fifty calls."""
-    taken: list[float] = []
+    seconds: list[float] = []
     for number in range(len(rows)):
         start = evidence.timer()
         subject.answers(rows[number : number + 1])
-        taken.append(evidence.timer() - start)
-        if sum(taken[-FEWEST:]) > LONGEST_SECONDS and len(taken) >= FEWEST:
+        seconds.append(evidence.timer() - start)
+        if sum(seconds[-FEWEST:]) > LONGEST_SECONDS and len(seconds) >= FEWEST:
             break
-    ranked = np.sort(taken)
+    ranked = np.sort(seconds)
     return float(ranked[len(ranked) // 2]), float(ranked[int(len(ranked) * 0.99)])
 
 

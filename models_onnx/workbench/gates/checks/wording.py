@@ -112,9 +112,9 @@ def _basis(card: ComposedCard) -> Iterator[str]:
 def reading_grade(text: str) -> float:
     """Flesch-Kincaid grade of the sentences of a detail, without its lists, links and values."""
     plain = _LINK.sub(r"\1", text)
-    kept = [line for line in plain.splitlines() if line.strip() and not line.lstrip().startswith(("-", "*  "))]
+    lines = [line for line in plain.splitlines() if line.strip() and not line.lstrip().startswith(("-", "*  "))]
     # Names of inputs are clinical terms that the reader knows; only the fixed text around them is judged.
-    prose = re.sub(r"\*\*Not known or old:\*\*[^;]*;", "Not known:", " ".join(kept))
+    prose = re.sub(r"\*\*Not known or old:\*\*[^;]*;", "Not known:", " ".join(lines))
     prose = re.sub(r"[*_#]|\d[\d,.]*\s*(?=in 100)", " ", prose)
     sentences = max(1, len(re.findall(r"[.!?:;](?:\s|$)", prose)))
     words = re.findall(r"[A-Za-z]+", prose)
@@ -145,8 +145,8 @@ def lint_sentence(text: str) -> Iterator[str]:
     if _OFFER.match(text):
         text = text.removeprefix("Order ")
     yield from unsafe_words(text)
-    if found := _COMMAND.search(text):
-        yield f"it directs instead of offering: '{found.group()[:60]}'"
+    if match := _COMMAND.search(text):
+        yield f"it directs instead of offering: '{match.group()[:60]}'"
     if _HTML.search(text) or _IMAGE.search(text):
         yield "it holds HTML or an image"
 
@@ -166,7 +166,7 @@ def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
     broken = Counter(fault for card in cards for fault in set(lint(card, rationale)))
     faults = [f"{fault} (on {count} of {len(cards)} cards)" for fault, count in broken.most_common()]
     sentences = evidence.sentences or ()
-    faults += [f"{place}: {fault}" for place, text in sentences for fault in lint_sentence(text)]
+    faults += [f"{source}: {fault}" for source, text in sentences for fault in lint_sentence(text)]
     longest = max(len(card.summary) for card in cards)
     lines = max(sum(bool(line.strip()) for line in card.detail.splitlines()) for card in cards)
     figures = {

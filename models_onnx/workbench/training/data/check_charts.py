@@ -76,8 +76,8 @@ class _Seen:
             "no-date": ("warning", "without a date it is known at no time, and left out"),
         }
         for kind, (severity, text) in words.items():
-            for (found, where), examples in sorted(self.found.items(), key=lambda item: -sum(item[1].values())):
-                if found == kind:
+            for (example, where), examples in sorted(self.found.items(), key=lambda item: -sum(item[1].values())):
+                if example == kind:
                     report.add(kind, severity, where, text, examples)  # type: ignore[arg-type]  # one of the words above
 
     def _note(self, kind: str, where: str, example: str, is_so: bool = True) -> None:
@@ -86,11 +86,11 @@ class _Seen:
 
     def _codes(self, kind: str, resource: Json) -> None:
         concept = resource.get(_CODED.get(kind, ""))
-        codings = [each for each in (concept or {}).get("coding") or () if isinstance(each, dict)]
+        codings = [coding for coding in (concept or {}).get("coding") or () if isinstance(coding, dict)]
         parts = [
             coding for part in resource.get("component") or () for coding in (part.get("code") or {}).get("coding", ())
         ]
-        if kind not in _CODED or any(_is_mapped(kind, each) for each in [*codings, *parts]):
+        if kind not in _CODED or any(_is_mapped(kind, coding) for coding in [*codings, *parts]):
             return
         for coding in codings[:1]:
             system, code = coding.get("system"), coding.get("code")
@@ -101,9 +101,9 @@ class _Seen:
     def _times(self, kind: str, resource: Json, birth: float | None, death: float | None) -> None:
         now = datetime.now(UTC).timestamp()
         dated = [_time(resource, name) for name in ("effectiveDateTime", "recordedDate", "onsetDateTime", "authoredOn")]
-        known = [time for time in dated if time is not None]
-        self._note("no-date", kind, "without effective time", kind == "Observation" and not known)
-        for time in known[:1]:
+        times = [time for time in dated if time is not None]
+        self._note("no-date", kind, "without effective time", kind == "Observation" and not times)
+        for time in times[:1]:
             # MIMIC moves every patient into a future of their own: only what lies after death is wrong there.
             self._note("look-ahead", kind, "after death", death is not None and time > death + 7 * 86_400)
             self._note("look-ahead", kind, "before birth", birth is not None and time < birth - 86_400)
@@ -111,7 +111,7 @@ class _Seen:
 
     def _mapped(self, chart: Chart) -> None:
         """Every result through the mapping of the bedside, long after the last of them."""
-        entries = [{"resource": each} for each in [chart.patient, *chart.resources]]
+        entries = [{"resource": resource} for resource in [chart.patient, *chart.resources]]
         bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
         value, refusals = read_value("chart", msgspec.json.encode(bundle))
         record = read_record({"c": value}, chart.id, datetime(2299, 1, 1, tzinfo=UTC), on_other_patient="refuse")

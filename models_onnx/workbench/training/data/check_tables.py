@@ -63,16 +63,18 @@ class DataReport:
         return not any(finding.severity == "error" for finding in self.findings)
 
     def add(
-        self, kind: str, severity: Severity, where: str, text: str, found: Counter[str] | Iterable[Any] | int
+        self, kind: str, severity: Severity, where: str, text: str, values: Counter[str] | Iterable[Any] | int
     ) -> None:
         """One finding, unless there is nothing of it; the most frequent examples first."""
         examples: tuple[str, ...] = ()
-        if isinstance(found, int):
-            count = found
+        if isinstance(values, int):
+            count = values
         else:
-            seen = found if isinstance(found, Counter) else Counter(map(str, found))
+            seen = values if isinstance(values, Counter) else Counter(map(str, values))
             count = sum(seen.values())
-            examples = tuple(f"{what} ({times:,})" if times > 1 else what for what, times in seen.most_common(SHOWN))
+            examples = tuple(
+                f"{example} ({times:,})" if times > 1 else example for example, times in seen.most_common(SHOWN)
+            )
         if count:
             self.findings.append(DataProblem(kind, severity, where, text, count, examples))
 
@@ -87,16 +89,16 @@ _ENOUGH = 50
 
 def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
     """The model that is trained on this table: the one that is named, else the first whose table is called so."""
-    known = find_specs(specs)
+    specs_by_id = find_specs(specs)
     if name is not None:
-        if name not in known:
-            raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(known))}")
-        return known[name]
+        if name not in specs_by_id:
+            raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(specs_by_id))}")
+        return specs_by_id[name]
     stem = path.name.partition(".")[0]
-    for spec in known.values():
+    for spec in specs_by_id.values():
         if spec.table.partition(".")[0] == stem:
             return spec
-    tables = ", ".join(sorted({spec.table for spec in known.values()}))
+    tables = ", ".join(sorted({spec.table for spec in specs_by_id.values()}))
     raise TrainingRefused(f"{path.name} is the table of no model ({tables}); say which with --model")
 
 
@@ -105,8 +107,8 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     rows = read_rows(spec, path, as_it_is=True)
     report = DataReport(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
     texts = texts_among_numbers(spec, rows)
-    for where, found in texts.items():
-        report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", found)
+    for where, texts_found in texts.items():
+        report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", texts_found)
     rows = without_texts(rows, texts)
     _columns(spec, rows, report)
     _keys(spec, rows, report)
@@ -136,9 +138,9 @@ def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     if spec.outcome.column not in rows:
         text = "the outcome is not there: rows can be scored without it, but no model is trained on them"
         report.add("missing-outcome", "warning", "columns", text, [spec.outcome.column])
-    for name, of in spec.derived.items():
+    for name, column_of in spec.derived.items():
         try:
-            one_for_each_row(spec, f"the input {name}", of, rows.head(1))
+            one_for_each_row(spec, f"the input {name}", column_of, rows.head(1))
         except KeyError as absent:
             report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
     report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", _repeated(rows))
@@ -181,30 +183,30 @@ def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
 
 
 def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport, *, is_derived: bool) -> None:
-    feature, known = FEATURES[name], x[~np.isnan(x)]
+    feature, values = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
-    outside = known[(known < low) | (known > high)]
+    outside = values[(values < low) | (values > high)]
     if (shifted := column_in_another_unit(name, x, is_derived=is_derived)) is not None:
-        report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(known)):.4g}"])
+        report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(values)):.4g}"])
         return
     text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
-    if len(x) and not len(known):
+    if len(x) and not len(values):
         report.add("always-missing", "warning", name, "no row has a number: it is blank or text", len(x))
-    if trained is None or name not in {item.name for item in trained.features} or len(known) < _ENOUGH:
+    if trained is None or name not in {item.name for item in trained.features} or len(values) < _ENOUGH:
         return
     item = trained.feature(name)
-    beyond = known[(known < item.trained_low) | ((known > item.trained_high) & (item.clip_high is None))]
-    share = len(beyond) / len(known)
+    beyond = values[(values < item.trained_low) | ((values > item.trained_high) & (item.clip_high is None))]
+    share = len(beyond) / len(values)
     text = f"outside the trained range {item.trained_low:g} to {item.trained_high:g}: no score"
     severity: Severity = "error" if share > _MANY_OUTSIDE else "note"
     report.add("out-of-range", severity, name, f"{text} ({share:.1%})", [f"{value:.5g}" for value in beyond])
-    _shift(name, known, item.reference_value, bool(item.choices) or feature.is_yes_no, report)
+    _shift(name, values, item.reference_value, bool(item.choices) or feature.is_yes_no, report)
 
 
-def _shift(name: str, known: np.ndarray, reference: float, is_code: bool, report: DataReport) -> None:
+def _shift(name: str, values: np.ndarray, reference: float, is_code: bool, report: DataReport) -> None:
     """Another unit of the whole column moves its middle; one of a part of it is seen by the range alone."""
-    middle = float(np.median(known))
+    middle = float(np.median(values))
     if is_code or reference <= 0 or middle <= 0 or FEATURES[name].measured is None:
         return
     ratio = middle / reference

@@ -98,7 +98,7 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
 
 def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """The table in parts of so many rows; one part where that is None."""
-    form = partial(_named if as_it_is else _compact, spec)
+    form = partial(_with_keys if as_it_is else _compact, spec)
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
@@ -122,14 +122,14 @@ def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[
 
     Without this one text would make a whole column text, and change how everybody else is read.
     """
-    found = {}
-    others = () if spec.text else rows.select_dtypes(exclude=["number", "bool"]).columns.difference(_keys(spec))
-    for name in others:
-        given = rows[name].dropna()
-        texts = given[pd.to_numeric(given, errors="coerce").isna()]
-        if len(texts) * 2 < len(given):
-            found[str(name)] = tuple(map(str, texts))
-    return found
+    texts_by_column = {}
+    columns = () if spec.text else rows.select_dtypes(exclude=["number", "bool"]).columns.difference(_keys(spec))
+    for name in columns:
+        values = rows[name].dropna()
+        texts = values[pd.to_numeric(values, errors="coerce").isna()]
+        if len(texts) * 2 < len(values):
+            texts_by_column[str(name)] = tuple(map(str, texts))
+    return texts_by_column
 
 
 def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> p
     return rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in texts})
 
 
-def _named(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+def _with_keys(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
     """An empty key is an empty text, not a number that is none."""
     return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
 
@@ -153,7 +153,7 @@ def _compression(path: Path) -> str | None:
 def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
     """Texts as categories: each is looked at once, however often it stands in the table."""
     if not spec.text:
-        rows = _named(spec, rows)
+        rows = _with_keys(spec, rows)
         return without_texts(rows, texts_among_numbers(spec, rows))
     return rows.astype({name: "category" for name in rows.columns if name not in _keys(spec)})
 
@@ -166,22 +166,22 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
     rows, left_out = table, []
     for exclusion in spec.exclusions:
-        what = f"the exclusion {exclusion.reason!r}"
-        with reading(spec, what):
-            said = one_for_each_row(spec, what, exclusion.leaves_out, rows)
-            if unsaid := int(said.isna().sum()):
+        subject = f"the exclusion {exclusion.reason!r}"
+        with reading(spec, subject):
+            answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
+            if unsaid := int(answers.isna().sum()):
                 raise TrainingRefused(
-                    f"{spec.id}: {what} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
+                    f"{spec.id}: {subject} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
                 )
-            out = np.asarray(said, dtype=bool)
+            out = np.asarray(answers, dtype=bool)
         left_out.append(ExclusionCount(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
     for axis, column_of in spec.subgroups.items():
-        what = f"the subgroup {axis!r}"
-        with reading(spec, what):
-            one_for_each_row(spec, what, column_of, rows)
+        subject = f"the subgroup {axis!r}"
+        with reading(spec, subject):
+            one_for_each_row(spec, subject, column_of, rows)
             column_of(rows).to_numpy  # noqa: B018 - figures by group are asked of a column
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
@@ -229,8 +229,8 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
     present = [name for name in spec.never_inputs if name in rows.columns]
     if not present:
         return []
-    told, blind = inputs_of(spec, rows), inputs_of(spec, rows.drop(columns=present))
-    pairs = zip(spec.feature_names, told.T, blind.T, strict=True)
+    inputs, blind = inputs_of(spec, rows), inputs_of(spec, rows.drop(columns=present))
+    pairs = zip(spec.feature_names, inputs.T, blind.T, strict=True)
     return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
 
 
@@ -240,18 +240,18 @@ def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: 
     `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
     """
     try:
-        of = spec.derived.get(name)
-        if of is None:
-            found = rows[name]
+        column_of = spec.derived.get(name)
+        if column_of is None:
+            column = rows[name]
         else:
-            found = one_for_each_row(spec, f"the input {name}", of, rows) if is_checked else of(rows)
+            column = one_for_each_row(spec, f"the input {name}", column_of, rows) if is_checked else column_of(rows)
     except KeyError:
         return np.full(len(rows), np.nan)
-    if isinstance(found.dtype, pd.CategoricalDtype):
+    if isinstance(column.dtype, pd.CategoricalDtype):
         # One conversion per category: a text that is not a number becomes missing.
-        numbers = np.append(np.asarray(pd.to_numeric(found.cat.categories, errors="coerce"), dtype=np.float64), np.nan)
-        return np.asarray(numbers[found.cat.codes])
-    return np.asarray(pd.to_numeric(found, errors="coerce"), dtype=np.float64)
+        numbers = np.append(np.asarray(pd.to_numeric(column.cat.categories, errors="coerce"), dtype=np.float64), np.nan)
+        return np.asarray(numbers[column.cat.codes])
+    return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
 
 
 def _keys(spec: ModelSpec) -> tuple[str, ...]:
@@ -285,7 +285,7 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed |= {period.column for period in (spec.recalibration, spec.newest) if period is not None}
     if absent := sorted(needed - set(table.columns)):
         only = str(table.columns[0]) if len(table.columns) == 1 else ""
-        sign = next((each for each in ";\t|" if each in only), None)
+        sign = next((sign for sign in ";\t|" if sign in only), None)
         hint = f". It has one column, with {sign!r} in its name: separate the columns by commas" if sign else ""
         raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}{hint}")
     if table[spec.key].duplicated().any():

@@ -95,7 +95,7 @@ def record_at(chart: Chart, index: Index) -> PatientRecord:
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
-        "entry": [{"resource": each} for each in known_at(chart.patient, chart.resources, index.epoch)],
+        "entry": [{"resource": resource} for resource in known_at(chart.patient, chart.resources, index.epoch)],
     }
     value, refusals = read_value("chart", msgspec.json.encode(bundle))
     as_of = datetime.fromtimestamp(index.epoch, UTC)
@@ -220,9 +220,9 @@ def _indices(chart: Chart, kind: str) -> list[Index]:
         return sorted((Index(_end(visit) or _begin(visit) or 0.0, visit) for visit in visits), key=_epoch)[:1]
     inpatient = [stay for stay in stays if _is_stay(stay)]
     if kind == "third-day":
-        found = [Index((_begin(each) or 0.0) + _THIRD_DAY, each) for each in inpatient]
-        return [index for index in found if (_end(index.encounter) or 0.0) >= index.epoch][:1]
-    ended = [Index(_end(each) or 0.0, each) for each in inpatient if _end(each) is not None]
+        indices = [Index((_begin(stay) or 0.0) + _THIRD_DAY, stay) for stay in inpatient]
+        return [index for index in indices if (_end(index.encounter) or 0.0) >= index.epoch][:1]
+    ended = [Index(_end(stay) or 0.0, stay) for stay in inpatient if _end(stay) is not None]
     return sorted(ended, key=_epoch)
 
 
@@ -234,9 +234,9 @@ def _is_stay(encounter: Json) -> bool:
     """As `fhir.mapping.stays` counts stays, without those that are part of another."""
     begin, end = _begin(encounter), _end(encounter)
     hospitalization = encounter.get("hospitalization")
-    known = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
+    has_destination = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
     long = begin is not None and end is not None and end - begin >= DAY_SECONDS
-    return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (known and long))
+    return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
 
 
 def _next_stay(chart: Chart, index: Index) -> float | None:
@@ -262,8 +262,8 @@ def _last_seen(chart: Chart) -> float:
 
 
 def _class(encounter: Json) -> str | None:
-    found = encounter.get("class")
-    return found.get("code") if isinstance(found, dict) else None
+    coding = encounter.get("class")
+    return coding.get("code") if isinstance(coding, dict) else None
 
 
 def _begin(encounter: Json) -> float | None:

@@ -17,19 +17,19 @@ _SHOWN_COLUMNS = 40
 
 
 @contextmanager
-def reading(spec: ModelSpec, what: str) -> Iterator[None]:
+def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
     """Says which part of the declaration asks for a column that is not there, or fails."""
     try:
         yield
     except KeyError as absent:
         raise TrainingRefused(
-            f"{spec.id}: {what} reads the column {absent}, which {spec.table} does not have"
+            f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
         ) from absent
     except TrainingRefused:
         raise
     except Exception as problem:
         raise TrainingRefused(
-            f"{spec.id}: {what} cannot be told from {spec.table}: its function ended with {_words(problem)}"
+            f"{spec.id}: {subject} cannot be told from {spec.table}: its function ended with {_words(problem)}"
         ) from problem
 
 
@@ -40,7 +40,7 @@ def _words(problem: Exception) -> str:
 
 
 def one_for_each_row(
-    spec: ModelSpec, what: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
+    spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
 ) -> pd.Series:
     """What the function gives: a value for each of the rows.
 
@@ -49,40 +49,40 @@ def one_for_each_row(
         TrainingRefused: it fails otherwise, or gives something else than a value for each row.
     """
     try:
-        found = function(rows)
+        values = function(rows)
     except KeyError:
         raise
     except Exception as problem:
-        raise TrainingRefused(f"{spec.id}: the function of {what} ended with {_words(problem)}") from problem
-    if isinstance(found, list | np.ndarray | pd.Index) and len(found) == len(rows) and np.ndim(found) == 1:
-        found = pd.Series(found, index=rows.index)
-    if not isinstance(found, pd.Series):
+        raise TrainingRefused(f"{spec.id}: the function of {subject} ended with {_words(problem)}") from problem
+    if isinstance(values, list | np.ndarray | pd.Index) and len(values) == len(rows) and np.ndim(values) == 1:
+        values = pd.Series(values, index=rows.index)
+    if not isinstance(values, pd.Series):
         raise TrainingRefused(
-            f"{spec.id}: the function of {what} gives one {type(found).__name__}: have it give a value for each row, "
-            "as a column of the table"
+            f"{spec.id}: the function of {subject} gives one {type(values).__name__}: have it give a value for each "
+            "row, as a column of the table"
         )
-    if len(found) != len(rows):
+    if len(values) != len(rows):
         raise TrainingRefused(
-            f"{spec.id}: the function of {what} gives {len(found):,} values for {len(rows):,} rows: rows without a "
+            f"{spec.id}: the function of {subject} gives {len(values):,} values for {len(rows):,} rows: rows without a "
             "value stay, as NaN"
         )
-    if not found.index.equals(rows.index) and found.index.sort_values().equals(rows.index.sort_values()):
+    if not values.index.equals(rows.index) and values.index.sort_values().equals(rows.index.sort_values()):
         raise TrainingRefused(
-            f"{spec.id}: the function of {what} gives its values in another order than the rows, so they would be "
+            f"{spec.id}: the function of {subject} gives its values in another order than the rows, so they would be "
             "those of other people: leave out what sorts them"
         )
-    return found
+    return values
 
 
 def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
     """The sentence about an input for which no row has a number: what its column holds, or that it is not there."""
     try:
-        found = spec.derived[name](rows) if name in spec.derived else rows[name]
+        values = spec.derived[name](rows) if name in spec.derived else rows[name]
     except KeyError as absent:
         where = f"{name} is read from the column {absent}, which {spec.table} does not have"
-        shown = ", ".join(map(str, rows.columns[:_SHOWN_COLUMNS]))
-        return f"{spec.id}: {where}; it has {shown}"
-    texts = int(found.notna().sum())
+        columns = ", ".join(map(str, rows.columns[:_SHOWN_COLUMNS]))
+        return f"{spec.id}: {where}; it has {columns}"
+    texts = int(values.notna().sum())
     if not texts:
         return f"{spec.table}: no row has a number for {name}, all are blank; leave it out of the inputs"
     return (

@@ -62,9 +62,9 @@ def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_])
     strata = period if outcome.follow_up.strata is None else np.asarray(outcome.follow_up.strata(rows))
     for stratum in np.unique(strata):
         part = strata == stratum
-        found = _weights(time[part], happened[part], horizon)
-        unfollowed[part] = found is None
-        weight[part] = 0.0 if found is None else found
+        weights = _weights(time[part], happened[part], horizon)
+        unfollowed[part] = weights is None
+        weight[part] = 0.0 if weights is None else weights
     if unfollowed.all():
         raise TrainingRefused("fewer than a tenth were followed through the horizon: its risk cannot be estimated")
     return Observed(y, weight, np.minimum(time, horizon), y == 1, unfollowed)
@@ -90,20 +90,20 @@ LEAST_FOLLOWED = 0.1
 
 def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array | None:
     """1 / G just before the event or the horizon; 0 for who left before either; None where G(horizon-) is below 0.1."""
-    times, place = np.unique(time, return_inverse=True)
-    at_risk = len(time) - np.concatenate([[0], np.cumsum(np.bincount(place))])[:-1]
-    left = np.bincount(place, weights=~happened, minlength=len(times))
-    died = np.bincount(place, weights=happened, minlength=len(times))
+    times, position = np.unique(time, return_inverse=True)
+    at_risk = len(time) - np.concatenate([[0], np.cumsum(np.bincount(position))])[:-1]
+    left = np.bincount(position, weights=~happened, minlength=len(times))
+    died = np.bincount(position, weights=happened, minlength=len(times))
     # Deaths come before departures at the same time, as in the Kaplan-Meier curve of survival.
     staying = 1.0 - left / np.maximum(at_risk - died, 1.0)
     before = np.concatenate([[1.0], np.cumprod(staying)])
     end = np.searchsorted(times, horizon - 1e-9)
-    at_event, at_horizon = before[place], before[end] if end < len(before) else before[-1]
-    whole = time >= horizon - 1e-9
+    at_event, at_horizon = before[position], before[end] if end < len(before) else before[-1]
+    is_whole = time >= horizon - 1e-9
     died_within = happened & (time <= horizon + 1e-9)
     if at_horizon < LEAST_FOLLOWED:
         return None
-    return np.where(died_within, 1.0 / np.maximum(at_event, 1e-12), np.where(whole, 1.0 / at_horizon, 0.0))
+    return np.where(died_within, 1.0 / np.maximum(at_event, 1e-12), np.where(is_whole, 1.0 / at_horizon, 0.0))
 
 
 def c_index(margin: Array, observed: Observed, horizon: float) -> float:
@@ -122,14 +122,14 @@ def c_index(margin: Array, observed: Observed, horizon: float) -> float:
         here = slice(start, stop)
         deaths = rank[here][event[here]]
         # Who left, or lived on, at the time of a death outlived it; two deaths at one time are not compared.
-        for place in rank[here][~event[here]]:
-            tree.add(int(place))
-        for place in deaths if time <= horizon else ():
-            below, equal = tree.below(int(place)), tree.at(int(place))
+        for death in rank[here][~event[here]]:
+            tree.add(int(death))
+        for death in deaths if time <= horizon else ():
+            below, equal = tree.below(int(death)), tree.at(int(death))
             concordant += below + 0.5 * equal
             comparable += tree.total
-        for place in deaths:
-            tree.add(int(place))
+        for death in deaths:
+            tree.add(int(death))
         stop = start
     return concordant / comparable if comparable else float("nan")
 
@@ -143,16 +143,16 @@ class _Counts:
     def add(self, rank: int) -> None:
         self._own[rank] += 1
         self.total += 1
-        place = rank + 1
-        while place < len(self._tree):
-            self._tree[place] += 1
-            place += place & -place
+        node = rank + 1
+        while node < len(self._tree):
+            self._tree[node] += 1
+            node += node & -node
 
     def below(self, rank: int) -> int:
-        count, place = 0, rank
-        while place:
-            count += self._tree[place]
-            place -= place & -place
+        count, node = 0, rank
+        while node:
+            count += self._tree[node]
+            node -= node & -node
         return count
 
     def at(self, rank: int) -> int:

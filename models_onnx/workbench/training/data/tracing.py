@@ -81,7 +81,7 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
 def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
     """Inputs that are read from what only names a row, or from its place in the table: rows may lie by outcome."""
     names = {spec.patient_column, spec.key}
-    found = [
+    faults = [
         f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
         for column, read in inputs.items()
         if column in names
@@ -91,21 +91,22 @@ def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd
     for item in spec.inputs:
         before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
         if not np.array_equal(before[order], after, equal_nan=True):
-            found.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
-    return found
+            faults.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
+    return faults
 
 
 def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
     """Inputs that are read from a column which is the outcome under another name."""
-    known = cohort.weight > 0
-    y = cohort.y[known]
+    is_followed = cohort.weight > 0
+    y = cohort.y[is_followed]
     if len(set(y.tolist())) < 2:
         return
     for column, read in inputs.items():
         if column not in outcome and column in cohort.rows:
-            told = _separates(_as_numbers(cohort.rows[column][known], y), y)
-            if told >= _TWIN:
-                yield f"{', '.join(read)} is read from {column}, which tells the outcome by itself (AUROC {told:.2f})"
+            separation = _separates(_as_numbers(cohort.rows[column][is_followed], y), y)
+            if separation >= _TWIN:
+                names = ", ".join(read)
+                yield f"{names} is read from {column}, which tells the outcome by itself (AUROC {separation:.2f})"
 
 
 def _as_numbers(column: pd.Series, y: NDArray[np.int64]) -> Array:
@@ -138,9 +139,9 @@ def _copied(spec: ModelSpec, cohort: Cohort) -> str | None:
     By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
     """
     names = {spec.patient_column, spec.key, spec.fold_column}
-    told = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
-    content = pd.util.hash_pandas_object(told, index=False).to_numpy()
-    people = pd.DataFrame({"patient": cohort.patient, "content": content}).drop_duplicates()
+    columns = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
+    row_hash = pd.util.hash_pandas_object(columns, index=False).to_numpy()
+    people = pd.DataFrame({"patient": cohort.patient, "content": row_hash}).drop_duplicates()
     counts = people["content"].value_counts().to_numpy()
     for times in range(2, _MOST_COPIES + 1):
         if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
@@ -159,8 +160,8 @@ _AXES = {
 def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[str]:
     """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called."""
     for kind, pattern in _AXES.items():
-        named = ("race", "ethnic") if kind == "race" else (kind,)
-        covered = {column for axis, own in axes.items() if axis.lower().startswith(named) for column in own}
+        prefixes = ("race", "ethnic") if kind == "race" else (kind,)
+        covered = {column for axis, columns in axes.items() if axis.lower().startswith(prefixes) for column in columns}
         there = [name for name in columns if pattern.search(name)]
         if kind == "race":
             yield from (name for name in there if name not in covered)
@@ -170,8 +171,11 @@ def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[s
 
 def alone(cohort: Cohort) -> dict[str, float]:
     """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
-    known = cohort.weight > 0
-    return {name: _separates(cohort.X[known, place], cohort.y[known]) for place, name in enumerate(cohort.features)}
+    is_followed = cohort.weight > 0
+    return {
+        name: _separates(cohort.X[is_followed, position], cohort.y[is_followed])
+        for position, name in enumerate(cohort.features)
+    }
 
 
 def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
@@ -191,20 +195,20 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
         return {}
     rows = later | longer
     y = later[rows].astype(np.int64)
-    return {name: _separates(cohort.X[rows, place], y) for place, name in enumerate(cohort.features)}
+    return {name: _separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
 
 
 def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
     """How much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
-    known = cohort.weight > 0
-    X, y = cohort.X[known], cohort.y[known]
+    is_followed = cohort.weight > 0
+    X, y = cohort.X[is_followed], cohort.y[is_followed]
     draw = np.random.default_rng(_SEED)
-    whole = _auroc(predict(X), y)
+    full_auroc = _auroc(predict(X), y)
     losses = {}
-    for place, name in enumerate(cohort.features):
+    for position, name in enumerate(cohort.features):
         moved = X.copy()
-        moved[:, place] = X[draw.permutation(len(X)), place]
-        losses[name] = whole - _auroc(predict(moved), y)
+        moved[:, position] = X[draw.permutation(len(X)), position]
+        losses[name] = full_auroc - _auroc(predict(moved), y)
     return losses
 
 
@@ -231,22 +235,22 @@ def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
         if not PROTECTED.search(axis):
             continue
         group = column_of(cohort.rows).to_numpy(dtype=object)
-        for value in sorted({str(each) for each in group if not pd.isna(each)}):
-            own = np.array([str(each) == value for each in group])
-            if own.sum() < _LEAST_GROUP or (~own).sum() < _LEAST_GROUP:
+        for value in sorted({str(member) for member in group if not pd.isna(member)}):
+            is_member = np.array([str(member) == value for member in group])
+            if is_member.sum() < _LEAST_GROUP or (~is_member).sum() < _LEAST_GROUP:
                 continue
-            for place, name in enumerate(cohort.features):
-                told = _separates(cohort.X[:, place], own.astype(np.int64))
-                if told >= PROXY:
-                    yield f"{name} tells {value} of the axis {axis} from the others (AUROC {told:.2f})"
+            for position, name in enumerate(cohort.features):
+                separation = _separates(cohort.X[:, position], is_member.astype(np.int64))
+                if separation >= PROXY:
+                    yield f"{name} tells {value} of the axis {axis} from the others (AUROC {separation:.2f})"
 
 
 def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
     period = np.ones(len(rows), dtype=np.bool_)
 
     def seen(table: pd.DataFrame) -> Array:
-        found = observe(spec.outcome, table, period)
-        return np.column_stack([found.y, found.years, found.event])
+        observed = observe(spec.outcome, table, period)
+        return np.column_stack([observed.y, observed.years, observed.event])
 
     follow_up = spec.outcome.follow_up
     strata = (
@@ -297,8 +301,8 @@ def _read_by(function: Callable[[Any], Any], rows: pd.DataFrame, columns: Iterab
     return {name for name in tried if _comparable(function(_shuffled(rows, name))) != before}
 
 
-def _comparable(found: Any) -> bytes:
-    values = np.asarray(found if not isinstance(found, pd.Series) else found.astype(object).fillna("").to_numpy())
+def _comparable(answers: Any) -> bytes:
+    values = np.asarray(answers if not isinstance(answers, pd.Series) else answers.astype(object).fillna("").to_numpy())
     return values.tobytes() if values.dtype != object else repr(values.tolist()).encode()
 
 

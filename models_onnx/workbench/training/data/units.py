@@ -18,31 +18,31 @@ def column_in_another_unit(name: str, x: Array, *, is_derived: bool = False) -> 
     None where the column is plausible, or has fewer than 20 values. `is_derived`: the declaration says already how the
     values are read.
     """
-    feature, known = FEATURES[name], x[~np.isnan(x)]
-    if len(known) < _LEAST or not _outside(name, known) > _MOST:
+    feature, values = FEATURES[name], x[~np.isnan(x)]
+    if len(values) < _LEAST or not _outside(name, values) > _MOST:
         return None
     low, high = feature.plausible_low, feature.plausible_high
-    said = (
-        f"{name}: {_outside(name, known):.0%} of its values are outside {low:g} to {high:g} {feature.unit}, their "
-        f"middle is {float(np.median(known)):.4g}"
+    sentence = (
+        f"{name}: {_outside(name, values):.0%} of its values are outside {low:g} to {high:g} {feature.unit}, their "
+        f"middle is {float(np.median(values)):.4g}"
     )
     units = feature.measured.units if feature.measured is not None else {}
     ways = {(way.factor, way.offset): unit for unit, way in reversed(units.items()) if unit != feature.unit}
     fitting = [
         (unit, factor, offset)
         for (factor, offset), unit in ways.items()
-        if _outside(name, known * factor + offset) <= 1.0 - _FITS
+        if _outside(name, values * factor + offset) <= 1.0 - _FITS
     ]
     if not fitting:
-        return f"{said}: is it another unit, or another column?"
+        return f"{sentence}: is it another unit, or another column?"
     unit, factor, offset = fitting[0]
     plus = f" + {offset:g}" if offset else ""
     if is_derived:
-        return f"{said}: it looks like {unit}. If it is, have derived[{name!r}] give its values * {factor:g}{plus}"
+        return f"{sentence}: it looks like {unit}. If it is, have derived[{name!r}] give its values * {factor:g}{plus}"
     read = f"derived={{{name!r}: lambda table: table['{name}'] * {factor:g}{plus}}}"
-    return f"{said}: it looks like {unit}. If it is, write {read} in the declaration, or convert the column"
+    return f"{sentence}: it looks like {unit}. If it is, write {read} in the declaration, or convert the column"
 
 
-def _outside(name: str, known: Array) -> float:
+def _outside(name: str, values: Array) -> float:
     low, high = FEATURES[name].plausible_low, FEATURES[name].plausible_high
-    return float(((known < low) | (known > high)).mean())
+    return float(((values < low) | (values > high)).mean())

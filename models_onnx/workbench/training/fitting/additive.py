@@ -92,7 +92,9 @@ def place_knots(X: Array, count: int, declared: Sequence[Sequence[float] | None]
     columns = [x[~np.isnan(x)] for x in X.T]
     wanted = declared or [None] * len(columns)
     return Hinges(
-        knots=tuple(_knots(column, count, own) for column, own in zip(columns, wanted, strict=True)),
+        knots=tuple(
+            _knots(column, count, declared_knots) for column, declared_knots in zip(columns, wanted, strict=True)
+        ),
         tops=tuple(at_least(float(column.max())) for column in columns),
     )
 
@@ -108,8 +110,8 @@ def _quantiles(column: Array, count: int) -> Sequence[float]:
     if len(np.unique(column)) <= 2:
         return ()
     levels = np.linspace(0.0, 1.0, count + 2)[1:-1]
-    found: list[float] = np.quantile(column, levels).tolist()
-    return found
+    knots: list[float] = np.quantile(column, levels).tolist()
+    return knots
 
 
 _STEPS = 50
@@ -126,8 +128,8 @@ class Hazards:
 
     def until(self, time: float) -> float:
         """The cumulative baseline hazard of a linear predictor of 0 at this time."""
-        place = int(np.searchsorted(self.times, time + 1e-9, side="right"))
-        return float(self.cumulative[place - 1]) if place else 0.0
+        position = int(np.searchsorted(self.times, time + 1e-9, side="right"))
+        return float(self.cumulative[position - 1]) if position else 0.0
 
 
 def fit_cox(Z: Array, time: Array, event: NDArray[np.bool_], penalty: float) -> Hazards:
@@ -244,9 +246,9 @@ class Linear:
         weights = self.coefficients / self.scaler.scale_
         lines = []
         for j, feature in enumerate(features):
-            own = self.hinges.owner == j
-            slopes = tuple(significant(float(w)) for w in weights[own])
-            centre = significant(float(np.dot(slopes, self.scaler.mean_[own])), 9)
+            is_owned = self.hinges.owner == j
+            slopes = tuple(significant(float(w)) for w in weights[is_owned])
+            centre = significant(float(np.dot(slopes, self.scaler.mean_[is_owned])), 9)
             top, high = self.hinges.tops[j], highs[j]
             lines.append(BrokenLine(feature, self.hinges.knots[j], slopes, centre, top, top if high is None else high))
         return PiecewiseLinear(tuple(lines), significant(self.intercept, 8), self.link)
@@ -255,11 +257,11 @@ class Linear:
 def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
     """The model fitted on everybody whose outcome counts; centred and scaled on the reference rows."""
     hinges, scaler, Z = _basis(estimator.knots, people)
-    known = people.weight > 0
+    is_followed = people.weight > 0
     # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
     with threadpool_limits(limits=1):
         regression = LogisticRegression(C=estimator.C, **SOLVER)
-        regression.fit(Z[known], people.observed.y[known], sample_weight=people.weight[known])
+        regression.fit(Z[is_followed], people.observed.y[is_followed], sample_weight=people.weight[is_followed])
     return Linear(hinges, scaler, regression.coef_[0], float(regression.intercept_[0]), LOGIT, regression)
 
 
@@ -267,12 +269,12 @@ def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: fl
     """The same basis in a Cox regression over the follow-up to the horizon."""
     hinges, scaler, Z = _basis(estimator.knots, people)
     with threadpool_limits(limits=1):
-        found = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)
+        hazards = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)
     horizons = {*(h for h in estimator.horizons_years if h < horizon_years), horizon_years}
     # Rounded like everything in the file.
-    hazards = {h: significant(found.until(h), 8) for h in sorted(horizons)}
-    link = Survival.at(hazards, horizon_years)
-    return Linear(hinges, scaler, found.coefficients, link.log_hazard, link)
+    at_horizons = {h: significant(hazards.until(h), 8) for h in sorted(horizons)}
+    link = Survival.at(at_horizons, horizon_years)
+    return Linear(hinges, scaler, hazards.coefficients, link.log_hazard, link)
 
 
 def _basis(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:

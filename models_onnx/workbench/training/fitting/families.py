@@ -58,7 +58,7 @@ class Boosted:
         ensemble = self._ensemble(features)
         low = np.nanmin(reference, axis=0).tolist()
         top = np.nanmax(reference, axis=0).tolist()
-        high = [own if declared is None else declared for own, declared in zip(top, highs, strict=True)]
+        high = [highest if declared is None else declared for highest, declared in zip(top, highs, strict=True)]
         filled = self._filled(reference)
         if not self.is_additive:
             return ShapleyTrees.of(ensemble, filled, low, high)
@@ -93,8 +93,8 @@ def fit_trees(estimator: AdditiveTrees | ShallowTrees, people: FittingRows) -> B
     """The trees fitted on everybody whose outcome counts; no subsampling, so the same rows give the same trees."""
     additive = isinstance(estimator, AdditiveTrees)
     fill = np.nanmean(people.X[people.reference], axis=0).astype(np.float32).astype(np.float64)
-    known = people.weight > 0
-    X = _coarse(np.where(np.isnan(people.X), fill, people.X)[known])
+    is_followed = people.weight > 0
+    X = _coarse(np.where(np.isnan(people.X), fill, people.X)[is_followed])
     trees = HistGradientBoostingClassifier(
         max_depth=_ADDITIVE_DEPTH if isinstance(estimator, AdditiveTrees) else estimator.depth,
         max_iter=estimator.rounds,
@@ -106,7 +106,7 @@ def fit_trees(estimator: AdditiveTrees | ShallowTrees, people: FittingRows) -> B
         random_state=0,
     )
     with threadpool_limits(limits=1):
-        trees.fit(X, people.observed.y[known], sample_weight=people.weight[known])
+        trees.fit(X, people.observed.y[is_followed], sample_weight=people.weight[is_followed])
     return Boosted(trees, fill, additive)
 
 

@@ -82,11 +82,11 @@ class Own:
         plain = (self.intercept, self.slope) == (0.0, 1.0)
 
         def oracle(X: Array) -> tuple[Array, Array]:
-            asked = (
+            answer = (
                 ask_library(self.model, form, X.astype(np.float32), self.read.X, self.read.inputs) if plain else None
             )
-            told = form.link.probability(form.margin(X)) if asked is None else asked.probability
-            return told, form.contributions(X)
+            probability = form.link.probability(form.margin(X)) if answer is None else answer.probability
+            return probability, form.contributions(X)
 
         return oracle
 
@@ -101,26 +101,27 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
     names = tuple(item.name for item in people.inputs)
     if set(_transformers(declared.estimator)) - set(names):
         return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
-    known = people.weight > 0
-    table = _frame(people.X[known], names)
+    is_followed = people.weight > 0
+    table = _frame(people.X[is_followed], names)
     model = clone(declared.estimator)
-    weights = {} if (people.weight[known] == 1.0).all() else _weights(model, people.weight[known])
+    weights = {} if (people.weight[is_followed] == 1.0).all() else _weights(model, people.weight[is_followed])
     try:
         with threadpool_limits(limits=1):
-            model.fit(table, people.observed.y[known], **weights)
+            model.fit(table, people.observed.y[is_followed], **weights)
     except (ValueError, TypeError, KeyError) as problem:
-        said = str(problem).strip().splitlines()[0]
-        raise TrainingRefused(f"{type(model).__name__} cannot be fitted on the table: {said}") from problem
+        sentence = str(problem).strip().splitlines()[0]
+        raise TrainingRefused(f"{type(model).__name__} cannot be fitted on the table: {sentence}") from problem
     return Own(model, names, _read(model, names, people.X[people.reference]))
 
 
 def _transformers(estimator: Any) -> list[str]:
     """The columns that a ColumnTransformer in this pipeline names."""
-    found: list[str] = []
+    columns: list[str] = []
     for _, step in getattr(estimator, "steps", ()):
         for _, _, chosen in getattr(step, "transformers", ()):
-            found += [each for each in ([chosen] if isinstance(chosen, str) else chosen) if isinstance(each, str)]
-    return found
+            listed = [chosen] if isinstance(chosen, str) else chosen
+            columns += [column for column in listed if isinstance(column, str)]
+    return columns
 
 
 def _weights(model: Any, weight: Array) -> dict[str, Array]:
@@ -186,7 +187,7 @@ def _called(module: str, function: str, folder: str) -> Any:
         sys.modules.pop(module, None)  # that of another folder, which has the same name
         importlib.invalidate_caches()
     try:
-        found = getattr(importlib.import_module(module), function)()
+        model = getattr(importlib.import_module(module), function)()
     except (ImportError, AttributeError) as problem:
         raise TrainingRefused(f"{module}:{function} cannot be called: {problem}") from problem
     except (Exception, SystemExit) as problem:
@@ -195,7 +196,7 @@ def _called(module: str, function: str, folder: str) -> Any:
         raise TrainingRefused(f"{module}:{function} ended with {type(problem).__name__} ({where})") from problem
     finally:
         sys.path[:] = before
-    return found
+    return model
 
 
 def _line_in(problem: BaseException, module: str) -> int:
@@ -225,17 +226,17 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
 
 def _not_trusted(name: str, strange: Sequence[str]) -> str:
     """What has to be looked at before the file is read, and what is then to be written where."""
-    foreign = [each for each in strange if each.partition(".")[0] not in _LIBRARIES]
-    said = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
+    foreign = [type_name for type_name in strange if type_name.partition(".")[0] not in _LIBRARIES]
+    sentence = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
     if foreign:
-        said += (
+        sentence += (
             f"{', '.join(foreign)} is of none of {', '.join(_LIBRARIES)}: reading the file would run that code: find "
             "out what it is first. "
         )
     else:
-        said += f"All are parts of {', '.join(_LIBRARIES)}, as trees and calibrated models need them. "
+        sentence += f"All are parts of {', '.join(_LIBRARIES)}, as trees and calibrated models need them. "
     return (
-        f"{said}If you know where the file is from, write into the declaration: estimator=Fitted({name!r}, "
+        f"{sentence}If you know where the file is from, write into the declaration: estimator=Fitted({name!r}, "
         f"trusted=({', '.join(map(repr, strange))},), ...); if not, have the model fitted by a function (_fit:model)"
     )
 
@@ -249,13 +250,13 @@ def _not_of_skops(path: Path, problem: Exception) -> TrainingRefused:
 
 
 def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:
-    known = getattr(model, "feature_names_in_", None)
-    known = getattr(model, "names", None) if known is None else known
-    if known is None:
+    fitted_names = getattr(model, "feature_names_in_", None)
+    fitted_names = getattr(model, "names", None) if fitted_names is None else fitted_names
+    if fitted_names is None:
         return
-    own, expected = tuple(map(str, known)), declared.columns or declared.inputs
-    if own != expected:
+    names, expected = tuple(map(str, fitted_names)), declared.columns or declared.inputs
+    if names != expected:
         raise TrainingRefused(
-            f"the model's inputs are {', '.join(own)}; declared are {', '.join(expected)}. Declare the inputs in the "
-            f"model's order, and with columns={own!r} where it calls them otherwise"
+            f"the model's inputs are {', '.join(names)}; declared are {', '.join(expected)}. Declare the inputs in the "
+            f"model's order, and with columns={names!r} where it calls them otherwise"
         )

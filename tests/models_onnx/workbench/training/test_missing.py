@@ -65,7 +65,7 @@ def test_the_trees_of_this_project_say_which_value_stands_in_and_pass(estimator:
     told, verdict = trained_and_judged(declared(tmp_path, estimator))
     assert told.manifest.missing_kind == "imputed"
     assert verdict.faults == ()
-    assert "counts as the value that is declared for it" in verdict.said
+    assert "counts as the value that is declared for it" in verdict.sentence
     assert "`creatinine_mg_dl` 1.7" in absence_words(told.manifest)
 
 
