@@ -67,7 +67,8 @@ def _judged(model: Any, rows: pd.DataFrame, y: NDArray[np.int64], patient: NDArr
     if seen - unseen >= OPTIMISM and measured > (seen + unseen) / 2:
         return (
             f"its AUROC on the rows of the table is {measured:.3f}; an estimator of its kind reaches {seen:.3f} on "
-            f"rows that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these people"
+            f"rows that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these "
+            "people"
         )
     return None
 
