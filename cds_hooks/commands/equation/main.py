@@ -26,7 +26,7 @@ from models_onnx.equations.calculate import EquationResult, Quantity
 from models_onnx.equations.compiled import PUBLISHED, onnx_file_name
 from models_onnx.equations.declaration import Equation, compilable_outputs, find_equations, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
-from models_onnx.equations.vectors import check_vectors, own_vectors, read_vectors
+from models_onnx.equations.vectors import VectorCheck, check_vectors, own_vectors, read_vectors
 from models_onnx.errors import EquationRefused, ModelError
 
 app = typer.Typer(no_args_is_help=True, help="The published equations: list, work out, check.")
@@ -40,18 +40,13 @@ def list_(as_json: AsJson = False) -> None:
     """
     equations = find_equations().values()
     if as_json:
-        typer.echo(orjson.dumps([listed(equation) for equation in equations], option=orjson.OPT_INDENT_2))
+        documents = [listed(equation) for equation in equations]
+        typer.echo(orjson.dumps(documents, option=orjson.OPT_INDENT_2))
         return
     table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
-    for listed_equation in equations:
-        outputs = ", ".join(output.id for output in listed_equation.outputs)
-        table.add_row(
-            listed_equation.id,
-            listed_equation.title,
-            listed_equation.version,
-            outputs,
-            "no" if listed_equation.not_on_cards else "yes",
-        )
+    for item in equations:
+        outputs = ", ".join(output.id for output in item.outputs)
+        table.add_row(item.id, item.title, item.version, outputs, "no" if item.not_on_cards else "yes")
     Console().print(table)
 
 
@@ -133,11 +128,11 @@ def check(
     except ModelError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    results = []
+    results: list[VectorCheck] = []
     with _own_code_fails_in_a_sentence(equation):
-        for check_vector in check_vectors(equation, vectors):
-            results.append(check_vector)
-            if not check_vector.agrees and not every:
+        for result in check_vectors(equation, vectors):
+            results.append(result)
+            if not result.agrees and not every:
                 break
     show_checked(equation, results, len(vectors), as_json)
     raise typer.Exit(0 if all(result.agrees for result in results) else 1)
@@ -164,13 +159,11 @@ def compile_(
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
         raise typer.Exit(2) from error
     folder, differing = out or PUBLISHED, 0
-    chosen = [
-        compilable_output for compilable_output in compilable_outputs() if name in (None, compilable_output[0].id)
-    ]
+    compilable = compilable_outputs()
+    chosen = [(equation, output) for equation, output in compilable if name in (None, equation.id)]
     if not chosen:
-        typer.echo(
-            f"{name} is not compiled; these are: {', '.join(sorted({e.id for e, _ in compilable_outputs()}))}", err=True
-        )
+        names = ", ".join(sorted({equation.id for equation, _ in compilable}))
+        typer.echo(f"{name} is not compiled; these are: {names}", err=True)
         raise typer.Exit(2)
     for equation, output in chosen:
         content = compile_equation(equation, output)
@@ -196,12 +189,8 @@ def _own_code_fails_in_a_sentence(equation: Equation) -> Iterator[None]:
         yield
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own_frames = [frame for frame in frames if Path(frame.filename).parent == PUBLISHED]
-        location = (
-            f"models_onnx/equations/published/{Path(own_frames[-1].filename).name}, line {own_frames[-1].lineno}: "
-            if own_frames
-            else ""
-        )
+        lines = [(Path(frame.filename), frame.lineno) for frame in frames if Path(frame.filename).parent == PUBLISHED]
+        location = "".join(f"models_onnx/equations/published/{file.name}, line {line}: " for file, line in lines[-1:])
         typer.echo(f"{location}the code of {equation.id} fails ({type(error).__name__}: {error})", err=True)
         raise typer.Exit(2) from error
 
@@ -214,9 +203,7 @@ def _charted(equation: Equation, patient: Path | None) -> RecordInputs:
     chart = open_chart(patient, now)
     resources: dict[str, Any] = {}
     for position, resource in enumerate(chart.resources):
-        with suppress(
-            msgspec.DecodeError
-        ):  # what cannot be read is no fact; the server says so, a value does not need it
+        with suppress(msgspec.DecodeError):  # what cannot be read is no fact; the server reports it
             resources[str(position)] = decoder.decode(orjson.dumps(resource))
     of_site = {"calibration": settings().kfre_region} if any(i.name == "calibration" for i in equation.inputs) else {}
     return inputs_from_record(equation, read_record(resources, chart.patient["id"], now), of_site)

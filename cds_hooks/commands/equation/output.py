@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import orjson
 import typer
 from rich.console import Console
@@ -112,11 +113,13 @@ def _drawn(result: EquationResult) -> Table:
     )
     for part in sorted(result.working.contributions, key=lambda part: -abs(part.contribution)):
         item = result.equation.input(part.input)
-        unit = "" if item.unit == "1" else f" {item.unit}"
-        value = _value(part.value, unit)
-        table.add_row(item.words, value, f"{part.contribution:+.4f}")
+        table.add_row(item.words, _value(part.value, _unit(item.unit)), f"{part.contribution:+.4f}")
     table.add_row("reference", "", f"{result.working.base:+.4f}")
     return table
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else f" {unit}"
 
 
 def _value(value: Value, unit: str) -> str:
@@ -130,9 +133,7 @@ def _value_text(result: EquationResult) -> str:
         return result.value
     if result.output.kind == "probability":
         return f"{result.value:.2%}"
-    return (
-        f"{result.value:.{result.output.decimals}f} {result.output.unit if result.output.unit != '1' else ''}".rstrip()
-    )
+    return f"{result.value:.{result.output.decimals}f}{_unit(result.output.unit)}"
 
 
 def _result(result: EquationResult | EquationRefused) -> dict[str, Any]:
@@ -146,10 +147,7 @@ def _result(result: EquationResult | EquationRefused) -> dict[str, Any]:
         "unit": result.output.unit,
         "link": result.working.link,
         "base": result.working.base,
-        "contributions": [
-            {"input": contribution.input, "value": contribution.value, "contribution": contribution.contribution}
-            for contribution in result.working.contributions
-        ],
+        "contributions": msgspec.to_builtins(result.working.contributions),
         "band": result.band
         and {"id": result.band.id, "words": result.band.words, "source": result.table and result.table.source},
         "rates": [{"rate": rate, "words": rates.words, "source": rates.source} for rates, rate in result.rates()],
