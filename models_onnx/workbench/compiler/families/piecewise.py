@@ -6,10 +6,10 @@ curves side by side; `PiecewiseLinear` is the model of this project's own traini
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import comb
 from typing import Self
 
 import numpy as np
+from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler.graph import DOUBLE, INT64, Graph
@@ -93,21 +93,10 @@ class Curve:
             starts = np.concatenate([[-np.inf], breaks])
             piece = np.searchsorted(curve.breaks, starts, side="right")
             for row, k in enumerate(piece):
-                moved = _moved(curve.coefficients[k], float(origins[row] - curve.origins[k]))
+                # the same polynomial in powers of (x - the new origin)
+                moved = Polynomial(curve.coefficients[k])(Polynomial([origins[row] - curve.origins[k], 1.0])).coef
                 total[row, : len(moved)] += moved
         return replace(self, breaks=breaks, origins=origins, coefficients=total, missing=self.missing + other.missing)
-
-
-def _moved(coefficients: Array, by: float) -> Array:
-    """Returns the same polynomial in powers of (x - origin - by)."""
-    if by == 0.0:
-        return coefficients
-    degree = len(coefficients)
-    moved = np.zeros(degree)
-    for power in range(degree):
-        for lower in range(power + 1):
-            moved[lower] += coefficients[power] * comb(power, lower) * by ** (power - lower)
-    return moved
 
 
 def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curve]) -> str:
