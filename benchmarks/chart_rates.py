@@ -25,8 +25,8 @@ from typing import Annotated, TextIO, TypeAlias
 import typer
 
 from cds_hooks.panel.chart_lines import Wanted
-from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, score_folder
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 
 Chart: TypeAlias = tuple[str, list[tuple[str, str]]]

@@ -16,7 +16,8 @@ from msgspec import Raw, Struct
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
 from fhir.record.measurement import GENOMICS, SCREENING
-from fhir.record.reading import id_of_reference
+from fhir.record.reading import id_of_reference, read_value
+from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
 
@@ -182,6 +183,7 @@ class ChartResources:
 
     patient_id: str
     runs: list[tuple[str, list[Any]]]
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -230,6 +232,17 @@ def patient_of(head: Head, names: Mapping[str, str]) -> str | None:
         if subject is not None and subject.reference:
             return id_of_reference(names.get(subject.reference, subject.reference))
     return None
+
+
+def read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
+    """Read one resource as the server does, none where it is not JSON; what is wrong in it is added to `refusals`."""
+    try:
+        resource, faults = read_value("chart", line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        refusals.append(Refusal("chart", "unreadable", "A line of the chart is not valid JSON: not used."))
+        return []
+    refusals += faults
+    return [] if resource is None else [resource]
 
 
 def medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[bytes, ...]:

@@ -16,9 +16,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from cds_hooks.panel.chart_lines import ChartLines
-from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import PATIENTS_AT_ONCE
 from cds_hooks.panel.scoring import PanelQuestions, Score, read_chart, score_records
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import folder_of, trust_site_keys
 from models_onnx.errors import PanelRefused

@@ -21,8 +21,7 @@ from cds_hooks.panel.chart_lines import (
     is_packed,
     opened,
 )
-from cds_hooks.panel.dealing import Dealer, grouped
-from cds_hooks.panel.spill import Spill
+from cds_hooks.panel.partitioning import Partitioner, Partitions, grouped
 from models_onnx.errors import PanelRefused
 
 _LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
@@ -49,29 +48,29 @@ def charts_of(
 ) -> Iterator[ChartLines]:
     """Every patient's chart, each once with all that the files tell, in an order that the folder alone decides.
 
-    `progress` is told how many resources have been dealt out.
+    `progress` is told how many resources have been read.
 
     Raises:
         PanelRefused: the folder is not there or holds no FHIR, or a packed file breaks off.
     """
     files = files_of(folder)
     size = sum(path.stat().st_size * (_PACKED if is_packed(path) else 1) for path in files)
-    with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
-        dealer = Dealer(spill, wanted, tally)
+    with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Partitions(Path(work), size) as partitions:
+        partitioner = Partitioner(partitions, wanted, tally)
         for path in files:
             before = tally.unreadable
             try:
                 with opened(path) as file:
                     if is_lines(path):
-                        dealer.deal(file)
+                        partitioner.add_file(file)
                     else:
-                        _deal_document(file.read(), dealer, tally)
+                        _add_document(file.read(), partitioner, tally)
             except BROKEN_OFF as error:
                 raise PanelRefused(broken_off(path)) from error
             tally.note_file(path, before)
             progress(tally.resources)
-        for part in spill.parts():
-            yield from grouped(part, dealer.shared, tally)
+        for part in partitions.parts():
+            yield from grouped(part, partitioner.shared, tally)
 
 
 def is_lines(path: Path) -> bool:
@@ -105,7 +104,7 @@ def _is_read(path: Path) -> bool:
     return path.name.lower().endswith((*_LINES, *_DOCUMENTS))
 
 
-def _deal_document(content: bytes, dealer: Dealer, tally: GroupingTally) -> None:
+def _add_document(content: bytes, partitioner: Partitioner, tally: GroupingTally) -> None:
     """Takes in a bundle or a single resource; an object that says no type, as a list of files, is none."""
     try:
         document = _document.decode(content)
@@ -114,7 +113,7 @@ def _deal_document(content: bytes, dealer: Dealer, tally: GroupingTally) -> None
         return
     if document.resourceType not in (None, "Bundle"):
         tally.resources += 1
-        dealer.take(head_of(content), _on_one_line(content), {})
+        partitioner.add(head_of(content), _on_one_line(content), {})
         return
     heads = []
     names: dict[str, str] = {}
@@ -128,7 +127,7 @@ def _deal_document(content: bytes, dealer: Dealer, tally: GroupingTally) -> None
             names[entry.fullUrl] = f"{head.resourceType}/{head.id}"
     for head, resource in heads:
         tally.resources += 1
-        dealer.take(head, _on_one_line(_renamed(resource, names)), names)
+        partitioner.add(head, _on_one_line(_renamed(resource, names)), names)
 
 
 def _on_one_line(resource: bytes) -> bytes:

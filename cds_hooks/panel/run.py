@@ -18,11 +18,11 @@ from msgspec.structs import astuple
 
 from cds_hooks.memory import no_collection
 from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
+from cds_hooks.panel.export_order import ExportOrder, OutOfOrder, order_of
 from cds_hooks.panel.grouping import charts_of, files_of, is_lines
-from cds_hooks.panel.order import Order, OutOfOrder, order_of
-from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.ordered_charts import charts_in_order
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
-from cds_hooks.panel.side_by_side import charts_side_by_side
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
 from models_onnx.errors import PanelRefused
@@ -89,10 +89,13 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     return _scored(job, asked, None, progress)
 
 
-def _order_of(job: FhirJob, asked: PanelQuestions) -> Order | None:
-    """The order of the files where they can be read side by side; None where their lines have to be dealt out."""
+def _order_of(job: FhirJob, asked: PanelQuestions) -> ExportOrder | None:
+    """The order of the files where they can be read side by side; None where their lines have to be partitioned.
+
+    How a chart stood at a day in the past is asked of its lines, which are not kept where files are read side by side.
+    """
     files = files_of(job.folder)
-    if not all(is_lines(path) for path in files):
+    if job.as_it_stood is not None or not all(is_lines(path) for path in files):
         return None
     order = order_of(files, Wanted.of(asked.needs))
     if order is None or (job.workers > 1 and not order.can_begin_anywhere):
@@ -101,7 +104,9 @@ def _order_of(job: FhirJob, asked: PanelQuestions) -> Order | None:
     return None if is_begun_otherwise else order
 
 
-def _scored(job: FhirJob, asked: PanelQuestions, order: Order | None, progress: Callable[[int], None]) -> FhirResult:
+def _scored(
+    job: FhirJob, asked: PanelQuestions, order: ExportOrder | None, progress: Callable[[int], None]
+) -> FhirResult:
     form = job.out.suffix.lower()
     out = ResumableOutput(job.out, _signature(job, asked, order), restart=job.restart)
     resumed_at = out.rows
@@ -152,7 +157,7 @@ def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
 
 
 @contextmanager
-def _scorer(job: FhirJob, asked: PanelQuestions, order: Order | None) -> Iterator[Scores]:
+def _scorer(job: FhirJob, asked: PanelQuestions, order: ExportOrder | None) -> Iterator[Scores]:
     """What scores the patients from one on, in batches: in this process, or in as many as the job says."""
     if job.workers == 1:
         worker = _Worker(job, order)
@@ -173,20 +178,15 @@ def _scorer(job: FhirJob, asked: PanelQuestions, order: Order | None) -> Iterato
 
 
 def _charts(
-    job: FhirJob, asked: PanelQuestions, order: Order | None, first: int, tally: GroupingTally
+    job: FhirJob, asked: PanelQuestions, order: ExportOrder | None, first: int, tally: GroupingTally
 ) -> Iterator[ChartLines | ChartResources]:
     """The charts from the patient with this number on."""
     wanted = Wanted.of(asked.needs)
     if order is None:
         return islice(charts_of(job.folder, wanted, tally), first, None)
     if order.can_begin_anywhere:
-        return charts_side_by_side(order, wanted, tally, _day(job), first)
-    return islice(charts_side_by_side(order, wanted, tally, _day(job)), first, None)
-
-
-def _day(job: FhirJob) -> str:
-    """The day after which nothing was known; empty where that is now."""
-    return "" if job.as_it_stood is None else job.as_of.date().isoformat()
+        return charts_in_order(order, wanted, tally, first)
+    return islice(charts_in_order(order, wanted, tally), first, None)
 
 
 def _ranges(first: int, last: int, workers: int) -> Iterator[tuple[int, int]]:
@@ -225,7 +225,7 @@ def _in_order(pool: ProcessPoolExecutor, function: Callable[[_T], _R], tasks: It
 class _Worker:
     """Scores batches of one job in one process."""
 
-    def __init__(self, job: FhirJob, order: Order | None) -> None:
+    def __init__(self, job: FhirJob, order: ExportOrder | None) -> None:
         self.job, self.order, self.asked = job, order, questions_about(job.names, job.settings)
         self._patients = self._unreadable = 0
 
@@ -234,7 +234,7 @@ class _Worker:
         tally = GroupingTally()
         if self.order is None:
             raise ValueError("the files are in no order")
-        charts = charts_side_by_side(self.order, Wanted.of(self.asked.needs), tally, _day(self.job), first, last)
+        charts = charts_in_order(self.order, Wanted.of(self.asked.needs), tally, first, last)
         return list(self.each_batch(charts)), tally
 
     def each_batch(self, charts: Iterator[ChartLines | ChartResources]) -> Iterator[Done]:
@@ -291,7 +291,7 @@ class _Worker:
 _worker: list[_Worker] = []
 
 
-def _begin(job: FhirJob, order: Order | None) -> None:
+def _begin(job: FhirJob, order: ExportOrder | None) -> None:
     gc.disable()  # as `no_collection`, until the process ends
     _worker.append(_Worker(job, order))
 
@@ -315,7 +315,7 @@ def _types(job: FhirJob, asked: PanelQuestions) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
 
-def _signature(job: FhirJob, asked: PanelQuestions, order: Order | None) -> str:
+def _signature(job: FhirJob, asked: PanelQuestions, order: ExportOrder | None) -> str:
     files = sorted(
         (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in job.folder.rglob("*") if path.is_file()
     )

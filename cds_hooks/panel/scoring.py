@@ -13,14 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.panel.chart_lines import ChartLines, ChartResources
+from cds_hooks.panel.chart_lines import ChartLines, ChartResources, read_with_faults
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.reading import read_record, read_record_of_runs, read_value
+from fhir.record.reading import read_record, read_record_of_runs
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleEntry, decoder
@@ -99,14 +99,15 @@ def read_chart(
     `as_it_stood` is asked about lines only: a chart that comes as resources has nothing that is dated later.
     """
     if isinstance(chart, ChartResources):
-        return read_record_of_runs(chart.runs, chart.patient_id, as_of, opt_out_flags)
+        return read_record_of_runs(chart.runs, chart.patient_id, as_of, chart.refusals, opt_out_flags)
     refusals: list[Refusal] = []
     if as_it_stood is not None:
         chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
     try:
         entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
+        resources = (resource for line in chart.each() for resource in read_with_faults(line, refusals))
+        entries = [BundleEntry(resource=resource) for resource in resources]
     bundle = Bundle(entry=tuple(entries))
     return read_record(
         {"chart": bundle},
@@ -116,16 +117,6 @@ def read_chart(
         refusals=refusals,
         opt_out_flags=opt_out_flags,
     )
-
-
-def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]:
-    try:
-        resource, refused = read_value("chart", line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        refusals.append(Refusal("chart", "unreadable", "A line of the chart is not valid JSON: not used."))
-        return []
-    refusals += refused
-    return [] if resource is None else [BundleEntry(resource=resource)]
 
 
 def score_records(asked: PanelQuestions, records: Iterable[PatientRecord]) -> list[Score]:

@@ -234,6 +234,7 @@ def read_record_of_runs(
     runs: Iterable[tuple[str, Sequence[Any]]],
     patient_id: str,
     as_of: datetime,
+    refusals: Iterable[Refusal] = (),
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
     """The same record from runs of lean resources: of one type each, all with the same reference to their patient.
@@ -251,7 +252,9 @@ def read_record_of_runs(
         else:
             for resource in resources:
                 reading.take(resource, None)
-    return record_of_resources(reading.finish(), patient_id, as_of, None, None, opt_out_flags)
+    read = reading.finish()
+    read.refusals.extend(refusals)
+    return record_of_resources(read, patient_id, as_of, None, None, opt_out_flags)
 
 
 class _Reading:

@@ -20,7 +20,7 @@ from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport
 from cds_hooks.panel.bulk_answers import BulkRefused
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
-from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.panel import dealing, run
+from cds_hooks.panel import partitioning, run
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
-from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, score_folder
 from cds_hooks.panel.scoring import read_chart
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings, settings
 from fhir.record.reading import read_record, read_value
 from models_onnx.equations.declaration import find_equations
@@ -149,7 +149,7 @@ def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, mon
 
 def test_dealing_into_many_parts_loses_nobody(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scored(by_type, tmp_path / "a.csv")
-    monkeypatch.setattr(dealing, "_AT_ONCE_BYTES", 1_000)
+    monkeypatch.setattr(partitioning, "_AT_ONCE_BYTES", 1_000)
     assert scored(by_type, tmp_path / "b.csv") == whole
 
 
@@ -254,7 +254,7 @@ def test_where_a_file_is_cut_into_blocks_changes_nothing(
     by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     whole = scored(by_type, tmp_path / "a.csv", names=("mortality_5y", "fib4"))
-    monkeypatch.setattr(dealing, "_AT_ONCE_BYTES", block)
+    monkeypatch.setattr(partitioning, "_AT_ONCE_BYTES", block)
     assert scored(by_type, tmp_path / "b.csv", names=("mortality_5y", "fib4")) == whole
 
 

@@ -1,31 +1,28 @@
-"""Exports in one order of patients are read side by side: the same lines as when they are dealt out, and the bedside's.
+"""Exports in one order of patients are read side by side: the rows are those of partitioning, and of the bedside.
 
-Any export whose lines stand otherwise is dealt out as before, also where that is only found on the way.
+Any export whose lines stand otherwise is partitioned, also where that is only found on the way.
 """
 
 import csv
 import gzip
 import json
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.commands.score.charts import as_it_stood
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.panel import order, pieces, run, side_by_side
-from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
+from cds_hooks.panel import export_order, ordered_charts, run
+from cds_hooks.panel.chart_lines import GroupingTally, Wanted
+from cds_hooks.panel.export_order import order_of
 from cds_hooks.panel.grouping import files_of
-from cds_hooks.panel.order import order_of
-from cds_hooks.panel.pieces import Pieces
-from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.ordered_charts import charts_in_order
 from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.panel.scoring import Score, _one_by_one, read_chart, score_records
-from cds_hooks.panel.side_by_side import charts_side_by_side
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
@@ -67,7 +64,7 @@ def _is_in_order(folder: Path) -> bool:
 
 
 def _dealt(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **other: Any) -> tuple[list[Row], FhirResult]:
-    """The same by dealing every line out."""
+    """The same by partitioning every line."""
     with monkeypatch.context() as patch:
         patch.setattr(run, "order_of", lambda _files, _wanted: None)
         return _scored(folder, out, **other)
@@ -139,13 +136,13 @@ WAYS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("size", [700, 9_000])  # the shorter one is shorter than most lines
 @pytest.mark.parametrize("way", WAYS)
-def test_however_an_export_is_written_its_lines_are_those_of_dealing_it_out(
+def test_however_an_export_is_written_its_rows_are_those_of_partitioning_it(
     in_order: Path, way: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WAYS[way](in_order)
-    monkeypatch.setattr(pieces, "PIECE_BYTES", size)
+    monkeypatch.setattr(ordered_charts, "PIECE_BYTES", size)
     assert _is_in_order(in_order)
-    monkeypatch.setattr(run, "charts_of", None)  # nothing is dealt out
+    monkeypatch.setattr(run, "charts_of", None)  # nothing is partitioned
     rows, result = _scored(in_order, tmp_path / "a.csv")
     monkeypatch.undo()
     expected, dealt = _dealt(in_order, tmp_path / "b.csv", monkeypatch)
@@ -174,22 +171,17 @@ def _twice(text: str) -> str:
         ("Organization.ndjson", lambda _: '{"resourceType":"Organization"}\n{"resourceType":"Patient","id":"x"}\n'),
     ],
 )
-@pytest.mark.parametrize("is_seen_before", [True, False])
-def test_an_export_in_no_order_is_dealt_out_also_where_that_is_found_on_the_way(
+def test_an_export_in_no_order_is_partitioned_also_where_that_is_found_on_the_way(
     in_order: Path,
     name: str,
     change: Callable[[str], str],
-    is_seen_before: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = in_order / name
     path.write_text(change(path.read_text() if path.exists() else ""))
     monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 3)
-    monkeypatch.setattr(side_by_side, "_TOGETHER", 3)
-    if not is_seen_before:
-        monkeypatch.setattr(order, "_TRIED_LINES", 1)
-        monkeypatch.setattr(order, "_TRIED_PLACES", 0)
+    monkeypatch.setattr(ordered_charts, "_PATIENTS_TOGETHER", 3)
     rows, result = _scored(in_order, tmp_path / "a.csv")
     expected, dealt = _dealt(in_order, tmp_path / "b.csv", monkeypatch)
     assert rows == expected
@@ -200,7 +192,7 @@ def test_a_run_goes_on_in_the_way_in_which_it_was_begun(
     in_order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 5)
-    monkeypatch.setattr(side_by_side, "_TOGETHER", 5)
+    monkeypatch.setattr(ordered_charts, "_PATIENTS_TOGETHER", 5)
     whole, _ = _scored(in_order, tmp_path / "a.csv")
 
     def stops(done: int) -> None:
@@ -222,7 +214,7 @@ def test_a_run_goes_on_in_the_way_in_which_it_was_begun(
 def test_patients_whose_digests_are_close_are_told_apart(in_order: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As some of millions are: floats of 53 bits would not tell them apart."""
     digests: dict[str, int] = {}
-    monkeypatch.setattr(order, "_digest", lambda patient: digests.setdefault(patient, 2**62 + len(digests)))
+    monkeypatch.setattr(export_order, "_digest", lambda patient: digests.setdefault(patient, 2**62 + len(digests)))
     found = order_of(files_of(in_order), Wanted.of(questions_about((), Settings()).needs))
     assert found is not None
     assert [found.number_of(patient) for patient in digests] == list(range(len(list_samples())))
@@ -231,51 +223,23 @@ def test_patients_whose_digests_are_close_are_told_apart(in_order: Path, monkeyp
 
 def test_any_part_of_the_patients_can_be_read_by_itself(in_order: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As each of several processes does; every resource is read by one of them."""
-    monkeypatch.setattr(pieces, "PIECE_BYTES", 9_000)
+    monkeypatch.setattr(ordered_charts, "PIECE_BYTES", 9_000)
     asked = questions_about((), Settings())
     wanted = Wanted.of(asked.needs)
     found = order_of(files_of(in_order), wanted)
     assert found is not None
-    whole = list(charts_side_by_side(found, wanted, tally := GroupingTally()))
-    # One sample has resources that cannot be decoded.
-    assert {type(each) for each in whole} == {ChartLines, ChartResources}
+    whole = list(charts_in_order(found, wanted, tally := GroupingTally()))
+    assert any(chart.refusals for chart in whole), "one sample has resources that cannot be decoded"
     expected = score_records(asked, [read_chart(each, AS_OF) for each in whole])
     for length in (1, 3, 7):
         parts = GroupingTally()
         read = [
             chart
             for first in range(0, found.patients, length)
-            for chart in charts_side_by_side(found, wanted, parts, "", first, min(first + length, found.patients))
+            for chart in charts_in_order(found, wanted, parts, first, min(first + length, found.patients))
         ]
         assert score_records(asked, [read_chart(each, AS_OF) for each in read]) == expected
         assert parts == tally
-
-
-def test_a_day_in_the_past_is_asked_only_of_charts_in_which_something_is_later(
-    in_order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    then = AS_OF.replace(year=AS_OF.year - 1)
-    rows, result = _scored(in_order, tmp_path / "a.csv", as_of=then, as_it_stood=as_it_stood)
-    expected, dealt = _dealt(in_order, tmp_path / "b.csv", monkeypatch, as_of=then, as_it_stood=as_it_stood)
-    assert rows == expected
-    assert result.resources == dealt.resources
-    later = _scored(in_order, tmp_path / "c.csv", as_of=AS_OF.replace(year=AS_OF.year + 1), as_it_stood=as_it_stood)
-    assert later[0] != rows
-
-
-def test_lines_that_have_to_be_read_again_are_those_that_were_read(in_order: Path) -> None:
-    path = in_order / "Observation.ndjson"
-    path.write_bytes(path.read_bytes().rstrip())
-    read, again = b"", b""
-    with closing(Pieces(path)) as pieces_of_file:
-        while piece := pieces_of_file.next():
-            read += bytes(piece)
-            late = pieces_of_file.same_again()
-            again += late()
-    assert read == again + b"\n" == path.read_bytes() + b"\n"
-    path.write_bytes(b"")
-    with pytest.raises(PanelRefused, match="became shorter while it was read"):
-        late()
 
 
 def test_a_packed_file_that_breaks_off_scores_nobody(in_order: Path, tmp_path: Path) -> None:

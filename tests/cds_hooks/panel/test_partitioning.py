@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cds_hooks.panel import spill
+from cds_hooks.panel import partitioning
 from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
-from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.partitioning import Block, Partitions
 from cds_hooks.panel.scoring import read_chart, score_records
-from cds_hooks.panel.spill import Block, Spill
+from cds_hooks.panel.selection import questions_about
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.settings import Settings
 from models_onnx.errors import PanelRefused
@@ -133,13 +133,13 @@ def test_a_packed_file_that_breaks_off_scores_nobody(tmp_path: Path, damage: Cal
 def test_files_that_grow_too_long_are_dealt_out_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(spill, "PART_BYTES", 300)
-    monkeypatch.setattr(spill, "_MOST_PARTS", most)
-    monkeypatch.setattr(spill, "_HELD_BYTES", 100)
+    monkeypatch.setattr(partitioning, "PART_BYTES", 300)
+    monkeypatch.setattr(partitioning, "_MOST_PARTS", most)
+    monkeypatch.setattr(partitioning, "_HELD_BYTES", 100)
     given = [Block(b"p%d" % (number % 40), number < 40, b"line %d\n" % number) for number in range(400)]
     found: dict[bytes, list[Block]] = {}
     longest = 0
-    with Spill(tmp_path, 200) as dealt:  # far more comes than was said
+    with Partitions(tmp_path, 200) as dealt:  # far more comes than was said
         for block in given:
             dealt.put(block.patient, [block.lines], has_patient=block.has_patient)
         for part in dealt.parts():
@@ -157,8 +157,8 @@ def test_files_that_grow_too_long_are_dealt_out_again(
 def test_one_patient_who_is_longer_than_a_file_ends_the_dealing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spill, "PART_BYTES", 10)
-    with Spill(tmp_path, 1000) as dealt:
+    monkeypatch.setattr(partitioning, "PART_BYTES", 10)
+    with Partitions(tmp_path, 1000) as dealt:
         for number in range(100):
             dealt.put(b"p", [b"line %d\n" % number])
         blocks = [block for part in dealt.parts() for block in part]
