@@ -158,7 +158,7 @@ _MARKUP: Final = re.compile(f"{_ESCAPED}|{_LINK}|(?P<bold>\\*\\*)")
 def simplify_markdown(detail: str, markdown: Markdown) -> str:
     """The same sentences and lists: without links for `basic`, without any markup for `plain`.
 
-    >>> reworded("**eGFR 20** is \\\\_low\\\\_: [label](https://x.example/a)", "plain")
+    >>> simplify_markdown("**eGFR 20** is \\\\_low\\\\_: [label](https://x.example/a)", "plain")
     'eGFR 20 is _low_: label: https://x.example/a'
     """
     return _plain(detail) if markdown == "plain" else without_links(detail, lambda _: False, keep_address=True)

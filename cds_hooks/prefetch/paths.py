@@ -298,7 +298,7 @@ def is_element_read(kind: type[object], member: str) -> bool:
     """Whether our readers keep this element of a resource, so that a path can go through it.
 
     >>> from fhir.record.resources import MedicationRequest
-    >>> reads(MedicationRequest, "medication"), reads(MedicationRequest, "requester")
+    >>> is_element_read(MedicationRequest, "medication"), is_element_read(MedicationRequest, "requester")
     (True, False)
     """
     return any(name in _attributes(kind) for name in (member, *(f"{member}{choice}" for choice in _CHOICES)))

@@ -236,7 +236,7 @@ def has_stu3_dose(resource: dict[str, Any]) -> bool:
 def with_numeric_doses(resource: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """An order with the numbers of its doses that came as text read as numbers, and whether there was one.
 
-    >>> with_numbers_of_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
+    >>> with_numeric_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
     ({'dosageInstruction': [{'doseAndRate': [{'doseQuantity': {'value': 500}}]}]}, True)
     """
     instructions = resource.get("dosageInstruction")

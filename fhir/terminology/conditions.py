@@ -85,7 +85,7 @@ def condition_meaning(system: str | None, code: str | None) -> tuple[tuple[str, 
 def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
     """The condition keys that a code means, () for none.
 
-    >>> keys_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), keys_of("urn:other", "N18.4")
+    >>> condition_keys_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_keys_of("urn:other", "N18.4")
     (('ckd4',), ())
     """
     short = SYSTEMS.get(system or "")
@@ -159,7 +159,7 @@ CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = {
 def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
     """The groups that a code belongs to, () for none; ICD codes with or without dots, within their own system.
 
-    >>> groups_of("http://hl7.org/fhir/sid/icd-10-cm", "E11.22")
+    >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "E11.22")
     ('diabetes', 'diabetes_complicated', 'ckd_any')
     """
     short = SYSTEMS.get(system or "")
@@ -288,7 +288,7 @@ _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning | None:
     """What the code says, None for every other code.
 
-    >>> use_of("http://loinc.org", "2106-3"), use_of("http://hl7.org/fhir/sid/icd-10-cm", "Z37.0")
+    >>> pregnancy_meaning("http://loinc.org", "2106-3"), pregnancy_meaning("http://hl7.org/fhir/sid/icd-10-cm", "Z37.0")
     ('hcg', 'end')
     """
     short = _PREGNANCY_SYSTEMS.get(system or "")

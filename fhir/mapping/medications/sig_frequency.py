@@ -67,9 +67,9 @@ def parse_number(text: str) -> float:
 def normalise_sig(words: str) -> str:
     """The words in lower case with numbers as digits.
 
-    >>> normalised("Take ONE (1) tablet b.i.d.")
+    >>> normalise_sig("Take ONE (1) tablet b.i.d.")
     'take 1 tablet bid'
-    >>> normalised("1 1/2 tabs"), normalised("1½ tab"), normalised("1,000 mg")
+    >>> normalise_sig("1 1/2 tabs"), normalise_sig("1½ tab"), normalise_sig("1,000 mg")
     ('1.5 tabs', '1.5 tab', '1000 mg')
     """
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
