@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment
+.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -19,7 +19,7 @@ docs: runtime-environment
 	@$(bin)/python -m cds_hooks.web.documentation.site docs cds_hooks/web/docs
 
 # The pictures of the documentation, light and dark, taken anew in a real browser (tests/browser/test_pictures.py).
-pictures: dev-environment
+pictures: slow-environment
 	CDS_WRITE_PICTURES=1 $(bin)/pytest -q -m slow tests/browser/test_pictures.py
 
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
@@ -33,7 +33,7 @@ test: lint
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
-test-slow: dev-environment
+test-slow: slow-environment
 	$(bin)/pytest --numprocesses 3 --dist loadfile -m "slow or hypothesis"
 
 test-all: test test-slow
@@ -59,11 +59,11 @@ kit-wheel: dev-environment
 	@sh requirements/wheel.sh dist/kit HEAD kit
 
 # The lists of parts of the wheel and of the image (CycloneDX, dist/).
-sbom: dev-environment
+sbom: slow-environment
 	@exec $(bin)/python .ci/sbom.py
 
 # Known vulnerabilities in the packages of the locks; says so where the data cannot be had.
-audit: dev-environment
+audit: slow-environment
 	@exec $(bin)/python .ci/audit.py
 
 # Build the container image, compare it with its list of parts, and answer one call from inside it; needs root, buildah
@@ -81,3 +81,7 @@ runtime-environment:
 
 dev-environment:
 	@sh requirements/environment.sh dev
+
+# What only the slow tests need beside that: a browser's driver, other libraries' models and explainers.
+slow-environment:
+	@sh requirements/environment.sh slow

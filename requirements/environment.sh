@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev
+# Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev|slow
 # Does nothing where that is already so. PYTHON=/path/to/python is what a new one is made with.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,9 +21,11 @@ is_of_this_folder() {
     grep -qsF " $(pwd -P)/.venv" .venv/pyvenv.cfg && .venv/bin/python -m pip --version > /dev/null 2>&1
 }
 
-# The development lock holds the runtime one at the same versions, so its environment serves for both.
+# The lock of the slow tests holds that of development, and that the one of the server, at the same versions: the
+# environment of a larger one serves for a smaller one.
 is_ready() {
-    { is_made "$kind" || is_made dev; } &&
+    case $kind in runtime) larger="dev slow" ;; dev) larger=slow ;; *) larger="" ;; esac
+    { for made in "$kind" $larger; do is_made "$made" && break; done; } &&
         .venv/bin/python -c '' 2> /dev/null && grep -qsF "$(pwd -P)/.venv/" .venv/bin/cds-hooks
 }
 

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -72,11 +73,31 @@ def examples(number: int) -> int:
     return max(1, number * settings().max_examples // 100)
 
 
+_ONLY_SLOW = re.compile(
+    r"^\s*(?:import|from) (?:playwright|schemathesis|interpret|shap|lightgbm|xgboost|statsmodels|polars|pyarrow"
+    r"|cyclonedx|tests\.browser|tests\.models_onnx\.workbench\.compiler\.oracles)\b",
+    re.MULTILINE,
+)
+"""An import of what only requirements/slow.in installs."""
+
+
+def _needs_slow_libraries(path: Path) -> bool:
+    return path.suffix == ".py" and _ONLY_SLOW.search(path.read_text(encoding="utf-8")) is not None
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Where the slow tests are left out, the libraries that only they need are not even imported."""
-    only_slow = (ROOT / "tests" / "browser", ROOT / "tests" / "hardening" / "test_openapi.py")
-    left_out = config.option.markexpr == "not slow" and collection_path in only_slow
+    """Leaves out the files that import what only the slow tests need, where these are left out."""
+    left_out = config.option.markexpr.startswith("not slow") and (
+        collection_path == ROOT / "tests" / "browser" or _needs_slow_libraries(collection_path)
+    )
     return True if left_out else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of files that import what only requirements/slow.in installs as slow."""
+    for item in items:
+        if _needs_slow_libraries(item.path):
+            item.add_marker(pytest.mark.slow)
 
 
 def _folder(variable: str, default: Path) -> Path:

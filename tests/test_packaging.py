@@ -56,7 +56,7 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "kit.txt", "dev.txt", "otlp.txt", "engines.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt"])
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -67,7 +67,7 @@ def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_addres
     assert unpinned == []
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "slow.txt"])
 def test_a_package_has_one_version_for_every_python(lock: str) -> None:
     assert {name: versions for name, versions in _locked(lock).items() if len(versions) > 1} == {}
 
@@ -77,6 +77,11 @@ def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> N
     assert {name: development.get(name) for name in _locked("runtime.txt")} == _locked("runtime.txt")
 
 
+def test_the_lock_of_the_slow_tests_holds_the_development_lock_at_the_same_versions() -> None:
+    slow = _locked("slow.txt")
+    assert {name: slow.get(name) for name in _locked("dev.txt")} == _locked("dev.txt")
+
+
 @pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt", "kit.txt"])
 def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
@@ -84,7 +89,7 @@ def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions
 
 
 def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_development_lock() -> None:
-    engines, development = _locked("engines.txt"), _locked("dev.txt")
+    engines, development = _locked("engines.txt"), _locked("slow.txt")
     assert {canonicalize_name(item.name) for item in _wanted("engines.in")} == {"pyspark", "ray"}
     assert {"pyspark", "ray"} <= engines.keys() - development.keys()
     both = engines.keys() & development.keys()
@@ -124,7 +129,8 @@ def test_each_package_of_the_training_extra_is_imported_by_a_module_of_ours() ->
 
 
 @pytest.mark.parametrize(
-    ("source", "lock"), [("runtime.in", "runtime.txt"), ("kit.in", "kit.txt"), ("dev.in", "dev.txt")]
+    ("source", "lock"),
+    [("runtime.in", "runtime.txt"), ("kit.in", "kit.txt"), ("dev.in", "dev.txt"), ("slow.in", "slow.txt")],
 )
 def test_each_requirement_is_locked_at_a_version_that_it_allows(source: str, lock: str) -> None:
     locked = _locked(lock)

@@ -106,7 +106,7 @@ def test_a_picture_shows_what_the_page_shows(
     opened: Open, base_url: str, pages: dict[str, str], name: str, scheme: str
 ) -> None:
     page = opened(f"{base_url}/", color_scheme=scheme)
-    page.set_viewport_size(_SIZE)  # type: ignore[arg-type]
+    page.set_viewport_size(_SIZE)
     SCENES[name](page, base_url, pages)
     shown = {"texts": [_steady(text) for text in page.evaluate(_IN_VIEW)], "looks": page.evaluate(_LOOKS)}
     assert len(shown["texts"]) > 10
@@ -139,7 +139,7 @@ def _steady(text: str) -> str:
 
 def _write(page: Page, key: str, shown: dict[str, Any]) -> None:
     png = base64.b64encode(page.screenshot()).decode()
-    with page.context.browser.new_context() as context:  # type: ignore[union-attr] # it has one
+    with page.context.browser.new_context() as context:
         packed = base64.b64decode(context.new_page().evaluate(_AS_WEBP, png))
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{key}.webp").write_bytes(packed)

@@ -42,6 +42,7 @@ def test_the_percentile_is_that_of_the_bedside(panel: PanelModel, mortality: Mod
     assert (told["probability"][0], told["percentile"][0]) == (known.probability, known.percentile)
 
 
+@pytest.mark.slow
 def test_polars_and_arrow_give_the_same_numbers_in_frames_of_their_own(panel: PanelModel, rows: pd.DataFrame) -> None:
     polars = pytest.importorskip("polars", reason="polars is not installed")
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -119,6 +120,7 @@ def test_a_column_in_two_units_is_scored_by_the_unit_that_each_row_names(panel: 
         panel.score(many, TableDeclaration(unit_columns={"bun": "bun_unit"}))
 
 
+@pytest.mark.slow
 def test_units_by_row_are_read_from_polars_arrow_and_columns_of_categories(
     panel: PanelModel, rows: pd.DataFrame
 ) -> None:
