@@ -13,7 +13,7 @@ made_from() {
 }
 
 is_made() {
-    made_from "$1" | cmp -s - ".venv/made-from-$1" 2> /dev/null
+    [ -f ".venv/made-from-$1" ] && made_from "$1" | cmp -s - ".venv/made-from-$1"
 }
 
 # Scripts name their interpreter by its full path, so an environment does not survive being moved or copied.
