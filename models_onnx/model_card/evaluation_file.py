@@ -70,7 +70,7 @@ def later_evaluation(manifest: Manifest, rows: str, rows_sha256: str, how: str, 
 
 
 def encode_evaluation(evaluation: LaterEvaluation) -> bytes:
-    """The file as it is written."""
+    """Returns the file as it is written."""
     return msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n"
 
 

@@ -73,7 +73,7 @@ def templates() -> "Environment":
 
 
 def card_html(card: Card) -> str:
-    """The whole page; a card that is not whole is shown with its gaps."""
+    """Returns the whole page; a card that is not whole is shown with its gaps."""
     attributes = ATTRIBUTES[card["kind"]]
     product = card.get("product", {})
     return (
@@ -106,7 +106,7 @@ _MIME = "application/json"
 
 
 def fhir_bundle(card: Card, state: str, sha256: str, date: str, base_url: str) -> dict[str, Any]:
-    """A collection Bundle of the two; `date` is an instant, `base_url` where the server is reached.
+    """Returns a collection Bundle of the two; `date` is an instant, `base_url` where the server is reached.
 
     CardIncomplete where the card is not whole.
     """
@@ -216,7 +216,7 @@ _USES = {
 
 
 def chai_xml(card: Card, state: str, released: str) -> bytes:
-    """The XML document, valid against v0.2; `state` is the release state, `released` a date.
+    """Returns the XML document, valid against v0.2; `state` is the release state, `released` a date.
 
     CardIncomplete where the card is not whole or is not that of a predictive model.
     """
@@ -350,7 +350,7 @@ def _interval(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words_of(card: Card, *numbers: int) -> str:
-    """The words of these attributes, one after the other; "not available" with its reason where it is so."""
+    """Returns the words of these attributes, one after the other; "not available" with its reason where it is so."""
     parts = []
     for number in numbers:
         value = attribute_of(card, _BY_NUMBER[str(number)])
@@ -359,7 +359,7 @@ def _words_of(card: Card, *numbers: int) -> str:
 
 
 def _head(card: Card) -> str:
-    """The developer's name: the first sentence of attribute 1, or what stands before its first comma."""
+    """Returns the developer's name: the first sentence of attribute 1, or what stands before its first comma."""
     return _words_of(card, 1).split(".")[0].split(",")[0]
 
 

@@ -8,7 +8,7 @@ NOT_RECORDED = "not recorded"
 
 
 def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
-    """What the model was made with: each thing and its value; what was not written down is "not recorded"."""
+    """Returns what the model was made with: each thing and its value; what was not written down is "not recorded"."""
     lineage = manifest.lineage
     if isinstance(lineage, UnsetType):
         return [("code, lock and packages", NOT_RECORDED)]
@@ -24,7 +24,7 @@ def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def absence_words(manifest: Manifest) -> str:
-    """What a missing input counts as, in one sentence or two."""
+    """Returns what a missing input counts as, in one sentence or two."""
     missing = manifest.missing_inputs
     if isinstance(missing, MissingInputs) and missing.kind == "imputed":
         listed = ", ".join(

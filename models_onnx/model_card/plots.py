@@ -103,11 +103,11 @@ class Axes(Struct, frozen=True):
     y_high: float
 
     def x(self, value: float) -> float:
-        """The place of a value on the axis below."""
+        """Returns the place of a value on the axis below."""
         return round(LEFT + (RIGHT - LEFT) * _share(value, self.x_low, self.x_high), 1)
 
     def y(self, value: float) -> float:
-        """The place of a value on the axis beside."""
+        """Returns the place of a value on the axis beside."""
         return round(BOTTOM - (BOTTOM - TOP) * _share(value, self.y_low, self.y_high), 1)
 
     def points(self, pairs: Iterable[tuple[float, float]]) -> str:
@@ -124,7 +124,7 @@ class Axes(Struct, frozen=True):
 
 
 def bins_of(manifest: Manifest) -> list[Bin]:
-    """The reference cohort of a manifest, each person predicted by a model that was not trained on them."""
+    """Returns the reference cohort of a manifest, each person predicted by a model that was not trained on them."""
     return [
         Bin(
             risk_bin.probability_low,
@@ -139,7 +139,7 @@ def bins_of(manifest: Manifest) -> list[Bin]:
 
 
 def operating_points(bins: Sequence[Bin]) -> list[Operating]:
-    """What alerting from the beginning of each bin on finds, from the highest to the lowest."""
+    """Returns what alerting from the beginning of each bin on finds, from the highest to the lowest."""
     people, events = sum(bin_.count for bin_ in bins), sum(bin_.events for bin_ in bins)
     others = people - events
     highest = sorted(bins, key=lambda bin_: -bin_.low)
@@ -172,7 +172,7 @@ def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc
 
 
 def _chosen(manifest: Manifest, bins: Sequence[Bin]) -> Operating:
-    """The default threshold, as far as these people tell."""
+    """Returns the default threshold, as far as these people tell."""
     limit = manifest.thresholds.default.probability
     points = operating_points(bins)
     return min(points, key=lambda point: abs(point.threshold - limit))
@@ -349,7 +349,7 @@ def _five(low: float, high: float) -> list[float]:
 
 
 def _above(value: float) -> float:
-    """The end of an axis: the next 0.05, at most 1."""
+    """Returns the end of an axis: the next 0.05, at most 1."""
     return min(1.0, 0.05 * (int(value / 0.05) + 1))
 
 

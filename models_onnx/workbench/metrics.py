@@ -43,7 +43,7 @@ def logistic_recalibration(margin: Array, y: NDArray[np.int64], weight: Array | 
 
 
 def cloglog_recalibration(margin: Array, y: NDArray[np.int64], weight: Array) -> tuple[float, float]:
-    """The same for log(-log(1 - P(y))) = intercept + slope * margin, by Fisher's scoring."""
+    """Fits log(-log(1 - P(y))) = intercept + slope * margin by Fisher's scoring."""
     design = np.column_stack([np.ones(len(margin)), margin])
     beta = np.array([0.0, 1.0])
     for _ in range(200):
@@ -60,13 +60,13 @@ def cloglog_recalibration(margin: Array, y: NDArray[np.int64], weight: Array) ->
 
 
 def logit(probability: Array) -> Array:
-    """The log odds of probabilities, those of 0 and 1 as large as a float64 allows."""
+    """Returns the log odds of probabilities, those of 0 and 1 as large as a float64 allows."""
     p = np.clip(probability, 1e-15, 1 - 1e-15)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(margin: Array) -> Array:
-    """The probability of a margin, without overflow at either end."""
+    """Returns the probability of a margin, without overflow at either end."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
 
@@ -75,7 +75,7 @@ def _deviance(margin: Array, y: NDArray[np.int64], weight: Array) -> float:
 
 
 def jeffreys(events: float, count: float, level: float = 0.95) -> tuple[float, float]:
-    """The interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
+    """Returns the interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
 
     >>> low, high = jeffreys(23, 100)
     >>> round(low, 4), round(high, 4)
@@ -166,7 +166,7 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
 
 
 def _recalibrated(ranked: Ranked, weights: Array, intercept: Array, slope: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """The slopes by Newton's method from these starts, and for which of them it settled."""
+    """Returns the slopes by Newton's method from these starts, and for which of them it settled."""
     m = ranked.margin
     for _ in range(20):
         p = sigmoid(intercept[:, None] + slope[:, None] * m)
@@ -258,7 +258,7 @@ class PatientRows:
 
     @classmethod
     def alone(cls, count: int) -> "PatientRows":
-        """Every row a patient of its own, standing for itself alone."""
+        """Returns rows each of which is a patient of its own and stands for itself alone."""
         return cls(np.arange(count), np.ones(count))
 
     def of(self, rows: NDArray[np.bool_]) -> "PatientRows":
@@ -286,7 +286,7 @@ def estimate(
     seed: int,
     rows: PatientRows | None = None,
 ) -> dict[str, Estimate]:
-    """Each metric on the people themselves, with its interval over `replicates` samples of patients."""
+    """Returns each metric on the people themselves, with its interval over `replicates` samples of patients."""
     rows = rows or PatientRows.alone(len(y))
     ranked = Ranked.of(margin, y)
     ones = rows.weight[None, ranked.order]

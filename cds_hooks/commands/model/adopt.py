@@ -81,7 +81,7 @@ def adopt(
 
 
 def _declared(path: Path, fitted: str) -> ModelSpec:
-    """The declaration, which must name this fitted model, so that the gates can compile it again."""
+    """Returns the declaration, which must name this fitted model, so that the gates can compile it again."""
     from models_onnx.spec import get_spec
 
     if not path.is_file():
@@ -110,7 +110,7 @@ def _is_code(fitted: str) -> bool:
 
 
 def _beside(fitted: Path, folder: Path) -> str:
-    """The path as the declaration writes it: from its own folder."""
+    """Returns the path as the declaration writes it: from its own folder."""
     if fitted.is_file():
         try:
             return str(fitted.resolve().relative_to(folder.resolve()))

@@ -66,7 +66,7 @@ def problems() -> Iterator[None]:
 
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A callback that draws one bar per step on standard error; nothing where that is no terminal."""
+    """Yields a callback that draws one bar per step on standard error; nothing where that is no terminal."""
     console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     tasks: dict[str, TaskID] = {}
@@ -132,7 +132,7 @@ def print_markdown(text: str) -> None:
 
 
 def wide_console() -> Console:
-    """The terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
+    """Returns the terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
     return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
 
 

@@ -112,7 +112,7 @@ def card(
 
 
 def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
-    """The card, the release state and the file's hash; of an equation, if a model of that name is not there."""
+    """Returns the card, the release state and the file's hash; of an equation, if a model of that name is not there."""
     from models_onnx.artifact.folder import MODEL, refuse_other_files
     from models_onnx.artifact.release_file import read_release
     from models_onnx.errors import UnknownModel

@@ -110,7 +110,7 @@ def _waiver_fault(subject: Subject, waiver: dict[str, Any]) -> str | None:
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:
-    """The version beside this one that shows cards, the newest of them."""
+    """Returns the version beside this one that shows cards, the newest of them."""
     model_id = subject.id
     for version in versions(model_id, subject.folder.parent):
         if version.folder != subject.folder and version.state in ("validated", "approved", "shadow", "active"):
@@ -178,7 +178,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
 
 
 def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
-    """The cards of the models beside this one and of the package, without its own versions and its twin."""
+    """Returns the cards of the models beside this one and of the package, without its own versions and its twin."""
     twin = subject.manifest.twin if subject.manifest is not None else None
     cards = {}
     for folder in (ARTIFACTS, subject.folder.parent):

@@ -91,7 +91,7 @@ def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
-    """The texts of an expression; what a formatted text fills in is left as an ellipsis."""
+    """Yields the texts of an expression; what a formatted text fills in is left as an ellipsis."""
     if isinstance(node, ast.JoinedStr):
         parts = [str(value.value) if isinstance(value, ast.Constant) else "…" for value in node.values]
         yield "".join(parts)
@@ -126,7 +126,7 @@ def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: M
 
 
 def _vector(features: tuple[Feature, ...], row: Array) -> FeatureVector:
-    """The row as if it had been read from a chart: every value dated and with a source."""
+    """Returns the row as if it had been read from a chart: every value dated and with a source."""
     evidence: list[FeatureValue | None] = []
     missing = []
     for feature, value in zip(features, row.tolist(), strict=True):

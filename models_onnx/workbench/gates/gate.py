@@ -93,7 +93,7 @@ class Gate:
 
 
 def find_gates() -> tuple[Gate, ...]:
-    """The eighteen gates in order.
+    """Returns the eighteen gates in order.
 
     Raises:
         DeclarationError: a gate is missing, unknown or declared twice.
@@ -149,7 +149,7 @@ def run_gates(
     progress: Callable[[str, int, int], None] | None = None,
     only: frozenset[str] | None = None,
 ) -> GateReport:
-    """The report; with `only`, the others are "not run", which is red."""
+    """Returns the report; with `only`, the others are "not run", which is red."""
     gates = find_gates()
     results: list[GateResult] = []
     opened = True
@@ -178,7 +178,7 @@ def run_gates(
 
 
 def encode(report: GateReport) -> bytes:
-    """The report as the bytes of its file: indented JSON with a final newline."""
+    """Returns the report as the bytes of its file: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 

@@ -19,7 +19,7 @@ _SIDE, _PAD = 320, 44
 
 
 def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: float, high: float, unit: str) -> str:
-    """A forest plot: for each row a point with its interval, on a scale of ratios.
+    """Returns a forest plot: for each row a point with its interval, on a scale of ratios.
 
     A row has `name`, `value`, `low`, `high` and `note`; one without a value shows the reason. `reference` is marked by
     a line, and `low` to `high` by a band.
@@ -50,7 +50,7 @@ def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: fl
 
 
 def calibration(title: str, rows: Sequence[dict[str, Any]]) -> str:
-    """A calibration plot: for each bin one point with its interval (`expected`, `observed`, `low`, `high`)."""
+    """Returns a calibration plot: for each bin one point with its interval (`expected`, `observed`, `low`, `high`)."""
     if not rows:
         return ""
     most = max(max(row["high"], row["expected"]) for row in rows) * 1.05 or 1.0
@@ -118,7 +118,7 @@ _SIGNS = {"passed": "✓", "waived": "◐", "failed": "✗", "not run": "–", "
 
 
 def report_html(report: GateReport) -> str:
-    """The whole page."""
+    """Returns the whole page."""
     return _TEMPLATE.render(
         report=report,
         verdict=report.headline,

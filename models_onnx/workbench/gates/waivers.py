@@ -32,7 +32,7 @@ Waiver = dict[str, Any]
 
 
 def sign_waiver(waiver: Waiver, model: str, version: str, signer: Signer) -> Waiver:
-    """The waiver with key and signature, for this version of this model."""
+    """Returns the waiver with key and signature, for this version of this model."""
     bare = {name: value for name, value in waiver.items() if name not in ("key", "signature")}
     with_key = {**bare, "key": signer.public.id}
     signature = base64.b64encode(signer.sign(_signed(with_key, model, version))).decode()
@@ -40,7 +40,7 @@ def sign_waiver(waiver: Waiver, model: str, version: str, signer: Signer) -> Wai
 
 
 def covering(waivers: list[Waiver], gate: str, faults: tuple[str, ...], as_of: date) -> Waiver | None:
-    """The first waiver of this gate that is in force and covers every fault; None where there is none."""
+    """Returns the first waiver of this gate that is in force and covers every fault; None where there is none."""
     if gate not in WAIVABLE:
         return None
     for waiver in waivers:

@@ -37,7 +37,7 @@ OF_THE_MAKER = ("details.developer", "details.funding")
 
 
 def card_words(model_id: str, folder: Path | None = None) -> Words:
-    """The words that are declared beside the model, over the defaults of the project.
+    """Returns the words that are declared beside the model, over the defaults of the project.
 
     `folder` is that of declarations outside the package, which is looked into first. Of the defaults those words do not
     get what only the maintainers of this project can say of themselves.
@@ -57,7 +57,7 @@ def write_words(path: Path, words: Words) -> None:
 
 
 def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Words]:
-    """The file in which the words of this model stand, and its content, without defaults.
+    """Returns the file in which the words of this model stand, and its content, without defaults.
 
     Raises:
         CardIncomplete: nothing is declared for this model, or it cannot be read.
@@ -110,7 +110,7 @@ def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
 
 
 def merge_words(defaults: Words, declared: Words) -> Words:
-    """The defaults, and over them the model's own words; of the review of its risks each word by itself."""
+    """Returns the defaults, and over them the model's own words; of the review of its risks each word by itself."""
     merged = {part: {**defaults.get(part, {}), **declared.get(part, {})} for part in ("attributes", "product")}
     review = [part.get("product", {}).get("irm") for part in (defaults, declared)]
     if all(isinstance(part, dict) for part in review):
@@ -119,7 +119,7 @@ def merge_words(defaults: Words, declared: Words) -> Words:
 
 
 def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
-    """The predictive card, whole or not; `card_problems` says what is missing."""
+    """Returns the predictive card, whole or not; `card_problems` says what is missing."""
     computed = computed_attributes(manifest)
     card: Card = {
         "format": CARD_FORMAT,
@@ -139,7 +139,7 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
 
 
 def card_text(card: Card, path: str) -> str:
-    """The words of an attribute of a card; empty where it has none."""
+    """Returns the words of an attribute of a card; empty where it has none."""
     part: Any = card
     for step in path.split("."):
         part = part.get(step) if isinstance(part, dict) else None
@@ -147,12 +147,12 @@ def card_text(card: Card, path: str) -> str:
 
 
 def default_words() -> frozenset[str]:
-    """The words that all cards of the project share."""
+    """Returns the words that all cards of the project share."""
     return frozenset(str(words) for words in project_words()["attributes"].values())
 
 
 def _defaults_of_others() -> Words:
-    """The defaults without who made, paid for and reviewed the model: somebody else did."""
+    """Returns the defaults without who made, paid for and reviewed the model: somebody else did."""
     defaults = project_words()
     for path in OF_THE_MAKER:
         del defaults["attributes"][path]
@@ -173,7 +173,7 @@ def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
 
 
 def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """The attributes that follow from the manifest, by place, without what is declared beside them."""
+    """Returns the attributes that follow from the manifest, by place, without what is declared beside them."""
     uses = variables_used(manifest.features)
     return {
         "details.output_value": _computed(

@@ -24,7 +24,7 @@ def cohort(manifest: Manifest) -> Figures:
 
 
 def cohort_in_words(manifest: Manifest) -> str:
-    """The same as a paragraph."""
+    """Returns the same as a paragraph."""
     flow = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
     return (
@@ -48,7 +48,7 @@ def representation(manifest: Manifest) -> Figures:
 
 
 def representation_in_words(manifest: Manifest) -> str:
-    """The same, one sentence for each axis."""
+    """Returns the same, one sentence for each axis."""
     shares = representation(manifest)
     if not shares:
         return ""
@@ -78,7 +78,7 @@ def validity(manifest: Manifest) -> Figures:
 
 
 def validity_in_words(manifest: Manifest) -> str:
-    """The same in sentences."""
+    """Returns the same in sentences."""
     evaluation, parts = manifest.evaluation, []
     for period, words in _PERIODS.items():
         if not (block := evaluation.get(period)):
@@ -108,7 +108,7 @@ def fairness(manifest: Manifest) -> list[Figures]:
 
 
 def fairness_in_words(manifest: Manifest) -> str:
-    """The same in sentences; a group with too few events says so and gives no figure."""
+    """Returns the same in sentences; a group with too few events says so and gives no figure."""
     rows = fairness(manifest)
     if not rows:
         return ""
@@ -125,7 +125,7 @@ def fairness_in_words(manifest: Manifest) -> str:
 
 
 def interval(figure: dict[str, float | None]) -> str:
-    """A figure with its 95 % interval, or that it cannot be computed."""
+    """Returns a figure with its 95 % interval, or that it cannot be computed."""
     value, low, high = (figure.get(end) for end in ("value", "low", "high"))
     if value is None:
         return "not computable"

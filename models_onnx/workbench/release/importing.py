@@ -85,7 +85,7 @@ class Origin:
 def import_model(
     path: Path, card: Card, feature_map: dict[str, Any], out: Path, signer: Signer
 ) -> tuple[ImportedManifest, Release]:
-    """The imported model, written to `<out>/<id>` and signed as a draft.
+    """Returns the imported model, written to `<out>/<id>` and signed as a draft.
 
     UnsafeModel, CardIncomplete or ImportRefused with the reason; nothing is written then.
     """
@@ -141,7 +141,7 @@ def _described(feature_map: dict[str, Any], origin: Origin) -> ImportedManifest:
 
 
 def _feature(item: Any) -> dict[str, Any]:
-    """A map writes `low`, `high` and `reference`; a manifest says which low and which reference."""
+    """Returns the feature in the words of a manifest: a map writes `low`, `high` and `reference` for its ends."""
     if not isinstance(item, dict):
         raise ImportRefused("each feature of the map is an object")
     renamed = {"low": "trained_low", "high": "trained_high", "reference": "reference_value"}
@@ -154,7 +154,7 @@ def _feature(item: Any) -> dict[str, Any]:
 
 
 def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest:
-    """The wiring without the outputs that the file does not have: what is not there is not promised."""
+    """Returns the wiring without the outputs that the file does not have: what is not there is not promised."""
     outputs = {name for name, _, _ in signature.outputs}
     wiring = imported.wiring
     optional = ("margin", "contributions", "missing", "out_of_range")
@@ -187,7 +187,7 @@ def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, orig
 
 
 def _complete(card: Card, imported: ImportedManifest, content: bytes) -> Card:
-    """The card with the model it is of; one that names another model is not taken."""
+    """Returns the card with the model it is of; one that names another model is not taken."""
     model = card.get("model") if isinstance(card, dict) else None
     if not isinstance(model, dict):
         raise CardIncomplete("the card says nothing about its model (model.id, model.version, model.title)")
@@ -212,7 +212,7 @@ def _write(
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in that file; ImportRefused otherwise."""
+    """Returns the object in that file; ImportRefused otherwise."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:

@@ -62,7 +62,7 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
 
 
 def publish_with_card(folder: Path, manifest: Manifest, content: bytes, card: Card, signer: Signer) -> Release:
-    """The same with a card that is there already (an imported model's)."""
+    """Publishes a model with a card that is there already (an imported model's)."""
     refuse_incomplete_card(card)
     _refuse_other_card(manifest, card, content)
     complete = embed_card(content, card)
@@ -77,7 +77,7 @@ def publish_with_card(folder: Path, manifest: Manifest, content: bytes, card: Ca
 
 
 def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Release:
-    """A new release of the files as they lie there: a draft without a report."""
+    """Signs the files as they lie there, as a draft without a report, and returns the release."""
     names = (*ADDRESSED, COMPARISON)
     files = {name: file_digest((folder / name).read_bytes()) for name in names if (folder / name).is_file()}
     return write_release(

@@ -209,7 +209,7 @@ def evaluate_rows(
 
 
 def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:
-    """What the pages show of an evaluation out of fold, of the artifact in `folder`.
+    """Returns what the pages show of an evaluation out of fold, of the artifact in `folder`.
 
     Raises:
         TrainingRefused: the declaration and the table give another model than the one in the folder.

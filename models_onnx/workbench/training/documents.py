@@ -92,7 +92,7 @@ def metadata(spec: ModelSpec, described: Document) -> dict[str, str]:
 
 
 def manifest(described: Document, content: bytes, seed: int, evaluation: Document, parity: Document) -> Manifest:
-    """The manifest of the file with these bytes."""
+    """Returns the manifest of the file with these bytes."""
     document = {
         **described,
         "format": FORMAT,
@@ -120,7 +120,7 @@ def parity(agreement: Agreement, skl2onnx_difference: float | None) -> Document:
 
 
 def threshold_margin(reference: Reference, capacity: float) -> float:
-    """The margin that the top `capacity` of the reference cohort reaches: one of the file's own quantiles."""
+    """Returns the margin that the top `capacity` of the reference cohort reaches: one of the file's own quantiles."""
     return reference.quantiles[round((1.0 - capacity) * (len(reference.quantiles) + 1)) - 1]
 
 
@@ -129,7 +129,7 @@ def _compact(document: Any) -> str:
 
 
 def _label(outcome: OutcomeSpec) -> Document:
-    """What is declared of the labels; a model that declares nothing has the same files as before."""
+    """Returns what is declared of the labels; a model that declares nothing has the same files as before."""
     declared = {"event": outcome.event, "label_lag_days": outcome.label_lag_days}
     return {name: value for name, value in declared.items() if value is not None}
 
@@ -227,13 +227,13 @@ def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, 
 
 
 def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
-    """The capacity of the greatest net benefit, of those that are at most the one declared."""
+    """Returns the capacity of the greatest net benefit, of those that are at most the one declared."""
     within = [row for row in table if row["capacity"] <= spec.capacity]
     return float(max(within, key=lambda row: float(row["net_benefit"]))["capacity"])
 
 
 def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:
-    """What alerting these rows from that margin on finds and costs."""
+    """Returns what alerting these rows from that margin on finds and costs."""
     is_followed = rows & (cohort.weight > 0)
     y, weight, alerted = cohort.y[is_followed], cohort.weight[is_followed], predicted.margin[is_followed] >= limit
     true_alerts, events = float((weight * y)[alerted].sum()), float((weight * y).sum())

@@ -51,7 +51,7 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
 
 
 def installed_packages() -> list[str]:
-    """Every installed package as `name==version`, sorted."""
+    """Returns every installed package as `name==version`, sorted."""
     return sorted(
         {
             f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
@@ -80,7 +80,7 @@ def _git(git: str, checkout: Path, *words: str) -> str:
 
 
 def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
-    """The file that declares the model, or the one whose twin it is."""
+    """Returns the file that declares the model, or the one whose twin it is."""
     names = [spec.id, *(model.id for model in find_specs(specs).values() if model.twin == spec.id)]
     folders = [*([specs] if specs is not None else []), _PACKAGE / "models"]
     paths = (folder / f"{name}.py" for folder in folders for name in names)

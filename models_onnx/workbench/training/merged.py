@@ -70,7 +70,7 @@ def hidden_groups(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
 
 
 def _axes(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, Any, str, Any]]:
-    """Each axis with the groups of its rows, and each column of names behind it with its values."""
+    """Yields each axis with the groups of its rows, and each column of names behind it with its values."""
     axes = {axis: column_of for axis, column_of in spec.subgroups.items() if axis.lower().startswith(_NAMED)}
     for axis, columns in columns_behind_axes(axes, cohort.rows).items():
         group = axes[axis](cohort.rows).astype(object).to_numpy()

@@ -16,7 +16,7 @@ from models_onnx.workbench.training.fitting.own import Own
 
 
 def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
-    """What the manifest says of missing inputs; None where they count as the average.
+    """Returns what the manifest says of missing inputs; None where they count as the average.
 
     Raises:
         TrainingRefused: "imputed" is declared, and no imputer says by which values.
@@ -59,7 +59,7 @@ def _as_the_model_calls_them(model: Any, features: tuple[str, ...]) -> dict[str,
 
 
 def _imputers(model: Any, features: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Each SimpleImputer that sees inputs as they are, with the names of its columns."""
+    """Yields each SimpleImputer that sees inputs as they are, with the names of its columns."""
     kind = type(model).__name__
     if kind == "SimpleImputer":
         if len(model.statistics_) == len(features):
@@ -74,7 +74,7 @@ def _imputers(model: Any, features: tuple[str, ...]) -> Iterator[tuple[Any, tupl
 
 
 def _names(chosen: Any, features: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the columns that a ColumnTransformer hands on, by name or by place."""
+    """Returns the names of the columns that a ColumnTransformer hands on, by name or by place."""
     if isinstance(chosen, slice):
         return features[chosen]
     listed = [chosen] if isinstance(chosen, str | int) else list(chosen)

@@ -46,7 +46,7 @@ class Trained:
 
 
 def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
-    """The artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
+    """Returns the artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
 
     CompileRefused where the file does not agree with the fitting library, TrainingRefused where the table does not fit.
     """
@@ -102,7 +102,7 @@ def evaluate(
     replicates: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """The evaluation block of the manifest, from out-of-fold predictions; `threshold` is in log odds."""
+    """Returns the evaluation block of the manifest, from out-of-fold predictions; `threshold` is in log odds."""
     evaluator = Evaluator(spec, cohort, predicted, threshold, replicates, seed)
     wanted = {**WHOLE, **evaluator.alerts}
     everybody = np.ones(len(cohort), dtype=bool)

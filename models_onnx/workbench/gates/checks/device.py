@@ -55,12 +55,12 @@ def device_reasons(product: dict[str, Any], words: str, sources: list[str]) -> l
 
 
 def is_cleared(product: dict[str, Any]) -> bool:
-    """Whether the card names a clearance by a number in the FDA's format."""
+    """Returns whether the card names a clearance by a number in the FDA's format."""
     return product.get("device_status") == "cleared" and bool(_CLEARANCE.fullmatch(str(product.get("clearance") or "")))
 
 
 def attribute_reasons(users: str, decision_role: str, statement_1557: str, unexplained: list[str]) -> Iterator[str]:
-    """Why it may not be shown on cards although it is no device.
+    """Yields why it may not be shown on cards although it is no device.
 
     The reasons concern users, role, inputs that nobody can review, and a missing statement.
     """
@@ -90,7 +90,7 @@ def _time(product: dict[str, Any]) -> Iterator[str]:
 
 
 def _spoken(product: dict[str, Any], words: str) -> Iterator[str]:
-    """The title and the texts are judged, whatever the fields of the card declare."""
+    """Judges the title and the texts, whatever the fields of the card declare."""
     text = " ".join([words, *map(str, product.get("indications", []))]).lower()
     if terms := [term for term in TIME_CRITICAL if term in text]:
         yield f"it is about {', '.join(terms)}"

@@ -148,7 +148,7 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
 
 
 def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
-    """The file must answer for a person without an input as for the same person with the declared value."""
+    """Compares the answers for people without an input with those for the same people with the declared value."""
     assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
     declared = getattr(subject.manifest.missing_inputs, "values", {})
     faults = []

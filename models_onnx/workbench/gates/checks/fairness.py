@@ -60,7 +60,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
-    """What is asked of the axes for which the card may not ask less."""
+    """Returns what is asked of the axes for which the card may not ask less."""
     return {
         axis: least
         for axis, rule in axes.items()
@@ -99,7 +99,7 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
 
 
 def _merged_faults(evidence: Evidence) -> list[str]:
-    """What differs between values of a column that the declaration has put together, or has scattered."""
+    """Returns what differs between values of a column that the declaration has put together, or has scattered."""
     merged = evidence.inputs.merged if evidence.inputs is not None else ()
     faults = [
         f"{sentence}, so no figure is of these people"

@@ -33,7 +33,7 @@ _SEED = 20260101
 
 
 def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
-    """The lower end of the AUROC's interval reaches the declared minimum, and the simple model is worse."""
+    """Checks that the AUROC's interval begins at the declared minimum or above, and that the simple model is worse."""
     evaluation = figures_of(evidence)
     block, period = _judged(evaluation, "all")
     floor = subject.product.get("auroc_floor")
@@ -83,7 +83,7 @@ def _alert_faults(block: Mapping[str, Any]) -> list[str]:
 
 
 def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
-    """The whole interval of observed/expected is within 0.9 to 1.1, and the slope needs no correction.
+    """Checks that the whole interval of observed/expected is within 0.9 to 1.1, and that the slope needs no correction.
 
     An interval that lies neither within nor wholly outside decides nothing: that is insufficient, not failed.
     """
@@ -116,7 +116,7 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> str:
-    """How many people would decide it: the interval narrows with the square root of their number."""
+    """Returns how many people would decide it: the interval narrows with the square root of their number."""
     limit = min(CALIBRATION, key=lambda end: abs(np.log(end / value)))
     room = abs(float(np.log(limit / value)))
     wide = float(np.log(high / low)) / 2.0

@@ -96,7 +96,7 @@ def _found_inside(folder: Path) -> list[str]:
 
 
 def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
-    """The bill of materials: the model itself, its data, and every library named in the manifest."""
+    """Returns the bill of materials: the model itself, its data, and every library named in the manifest."""
     rows = [
         {"component": subject.id, "kind": "machine-learning model", "version": subject.about.version, "licence": ""}
     ]

@@ -157,7 +157,7 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
-    """The missing inputs of a composed card that its text does not name."""
+    """Returns the missing inputs of a composed card that its text does not name."""
     assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
     without_input = people[: len(subject.features)].copy()
     for position, item in enumerate(subject.features[: len(without_input)]):

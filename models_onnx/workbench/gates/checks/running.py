@@ -70,7 +70,7 @@ def _against_library(subject: Subject, library: Library) -> Verdict:
 
 
 def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:
-    """The same file from the same data and seed, or an AUROC within 0.002 on another processor."""
+    """Checks for the same file from the same data and seed, or an AUROC within 0.002 on another processor."""
     retrained = evidence.retrained
     if retrained is None:
         raise NotRun(

@@ -34,7 +34,7 @@ _IDENTIFIER = re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\bMRN\b|\b\d{7,}\b", re.IGNOREC
 
 
 def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
-    """The wording rules that this card breaks; empty where it breaks none."""
+    """Returns the wording rules that this card breaks; empty where it breaks none."""
     return [
         *_summary(card.summary),
         *_detail(card),

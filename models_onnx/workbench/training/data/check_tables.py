@@ -122,7 +122,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
 
 
 def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
-    """Those whom the model is for: the others are outside its ranges by right."""
+    """Returns the rows of those whom the model is for: the others are outside its ranges by right."""
     for exclusion in spec.exclusions:
         if exclusion.at_score is not None:
             try:

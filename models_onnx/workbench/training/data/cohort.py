@@ -89,7 +89,7 @@ def read_table(spec: ModelSpec, data_folder: Path) -> Table:
 
 
 def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFrame:
-    """A table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
+    """Returns a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
     (rows,) = read_chunks(spec, path, None, as_it_is)
@@ -97,7 +97,7 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
 
 
 def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
-    """The table in parts of so many rows; one part where that is None."""
+    """Yields the table in parts of so many rows; one part where that is None."""
     form = partial(_with_keys if as_it_is else _compact, spec)
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
@@ -133,12 +133,12 @@ def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[
 
 
 def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """The rows with those columns as numbers, NaN where a text was."""
+    """Returns the rows with those columns as numbers, NaN where a text was."""
     return rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in texts})
 
 
 def _with_keys(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
-    """An empty key is an empty text, not a number that is none."""
+    """Returns the rows with an empty text for each empty key, which pandas reads as a number."""
     return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
 
 
@@ -159,7 +159,7 @@ def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
-    """The rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
+    """Returns the rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
     _refuse_unusable(spec, table)
     if leaks := inputs_from_forbidden_columns(spec, table):
         columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
@@ -205,7 +205,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """The inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
+    """Returns the inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
 
     A column that the table does not have at all is missing throughout.
     """
@@ -225,7 +225,7 @@ def without_implausible(spec: ModelSpec, X: NDArray[np.float64]) -> NDArray[np.f
 
 
 def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[str]:
-    """The inputs that change when the columns are gone that know the outcome or stand for who pays."""
+    """Returns the inputs that change when the columns are gone that know the outcome or stand for who pays."""
     present = [name for name in spec.never_inputs if name in rows.columns]
     if not present:
         return []
@@ -235,7 +235,7 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
 
 
 def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: bool = True) -> NDArray[np.float64]:
-    """One input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
+    """Returns one input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
 
     `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
     """
@@ -259,7 +259,7 @@ def _keys(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """The latest period; everybody where there is none."""
+    """Returns the latest period; everybody where there is none."""
     if spec.recalibration is None:
         return np.ones(len(rows), dtype=bool)
     return np.asarray(spec.recalibration.rows(rows), dtype=bool)
@@ -270,7 +270,7 @@ _FOLDS = 5
 
 
 def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
+    """Returns the fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
     if spec.fold_column not in rows.columns:
         if isinstance(spec.estimator, Fitted):
             return patient % _FOLDS

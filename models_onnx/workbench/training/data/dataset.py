@@ -59,7 +59,7 @@ def dataset(spec: ModelSpec, folder: Path, progress: Callable[[int], None] = lam
 
 
 def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
-    """The rows of one patient, in time."""
+    """Yields the rows of one patient, in time."""
     assert spec.charts is not None  # noqa: S101 - asked above
     last = _last_seen(chart)
     death = time_of(chart.patient, "deceasedDateTime")
@@ -84,14 +84,14 @@ def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
 
 
 def features_at(spec: ModelSpec, chart: Chart, index: Index) -> dict[str, float]:
-    """The inputs as of the index, through the mapping of the bedside; NaN where missing."""
+    """Returns the inputs as of the index, through the mapping of the bedside; NaN where missing."""
     record = record_at(chart, index)
     vector = map_features(record, features_named(spec.feature_names))
     return dict(zip(spec.feature_names, vector.values.tolist(), strict=True))
 
 
 def record_at(chart: Chart, index: Index) -> PatientRecord:
-    """The record of what was known at the index."""
+    """Returns the record of what was known at the index."""
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
@@ -144,7 +144,7 @@ def spec_of_charts(spec: ModelSpec) -> ModelSpec:
 
 
 def table_of_charts(spec: ModelSpec, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Table:
-    """The dataset as a training table, with the digest of its rows."""
+    """Returns the dataset as a training table, with the digest of its rows."""
     rows = dataset(spec, folder, progress)
     digest = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     return Table("charts", digest, rows)
@@ -252,7 +252,7 @@ def _next_stay(chart: Chart, index: Index) -> float | None:
 
 
 def _last_seen(chart: Chart) -> float:
-    """The last time anything is charted: who is seen no more is followed no longer."""
+    """Returns the last time anything is charted: who is seen no more is followed no longer."""
     times = [
         time_of(resource, path)
         for resource in chart.resources
@@ -277,7 +277,7 @@ def _end(encounter: Json) -> float | None:
 
 
 def describe(rows: pd.DataFrame) -> dict[str, Any]:
-    """What a dataset holds: rows, patients, events, and the share of each input that is missing."""
+    """Returns what a dataset holds: rows, patients, events, and the share of each input that is missing."""
     inputs = [name for name in rows.columns if name not in ("patient", "row", "fold", "year", "followed_days", "event")]
     return {
         "rows": len(rows),

@@ -34,7 +34,7 @@ def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
 
 
 def _words(problem: Exception) -> str:
-    """The kind of an error, with its words where these tell of types and names and not of values."""
+    """Returns the kind of an error, with its words where these tell of types and names and not of values."""
     kind = type(problem).__name__
     return f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
 
@@ -42,7 +42,7 @@ def _words(problem: Exception) -> str:
 def one_for_each_row(
     spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
 ) -> pd.Series:
-    """What the function gives: a value for each of the rows.
+    """Returns what the function gives: a value for each of the rows.
 
     Raises:
         KeyError: the table lacks a column that it reads.

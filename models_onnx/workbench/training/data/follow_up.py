@@ -38,7 +38,7 @@ class Observed:
     unfollowed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     def part(self, rows: NDArray[Any]) -> "Observed":
-        """The same of some of the rows: a mask, or places that may repeat."""
+        """Returns the same of some of the rows: a mask, or places that may repeat."""
         unfollowed = self.unfollowed[rows] if len(self.unfollowed) else self.unfollowed
         return Observed(self.y[rows], self.weight[rows], self.years[rows], self.event[rows], unfollowed)
 

@@ -170,7 +170,7 @@ def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[s
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
-    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    """Returns the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
     is_followed = cohort.weight > 0
     return {
         name: _separates(cohort.X[is_followed, position], cohort.y[is_followed])
@@ -199,7 +199,7 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
 
 
 def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
-    """How much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
+    """Returns how much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
     is_followed = cohort.weight > 0
     X, y = cohort.X[is_followed], cohort.y[is_followed]
     draw = np.random.default_rng(_SEED)
@@ -223,7 +223,7 @@ def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> 
 
 
 def _may_not_read(name: str, axis: str) -> bool:
-    """Whether an input of another kind reads the column of sex or age; other axes are no protected group."""
+    """Returns whether an input of another kind reads the column of sex or age; other axes are no protected group."""
     feature = FEATURES.get(name)
     if axis.startswith("sex"):
         return not isinstance(feature, Sex)
@@ -260,7 +260,7 @@ def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str])
 
 
 def columns_behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame) -> dict[str, set[str]]:
-    """The columns from which each axis is read, whatever the declaration calls it."""
+    """Returns the columns from which each axis is read, whatever the declaration calls it."""
     return _behind_axes(axes, _some(rows), [str(name) for name in rows.columns])
 
 

@@ -35,7 +35,7 @@ DIGITS = 7
 
 
 def significant(value: float, digits: int = DIGITS) -> float:
-    """The value to so many significant decimal digits.
+    """Returns the value to so many significant decimal digits.
 
     >>> significant(0.123456789), significant(123456789.0)
     (0.1234568, 123456800.0)
@@ -78,7 +78,7 @@ class Hinges:
         return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
 
     def expand(self, X: Array) -> Array:
-        """The basis [n, K]; NaN where the input is missing."""
+        """Returns the basis [n, K]; NaN where the input is missing."""
         spread = np.minimum(X, self.tops)[:, self.owner]
         knots = np.concatenate([np.array(knots) for knots in self.knots])
         return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
@@ -127,7 +127,7 @@ class Hazards:
     cumulative: Array
 
     def until(self, time: float) -> float:
-        """The cumulative baseline hazard of a linear predictor of 0 at this time."""
+        """Returns the cumulative baseline hazard of a linear predictor of 0 at this time."""
         position = int(np.searchsorted(self.times, time + 1e-9, side="right"))
         return float(self.cumulative[position - 1]) if position else 0.0
 
@@ -215,7 +215,7 @@ class Linear:
     regression: LogisticRegression | None = None
 
     def scaled(self, X: Array) -> Array:
-        """The regression's inputs: hinges in units of the reference cohort, 0 where missing."""
+        """Returns the regression's inputs: hinges in units of the reference cohort, 0 where missing."""
         return np.nan_to_num(np.asarray(self.scaler.transform(self.hinges.expand(X)), dtype=np.float64), nan=0.0)
 
     def margin(self, X: Array) -> Array:
@@ -239,7 +239,7 @@ class Linear:
         return self.link.probability(self.margin(X)), contributions
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> PiecewiseLinear:
-        """The model as broken lines in each input's own unit, rounded to what is written into the file.
+        """Returns the model as broken lines in each input's own unit, rounded to what is written into the file.
 
         `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
         """
@@ -255,7 +255,7 @@ class Linear:
 
 
 def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
-    """The model fitted on everybody whose outcome counts; centred and scaled on the reference rows."""
+    """Fits the model on everybody whose outcome counts; centred and scaled on the reference rows."""
     hinges, scaler, Z = _basis(estimator.knots, people)
     is_followed = people.weight > 0
     # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
@@ -266,7 +266,7 @@ def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
 
 
 def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Linear:
-    """The same basis in a Cox regression over the follow-up to the horizon."""
+    """Fits the same basis in a Cox regression over the follow-up to the horizon."""
     hinges, scaler, Z = _basis(estimator.knots, people)
     with threadpool_limits(limits=1):
         hazards = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)

@@ -50,7 +50,7 @@ class Boosted:
         return np.asarray(self.intercept + self.slope * score)
 
     def recalibrated(self, intercept: float, slope: float) -> "Boosted":
-        """The same model with margin = intercept + slope * margin."""
+        """Returns the same model with margin = intercept + slope * margin."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
@@ -123,16 +123,16 @@ class Fitted(Protocol):
         ...
 
     def recalibrated(self, intercept: float, slope: float) -> "Fitted":
-        """The same model with margin = intercept + slope * margin."""
+        """Returns the same model with margin = intercept + slope * margin."""
         ...
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
-        """What the compiler writes."""
+        """Returns what the compiler writes."""
         ...
 
 
 def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitted:
-    """The model of this family, fitted on these people."""
+    """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
     if isinstance(estimator, AdditiveCox):
@@ -145,7 +145,7 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
 
 
 def oracle_of(fitted: Fitted, form: FittedModel) -> Oracle:
-    """What the compiled file must agree with: the library's own probability and contributions."""
+    """Returns what the compiled file must agree with: the library's own probability and contributions."""
     if isinstance(fitted, Linear):
         return fitted.oracle
     if isinstance(fitted, Own):
