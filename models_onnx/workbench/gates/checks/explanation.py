@@ -46,7 +46,7 @@ _MANY = 2000
 
 
 def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
-    """Additivity to 1e-5, margin = link(probability), inputs without effect contribute 0, and stability.
+    """Checks additivity to 1e-5, margin = link(probability), that inputs without effect contribute 0, and stability.
 
     The three strongest inputs stay the same when measured values change by 1 %.
     """

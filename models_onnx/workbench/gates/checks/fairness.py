@@ -26,7 +26,7 @@ Group = Mapping[str, Any]
 
 
 def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
-    """Gaps of error rates between groups and observed/expected in each, on every axis the card names.
+    """Checks gaps of error rates between groups, and observed/expected in each, on every axis the card names.
 
     A card cannot leave out sex, race or age, nor ask less of them than `LEAST_ASKED`.
     """

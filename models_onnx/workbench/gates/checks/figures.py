@@ -128,7 +128,7 @@ def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> 
 
 
 def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
-    """AUROC at most 0.01 lower than that of the model in use, and no less net benefit at its threshold."""
+    """Checks for an AUROC at most 0.01 lower than that of the model in use, and no less net benefit."""
     if evidence.active is None:
         return Verdict("No other version of it is in use: there is nothing it could be worse than.")
     if evidence.paired is not None:

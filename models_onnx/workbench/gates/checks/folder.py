@@ -39,7 +39,7 @@ _LICENCES_OUT = re.compile(r"\b(?:AGPL|GPL|Business Source|BSL-1\.1|BUSL)", re.I
 
 
 def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Signature, hashes, size, operators, no external data, and a first load in a process of its own."""
+    """Checks signature, hashes, size, operators, no external data, and a first load in a process of its own."""
     try:
         release = read_release(subject.folder, subject.keys)
         refuse_other_files(subject.folder, release)
@@ -62,7 +62,7 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
-    """Only the files of a release, without secrets, personal data or code.
+    """Checks for only the files of a release, without secrets, personal data or code.
 
     The libraries that made it are listed, with licences that are allowed.
     """
@@ -122,7 +122,7 @@ MOST_ALIKE = 2
 
 
 def check_card(subject: Subject, evidence: Evidence) -> Verdict:
-    """31 (or 13) attributes, of which the required ones are not blank.
+    """Checks the 31 (or 13) attributes, of which the required ones are not blank.
 
     The card beside the file is the one inside it, and its review is recent.
     """

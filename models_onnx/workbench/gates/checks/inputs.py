@@ -16,7 +16,7 @@ from models_onnx.workbench.gates.subject import Evidence, Runner, Subject
 
 
 def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Every input has a description, a range and a known feature, and the file takes the inputs in this order."""
+    """Checks that every input has a description, a range and a feature, and that the file takes them in this order."""
     faults = [
         fault for item in subject.features for fault in _faults_of(item, isinstance(subject.about, ImportedManifest))
     ]

@@ -174,7 +174,7 @@ def _share(part: float, total: float) -> float:
 
 
 def check_label(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that the label is declared and no cost, and that no group needs much more than others at an equal score."""
+    """Checks that the label is declared and no cost, and that no group needs much more at an equal score."""
     label = subject.product.get("label")
     if not isinstance(label, dict):
         return Verdict("", ("the card does not say what the label is and what it stands for (product.label)",))

@@ -18,7 +18,7 @@ SETTINGS = frozenset({"outpatient", "discharge", "population"})
 
 
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
-    """Age, required inputs and training ranges exclude people; setting and age of the data fit the place of use."""
+    """Checks that age, required inputs and ranges exclude people, and that setting and age of the data fit."""
     faults = _data_faults(subject, evidence)
     if subject.about.required is None:
         faults.append("it does not say which inputs must be there (required), so nobody would be kept out")

@@ -16,7 +16,7 @@ AUROC_AGREES = 0.002
 
 
 def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
-    """Compared with the model trained again or the library's figures, else with the compiler's stored comparison."""
+    """Compares with the model trained again or the library's figures, else with the compiler's stored comparison."""
     if evidence.retrained is not None:
         return _against_retrained(subject, evidence)
     if evidence.library is not None:
@@ -110,7 +110,7 @@ ATTEMPTS = 5
 
 
 def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
+    """Checks that outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
     rows = all_kinds(subject.features, subject.always)[:ROWS]
     first = subject.answers(rows).raw()
     faults = [
@@ -131,7 +131,7 @@ def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_latency(subject: Subject, evidence: Evidence) -> Verdict:
-    """p99 of one row with score and explanation, on one thread, at most 1 ms."""
+    """Checks that p99 of one row with score and explanation, on one thread, is at most 1 ms."""
     rows = ordinary(subject.features, CALLS).astype(np.float32)
     subject.answers(rows[:1])
     p50, p99 = _measure(subject, evidence, rows)

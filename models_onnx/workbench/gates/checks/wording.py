@@ -155,7 +155,7 @@ PATIENTS = 200
 
 
 def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
-    """No rule of responsible-ai.md 4.3 is broken on any of the cards, nor in any sentence of the service."""
+    """Checks the rules of responsible-ai.md 4.3 on the cards and in every sentence of the service."""
     if evidence.cards is None:
         raise NotRun(evidence.why_absent("cards", "No cards were composed: no service of this server shows the model."))
     people = with_missing_values(ordinary(subject.features, PATIENTS), subject.features, subject.always)
