@@ -241,8 +241,7 @@ class Sample:
 
     `facts` are what a reader must find in the record, on any day it is loaded: age in completed years,
     `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2, `crcl_cockcroft_gault` in
-    mL/min (actual weight). `services` are those of published equations that show a card, all others are silent; `later`
-    names what services to come should do.
+    mL/min (actual weight). `services` are those of published equations that show a card, all others are silent.
     """
 
     id: str
@@ -252,7 +251,6 @@ class Sample:
     patient_view: PatientView
     orders: tuple[DraftedOrder, ...] = ()
     services: tuple[ExpectedCard, ...] | None = None
-    later: str | None = None
 
 
 @dataclass(frozen=True)
