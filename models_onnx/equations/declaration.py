@@ -5,13 +5,13 @@ The catalogue of published equations is here too: every module of `models_onnx/e
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -171,22 +171,51 @@ class Equation:
 
     def __post_init__(self) -> None:
         refuse_wrong_types(self)
-        self._refuse_wrong_names()
-        self._refuse_wrong_limits()
-        self._refuse_other_units()
-        if wrong := [item.name for item in self.inputs if (item.kind == "choice") != bool(item.choices)]:
-            text = f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only"
-            raise DeclarationError(text, wrong[0])
+        for text, about in chain(self._wrong_names(), self._wrong_limits(), self._wrong_inputs()):
+            raise DeclarationError(f"{self.id}: {text}", about)
+
+    def _wrong_names(self) -> Iterator[tuple[str, str]]:
+        inputs, outputs = [item.name for item in self.inputs], [output.id for output in self.outputs]
+        if not outputs:
+            yield "there is no output", "outputs"
+        if twice := sorted({name for name in (*inputs, *outputs) if inputs.count(name) > 1 or outputs.count(name) > 1}):
+            yield f"{', '.join(twice)} is declared twice", twice[0]
+        named_outputs = {table.output for table in self.bands} | {
+            name for item in self.inputs for name in item.for_outputs
+        }
+        if strange := sorted(named_outputs - set(outputs)):
+            yield f"{', '.join(strange)} is named but is no output", strange[0]
+        others = [output for output in self.outputs if output.id not in self.linear and output.kind != "code"]
+        if others and self.work is None and not self.items:
+            yield "it says nowhere how it is worked out: give it `work`", "work"
+
+    def _wrong_limits(self) -> Iterator[tuple[str, str]]:
+        for name in ("title", "version", "citation", "population", "reference"):
+            if not getattr(self, name).strip():
+                yield f"{name} is empty", name
+        for item in self.inputs:
+            if item.low is not None and item.high is not None and not item.low < item.high:
+                limits = f"{item.low:g} to {item.high:g}"
+                yield f"the limits of {item.name} are {limits}; the lower one is first", item.name
+        for table in self.bands:
+            for below, above in pairwise(table.bands):
+                if above.low is None or (below.low is not None and above.low < below.low):
+                    yield f"band {above.id} does not begin above band {below.id}; bands rise", above.id
         try:
             date.fromisoformat(self.reviewed)
         except ValueError:
-            text = f"{self.id}: reviewed is {self.reviewed!r}; it must be an ISO date such as 2026-11-20"
-            raise DeclarationError(text, "reviewed") from None
-        is_worked_out = (
-            self.work or self.items or all(out.id in self.linear or out.kind == "code" for out in self.outputs)
-        )
-        if not is_worked_out:
-            raise DeclarationError(f"{self.id}: it says nowhere how it is worked out: give it `work`", "work")
+            yield f"reviewed is {self.reviewed!r}; it must be an ISO date such as 2026-11-20", "reviewed"
+
+    def _wrong_inputs(self) -> Iterator[tuple[str, str]]:
+        features = {feature.name: feature for feature in self.features}
+        for item in self.inputs:
+            if item.feature is not None and item.kind in ("quantity", "whole"):
+                feature = features[item.feature]
+                if (feature.unit, feature.analyte or None) != (item.unit, item.analyte):
+                    text = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}, but its feature "
+                    yield f"{text}{feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}", item.name
+            if (item.kind == "choice") != bool(item.choices):
+                yield f"{item.name}: choices belong to inputs of that kind only", item.name
 
     @cached_property
     def inputs_by_name(self) -> Mapping[str, EquationInput]:
@@ -240,43 +269,6 @@ class Equation:
         (bands,) = (table.bands for table in self.bands if table.output == output)
         band = [band for band in bands if band.is_reached(score)][-1]
         return Working(band.id, "identity", 0.0, (Contribution(total.name, values[total.name], score),))
-
-    def _refuse_wrong_names(self) -> None:
-        names = [item.name for item in self.inputs]
-        outputs = [output.id for output in self.outputs]
-        if not outputs:
-            raise DeclarationError(f"{self.id}: there is no output", "outputs")
-        if twice := sorted({name for name in (*names, *outputs) if names.count(name) > 1 or outputs.count(name) > 1}):
-            raise DeclarationError(f"{self.id}: {', '.join(twice)} is declared twice", twice[0])
-        named_outputs = {band.output for band in self.bands} | {
-            for_output for item in self.inputs for for_output in item.for_outputs
-        }
-        if strange := sorted(named_outputs - set(outputs)):
-            raise DeclarationError(f"{self.id}: {', '.join(strange)} is named but is no output", strange[0])
-
-    def _refuse_wrong_limits(self) -> None:
-        for name in ("title", "version", "citation", "population", "reference"):
-            if not getattr(self, name).strip():
-                raise DeclarationError(f"{self.id}: {name} is empty", name)
-        for item in self.inputs:
-            if item.low is not None and item.high is not None and not item.low < item.high:
-                text = f"{self.id}: the limits of {item.name} are {item.low:g} to {item.high:g}; the lower one is first"
-                raise DeclarationError(text, item.name)
-        for table in self.bands:
-            for below, above in pairwise(table.bands):
-                if above.low is None or (below.low is not None and above.low < below.low):
-                    text = f"{self.id}: band {above.id} does not begin above band {below.id}; bands rise"
-                    raise DeclarationError(text, above.id)
-
-    def _refuse_other_units(self) -> None:
-        units = {feature.name: feature for feature in self.features}
-        for item in self.inputs:
-            if item.feature is not None and item.kind in ("quantity", "whole"):
-                feature = units[item.feature]
-                if (feature.unit, feature.analyte or None) != (item.unit, item.analyte):
-                    input_words = f"input {item.name} is {item.analyte or 'no analyte'} in {item.unit}"
-                    feature_words = f"its feature {feature.name} is {feature.analyte or 'no analyte'} in {feature.unit}"
-                    raise DeclarationError(f"{self.id}: {input_words}, but {feature_words}", item.name)
 
     def input(self, name: str) -> EquationInput:
         """Returns the input of that name; KeyError where there is none."""

@@ -8,8 +8,10 @@ package are found in the folder that the commands are given with `--specs`.
 are declared with.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -40,6 +42,9 @@ from models_onnx.spec.estimators import (
     OwnEstimator,
     ShallowTrees,
 )
+
+Fault = tuple[str, str]
+"""What is wrong with a declaration, and the word of it that is wrong."""
 
 SEED = 20260101
 REPLICATES = 1000
@@ -120,119 +125,84 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         refuse_wrong_types(self)
-        self._know_the_estimator()
-        self._know_what_is_missing()
-        self._refuse_wrong_names()
-        self._refuse_wrong_numbers()
-        self._refuse_wrong_age_bands()
-
-    def _refuse_wrong_names(self) -> None:
-        if not self.inputs:
-            raise DeclarationError(f"{self.id}: it has no inputs", "inputs")
-        features = set(self.feature_names)
-        if strange := sorted(features - set(FEATURES)):
-            text = f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features"
-            raise DeclarationError(text, strange[0])
-        if len(features) != len(self.inputs):
-            names = [item.name for item in self.inputs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DeclarationError(f"{self.id}: the input {twice} is declared twice", twice)
-        groups = {member for group in self.required_groups for member in group.members}
-        referenced = {
-            *self.always_required,
-            *self.simple_inputs,
-            *groups,
-            *self.derived,
-            *(n for panel in self.panels.values() for n in panel),
-        }
-        if unknown := sorted(referenced - features):
-            raise DeclarationError(f"{self.id}: {', '.join(unknown)} is named but is not an input", unknown[0])
-        if never := [group for group in self.required_groups if group.at_least > len(group.members)]:
-            name, members, at_least = never[0].name, never[0].members, never[0].at_least
-            problem = f"{self.id}: group {name} wants {at_least} of {len(members)} inputs: nobody gets a score"
-            raise DeclarationError(problem, name)
-        if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
-            keys = ", ".join(strange)
-            text = f"{self.id}: exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv"
-            raise DeclarationError(text, strange[0])
-        if leaked := sorted(features & set(self.never_inputs)):
-            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one", leaked[0])
-        if self.standardise_by is not None and self.standardise_by not in self.subgroups:
-            raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
-        if self.decision_role not in DECISION_ROLES:
-            roles = ", ".join(DECISION_ROLES)
-            problem = f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}"
-            raise DeclarationError(problem, "decision_role")
-
-    def _refuse_wrong_numbers(self) -> None:
-        if not 0 < self.outcome.horizon_days < float("inf"):
-            problem = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
-            raise DeclarationError(problem, "horizon_days")
-        if not 0 <= self.population.age_low <= _OLDEST:
-            problem = (
-                f"{self.id}: age_low is {self.population.age_low}; nobody would be scored. It must be 0 to {_OLDEST}"
-            )
-            raise DeclarationError(problem, "age_low")
-        if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
-            problem = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
-            raise DeclarationError(f"{problem} (0.1 shows a card for a tenth)", "capacity")
-        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
-            raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
-        if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
-            problem = f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}"
-            raise DeclarationError(problem, "capacities")
-        if self.alerts_per_event is not None and not self.alerts_per_event > 1:
-            raise DeclarationError(
-                f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
-            )
-        if self.capacity not in self.capacities:
-            raise DeclarationError(
-                f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
-            )
-
-    def _refuse_wrong_age_bands(self) -> None:
-        if self.age_percentiles and not self.age_bands:
-            problem = (
-                f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
-            )
-            raise DeclarationError(problem, "age_percentiles")
-        if self.age_bands and (
-            "age_years" not in self.feature_names or list(self.age_bands) != sorted(set(self.age_bands))
-        ):
-            problem = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
-            raise DeclarationError(problem, "age_bands")
-
-    def _know_the_estimator(self) -> None:
         estimator: Any = self.estimator
         if isinstance(estimator, Fitted):
-            estimator = replace(estimator, inputs=self.feature_names)
-        elif not hasattr(estimator, "words"):
-            if not hasattr(estimator, "fit") or isinstance(estimator, type):
-                problem = (
-                    f"{self.id}: the estimator is {estimator!r}; it must be one of models_onnx.spec, or a classifier"
-                )
-                raise DeclarationError(f"{problem} with fit and predict_proba, like make_pipeline(...)", "estimator")
-            estimator = OwnEstimator(estimator)
-        object.__setattr__(self, "estimator", estimator)
-        if isinstance(estimator, OwnEstimator | Fitted):
-            if clipped := [item.name for item in self.inputs if item.clip_high is not None]:
-                problem = f"{self.id}: clip_high of {', '.join(clipped)} is for the declared families"
-                raise DeclarationError(
-                    f"{problem}; leave such values out of range, or clip in the pipeline", "clip_high"
-                )
-            if rising := [item.name for item in self.inputs if item.rises or item.knots]:
-                problem = f"{self.id}: rises and knots of {', '.join(rising)} are for the declared families"
-                raise DeclarationError(f"{problem}; give the estimator its own constraints (monotonic_cst)", rising[0])
+            object.__setattr__(self, "estimator", replace(estimator, inputs=self.feature_names))
+        elif hasattr(estimator, "fit") and not isinstance(estimator, type):
+            object.__setattr__(self, "estimator", OwnEstimator(estimator))
+        faults = (self._wrong_estimator, self._wrong_names, self._wrong_numbers, self._wrong_age_bands)
+        for text, about in chain.from_iterable(wrong() for wrong in faults):
+            raise DeclarationError(f"{self.id}: {text}", about)
 
-    def _know_what_is_missing(self) -> None:
-        kinds = get_args(MissingKind)
-        is_own = isinstance(self.estimator, OwnEstimator | Fitted)
+    def _wrong_estimator(self) -> Iterator[Fault]:
+        if not hasattr(self.estimator, "words"):
+            text = f"the estimator is {self.estimator!r}; it must be one of models_onnx.spec, or a classifier with fit "
+            yield text + "and predict_proba, like make_pipeline(...)", "estimator"
+        is_own, kinds = isinstance(self.estimator, OwnEstimator | Fitted), get_args(MissingKind)
+        if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
+            text = f"clip_high of {', '.join(clipped)} is for the declared families"
+            yield f"{text}; leave such values out of range, or clip in the pipeline", "clip_high"
+        if is_own and (rising := [item.name for item in self.inputs if item.rises or item.knots]):
+            text = f"rises and knots of {', '.join(rising)} are for the declared families"
+            yield f"{text}; give the estimator its own constraints (monotonic_cst)", rising[0]
         if self.missing_inputs is not None and self.missing_inputs not in kinds:
-            problem = f"{self.id}: missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}"
-            raise DeclarationError(problem, "missing_inputs")
+            yield f"missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}", "missing_inputs"
         if self.missing_inputs is not None and not is_own:
-            problem = f"{self.id}: what a missing input counts as is settled for {self.estimator.words}"
-            raise DeclarationError(f"{problem}; leave out missing_inputs", "missing_inputs")
+            text = f"what a missing input counts as is settled for {self.estimator.words}; leave out missing_inputs"
+            yield text, "missing_inputs"
+
+    def _wrong_names(self) -> Iterator[Fault]:
+        if not self.inputs:
+            yield "it has no inputs", "inputs"
+        features = set(self.feature_names)
+        if strange := sorted(features - set(FEATURES)):
+            yield f"{', '.join(strange)} is not declared in fhir/mapping/features", strange[0]
+        if twice := [name for name, count in Counter(self.feature_names).items() if count > 1]:
+            yield f"the input {twice[0]} is declared twice", twice[0]
+        groups, panels = (group.members for group in self.required_groups), self.panels.values()
+        referenced = {*self.always_required, *self.simple_inputs, *self.derived, *chain(*groups, *panels)}
+        if unknown := sorted(referenced - features):
+            yield f"{', '.join(unknown)} is named but is not an input", unknown[0]
+        for group in self.required_groups:
+            if group.at_least > len(group.members):
+                text = f"group {group.name} wants {group.at_least} of {len(group.members)} inputs: nobody gets a score"
+                yield text, group.name
+        if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
+            keys = ", ".join(strange)
+            yield f"exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv", strange[0]
+        if leaked := sorted(features & set(self.never_inputs)):
+            yield f"{', '.join(leaked)} is an input and may never be one", leaked[0]
+        if self.standardise_by is not None and self.standardise_by not in self.subgroups:
+            yield f"there is no subgroup axis {self.standardise_by!r}", self.standardise_by
+        if self.decision_role not in DECISION_ROLES:
+            roles = ", ".join(DECISION_ROLES)
+            yield f"decision_role {self.decision_role!r} is not one of {roles}", "decision_role"
+
+    def _wrong_numbers(self) -> Iterator[Fault]:
+        if not 0 < self.outcome.horizon_days < float("inf"):
+            yield f"the horizon is {self.outcome.horizon_days} days; it must be more than 0", "horizon_days"
+        age_low = self.population.age_low
+        if not 0 <= age_low <= _OLDEST:
+            yield f"age_low is {age_low}; nobody would be scored. It must be 0 to {_OLDEST}", "age_low"
+        if strange := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
+            text = f"a capacity of {strange[0]} is no share of the people between 0 and 1"
+            yield f"{text} (0.1 shows a card for a tenth)", "capacity"
+        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
+            yield f"rises of {', '.join(rises)} is not -1, 0 or 1", rises[0]
+        if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
+            yield f"capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}", "capacities"
+        if self.alerts_per_event is not None and not self.alerts_per_event > 1:
+            yield f"alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
+        if self.capacity not in self.capacities:
+            yield f"capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
+
+    def _wrong_age_bands(self) -> Iterator[Fault]:
+        if self.age_percentiles and not self.age_bands:
+            text = "age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
+            yield text, "age_percentiles"
+        is_rising = list(self.age_bands) == sorted(set(self.age_bands))
+        if self.age_bands and not ("age_years" in self.feature_names and is_rising):
+            yield "age_bands are rising ages, of a model that has the input age_years", "age_bands"
 
     @property
     def feature_names(self) -> tuple[str, ...]:
