@@ -35,7 +35,6 @@ _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
 _LISTED = 20
 _AT_ONCE = 256
 _HOW = {
-    "request": ", whole call",
     "facts": ", whole call from the facts kept",
     "values": ", scores from the recorded values",
     "": "",

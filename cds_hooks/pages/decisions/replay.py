@@ -10,7 +10,6 @@ from cds_hooks.storage.decision import Decision
 
 _LONGEST: Final = 600
 _BY: Final = {
-    "request": "the whole call",
     "facts": "the whole call, from the facts that were kept of it",
     "values": "the scores, from the recorded values",
 }

@@ -1,0 +1,84 @@
+"""Opens the parts of the server that every call uses: governance, the record, models, what reads FHIR servers."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from time import time
+
+from cds_hooks.answer.call import ServerComponents
+from cds_hooks.computing import Computing
+from cds_hooks.configuration import InForce, content_in_force
+from cds_hooks.hold_back.acts import Key
+from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.claims import WorkerClaims
+from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.metrics import Metrics
+from cds_hooks.model_versions import ModelVersions
+from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.security import Trust
+from cds_hooks.services import Service
+from cds_hooks.services._model import Predictor
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import open_user_names
+from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.tracing import open_tracing
+from cds_hooks.trusted_models import AbsentModel
+
+_YEAR_DAYS = 365.25
+
+
+def open_components(
+    configured: Settings,
+    services: dict[str, Service],
+    trust: Trust,
+    approvals: ApprovalBook | None,
+    claims: WorkerClaims | None,
+    versions: ModelVersions,
+    served: Mapping[Key, str],
+) -> ServerComponents:
+    """Return the parts, with the record open and its schema up to date.
+
+    Raises:
+        RecordUnavailable: The record cannot be opened.
+        RulesFileError: The site's rules file cannot be used.
+        TracingUnavailable: Spans are to be sent, and the packages for it are not installed.
+    """
+    releases = Releases((lambda: approvals.people) if approvals is not None else None, served)
+    governance = Governance(
+        configured.rules_file,
+        needs_approval=not trust.development,
+        approvals=approvals,
+        now=_clock_of(configured),
+        rest_days=configured.shown_rest_days,
+        claims=claims,
+        horizons=_horizon_days(services),
+        resumed=lambda: releases.resumed,
+    )
+    return ServerComponents(
+        configured,
+        open_decision_log(configured.database_url),
+        Metrics(),
+        Computing(configured.call_seconds),
+        Predictor().predict,
+        PrefetchFetcher(trust, configured.fetch_milliseconds),
+        governance,
+        ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
+        InForce(lambda: content_in_force(configured, services, versions, governance.site), governance),
+        releases,
+        versions,
+        open_user_names(configured.record_user, configured.user_keys),
+        open_tracing(configured),
+    )
+
+
+def _clock_of(configured: Settings) -> Callable[[], float]:
+    """Epoch seconds by the clock that calls are answered by."""
+    as_of = configured.as_of
+    return time if as_of is None else as_of.timestamp
+
+
+def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
+    """Over how many days each model looks ahead, by its id."""
+    loaded = (model for service in services.values() for model in service.models if not isinstance(model, AbsentModel))
+    outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
+    return {name: outcome.horizon_days or outcome.horizon_years * _YEAR_DAYS for name, outcome in outcomes.items()}
