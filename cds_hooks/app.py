@@ -130,7 +130,7 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
 
 
 def _counted(components: ServerComponents, services: Mapping[str, Service], sealing: Sealing) -> MetricsFolder:
-    """The page of the metrics, which asks the parts of this worker when it is made."""
+    """Returns the page of the metrics, which asks the parts of this worker when it is made."""
     metrics = components.metrics
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]

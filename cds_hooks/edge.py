@@ -55,7 +55,7 @@ _REASONS: Final = {
 
 
 def _has_unread(transport: asyncio.Transport) -> bool:
-    """Whether bytes, or the end of the connection, have arrived that the loop has not read yet."""
+    """Returns whether bytes, or the end of the connection, have arrived that the loop has not read yet."""
     waiting = select.poll()
     waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(waiting.poll(0))
@@ -118,7 +118,7 @@ class EdgeLimits:
             log().info("call refused", status=status, reason=reason, decision=call_id)
 
     def take(self, connection: "BoundedHttp") -> bool:
-        """Whether there is room for a connection, after others were closed for it where that was necessary."""
+        """Returns whether there is room for a connection, after others were closed for it where that was necessary."""
         if len(self.connections) >= self.most_connections:
             waiting = sorted(
                 (connection for connection in self.connections if connection.is_waiting),
@@ -318,7 +318,7 @@ class HeadWithBody(asyncio.Transport):
             self._transport.writelines((self._head, data))
 
     def is_closing(self) -> bool:
-        """Whether the connection is being closed."""
+        """Returns whether the connection is being closed."""
         return self._transport.is_closing()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value may stand in the log: a number, a truth value, None or a short plain word."""
+    """Returns whether a value may stand in the log: a number, a truth value, None or a short plain word."""
     if value is None or isinstance(value, bool | int | float):
         return True
     return isinstance(value, str) and _PLAIN.match(value) is not None
@@ -84,5 +84,5 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
 
 def log() -> OperationalLog:
-    """The operational log."""
+    """Returns the operational log."""
     return _log

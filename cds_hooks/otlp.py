@@ -45,7 +45,7 @@ class OtlpSpans:
         self._tracer = provider.get_tracer("cds_hooks")
 
     def begin(self, received: TraceContext | None, started: int) -> "OtlpSpan":
-        """A span that began at this time, in nanoseconds since 1970-01-01 UTC."""
+        """Returns a span that began at this time, in nanoseconds since 1970-01-01 UTC."""
         return OtlpSpan(self._tracer, received, started)
 
     def close(self) -> None:

@@ -43,12 +43,12 @@ class TraceContext(Struct, frozen=True):
         return parent | {"tracestate": self.state} if self.state else parent
 
     def child(self) -> "TraceContext":
-        """A new span of the same trace."""
+        """Returns a new span of the same trace."""
         return TraceContext(self.trace_id, os.urandom(8).hex(), self.sampled, self.state)
 
 
 def read_trace_context(headers: Headers) -> TraceContext | None:
-    """The trace that a request belongs to; None where it names none, or none that can be read."""
+    """Returns the trace that a request belongs to; None where it names none, or none that can be read."""
     parent, states = None, []
     for name, value in headers:
         if name == TRACE_HEADER:

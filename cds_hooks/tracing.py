@@ -95,7 +95,7 @@ class CallTrace:
             self._stages.append((name, self._epoch(started), self._epoch(ended)))
 
     def timed(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """The same work, remembered as a stage."""
+        """Returns the same work, remembered as a stage."""
         if self._span is None:
             return work
 
@@ -163,7 +163,7 @@ class Tracing:
 
 
 def open_tracing(configured: Settings) -> Tracing:
-    """The tracing that the settings ask for.
+    """Returns the tracing that the settings ask for.
 
     Raises:
         TracingUnavailable: CDS_OTLP_ENDPOINT is set and the packages of the extra `otlp` are not installed.

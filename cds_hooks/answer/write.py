@@ -50,7 +50,7 @@ def write(call: Call, selected: Selected) -> Answer:
 
 
 def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:
-    """The cards with the links, the note on what could not be had, and the shape that this client gets."""
+    """Returns the cards with the links, the note on what could not be had, and the shape that this client gets."""
     client, components, cards = call.client, call.components, selected.cards
     prefetch = selected.advised.chart.prefetch
     if components.changes_links or client.smart_client_id is not None:
@@ -62,7 +62,7 @@ def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, A
 
 
 def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
-    """What is recorded of an answered call."""
+    """Returns what is recorded of an answered call."""
     components, advised = call.components, selected.advised
     chart, advice = advised.chart, advised.advice
     request = chart.request
@@ -101,7 +101,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
 
 
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
-    """What is recorded of a call that is answered with an error: as much as is known of it.
+    """Returns what is recorded of a call that is answered with an error: as much as is known of it.
 
     `cds-hooks prefetch` shows from it what a client never sends.
     """

@@ -177,7 +177,7 @@ def _wanted(connection: Connection, client: str, before: int) -> _Wanted:
 
 
 def _entries_of(connection: Connection, table: Table, ids: Any) -> Sequence[Any]:
-    """The rows of feedback or outcomes about these decisions, but for the newest row of the table."""
+    """Returns the rows of feedback or outcomes about these decisions, but for the newest row of the table."""
     e = table.c
     query = select(e.sequence, e.position, e.previous, e.hash).where(e.decision.in_(ids)).order_by(e.position)
     return connection.execute(query.where(e.sequence < select(func.max(e.sequence)).scalar_subquery())).all()
@@ -212,7 +212,7 @@ def digest_of_spans(spans: list[Span]) -> str:
 
 
 def removed_spans(url: str) -> dict[str, list[Span]]:
-    """What `removals` says, by the name of the archive."""
+    """Returns what `removals` says, by the name of the archive."""
     spans: dict[str, list[Span]] = {}
     for row in read_rows(url, select(removals).order_by(removals.c.sequence)):
         ends = (bytes(row.previous).hex(), bytes(row.hash).hex())
@@ -241,7 +241,7 @@ def _rows(url: str, table: Table, sequences: list[int]) -> Iterator[dict[str, An
 
 
 def is_archive(file: Path) -> bool:
-    """Whether the file begins as an archive does; OSError where it cannot be read."""
+    """Returns whether the file begins as an archive does; OSError where it cannot be read."""
     try:
         with lzma.open(file) as packed:
             head = orjson.loads(packed.readline())
@@ -282,7 +282,7 @@ def _hash_of(name: str, row: dict[str, Any]) -> bytes:
 
 
 def archives(url: str) -> list[Archive]:
-    """The archives that the record's events name, the oldest first; RecordUnavailable without a record."""
+    """Returns the archives that the record's events name, the oldest first; RecordUnavailable without a record."""
     return [entry.archive for entry in _entries(url)]
 
 
@@ -357,7 +357,7 @@ def find_archived(url: str, decision_id: str) -> tuple[list[Archive], bool]:
 
 
 def _has(file: Path, decision_id: str) -> bool | None:
-    """Whether the archive has this decision; None where the file is not here."""
+    """Returns whether the archive has this decision; None where the file is not here."""
     if not file.is_file():
         return None
     return any(name == "decisions" and row["id"] == decision_id for name, row in read_archive(file))

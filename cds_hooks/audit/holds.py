@@ -55,12 +55,12 @@ def release(url: str, hold_id: str, why: str, actor: str) -> None:
 
 
 def holds(url: str) -> list[Hold]:
-    """The holds that were not released, the oldest first; RecordUnavailable where the record cannot be read."""
+    """Returns the holds that were not released, the oldest first; RecordUnavailable where the record cannot be read."""
     return _in_force(read_rows(url, _query()))
 
 
 def not_held(connection: Connection) -> ColumnElement[bool]:
-    """The condition of decisions that no hold is about, as it is in this transaction."""
+    """Returns the condition of decisions that no hold is about, as it is in this transaction."""
     active_holds = _in_force(connection.execute(_query()).all())
     return and_(true(), *(_COLUMNS[active_hold.by] != active_hold.value for active_hold in active_holds))
 

@@ -73,7 +73,7 @@ class _Line(Struct, frozen=True):
 
 
 def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
-    """What is to be sealed after `last`, whose line is `line`; None where nothing has moved.
+    """Returns what is to be sealed after `last`, whose line is `line`; None where nothing has moved.
 
     It only reads; RecordUnavailable where the record cannot be read.
     """
@@ -122,7 +122,7 @@ def _end(url: str, table: Any) -> End:
 
 
 def sign_seal(seal: Seal, signer: Signer) -> bytes:
-    """The line of this seal, without its end of line."""
+    """Returns the line of this seal, without its end of line."""
     body = msgspec.to_builtins(seal)
     signature = base64.b64encode(signer.sign(_signed(body))).decode()
     return orjson.dumps({"seal": body, "key": signer.public.id, "signature": signature}, option=orjson.OPT_SORT_KEYS)
@@ -133,7 +133,7 @@ def _signed(body: Any) -> bytes:
 
 
 def read_seals(file: Path, keys: Keys) -> list[Seal]:
-    """All seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
+    """Returns all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -168,7 +168,7 @@ def _read_line(line: bytes, number: int, keys: Keys) -> Seal:
 
 @contextmanager
 def locked(file: Path) -> Iterator[int]:
-    """The file of seals, open for adding, for one process at a time."""
+    """Yields the file of seals, open for adding, for one process at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -199,7 +199,7 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
 
 
 def newest_seal(file: Path) -> Seal | None:
-    """The last seal of the file, its signature not looked at; None without one.
+    """Returns the last seal of the file, its signature not looked at; None without one.
 
     Raises:
         SealsUnusable: The last line is not a seal.
@@ -288,5 +288,5 @@ class Sealing:
 
 
 def sent_count_file(seals: Path) -> Path:
-    """Where the number of seals that were sent is kept."""
+    """Returns where the number of seals that were sent is kept."""
     return seals.with_name(seals.name + ".sent")

@@ -89,7 +89,7 @@ def restore(file: Path, url: str) -> int:
 
 
 def plain_table(table: Table) -> Table:
-    """The table with its values as they are stored: neither decrypted nor decompressed."""
+    """Returns the table with its values as they are stored: neither decrypted nor decompressed."""
     plain = table.to_metadata(MetaData())
     for column in plain.columns:
         if (impl := getattr(column.type, "impl_instance", None)) is not None:
@@ -106,7 +106,7 @@ def _stored(url: str, table: Table) -> Iterator[dict[str, Any]]:
 
 
 def row_as_json(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its bytes as base64."""
+    """Returns the row with its bytes as base64."""
     return {
         # the driver's names are no plain strings
         f"{name}": {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes | memoryview) else value
@@ -115,7 +115,7 @@ def row_as_json(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_from_json(row: dict[str, Any]) -> dict[str, Any]:
-    """The row that `row_as_json` made JSON of."""
+    """Returns the row that `row_as_json` made JSON of."""
     return {
         name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value for name, value in row.items()
     }
@@ -149,7 +149,7 @@ def _everything(decision: Decision) -> dict[str, Any]:
 
 
 def audit_event(decision: Decision) -> dict[str, Any]:
-    """The decision as a FHIR R4 AuditEvent: who was told something about which patient and when, not what."""
+    """Returns the decision as a FHIR R4 AuditEvent: who was told something about which patient and when, not what."""
     when = datetime.fromtimestamp(decision.decided_at / 1e6, UTC).isoformat(timespec="milliseconds")
     agents: list[dict[str, Any]] = [
         {"who": {"display": decision.client or "unknown"}, "requestor": not decision.user_id}

@@ -131,15 +131,15 @@ class _Gaps:
             report.say(f"the archive {archived.name} cannot be read: {error}")
 
     def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
-        """The span that begins there, and the name of its archive."""
+        """Returns the span that begins there, and the name of its archive."""
         return self._spans.pop((chain, position), None)
 
     def hashes(self) -> set[bytes]:
-        """The hashes of the last rows of the spans."""
+        """Returns the hashes of the last rows of the spans."""
         return {bytes.fromhex(span.hash) for span, _ in self._spans.values()}
 
     def chains(self) -> set[str]:
-        """The chains of decisions in which there are spans yet."""
+        """Returns the chains of decisions in which there are spans yet."""
         return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
 
 
@@ -197,7 +197,7 @@ class _Decisions:
             self._found.say(f"{row_name} or one before it was rewritten after seal {seal.number} of {seal.at}")
 
     def _skip_archived(self, chain: str, upto: int | None) -> tuple[int, bytes]:
-        """The chain's end, past the rows that are in an archive and, before `upto`, not in the table."""
+        """Returns the chain's end, past the rows that are in an archive and, before `upto`, not in the table."""
         end = self._ends.get(chain, (0, b""))
         while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
             span, name = gap

@@ -34,7 +34,7 @@ class MetricsFolder:
         self._folder = folder
 
     def page(self) -> bytes:
-        """The text that Prometheus reads, of all workers; what others counted is up to a second old."""
+        """Returns the text that Prometheus reads, of all workers; what others counted is up to a second old."""
         from cds_hooks.metrics.page import page_of, workers_of
 
         if self._folder is None:

@@ -41,7 +41,7 @@ _HELP: Final = {
 
 
 def page_of(snapshots: Sequence[Snapshot], pids: Collection[int] | None = None) -> bytes:
-    """The text that Prometheus reads, of these workers together; without `pids` of this process."""
+    """Returns the text that Prometheus reads, of these workers together; without `pids` of this process."""
     registry = CollectorRegistry()
     registry.register(_Counted(snapshots))
     registry.register(ProcessMetrics(pids))
@@ -58,7 +58,7 @@ class _Counted(Collector):
             self._counts.update(dict(snapshot.counts))
 
     def collect(self) -> Iterator[Metric]:
-        """What was counted so far."""
+        """Yields what was counted so far."""
         snapshots = self._snapshots
         for name, (text, labels) in _HELP.items():
             values = {key[1:]: count for key, count in self._counts.items() if key[0] == name}
@@ -84,7 +84,7 @@ class _Counted(Collector):
         yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches)
 
     def _prefetch(self) -> CounterMetricFamily:
-        """The calls that brought the same are counted together; by key they are told apart here."""
+        """Returns the calls that brought the same are counted together; by key they are told apart here."""
         by_key: Counter[tuple[str, ...]] = Counter()
         for (name, *labels), count in self._counts.items():
             if name == "cds_prefetch":
@@ -130,7 +130,7 @@ class ProcessMetrics(Collector):
         self._pids = ["self"] if pids is None else sorted(str(pid) for pid in pids)
 
     def collect(self) -> Iterator[Metric]:
-        """One metric for each name, without labels."""
+        """Yields one metric for each name, without labels."""
         values: dict[str, list[float]] = {}
         kinds: dict[str, Metric] = {}
         for pid in self._pids:

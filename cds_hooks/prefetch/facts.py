@@ -131,7 +131,7 @@ def _members_of(kind: type[Context]) -> tuple[tuple[str, str, Any], ...]:
 def _split(
     asked_orders: Mapping[str, Any], orders: Mapping[str, Any] | None
 ) -> tuple[tuple[str, ...], tuple[Raw, ...]]:
-    """The names of those that stand in `orders` as they came, and the JSON of the others."""
+    """Returns the names of those that stand in `orders` as they came, and the JSON of the others."""
     if not asked_orders:
         return (), ()
     drafts = (orders or {}).get("drafts")
@@ -147,7 +147,7 @@ def _split(
 
 
 def id_of(resource: Mapping[str, Any]) -> str:
-    """The resource as Type/id."""
+    """Returns the resource as Type/id."""
     return f"{resource.get('resourceType', '')}/{resource.get('id', '')}"
 
 
@@ -172,7 +172,7 @@ class FactsOfCall:
         return Raw(_encode(members))
 
     def filled(self, templates: Templates) -> FilledPrefetch:
-        """The prefetch as it was known then, without its resources: those are in `record`.
+        """Returns the prefetch as it was known then, without its resources: those are in `record`.
 
         What follows from the same states is remembered with the templates, as it is of a call that came in.
         """
@@ -217,6 +217,6 @@ class FactsOfCall:
 
 
 def id_of_raw(resource: Raw) -> str:
-    """The resource, which was not decoded, as Type/id."""
+    """Returns the resource, which was not decoded, as Type/id."""
     head = _head.decode(resource)
     return f"{head.resourceType}/{head.id}"

@@ -58,7 +58,7 @@ def gap_reason(error: FetchError | NoValue) -> GapReason:
 def known_token_values(
     request: CDSRequest, states: Iterable[KeyState], values: Mapping[str, Any], today: date
 ) -> TokenValues:
-    """What tokens stand for: the context, and the answers of the keys that are known."""
+    """Returns what tokens stand for: the context, and the answers of the keys that are known."""
     answered = (state for state in states if state.is_known)
     answers = {
         key_state.template.key: values.get(key_state.sent_as or key_state.template.key) for key_state in answered
@@ -67,7 +67,7 @@ def known_token_values(
 
 
 def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | KeyState:
-    """The query that would fill the gap; where there is nothing to ask, the state of the key instead.
+    """Returns the query that would fill the gap; where there is nothing to ask, the state of the key instead.
 
     A path of CDS Hooks 3.0 that finds no reference in what is known is an answer: there is nothing to look up.
     """
@@ -80,7 +80,7 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 
 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
-    """The same without the gaps that need no query."""
+    """Returns the same without the gaps that need no query."""
     values = known_token_values(request, state.states, request.prefetch, today)
     states = tuple(_settled(key_state, values, protocol) for key_state in state.states)
     return state if states == state.states else replace(state, states=states)
@@ -94,7 +94,7 @@ def _settled(state: KeyState, values: TokenValues, protocol: str) -> KeyState:
 
 
 def still_missing(state: KeyState, reason: GapReason) -> KeyState:
-    """The same gap, with why it could not be filled."""
+    """Returns the same gap, with why it could not be filled."""
     text = f"{state.text}; {reason.text}"
     if state.state == "unobtainable":
         return replace(state, reason=reason.code, text=text)

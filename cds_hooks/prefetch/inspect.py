@@ -55,7 +55,7 @@ _drafts = msgspec.json.Decoder(_Drafts)
 
 
 def has_missing_medications(request: CDSRequest, templates: Templates) -> bool:
-    """Whether a FHIR server came with the call, and an order refers to a Medication that did not."""
+    """Returns whether a FHIR server came with the call, and an order refers to a Medication that did not."""
     return (
         request.fhir_authorization is not None
         and any(template.resource in ORDER_TYPES for template in templates)
@@ -64,7 +64,7 @@ def has_missing_medications(request: CDSRequest, templates: Templates) -> bool:
 
 
 def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[str]:
-    """The ids of Medications that are referred to and not there, in order of appearance."""
+    """Returns the ids of Medications that are referred to and not there, in order of appearance."""
     there: set[str] = set()
     referred: list[Reference] = []
     for resource in _resources_of_values(values.values()):
@@ -84,7 +84,7 @@ def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[
 
 
 def medication_search(ids: list[str]) -> Search:
-    """One search for all of them; `_id` is in the restricted subset of queries."""
+    """Returns one search for all of them; `_id` is in the restricted subset of queries."""
     return Search("Medication", (("_id", ",".join(escaped(identity) for identity in ids)), ("_count", str(len(ids)))))
 
 
@@ -125,7 +125,7 @@ _FIRST_PAGE: Final = "the EHR sent the first page only"
 
 
 def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> PrefetchState:
-    """The state of every key; values are lean resources and Bundles, or None for null.
+    """Returns the state of every key; values are lean resources and Bundles, or None for null.
 
     "Asked, none found" and "not asked" are two things: null and an empty Bundle are answers, an absent key is not. A
     client may use its own key names: what a value holds then says which template it answers. A call that brings
@@ -192,7 +192,7 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
 
 
 def _answered(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
-    """The state of an answer that is there: complete, or a part of it, or run too long ago."""
+    """Returns the state of an answer that is there: complete, or a part of it, or run too long ago."""
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
         return KeyState(template, state, sent_as=sent_as)
@@ -211,7 +211,7 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
 def _sent_among_others(
     template: Template, prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float
 ) -> KeyState | None:
-    """What another of our keys brings of it that it was not asked for: weights among the laboratory results."""
+    """Returns what another of our keys brings of it that it was not asked for: weights among the laboratory results."""
     for neighbour in templates:
         value = prefetch.get(neighbour.key, _ABSENT)
         if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - neighbour.codes):
@@ -220,7 +220,7 @@ def _sent_among_others(
 
 
 def _not_sent(template: Template, unasked: Mapping[str, Any], as_of_epoch: float) -> KeyState:
-    """What a client's own key names bring of it, by content."""
+    """Returns what a client's own key names bring of it, by content."""
     same_type = False
     for key, value in unasked.items():
         if not _holds(template, value):

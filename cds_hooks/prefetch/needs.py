@@ -137,7 +137,7 @@ class Needs(Struct, frozen=True):
         whole_history: Iterable[str] = (),
         lab_codes: Iterable[str] = (),
     ) -> "Needs":
-        """The needs of these features together with these analytes and resource types.
+        """Returns the needs of these features together with these analytes and resource types.
 
         Raises:
             DeclarationError: a text stands where a tuple belongs, a feature is given by its name, or an analyte is not
@@ -169,7 +169,7 @@ class Needs(Struct, frozen=True):
 
 
 def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: bool = False) -> Templates:
-    """The templates that bring what is needed, `patient` first; those that need others last.
+    """Returns the templates that bring what is needed, `patient` first; those that need others last.
 
     `has_drafts`: whether the context of every hook of the service brings draft orders; `has_dispatched`: whether it
     names orders that are dispatched.

@@ -95,7 +95,7 @@ Token = TodayToken | UserToken | PathUnion
 
 
 def read_token(text: str) -> Token:
-    """What a token means; WrongToken where it is outside the grammar.
+    """Returns what a token means; WrongToken where it is outside the grammar.
 
     >>> read_token("today() - 90 days")
     Today(days=-90)
@@ -112,7 +112,7 @@ def read_token(text: str) -> Token:
 
 
 def needs_version_3(token: Token) -> bool:
-    """Whether only clients of CDS Hooks 3.0 can be given it (TOK-19)."""
+    """Returns whether only clients of CDS Hooks 3.0 can be given it (TOK-19)."""
     if isinstance(token, PathUnion):
         return len(token.paths) != 1 or token.paths[0].field is None
     return isinstance(token, TodayToken)
@@ -172,13 +172,13 @@ class PathEvaluator:
         self._answers = answers
 
     def field(self, name: str) -> Iterator[str]:
-        """The one simple value of a context field (TOK-04); a list of them has none."""
+        """Yields the one simple value of a context field (TOK-04); a list of them has none."""
         value = _member(self._context, name)
         if isinstance(value, Simple) and str(value).strip():
             yield _text(value)
 
     def values(self, path: Path) -> Iterator[str]:
-        """The simple values at the end of the path, and the text of references, as they stand in a query."""
+        """Yields the simple values at the end of the path, and the text of references, as they stand in a query."""
         nodes: Iterable[Any] = [self._answers.get(path.root) if path.is_key else self._context]
         for step in path.steps:
             nodes = [child for node in nodes for child in self._step(node, step)]
@@ -188,7 +188,7 @@ class PathEvaluator:
                 yield value
 
     def has(self, kind: str, identity: str) -> bool:
-        """Whether the resource came with the call, or was fetched for it already."""
+        """Returns whether the resource came with the call, or was fetched for it already."""
         return (kind, identity) in self._index
 
     def _step(self, node: Any, step: Step) -> Iterable[Any]:
@@ -239,7 +239,7 @@ def _member(node: Any, name: str) -> Any:
 
 
 def _decoded(raw: Raw) -> Any:
-    """The decoded JSON; None where it is not JSON, which the service reports."""
+    """Returns the decoded JSON; None where it is not JSON, which the service reports."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -289,13 +289,13 @@ def _fields(context: Any) -> Iterator[Any]:
 
 @remembered("elements of resource types", entries=256, longest=0)
 def _attributes(kind: type[Any]) -> dict[str, str]:
-    """The attribute of each element of a struct; of anything else none."""
+    """Returns the attribute of each element of a struct; of anything else none."""
     elements = structs.fields(kind) if issubclass(kind, Struct) else ()
     return {element.encode_name: element.name for element in elements}
 
 
 def is_element_read(kind: type[object], member: str) -> bool:
-    """Whether our readers keep this element of a resource, so that a path can go through it.
+    """Returns whether our readers keep this element of a resource, so that a path can go through it.
 
     >>> from fhir.record.resources import MedicationRequest
     >>> is_element_read(MedicationRequest, "medication"), is_element_read(MedicationRequest, "requester")

@@ -96,7 +96,7 @@ class PrefetchState(Struct, frozen=True, dict=True):
         return self.note_about(None)
 
     def note_about(self, reads: frozenset[str] | None) -> str | None:
-        """The same of a card that only these analytes and resource types can change (None: everything)."""
+        """Returns the same of a card that only these analytes and resource types can change (None: everything)."""
         reported = [
             state for state in self.states if state.is_reported and (reads is None or state.template.brings & reads)
         ]
@@ -170,7 +170,7 @@ class Templates(tuple[Template, ...]):
         return checked
 
     def for_protocol(self, version: str) -> "Templates":
-        """Those that a client of this version of CDS Hooks is asked for."""
+        """Returns those that a client of this version of CDS Hooks is asked for."""
         if version.startswith(TOKENS_OF_3):
             return self
         return Templates(template for template in self if not template.is_of_3)

@@ -32,7 +32,7 @@ _NESTING: Final = frozenset({dict, list})  # as JSON is decoded; `isinstance` of
 
 
 def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
-    """Whether objects and arrays stand more than `limit` levels inside each other."""
+    """Returns whether objects and arrays stand more than `limit` levels inside each other."""
     level = [value] if type(value) in _NESTING else []
     for _ in range(limit):
         children = [child.values() if type(child) is dict else child for child in level]
@@ -48,7 +48,7 @@ _PLACE: Final = " - at `$"
 
 
 def describe_decoder_error(error: Exception) -> str:
-    """The decoder's sentence without marks and without what it quotes from the body."""
+    """Returns the decoder's sentence without marks and without what it quotes from the body."""
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
     words, mark, location = str(error).rpartition(_PLACE)
@@ -57,7 +57,7 @@ def describe_decoder_error(error: Exception) -> str:
 
 
 def error_path(error: Exception, root: str = "") -> str | None:
-    """Where it is wrong, as an expression below `root`; None where that is the body itself."""
+    """Returns where it is wrong, as an expression below `root`; None where that is the body itself."""
     _, _, path = str(error).rpartition(_PLACE)
     path = path if _PLACE in str(error) else ""
     return ".".join(part for part in (root, path.rstrip("`").lstrip(".")) if part) or None
@@ -84,7 +84,7 @@ def check_text(body: bytes) -> None:
 
 
 def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
-    """The body without its last member, and that member's value; None unless the last member is `prefetch`.
+    """Returns the body without its last member, and that member's value; None unless the last member is `prefetch`.
 
     Where both parts are JSON, the first an object, they are the body and nothing of it is missing.
     """
@@ -148,12 +148,12 @@ class MemberName:
 
 
 def member_name(_: type, text: str) -> MemberName:
-    """The `dec_hook` of a decoder whose dictionary has the keys `MemberName`."""
+    """Returns the `dec_hook` of a decoder whose dictionary has the keys `MemberName`."""
     return MemberName(text)
 
 
 def members_once(members: dict[MemberName, _T], location: str | None) -> dict[str, _T]:
-    """The members by their names; BadRequest at `place` where a name stands twice."""
+    """Returns the members by their names; BadRequest at `place` where a name stands twice."""
     values_by_name = {name.text: value for name, value in members.items()}
     if len(values_by_name) < len(members):
         raise _twice(location)
@@ -177,7 +177,7 @@ def _check_characters(text: bytes) -> None:
 
 
 def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
-    """Whether the text is these members, colons, commas, quotes and braces, and not a byte more.
+    """Returns whether the text is these members, colons, commas, quotes and braces, and not a byte more.
 
     Spaces, escapes and characters beyond ASCII make the text longer than that as well, never shorter.
     """
@@ -231,7 +231,7 @@ def encode_response(
     resting: Sequence[RestingFinding] = (),
     worklist: Sequence[WorklistEntry] = (),
 ) -> bytes:
-    """The response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
+    """Returns the response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
 
     `resting` and `worklist` say in the extension what is there and not shown now.
 

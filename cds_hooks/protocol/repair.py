@@ -95,7 +95,7 @@ class OriginalOrders:
         return [_SentValue(raw, self._kind) for raw in (*reversed(pages), *map(bytes, reversed(values))) if kind in raw]
 
     def by_id(self, identity: str) -> Json | None:
-        """The order of this id, None when it did not come along; of two the later."""
+        """Returns the order of this id, None when it did not come along; of two the later."""
         position = self._places.get(identity)
         sent = _object_at(*position) if position is not None else self._find(identity)
         decoded = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
@@ -110,7 +110,7 @@ class OriginalOrders:
         return next((order for order in orders if order is not None), None)
 
     def original(self, reference: str) -> Json | None:
-        """The order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
+        """Returns the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
         kind, _, identity = reference.partition("/")
         return self.by_id(identity) if kind == self._kind else None
 
@@ -119,7 +119,7 @@ _TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}]')
 
 
 def _object_at(text: bytes, start: int) -> bytes:
-    """The JSON object that begins there."""
+    """Returns the JSON object that begins there."""
     depth = 0
     for token in _TOKENS.finditer(text, start):
         sign = token[0]
@@ -133,7 +133,7 @@ def _object_at(text: bytes, start: int) -> bytes:
 
 
 def _start_of_prefetch(body: bytes) -> int:
-    """Where prefetch begins in a body whose context, with the drafts in it, stands before it; else its end."""
+    """Returns where prefetch begins in a body whose context, with the drafts in it, stands before it; else its end."""
     start = body.find(b',"prefetch":')
     head = body[: max(start, 0)]
     return start if b'"context"' in head and b'"patientId"' in head else len(body)
@@ -147,7 +147,7 @@ class _SentValue:
         self._kind = kind
 
     def find(self, identity: str) -> Json | Raw | None:
-        """The resource of this id, decoded or not; of two the later."""
+        """Returns the resource of this id, decoded or not; of two the later."""
         written = identity.encode()
         try:
             for resource in reversed(self._resources):
@@ -174,7 +174,7 @@ class _SentValue:
 
 
 def _decoded(raw: bytes | Raw) -> Any:
-    """The decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
+    """Returns the decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
     try:
         value = decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -195,7 +195,7 @@ def _resources(value: Any) -> Iterator[Json]:
 
 
 def objects_in(value: Any) -> list[Json]:
-    """The objects of a list, or the one that stands where a list should."""
+    """Returns the objects of a list, or the one that stands where a list should."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
 
 
@@ -208,12 +208,12 @@ _LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind f
 
 
 def repair_bytes(raw: bytes | Raw) -> bytes:
-    """The JSON bytes of a resource or Bundle with its resources repaired."""
+    """Returns the JSON bytes of a resource or Bundle with its resources repaired."""
     return msgspec.json.encode(repair_resource(msgspec.json.decode(raw)))
 
 
 def repair_resource(value: Any) -> Any:
-    """A decoded resource or Bundle, taken out of its wrapper and repaired; anything else as it came."""
+    """Returns a decoded resource or Bundle, taken out of its wrapper and repaired; anything else as it came."""
     if not isinstance(value, dict):
         return value
     if "resourceType" not in value and isinstance(value.get("resource"), dict):
@@ -223,7 +223,7 @@ def repair_resource(value: Any) -> Any:
 
 
 def has_stu3_dose(resource: dict[str, Any]) -> bool:
-    """Whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
+    """Returns whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
     instructions = resource.get("dosageInstruction")
     return isinstance(instructions, list) and any(
         isinstance(instruction, dict)
@@ -234,7 +234,7 @@ def has_stu3_dose(resource: dict[str, Any]) -> bool:
 
 
 def with_numeric_doses(resource: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """An order with the numbers of its doses that came as text read as numbers, and whether there was one.
+    """Returns an order with the numbers of its doses that came as text read as numbers, and whether there was one.
 
     >>> with_numeric_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
     ({'dosageInstruction': [{'doseAndRate': [{'doseQuantity': {'value': 500}}]}]}, True)
@@ -307,7 +307,7 @@ def _is_text(wanted: Any) -> bool:
 
 
 def _code_of(concept: Any) -> Any:
-    """The code of a concept that stands in a list of bare codes."""
+    """Returns the code of a concept that stands in a list of bare codes."""
     if not isinstance(concept, dict):
         return concept
     coding = concept.get("coding")
@@ -318,7 +318,7 @@ def _code_of(concept: Any) -> Any:
 
 @cache
 def _fields(kind: type[Struct]) -> dict[str, _Element]:
-    """What each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
+    """Returns what each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
     return {field.encode_name: _element(_wanted(field.type)) for field in structs.fields(kind)}
 
 

@@ -222,7 +222,7 @@ def request_of_context(
 
 
 def read_context(hook: Hook, members: Raw) -> Context:
-    """The typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
+    """Returns the typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
     if hook.modernise is not None:
         members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
     try:
@@ -297,7 +297,7 @@ def _with_user_in_context(body: bytes) -> bytes | None:
 
 
 def _advice(body: bytes) -> str | None:
-    """What to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
+    """Returns what to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
     try:
         members = msgspec.json.decode(body, type=dict[str, Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -360,7 +360,7 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
 
 
 def _read_repaired(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
-    """The value as it is, or repaired where that can be read better."""
+    """Returns the value as it is, or repaired where that can be read better."""
     value, refused = read_value(key, raw)
     if not refused:
         return value, refused

@@ -121,7 +121,7 @@ class Report(Struct):
 
 
 def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
-    """What the candidate changes about each decision, or why it cannot be replayed."""
+    """Yields what the candidate changes about each decision, or why it cannot be replayed."""
     first, second = tee(decisions)
     for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
         if not old.by or not new.by or (old.answer is None and old.is_due is None and old.scores is None):
@@ -137,7 +137,7 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
 
 
 def _subjects(row: Replayed) -> Iterator[str]:
-    """What each card is about: its rules, its model, or its kind."""
+    """Yields what each card is about: its rules, its model, or its kind."""
     response = row.response
     if response is None:
         if row.is_due:

@@ -177,7 +177,7 @@ class RecordedGovernance(Governance):
         self._remembered, self.day = remembered, day
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """What is decided now of releases and pauses; the rest as the decision recorded it."""
+        """Returns what is decided now of releases and pauses; the rest as the decision recorded it."""
         chosen = await super().hold_back(cards, call)
         self._remembered.hold_back(chosen, call)
         return chosen

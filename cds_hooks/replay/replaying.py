@@ -97,12 +97,12 @@ class Replayer:
         self._contents: dict[str, Content | None] = {}
 
     def verdicts(self, decisions: Iterable[Decision]) -> Iterator[Verdict]:
-        """One verdict for each decision; what is computed in batches comes in another order."""
+        """Yields one verdict for each decision; what is computed in batches comes in another order."""
         for row in self.replayed(decisions):
             yield self._verdict(row)
 
     def replayed(self, decisions: Iterable[Decision]) -> Iterator[Replayed]:
-        """Each decision computed again."""
+        """Yields each decision computed again."""
         source = iter(decisions)
         while batch := list(islice(source, AT_ONCE)):
             rows = [Replayed(decision, read_basis(decision.basis)) for decision in batch]
@@ -123,7 +123,7 @@ class Replayer:
                 yield from self._by_model(model_id, sha256, alike)
 
     def _by_call(self, row: Replayed, facts: bytes) -> Replayed:
-        """The whole call, from the facts that are kept of it."""
+        """Returns the whole call, from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
         if service is None or client is None:
@@ -161,7 +161,7 @@ class Replayer:
             yield msgspec.structs.replace(row, by="values", scores=self._with_versions(row, scores), is_due=is_due)
 
     def _with_versions(self, row: Replayed, scores: dict[str, Any]) -> dict[str, Any]:
-        """The scores with those of the versions that were computed beside it, as far as they are here still."""
+        """Returns the scores with those of the versions that were computed beside it, as far as they are here still."""
         compared = (row.basis.scores or {}).get("beside")
         service = self._site.services.get(row.decision.service)
         if not compared or service is None or service.of_chart is None:
@@ -235,7 +235,7 @@ class Replayer:
 
 
 def _was_due(row: Replayed) -> bool | None:
-    """Whether the model's estimate reached the threshold then; None where another reason kept the card back."""
+    """Returns whether the model's estimate reached the threshold then; None where another reason kept the card back."""
     reasons = {reason for subject, reason, _ in row.basis.silence if subject == row.basis.score_id}
     if _BELOW in reasons:
         return False

@@ -69,7 +69,7 @@ class Site:
         return self.components.thresholds
 
     def client_of(self, name: str) -> TrustedClient | None:
-        """The client of this name; None where the site has none of it any more."""
+        """Returns the client of this name; None where the site has none of it any more."""
         return self.clients.get(name)
 
     def model_of(self, model_id: str, sha256: str = "") -> Model | None:
@@ -78,19 +78,19 @@ class Site:
         return self.candidates.get(model_id) or beside or self.served_model(model_id)
 
     def version_of(self, model_id: str, sha256: str) -> Model | None:
-        """The model with this file, in use or beside it; None where it is not here any more."""
+        """Returns the model with this file, in use or beside it; None where it is not here any more."""
         in_use = self.served_model(model_id)
         if in_use is not None and in_use.manifest.file.sha256 == sha256:
             return in_use
         return self.components.versions.of_digest(sha256)
 
     def served_model(self, model_id: str) -> Model | None:
-        """The model of this id as it is served here; None where it is not."""
+        """Returns the model of this id as it is served here; None where it is not."""
         loaded = (model for service in self.services.values() for model in service.models)
         return next((model for model in loaded if not isinstance(model, AbsentModel) and _id(model) == model_id), None)
 
     async def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
-        """The prediction by the model, or by the candidate that has its id and its inputs."""
+        """Returns the prediction by the model, or by the candidate that has its id and its inputs."""
         return self.candidates.get(_id(model), model).predict(values)
 
 
@@ -101,7 +101,7 @@ def _id(model: Model) -> str:
 def open_site(
     configured: Settings, candidates: Mapping[str, Model] | None = None, tried: Mapping[str, bool] | None = None
 ) -> Site:
-    """The site of these settings.
+    """Returns the site of these settings.
 
     `tried` are rules that show cards here whatever was approved, switched or released (True), or that are off (False).
 
@@ -145,7 +145,7 @@ def open_site(
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:
-    """What may show cards, as if nobody had ever released, stopped or paused these rules."""
+    """Returns what may show cards, as if nobody had ever released, stopped or paused these rules."""
     other_states = {key: state for key, state in released.states.items() if key[0] != "rule" or key[1] not in rules}
     paused = {key: pause for key, pause in released.paused.items() if key[0] != "rule" or key[1] not in rules}
     return replace(released, states=other_states, paused=paused)

@@ -98,18 +98,18 @@ read_basis: Final = msgspec.json.Decoder(Basis).decode
 
 
 def vectors_of(rows: Sequence[Basis], model: Model) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The recorded values as this model takes them [N, F]; what a row does not have is NaN."""
+    """Returns the recorded values as this model takes them [N, F]; what a row does not have is NaN."""
     nothing = (nan, "", "")
     return np.array([[row.features.get(name, nothing)[0] for name in model.features] for row in rows], np.float64)
 
 
 def model_scores(rows: Sequence[Basis], model: Model) -> list[dict[str, Any]]:
-    """What the model computes from each row, in the form in which a decision records it."""
+    """Returns what the model computes from each row, in the form in which a decision records it."""
     return [scores_of(model, prediction) for prediction in model.predict_each(list(vectors_of(rows, model)))]
 
 
 def equation_scores(row: Basis, in_force: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the equation computes from the recorded values; None where it does not compute any more.
+    """Returns what the equation computes from the recorded values; None where it does not compute any more.
 
     `in_force` are the settings by name: one of them is an input of the kidney failure risk equation.
     """
@@ -163,7 +163,7 @@ _vaccinations: Final = msgspec.json.Decoder(_Vaccinations)
 
 
 def vaccine_scores(row: Basis) -> dict[str, Any]:
-    """The forecast from the recorded doses, as a decision records it.
+    """Returns the forecast from the recorded doses, as a decision records it.
 
     Raises:
         msgspec.ValidationError: What was recorded has another form.

@@ -52,7 +52,7 @@ def log_failure(event: str, error: BaseException, decision: str, service: str = 
 
 
 def failure_outcome(decision: str) -> bytes:
-    """The body of a 500: that nothing was answered, and the id under which the operator finds the place."""
+    """Returns the body of a 500: that nothing was answered, and the id under which the operator finds the place."""
     return operation_outcome(
         HookError(f"The server failed and gave no answer. The operator's log has the place under the id {decision}.")
     )
@@ -87,7 +87,7 @@ async def _answer_failure(_: Request, error: Exception) -> Response:
 
 
 def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """The handler that turns a HookError into its status and OperationOutcome."""
+    """Returns the handler that turns a HookError into its status and OperationOutcome."""
 
     async def answer(_: Request, error: Exception) -> Response:
         assert isinstance(error, HookError)  # noqa: S101 - registered for this class
@@ -104,7 +104,7 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
 
 
 def http_error_outcome(error: HTTPException) -> Response:
-    """The answer to a program that asked for an address, or with a method, that does not exist."""
+    """Returns the answer to a program that asked for an address, or with a method, that does not exist."""
     hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
     if error.status_code == MethodNotAllowed.status:
         hook_error = MethodNotAllowed("This address does not answer that method.")
@@ -115,6 +115,6 @@ def http_error_outcome(error: HTTPException) -> Response:
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:
-    """The handler for methods that a route does not answer."""
+    """Returns the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     return http_error_outcome(error)

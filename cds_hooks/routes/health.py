@@ -18,7 +18,7 @@ DRAINING: Final = "draining"
 
 
 def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
-    """The models whose files cannot be served, each with the reason and what its services answer."""
+    """Returns the models whose files cannot be served, each with the reason and what its services answer."""
     return [
         {
             "model": model.name,
@@ -32,7 +32,7 @@ def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
 
 
 def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """Those who ask while it is being checked get what that check finds: many who ask cost what one does."""
+    """Returns those who ask while it is being checked get what that check finds: many who ask cost what one does."""
     running: asyncio.Future[None] | None = None
 
     async def shared() -> None:
@@ -45,7 +45,7 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
 
 
 def health_routes(services: dict[str, Service], components: ServerComponents) -> list[Route]:
-    """The routes of both."""
+    """Returns the routes of both."""
     absent = models_out(services)
     check = _one_at_a_time(components.decisions.check)
 

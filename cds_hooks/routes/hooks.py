@@ -87,7 +87,7 @@ class RequestLimits:
     async def report(
         self, request: Request, client: TrustedClient, configured: Settings, most_bytes: int, turn: asyncio.Lock
     ) -> AsyncIterator[bytes]:
-        """The body of a report, which counts as a call of the client; `turn` is held until the report is taken.
+        """Yields the body of a report, which counts as a call of the client; `turn` is held until the report is taken.
 
         Raises:
             TooManyCalls: as `enter`; and what `body` raises.
@@ -103,7 +103,7 @@ class RequestLimits:
     async def body(
         self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, most_bytes: int | None = None
     ) -> bytes:
-        """The request body, of at most `most_bytes` where that is less than what a call may have.
+        """Returns the request body, of at most `most_bytes` where that is less than what a call may have.
 
         UnsupportedMediaType where it is declared as no JSON or as compressed, BodyTooLarge over the limit,
         RequestTimeout when it does not arrive in time, BadRequest when the connection ends before it.
@@ -224,7 +224,7 @@ class HookRoute:
             _end(trace, service_id, 200)
 
     def _trace(self, headers: Iterable[tuple[bytes, bytes]]) -> CallTrace | None:
-        """The trace of the call; None where it names none and no spans are sent."""
+        """Returns the trace of the call; None where it names none and no spans are sent."""
         tracing = self.components.tracing
         return tracing.begin(headers) if tracing.sends or TRACE_HEADER in dict(headers) else None
 

@@ -60,7 +60,7 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
 
 
 def as_stored(decision: Decision) -> Decision:
-    """The decision with its large members in their stored form."""
+    """Returns the decision with its large members in their stored form."""
     return Decision(
         decision.id,
         decision.decided_at,
@@ -138,7 +138,7 @@ _ROWS_AT_ONCE = 500
 
 
 def stored_rows(url: str) -> Iterator[Any]:
-    """All decisions in the order of writing, with their links and their content in stored form."""
+    """Yields all decisions in the order of writing, with their links and their content in stored form."""
     last = 0
     query = select(*_LINKS, *_DECISION).order_by(decisions.c.sequence).limit(_ROWS_AT_ONCE)
     while rows := read_rows(url, query.where(decisions.c.sequence > last)):
@@ -147,7 +147,7 @@ def stored_rows(url: str) -> Iterator[Any]:
 
 
 def wrong_content(row: Any) -> str | None:
-    """The reason where the row's hash differs from the hash of its content, else None."""
+    """Returns the reason where the row's hash differs from the hash of its content, else None."""
     decision = Decision(*row[len(_LINKS) :])
     expected = row_hash(row.previous, row.chain, row.position, decision)
     return None if row.hash == expected else "its content was changed"

@@ -73,7 +73,7 @@ class ContentKeys:
 
 
 def read_content_keys(text: str) -> ContentKeys:
-    """The keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
+    """Returns the keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
 
     Raises:
         ContentUnreadable: the text has another form.
@@ -114,7 +114,7 @@ def use_content_keys(keys: ContentKeys) -> None:
 
 
 def store_content(value: bytes, dictionary: int = DICTIONARY_ID) -> bytes:
-    """The stored form of the value."""
+    """Returns the stored form of the value."""
     if value in _EMPTY:
         return value
     stored = _compress(value, dictionary)
@@ -126,7 +126,7 @@ def store_content(value: bytes, dictionary: int = DICTIONARY_ID) -> bytes:
 
 
 def load_content(stored: bytes) -> bytes:
-    """The value of its stored form.
+    """Returns the value of its stored form.
 
     Raises:
         ContentUnreadable: its key or its dictionary is missing here.
@@ -219,7 +219,7 @@ def _dictionary(number: int) -> bytes:
 
 
 def store_text(value: str) -> str:
-    """The stored form of free text: encrypted where the site sets a key."""
+    """Returns the stored form of free text: encrypted where the site sets a key."""
     if _in_use.newest is None:
         return value
     return _TEXT_PREFIX + store_content(value.encode()).hex()
@@ -232,7 +232,7 @@ class StoredContent(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        """What was stored."""
+        """Returns what was stored."""
         return None if value is None else load_content(bytes(value))
 
 
@@ -243,7 +243,7 @@ class StoredText(TypeDecorator[str]):
     cache_ok = True
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """What was stored."""
+        """Returns what was stored."""
         if value is None or not value.startswith(_TEXT_PREFIX):
             return value
         return load_content(bytes.fromhex(value.removeprefix(_TEXT_PREFIX))).decode()
@@ -277,7 +277,7 @@ class UserNames:
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def recorded(self, client: str, user: str | None) -> str:
-        """The recorded form of this user; an empty string where users are not recorded."""
+        """Returns the recorded form of this user; an empty string where users are not recorded."""
         if not user or self.form == "none":
             return ""
         if self.form == "clear":
@@ -285,7 +285,7 @@ class UserNames:
         return _hashed(self.keys[0], client, user) if self.keys else ""
 
     def possible(self, client: str, user: str) -> list[str]:
-        """Every form under which this client's user can have been recorded, with each of the keys."""
+        """Returns every form under which this client's user can have been recorded, with each of the keys."""
         return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
@@ -300,7 +300,7 @@ def _key_id(key: bytes) -> str:
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:
-    """The keys in the file; where there is no file, one is made with a new key.
+    """Returns the keys in the file; where there is no file, one is made with a new key.
 
     Raises:
         RecordUnavailable: it cannot be made.
@@ -313,7 +313,7 @@ def open_user_names(form: UserForm, file: Path) -> UserNames:
 
 
 def read_user_keys(file: Path) -> tuple[bytes, ...]:
-    """The keys of the file, each a line of 64 hexadecimal digits, the newest first.
+    """Returns the keys of the file, each a line of 64 hexadecimal digits, the newest first.
 
     Raises:
         RecordUnavailable: the file cannot be read or has another form.

@@ -24,7 +24,7 @@ LOCK_WAIT_SECONDS = 5.0
 
 
 def parse_url(text: str) -> URL:
-    """The URL of an SQLite file, or of PostgreSQL through psycopg 3.
+    """Returns the URL of an SQLite file, or of PostgreSQL through psycopg 3.
 
     Raises:
         RecordUnavailable: it is any other URL.
@@ -43,7 +43,7 @@ def parse_url(text: str) -> URL:
 
 
 def sqlite_file(url: URL) -> Path:
-    """The file of an SQLite URL."""
+    """Returns the file of an SQLite URL."""
     return Path(url.database or "")
 
 
@@ -62,7 +62,7 @@ def make_file(file: Path) -> None:
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
+    """Returns a connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
     # used by one thread at a time, though not always by the one that opened it
     connection = sqlite3.connect(file, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False)
     for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
@@ -76,7 +76,7 @@ def engine_for(url: URL) -> Engine:
 
 
 def reading_engine(url: URL) -> Engine:
-    """An engine for reading that never creates a file.
+    """Returns an engine for reading that never creates a file.
 
     Raises:
         RecordUnavailable: there is no record yet.
@@ -95,7 +95,7 @@ class _KeptConnections:
         self._changing = Lock()
 
     def engine_for(self, url: URL) -> Engine | None:
-        """The engine with kept connections; None where nobody keeps any for this database."""
+        """Returns the engine with kept connections; None where nobody keeps any for this database."""
         pool = self._pools.get(_name_of(url)) if self._pools else None
         return pool[0] if pool is not None else None
 
@@ -145,7 +145,7 @@ def kept_connections(text: str) -> Iterator[None]:
 
 
 def _readable(url: URL) -> URL:
-    """The URL for reading a write-protected SQLite file, beside which SQLite cannot create its other files."""
+    """Returns the URL for reading a write-protected SQLite file, beside which SQLite cannot create its other files."""
     if url.get_backend_name() != "sqlite":
         return url
     file = sqlite_file(url)

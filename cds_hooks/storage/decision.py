@@ -56,7 +56,7 @@ class RecordHealth:
         return self._cause
 
     def refusal(self, cause: str) -> "RecordUnavailable":
-        """What callers get; the log has the cause alone."""
+        """Returns what callers get; the log has the cause alone."""
         return RecordUnavailable(f"{self._record} cannot be written: {cause}", cause)
 
     def failed(self, cause: str, count: int = 1) -> None:
@@ -76,7 +76,7 @@ class RecordHealth:
 
 
 def plain(cause: str) -> str:
-    """The cause for the operational log: the database's message in at most 120 plain characters."""
+    """Returns the cause for the operational log: the database's message in at most 120 plain characters."""
     return _NOT_PLAIN.sub(" ", cause).strip()[:120]
 
 
@@ -90,7 +90,7 @@ _last_tick = 0
 
 
 def new_decision_id() -> str:
-    """A UUID in lower case; ids sort by the time they were made, between processes by their clocks."""
+    """Returns a UUID in lower case; ids sort by the time they were made, between processes by their clocks."""
     global _last_tick
     # 1 tick = 1 ms / 4096, the fraction RFC 9562 section 6.2 method 3 puts behind the milliseconds
     tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
@@ -100,7 +100,7 @@ def new_decision_id() -> str:
 
 
 def card_uuid(decision_id: str, card: int) -> str:
-    """The uuid of a decision's card; the first card has number 1.
+    """Returns the uuid of a decision's card; the first card has number 1.
 
     Raises:
         ValueError: the number is over 255.
@@ -109,7 +109,7 @@ def card_uuid(decision_id: str, card: int) -> str:
 
 
 def suggestion_uuid(card: str, suggestion: int) -> str:
-    """The uuid of a card's suggestion; the first suggestion has number 1.
+    """Returns the uuid of a card's suggestion; the first suggestion has number 1.
 
     Raises:
         ValueError: the number is over 255.
@@ -118,7 +118,7 @@ def suggestion_uuid(card: str, suggestion: int) -> str:
 
 
 def numbered_uuid(decision_id: str, number: int) -> str:
-    """The uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
+    """Returns the uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
 
     Up to 255 it is that of `card_uuid`; above, the last byte is used too, up to 7, which leaves room for `part_uuid`.
 
@@ -139,7 +139,7 @@ def part_uuid(uuid: str, part: int) -> str:
 
 
 def decision_of(uuid: str) -> str | None:
-    """The id of the decision that a card or suggestion belongs to; None where the uuid is not one of ours."""
+    """Returns the id of the decision that a card or suggestion belongs to; None where the uuid is not one of ours."""
     text = uuid.strip().lower().removeprefix("urn:uuid:")
     if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None
@@ -259,12 +259,12 @@ def input_digest_of(inputs: bytes) -> str:
 
 
 def encode_models(models: Sequence[dict[str, str]]) -> bytes:
-    """The models that were used, as a JSON array of id, version and sha256."""
+    """Returns the models that were used, as a JSON array of id, version and sha256."""
     return _encoder.encode(models)
 
 
 def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
-    """The scores as they stand in the JSON of a basis; `null` where there are none."""
+    """Returns the scores as they stand in the JSON of a basis; `null` where there are none."""
     return _encoder.encode(scores)
 
 
@@ -366,7 +366,7 @@ def answer_all(waiting: WaitingDecisions, refusal: RecordUnavailable | None) -> 
 
 
 def without_nul(item: _Item) -> _Item:
-    """The text with U+FFFD in place of NUL, which JSON strings can contain and PostgreSQL's text cannot."""
+    """Returns the text with U+FFFD in place of NUL, which JSON strings can contain and PostgreSQL's text cannot."""
     changed = {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")
         for name in item.__struct_fields__

@@ -35,17 +35,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def feedback_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """The hash of a row of feedback, whose columns are as they are stored."""
+    """Returns the hash of a row of feedback, whose columns are as they are stored."""
     return _entry_hash("feedback", previous, position, [row[name] for name in FEEDBACK_COLUMNS])
 
 
 def outcome_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """The hash of a row of outcomes."""
+    """Returns the hash of a row of outcomes."""
     return _entry_hash("outcomes", previous, position, [row[name] for name in OUTCOME_COLUMNS])
 
 
 def event_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """The hash of an event."""
+    """Returns the hash of an event."""
     return _entry_hash("events", previous, position, [row[name] for name in EVENT_COLUMNS])
 
 

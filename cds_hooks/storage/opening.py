@@ -51,7 +51,7 @@ def upgrade_schema(url: URL) -> None:
 
 
 def schema_version(connection: Connection) -> str | None:
-    """The version of the database's schema; None for a database without the record."""
+    """Returns the version of the database's schema; None for a database without the record."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -73,7 +73,7 @@ def refuse_newer(version: str | None) -> None:
 
 
 def _made_at_once(connection: Connection) -> bool:
-    """Whether the script of this version made the tables of an empty SQLite file.
+    """Returns whether the script of this version made the tables of an empty SQLite file.
 
     So that alembic, whose import takes 0.13 s, is not needed for a new record.
     """
@@ -87,7 +87,7 @@ def _made_at_once(connection: Connection) -> bool:
 
 
 def sqlite_script() -> str:
-    """The text of `SQLITE_SCRIPT`: the version, and every statement that SQLite keeps after all migrations."""
+    """Returns the text of `SQLITE_SCRIPT`: the version, and every statement that SQLite keeps after all migrations."""
     with create_engine("sqlite://").begin() as connection:
         _run_migrations(connection)
         statements = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
@@ -106,7 +106,7 @@ def _run_migrations(connection: Connection) -> None:
 
 
 def open_decision_log(url: str) -> DecisionLog:
-    """The decision log of an SQLite or PostgreSQL URL, with its schema brought up to date.
+    """Returns the decision log of an SQLite or PostgreSQL URL, with its schema brought up to date.
 
     Raises:
         RecordUnavailable: the database cannot be opened.

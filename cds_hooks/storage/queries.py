@@ -139,7 +139,7 @@ class DecisionFilter(Struct, frozen=True):
     """Only decisions with this reason for silence; with `rule`, that of this rule."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
-        """The query with all conditions that the database can evaluate: all but the rule."""
+        """Returns the query with all conditions that the database can evaluate: all but the rule."""
         for name in ("service", "outcome", "client", "patient", "hook_instance"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
@@ -164,12 +164,12 @@ class DecisionFilter(Struct, frozen=True):
 
 
 def rules_of(decision: Decision) -> set[str]:
-    """The rules whose findings are on the cards, and the subjects of the reasons for silence."""
+    """Returns the rules whose findings are on the cards, and the subjects of the reasons for silence."""
     return rules_on_cards(decision) | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
 
 
 def rules_on_cards(decision: Decision) -> set[str]:
-    """The rules whose findings are on the cards; none where no card was given."""
+    """Returns the rules whose findings are on the cards; none where no card was given."""
     return {rule for card in cards_of(decision) for rule in card}
 
 
@@ -182,7 +182,7 @@ def cards_of(decision: Decision) -> list[set[str]]:
 
 
 def rules_by_card(response: bytes) -> dict[str, set[str]]:
-    """The rules whose findings are on each card, by the uuids of the card and of its suggestions."""
+    """Returns the rules whose findings are on each card, by the uuids of the card and of its suggestions."""
     rules_by_uuid: dict[str, set[str]] = {}
     for card in _response.decode(response).cards:
         rules = {finding.rule for finding in card.extension.ours.findings}
@@ -191,7 +191,7 @@ def rules_by_card(response: bytes) -> dict[str, set[str]]:
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
-    """The newest decisions first, of one service or outcome where given.
+    """Returns the newest decisions first, of one service or outcome where given.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -216,7 +216,7 @@ Place = tuple[int, int]
 
 
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
-    """The decisions that the filter describes, the newest first.
+    """Yields the decisions that the filter describes, the newest first.
 
     They are read `at_once` at a time, so that neither memory nor the write-ahead log grows with the record.
 
@@ -270,7 +270,7 @@ def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:
 
 
 def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, FoundDecision]:
-    """Those of the decisions with these numbers that the filter describes, by number.
+    """Returns those of the decisions with these numbers that the filter describes, by number.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -297,7 +297,7 @@ def _time_and_number(numbered: FoundDecision) -> Place:
 
 
 def newest_number(url: str) -> int:
-    """The number of the newest decision; 0 for an empty record.
+    """Returns the number of the newest decision; 0 for an empty record.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -306,7 +306,7 @@ def newest_number(url: str) -> int:
 
 
 def count_decisions(url: str, wanted: DecisionFilter) -> int:
-    """How many decisions the filter describes, but for its rule.
+    """Returns how many decisions the filter describes, but for its rule.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -315,7 +315,7 @@ def count_decisions(url: str, wanted: DecisionFilter) -> int:
 
 
 def get_decision(url: str, decision_id: str) -> Decision | None:
-    """The decision with this id; None where there is none.
+    """Returns the decision with this id; None where there is none.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -325,7 +325,7 @@ def get_decision(url: str, decision_id: str) -> Decision | None:
 
 
 def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
-    """The decisions on record that have one of these ids, by id.
+    """Returns the decisions on record that have one of these ids, by id.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -337,7 +337,7 @@ def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
 
 
 def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
-    """The facts that are kept of these decisions, by id; those without any are not in it.
+    """Returns the facts that are kept of these decisions, by id; those without any are not in it.
 
     Raises:
         RecordUnavailable: there is no record, or they cannot be read.
@@ -347,13 +347,13 @@ def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
-    """The feedback on the cards of this decision, in the order in which it arrived."""
+    """Returns the feedback on the cards of this decision, in the order in which it arrived."""
     query = select(*_FEEDBACK).where(feedback.c.decision == decision_id).order_by(feedback.c.sequence)
     return [_feedback_item(row) for row in read_rows(url, query)]
 
 
 def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
-    """All rows of a query.
+    """Returns all rows of a query.
 
     Raises:
         RecordUnavailable: there is no record, or the database does not answer.

@@ -138,7 +138,7 @@ class Hook:
 
 
 def _is_text(field_info: structs.FieldInfo) -> bool:
-    """Whether the field is a required string: GEN-06 says that such a one may not be blank either."""
+    """Returns whether the field is a required string: GEN-06 says that such a one may not be blank either."""
     return bool(field_info.required and field_info.type is str)
 
 
@@ -183,7 +183,7 @@ def _modern_dispatch(members: Members) -> Members:
 
 
 def _modern_allergy(members: Members) -> Members:
-    """The library's examples wrap the resource, or send a Bundle of one under a plural name (TRAP-37)."""
+    """Returns the library's examples wrap the resource, or send a Bundle of one under a plural name (TRAP-37)."""
     if "allergyIntolerances" in members and "allergyIntolerance" not in members:
         resources = _resources_of(members["allergyIntolerances"])
         if len(resources) == 1:
@@ -192,7 +192,7 @@ def _modern_allergy(members: Members) -> Members:
 
 
 def _modern_verify(members: Members) -> Members:
-    """The library's examples call `medication` `order`, and wrap it (TRAP-37)."""
+    """Returns the library's examples call `medication` `order`, and wrap it (TRAP-37)."""
     if "order" in members:
         members.setdefault("medication", members.pop("order"))
     return _unwrapped(members, "medication")
