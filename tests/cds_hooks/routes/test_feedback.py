@@ -169,7 +169,7 @@ def test_a_long_report_is_read_beside_the_event_loop_and_each_response_decoded_o
         return sent_cards(response)
 
     monkeypatch.setattr("cds_hooks.routes.feedback.match_feedback", matching)
-    monkeypatch.setattr("cds_hooks.hold_back.governance.sent_cards", decoding)
+    monkeypatch.setattr("cds_hooks.hold_back.sent_cards.sent_cards", decoding)
 
     def report(card: dict[str, Any]) -> list[Any]:
         times = (f"2026-11-20T09:{each // 60:02}:{each % 60:02}Z" for each in range(MOST_ITEMS))
