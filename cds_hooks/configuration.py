@@ -74,9 +74,9 @@ def content_in_force(
     return {
         "setting": settings_in_force(configured),
         "model": {model.name if isinstance(model, AbsentModel) else model.manifest.id: _model(model)
-                  for one in services.values() for model in one.models}
-                 | {each.name: _model(each.model) for each in beside.all},
-        "rule": {rule: each.digest for rule, each in all_rule_versions().items()},
+                  for service in services.values() for model in service.models}
+                 | {version.name: _model(version.model) for version in beside.all},
+        "rule": {rule: rule_version.digest for rule, rule_version in all_rule_versions().items()},
         "site": site_in_force(site),
         **_of_package(),
     }  # fmt: skip
@@ -84,13 +84,15 @@ def content_in_force(
 
 def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> dict[Key, str]:
     """The version of every rule, model and equation that this server has, as an act of release names it."""
-    found: dict[Key, str] = beside.served | {("rule", rule): each.digest for rule, each in all_rule_versions().items()}
-    found |= {("equation", name): equation.version for name, equation in find_equations().items()}
+    served: dict[Key, str] = beside.served | {
+        ("rule", rule): rule_version.digest for rule, rule_version in all_rule_versions().items()
+    }
+    served |= {("equation", name): equation.version for name, equation in find_equations().items()}
     for service in services.values():
         for model in service.models:
             if not isinstance(model, AbsentModel):
-                found["model", model.manifest.id] = model.manifest.file.sha256
-    return found
+                served["model", model.manifest.id] = model.manifest.file.sha256
+    return served
 
 
 def settings_in_force(configured: Settings) -> Mapping[str, Any]:
@@ -100,11 +102,11 @@ def settings_in_force(configured: Settings) -> Mapping[str, Any]:
 
 def site_in_force(site: SiteRules) -> Mapping[str, Any]:
     """What the site says of the rules: the approved version, the switches, and for how long an answer counts."""
-    said: dict[str, Any] = {f"approval of {rule}": each.digest for rule, each in site.approvals.items()}
+    content: dict[str, Any] = {f"approval of {rule}": approval.digest for rule, approval in site.approvals.items()}
     for rule, switches in site.switches.items():
-        said[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
-    said |= {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
-    return said | {f"budget {place}": each.words for place, each in enumerate(site.budgets, 1)}
+        content[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
+    content |= {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
+    return content | {f"budget {number}": budget.words for number, budget in enumerate(site.budgets, 1)}
 
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
@@ -145,10 +147,10 @@ def _of_package() -> dict[str, dict[str, str]]:
             kind = "code" if name.endswith(".py") else "knowledge"
             of_folder = folders.setdefault((kind, name.rpartition("/")[0]), hashlib.sha256())
             of_folder.update(name.encode() + hashlib.sha256(content).digest())
-    found: dict[str, dict[str, str]] = {"knowledge": tables, "code": {"cds-hooks-onnx": version("cds-hooks-onnx")}}
+    digests: dict[str, dict[str, str]] = {"knowledge": tables, "code": {"cds-hooks-onnx": version("cds-hooks-onnx")}}
     for (kind, folder), digest in folders.items():
-        found[kind][folder] = digest.hexdigest()[:_DIGITS]
-    return found
+        digests[kind][folder] = digest.hexdigest()[:_DIGITS]
+    return digests
 
 
 def _files() -> Iterator[tuple[str, str]]:
@@ -161,8 +163,8 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 def _files_below(name: str, folder: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=attrgetter("name"))
+    with os.scandir(folder) as directory:
+        entries = sorted(directory, key=attrgetter("name"))
     for entry in entries:
         if entry.name in _NOT_SERVING or entry.name.endswith(".pyc"):
             continue

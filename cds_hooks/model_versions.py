@@ -59,16 +59,16 @@ class ModelVersions:
     @property
     def served(self) -> dict[Key, str]:
         """The digest of each version, as an act of release names it."""
-        return {("model", each.name): each.sha256 for each in self.all}
+        return {("model", version.name): version.sha256 for version in self.all}
 
     @property
     def all(self) -> tuple[ModelVersion, ...]:
         """Every version that is not in use."""
-        return tuple(each for found in self._beside.values() for each in found)
+        return tuple(version for versions_of_model in self._beside.values() for version in versions_of_model)
 
     def of_digest(self, sha256: str) -> Model | None:
         """The version with this file; None where it is not beside one in use."""
-        return next((each.model for each in self.all if each.sha256 == sha256), None)
+        return next((version.model for version in self.all if version.sha256 == sha256), None)
 
     def chooser(
         self, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
@@ -82,14 +82,14 @@ class ModelVersions:
         self, model: Model, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
     ) -> Chosen:
         answers, compared, beside = model, True, []
-        for each in self._beside.get(model, ()):
-            state = released.states.get(("model", each.name))
+        for version in self._beside.get(model, ()):
+            state = released.states.get(("model", version.name))
             if state is None or state.state in ("off", "retired"):
                 continue
-            if answers is model and _answers(each, state, client, patient) and why_withheld(each.model) is None:
-                answers, compared = each.model, state.state == CANARY
+            if answers is model and _answers(version, state, client, patient) and why_withheld(version.model) is None:
+                answers, compared = version.model, state.state == CANARY
             else:
-                beside.append(each.model)
+                beside.append(version.model)
         if answers is not model and compared:
             beside.append(model)
         return Chosen(answers, tuple(beside))
@@ -102,15 +102,15 @@ def _answers(version: ModelVersion, state: State, client: str, patient: str) -> 
     return state.state == "active" or (state.state == CANARY and in_canary(state, client, patient))
 
 
-def find_model_versions(models: Iterable[Model], own: Path | None) -> ModelVersions:
+def find_model_versions(models: Iterable[Model], folder: Path | None) -> ModelVersions:
     """The versions beside these models, in `own` (the site's folder) or in the package; the newest first.
 
     One that cannot be served, or that is another model, is left out, and the log says so.
     """
-    folders = (ARTIFACTS, *([own] if own is not None else []))
+    folders = (ARTIFACTS, *([folder] if folder is not None else []))
     loaded = dict.fromkeys(model for model in models if not isinstance(model, AbsentModel))
     beside = {model: tuple(_beside(model, folders)) for model in loaded}
-    return ModelVersions({model: found for model, found in beside.items() if found})
+    return ModelVersions({model: versions_of_model for model, versions_of_model in beside.items() if versions_of_model})
 
 
 def _beside(model: Model, folders: Iterable[Path]) -> Iterator[ModelVersion]:
@@ -118,12 +118,12 @@ def _beside(model: Model, folders: Iterable[Path]) -> Iterator[ModelVersion]:
         if VERSION_SIGN not in version.folder.name:
             continue
         try:
-            other = Model(load_artifact(version.folder, signed=True))
+            candidate = Model(load_artifact(version.folder, signed=True))
         except (ArtifactRefused, OSError) as fault:
             _say_left_out(version, type(fault).__name__)
             continue
-        if (why := why_not_comparable(model, other)) is None:
-            yield ModelVersion(version.folder.name, other)
+        if (why := why_not_comparable(model, candidate)) is None:
+            yield ModelVersion(version.folder.name, candidate)
         else:
             _say_left_out(version, why)
 
@@ -132,12 +132,12 @@ def _say_left_out(version: Version, reason: str) -> None:
     log().warning("version of a model left out", models=version.id, version=version.version, reason=reason)
 
 
-def why_not_comparable(model: Model, other: Model) -> str | None:
+def why_not_comparable(model: Model, candidate: Model) -> str | None:
     """Why a service that asks the one cannot ask the other in its place; None where it can."""
-    ours, theirs = model.manifest, other.manifest
+    ours, theirs = model.manifest, candidate.manifest
     if ours.id != theirs.id:
         return "another model"
-    if model.features != other.features:
+    if model.features != candidate.features:
         return "other inputs"
     if ours.population != theirs.population:
         return "other population"

@@ -27,13 +27,13 @@ def own_keys(configured: Settings) -> Keys:
 
     The own key is enough to look at a model and to test it. A server asks `trust_site_keys` instead.
     """
-    own = public_file(signing_key(configured))
-    return trusted_keys(*_named(configured.model_keys), *([own] if own.is_file() else []))
+    file = public_file(signing_key(configured))
+    return trusted_keys(*_key_files(configured.model_keys), *([file] if file.is_file() else []))
 
 
 def trust_site_keys(model_keys: Path | None) -> None:
     """From now on models signed by the keys of this file (CDS_MODEL_KEYS) are loaded, too."""
-    add_trusted_keys(trusted_keys(*_named(model_keys)))
+    add_trusted_keys(trusted_keys(*_key_files(model_keys)))
 
 
 class AbsentModel(Model):
@@ -80,13 +80,13 @@ def site_model(name: str, folder: Path) -> Model:
     Raises:
         UnknownModel: Neither has a model of this id, or both have.
     """
-    own, shipped = model_ids(folder) if folder != ARTIFACTS else (), model_ids()
-    if name in own and name in shipped:
+    site_models, shipped = model_ids(folder) if folder != ARTIFACTS else (), model_ids()
+    if name in site_models and name in shipped:
         raise UnknownModel(f"{name} is also the name of a model of this package: give yours another id")
     if name in shipped:
         return served_model(name)
-    if name not in own:
-        raise UnknownModel(f"there is no model {name!r}; there are {', '.join(sorted({*own, *shipped}))}")
+    if name not in site_models:
+        raise UnknownModel(f"there is no model {name!r}; there are {', '.join(sorted({*site_models, *shipped}))}")
     try:
         return load_model(name, folder)
     except (ArtifactRefused, OSError) as fault:
@@ -95,8 +95,12 @@ def site_model(name: str, folder: Path) -> Model:
 
 def folder_of(name: str, configured: Settings) -> Path:
     """Where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
-    own, model_id = configured.models_folder, name.partition("@")[0]
-    return own if own is not None and model_id in model_ids(own) and model_id not in model_ids() else ARTIFACTS
+    site_folder, model_id = configured.models_folder, name.partition("@")[0]
+    return (
+        site_folder
+        if site_folder is not None and model_id in model_ids(site_folder) and model_id not in model_ids()
+        else ARTIFACTS
+    )
 
 
 def why_withheld(model: Model, lowest_state: ModelState) -> str | None:
@@ -116,5 +120,5 @@ def is_in_shadow(model: Model) -> bool:
     return release is not None and release.state == SHADOW
 
 
-def _named(model_keys: Path | None) -> list[Path]:
+def _key_files(model_keys: Path | None) -> list[Path]:
     return [] if model_keys is None else [model_keys]

@@ -58,8 +58,8 @@ def key(
     Example: cds-hooks approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml
     """
     with _said_in_a_sentence():
-        signer, made = local_signer(out, name)
-        if not made:
+        signer, is_new = local_signer(out, name)
+        if not is_new:
             raise ApprovalRefused(f"{out} is there already; nothing was changed")
         person = Person(name.strip(), role.strip(), signer.public)
         if people is not None:
@@ -95,7 +95,16 @@ def rule(
     with _said_in_a_sentence():
         wanted = read_review(reviewed) if reviewed is not None else [ReviewedRule(str(rule), version, note)]
         refuse_unfit(wanted)
-    _sign([("rule", rule_subject(each.rule, each.digest), each.note) for each in wanted], key, people, database, out)
+    _sign(
+        [
+            ("rule", rule_subject(reviewed_rule.rule, reviewed_rule.digest), reviewed_rule.note)
+            for reviewed_rule in wanted
+        ],
+        key,
+        people,
+        database,
+        out,
+    )
 
 
 @app.command()
@@ -113,8 +122,8 @@ def model(
     Example: cds-hooks approve model mortality_5y --key ann.pem
     """
     with _said_in_a_sentence():
-        found = find_version(name, folder)
-        release = read_release(found.folder, own_keys(settings()))
+        version = find_version(name, folder)
+        release = read_release(version.folder, own_keys(settings()))
         if release.gates is None or release.gates.red:
             red = ", ".join(release.gates.red) if release.gates is not None else "no gate report"
             raise NotReleased(f"{release.id} {release.version} cannot be approved: {red} not green")
@@ -137,18 +146,18 @@ def waiver(
     Example: cds-hooks approve waiver mortality_5y --gate G9 --key ann.pem
     """
     with _said_in_a_sentence():
-        found = find_version(name, folder)
-        subjects = [each for each in _waivers(found) if each["gate"] == gate]
+        version = find_version(name, folder)
+        subjects = [waiver for waiver in _waivers(version) if waiver["gate"] == gate]
         if not subjects:
-            raise ApprovalRefused(f"the card of {found.id} {found.version} has no waiver of {gate}")
-    _sign([("waiver", each, note) for each in subjects], key, people, database, out)
+            raise ApprovalRefused(f"the card of {version.id} {version.version} has no waiver of {gate}")
+    _sign([("waiver", subject, note) for subject in subjects], key, people, database, out)
 
 
-def _waivers(found: Version) -> list[Subject]:
+def _waivers(version: Version) -> list[Subject]:
     from models_onnx.workbench.gates.subject import read_subject
 
-    subject = read_subject(found.folder, own_keys(settings()))
-    return [waiver_subject(subject.id, subject.about.version, each) for each in subject.product.get("waivers", [])]
+    subject = read_subject(version.folder, own_keys(settings()))
+    return [waiver_subject(subject.id, subject.about.version, waiver) for waiver in subject.product.get("waivers", [])]
 
 
 def _sign(
@@ -165,7 +174,7 @@ def _sign(
         today = datetime.now(UTC).date()
         for kind, subject, note in wanted:
             signed = book.approve(kind, subject, signer, note)
-            by = " and ".join(f"{each.person.name} ({each.person.role})" for each in signed)
+            by = " and ".join(f"{signature.person.name} ({signature.person.role})" for signature in signed)
             still = book.why_not_approved(kind, subject, today)
             if len(wanted) == 1:
                 typer.echo(f"{_capital(words_of(kind, subject))}: signed by {by}.")
@@ -190,8 +199,8 @@ def _write(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path 
         for kind, subject, note in wanted
     ]
     write_signed(out, signed)
-    what = words_of(*wanted[0][:2]) if len(wanted) == 1 else f"{len(wanted)} {wanted[0][0]}s"
-    typer.echo(f"{out}: {what}, signed by {person.name} ({person.role}). Hand it in at the page /approvals.")
+    subject_words = words_of(*wanted[0][:2]) if len(wanted) == 1 else f"{len(wanted)} {wanted[0][0]}s"
+    typer.echo(f"{out}: {subject_words}, signed by {person.name} ({person.role}). Hand it in at the page /approvals.")
 
 
 def _next(kind: Kind, subject: Subject) -> str:
@@ -221,7 +230,10 @@ def list_(
         typer.echo(orjson.dumps({"approvals": rows, "refused": book.refused}, option=orjson.OPT_INDENT_2))
     else:
         for row in rows:
-            by = "; ".join(f"{one['by']} ({one['role']}), {one['at']}, entry {one['entry']}" for one in row["signed"])
+            by = "; ".join(
+                f"{signature['by']} ({signature['role']}), {signature['at']}, entry {signature['entry']}"
+                for signature in row["signed"]
+            )
             state = "approved" if row["missing"] is None else f"not approved: {row['missing']}"
             typer.echo(f"{_capital(row['what'])}: {state}.\n  Signed by {by}.")
         for sentence in book.refused:
@@ -240,14 +252,14 @@ def _row(book: ApprovalBook, signed: list[Signed]) -> dict[str, Any]:
         "missing": book.why_not_approved(kind, subject, datetime.now(UTC).date()),
         "signed": [
             {
-                "by": each.person.name,
-                "role": each.person.role,
-                "key": each.person.key.id,
-                "at": each.statement.at,
-                "note": each.statement.note,
-                "entry": each.entry,
+                "by": signature.person.name,
+                "role": signature.person.role,
+                "key": signature.person.key.id,
+                "at": signature.statement.at,
+                "note": signature.statement.note,
+                "entry": signature.entry,
             }
-            for each in signed
+            for signature in signed
         ],
     }
 

@@ -95,21 +95,21 @@ def compare(
         version, _ = _version("model", name)
         start = int(since.replace(tzinfo=UTC).timestamp() * 1e6) if since is not None else None
         read = islice(find_decisions(record_url(database), DecisionFilter(since=start)), most)
-        found = compare_versions(read, version)
+        comparison = compare_versions(read, version)
     if as_json:
-        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps(to_builtins(comparison), option=orjson.OPT_INDENT_2))
         return
-    if not found.groups:
+    if not comparison.groups:
         typer.echo(f"No decision was computed by {name} and another version.")
-    for group, counted in found.groups.items():
+    for group, counted in comparison.groups.items():
         typer.echo(
             f"{group}: {counted.predictions} estimates, cards due {counted.due_version} by {name} and "
             f"{counted.due_other} by the other ({counted.only_version} more, {counted.only_other} fewer), mean "
             f"difference {100 * counted.mean_difference:+.2f} in 100"
         )
-    for error, times in found.errors.items():
+    for error, times in comparison.errors.items():
         typer.echo(f"Not computed, {error}: {times}")
-    for decision in found.examples:
+    for decision in comparison.examples:
         typer.echo(f"Only one of both had a card due: {decision}")
 
 
@@ -122,12 +122,12 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     Example: cds-hooks release list --json
     """
     with _said_in_a_sentence():
-        found = acts_until(record_url(database))
-    states = found.current.words
-    acts = [_row(act) for act in found.acts]
-    waiting = [_row(act) for act in found.waiting_for_second()]
+        releases = acts_until(record_url(database))
+    states = releases.current.words
+    acts = [_row(act) for act in releases.acts]
+    waiting = [_row(act) for act in releases.waiting_for_second()]
     if as_json:
-        document = {"states": states, "waiting": waiting, "acts": acts, "refused": found.refused}
+        document = {"states": states, "waiting": waiting, "acts": acts, "refused": releases.refused}
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
         for name, words in states.items():
@@ -138,14 +138,21 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
         for title, rows in (("Waits for a second signature", waiting), ("Act", acts)):
             for row in rows:
                 typer.echo(f"{title}: {row['at']} {row['what']} by {row['by']}: {row['why']}")
-        for sentence in found.refused:
+        for sentence in releases.refused:
             typer.echo(as_sentence(sentence), err=True)
-    raise typer.Exit(1 if found.refused else 0)
+    raise typer.Exit(1 if releases.refused else 0)
 
 
 def _row(act: Act) -> dict[str, Any]:
-    what = act.words.replace(" to ", " ")
-    return {"at": act.at, "what": what, "by": act.signer, "why": act.why, "version": act.version, "gates": act.gates}
+    act_words = act.words.replace(" to ", " ")
+    return {
+        "at": act.at,
+        "what": act_words,
+        "by": act.signer,
+        "why": act.why,
+        "version": act.version,
+        "gates": act.gates,
+    }
 
 
 def _act(
@@ -178,7 +185,7 @@ def _act(
         act = _make(kind, name, state, why, (by, role), (version, gates), share)
         add_event(url, RELEASE_EVENT, by, sign_act(act, signer))
         after = _read(url, people)
-    if any((each.kind, each.name) == (kind, name) for each in after.waiting_for_second()):
+    if any((waiting.kind, waiting.name) == (kind, name) for waiting in after.waiting_for_second()):
         typer.echo(f"Signed by {by} ({role}). It takes effect when another person in another role signs the same.")
         return
     words = after.current.words.get(f"{kind} {name}", "on")
@@ -208,8 +215,8 @@ def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | Non
     file = settings().people_file
     if file is None or key is None:
         raise ApprovalRefused("a file for /approvals is signed: name the people in CDS_PEOPLE_FILE and give --key")
-    known = read_people(file)
-    signer, by, role = _who(key, lambda: known)
+    people = read_people(file)
+    signer, by, role = _who(key, lambda: people)
     assert signer is not None  # noqa: S101 - there is a key
     return _make(kind, name, state, why, (by, role), _version(kind, name), share), signer
 
@@ -292,12 +299,16 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     beside = versions_for(settings(), services)
     served: dict[Key, str] = served_versions(services, beside)
     if (kind, name) not in served:
-        there = ", ".join(sorted(each for of, each in served if of == kind)) if kind == "model" else ""
+        there = (
+            ", ".join(sorted(served_name for served_kind, served_name in served if served_kind == kind))
+            if kind == "model"
+            else ""
+        )
         raise ApprovalRefused(f"there is no {kind} {name} here{f'; there are {there}' if there else ''}")
     if kind != "model":
         return served[kind, name], ""
-    loaded = {each.manifest.id: each for one in services.values() for each in one.models if _is_there(each)}
-    model = {**loaded, **{each.name: each.model for each in beside.all}}[name]
+    loaded = {model.manifest.id: model for service in services.values() for model in service.models if _is_there(model)}
+    model = {**loaded, **{version.name: version.model for version in beside.all}}[name]
     report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
     return served[kind, name], report.sha256 if report is not None else ""
 

@@ -99,11 +99,11 @@ class AcceptanceCounts:
         about = _Card(caller.client, caller.patient, caller.service, time(), int(call.as_of // _DAY_SECONDS))
         self._count(about, ((card.indicator, card.own_extension) for card in cards), "cards")
 
-    def take_shown(self, shown: ShownDecision) -> None:
+    def take_shown(self, decision: ShownDecision) -> None:
         """Counts cards that the record has."""
-        day = int(shown.as_of // _DAY_SECONDS)
-        about = _Card(shown.client, shown.patient, shown.service, shown.decided_at, day)
-        self._count(about, ((card.indicator, card.said) for card in shown.cards), "cards")
+        day = int(decision.as_of // _DAY_SECONDS)
+        about = _Card(decision.client, decision.patient, decision.service, decision.decided_at, day)
+        self._count(about, ((card.indicator, card.said) for card in decision.cards), "cards")
 
     def take_answer(self, answer: Answer) -> None:
         """Counts an answer of the record; each comes here once.
@@ -130,50 +130,51 @@ class AcceptanceCounts:
             self._forget()
             self._found = self._sums()
         counted = (
-            LowAcceptance(key, each.cards, each.accepted, each.answered, each.not_applicable)
-            for key, each in sorted(self._found.items())
+            LowAcceptance(key, sums.cards, sums.accepted, sums.answered, sums.not_applicable)
+            for key, sums in sorted(self._found.items())
         )
         return [
-            one
-            for one in counted
-            if one.does_not_fit or (one.cards >= least_cards and one.accepted < least_share * one.cards)
+            counted_key
+            for counted_key in counted
+            if counted_key.does_not_fit
+            or (counted_key.cards >= least_cards and counted_key.accepted < least_share * counted_key.cards)
         ]
 
     def _sums(self) -> dict[Key, _Day]:
-        found: dict[Key, _Day] = {}
+        totals: dict[Key, _Day] = {}
         with self._writing:
             for (key, client), days in self._days.items():
                 if client in self._reporting:
-                    sums = found.setdefault(key, _Day())
+                    sums = totals.setdefault(key, _Day())
                     for day in days.values():
                         sums.cards += day.cards
                         sums.accepted += day.accepted
                         sums.answered += day.answered
                         sums.not_applicable += day.not_applicable
-        return found
+        return totals
 
-    def _count(self, about: _Card, cards: Iterable[tuple[Indicator, CardExtension]], what: _Counted) -> None:
+    def _count(self, about: _Card, cards: Iterable[tuple[Indicator, CardExtension]], counted: _Counted) -> None:
         if about.day <= self._today - WINDOW_DAYS:
             return
         with self._writing:
-            for indicator, said in cards:
-                for key in keys_of(said, about.service) if indicator != "critical" else ():
+            for indicator, extension in cards:
+                for key in keys_of(extension, about.service) if indicator != "critical" else ():
                     if about.decided_at > self._resumed.get(key, 0.0):
-                        self._count_once(key, about, what)
+                        self._count_once(key, about, counted)
 
-    def _count_once(self, key: Key, about: _Card, what: _Counted) -> None:
+    def _count_once(self, key: Key, about: _Card, counted: _Counted) -> None:
         seen = self._seen.get(about.day)
         if seen is None:
             seen = self._seen[about.day] = set()
             for old in sorted(self._seen)[:-_DAYS_APART]:
                 del self._seen[old]
-        patient = (key, about.client, about.patient, what)
+        patient = (key, about.client, about.patient, counted)
         if patient in seen:
             return
         if len(seen) < self._most:
             seen.add(patient)
         day = self._days.setdefault((key, about.client), {}).setdefault(about.day, _Day())
-        setattr(day, what, getattr(day, what) + 1)
+        setattr(day, counted, getattr(day, counted) + 1)
         self._has_changed = True
 
     @property
@@ -184,18 +185,18 @@ class AcceptanceCounts:
         """Leaves out what is too old, and what was decided before somebody ended a pause."""
         resumed, oldest = dict(self._resumed_now()), self._today - WINDOW_DAYS
         with self._writing:
-            again = {key for key, at in resumed.items() if self._resumed.get(key) != at}
+            resumed_keys = {key for key, at in resumed.items() if self._resumed.get(key) != at}
             self._resumed = resumed
             self._days = {
-                (key, client): {day: each for day, each in days.items() if day > oldest}
+                (key, client): {day: counts for day, counts in days.items() if day > oldest}
                 for (key, client), days in self._days.items()
-                if key not in again
+                if key not in resumed_keys
             }
-            for key in again:
-                for each in self._seen.values():
-                    each.difference_update({one for one in each if one[0] == key})
+            for key in resumed_keys:
+                for patients in self._seen.values():
+                    patients.difference_update({patient for patient in patients if patient[0] == key})
 
 
-def keys_of(said: CardExtension, service: str) -> tuple[Key, ...]:
+def keys_of(extension: CardExtension, service: str) -> tuple[Key, ...]:
     """What a card counts for: its rules, else its service."""
-    return tuple({("rule", one.rule): None for one in said.findings}) or (("service", service),)
+    return tuple({("rule", finding.rule): None for finding in extension.findings}) or (("service", service),)

@@ -94,8 +94,8 @@ class ApprovalBook:
         """An empty reading with the people of the file, where these are others than before."""
         if self._file is None:
             return None
-        found = self._file.stat() if self._file.exists() else None
-        stamp = (found.st_mtime_ns, found.st_size) if found is not None else None
+        stat = self._file.stat() if self._file.exists() else None
+        stamp = (stat.st_mtime_ns, stat.st_size) if stat is not None else None
         if stamp is not None and stamp == self._stamp:
             return None
         people = read_people(self._file)
@@ -135,23 +135,25 @@ class ApprovalBook:
 
     def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
         """The first approval of each person who has signed exactly this, in the order of the record."""
-        found: list[Signed] = []
-        for each in self._approvals.signed.get(key_of_subject(kind, subject), ()):
-            if not any(each.person.is_same_as(one.person.name) for one in found):
-                found.append(each)
-        return found
+        signatures: list[Signed] = []
+        for approval in self._approvals.signed.get(key_of_subject(kind, subject), ()):
+            if not any(approval.person.is_same_as(earlier.person.name) for earlier in signatures):
+                signatures.append(approval)
+        return signatures
 
     def why_not_approved(self, kind: Kind, subject: Subject, today: date) -> str | None:
         """Why this does not count as approved by two people, in a sentence; None where it does."""
         if kind == "waiver" and ended(subject, today):
             return f"the {words_of(kind, subject)} is not in force on {today}"
-        found = self.signers(kind, subject)
-        if len(found) < NEEDED:
-            by = f"by {found[0].person.name} alone" if found else "by nobody"
+        signatures = self.signers(kind, subject)
+        if len(signatures) < NEEDED:
+            by = f"by {signatures[0].person.name} alone" if signatures else "by nobody"
             return f"{words_of(kind, subject)} is signed {by}; two people sign it (docs/operations/approvals.md)"
-        if kind == "waiver" and all(each.person.is_named_in(str(subject.get("by"))) for each in found[1:]):
+        if kind == "waiver" and all(
+            signature.person.is_named_in(str(subject.get("by"))) for signature in signatures[1:]
+        ):
             return f"the second signature of the {words_of(kind, subject)} is its author's; another person gives it"
-        if kind == "model" and len({each.person.role.casefold() for each in found}) < NEEDED:
+        if kind == "model" and len({signature.person.role.casefold() for signature in signatures}) < NEEDED:
             return f"those who signed {words_of(kind, subject)} have one role; two roles are needed"
         return None
 
@@ -189,34 +191,34 @@ class ApprovalBook:
         if kind == "waiver" and ended(subject, today):
             raise ApprovalRefused(f"the {words} is not in force on {today}; write a new one")
         before = self.signers(kind, subject)
-        if any(person.is_same_as(each.person.name) for each in before):
+        if any(person.is_same_as(signature.person.name) for signature in before):
             raise ApprovalRefused(f"{person.name} has signed {words} already; the second key is another person's")
         if before and kind == "waiver" and person.is_named_in(str(subject.get("by"))):
             raise ApprovalRefused(f"{person.name} is the author of the {words}; the second key is another person's")
 
     def in_force(self, site: SiteRules) -> SiteRules:
         """What the site says, with the approvals of two people instead of those that were typed into its file."""
-        found = {}
+        approvals = {}
         for rule, version in all_rule_versions().items():
             signed = self.signers("rule", rule_subject(rule, version.digest))
             if len(signed) >= NEEDED:
-                found[rule] = _approval(rule, version.digest, signed[:NEEDED])
-        return replace(site, approvals=found)
+                approvals[rule] = _approval(rule, version.digest, signed[:NEEDED])
+        return replace(site, approvals=approvals)
 
     def everything(self) -> list[list[Signed]]:
         """All verified approvals, those of one subject together, the oldest subject first."""
-        return [list(each) for each in self._approvals.signed.values()]
+        return [list(signatures) for signatures in self._approvals.signed.values()]
 
 
 def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
-    statements = [each.statement for each in signed]
+    statements = [signature.statement for signature in signed]
     return Approval(
         rule,
         digest,
-        " and ".join(each.person.name for each in signed),
-        " and ".join(each.person.role for each in signed),
+        " and ".join(signature.person.name for signature in signed),
+        " and ".join(signature.person.role for signature in signed),
         datetime.fromisoformat(statements[-1].at).date(),
-        "; ".join(each.note for each in statements if each.note),
+        "; ".join(statement.note for statement in statements if statement.note),
     )
 
 
@@ -251,7 +253,7 @@ class ModelApprovals:
 
     def _waiver_fault(self, model: Model, release: Release, today: date, book: ApprovalBook) -> str | None:
         for gate in release.gates.waived if release.gates is not None else ():
-            faults = [why_waiver_is_none(book, each, today) for each in self._of_gate(model, release, gate)]
+            faults = [why_waiver_is_none(book, waiver, today) for waiver in self._of_gate(model, release, gate)]
             if None not in faults:
                 fault = faults[0] if faults else f"its card has no waiver of {gate}"
                 return f"{release.id} {release.version} is withheld: {fault}."
@@ -260,8 +262,8 @@ class ModelApprovals:
     def _of_gate(self, model: Model, release: Release, gate: str) -> list[Mapping[str, Any]]:
         if model not in self._waivers:  # the card is inside the model file, which is parsed once
             waivers = read_card(model.artifact.content)["product"].get("waivers", [])
-            self._waivers[model] = [waiver_subject(release.id, release.version, each) for each in waivers]
-        return [each for each in self._waivers[model] if each["gate"] == gate]
+            self._waivers[model] = [waiver_subject(release.id, release.version, waiver) for waiver in waivers]
+        return [waiver for waiver in self._waivers[model] if waiver["gate"] == gate]
 
 
 def why_waiver_is_none(book: ApprovalBook, waiver: Mapping[str, Any], today: date) -> str | None:

@@ -58,9 +58,9 @@ class Pausing:
         """
         # In this order: what is read meanwhile, on another thread, is in `known` or is looked for in the record.
         read_to = self._releases.read_to
-        known = self._releases.current.paused
-        low = [each for each in self._counts.low(self._least_cards, self._least_share) if each.key not in known]
-        written = [pause for each in low if (pause := self._pause(each, read_to)) is not None]
+        paused = self._releases.current.paused
+        low = [counts for counts in self._counts.low(self._least_cards, self._least_share) if counts.key not in paused]
+        written = [pause for counts in low if (pause := self._pause(counts, read_to)) is not None]
         for pause in written:
             log().warning("cards paused", reason=f"{pause.kind} {pause.name}", count=pause.cards)
         self._untold += written if self._notice_url else []
@@ -116,5 +116,5 @@ def record_pause(url: str, pause: Pause, read_to: int) -> bool:
 
 
 def _names(details: Any, pause: Pause) -> bool:
-    others: Sequence[Pause] = [msgspec.json.decode(each, type=Pause) for each in details]
-    return any((each.kind, each.name) == (pause.kind, pause.name) for each in others)
+    pauses: Sequence[Pause] = [msgspec.json.decode(detail, type=Pause) for detail in details]
+    return any((other_pause.kind, other_pause.name) == (pause.kind, pause.name) for other_pause in pauses)

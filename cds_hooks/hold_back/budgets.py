@@ -74,14 +74,14 @@ class Budgets(Check):
         text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
         return Reason(Silence(call.subject_of(card), BUDGET, text))
 
-    def take_shown(self, shown: ShownDecision) -> None:
+    def take_shown(self, decision: ShownDecision) -> None:
         """Counts what was shown on this day before this process began, or by another one without a shared store."""
-        day = int(shown.as_of // _DAY_SECONDS)
+        day = int(decision.as_of // _DAY_SECONDS)
         if self._claims is not None or day != int(self._now() // _DAY_SECONDS):
             return
-        number = sum(card.indicator != "critical" for card in shown.cards)
-        audience = Audience(shown.user, shown.units)
-        for key in {key for _, key in self._limits(self._budgets(), shown.client, audience)}:
+        number = sum(card.indicator != "critical" for card in decision.cards)
+        audience = Audience(decision.user, decision.units)
+        for key in {key for _, key in self._limits(self._budgets(), decision.client, audience)}:
             self._shown[key] += number
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
@@ -114,16 +114,16 @@ class Budgets(Check):
 
     async def _take_place(self, key: _Key, most: int) -> bool:
         """Takes the next place of this day; False where none is left."""
-        shown = self._shown
+        counts = self._shown
         if self._claims is None:
-            shown[key] += 1
+            counts[key] += 1
             self._forget(key[0])
             return True
         day, *names = key
-        while shown[key] < most:
-            shown[key] += 1
-            place = "\n".join((str(day), *names, str(shown[key])))
-            if await self._claims.take(place, (day + _DAYS_KEPT) * _DAY_SECONDS, self._now()):
+        while counts[key] < most:
+            counts[key] += 1
+            name = "\n".join((str(day), *names, str(counts[key])))
+            if await self._claims.take(name, (day + _DAYS_KEPT) * _DAY_SECONDS, self._now()):
                 self._forget(day)
                 return True
         return False

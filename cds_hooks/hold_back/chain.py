@@ -73,14 +73,16 @@ class Chain:
 
     def __init__(self, checks: Iterable[Check]) -> None:
         self.checks = tuple(checks)
-        self._of_findings = tuple(each for each in self.checks if type(each).check_finding is not Check.check_finding)
-        self._of_cards = tuple(each for each in self.checks if type(each).check is not Check.check)
+        self._of_findings = tuple(
+            check for check in self.checks if type(check).check_finding is not Check.check_finding
+        )
+        self._of_cards = tuple(check for check in self.checks if type(check).check is not Check.check)
 
     @classmethod
     def of_site(cls, *checks: Check) -> "Chain":
         """All of `CHECKS`: these for the ones that need arguments, the others made without."""
-        made = {type(check): check for check in checks}
-        return cls(made.get(kind) or kind() for kind in CHECKS)
+        instances = {type(check): check for check in checks}
+        return cls(instances.get(kind) or kind() for kind in CHECKS)
 
     def without_memory(self) -> "Chain":
         """The checks that decide the same again whatever was shown or answered since."""
@@ -106,12 +108,12 @@ class Chain:
 
 async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     """Takes the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
-    shown: dict[str, Card] = {}
+    passed_cards: dict[str, Card] = {}
     for card in check.order(chosen.cards):
-        call.passed = len(shown)
+        call.passed = len(passed_cards)
         reason = await check.check(card, call)
         if reason is None:
-            shown[card.uuid] = _offered(check, card, call, chosen)
+            passed_cards[card.uuid] = _offered(check, card, call, chosen)
             continue
         if check.is_replayed_by_card:
             chosen.withhold(card.uuid, reason.silence)
@@ -119,7 +121,7 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
             chosen.silences.append(reason.silence)
         chosen.resting += [reason.resting] if reason.resting is not None else []
         chosen.worklist += [reason.worklist] if reason.worklist is not None else []
-    chosen.cards = [shown[card.uuid] for card in chosen.cards if card.uuid in shown]
+    chosen.cards = [passed_cards[card.uuid] for card in chosen.cards if card.uuid in passed_cards]
 
 
 def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Card:
@@ -165,11 +167,11 @@ def explain_held_back(
     Raises:
         RecordUnavailable: The acts cannot be read.
     """
-    held = [silence for silence in silences if silence.reason in SUPPRESSED]
-    if not held:
+    reasons = [silence for silence in silences if silence.reason in SUPPRESSED]
+    if not reasons:
         return []
     acts = ActsThen(service, client, acts_then())
-    return [_explained(silence, acts) for silence in held]
+    return [_explained(silence, acts) for silence in reasons]
 
 
 def _explained(silence: Silence, acts: ActsThen) -> HeldBack:

@@ -158,10 +158,10 @@ class Governance:
 
     def read_shown(self, url: str) -> None:
         """Takes what others showed since the last reading; RecordUnavailable where it cannot be read."""
-        for shown in self._shown.read(url, self._own):
-            self.acceptance.take_shown(shown)
+        for decision in self._shown.read(url, self._own):
+            self.acceptance.take_shown(decision)
             for check in self.chain.checks:
-                check.take_shown(shown)
+                check.take_shown(decision)
 
     @property
     def site(self) -> SiteRules:
@@ -195,7 +195,7 @@ class Governance:
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:
     try:
-        found = file.stat() if file is not None else None
+        stat = file.stat() if file is not None else None
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size) if found is not None else None
+    return (stat.st_mtime_ns, stat.st_size) if stat is not None else None

@@ -80,9 +80,9 @@ class LoopGuard(Check):
         ]
         patient = (answer.client, answer.patient)
         with self._accepted.writing:
-            known = self._accepted.get(patient) or ()
-            new = tuple(suggestion for suggestion in accepted if suggestion not in known)
-            self._accepted.put(patient, (*known, *new)[-_OF_ONE:])
+            accepted_before = self._accepted.get(patient) or ()
+            new = tuple(suggestion for suggestion in accepted if suggestion not in accepted_before)
+            self._accepted.put(patient, (*accepted_before, *new)[-_OF_ONE:])
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Why a card with the same findings on the same order is not shown again."""
@@ -111,29 +111,31 @@ class LoopGuard(Check):
 
     def _accepted_lately(self, card: Card, caller: Caller) -> list[Accepted]:
         """What was accepted within the hour about this patient; nothing for cards that the guard does not hold back."""
-        known = self._accepted.get((caller.client, caller.patient))
-        if not known or card.indicator == "critical" or not card.own_extension.findings:
+        remembered = self._accepted.get((caller.client, caller.patient))
+        if not remembered or card.indicator == "critical" or not card.own_extension.findings:
             return []
         now = self._now()
-        return [accepted for accepted in known if 0 <= now - accepted.at <= LOOP_SECONDS]
+        return [accepted for accepted in remembered if 0 <= now - accepted.at <= LOOP_SECONDS]
 
 
 def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted:
     resources = [msgspec.json.decode(action.resource) for action in suggestion.actions if action.resource]
     orders = frozenset(
-        word for each in resources for word in (*_words(each), f"{each.get('resourceType')}/{each.get('id')}")
+        word
+        for resource in resources
+        for word in (*_words(resource), f"{resource.get('resourceType')}/{resource.get('id')}")
     )
     references = frozenset(fact.source for fact in sent.said.facts if fact.name == "draft" and fact.source)
     return Accepted(at, plain(suggestion.label, 80), frozenset(sent.findings), references, orders)
 
 
-def _findings(said: CardExtension) -> frozenset[tuple[str, str]]:
-    return frozenset((one.rule, one.band) for one in said.findings)
+def _findings(extension: CardExtension) -> frozenset[tuple[str, str]]:
+    return frozenset((finding.rule, finding.band) for finding in extension.findings)
 
 
-def _draft(said: CardExtension) -> frozenset[str]:
+def _draft(extension: CardExtension) -> frozenset[str]:
     """Words and reference of the order that a card is about."""
-    facts = [fact for fact in said.facts if fact.name == "draft"]
+    facts = [fact for fact in extension.facts if fact.name == "draft"]
     words = [_plain(fact.text) for fact in facts]
     return frozenset(filter(None, [*words, *(fact.source or "" for fact in facts)]))
 

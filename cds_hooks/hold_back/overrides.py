@@ -113,15 +113,17 @@ class Acknowledged(Check):
             answer.at, answer.card.indicator, answer.reason, ingredients_of(facts), numeric_values(facts)
         )
         with self._writing:
-            known = self.of_patient(answer.client, answer.patient)
-            self._by_patient[answer.client, answer.patient] = _with(known, answer.card.findings, override)
+            overrides = self.of_patient(answer.client, answer.patient)
+            self._by_patient[answer.client, answer.patient] = _with(overrides, answer.card.findings, override)
 
     def forget(self) -> None:
         """Leaves out what can no longer count."""
         oldest = self._now() - LONGEST_DAYS * _DAY_SECONDS
         with self._writing:
-            kept = {patient: _since(oldest, overrides) for patient, overrides in self._by_patient.items()}
-            self._by_patient = {patient: overrides for patient, overrides in kept.items() if overrides}
+            overrides_by_patient = {
+                patient: _since(oldest, overrides) for patient, overrides in self._by_patient.items()
+            }
+            self._by_patient = {patient: overrides for patient, overrides in overrides_by_patient.items() if overrides}
 
 
 def _silence(finding: Finding, reason: str, text: str) -> Silence:
@@ -130,23 +132,23 @@ def _silence(finding: Finding, reason: str, text: str) -> Silence:
     return Silence(finding.rule, reason, f"{title}: {text}")
 
 
-def _with(known: Overrides, findings: Iterable[tuple[str, str]], override: Override) -> Overrides:
+def _with(remembered: Overrides, findings: Iterable[tuple[str, str]], override: Override) -> Overrides:
     """A new mapping with one override more for each of these findings."""
-    changed = dict(known)
+    changed = dict(remembered)
     for finding in findings:
         overrides = changed.get(finding, ())
         if override not in overrides:
-            others = (earlier for earlier in overrides if not _is_replaced(earlier, override))
-            changed[finding] = (*others, override)
+            still_counting = (earlier for earlier in overrides if not _is_replaced(earlier, override))
+            changed[finding] = (*still_counting, override)
     return changed
 
 
-def _since(oldest: float, known: Overrides) -> Overrides:
-    kept = {
+def _since(oldest: float, overrides_by_finding: Overrides) -> Overrides:
+    counting = {
         finding: tuple(override for override in overrides if override.at >= oldest)
-        for finding, overrides in known.items()
+        for finding, overrides in overrides_by_finding.items()
     }
-    return {finding: overrides for finding, overrides in kept.items() if overrides}
+    return {finding: overrides for finding, overrides in counting.items() if overrides}
 
 
 def _is_replaced(override: Override, newer: Override) -> bool:

@@ -91,52 +91,56 @@ class PatientFinding(Struct, frozen=True, gc=False):
         return change >= WORSE_POINTS - 1e-9 or (same_model and change > 0 and self.band != before.band)
 
 
-def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
+def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | None:
     """The finding of a card with this extension; None for the cards of orders, which have a memory of their own.
 
     The card of high-alert drugs that no rule is about is the one of orders that is remembered here: by its drugs.
     """
-    if said.output == GENES_AND_MEDICATIONS:
-        parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
+    if extension.output == GENES_AND_MEDICATIONS:
+        parts = frozenset(f"{finding.rule} {finding.band}" for finding in extension.findings)
         return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts)
-    if said.output == MEDICATION_REVIEW:
+    if extension.output == MEDICATION_REVIEW:
         # A drug more in a finding that was said is worth saying again; the same drugs, no worse, are not shown again.
-        parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
-        drugs = frozenset(str(fact.value) for fact in said.facts if fact.name == "draft")
+        parts = frozenset(f"{finding.rule} {finding.band}" for finding in extension.findings)
+        drugs = frozenset(str(fact.value) for fact in extension.facts if fact.name == "draft")
         return PatientFinding(MEDICATION_REVIEW, MEDICATION_REVIEW, parts=parts | drugs)
-    if said.findings:
+    if extension.findings:
         return None
-    if said.output == NOT_COVERED:
-        drugs = frozenset(str(fact.value) for fact in said.facts)
+    if extension.output == NOT_COVERED:
+        drugs = frozenset(str(fact.value) for fact in extension.facts)
         return PatientFinding(NOT_COVERED, NOT_COVERED, parts=drugs, once=True)
-    if said.vaccines is not None:
-        doses = frozenset(_open_doses(said.vaccines))
+    if extension.vaccines is not None:
+        doses = frozenset(_open_doses(extension.vaccines))
         return PatientFinding("vaccines due", "vaccines-due", parts=doses, reminds=True)
-    if said.preventive is not None:
-        due = frozenset(f"{each.service} {each.because}" for each in said.preventive.services if each.state == "due")
+    if extension.preventive is not None:
+        due = frozenset(
+            f"{service.service} {service.because}"
+            for service in extension.preventive.services
+            if service.state == "due"
+        )
         return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True)
-    model = said.model["id"] if said.model is not None else ""
+    model = extension.model["id"] if extension.model is not None else ""
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)
-    if said.missing and said.probability is None and said.value is None:
-        return PatientFinding(f"missing {','.join(said.missing)}", model, asks=True)
-    return _of_model(model, said) if model else _of_guideline(said)
+    if extension.missing and extension.probability is None and extension.value is None:
+        return PatientFinding(f"missing {','.join(extension.missing)}", model, asks=True)
+    return _of_model(model, extension) if model else _of_guideline(extension)
 
 
-def _of_model(model: str, said: CardExtension) -> PatientFinding:
-    number = said.probability if said.probability is not None else said.value
+def _of_model(model: str, extension: CardExtension) -> PatientFinding:
+    number = extension.probability if extension.probability is not None else extension.value
     # A model's card has no band of its own: the bin of the reference cohort is what its range is of.
-    is_risk = said.probability is not None and said.observed is not None
-    drivers, raising = _raising(said.contributions or ()) if is_risk else _NO_INPUTS
+    is_risk = extension.probability is not None and extension.observed is not None
+    drivers, raising = _raising(extension.contributions or ()) if is_risk else _NO_INPUTS
     return PatientFinding(
-        about=f"{model.removesuffix('_small').removesuffix('_early')} {said.output or ''}",
+        about=f"{model.removesuffix('_small').removesuffix('_early')} {extension.output or ''}",
         subject=model,
-        band=said.band["id"] if said.band else repr(said.observed.rate) if said.observed else "",
+        band=extension.band["id"] if extension.band else repr(extension.observed.rate) if extension.observed else "",
         number=float(number) if isinstance(number, float | int) else None,
         is_risk=is_risk,
         drivers=drivers,
         raising=raising,
-        missing=frozenset(said.missing),
+        missing=frozenset(extension.missing),
     )
 
 
@@ -145,19 +149,19 @@ def _raising(factors: Sequence[Factor]) -> tuple[frozenset[str], frozenset[str]]
 
     Beside them those that have at least the share of what is visible.
     """
-    total = sum(abs(one.contribution) for one in factors)
-    visible = [one for one in factors if one.contribution > 0 and one.contribution >= KNOWN_SHARE * total]
-    drivers = frozenset(one.feature for one in visible if one.contribution >= DRIVER_SHARE * total)
-    return drivers, frozenset(one.feature for one in visible)
+    total = sum(abs(factor.contribution) for factor in factors)
+    visible = [factor for factor in factors if factor.contribution > 0 and factor.contribution >= KNOWN_SHARE * total]
+    drivers = frozenset(factor.feature for factor in visible if factor.contribution >= DRIVER_SHARE * total)
+    return drivers, frozenset(factor.feature for factor in visible)
 
 
-def _of_guideline(said: CardExtension) -> PatientFinding | None:
-    if said.output is None or not said.facts:
+def _of_guideline(extension: CardExtension) -> PatientFinding | None:
+    if extension.output is None or not extension.facts:
         return None
-    fact = said.facts[0]
+    fact = extension.facts[0]
     return PatientFinding(
-        about=said.output,
-        subject=said.output,
+        about=extension.output,
+        subject=extension.output,
         number=float(fact.value) if isinstance(fact.value, float | int) else None,
         is_falling=fact.name in _FALLING_IS_WORSE,
     )
@@ -165,7 +169,7 @@ def _of_guideline(said: CardExtension) -> PatientFinding | None:
 
 def _open_doses(due: VaccineForecasts) -> Iterator[str]:
     """Each dose that may be given by now; one becomes another part on the day from which it is recommended."""
-    for each in due.forecasts:
-        if each.status == _OPEN and each.earliest is not None and each.earliest <= due.as_of:
-            is_due = each.recommended is not None and each.recommended <= due.as_of
-            yield f"{each.group} {each.dose} {'due' if is_due else 'possible'}"
+    for forecast in due.forecasts:
+        if forecast.status == _OPEN and forecast.earliest is not None and forecast.earliest <= due.as_of:
+            is_due = forecast.recommended is not None and forecast.recommended <= due.as_of
+            yield f"{forecast.group} {forecast.dose} {'due' if is_due else 'possible'}"

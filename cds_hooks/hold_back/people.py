@@ -72,13 +72,13 @@ def read_people(file: Path) -> People:
     rows = document.get("person", [])
     if document.get("version") != 1 or set(document) - {"version", "person"} or not isinstance(rows, list):
         raise PeopleFileError(f"{file}: it has version = 1 and [[person]] entries, and nothing else")
-    found: dict[str, Person] = {}
+    people: dict[str, Person] = {}
     for number, row in enumerate(rows, 1):
         person = _person(row, f"{file}: person {number}")
-        if person.key.id in found:
-            raise PeopleFileError(f"{file}: person {number} has the key of {found[person.key.id].name}")
-        found[person.key.id] = person
-    return People(found, str(file))
+        if person.key.id in people:
+            raise PeopleFileError(f"{file}: person {number} has the key of {people[person.key.id].name}")
+        people[person.key.id] = person
+    return People(people, str(file))
 
 
 def add_person(file: Path, person: Person) -> None:
@@ -88,8 +88,8 @@ def add_person(file: Path, person: Person) -> None:
         PeopleFileError: The file that is there cannot be used, or has this key already.
         OSError: It cannot be written.
     """
-    if file.exists() and (known := read_people(file).of_key(person.key.id)) is not None:
-        raise PeopleFileError(f"{file}: the key {person.key.id} is that of {known.name} already")
+    if file.exists() and (owner := read_people(file).of_key(person.key.id)) is not None:
+        raise PeopleFileError(f"{file}: the key {person.key.id} is that of {owner.name} already")
     new = not file.exists()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as opened:
         opened.write((_HEAD if new else "") + entry_of(person))
@@ -103,15 +103,15 @@ def entry_of(person: Person) -> str:
     return f"\n[[person]]\n{lines}\n"
 
 
-def _person(row: Any, place: str) -> Person:
+def _person(row: Any, entry: str) -> Person:
     if not isinstance(row, dict) or set(row) != _MEMBERS:
-        raise PeopleFileError(f"{place} has the members name, role and public_key, and no others")
+        raise PeopleFileError(f"{entry} has the members name, role and public_key, and no others")
     if any(not isinstance(value, str) or not value.strip() for value in row.values()):
-        raise PeopleFileError(f"{place}: name, role and public_key are texts that are not empty")
+        raise PeopleFileError(f"{entry}: name, role and public_key are texts that are not empty")
     try:
         key = public_key(base64.b64decode(row["public_key"], validate=True), row["name"])
     except (binascii.Error, ValueError, SignatureRefused) as error:
-        raise PeopleFileError(f"{place}: public_key is not base64 of the 32 bytes of an Ed25519 key") from error
+        raise PeopleFileError(f"{entry}: public_key is not base64 of the 32 bytes of an Ed25519 key") from error
     return Person(row["name"].strip(), row["role"].strip(), key)
 
 

@@ -76,8 +76,8 @@ class SilentMode(Check):
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - it is about the caller
         """The act that began it; not known where it may be one of several users or units."""
-        others = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
-        keys = [("client", acts.client), *(others if len(others) == 1 else ())]
+        other_keys = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
+        keys = [("client", acts.client), *(other_keys if len(other_keys) == 1 else ())]
         return _last_act(acts, keys, ("shadow",)) or Origin()
 
 
@@ -104,7 +104,7 @@ class Paused(Check):
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
         """The pause."""
         paused = (acts.releases.current.paused.get((kind, subject)) for kind in ("rule", "service"))
-        pause = next((each for each in paused if each is not None), None)
+        pause = next((paused_thing for paused_thing in paused if paused_thing is not None), None)
         return acts.releases.changes[pause.key] if pause is not None else Origin()
 
 

@@ -85,7 +85,7 @@ class Released(Struct, frozen=True):
     @property
     def words(self) -> dict[str, str]:
         """The state of each thing that has one, and each pause."""
-        paused = {f"pause of {each.kind} {each.name}": each.words for each in self.paused.values()}
+        paused = {f"pause of {pause.kind} {pause.name}": pause.words for pause in self.paused.values()}
         return {" ".join(key): state.words for key, state in self.states.items()} | paused
 
     def why_off(self, service: str, client: str) -> str | None:
@@ -93,9 +93,9 @@ class Released(Struct, frozen=True):
         if not self.states:
             return None
         for key in (("service", service), ("client", client)):
-            found = self.states.get(key)
-            if found is not None and found.state == "off":
-                return f"The {key[0]} {key[1]} is switched off: {found.why}."
+            state = self.states.get(key)
+            if state is not None and state.state == "off":
+                return f"The {key[0]} {key[1]} is switched off: {state.why}."
         return None
 
     def silent_mode(self, client: str, units: Callable[[], Collection[str]], user: str | None) -> str | None:
@@ -105,32 +105,32 @@ class Released(Struct, frozen=True):
         names = {"client": [client], "user": [user] if user else []}
         if any(kind == "unit" for kind, _ in self.states):
             names["unit"] = list(units())
-        for kind, each in names.items():
-            for name in each:
-                found = self.states.get((kind, name))
-                if found is not None and found.state == "shadow":
-                    return f"Silent mode for the {kind}: {found.why}."
+        for kind, kind_names in names.items():
+            for name in kind_names:
+                state = self.states.get((kind, name))
+                if state is not None and state.state == "shadow":
+                    return f"Silent mode for the {kind}: {state.why}."
         return None
 
     def why_withheld(self, kind: str, name: str, client: str, patient: str) -> Silence | None:
         """Why this rule, model or equation shows nothing to this patient; None where it does."""
-        found = self.states.get((kind, name))
-        if found is None:
+        state = self.states.get((kind, name))
+        if state is None:
             return None
-        served = self.versions.get((kind, name), found.version)
-        if found.state in _SPEAKING and found.version and found.version != served:
+        served = self.versions.get((kind, name), state.version)
+        if state.state in _SPEAKING and state.version and state.version != served:
             text = f"The {kind} {name} is computed and not shown: another version is served than was released."
             return Silence(name, SHADOW, text)
-        if found.state == "active":
+        if state.state == "active":
             return None
-        if found.state == CANARY:
-            if in_canary(found, client, patient):
+        if state.state == CANARY:
+            if in_canary(state, client, patient):
                 return None
-            text = f"The {kind} {name} is tried with {found.share} in 100 patients, and this one is not among them."
+            text = f"The {kind} {name} is tried with {state.share} in 100 patients, and this one is not among them."
             return Silence(name, CANARY, text)
-        reason = SHADOW if found.state == "shadow" else SWITCHED_OFF
-        words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[found.state]
-        return Silence(name, reason, f"The {kind} {name} is {words} here: {found.why}.")
+        reason = SHADOW if state.state == "shadow" else SWITCHED_OFF
+        words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[state.state]
+        return Silence(name, reason, f"The {kind} {name} is {words} here: {state.why}.")
 
 
 def in_canary(state: State, client: str, patient: str) -> bool:
@@ -231,9 +231,9 @@ class Releases:
 
     def _take_back(self, rollback: Rollback, at: float) -> None:
         """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
-        known = self._states.get(rollback.key)
-        if known is not None and known.state in _SPEAKING:
-            self._states[rollback.key] = replace(known, state=SHADOW, why=rollback.why)
+        state = self._states.get(rollback.key)
+        if state is not None and state.state in _SPEAKING:
+            self._states[rollback.key] = replace(state, state=SHADOW, why=rollback.why)
         self.changes[rollback.key] = Origin(at, "the monitor", rollback.why)
 
     def _take_act(self, act: Act, at: float) -> None:
@@ -263,16 +263,16 @@ class Releases:
         return True
 
     def _apply(self, act: Act) -> None:
-        known = self._states.get(act.key)
+        present = self._states.get(act.key)
         if act.state == "on":
             before = self._states.pop(act.key).before
             if before is not None:
                 self._states[act.key] = before
         elif act.state == "off":
-            before = known.before if known is not None and known.state == "off" else known
+            before = present.before if present is not None and present.state == "off" else present
             self._states[act.key] = State("off", act.why, before=before)
         else:
-            salt = known.salt if known is not None and known.salt else act.salt
+            salt = present.salt if present is not None and present.salt else act.salt
             self._states[act.key] = State(act.state, act.why, act.share, salt, act.version)
 
 
@@ -289,8 +289,8 @@ def why_not_allowed(
     allowed["user"] = allowed["unit"]
     if kind in allowed and to not in allowed[kind]:
         return f"a {kind} can be {' or '.join(allowed[kind])}; {to} is a state of rules, models and equations"
-    known = states.get((kind, name))
-    now = known.state if known is not None else _NOT_TRIED if _is_beside(kind, name) else "active"
+    state = states.get((kind, name))
+    now = state.state if state is not None else _NOT_TRIED if _is_beside(kind, name) else "active"
     if kind in _WHO and to == "on" and now == "shadow":
         return None
     if to in _AFTER and now not in _AFTER[to]:

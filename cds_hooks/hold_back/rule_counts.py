@@ -70,7 +70,7 @@ def count_rules(url: str, limit: int) -> list[RuleCounts]:
         for card, findings in findings_of(row.response).items():
             rules_of_card[card] = tuple(dict.fromkeys(rule for rule, _ in findings))
             for rule in rules_of_card[card]:
-                _of(counts, rule).spoke += 1
+                _counts_of(counts, rule).spoke += 1
         _count_silences(counts, row.basis)
     _count_answers(counts, rules_of_card, url, seen)
     return [counts[rule] for rule in sorted(counts)]
@@ -81,11 +81,11 @@ def _count_silences(counts: dict[str, RuleCounts], basis: bytes) -> None:
         if subject not in all_rule_versions():
             continue
         if reason == SHADOW:
-            _of(counts, subject).shadow += 1
+            _counts_of(counts, subject).shadow += 1
         elif reason == SWITCHED_OFF:
-            _of(counts, subject).switched_off += 1
+            _counts_of(counts, subject).switched_off += 1
         elif reason == ACKNOWLEDGED:
-            _of(counts, subject).acknowledged += 1
+            _counts_of(counts, subject).acknowledged += 1
 
 
 def _count_answers(
@@ -96,15 +96,15 @@ def _count_answers(
         if row.decision not in seen:
             continue
         for rule in rules_of_card.get(row.card, ()):
-            found = _of(counts, rule)
+            count = _counts_of(counts, rule)
             if row.outcome == "accepted":
-                found.accepted += 1
+                count.accepted += 1
             else:
-                found.overridden += 1
-                found.reasons[row.override_reason_code or "no reason"] += 1
+                count.overridden += 1
+                count.reasons[row.override_reason_code or "no reason"] += 1
 
 
-def _of(counts: dict[str, RuleCounts], rule: str) -> RuleCounts:
+def _counts_of(counts: dict[str, RuleCounts], rule: str) -> RuleCounts:
     return counts.setdefault(rule, RuleCounts(rule))
 
 
@@ -200,31 +200,37 @@ def simulate(
     Medication orders, or with `studies` those of tests and imaging (simulated_studies.py).
     """
     resources = _each_once(resources)
-    orders = sorted(study_orders(resources) if studies else _orders(resources), key=lambda one: one[0])
+    orders = sorted(study_orders(resources) if studies else _orders(resources), key=lambda study_order: study_order[0])
     if not orders:
         return
     simulation.charts += 1
     step = max(1.0, len(orders) / most_orders)
-    told: set[str] = set()
+    texts: set[str] = set()
     for position in range(min(most_orders, len(orders))):
         instant, order = orders[int(position * step)]
-        _add(simulation, resources, order, instant, suppress, told)
+        _add(simulation, resources, order, instant, suppress, texts)
 
 
 def _each_once(resources: Iterable[Resource]) -> list[Resource]:
     """The resources without those that stand in the export twice: an order is no duplicate of itself."""
-    found: dict[object, Resource] = {}
-    for one in resources:
-        found.setdefault((one.get("resourceType"), one["id"]) if one.get("id") else id(one), one)
-    return list(found.values())
+    resources_by_key: dict[object, Resource] = {}
+    for resource in resources:
+        resources_by_key.setdefault(
+            (resource.get("resourceType"), resource["id"]) if resource.get("id") else id(resource), resource
+        )
+    return list(resources_by_key.values())
 
 
 def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
-    for one in resources:
-        if one.get("resourceType") == "MedicationRequest" and one.get("status") not in _NEVER_GIVEN and one.get("id"):
-            written = parse_time(one["authoredOn"]) if isinstance(one.get("authoredOn"), str) else None
+    for resource in resources:
+        if (
+            resource.get("resourceType") == "MedicationRequest"
+            and resource.get("status") not in _NEVER_GIVEN
+            and resource.get("id")
+        ):
+            written = parse_time(resource["authoredOn"]) if isinstance(resource.get("authoredOn"), str) else None
             if written is not None:
-                yield written.instant, one
+                yield written.instant, resource
 
 
 def _add(
@@ -233,11 +239,19 @@ def _add(
     order: Resource,
     instant: float,
     suppress: SuppressionCheck,
-    told: set[str],
+    texts: set[str],
 ) -> None:
-    known = [_as_it_was(one, instant) for one in resources if one is not order and _is_known(one, instant)]
-    entries = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in known]}
-    patient = next((one.get("id", "") for one in resources if one.get("resourceType") == "Patient"), "")
+    known_resources = [
+        _as_it_was(resource, instant)
+        for resource in resources
+        if resource is not order and _is_known(resource, instant)
+    ]
+    entries = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": resource} for resource in known_resources],
+    }
+    patient = next((resource.get("id", "") for resource in resources if resource.get("resourceType") == "Patient"), "")
     try:
         record = read_record({"chart": decoder.decode(orjson.dumps(entries))}, patient, _moment(instant))
     except (WrongPatient, ValueError):
@@ -248,18 +262,18 @@ def _add(
     outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", suppress=suppress, signing=True)
     simulation.orders += 1
     simulation.not_recognised += any(
-        one.reason == "not-recognised" and one.subject == draft.name for one in outcome.silences
+        silence.reason == "not-recognised" and silence.subject == draft.name for silence in outcome.silences
     )
     simulation.silent.update(
-        (one.subject, one.reason) for one in outcome.silences if one.subject in all_rule_versions()
+        (silence.subject, silence.reason) for silence in outcome.silences if silence.subject in all_rule_versions()
     )
     findings: list[SimulatedFinding] = []
     for card in outcome.cards:
         if card.own_extension.output == NOT_COVERED:
             drugs = {str(fact.value) for fact in card.own_extension.facts}
-            if drugs <= told:
+            if drugs <= texts:
                 continue
-            told |= drugs
+            texts |= drugs
             simulation.not_covered += 1
         simulation.with_card += 1
         simulation.indicators[card.indicator] += 1
@@ -274,9 +288,9 @@ def _add(
 
 
 def _findings_of(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
-    said = card.own_extension
-    drug = next((fact.value for fact in said.facts if fact.name == "draft"), draft.name)
-    for finding in said.findings:
+    extension = card.own_extension
+    drug = next((fact.value for fact in extension.facts if fact.name == "draft"), draft.name)
+    for finding in extension.findings:
         yield SimulatedFinding(finding.rule, finding.band, card.indicator, str(drug), card.summary)
 
 
@@ -303,9 +317,9 @@ def _known_since(resource: Resource) -> float | None:
     period = resource.get(_PERIODS.get(kind, ""))
     texts.append(period.get("start") if isinstance(period, dict) else None)
     for text in texts:
-        known = parse_time(text) if isinstance(text, str) else None
-        if known is not None:
-            return known.instant
+        time = parse_time(text) if isinstance(text, str) else None
+        if time is not None:
+            return time.instant
     # A problem or an allergy without a date has always been there.
     return float("-inf") if kind in ("Condition", "AllergyIntolerance") else None
 
@@ -319,10 +333,10 @@ def _as_it_was(resource: Resource, instant: float) -> Resource:
             return {**resource, "status": "active" if end > instant else "completed"}
     if kind == "Encounter":
         period = resource.get("period")
-        told = period if isinstance(period, dict) else {}
-        over = parse_time(told["end"]) if isinstance(told.get("end"), str) else None
+        times = period if isinstance(period, dict) else {}
+        over = parse_time(times["end"]) if isinstance(times.get("end"), str) else None
         if over is not None and over.instant > instant:
-            return {**resource, "status": "in-progress", "period": {"start": told.get("start")}}
+            return {**resource, "status": "in-progress", "period": {"start": times.get("start")}}
     return resource
 
 

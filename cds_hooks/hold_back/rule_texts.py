@@ -47,13 +47,21 @@ def record_rule_texts(url: str) -> None:
     Raises:
         RecordUnavailable: It cannot be read or written.
     """
-    known = {(rule, version) for _, kept in _events(url) for rule, version in kept.versions.items()}
-    new = [each for rule, each in all_rule_versions().items() if (rule, each.digest) not in known]
+    recorded = {
+        (rule, version) for _, texts_of_event in _events(url) for rule, version in texts_of_event.versions.items()
+    }
+    new = [
+        rule_version
+        for rule, rule_version in all_rule_versions().items()
+        if (rule, rule_version.digest) not in recorded
+    ]
     if not new:
         return
-    texts = [(each.rule.id, declared_text(each.rule, each.table).decode()) for each in new]
+    texts = [(version.rule.id, declared_text(version.rule, version.table).decode()) for version in new]
     packed = base64.b64encode(zlib.compress(msgspec.json.encode(texts), 9)).decode()
-    add_event(url, EVENT, "cds-hooks", {"versions": {each.rule.id: each.digest for each in new}, "texts": packed})
+    add_event(
+        url, EVENT, "cds-hooks", {"versions": {version.rule.id: version.digest for version in new}, "texts": packed}
+    )
 
 
 def rule_texts(url: str, version: RuleVersion) -> list[RuleText]:
@@ -62,19 +70,19 @@ def rule_texts(url: str, version: RuleVersion) -> list[RuleText]:
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found: dict[str, RuleText] = {}
-    for at, kept in _events(url):
-        digest = kept.versions.get(version.rule.id)
-        if digest is None or digest in found:
+    texts: dict[str, RuleText] = {}
+    for at, texts_of_event in _events(url):
+        digest = texts_of_event.versions.get(version.rule.id)
+        if digest is None or digest in texts:
             continue
-        text = dict(_unpacked(kept.texts)).get(version.rule.id, "").encode()
+        text = dict(_unpacked(texts_of_event.texts)).get(version.rule.id, "").encode()
         if digest_of_text(text) == digest:
             since = datetime.fromtimestamp(at / 1e6, UTC).date().isoformat()
-            found[digest] = RuleText(digest, since, msgspec.json.decode(text))
+            texts[digest] = RuleText(digest, since, msgspec.json.decode(text))
     in_use = declared_text(version.rule, version.table)
-    if version.digest not in found:
-        found[version.digest] = RuleText(version.digest, "", msgspec.json.decode(in_use))
-    return list(found.values())
+    if version.digest not in texts:
+        texts[version.digest] = RuleText(version.digest, "", msgspec.json.decode(in_use))
+    return list(texts.values())
 
 
 def _events(url: str) -> Iterator[tuple[int, _Kept]]:

@@ -34,21 +34,21 @@ class RulesFileError(Exception):
 
 def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
     """What the file says; RulesFileError with every mistake that was found."""
-    known = all_rule_versions() if versions is None else versions
+    rule_versions = all_rule_versions() if versions is None else versions
     document = _document(path)
-    problems = [_said(error) for error in _validator().iter_errors(document)]
-    problems = problems or list(_problems(document, known))
+    problems = [_error_sentence(error) for error in _validator().iter_errors(document)]
+    problems = problems or list(_problems(document, rule_versions))
     if problems:
         raise RulesFileError(path, *problems)
     switches: defaultdict[str, list[Switch]] = defaultdict(list)
-    for each in document.get("switch", ()):
-        for rule in _switched(each, known):
-            switches[rule].append(_switch(rule, each))
+    for row in document.get("switch", ()):
+        for rule in _switched(row, rule_versions):
+            switches[rule].append(_switch(rule, row))
     return SiteRules(
-        {each["rule"]: _approval(each) for each in document.get("approval", ())},
-        {rule: tuple(found) for rule, found in switches.items()},
+        {approval["rule"]: _approval(approval) for approval in document.get("approval", ())},
+        {rule: tuple(switch) for rule, switch in switches.items()},
         document.get("quiet_days", {}),
-        tuple(_budget(each) for each in document.get("budget", ())),
+        tuple(_budget(budget) for budget in document.get("budget", ())),
     )
 
 
@@ -66,7 +66,7 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
     Raises:
         RulesFileError: A rule is not there or in another version, or needs a note.
     """
-    if faults := [fault for each in reviewed if (fault := _fault(each))]:
+    if faults := [fault for reviewed_rule in reviewed if (fault := _fault(reviewed_rule))]:
         raise RulesFileError(Path("approval"), *faults)
 
 
@@ -118,31 +118,31 @@ def _validator() -> "Draft202012Validator":
     return Draft202012Validator(schema)
 
 
-def _said(error: Any) -> str:
+def _error_sentence(error: Any) -> str:
     where = "/".join(str(part) for part in error.absolute_path)
     return f"{where}: {error.message}" if where else str(error.message)
 
 
-def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> Iterator[str]:
-    for each in document.get("approval", ()):
-        if each["rule"] not in known:
-            yield _no_rule(each["rule"])
-    for each in document.get("switch", ()):
-        if not _switched(each, known):
-            yield _no_rule(each["rule"]) if "rule" in each else _no_family(each["family"], known)
-    for each in document.get("approval", ()):
+def _problems(document: Mapping[str, Any], rule_versions: Mapping[str, RuleVersion]) -> Iterator[str]:
+    for budget in document.get("approval", ()):
+        if budget["rule"] not in rule_versions:
+            yield _no_rule(budget["rule"])
+    for budget in document.get("switch", ()):
+        if not _switched(budget, rule_versions):
+            yield _no_rule(budget["rule"]) if "rule" in budget else _no_family(budget["family"], rule_versions)
+    for budget in document.get("approval", ()):
         try:
-            date.fromisoformat(each["on"])
+            date.fromisoformat(budget["on"])
         except ValueError:
-            yield f"approval of {each['rule']}: {each['on']} is not a date"
-    for each in document.get("budget", ()):
-        if each["of"] == "unit" and "names" not in each:
+            yield f"approval of {budget['rule']}: {budget['on']} is not a date"
+    for budget in document.get("budget", ()):
+        if budget["of"] == "unit" and "names" not in budget:
             yield "a budget of a unit says in names which unit, by its ids and names in the chart"
-        if each["of"] == "user" and "names" in each:
+        if budget["of"] == "user" and "names" in budget:
             yield "a budget of users is for each user: leave out names, which would put users into this file"
-    for each in document.get("switch", ()):
-        if each.get("rule") in known:
-            yield from _band_problems(each, known[each["rule"]])
+    for budget in document.get("switch", ()):
+        if budget.get("rule") in rule_versions:
+            yield from _band_problems(budget, rule_versions[budget["rule"]])
 
 
 def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[str]:
@@ -154,15 +154,15 @@ def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[
             yield f"{switch['rule']}: the band {band} is critical and cannot be switched off alone, only the whole rule"
 
 
-def _switched(switch: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> list[str]:
+def _switched(switch: Mapping[str, Any], rule_versions: Mapping[str, RuleVersion]) -> list[str]:
     """The rules that a switch is about: one, or every rule of a family; none where there is no such rule or family."""
     if "family" in switch:
-        return [rule for rule, version in known.items() if version.table.family == switch["family"]]
-    return [switch["rule"]] if switch["rule"] in known or switch["rule"] == NOT_COVERED else []
+        return [rule for rule, version in rule_versions.items() if version.table.family == switch["family"]]
+    return [switch["rule"]] if switch["rule"] in rule_versions or switch["rule"] == NOT_COVERED else []
 
 
-def _no_family(name: str, known: Mapping[str, RuleVersion]) -> str:
-    families = sorted({version.table.family for version in known.values()})
+def _no_family(name: str, rule_versions: Mapping[str, RuleVersion]) -> str:
+    families = sorted({version.table.family for version in rule_versions.values()})
     return f"there is no family of rules {name}; there are {', '.join(families)}"
 
 
@@ -170,23 +170,23 @@ def _no_rule(name: str) -> str:
     return f"there is no rule {name}; cds-hooks rules list shows those there are"
 
 
-def _approval(each: Mapping[str, Any]) -> Approval:
-    on = date.fromisoformat(each["on"])
-    return Approval(each["rule"], each["digest"], each["by"], each["role"], on, each.get("note", ""))
+def _approval(row: Mapping[str, Any]) -> Approval:
+    on = date.fromisoformat(row["on"])
+    return Approval(row["rule"], row["digest"], row["by"], row["role"], on, row.get("note", ""))
 
 
-def _budget(each: Mapping[str, Any]) -> Budget:
-    names = frozenset(each.get("names", ()))
-    return Budget(each["of"], each["note"], each.get("cards_per_day"), each.get("cards_per_call"), names)
+def _budget(row: Mapping[str, Any]) -> Budget:
+    names = frozenset(row.get("names", ()))
+    return Budget(row["of"], row["note"], row.get("cards_per_day"), row.get("cards_per_call"), names)
 
 
-def _switch(rule: str, each: Mapping[str, Any]) -> Switch:
+def _switch(rule: str, row: Mapping[str, Any]) -> Switch:
     return Switch(
         rule,
-        each["note"],
-        each.get("off", False),
-        each.get("speak_from"),
-        frozenset(each.get("bands_off", ())),
-        frozenset(each.get("clients", ())),
-        frozenset(each.get("units", ())),
+        row["note"],
+        row.get("off", False),
+        row.get("speak_from"),
+        frozenset(row.get("bands_off", ())),
+        frozenset(row.get("clients", ())),
+        frozenset(row.get("units", ())),
     )

@@ -119,14 +119,14 @@ def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
 
     Many answers can be about one decision with a long response, which is read and decoded once.
     """
-    found = dict[str, dict[str, SentCard]]()
+    cards = dict[str, dict[str, SentCard]]()
     columns = [decisions.c[name] for name in ("id", "response")]
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), _RESPONSES_AT_ONCE):
         some = wanted[start : start + _RESPONSES_AT_ONCE]
         for row in read_rows(url, select(*columns).where(decisions.c.id.in_(some))):
-            found[row.id] = {card.uuid: card for card in sent_cards(row.response)}
-    return found
+            cards[row.id] = {card.uuid: card for card in sent_cards(row.response)}
+    return cards
 
 
 class _Cursor:
@@ -141,13 +141,13 @@ class _Cursor:
         return max((self.newest or 0) - _OVERLAP, 0)
 
     def unseen(self, sequences: Iterable[int]) -> set[int]:
-        found = set(sequences) - self.seen
-        self.seen |= found
-        return found
+        new_sequences = set(sequences) - self.seen
+        self.seen |= new_sequences
+        return new_sequences
 
     def move_to(self, sequence: int) -> None:
         self.newest = max(self.newest or 0, sequence)
-        self.seen = frozenset(each for each in self.seen if each > self.after)
+        self.seen = frozenset(sequence for sequence in self.seen if sequence > self.after)
 
 
 class AnsweredRows:
@@ -255,7 +255,7 @@ class ShownRows:
         self._most_at_start = most_at_start
         self._cursor = _Cursor()
 
-    def read(self, url: str, own: Collection[str] = ()) -> Iterator[ShownDecision]:
+    def read(self, url: str, own_ids: Collection[str] = ()) -> Iterator[ShownDecision]:
         """The new ones; RecordUnavailable where the record cannot be read.
 
         `own` are the ids of decisions that this process remembers already: their content is not read.
@@ -269,8 +269,8 @@ class ShownRows:
         after = self._cursor.after
         while heads := read_rows(url, self._heads(after, top)):
             new = self._cursor.unseen(head.sequence for head in heads)
-            wanted = [head.id for head in heads if head.sequence in new and head.id not in own]
-            yield from _shown(url, wanted)
+            wanted = [head.id for head in heads if head.sequence in new and head.id not in own_ids]
+            yield from _read_decisions(url, wanted)
             after = heads[-1].sequence
         self._cursor.move_to(top)
 
@@ -284,7 +284,7 @@ class ShownRows:
         )
 
 
-def _shown(url: str, ids: list[str]) -> Iterator[ShownDecision]:
+def _read_decisions(url: str, ids: list[str]) -> Iterator[ShownDecision]:
     if not ids:
         return
     names = ("client", "patient", "service", "hook", "user_id", "decided_at", "response", "basis")
@@ -308,8 +308,8 @@ def _shown(url: str, ids: list[str]) -> Iterator[ShownDecision]:
 
 def _newest_with_cards(url: str, after: int, most: int) -> int:
     """A sequence number after which at most so many decisions with cards come; `after` where there are not more."""
-    found = select(decisions.c.sequence).where(decisions.c.sequence > after, decisions.c.outcome == "cards")
-    rows = read_rows(url, found.order_by(decisions.c.sequence.desc()).limit(1).offset(most))
+    where = select(decisions.c.sequence).where(decisions.c.sequence > after, decisions.c.outcome == "cards")
+    rows = read_rows(url, where.order_by(decisions.c.sequence.desc()).limit(1).offset(most))
     return int(rows[0].sequence) if rows else after
 
 
@@ -322,8 +322,8 @@ def _sequence_before(url: str, oldest: int, top: int) -> int:
     while low < high:
         middle = (low + high) // 2
         query = select(decisions.c.decided_at).where(decisions.c.sequence > middle)
-        found = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
-        if found and found[0].decided_at < oldest:
+        rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
+        if rows and rows[0].decided_at < oldest:
             low = middle + 1
         else:
             high = middle

@@ -95,8 +95,8 @@ def sign_act(statement: Statement | Act, signer: Signer | None) -> dict[str, Any
 def refuse_other_name(statement: Statement | Act, person: Person) -> None:
     """Raises ApprovalRefused where the statement names somebody else, or another role, than its signer has."""
     if not person.is_same_as(statement.by) or person.role != statement.role:
-        named = f"{statement.by[:80]} ({statement.role[:80]})"
-        raise ApprovalRefused(f"it names {named} and is signed by {person.name} ({person.role})")
+        text = f"{statement.by[:80]} ({statement.role[:80]})"
+        raise ApprovalRefused(f"it names {text} and is signed by {person.name} ({person.role})")
 
 
 def write_signed(file: Path, details: Sequence[dict[str, Any]]) -> None:

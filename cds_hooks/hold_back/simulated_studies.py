@@ -34,11 +34,15 @@ _IMAGING: Final = (
 def study_orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
     """Each order with its moment (epoch seconds): those of the laboratory, then the invented imaging."""
     imaging = cycle(_IMAGING)
-    for position, one in enumerate(resources):
-        kind = one.get("resourceType")
-        if kind == "Observation" and _is_of_laboratory(one) and (instant := _instant(one, "effectiveDateTime")):
-            yield instant - _HOUR_SECONDS, _order(position, one["code"])
-        elif kind == "MedicationRequest" and (instant := _instant(one, "authoredOn")):
+    for position, resource in enumerate(resources):
+        kind = resource.get("resourceType")
+        if (
+            kind == "Observation"
+            and _is_of_laboratory(resource)
+            and (instant := _instant(resource, "effectiveDateTime"))
+        ):
+            yield instant - _HOUR_SECONDS, _order(position, resource["code"])
+        elif kind == "MedicationRequest" and (instant := _instant(resource, "authoredOn")):
             code, name = next(imaging)
             yield instant, _order(position, {"coding": [{"system": LOINC, "code": code}], "text": name})
 

@@ -113,10 +113,10 @@ class ShownBefore(Check):
         findings = (call.patient_finding(card) for card in cards)
         self._take(call.caller, (finding for finding in findings if finding is not None), call.as_of)
 
-    def take_shown(self, shown: ShownDecision) -> None:
+    def take_shown(self, decision: ShownDecision) -> None:
         """Remembers what another process showed, or this one before it was started again."""
-        caller = Caller(shown.client, shown.patient, shown.service, shown.hook)
-        self._take(caller, shown.findings, shown.as_of)
+        caller = Caller(decision.client, decision.patient, decision.service, decision.hook)
+        self._take(caller, decision.findings, decision.as_of)
 
     def take_answer(self, answer: Answer) -> None:
         """Remembers an answer; of several about one finding the newest counts."""
@@ -125,8 +125,8 @@ class ShownBefore(Check):
             return
         key = (answer.client, answer.patient, finding.about)
         with self._answers.writing:
-            known = self._answers.get(key)
-            if known is None or known.at <= answer.at or known.at > self._now():
+            before = self._answers.get(key)
+            if before is None or before.at <= answer.at or before.at > self._now():
                 self._answers.put(key, _Shown(answer.at, answer.how, finding))
 
     def forget(self) -> None:
@@ -143,13 +143,13 @@ class ShownBefore(Check):
             days = self._answer_days(answer, finding)
             if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
                 return _resting(card, answer, days)
-        shown = self._shown.get(key)
-        if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
+        entry = self._shown.get(key)
+        if entry is None or card.indicator == "critical" or finding.is_worse_than(entry.finding):
             return None
         since, until = self._rest_period(finding)
-        elapsed = now - shown.at
+        elapsed = now - entry.at
         is_suppressed = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
-        return _resting(card, shown, until) if is_suppressed else None
+        return _resting(card, entry, until) if is_suppressed else None
 
     def _answer_days(self, answer: _Shown, finding: PatientFinding) -> float:
         """For how many days this answer silences the finding."""
@@ -187,8 +187,10 @@ def _is_shown_again(finding: PatientFinding, answer: _Shown) -> bool:
     return arrived or finding.is_worse_than(answer.finding)
 
 
-def _resting(card: Card, shown: _Shown, days: float) -> RestingFinding:
-    return RestingFinding(card.summary, shown.how, _iso(shown.at), _iso(shown.at + days * _DAY_SECONDS))
+def _resting(card: Card, shown_before: _Shown, days: float) -> RestingFinding:
+    return RestingFinding(
+        card.summary, shown_before.how, _iso(shown_before.at), _iso(shown_before.at + days * _DAY_SECONDS)
+    )
 
 
 def _sentence(resting: RestingFinding) -> str:

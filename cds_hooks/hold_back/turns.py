@@ -132,8 +132,8 @@ class OneReminder(Check):
         for kind in (kind for finding in findings for kind in kinds_of(finding)):
             key = (caller.client, caller.patient, kind)
             with self._turns.writing:
-                known = self._turns.get(key)
-                if known is None or at - known.at > _DAYS[kind] * _DAY_SECONDS or known.at > self._now():
+                turn = self._turns.get(key)
+                if turn is None or at - turn.at > _DAYS[kind] * _DAY_SECONDS or turn.at > self._now():
                     self._turns.put(key, Turn(caller.service, at))
                 self._reserved.remove(key)
 

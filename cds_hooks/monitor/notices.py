@@ -33,7 +33,7 @@ class Event(Struct):
     text: str = ""
 
 
-def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
+def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event]:
     """Sends one event for each incident that began or ended since the last telling, and remembers those that arrived.
 
     `url` is https, or http on this machine (`cds_hooks/settings/checks.py`).
@@ -45,9 +45,12 @@ def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
     import httpx  # only where somebody is told: it takes a seventh of a second
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    known, current = book.open_incidents(), {(each.client, each.family): each for each in found}
-    begun = [Event("opened", now, *key, current[key].text) for key in sorted(set(current) - known)]
-    ended = [Event("closed", now, *key) for key in sorted(known - set(current))]
+    open_before, current = (
+        book.open_incidents(),
+        {(incident.client, incident.family): incident for incident in incidents},
+    )
+    begun = [Event("opened", now, *key, current[key].text) for key in sorted(set(current) - open_before)]
+    ended = [Event("closed", now, *key) for key in sorted(open_before - set(current))]
     with httpx.Client(timeout=_SECONDS, follow_redirects=False) as client:
         for event in [*begun, *ended]:
             _send(client, url, event)
@@ -68,7 +71,7 @@ def _send(client: "httpx.Client", url: str, event: Event) -> None:
         raise NotTold(f"the webhook answered {answer.status_code}; the next report tells the event again.")
 
 
-def write_textfile(file: Path, figures: Sequence[Figure], found: Sequence[Incident]) -> None:
+def write_textfile(file: Path, figures: Sequence[Figure], incidents: Sequence[Incident]) -> None:
     """Writes figures by state and incidents in the text format of Prometheus, for node_exporter's textfile collector.
 
     The file is replaced as a whole, so that a half-written one is never read.
@@ -83,7 +86,7 @@ def write_textfile(file: Path, figures: Sequence[Figure], found: Sequence[Incide
         "# HELP cds_monitor_incidents Incidents of the last monitor report.",
         "# TYPE cds_monitor_incidents gauge",
     ]
-    lines += [f'cds_monitor_incidents{{client="{_label(e.client)}",family="{e.family}"}} 1' for e in found]
+    lines += [f'cds_monitor_incidents{{client="{_label(e.client)}",family="{e.family}"}} 1' for e in incidents]
     lines += ["# HELP cds_monitor_reported_seconds When the last monitor report was made."]
     lines += ["# TYPE cds_monitor_reported_seconds gauge"]
     lines += [f"cds_monitor_reported_seconds {datetime.now(UTC).timestamp():.0f}"]

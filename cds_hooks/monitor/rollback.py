@@ -25,20 +25,20 @@ _OF_THE_SERVICE: Final = frozenset({"errors", "latency", "missing", "units", "in
 def to_take_back(released: Released, figures: Sequence[Figure]) -> list[Rollback]:
     """What is tried and has a figure to act on, each with the first such figure as the reason."""
     services = _services_of(figures)
-    acting = [each for each in figures if each.state == "act"]
-    return list(_found(released, acting, services))
+    acting = [figure for figure in figures if figure.state == "act"]
+    return list(_rollbacks(released, acting, services))
 
 
 def _services_of(figures: Iterable[Figure]) -> dict[str, set[str]]:
     """The services in which each model and equation was asked, by the figures of its scores ("id@version group")."""
-    found: dict[str, set[str]] = {}
-    for each in figures:
-        if each.family == "score drift":
-            found.setdefault(each.subject.partition(VERSION_SIGN)[0], set()).add(each.service)
-    return found
+    services: dict[str, set[str]] = {}
+    for figure in figures:
+        if figure.family == "score drift":
+            services.setdefault(figure.subject.partition(VERSION_SIGN)[0], set()).add(figure.service)
+    return services
 
 
-def _found(
+def _rollbacks(
     released: Released, acting: Sequence[Figure], services_of: Mapping[str, Collection[str]]
 ) -> Iterator[Rollback]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -47,21 +47,21 @@ def _found(
         if not is_tried or kind not in ("rule", "model", "equation"):
             continue
         services = services_of.get(name.partition(VERSION_SIGN)[0], ())
-        why = next((each for each in acting if _is_about(each, name, services)), None)
+        why = next((figure for figure in acting if _is_about(figure, name, services)), None)
         if why is not None:
             yield Rollback(kind, name, now, f"monitor, {why.family} at {why.client}: {why.text}")  # type: ignore[arg-type]
 
 
 def _is_about(figure: Figure, name: str, services: Collection[str]) -> bool:
-    named = name in (figure.subject, *figure.subject.split(" "))
-    return named or (figure.family in _OF_THE_SERVICE and figure.service in services)
+    is_named = name in (figure.subject, *figure.subject.split(" "))
+    return is_named or (figure.family in _OF_THE_SERVICE and figure.service in services)
 
 
-def take_back(url: str, found: Iterable[Rollback]) -> None:
+def take_back(url: str, rollbacks: Iterable[Rollback]) -> None:
     """Writes each rollback into the record; every server has it within a second.
 
     Raises:
         RecordUnavailable: The record cannot be written.
     """
-    for each in found:
-        add_event(url, ROLLBACK_EVENT, _ACTOR, to_builtins(each))
+    for rollback in rollbacks:
+        add_event(url, ROLLBACK_EVENT, _ACTOR, to_builtins(rollback))

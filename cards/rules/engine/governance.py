@@ -115,11 +115,11 @@ class Budget(Struct, frozen=True):
     def words(self) -> str:
         """The numbers and for whom they are: "20 cards a day for each user"."""
         limits = ((self.cards_per_day, "a day"), (self.cards_per_call, "a call"))
-        said = " and ".join(
+        text = " and ".join(
             f"{most} card{'' if most == 1 else 's'} {when}" for most, when in limits if most is not None
         )
         whom = f"the {self.of} {', '.join(sorted(self.names))}" if self.names else f"each {self.of}"
-        return f"{said} for {whom}"
+        return f"{text} for {whom}"
 
 
 class SiteRules(Struct, frozen=True):
@@ -137,7 +137,7 @@ class SiteRules(Struct, frozen=True):
 
     def not_approved(self, versions: Iterable["RuleVersion"]) -> "list[RuleVersion]":
         """Those of the versions that this site has not approved: behind a trust file they run in shadow."""
-        return [each for each in versions if not self.is_approved(each.rule.id, each.digest)]
+        return [version for version in versions if not self.is_approved(version.rule.id, version.digest)]
 
     def days_of(self, rule: Rule | None, indicator: Indicator) -> int:
         """For how many days an answer to such a finding of the rule counts; never longer than what is usual."""
@@ -162,10 +162,10 @@ class Override(Struct, frozen=True):
         """Whether the finding is about the same drugs, is no more severe, and its values are about the same."""
         if SEVERITY[finding.indicator] > SEVERITY[self.indicator]:
             return False
-        told = [(fact.name, fact.value) for fact in finding.facts]
-        return ingredients_of(told) <= self.about and all(
+        values = [(fact.name, fact.value) for fact in finding.facts]
+        return ingredients_of(values) <= self.about and all(
             abs(value - self.numbers[name]) <= _MOVED * abs(self.numbers[name])
-            for name, value in numeric_values(told).items()
+            for name, value in numeric_values(values).items()
             if name in self.numbers
         )
 
@@ -186,8 +186,8 @@ class MetFinding(Struct, frozen=True):
     @staticmethod
     def of(finding: Finding, place: int) -> "MetFinding":
         """What is recorded of the finding whose silence is at this place."""
-        told = [(fact.name, fact.value) for fact in finding.facts]
-        return MetFinding(place, finding.band, finding.indicator, ingredients_of(told), numeric_values(told))
+        values = [(fact.name, fact.value) for fact in finding.facts]
+        return MetFinding(place, finding.band, finding.indicator, ingredients_of(values), numeric_values(values))
 
     @property
     def answer(self) -> Override:
@@ -202,8 +202,8 @@ def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
 
 def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
     """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
-    named = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
-    return frozenset(ingredient for each in named for ingredient in each)
+    parts = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
+    return frozenset(ingredient for part in parts for ingredient in part)
 
 
 class RuleVersion(Struct, frozen=True):

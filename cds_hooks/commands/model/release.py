@@ -33,14 +33,14 @@ def publish_trained(folder: Path, specs: Path | None = None, data: Path | None =
     from models_onnx.workbench.release.in_use import record_in_use
     from models_onnx.workbench.release.publishing import publish
 
-    own = signer()
-    release = publish(folder, own, card_words(folder.name.partition("@")[0], specs))
+    signing_key_of_site = signer()
+    release = publish(folder, signing_key_of_site, card_words(folder.name.partition("@")[0], specs))
     if folder.name == release.id and folder.parent != ARTIFACTS:
         record_in_use(folder.parent, release.id, getuser(), "published")
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
-    if own.public.id not in maintainers():
+    if signing_key_of_site.public.id not in maintainers():
         typer.echo(
-            f"Signed by your own key {own.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"Signed by your own key {signing_key_of_site.public.id}. A server takes it where CDS_MODEL_KEYS names "
             f"{public_file(signing_key(settings()))}.",
             err=True,
         )
@@ -82,21 +82,21 @@ def waive(
         specs = own_specs(specs, folder, name)
         version = get_spec(name, specs).version
         person = read_signer(key, "waivers")
-        place, words = declared_words(name, specs)
+        path, words = declared_words(name, specs)
         product = words.get("product", {})
         if not (waivers := product.get("waivers", [])):
-            raise CardIncomplete(f"{place.name} declares no waiver (product.waivers)")
-        own = signing_key(settings())
-        author = read_signer(own, "trained here").public.id if own.is_file() else ""
+            raise CardIncomplete(f"{path.name} declares no waiver (product.waivers)")
+        key_file = signing_key(settings())
+        author = read_signer(key_file, "trained here").public.id if key_file.is_file() else ""
         keys = {person.public.id: person.public}
         product["waivers"] = [sign_waiver(waiver, name, version, person) for waiver in waivers]
         for waiver in product["waivers"]:
             if (problem := waiver_problem(waiver, name, version, keys, author)) is not None:
                 raise CardIncomplete(
-                    f"{place.name}: a waiver of {waiver.get('gate', 'no gate')} would not count: {problem}"
+                    f"{path.name}: a waiver of {waiver.get('gate', 'no gate')} would not count: {problem}"
                 )
-        write_words(place, words)
-    typer.echo(f"Signed {len(waivers)} waiver(s) of {name} {version} by {person.public.id}: {place}")
+        write_words(path, words)
+    typer.echo(f"Signed {len(waivers)} waiver(s) of {name} {version} by {person.public.id}: {path}")
 
 
 def state(
@@ -117,13 +117,13 @@ def state(
         from models_onnx.artifact.release_file import read_release
         from models_onnx.workbench.release.publishing import move_release
 
-        found = find_version(name, folder)
-        release = read_release(found.folder, own_keys(settings()))
+        version = find_version(name, folder)
+        release = read_release(version.folder, own_keys(settings()))
         if to is not None:
             at = (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
             typed = list(zip(by or [], role or [], strict=False))
             people = _who_approves(release, typed) if to == "approved" else typed
-            release = move_release(found.folder, release, to, at, people, why, signer())
+            release = move_release(version.folder, release, to, at, people, why, signer())
     reason = reason_cards_withheld(release, settings().model_state)
     typer.echo(f"{release.id} {release.version} is {release.state}; cards: {reason or 'shown'}")
     for step in release.history:
@@ -142,13 +142,13 @@ def _who_approves(release: Release, typed: list[tuple[str, str]]) -> list[tuple[
     approvals, subject = site_approvals(), model_subject(release)
     if (missing := approvals.why_not_approved("model", subject, datetime.now(UTC).date())) is not None:
         raise NotReleased(f"{missing}: cds-hooks approve model {release.id} --key FILE")
-    return [(each.person.name, each.person.role) for each in approvals.signers("model", subject)]
+    return [(signer.person.name, signer.person.role) for signer in approvals.signers("model", subject)]
 
 
 def signer() -> Signer:
     """The key that signs releases made here. It is created at the first use, and a line says so."""
     path = signing_key(settings())
-    own, made = local_signer(path, "trained here")
-    if made:
+    site_key, is_new = local_signer(path, "trained here")
+    if is_new:
         typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
-    return own
+    return site_key

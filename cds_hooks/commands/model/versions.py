@@ -31,13 +31,13 @@ def history(name: Name, folder: Folder = ARTIFACTS, database: Database = None, a
     with problems():
         from models_onnx.workbench.release.in_use import history as history_of
 
-        each = history_of(name, folder, own_keys(settings()))
+        version_histories = history_of(name, folder, own_keys(settings()))
     acts, unread = _acts(name, database)
     if as_json:
-        print_json({"versions": each, "acts": acts, "acts_not_read": unread})
+        print_json({"versions": version_histories, "acts": acts, "acts_not_read": unread})
     else:
-        _show(name, each, acts, unread)
-    raise typer.Exit(0 if all(version.problem is None for version in each) else 1)
+        _show(name, version_histories, acts, unread)
+    raise typer.Exit(0 if all(version.problem is None for version in version_histories) else 1)
 
 
 def alias(
@@ -98,7 +98,7 @@ def rollback(
     acts, _ = _acts(name, database)
     note = _note(done.now.folder, acts)
     if as_json:
-        print_json({"before": _named(done.before), "now": _named(done.now), "note": note})
+        print_json({"before": _version_summary(done.before), "now": _version_summary(done.now), "note": note})
         return
     typer.echo(f"{name} {done.now.version} ({done.now.digest[:12]}) is in use; it was {_words(done.before)}.")
     typer.echo("Servers load it at their next start.")
@@ -106,7 +106,7 @@ def rollback(
         typer.echo(note)
 
 
-def _named(version: Any) -> dict[str, str]:
+def _version_summary(version: Any) -> dict[str, str]:
     return {"version": version.version, "digest": version.digest, "state": version.state}
 
 
@@ -134,26 +134,26 @@ def _acts(name: str, database: str | None) -> tuple[list[dict[str, Any]], str]:
     from cds_hooks.hold_back.people import PeopleFileError
 
     try:
-        found = acts_until(record_url(database)).acts_of(("model", name))
+        acts = acts_until(record_url(database)).acts_of(("model", name))
     except (RecordUnavailable, PeopleFileError) as problem:
         return [], str(problem)
     members = ("state", "at", "by", "role", "why", "version")
-    return [{member: getattr(act, member) for member in members} for act in found], ""
+    return [{member: getattr(act, member) for member in members} for act in acts], ""
 
 
-def _show(name: str, each: Any, acts: list[dict[str, Any]], unread: str) -> None:
+def _show(name: str, version_histories: Any, acts: list[dict[str, Any]], unread: str) -> None:
     table = Table("version", "in use", "digest", "state", "gates", "signed by", "aliases", "holds", "cards", title=name)
-    for version in each:
+    for version in version_histories:
         holds = "yes" if version.problem is None else f"no: {version.problem}"
         cards = "yes" if version.no_cards is None else f"no: {version.no_cards}"
         signed = version.signed_by or "nobody trusted here"
         row = (version.version, "yes" if version.is_in_use else "", version.digest[:12], version.state)
         table.add_row(*row, _gates(version.gates), signed, ", ".join(version.aliases), holds, cards)
     wide_console().print(table)
-    for version in each:
+    for version in version_histories:
         for step in version.steps:
-            said = f"{step.at} {version.version} {step.state} by {step.by} ({step.role})"
-            typer.echo(f"  {said}{': ' + step.why if step.why else ''}")
+            sentence = f"{step.at} {version.version} {step.state} by {step.by} ({step.role})"
+            typer.echo(f"  {sentence}{': ' + step.why if step.why else ''}")
         for entry in version.in_use:
             typer.echo(f"  {entry.at} {entry.version} came into use, by {entry.by}: {entry.why}")
     for act in acts:

@@ -43,12 +43,12 @@ class _Approvals:
     def show(self, request: Request) -> Response:
         """Show what waits; a posted file is taken first."""
         if request.method != "POST":
-            return self._shown()
+            return self._page()
         try:
             return self._take(request.state.form.get("acts", ""))
         except (ApprovalRefused, ValueError) as fault:
             log().info("signed acts refused", status=400)
-            return self._shown(problem=str(fault), status=400)
+            return self._page(problem=str(fault), status=400)
         except PeopleFileError as fault:
             log().error("file of people refused", status=503)
             raise Refusal(_NO_PEOPLE, 503) from fault
@@ -58,16 +58,16 @@ class _Approvals:
             raise ApprovalRefused("no file was chosen, or it is empty")
         if self._book is None:
             raise ApprovalRefused(_NOT_NEEDED)
-        taken = self._desk.take(text, self._server.actor, self._server.now())
-        log().info("signed acts taken", count=len(taken))
+        recorded = self._desk.take(text, self._server.actor, self._server.now())
+        log().info("signed acts taken", count=len(recorded))
         # those of this process have what was recorded just now a moment later
-        return self._shown(*self._desk.on_record(), taken=taken)
+        return self._page(*self._desk.on_record(), recorded=recorded)
 
-    def _shown(
+    def _page(
         self,
         book: ApprovalBook | None = None,
         releases: Releases | None = None,
-        taken: list[Taken] | None = None,
+        recorded: list[Taken] | None = None,
         problem: str = "",
         status: int = 200,
     ) -> Response:
@@ -77,7 +77,7 @@ class _Approvals:
             status=status,
             waiting=_waiting(book, releases),
             refused=[*(book.refused if book is not None else ()), *releases.refused],
-            taken=taken or [],
+            taken=recorded or [],
             problem=problem,
             needs_approval=book is not None,
         )
@@ -88,11 +88,14 @@ def _waiting(book: ApprovalBook | None, releases: Releases) -> list[WaitingRow]:
     rows = []
     today = datetime.now(UTC).date()
     for signed in book.everything() if book is not None else ():
-        said = signed[0].statement
-        missing = book.why_not_approved(said.kind, said.subject, today) if book is not None else None
+        statement = signed[0].statement
+        missing = book.why_not_approved(statement.kind, statement.subject, today) if book is not None else None
         if missing is not None:
-            by = [SignatureRow(each.person.name, each.person.role, each.statement.at[:10], "") for each in signed]
-            rows.append(WaitingRow(words_of(said.kind, said.subject), tuple(by), missing))
+            by = [
+                SignatureRow(signature.person.name, signature.person.role, signature.statement.at[:10], "")
+                for signature in signed
+            ]
+            rows.append(WaitingRow(words_of(statement.kind, statement.subject), tuple(by), missing))
     for act in releases.waiting_for_second():
         by = [SignatureRow(act.by, act.role, act.at[:10], act.why)]
         rows.append(WaitingRow(act.words, tuple(by), "another person in another role signs the same"))
@@ -103,7 +106,7 @@ def _models(files: ModelFiles) -> tuple[Callable[[str], Release | None], Callabl
     def waivers(model: str) -> list[Subject]:
         release, card = files.release(model), files.card(model) or {}
         written = card.get("product", {}).get("waivers", [])
-        return [waiver_subject(model, release.version, each) for each in written] if release is not None else []
+        return [waiver_subject(model, release.version, waiver) for waiver in written] if release is not None else []
 
     return files.release, waivers
 

@@ -36,21 +36,21 @@ class Changes:
     def rule(self, request: Request, version: RuleVersion) -> Response:
         """A rule's versions, as the record has them."""
         texts = rule_texts(self._url, version)
-        choices = [VersionChoice(each.version, _words(each.version, each.since, version.digest)) for each in texts]
-        parts = {each.version: rule_parts(each.declared) for each in texts}
-        what = "rule", version.rule.id, version.rule.title
-        return self._compared(request, what, choices, parts, RULE_PARTS, _RULE_NOTE, version.digest)
+        choices = [VersionChoice(text.version, _words(text.version, text.since, version.digest)) for text in texts]
+        parts = {text.version: rule_parts(text.declared) for text in texts}
+        subject = "rule", version.rule.id, version.rule.title
+        return self._compared(request, subject, choices, parts, RULE_PARTS, _RULE_NOTE, version.digest)
 
     def model(self, request: Request, model_id: str, manifest: Manifest) -> Response:
         """A model's versions, as the folders of models have them."""
         parts: dict[str, Any] = {}
         choices = []
         for name in (*self._files.versions(model_id), model_id):
-            if (each := self._files.manifest(name)) is not None:
-                parts[name] = self._facts(name, msgspec.to_builtins(each))
-                place = "in use" if name == model_id else "beside it"
+            if (manifest_of_version := self._files.manifest(name)) is not None:
+                parts[name] = self._facts(name, msgspec.to_builtins(manifest_of_version))
+                standing = "in use" if name == model_id else "beside it"
                 signed = "" if self._files.is_as_released(name) else ", its files are not those that were released"
-                choices.append(VersionChoice(name, f"{each.version}, {place}{signed}"))
+                choices.append(VersionChoice(name, f"{manifest_of_version.version}, {standing}{signed}"))
         return self._compared(
             request, ("model", model_id, manifest.title), choices, parts, MODEL_PARTS, _MODEL_NOTE, model_id
         )
@@ -58,14 +58,14 @@ class Changes:
     def _facts(self, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """The manifest with the gate report and the state of the release."""
         release = self._files.release(name)
-        gates = [msgspec.to_builtins(each) for each in self._files.gates(name)]
+        gates = [msgspec.to_builtins(gate) for gate in self._files.gates(name)]
         state = {"state": release.state, "digest": release.digest} if release is not None else None
         return {**manifest, "gates": gates, "release": state}
 
     def _compared(
         self,
         request: Request,
-        what: tuple[str, str, str],
+        subject: tuple[str, str, str],
         choices: list[VersionChoice],
         parts: Mapping[str, Any],
         titles: Mapping[str, str],
@@ -73,12 +73,12 @@ class Changes:
         in_use: str,
     ) -> Response:
         """The page for the two versions that the address names, else for the newest other one and the one in use."""
-        asked = request.query_params.get("before", ""), request.query_params.get("after", "")
-        after = asked[1] if asked[1] in parts else in_use
-        others = [each.key for each in choices if each.key != after]
-        before = asked[0] if asked[0] in parts else others[-1] if others else after
+        wanted = request.query_params.get("before", ""), request.query_params.get("after", "")
+        after = wanted[1] if wanted[1] in parts else in_use
+        other_keys = [choice.key for choice in choices if choice.key != after]
+        before = wanted[0] if wanted[0] in parts else other_keys[-1] if other_keys else after
         changed = changed_parts(parts[before], parts[after], titles)
-        kind, name, title = what
+        kind, name, title = subject
         return self._server.page(
             "committee/changes.html",
             kind=kind,

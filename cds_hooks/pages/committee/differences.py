@@ -75,8 +75,10 @@ def rule_parts(declared: Sequence[Any]) -> dict[str, Any]:
 def changed_parts(before: Json, after: Json, titles: Mapping[str, str]) -> list[ChangedPart]:
     """Everything that differs, in the order of `titles` and then what has none; none where both are the same."""
     names = [*titles, *sorted({*before, *after} - {*titles})]
-    found = ((name, tuple(_rows("", before.get(name), after.get(name)))) for name in names)
-    return [ChangedPart(titles.get(name, name.replace("_", " ").capitalize()), rows) for name, rows in found if rows]
+    differing = ((name, tuple(_rows("", before.get(name), after.get(name)))) for name in names)
+    return [
+        ChangedPart(titles.get(name, name.replace("_", " ").capitalize()), rows) for name, rows in differing if rows
+    ]
 
 
 def _rows(where: str, before: Any, after: Any) -> Iterator[ChangedRow]:
@@ -94,10 +96,10 @@ def _rows(where: str, before: Any, after: Any) -> Iterator[ChangedRow]:
 def _parts(value: Any) -> dict[str, Any] | None:
     """The members of an object or of a list of objects with names; None for what is shown as a whole."""
     if isinstance(value, dict):
-        return {_words(name): each for name, each in value.items()}
-    if isinstance(value, list | tuple) and value and all(isinstance(each, dict) for each in value):
-        member = next((name for name in _NAMES if all(name in each for each in value)), None)
-        names = [str(each[member]) for each in value] if member else []
+        return {_words(name): member_value for name, member_value in value.items()}
+    if isinstance(value, list | tuple) and value and all(isinstance(entry, dict) for entry in value):
+        member = next((name for name in _NAMES if all(name in entry for entry in value)), None)
+        names = [str(entry[member]) for entry in value] if member else []
         return dict(zip(names, value, strict=True)) if len(set(names)) == len(value) else None
     return None
 

@@ -70,27 +70,29 @@ class RuleUse:
             examples, calls = _examples(self._url)
         except RecordUnavailable:  # the pages say that nothing was counted
             return
-        self.counts = {each.rule: _counted(each, examples.get(each.rule, [])) for each in counts}
+        self.counts = {count.rule: _counted(count, examples.get(count.rule, [])) for count in counts}
         self.calls, self._counted_at = calls, monotonic()
 
 
 def _examples(url: str) -> tuple[dict[str, list[str]], int]:
     """The newest decisions in which each rule showed a card, and how many decisions were looked at."""
     query = select(decisions.c.id, decisions.c.response).order_by(decisions.c.sequence.desc()).limit(MOST_CALLS)
-    found: dict[str, list[str]] = {}
+    examples: dict[str, list[str]] = {}
     rows = read_rows(url, query)
     for row in rows:
-        shown = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
-        for rule in shown:
-            known = found.setdefault(rule, [])
-            if len(known) < _EXAMPLES:
-                known.append(row.id)
-    return found, len(rows)
+        rules_shown = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
+        for rule in rules_shown:
+            setdefault = examples.setdefault(rule, [])
+            if len(setdefault) < _EXAMPLES:
+                setdefault.append(row.id)
+    return examples, len(rows)
 
 
-def _counted(each: RuleCounts, examples: list[str]) -> Counted:
-    reasons = tuple(each.reasons.most_common(5))
-    return Counted(each.spoke, each.shadow, each.accepted, each.overridden, reasons, tuple(examples))
+def _counted(rule_counts: RuleCounts, examples: list[str]) -> Counted:
+    reasons = tuple(rule_counts.reasons.most_common(5))
+    return Counted(
+        rule_counts.spoke, rule_counts.shadow, rule_counts.accepted, rule_counts.overridden, reasons, tuple(examples)
+    )
 
 
 class Committee:
@@ -119,7 +121,7 @@ class Committee:
             release.state,
             state.words if state is not None else "as released",
             tuple(gates),
-            tuple(self._waiver(release, each, today) for each in waivers),
+            tuple(self._waiver(release, waiver, today) for waiver in waivers),
             _signatures(signed),
             book.why_not_approved("model", subject, today) if book is not None else None,
             (*steps, *self._acts("model", release.id)),
@@ -168,9 +170,9 @@ class Committee:
         wanted = {name: query.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
         rows = [self._row(version) for version in all_rule_versions().values()]
         families = sorted({row.family for row in rows})
-        shown = [row for row in rows if _fits(row, wanted)]
-        shown.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
-        return rules_values(shown, families, wanted, self._use.calls, self._use.is_counting)
+        shown_rows = [row for row in rows if _fits(row, wanted)]
+        shown_rows.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
+        return rules_values(shown_rows, families, wanted, self._use.calls, self._use.is_counting)
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
@@ -208,5 +210,8 @@ def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:
 
 def _signatures(signed: Iterable[Signed]) -> tuple[SignatureRow, ...]:
     return tuple(
-        SignatureRow(each.person.name, each.person.role, each.statement.at[:10], each.statement.note) for each in signed
+        SignatureRow(
+            signature.person.name, signature.person.role, signature.statement.at[:10], signature.statement.note
+        )
+        for signature in signed
     )

@@ -69,9 +69,9 @@ class ModelStanding(Struct, frozen=True):
     def gate_words(self) -> str:
         """How many gates passed, and which did not."""
         counts = Counter(row.status for row in self.gates)
-        others = [f"{row.gate} {row.status}" for row in self.gates if row.status != "passed"]
+        not_passed = [f"{row.gate} {row.status}" for row in self.gates if row.status != "passed"]
         passed = f"{counts['passed']} of {len(self.gates)} passed"
-        return f"{passed}; {', '.join(others)}" if others else passed
+        return f"{passed}; {', '.join(not_passed)}" if not_passed else passed
 
 
 class Counted(Struct, frozen=True):
@@ -134,16 +134,16 @@ def rules_values(
     rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
 ) -> dict[str, Any]:
     """The template's values: the rules that a filter leaves with the number of their cards, fifty from row `start`."""
-    said = wanted.get("start", "")
-    asked = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
-    start = min(asked, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
-    kept = {name: wanted[name] for name in wanted if name != "start" and wanted[name]}
+    start_text = wanted.get("start", "")
+    wanted_start = int(start_text) if start_text.isascii() and start_text.isdigit() and len(start_text) < 6 else 0
+    start = min(wanted_start, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
+    kept_filters = {name: wanted[name] for name in wanted if name != "start" and wanted[name]}
     return {
         "rows": rows[start : start + ROWS_ON_A_PAGE],
         "total": len(rows),
         "start": start,
         "step": ROWS_ON_A_PAGE,
-        "query": lambda at: urlencode({**kept, "start": at}),
+        "query": lambda at: urlencode({**kept_filters, "start": at}),
         "families": families,
         "wanted": wanted,
         "calls": calls,

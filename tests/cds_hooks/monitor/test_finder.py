@@ -28,7 +28,7 @@ FILTERS = (
     DecisionFilter(rule="Observation/secret-1"),
     DecisionFilter(rule="renal-two", reason="shadow"),
     DecisionFilter(reason="said-once", service="planning"),
-    DecisionFilter(held_back=SUPPRESSED),
+    DecisionFilter(held_back=sorted(SUPPRESSED)),
     DecisionFilter(rule="never-heard-of"),
     DecisionFilter(service="planning", since=1_100, until=1_200),
     DecisionFilter(outcome="cards", until=1_000),
