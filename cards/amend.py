@@ -68,8 +68,8 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
 def _copied(value: Any) -> Any:
     """A copy of JSON: a tenth of the calls of `copy.deepcopy`, which keeps track of objects that are in it twice."""
     if type(value) is dict:
-        return {name: _copied(each) if type(each) in _NESTED else each for name, each in value.items()}
-    return [_copied(each) if type(each) in _NESTED else each for each in value] if type(value) is list else value
+        return {name: _copied(item) if type(item) in _NESTED else item for name, item in value.items()}
+    return [_copied(item) if type(item) in _NESTED else item for item in value] if type(value) is list else value
 
 
 _NESTED = (dict, list)
@@ -85,12 +85,12 @@ def _there(parent: Json, name: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _made(parent: Json, name: str) -> Json:
+def _object_in(parent: Json, name: str) -> Json:
     """The object of that name, put in where there is none."""
     if not isinstance(parent.get(name), dict):
         parent[name] = {}
-    made: Json = parent[name]
-    return made
+    inner: Json = parent[name]
+    return inner
 
 
 # A part of the dose
@@ -101,12 +101,12 @@ _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 def _part_of(part: DosePart, drafted: DraftMedication) -> Sig:
     """The sig with the reduced dose, as often as it was ordered."""
     rxcuis, dose = drafted.medication.rxcuis, drafted.dose
-    each = dose.each(rxcuis[0]) if len(rxcuis) == 1 else None
+    single_dose = dose.each(rxcuis[0]) if len(rxcuis) == 1 else None
     times = dose.times_per_day
-    if each is None or each.low != each.high or times not in _OFTEN or dose.as_needed:
+    if single_dose is None or single_dose.low != single_dose.high or times not in _OFTEN or dose.as_needed:
         raise NotChangeable("the drafted dose is not exactly known")
-    reduced = math.floor(each.high * part.most / part.step_mg + _CLOSE) * part.step_mg
-    if reduced < each.high * part.least - _CLOSE:
+    reduced = math.floor(single_dose.high * part.most / part.step_mg + _CLOSE) * part.step_mg
+    if reduced < single_dose.high * part.least - _CLOSE:
         raise NotChangeable("no tablet gives so little")
     return Sig(f"{format_number(reduced, decimals=4)} mg {_OFTEN[int(times)]} daily", reduced, times_per_day=int(times))
 
@@ -130,7 +130,11 @@ def _product(change: OrderChange, drafted: DraftMedication, strength: float | No
     if dose is None or strength is None or _is_whole(dose / strength):
         return None
     slow = _is_slow(drafted)
-    fitting = (one for one in change.products_if_split if one.slow_release is slow and one.strength_mg != strength)
+    fitting = (
+        product
+        for product in change.products_if_split
+        if product.slow_release is slow and product.strength_mg != strength
+    )
     return next(fitting, None)
 
 
@@ -154,9 +158,9 @@ def _drop_contained(order: Json, reference: str) -> None:
     if not reference.startswith("#"):
         return
     inside = order.get("contained") or ()
-    kept = [one for one in inside if f"#{str(one.get('id')).removeprefix('#')}" != reference]
-    if kept:
-        order["contained"] = kept
+    referenced = [resource for resource in inside if f"#{str(resource.get('id')).removeprefix('#')}" != reference]
+    if referenced:
+        order["contained"] = referenced
     else:
         order.pop("contained", None)
 
@@ -211,16 +215,16 @@ def _set_words(order: Json, words: str) -> None:
 
 
 def _set_frequency(dosage: Json, sig: Sig) -> None:
-    timing = _made(dosage, "timing")
+    timing = _object_in(dosage, "timing")
     timing.pop("code", None)
     timing.pop("event", None)
-    kept = {name: value for name, value in _there(timing, "repeat").items() if name not in _HOW_OFTEN}
-    timing["repeat"] = {**kept, **repeat(sig)}
+    bounds = {name: value for name, value in _there(timing, "repeat").items() if name not in _HOW_OFTEN}
+    timing["repeat"] = {**bounds, **repeat(sig)}
 
 
 def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
-    given = dosage.get("doseAndRate") or [{}]
-    rate = given[0]
+    rates = dosage.get("doseAndRate") or [{}]
+    rate = rates[0]
     old = _there(rate, "doseQuantity") or _there(_there(rate, "doseRange"), "high")
     for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
         rate.pop(name, None)
@@ -287,7 +291,7 @@ def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
                 dosage[name] = _DURATION_WORDS.sub(rf"\g<lead> {new_days} days", dosage[name])
     dispense = _there(order, "dispenseRequest")
     if "expectedSupplyDuration" in dispense or not stated:
-        dispense = _made(order, "dispenseRequest")
+        dispense = _object_in(order, "dispenseRequest")
         dispense["expectedSupplyDuration"] = days(new_days)
     fills = 1 + (dispense.get("numberOfRepeatsAllowed") or 0)
     if fills > 1:
@@ -300,7 +304,7 @@ def _set_start(order: Json, start: datetime) -> None:
     """The day and hour of the first dose, on every instruction; bounds of another kind leave no place for it."""
     dosages = order.setdefault("dosageInstruction", [{}])
     for dosage in dosages:
-        often = _made(_made(dosage, "timing"), "repeat")
+        often = _object_in(_object_in(dosage, "timing"), "repeat")
         if any(name in often for name in _HOW_LONG if name != "boundsPeriod"):
             raise NotChangeable("the draft says how long in a way that has no start")
         often["boundsPeriod"] = {**_there(often, "boundsPeriod"), "start": start.isoformat(timespec="seconds")}

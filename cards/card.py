@@ -101,8 +101,8 @@ class Card(Wire, frozen=True, kw_only=True):
     @property
     def own_extension(self) -> CardExtension:
         """What this project says on the card beyond the protocol; empty where it says nothing."""
-        found = (self.extension or {}).get(EXTENSION_KEY, NOTHING_SAID)
-        return found if isinstance(found, CardExtension) else msgspec.convert(found, CardExtension)
+        extension = (self.extension or {}).get(EXTENSION_KEY, NOTHING_SAID)
+        return extension if isinstance(extension, CardExtension) else msgspec.convert(extension, CardExtension)
 
 
 def check_card(card: Card) -> Card:

@@ -85,5 +85,8 @@ def validate(resource: dict[str, Any]) -> frozenset[ValidationFault]:
     try:
         model.model_validate(resource)
     except ValidationError as error:
-        return frozenset((".".join(map(str, one["loc"])), one["type"]) for one in error.errors(include_url=False))
+        return frozenset(
+            (".".join(map(str, error_entry["loc"])), error_entry["type"])
+            for error_entry in error.errors(include_url=False)
+        )
     return frozenset()

@@ -54,12 +54,12 @@ def lab_order(order: LabOrder, draft: DraftOrder, patient_id: str, identity: str
 
 
 def _taken_over(draft: DraftOrder, patient_id: str) -> Json:
-    kept: Json = {"subject": {"reference": f"Patient/{patient_id}"}}
+    taken_over: Json = {"subject": {"reference": f"Patient/{patient_id}"}}
     for name in ("subject", *_TAKEN_OVER):
         value = draft.resource.get(name)
         if value and not (isinstance(value, dict) and str(value.get("reference", "")).startswith("#")):
-            kept[name] = value
-    return kept
+            taken_over[name] = value
+    return taken_over
 
 
 def _dosage(sig: Sig) -> Json:

@@ -82,9 +82,9 @@ class SuggestionContext(Struct, frozen=True):
     def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, known: FoundBands) -> None:
         """Withheld where a finding beside the known ones would be shown of a draft after acceptance."""
         self.allowance.take()
-        found = self.book.first_new(after, drafted, known)
-        if found is not None:
-            rule, band = found
+        new_finding = self.book.first_new(after, drafted, known)
+        if new_finding is not None:
+            rule, band = new_finding
             raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
 
 
@@ -104,7 +104,7 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
         except SuggestionWithheld as reason:
             withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
-            recommended = offer.is_recommended and not any(one.is_recommended for one in offered)
+            recommended = offer.is_recommended and not any(suggestion.is_recommended for suggestion in offered)
             offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))
     return offered, withheld
 
@@ -128,7 +128,7 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
             raise SuggestionWithheld("nothing would stand in its place")
         yield _removal(context)
     if declared.hold:
-        yield from _held(context)
+        yield from _on_hold(context)
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
@@ -182,17 +182,17 @@ def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
     return draft.resource
 
 
-def _held(context: SuggestionContext) -> Iterator[Action]:
+def _on_hold(context: SuggestionContext) -> Iterator[Action]:
     """The draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
     original = _own_json(context.drafted.draft, context)
-    held = {**original, "status": "on-hold"}
-    _check_valid(held, original)
+    on_hold = {**original, "status": "on-hold"}
+    _check_valid(on_hold, original)
     description = f"Hold {context.drafted.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
-        yield Action(type="update", description=description, resource=held)
+        yield Action(type="update", description=description, resource=on_hold)
     else:
         yield _removal(context)
-        yield Action(type="create", description=description, resource={**held, "id": context.new_uuid()})
+        yield Action(type="create", description=description, resource={**on_hold, "id": context.new_uuid()})
 
 
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
@@ -227,7 +227,7 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
     _check_valid(changed, original)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
-    before = frozenset(one for one in context.found(context.drafted) if one[0] != plan.finding.rule)
+    before = frozenset(band for band in context.found(context.drafted) if band[0] != plan.finding.rule)
     for study in after.studies:
         if study.draft is accepted:
             context.check_nothing_new(after, study, before)
@@ -250,18 +250,18 @@ def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionC
 def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
     """Active orders of the drug that is replaced: left running, the patient would be on both."""
     context = plan.context
-    for one in context.session.medications_beside(context.drafted, context.drafted.medication.rxcuis):
-        original = context.original(one.source) if one.draft is None else None
+    for medication in context.session.medications_beside(context.drafted, context.drafted.medication.rxcuis):
+        original = context.original(medication.source) if medication.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
-            yield _with_status(original, "stopped", one, plan)
+            yield _with_status(original, "stopped", medication, plan)
 
 
-def _with_status(original: Json, status: str, taken: CurrentMedication, plan: _Plan) -> Action:
+def _with_status(original: Json, status: str, medication: CurrentMedication, plan: _Plan) -> Action:
     after = {**original, "status": status}
     _check_valid(after, original)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
-    return Action(type="update", description=f"{verb} the active {taken.medication.said}", resource=after)
+    return Action(type="update", description=f"{verb} the active {medication.medication.said}", resource=after)
 
 
 def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
@@ -273,11 +273,11 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         return action
     if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
         raise SuggestionWithheld(f"the other drug ended on {partner.ended.date}")
-    own = _own_json(partner.draft, plan.context) if partner.draft is not None else None
-    original = own if own is not None else plan.context.original(partner.source)
+    own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
+    original = own_json if own_json is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
         raise SuggestionWithheld("the other order did not come whole with this call")
-    plan.drafts = [one for one in plan.drafts if one is not partner.draft]
+    plan.drafts = [draft for draft in plan.drafts if draft is not partner.draft]
     if change is None:
         return _with_status(original, declared.stop_partner or "stopped", partner, plan)
     before = read_draft(original)
@@ -332,13 +332,13 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedi
     accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
     drafts = [accepted if in_place and one is draft else one for one in plan.drafts]
     after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
-    drafted = next((one for one in after.drafted if one.draft is accepted), None)
+    drafted = next((medication for medication in after.drafted if medication.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise SuggestionWithheld("it cannot be judged")
     replaces = in_place or plan.is_removed
     before = context.found(context.drafted) if replaces else frozenset()
-    known = frozenset(one for one in before if one[0] != plan.finding.rule)
-    context.check_nothing_new(after, drafted, known)
+    known_bands = frozenset(band for band in before if band[0] != plan.finding.rule)
+    context.check_nothing_new(after, drafted, known_bands)
     if drafted.medication.rxcuis != context.drafted.medication.rxcuis:
         _check_beside(after, drafted, context)
     return drafted
@@ -348,18 +348,20 @@ def _check_draft_stays(plan: _Plan) -> None:
     """The draft must be no worse off without the other drug: a stopped opioid takes the tolerance away."""
     context = plan.context
     after = context.session.with_drafts(plan.drafts)
-    drafted = next((one for one in after.drafted if one.draft is context.drafted.draft), None)
+    drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
     if drafted is not None:
         context.check_nothing_new(after, drafted, context.found(context.drafted))
 
 
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
     """No other draft may be worse off with another drug beside it."""
-    before = {id(one.draft): one for one in context.session.drafted}
-    for other in after.drafted:
-        if other is not accepted and other.medication.recognised:
-            one = before.get(id(other.draft))
-            context.check_nothing_new(after, other, context.found(one) if one is not None else frozenset())
+    before = {id(medication.draft): medication for medication in context.session.drafted}
+    for drafted in after.drafted:
+        if drafted is not accepted and drafted.medication.recognised:
+            drafted_before = before.get(id(drafted.draft))
+            context.check_nothing_new(
+                after, drafted, context.found(drafted_before) if drafted_before is not None else frozenset()
+            )
 
 
 def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:
@@ -377,4 +379,4 @@ def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None
 def _check_valid(resource: Json, original: Json) -> None:
     new = new_faults(resource, original)
     if new:
-        raise SuggestionWithheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
+        raise SuggestionWithheld(f"the order would not be valid FHIR at {', '.join(sorted(path for path, _ in new))}")

@@ -35,7 +35,7 @@ def escape(text: str, limit: int = LIMIT) -> str:
         line = _MARKUP.sub(r"\\\g<0>", line)
     if "://" not in line and "www." not in line.lower():
         return line
-    return _BARE_ADDRESS.sub(lambda found: found[0].replace("/", "\\/").replace(".", "\\."), line)
+    return _BARE_ADDRESS.sub(lambda match: match[0].replace("/", "\\/").replace(".", "\\."), line)
 
 
 def capitalized(text: str) -> str:
@@ -98,11 +98,11 @@ def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1)
     >>> format_number(28.0), format_number(26.699), format_number(29.96, [30]), format_number(2000)
     ('28', '26.7', '29.96', '2,000')
     """
-    kept = tuple(limits)
+    bounds = tuple(limits)
     for places in range(decimals, _MOST_DECIMALS):
-        shown = round(value, places)
-        if all(_side(shown, limit) == _side(value, limit) for limit in kept):
-            return _text(shown, places)
+        rounded = round(value, places)
+        if all(_side(rounded, limit) == _side(value, limit) for limit in bounds):
+            return _text(rounded, places)
     return _text(value, _MOST_DECIMALS)
 
 
@@ -126,7 +126,7 @@ def with_unit_signs(text: str) -> str:
     >>> with_unit_signs("148 mm[Hg]"), with_unit_signs("138 10*3/uL"), with_unit_signs("39 mL/min/{1.73_m2} (40 kg)")
     ('148 mmHg', '138 ×10³/µL', '39 mL/min/1.73 m² (40 kg)')
     """
-    return _SPELT.sub(lambda found: f" {UNITS[found[1]]}".rstrip(), text)
+    return _SPELT.sub(lambda match: f" {UNITS[match[1]]}".rstrip(), text)
 
 
 def _side(value: float, limit: float) -> int:

@@ -47,39 +47,44 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
 
 def _form_faults(rule: str, case: Case) -> Iterator[str]:
     """Members and names that no case can have: they would be read as nothing, and the case would say something else."""
-    declared = next(one.declared for one in whole_book().rules if one.id == rule)
+    declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == rule)
     patient = case["patient"]
-    active = [one for one in patient.get("active", ()) if isinstance(one, dict)]
+    active = [medication for medication in patient.get("active", ()) if isinstance(medication, dict)]
     yield from _unknown("a case", case, _CASE)
     yield from _unknown("a patient", patient, _PATIENT)
     for draft in (case["draft"], *case.get("beside", ())):
         yield from _unknown("a draft", draft, _DRAFT)
-    for one in active:
-        yield from _unknown("an active medication", one, _ACTIVE)
+    for medication in active:
+        yield from _unknown("an active medication", medication, _ACTIVE)
     yield from _unknown("`kind`", [case["kind"]], _KINDS)
-    bands = {one.id for one in declared.bands} | {one.id for one in declared.missing_data}
+    bands = {band.id for band in declared.bands} | {entry.id for entry in declared.missing_data}
     yield from _unknown(f"`about`: {rule}", [case["about"]], bands)
     if "quiet" in case:
-        yield from _unknown(f"`quiet`: {rule}", [case["quiet"]], {one.code for one in declared.silent_when})
-    conditions = [one if isinstance(one, str) else one[0] for one in patient.get("conditions", ())]
+        yield from _unknown(f"`quiet`: {rule}", [case["quiet"]], {entry.code for entry in declared.silent_when})
+    conditions = [
+        condition if isinstance(condition, str) else condition[0] for condition in patient.get("conditions", ())
+    ]
     yield from _unknown("`conditions`: fhir/terminology/tables/conditions.csv", conditions, CONDITION_KEYS)
     yield from _unknown(
-        "`labs`: fhir/terminology/tables/analytes.csv", [one[0] for one in patient.get("labs", ())], ANALYTES
+        "`labs`: fhir/terminology/tables/analytes.csv", [lab[0] for lab in patient.get("labs", ())], ANALYTES
     )
 
 
-def _unknown(owner: str, names: Iterable[str], known: Collection[str]) -> Iterator[str]:
+def _unknown(owner: str, names: Iterable[str], known_names: Collection[str]) -> Iterator[str]:
     for name in names:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1) or sorted(known)
+        if name not in known_names:
+            near = get_close_matches(str(name), known_names, n=1) or sorted(known_names)
             yield f"{owner} has no {name!r}; {'did you mean' if len(near) == 1 else 'there are'} {', '.join(near)}"
 
 
 def _drugs(case: Case) -> list[str]:
     """The drugs of the case as it names them; tests are none."""
     entries = [case["draft"], *case.get("beside", ()), *case["patient"].get("active", ())]
-    named = [one if isinstance(one, dict) else {"drug": one if isinstance(one, str) else one[0]} for one in entries]
-    return [one["drug"] for one in named if "test" not in one]
+    named = [
+        entry if isinstance(entry, dict) else {"drug": entry if isinstance(entry, str) else entry[0]}
+        for entry in entries
+    ]
+    return [entry["drug"] for entry in named if "test" not in entry]
 
 
 def _is_recognised(drug: str) -> bool:
@@ -88,26 +93,26 @@ def _is_recognised(drug: str) -> bool:
 
 def _answer_faults(rule: str, case: Case) -> list[str]:
     outcome = _outcome(rule, case)
-    found = [
+    findings = [
         (finding.rule, finding.band, card.indicator)
         for card in outcome.cards
         for finding in card.own_extension.findings
     ]
     also = set(case.get("also", ()))
-    found = [one for one in found if f"{one[0]}/{one[1]}" not in also]
+    findings = [finding for finding in findings if f"{finding[0]}/{finding[1]}" not in also]
     reasons = [silence.reason for silence in outcome.silences]
     if "silent" in case:
-        faults = [f"found {name}/{band}, which the case does not expect" for name, band, _ in found]
+        faults = [f"found {name}/{band}, which the case does not expect" for name, band, _ in findings]
         return faults if case["silent"] in reasons else [*faults, f"no silence for the reason {case['silent']}"]
     expected = (rule, case["band"], case["indicator"])
-    if found != [expected]:
-        return [f"expected {'/'.join(expected)}, found {', '.join(map('/'.join, found)) or 'nothing'}"]
+    if findings != [expected]:
+        return [f"expected {'/'.join(expected)}, found {', '.join(map('/'.join, findings)) or 'nothing'}"]
     return list(_text_faults(case, outcome))
 
 
 def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
     """The cases that this rule still needs: of each band one of each kind, of each reason for silence one."""
-    declared = next(one.declared for one in whole_book().rules if one.id == rule)
+    declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == rule)
     if declared.template is not None:
         return []  # its bands are those of a table; what each row says is tested over the table
     kinds = {(case["about"], case["kind"]) for case in cases}
@@ -119,14 +124,16 @@ def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
         if (band.id, kind) not in kinds
     ]
     quiet = {case["quiet"] for case in cases if "quiet" in case}
-    return lacking + [f"no case of the silence {one.code}" for one in declared.silent_when if one.code not in quiet]
+    return lacking + [
+        f"no case of the silence {entry.code}" for entry in declared.silent_when if entry.code not in quiet
+    ]
 
 
 def _outcome(rule: str, case: Case) -> OrderOutcome:
     bundle = bundle_of(case["patient"], AS_OF)
-    beside = (draft_of(one, f"beside-{position}") for position, one in enumerate(case.get("beside", ())))
+    beside = (draft_of(draft, f"beside-{position}") for position, draft in enumerate(case.get("beside", ())))
     drafts = drafts_of(draft_of(case["draft"]), *beside)
-    originals = {f"{one['resourceType']}/{one.get('id')}": one for one in _resources(bundle)}
+    originals = {f"{resource['resourceType']}/{resource.get('id')}": resource for resource in _resources(bundle)}
     record = record_of(case["patient"], AS_OF)
     signing = case.get("hook") != "order-select"
     return check_orders(record, drafts, _JUDGED, _names(), _family_book(rule), originals.get, signing=signing)
@@ -139,8 +146,8 @@ def _resources(bundle: dict[str, Any]) -> Iterable[dict[str, Any]]:
 @cache
 def _family_book(rule: str) -> RuleBook:
     """The rules of one rule's family: what a case says is not changed by a rule of another family."""
-    family = next(one.family.name for one in whole_book().rules if one.id == rule)
-    return RuleBook(one for one in whole_book().rules if one.family.name == family)
+    family = next(compiled.family.name for compiled in whole_book().rules if compiled.id == rule)
+    return RuleBook(rule for rule in whole_book().rules if rule.family.name == family)
 
 
 def _names() -> Callable[[], str]:
@@ -153,10 +160,12 @@ def _text_faults(case: Case, outcome: OrderOutcome) -> Iterator[str]:
     for words in (*case.get("says", ()), *case.get("notes", ())):
         if words.lower() not in said:
             yield f"the card does not say {words!r}"
-    offers = [f"{'* ' if one.is_recommended else ''}{one.label}" for one in outcome.cards[0].suggestions]
+    offers = [
+        f"{'* ' if suggestion.is_recommended else ''}{suggestion.label}" for suggestion in outcome.cards[0].suggestions
+    ]
     if "offers" in case and offers != case["offers"]:
         yield f"offers {offers}, not {case['offers']}"
-    withheld = [one.text for one in outcome.silences if one.reason == "suggestion-withheld"]
+    withheld = [silence.text for silence in outcome.silences if silence.reason == "suggestion-withheld"]
     for label in case.get("withheld", ()):
         if not any(text.startswith(label) for text in withheld):
             yield f"{label!r} is not withheld"

@@ -49,27 +49,27 @@ def bundle_of(patient: Json, as_of: datetime) -> Json:
     return {
         "resourceType": "Bundle",
         "type": "searchset",
-        "entry": [{"resource": one} for one in _resources(patient, as_of)],
+        "entry": [{"resource": resource} for resource in _resources(patient, as_of)],
     }
 
 
 def _resources(patient: Json, as_of: datetime) -> list[Json]:
-    whole = _with_clearance({"age": 60, "sex": "male", **patient})
-    found = [_person(whole, as_of)]
-    for position, (analyte, value, *rest) in enumerate(whole.get("labs", ())):
-        found.append(_observation(position, analyte, value, rest, as_of))
-    for key, days_ago in _dated(whole.get("conditions", ())):
-        found.append(_condition(key, days_ago, as_of))
-    for position, entry in enumerate(whole.get("active", ())):
-        found.append(_active(position, entry, as_of))
-    for position, allergy in enumerate(whole.get("allergies", ())):
-        found.append(_allergy(position, allergy))
-    found.extend(whole.get("more", ()))
-    for position, loinc in enumerate(whole.get("ordered", ())):
-        found.append(_service_request(position, loinc))
-    if whole.get("inpatient"):
-        found.append(_stay(as_of))
-    return found
+    full_patient = _with_clearance({"age": 60, "sex": "male", **patient})
+    resources = [_person(full_patient, as_of)]
+    for position, (analyte, value, *optional) in enumerate(full_patient.get("labs", ())):
+        resources.append(_observation(position, analyte, value, optional, as_of))
+    for key, days_ago in _dated(full_patient.get("conditions", ())):
+        resources.append(_condition(key, days_ago, as_of))
+    for position, entry in enumerate(full_patient.get("active", ())):
+        resources.append(_active(position, entry, as_of))
+    for position, allergy in enumerate(full_patient.get("allergies", ())):
+        resources.append(_allergy(position, allergy))
+    resources.extend(full_patient.get("more", ()))
+    for position, loinc in enumerate(full_patient.get("ordered", ())):
+        resources.append(_service_request(position, loinc))
+    if full_patient.get("inpatient"):
+        resources.append(_stay(as_of))
+    return resources
 
 
 def _with_clearance(patient: Json) -> Json:
@@ -94,9 +94,9 @@ def _person(patient: Json, as_of: datetime) -> Json:
     return person
 
 
-def _observation(position: int, analyte: str, value: float, rest: list[Any], as_of: datetime) -> Json:
+def _observation(position: int, analyte: str, value: float, optional: list[Any], as_of: datetime) -> Json:
     """`[analyte, value, days ago, unit, status]`, the last three optional."""
-    days_ago, unit, status = ([*rest, None, None, None])[:3]
+    days_ago, unit, status = ([*optional, None, None, None])[:3]
     code, usual = ANALYTES[analyte].loinc[0], ANALYTES[analyte].unit
     when = as_of - timedelta(days=3 if days_ago is None else days_ago)
     return {
@@ -185,10 +185,10 @@ def _subject() -> Json:
 
 def concept_of(drug: str) -> Json:
     """An RxNorm code of our orderables as a coded concept, other text as text only."""
-    known = ORDERABLES.get(drug)
-    if known is None:
+    orderable = ORDERABLES.get(drug)
+    if orderable is None:
         return {"text": drug}
-    return {"coding": [{"system": _RXNORM, "code": drug, "display": known.name}], "text": known.name}
+    return {"coding": [{"system": _RXNORM, "code": drug, "display": orderable.name}], "text": orderable.name}
 
 
 def draft_of(draft: Json, identity: str = "draft-1") -> Json:

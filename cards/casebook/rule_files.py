@@ -22,19 +22,26 @@ _SHARED: Final = "family.json"
 def file_faults(root: Traversable | None = None) -> list[str]:
     """Every fault of the files in a sentence with file and line; `root` holds one folder for each family."""
     folders = root or files(_FAMILIES.replace("/", "."))
-    return [fault for one in sorted(folders.iterdir(), key=lambda one: one.name) for fault in _folder_faults(one)]
+    return [
+        fault
+        for folder in sorted(folders.iterdir(), key=lambda folder: folder.name)
+        for fault in _folder_faults(folder)
+    ]
 
 
 def _folder_faults(folder: Traversable) -> Iterator[str]:
     entries = folder.iterdir() if folder.is_dir() else ()
-    rules = sorted((one for one in entries if one.name.endswith(".json")), key=lambda one: one.name)
-    place = f"{_FAMILIES}/{folder.name}"
-    if rules and all(one.name != _SHARED for one in rules):
+    rules = sorted((entry for entry in entries if entry.name.endswith(".json")), key=lambda entry: entry.name)
+    folder_name = f"{_FAMILIES}/{folder.name}"
+    if rules and all(rule.name != _SHARED for rule in rules):
         unread = f"the folder has no {_SHARED}, so its files ({len(rules)}) are not read"
-        yield f"{place}: {unread}; add one, or move the files to the folder of their family"
+        yield f"{folder_name}: {unread}; add one, or move the files to the folder of their family"
         return
-    for one in rules:
-        yield from (f"{place}/{one.name}, {fault}" for fault in _file_faults(one.name, one.read_text("utf-8")))
+    for rule_file in rules:
+        yield from (
+            f"{folder_name}/{rule_file.name}, {fault}"
+            for fault in _file_faults(rule_file.name, rule_file.read_text("utf-8"))
+        )
 
 
 def _file_faults(name: str, text: str) -> Iterator[str]:
@@ -52,10 +59,10 @@ def _file_faults(name: str, text: str) -> Iterator[str]:
         yield f"line {_line_of(text, key)}: the member {key!r} stands twice in one object"
     if not isinstance(document, dict):
         return
-    own = document.get("id")
-    if name != _SHARED and "for_each" not in document and own != name.removesuffix(".json"):
-        said = f"the id is {own!r}, but the file is called {name}; give both the same name"
-        yield f"line {_line_of(text, str(own))}: {said}"
+    declared_id = document.get("id")
+    if name != _SHARED and "for_each" not in document and declared_id != name.removesuffix(".json"):
+        statement = f"the id is {declared_id!r}, but the file is called {name}; give both the same name"
+        yield f"line {_line_of(text, str(declared_id))}: {statement}"
     for form in _members_named("dose_form_any", document):
         if not _is_read(form):
             yield f"line {_line_of(text, form)}: the dose form {form!r} is never read from a name of a drug"
@@ -74,12 +81,12 @@ def _members_named(name: str, value: Any) -> Iterator[str]:
 def _is_read(form: str) -> bool:
     """Whether some name of a drug has this dose form, or has it in its own ("extended release oral tablet")."""
     alone = read_name(f"nifedipine {form}").dose_form or ""
-    return form.lower() in alone.lower() or any(form.lower() in known for known in _dose_forms())
+    return form.lower() in alone.lower() or any(form.lower() in dose_form for dose_form in _dose_forms())
 
 
 @cache
 def _dose_forms() -> frozenset[str]:
-    return frozenset((read_name(one.name).dose_form or "").lower() for one in ORDERABLES.values())
+    return frozenset((read_name(orderable.name).dose_form or "").lower() for orderable in ORDERABLES.values())
 
 
 def _line_of(text: str, word: str) -> int:

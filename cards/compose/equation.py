@@ -38,25 +38,25 @@ class EquationCardContent(Struct, frozen=True, kw_only=True):
 
 
 def equation_card(
-    charted: RecordInputs, result: EquationResult, said: EquationCardContent, identity: CardIdentity
+    charted: RecordInputs, result: EquationResult, content: EquationCardContent, identity: CardIdentity
 ) -> Card:
     """The card of one result, in the layout of responsible-ai.md 4.3.
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
-    lines = [said.opening, *_reasons(charted, result), "", *said.beside]
-    lines += [line for line in (_not_found(charted), _closing(result, said, identity)) if line]
-    extension = extension_of(charted, result, said.other_results)
-    return _card(result.equation, said, identity, "\n".join(lines), extension)
+    lines = [content.opening, *_reasons(charted, result), "", *content.beside]
+    lines += [line for line in (_not_found(charted), _closing(result, content, identity)) if line]
+    extension = extension_of(charted, result, content.other_results)
+    return _card(result.equation, content, identity, "\n".join(lines), extension)
 
 
 def missing_card(
-    equation: Equation, output: str, said: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
+    equation: Equation, output: str, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
     """The card that says what is missing for a result and offers the one test that would give it."""
     extension = CardExtension(model=equation_reference(equation, output), missing=tuple(lacking))
-    detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {_method_link(identity)}"])
-    return _card(equation, said, identity, detail, extension)
+    detail = "\n\n".join([content.opening, *content.beside, f"{content.closing} {_method_link(identity)}"])
+    return _card(equation, content, identity, detail, extension)
 
 
 def worklist_entry(card: Card, because: str) -> WorklistEntry:
@@ -87,7 +87,7 @@ def extension_of(
         value=result.value if result.output.kind != "probability" else None,
         link=working.link,
         base=working.base + sum([part.contribution for part in of_site]),
-        contributions=tuple([_contribution(charted, part) for part in _known(charted, result)]),
+        contributions=tuple([_contribution(charted, part) for part in _known_parts(charted, result)]),
         reference=result.equation.reference,
         band=band,
         not_found=tuple([item.name for item in charted.not_found]),
@@ -97,31 +97,31 @@ def extension_of(
 
 def charted_value(charted: RecordInputs, name: str) -> str:
     """One input as a reader of the chart knows it: its words, the value with its unit, and the date."""
-    item, found = charted.equation.input(name), charted.evidence.get(name)
-    if found is None:
+    item, value = charted.equation.input(name), charted.evidence.get(name)
+    if value is None:
         return f"{item.words} **{escape(str(charted.given[name]))}**"
     if item.kind == "yes-no":
-        return f"**{item.words}**{_from(found)}"
-    return f"{item.words} **{escape(with_unit_signs(_as_charted(found)), 60)}**{_dated(found)}"
+        return f"**{item.words}**{_from(value)}"
+    return f"{item.words} **{escape(with_unit_signs(_as_charted(value)), 60)}**{_dated(value)}"
 
 
 def _card(
-    equation: Equation, said: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
+    equation: Equation, content: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
 ) -> Card:
     if equation.not_on_cards is not None:
         raise CardError(f"{equation.id} is never shown on a card: {equation.not_on_cards}")
     return Card(
         uuid=identity.uuid,
-        summary=said.summary,
+        summary=content.summary,
         indicator="info",  # responsible-ai.md 4.2: the default tier
         detail=detail,
         source=Source(
             label=f"{equation.title}, {equation.version}",
             url=f"https://doi.org/{equation.doi}" if equation.doi else None,
-            topic=said.topic,
+            topic=content.topic,
         ),
-        suggestions=order_suggestions(_first_recommended(said.offers), identity),
-        selection_behavior="any" if said.offers else None,
+        suggestions=order_suggestions(_first_recommended(content.offers), identity),
+        selection_behavior="any" if content.offers else None,
         override_reasons=OVERRIDE_REASONS,
         links=identity.links,
         extension={EXTENSION_KEY: extension},
@@ -137,16 +137,16 @@ def _method_link(identity: CardIdentity) -> str:
 
 
 def _reasons(charted: RecordInputs, result: EquationResult) -> list[str]:
-    told = [part for part in _known(charted, result) if part.contribution]
+    parts = [part for part in _known_parts(charted, result) if part.contribution]
     if result.output.kind == "integer":
-        return _point_lines(charted, told)
+        return _point_lines(charted, parts)
     return factor_lines(
-        [part.contribution for part in told], lambda position: charted_value(charted, told[position].input)
+        [part.contribution for part in parts], lambda position: charted_value(charted, parts[position].input)
     )
 
 
-def _point_lines(charted: RecordInputs, told: Sequence[Contribution]) -> list[str]:
-    ranked = sorted(told, key=lambda part: -part.contribution)
+def _point_lines(charted: RecordInputs, parts: Sequence[Contribution]) -> list[str]:
+    ranked = sorted(parts, key=lambda part: -part.contribution)
     return [f"- {_points(part.contribution)}: {charted_value(charted, part.input)}" for part in ranked]
 
 
@@ -154,7 +154,7 @@ def _points(points: float) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 
-def _known(charted: RecordInputs, result: EquationResult) -> list[Contribution]:
+def _known_parts(charted: RecordInputs, result: EquationResult) -> list[Contribution]:
     """The parts of what is on record: not of the site, and not looked for and not found, which has its own line."""
     evidence, absent = charted.evidence, _absent(charted)
     return [part for part in result.working.contributions if part.input in evidence and part.input not in absent]
@@ -165,31 +165,31 @@ def _absent(charted: RecordInputs) -> set[str]:
 
 
 def _contribution(charted: RecordInputs, part: Contribution) -> Factor:
-    found = charted.evidence[part.input]
+    value = charted.evidence[part.input]
     return Factor(
         feature=part.input,
         value=float(part.value) if isinstance(part.value, bool) else part.value,
         unit=charted.equation.input(part.input).unit,
-        effective=found.effective,
-        source=found.source,
+        effective=value.effective,
+        source=value.source,
         contribution=part.contribution,
     )
 
 
-def _as_charted(found: FeatureValue) -> str:
-    return f"{found.charted_value:g}" if found.feature.is_count else found.feature.show(found)
+def _as_charted(value: FeatureValue) -> str:
+    return f"{value.charted_value:g}" if value.feature.is_count else value.feature.show(value)
 
 
-def _dated(found: FeatureValue) -> str:
-    return f" ({found.effective[:10]})" if found.feature.measured is not None else ""
+def _dated(value: FeatureValue) -> str:
+    return f" ({value.effective[:10]})" if value.feature.measured is not None else ""
 
 
-def _from(found: FeatureValue) -> str:
-    words = escape(found.charted_unit, 60)
-    if found.is_measured and found.value:
-        charted = f"{charted_number(found.charted_value)} {found.charted_unit}".strip()
+def _from(value: FeatureValue) -> str:
+    words = escape(value.charted_unit, 60)
+    if value.is_measured and value.value:
+        charted = f"{charted_number(value.charted_value)} {value.charted_unit}".strip()
         words = escape(with_unit_signs(charted), 40)
-    return f" ({words}, {found.effective[:10]})" if words else f" ({found.effective[:10]})"
+    return f" ({words}, {value.effective[:10]})" if words else f" ({value.effective[:10]})"
 
 
 def _not_found(charted: RecordInputs) -> str:
@@ -203,9 +203,9 @@ def _inside_a_sentence(words: str) -> str:
     return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
 
 
-def _closing(result: EquationResult, said: EquationCardContent, identity: CardIdentity) -> str:
+def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:
     compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
-    return f"{compared}{said.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
+    return f"{compared}{content.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
 
 
 def people_in_100(result: EquationResult) -> int:
@@ -232,17 +232,17 @@ class GuidelineCardContent(Struct, frozen=True, kw_only=True):
     closing: str = "For planning, not for emergencies."
 
 
-def guideline_card(said: GuidelineCardContent, identity: CardIdentity) -> Card:
+def guideline_card(content: GuidelineCardContent, identity: CardIdentity) -> Card:
     """The card of an indication; its extension holds the facts that the sentences name."""
     return Card(
         uuid=identity.uuid,
-        summary=said.summary,
+        summary=content.summary,
         indicator="info",
-        detail=f"{said.opening}\n\n{said.closing} Source: {said.guideline}.",
-        source=Source(label=said.guideline, url=said.url, topic=said.topic),
-        suggestions=order_suggestions(_first_recommended(said.offers), identity),
-        selection_behavior="any" if said.offers else None,
+        detail=f"{content.opening}\n\n{content.closing} Source: {content.guideline}.",
+        source=Source(label=content.guideline, url=content.url, topic=content.topic),
+        suggestions=order_suggestions(_first_recommended(content.offers), identity),
+        selection_behavior="any" if content.offers else None,
         override_reasons=OVERRIDE_REASONS,
         links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(output=said.id, facts=said.facts)},
+        extension={EXTENSION_KEY: CardExtension(output=content.id, facts=content.facts)},
     )

@@ -55,8 +55,8 @@ def _read_high_alerts() -> tuple[_HighAlert, ...]:
     for row in table_rows("high_alert.csv"):
         values = row["values"].split(";")
         left_out = tuple(value[1:] for value in values if value.startswith("-"))
-        kept = tuple(value for value in values if not value.startswith("-"))
-        rows.append(_HighAlert(row["name"], row["kind"], kept, left_out, row["injected"] == "yes"))
+        included = tuple(value for value in values if not value.startswith("-"))
+        rows.append(_HighAlert(row["name"], row["kind"], included, left_out, row["injected"] == "yes"))
     return tuple(rows)
 
 
@@ -72,8 +72,15 @@ def high_alert_class(medication: MedicationIdentity) -> str | None:
         return None
     if not medication.recognised:
         words = medication.words.lower()
-        named = (one for one in _HIGH_ALERTS if one.kind == "words")
-        return next((one.name for one in named if any(_is_word(each, words) for each in one.values)), None)
+        word_classes = (high_alert for high_alert in _HIGH_ALERTS if high_alert.kind == "words")
+        return next(
+            (
+                high_alert.name
+                for high_alert in word_classes
+                if any(_is_word(value, words) for value in high_alert.values)
+            ),
+            None,
+        )
     is_injected = _INJECTED.search(f"{medication.route or ''} {medication.dose_form or ''} {medication.words}")
     for ingredient in medication.ingredients:
         for name, needs_injection in _classes_of_ingredient(ingredient):
@@ -89,17 +96,19 @@ def _is_word(word: str, words: str) -> bool:
 @cache
 def _classes_of_ingredient(ingredient: Ingredient) -> tuple[tuple[str, bool], ...]:
     """The classes of ISMP's lists that an ingredient is in, each with whether that is only so when it is injected."""
-    return tuple((one.name, one.injected) for one in _HIGH_ALERTS if _is_in(ingredient, one))
+    return tuple(
+        (high_alert.name, high_alert.injected) for high_alert in _HIGH_ALERTS if _is_in(ingredient, high_alert)
+    )
 
 
-def _is_in(ingredient: Ingredient, one: _HighAlert) -> bool:
-    if one.kind == "class":
-        return not classes_of((ingredient,)).isdisjoint(one.values)
-    if one.kind == "name":
-        return ingredient.name in one.values
-    codes = (code for code in atc_codes(ingredient) if code not in one.left_out)
-    return one.kind == "atc" and any(
-        code.startswith(one.values) and not code.startswith(one.left_out or ("-",)) for code in codes
+def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
+    if high_alert.kind == "class":
+        return not classes_of((ingredient,)).isdisjoint(high_alert.values)
+    if high_alert.kind == "name":
+        return ingredient.name in high_alert.values
+    codes = (code for code in atc_codes(ingredient) if code not in high_alert.left_out)
+    return high_alert.kind == "atc" and any(
+        code.startswith(high_alert.values) and not code.startswith(high_alert.left_out or ("-",)) for code in codes
     )
 
 
@@ -113,7 +122,7 @@ class UncoveredDrug(Struct, frozen=True):
 
 def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
     """The same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
-    facts = tuple(Fact("draft", plain(one.medication.words), _key(one), source=one.draft) for one in drugs)
+    facts = tuple(Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs)
     return Finding(
         NOT_COVERED,
         NOT_COVERED,
@@ -133,31 +142,33 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
     """The one card that names the drafted high-alert drugs that no rule is about."""
-    named = list(dict.fromkeys(plain(one.medication.words or one.medication.name, 40) for one in drugs))
+    named = list(dict.fromkeys(plain(drug.medication.words or drug.medication.name, 40) for drug in drugs))
     names = first_few(named, _MOST_NAMED)
     verb = "is" if len(named) == 1 else "are"
     return Card(
         uuid=uuid,
         summary=f"{capitalized(names)} {verb} not covered by these checks.",
         indicator="info",
-        detail=" ".join(dict.fromkeys(_uncovered_words(one) for one in drugs[:_MOST_NAMED])),
+        detail=" ".join(dict.fromkeys(_uncovered_words(drug) for drug in drugs[:_MOST_NAMED])),
         source=_ISMP,
         override_reasons=_OVERRIDE_REASONS,
         extension={
             EXTENSION_KEY: CardExtension(
                 output=NOT_COVERED,
-                facts=tuple(Fact("draft", plain(one.medication.words), _key(one), source=one.draft) for one in drugs),
+                facts=tuple(
+                    Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs
+                ),
             )
         },
     )
 
 
-def _key(one: UncoveredDrug) -> str:
-    return "/".join(sorted(one.medication.rxcuis)) or plain(one.medication.words.lower(), 60)
+def _key(drug: UncoveredDrug) -> str:
+    return "/".join(sorted(drug.medication.rxcuis)) or plain(drug.medication.words.lower(), 60)
 
 
-def _uncovered_words(one: UncoveredDrug) -> str:
-    name = escape(one.medication.words or one.medication.name, 60)
-    looked = "only allergies and duplicates were checked" if one.medication.recognised else "nothing was checked"
-    why = "no rule here is about it" if one.medication.recognised else "its name is not recognised"
-    return f"{name}: a high-alert medication (ISMP: {one.high_alert}); {why}, so {looked}."
+def _uncovered_words(drug: UncoveredDrug) -> str:
+    name = escape(drug.medication.words or drug.medication.name, 60)
+    looked = "only allergies and duplicates were checked" if drug.medication.recognised else "nothing was checked"
+    why = "no rule here is about it" if drug.medication.recognised else "its name is not recognised"
+    return f"{name}: a high-alert medication (ISMP: {drug.high_alert}); {why}, so {looked}."

@@ -52,7 +52,7 @@ class _Line(Struct, frozen=True):
     @property
     def finding(self) -> Finding:
         """Of a pair the one that names most of its drugs."""
-        return max(self.drugs, key=lambda one: len(one.finding.partners)).finding
+        return max(self.drugs, key=lambda drug: len(drug.finding.partners)).finding
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -60,7 +60,7 @@ class _Line(Struct, frozen=True):
 
     @property
     def names(self) -> str:
-        return ", ".join(dict.fromkeys(one.name for one in self.drugs))
+        return ", ".join(dict.fromkeys(drug.name for drug in self.drugs))
 
 
 def may_be_stopped(medication: MedicationIdentity) -> bool:
@@ -107,27 +107,27 @@ def _summary(lines: Sequence[_Line]) -> str:
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
-    whole = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
-    yield from map(_line, whole)
-    rest = lines[len(whole) :]
-    if rest:
-        yield f"- Also: {'; '.join(f'{escape(one.names, 80)} ({_labels(one.finding)})' for one in rest)}."
+    in_full = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
+    yield from map(_line, in_full)
+    remaining = lines[len(in_full) :]
+    if remaining:
+        yield f"- Also: {'; '.join(f'{escape(line.names, 80)} ({_labels(line.finding)})' for line in remaining)}."
 
 
 def _line(line: _Line) -> str:
-    said = escape(line.finding.summary, 160)
+    sentence = escape(line.finding.summary, 160)
     if len(line.drugs) > 1 and not line.finding.partners:
-        said = f"{escape(line.names, 160)}: {said}"
-    return f"- **{said}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
+        sentence = f"{escape(line.names, 160)}: {sentence}"
+    return f"- **{sentence}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
 
 
 def _facts(finding: Finding) -> str:
     """What of the chart it rests on and is not said yet, with its date."""
-    known = f"{finding.summary} {finding.detail}"
-    told = [one for one in finding.facts if one.text and one.name not in ("draft", "medication", "daily_dose")]
+    text = f"{finding.summary} {finding.detail}"
+    facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
-    said = dict.fromkeys(_fact(one) for one in told if " ".join(one.text.split()[:2]) not in known)
-    return f" On record: {'; '.join(said)}." if said else ""
+    statements = dict.fromkeys(_fact(fact) for fact in facts if " ".join(fact.text.split()[:2]) not in text)
+    return f" On record: {'; '.join(statements)}." if statements else ""
 
 
 def _fact(fact: Fact) -> str:
@@ -185,8 +185,8 @@ def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:
     for drug in in_full:
         results = "; ".join(_gene_result(fact) for fact in drug.finding.facts if fact.name == "gene")
         yield f"- **{escape(drug.name, 60)}**: {f'{results}. ' if results else ''}{drug.finding.detail}"
-    if others := ranked[len(in_full) :]:
-        yield f"- Also: {'; '.join(escape(drug.finding.summary, 140) for drug in others)}"
+    if remaining := ranked[len(in_full) :]:
+        yield f"- Also: {'; '.join(escape(drug.finding.summary, 140) for drug in remaining)}"
 
 
 def _gene_result(fact: Fact) -> str:

@@ -36,17 +36,19 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str])
     the last item's continuation.
     """
     total = sum(map(abs, contributions))
-    shown = strongest(contributions)
-    raising = [position for position in shown if contributions[position] > 0]
-    lowering = [position for position in shown if contributions[position] < 0]
+    strongest_positions = strongest(contributions)
+    raising = [position for position in strongest_positions if contributions[position] > 0]
+    lowering = [position for position in strongest_positions if contributions[position] < 0]
     lines: list[str] = []
     for heading, some in (("**Raises the estimate**", raising), ("**Lowers it**", lowering)):
         if some:
             lines.append(f"- {heading}")
             lines += [f"  - {_marked(contributions[position], total)}: {describe(position)}" for position in some]
-    if len(contributions) > len(shown):
-        rest = sum(contributions) - sum(contributions[position] for position in shown)
-        lines.append(f"- {len(contributions) - len(shown)} other inputs, together: {_marked(rest, total)}")
+    if len(contributions) > len(strongest_positions):
+        remainder = sum(contributions) - sum(contributions[position] for position in strongest_positions)
+        lines.append(
+            f"- {len(contributions) - len(strongest_positions)} other inputs, together: {_marked(remainder, total)}"
+        )
     return lines
 
 
@@ -70,8 +72,8 @@ def in_100(probability: float) -> int:
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
     words = {"absent": "not recorded", "stale": "too old", "refused": "not usable", "unknown": "not known"}
-    named = [f"{gap.feature.words} ({words[gap.reason]})" for gap in missing]
-    return f"**Not known or old:** {', '.join(named)}; {counts}." if named else ""
+    descriptions = [f"{gap.feature.words} ({words[gap.reason]})" for gap in missing]
+    return f"**Not known or old:** {', '.join(descriptions)}; {counts}." if descriptions else ""
 
 
 def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> str:
@@ -90,7 +92,7 @@ def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) 
 
 def _contribution_of_missing(prediction: Prediction, vector: FeatureVector) -> float:
     pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
-    return float(sum(contribution for found, contribution in pairs if found is None))
+    return float(sum(contribution for value, contribution in pairs if value is None))
 
 
 Known: TypeAlias = tuple[FeatureValue, float]
@@ -125,51 +127,51 @@ def model_card(
 
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
-    known = _known(prediction, vector)
+    known_values = _known_values(prediction, vector)
     return Card(
         uuid=identity.uuid,
         summary=planned.summary.format(
             estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)
         ),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known, vector, planned, identity.method_url, refusals),
+        detail=_detail(manifest, prediction, known_values, vector, planned, identity.method_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
         suggestions=(create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid),),
         selection_behavior="at-most-one",
         override_reasons=OVERRIDE_REASONS,
         links=identity.links,
-        extension={EXTENSION_KEY: _extension(manifest, prediction, known, vector)},
+        extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector)},
     )
 
 
-def _value_words(found: FeatureValue, manifest: Manifest) -> str:
+def _value_words(value: FeatureValue, manifest: Manifest) -> str:
     """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
-    feature = found.feature
+    feature = value.feature
     top = manifest.feature(feature.name).clip_high if isinstance(feature, Age) else None
-    is_top = top is not None and found.value >= top
-    return f"{top:g} or over" if is_top else with_unit_signs(feature.show(found))
+    is_top = top is not None and value.value >= top
+    return f"{top:g} or over" if is_top else with_unit_signs(feature.show(value))
 
 
 def _detail(
     manifest: Manifest,
     prediction: Prediction,
-    known: Sequence[Known],
+    known_values: Sequence[Known],
     vector: FeatureVector,
     planned: ModelCardContent,
     how_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
     def describe(position: int) -> str:
-        found = known[position][0]
+        found = known_values[position][0]
         value = escape(_value_words(found, manifest), 60)
         dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
-        return f"{found.feature.words} **{value}**{dated}{_why_low_raises(*known[position], manifest)}"
+        return f"{found.feature.words} **{value}**{dated}{_why_low_raises(*known_values[position], manifest)}"
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
         f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
         f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
-        *factor_lines([contribution for _, contribution in known], describe),
+        *factor_lines([contribution for _, contribution in known_values], describe),
         "",
     ]
     absent = not_known(vector.missing, _absence(manifest, prediction, vector))
@@ -189,12 +191,12 @@ def _detail(
 _HARMS_WHEN_HIGH = frozenset({"creatinine_mg_dl", "bun_mg_dl"})
 
 
-def _why_low_raises(found: FeatureValue, contribution: float, manifest: Manifest) -> str:
+def _why_low_raises(value: FeatureValue, contribution: float, manifest: Manifest) -> str:
     """What a line adds where a low value of kidney function raises the estimate; empty where nothing is odd."""
-    if contribution <= 0 or found.feature.name not in _HARMS_WHEN_HIGH:
+    if contribution <= 0 or value.feature.name not in _HARMS_WHEN_HIGH:
         return ""
-    average = manifest.feature(found.feature.name).reference_value
-    if found.value >= average:
+    average = manifest.feature(value.feature.name).reference_value
+    if value.value >= average:
         return ""
     return (
         f", lower than the average of {charted_number(average)}: in the study low values were associated with it, too"
@@ -239,8 +241,8 @@ def _higher_than(prediction: Prediction) -> int:
 
 def _among_ages(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
     """How high the estimate is among the people of the same age, where the model knows it."""
-    found = (each for each in vector.evidence if each is not None and isinstance(each.feature, Age))
-    age = next((each.value for each in found), None)
+    ages = (value for value in vector.evidence if value is not None and isinstance(value.feature, Age))
+    age = next((value.value for value in ages), None)
     band = None if age is None else manifest.thresholds.band_at(age)
     percentile = None if band is None else band.percentile(prediction.margin)
     if band is None or percentile is None:
@@ -252,14 +254,14 @@ def _and_more(count: int) -> str:
     return f" And {count} more." if count > 0 else ""
 
 
-def _known(prediction: Prediction, vector: FeatureVector) -> list[Known]:
+def _known_values(prediction: Prediction, vector: FeatureVector) -> list[Known]:
     """Every input that has a value, with its contribution; what a missing one contributes, `_absence` says."""
     pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
-    return [(found, contribution) for found, contribution in pairs if found is not None]
+    return [(value, contribution) for value, contribution in pairs if value is not None]
 
 
 def _extension(
-    manifest: Manifest, prediction: Prediction, known: Sequence[Known], vector: FeatureVector
+    manifest: Manifest, prediction: Prediction, known_values: Sequence[Known], vector: FeatureVector
 ) -> CardExtension:
     return CardExtension(
         model={"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
@@ -267,8 +269,8 @@ def _extension(
         link=manifest.link,
         base=prediction.base,
         contributions=tuple(
-            Factor(found.feature.name, found.value, found.feature.unit, found.effective, found.source, contribution)
-            for found, contribution in known
+            Factor(value.feature.name, value.value, value.feature.unit, value.effective, value.source, contribution)
+            for value, contribution in known_values
         ),
         percentile=prediction.percentile,
         observed=ObservedRate(

@@ -75,36 +75,39 @@ def check_orders(
     session = PatientSession(record, drafts, signing=signing, active_orders=active_orders)
     check = _Check(session, book if book is not None else rule_book(), new_uuid, original)
     silences: list[Silence] = []
-    by_draft = {id(one.draft): one for one in (*check.session.drafted, *check.session.studies)}
-    asked = []
+    by_draft = {id(drafted.draft): drafted for drafted in (*check.session.drafted, *check.session.studies)}
+    to_evaluate = []
     unnamed: list[UncoveredDrug] = []
-    named = frozenset(judged or ())
+    judged_names = frozenset(judged or ())
     for draft in check.session.drafts:
-        if judged is not None and draft.name not in named and not draft.is_named(judged):
+        if judged is not None and draft.name not in judged_names and not draft.is_named(judged):
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
             silences.extend(_passed_over(draft, drafted))
             unnamed.extend(_uncovered(drafted) if drafted is not None else ())
         else:
-            asked.append(drafted)
-    if asked:
+            to_evaluate.append(drafted)
+    if to_evaluate:
         silences.extend(_unknown_on_list(session))
-    shown = [(one.draft.name, shown_findings(check.evaluate(one).findings, suppress, silences)) for one in asked]
-    findings, told_elsewhere = merge_repeated_findings(shown)
+    shown_by_draft = [
+        (drafted.draft.name, shown_findings(check.evaluate(drafted).findings, suppress, silences))
+        for drafted in to_evaluate
+    ]
+    findings, told_elsewhere = merge_repeated_findings(shown_by_draft)
     silences.extend(told_elsewhere)
     cards: list[Card] = []
     names: list[str] = []
     medications: list[MedicationIdentity] = []
-    for drafted, found in zip(asked, findings, strict=True):
-        card, reasons = check.card(drafted, found)
+    for drafted, card_findings in zip(to_evaluate, findings, strict=True):
+        card, reasons = check.card(drafted, card_findings)
         silences.extend(reasons)
         if card is not None:
             cards.append(card)
             names.append(drafted.draft.name)
             medications.append(drafted.medication)
     if not active_orders:
-        uncovered = [*check.without_rule(asked, names), *unnamed]
+        uncovered = [*check.without_rule(to_evaluate, names), *unnamed]
         if uncovered and shown_findings([uncovered_finding(uncovered)], suppress, silences):
             cards.append(uncovered_card(uncovered, new_uuid()))
             names.append(uncovered[0].draft)
@@ -116,14 +119,14 @@ def shown_findings(
     findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]
 ) -> tuple[Finding, ...]:
     """Return the findings that are shown; the reasons against the others are added to the silences."""
-    shown = []
+    shown_list = []
     for finding in findings:
         why_not = suppress(finding)
         if why_not is None:
-            shown.append(finding)
+            shown_list.append(finding)
         else:
             silences.append(why_not)
-    return tuple(shown)
+    return tuple(shown_list)
 
 
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
@@ -152,13 +155,13 @@ def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
     """What the patient takes and no table knows: no draft was checked against it."""
-    words = {one.medication.said for one in session.active if not one.medication.recognised}
-    named = sorted(words - {""})
+    words = {medication.medication.said for medication in session.active if not medication.medication.recognised}
+    names = sorted(words - {""})
     if words:
-        more = len(words) - len(named[:_MOST_NAMED])
-        said = "; ".join(named[:_MOST_NAMED]) or "a medication without a name"
-        also = f" and {more} more" if more and named else ""
-        text = f"On the medication list, not recognised, so nothing was checked against it: {said}{also}."
+        more = len(words) - len(names[:_MOST_NAMED])
+        listed_names = "; ".join(names[:_MOST_NAMED]) or "a medication without a name"
+        also = f" and {more} more" if more and names else ""
+        text = f"On the medication list, not recognised, so nothing was checked against it: {listed_names}{also}."
         yield Silence("medications", "not-recognised", text)
 
 
@@ -181,20 +184,24 @@ class _Check:
         self._judged: dict[int, DraftEvaluation] = {}
 
     def evaluate(self, drafted: DraftMedication) -> DraftEvaluation:
-        known = self._judged.get(id(drafted))
-        if known is None:
-            known = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
-        return known
+        evaluation = self._judged.get(id(drafted))
+        if evaluation is None:
+            evaluation = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
+        return evaluation
 
-    def without_rule(self, asked: Iterable[DraftMedication], told: Collection[str]) -> Iterator[UncoveredDrug]:
+    def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[UncoveredDrug]:
         """The high-alert drugs that no rule is about, but for those with a card (`told` are the names of drafts)."""
-        for drafted in asked:
-            own = (one for one in self.book.rules_for(drafted.medication) if not one.rule.trigger.is_for_any)
+        for drafted in drafts:
+            specific_rules = (
+                activated
+                for activated in self.book.rules_for(drafted.medication)
+                if not activated.rule.trigger.is_for_any
+            )
             is_drug = not is_test(drafted.medication)
-            if is_drug and drafted.draft.name not in told and next(own, None) is None:
+            if is_drug and drafted.draft.name not in names and next(specific_rules, None) is None:
                 yield from _uncovered(drafted)
 
-    def card(self, drafted: DraftMedication, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
+    def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
         silences = list(self.evaluate(drafted).silences)
         name = drafted.draft.name
         if drafted.medication.doubt:
@@ -202,12 +209,12 @@ class _Check:
                 Silence(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}")
             )
         scope = self.book.scope_of(drafted, self.session.record, signing=self.session.signing)
-        if not found:
+        if not shown:
             if not silences and not self.evaluate(drafted).found:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
-        findings = tuple(sorted(found, key=_rank))
-        listed = tuple(one for one in findings if not any(one.is_said_by(other) for other in findings))
+        findings = tuple(sorted(shown, key=_rank))
+        listed = tuple(finding for finding in findings if not any(finding.is_said_by(other) for other in findings))
         context = SuggestionContext(
             self.session,
             drafted,
@@ -222,7 +229,7 @@ class _Check:
         for finding in listed:
             offered, withheld = suggestions_for(finding, context)
             if finding is not listed[0]:
-                offered = [_as_beside_headline(one, finding, listed[0]) for one in offered]
+                offered = [_as_beside_headline(suggestion, finding, listed[0]) for suggestion in offered]
             suggestions.extend(offered)
             silences.extend(withheld)
         card = _card(uuid, listed, _distinct(suggestions), drafted)
@@ -247,7 +254,7 @@ def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggesti
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["orders"]),
         suggestions=tuple(suggestions),
         selection_behavior="at-most-one" if suggestions else None,
-        override_reasons=tuple(dict.fromkeys(reason for one in findings for reason in one.override_reasons)),
+        override_reasons=tuple(dict.fromkeys(reason for finding in findings for reason in finding.override_reasons)),
         extension={EXTENSION_KEY: _extension(findings)},
     )
 
@@ -265,25 +272,25 @@ _WORD = re.compile(r"\w+")
 
 def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[str]:
     yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
-    groups, rest = _by_line(findings)
+    groups, unlisted = _by_line(findings)
     for group in groups:
-        first, *others = group
+        first, *others_of_group = group
         # The card's own summary is not said twice.
         lead = "" if first is findings[0] else f"**{_inline(first)}** "
-        also = "".join(f" Also: **{_inline(one)}**" for one in others)
+        also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
         yield " ".join(("-", *f"{lead}{_not_in_headline(first)}{also}".split(), f"({_citation(group)})"))
-    notes = list(dict.fromkeys(note for one in findings for note in one.notes))
-    notes = [f"Also: {_inline(one)}" for one in rest] + notes
+    notes = list(dict.fromkeys(note for finding in findings for note in finding.notes))
+    notes = [f"Also: {_inline(finding)}" for finding in unlisted] + notes
     if notes:
         yield f"- {' '.join(notes)}"
 
 
 def _not_in_headline(finding: Finding) -> str:
     """The detail without its first sentence, where the headline has all of its words in their order."""
-    first, _, rest = finding.detail.partition(". ")
+    first, _, rest_of_detail = finding.detail.partition(". ")
     headline = iter(_WORD.findall(_summary(finding).casefold()))
     is_said = all(word in headline for word in _WORD.findall(first.casefold()))
-    return rest if is_said else finding.detail
+    return rest_of_detail if is_said else finding.detail
 
 
 def _by_line(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
@@ -292,12 +299,12 @@ def _by_line(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Fin
     Each has a line of its own where there is room, else those of one merge group share the line of their worst.
     """
     if len(findings) <= MOST_LINES - 2:
-        return [[one] for one in findings], []
+        return [[finding] for finding in findings], []
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
     lines = list(groups.values())
-    return lines[: MOST_LINES - 2], [one for group in lines[MOST_LINES - 2 :] for one in group]
+    return lines[: MOST_LINES - 2], [finding for group in lines[MOST_LINES - 2 :] for finding in group]
 
 
 def _inline(finding: Finding) -> str:
@@ -309,21 +316,21 @@ def _order_words(drafted: DraftMedication) -> str:
 
 
 def _facts_line(findings: Sequence[Finding]) -> str:
-    said = " ".join(one.detail for one in findings)
-    facts = [fact for one in findings for fact in one.facts if fact.text and fact.name != "draft"]
-    texts = dict.fromkeys(_fact_words(fact) for fact in _fullest(facts) if fact.text not in said)
+    details = " ".join(finding.detail for finding in findings)
+    facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
+    texts = dict.fromkeys(_fact_words(fact) for fact in _fullest(facts) if fact.text not in details)
     return f": {'; '.join(texts)}." if texts else ""
 
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
     """One fact about each thing of the chart: of those with the same name and source the one that says most."""
-    found: dict[tuple[object, ...], Fact] = {}
+    by_thing: dict[tuple[object, ...], Fact] = {}
     for fact in facts:
         key = (fact.name, fact.source or fact.text)
-        known = found.get(key)
-        if known is None or len(fact.text) > len(known.text):
-            found[key] = fact
-    return found.values()
+        fullest = by_thing.get(key)
+        if fullest is None or len(fact.text) > len(fullest.text):
+            by_thing[key] = fact
+    return by_thing.values()
 
 
 def _fact_words(fact: Fact) -> str:
@@ -336,8 +343,8 @@ def _fact_words(fact: Fact) -> str:
 def _citation(findings: Sequence[Finding]) -> str:
     """What the findings of a line rest on: two documents of one finding, the first of each of several."""
     if len(findings) == 1:
-        return "; ".join(one.label for one in findings[0].evidence[:2])
-    return "; ".join(dict.fromkeys(one.evidence[0].label for one in findings))
+        return "; ".join(evidence.label for evidence in findings[0].evidence[:2])
+    return "; ".join(dict.fromkeys(finding.evidence[0].label for finding in findings))
 
 
 # The rest
@@ -356,22 +363,25 @@ def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Find
 def _takes_draft_away(suggestion: Suggestion) -> bool:
     if not suggestion.actions:
         return False
-    first, *others = suggestion.actions
+    first, *later_actions = suggestion.actions
     ended = (first.resource or {}).get("status") in ("on-hold", "stopped", "revoked")
-    kinds = {(one.resource or {}).get("resourceType") for one in others}
+    kinds = {(action.resource or {}).get("resourceType") for action in later_actions}
     return (first.type == "delete" or ended) and "MedicationRequest" not in kinds
 
 
 def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
     """Each label and each thing that is done once, at most one of them recommended."""
-    kept: list[Suggestion] = []
+    distinct: list[Suggestion] = []
     for suggestion in suggestions:
-        if any(one.label == suggestion.label or _done(one) == _done(suggestion) for one in kept):
+        if any(
+            kept_suggestion.label == suggestion.label or _done(kept_suggestion) == _done(suggestion)
+            for kept_suggestion in distinct
+        ):
             continue
-        if suggestion.is_recommended and any(one.is_recommended for one in kept):
+        if suggestion.is_recommended and any(kept_suggestion.is_recommended for kept_suggestion in distinct):
             suggestion = structs.replace(suggestion, is_recommended=False)
-        kept.append(suggestion)
-    return kept[:MOST_SUGGESTIONS]
+        distinct.append(suggestion)
+    return distinct[:MOST_SUGGESTIONS]
 
 
 def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
@@ -381,6 +391,6 @@ def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
 
 def _extension(findings: Sequence[Finding]) -> CardExtension:
     return CardExtension(
-        findings=tuple(FindingReference(one.rule, one.band) for one in findings),
-        facts=tuple(dict.fromkeys(fact for one in findings for fact in one.facts)),
+        findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
+        facts=tuple(dict.fromkeys(fact for finding in findings for fact in finding.facts)),
     )

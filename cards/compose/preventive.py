@@ -34,7 +34,9 @@ def preventive_card(
 
     `day` (ISO) is the day of its orders.
     """
-    due = sorted((one for one in judged if one.state == "due"), key=lambda one: not _is_urgent(one))
+    due = sorted(
+        (judgement for judgement in judged if judgement.state == "due"), key=lambda judgement: not _is_urgent(judgement)
+    )
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
@@ -46,12 +48,12 @@ def preventive_card(
             topic=TOPICS["preventive"],
         ),
         suggestions=order_suggestions(_offers(due, patient_id, day), identity),
-        selection_behavior="any" if any(one.order is not None for one in due) else None,
+        selection_behavior="any" if any(judgement.order is not None for judgement in due) else None,
         override_reasons=_OVERRIDE_REASONS,
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
-                facts=tuple(dict.fromkeys(fact for one in due for fact in one.facts)),
+                facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
                 preventive=preventive_states(judged, knowledge, day),
             )
         },
@@ -60,54 +62,60 @@ def preventive_card(
 
 def preventive_states(judged: Iterable[Judgement], knowledge: PreventiveKnowledge, as_of: str) -> PreventiveStates:
     """Every answer, for the extension and the decision record."""
-    return PreventiveStates(knowledge=knowledge.as_of, as_of=as_of, services=tuple(_state(one) for one in judged))
-
-
-def _state(one: Judgement) -> PreventiveState:
-    last = one.last
-    return PreventiveState(
-        service=one.service.id,
-        grade=one.service.grade,
-        year=one.service.year,
-        state=one.state,
-        because=one.because,
-        text=one.text,
-        last=last.day.isoformat() if last is not None and last.day is not None else None,
-        source=last.source if last is not None else None,
-        next_due=one.next_due.isoformat() if one.next_due is not None else None,
+    return PreventiveStates(
+        knowledge=knowledge.as_of, as_of=as_of, services=tuple(_state(judgement) for judgement in judged)
     )
 
 
-def _is_urgent(one: Judgement) -> bool:
+def _state(judgement: Judgement) -> PreventiveState:
+    last = judgement.last
+    return PreventiveState(
+        service=judgement.service.id,
+        grade=judgement.service.grade,
+        year=judgement.service.year,
+        state=judgement.state,
+        because=judgement.because,
+        text=judgement.text,
+        last=last.day.isoformat() if last is not None and last.day is not None else None,
+        source=last.source if last is not None else None,
+        next_due=judgement.next_due.isoformat() if judgement.next_due is not None else None,
+    )
+
+
+def _is_urgent(judgement: Judgement) -> bool:
     """Whether it follows up a result and is more than a screening that is due."""
-    return one.because == "positive-test"
+    return judgement.because == "positive-test"
 
 
 def _summary(due: Sequence[Judgement]) -> str:
-    urgent = next((one for one in due if _is_urgent(one)), None)
-    rest = [one for one in due if one is not urgent]
-    noun = "preventive service is" if len(rest) == 1 else "preventive services are"
-    names = [one.service.short for one in rest]
-    shown = _SUMMARY_NAMES if urgent is None else 2
-    listed = first_few(names, shown)
-    said = f"{len(rest)} {noun} due: {listed}." if rest else ""
+    urgent = next((judgement for judgement in due if _is_urgent(judgement)), None)
+    others = [judgement for judgement in due if judgement is not urgent]
+    noun = "preventive service is" if len(others) == 1 else "preventive services are"
+    names = [judgement.service.short for judgement in others]
+    most_names = _SUMMARY_NAMES if urgent is None else 2
+    listed = first_few(names, most_names)
+    sentence = f"{len(others)} {noun} due: {listed}." if others else ""
     if urgent is not None and urgent.order is not None:
         day = f" ({urgent.last.when})" if urgent.last is not None else ""
-        said = f"{urgent.order.text}{day} is needed. {said}".strip()
-    return plain(said, 139)
+        sentence = f"{urgent.order.text}{day} is needed. {sentence}".strip()
+    return plain(sentence, 139)
 
 
 def _detail(
     due: Sequence[Judgement], judged: Sequence[Judgement], knowledge: PreventiveKnowledge, not_sent: Iterable[str]
 ) -> Iterable[str]:
-    yield from (f"- **{one.service.name}** ({one.service.citation}): {_text(one)}." for one in due[:_LINES])
-    if rest := due[_LINES:]:
-        yield f"- Also due: {'; '.join(f'{one.service.short} ({one.service.citation}; {_text(one)})' for one in rest)}."
-    abnormal = [one for one in judged if one.because == "abnormal"]
-    yield from (f"- Follow up: {one.service.short}, {_text(one)}." for one in abnormal)
-    unknown = [one for one in judged if one.state == "not known"]
+    yield from (
+        f"- **{judgement.service.name}** ({judgement.service.citation}): {_text(judgement)}."
+        for judgement in due[:_LINES]
+    )
+    if remaining := due[_LINES:]:
+        texts = (f"{item.service.short} ({item.service.citation}; {_text(item)})" for item in remaining)
+        yield f"- Also due: {'; '.join(texts)}."
+    abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
+    yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
+    unknown = [judgement for judgement in judged if judgement.state == "not known"]
     if unknown:
-        yield f"- Not known: {'; '.join(f'{one.service.short} ({_text(one)})' for one in unknown)}."
+        yield f"- Not known: {'; '.join(f'{judgement.service.short} ({_text(judgement)})' for judgement in unknown)}."
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
@@ -115,9 +123,9 @@ def _detail(
     yield f"USPSTF statements as of {knowledge.as_of}; for people at average risk without symptoms."
 
 
-def _text(one: Judgement) -> str:
+def _text(judgement: Judgement) -> str:
     """The reason with the chart's words made harmless for Markdown."""
-    return escape(one.text, 400)
+    return escape(judgement.text, 400)
 
 
 def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:

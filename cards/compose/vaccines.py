@@ -49,14 +49,14 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
     return order
 
 
-def immunization_recommendation(found: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
+def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
     """A FHIR R4 ImmunizationRecommendation with every forecast that its status code system can say."""
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
-        "date": found.as_of.isoformat(),
+        "date": due.as_of.isoformat(),
         "recommendation": [
-            _recommendation(item, found.as_of, knowledge) for item in found.forecasts if item.status in _STATUSES
+            _recommendation(item, due.as_of, knowledge) for item in due.forecasts if item.status in _STATUSES
         ],
     }
 
@@ -69,16 +69,16 @@ def _recommendation(item: GroupForecast, as_of: date, knowledge: VaccineKnowledg
         for code in item.vaccines
         if code in knowledge.schedule.vaccines
     ]
-    made: Json = {
+    recommendation: Json = {
         "vaccineCode": [{**({"coding": codings} if codings else {}), "text": item.group}],
         "forecastStatus": {"coding": [{"system": _STATUS_SYSTEM, "code": status}]},
         "series": "; ".join(candidate.series.name for candidate in item.best),
     }
     dates = {"earliest": item.earliest, "recommended": item.recommended, "past_due": item.past_due}
     if criteria := [_criterion(name, day) for name, day in dates.items() if day is not None]:
-        made["dateCriterion"] = criteria
+        recommendation["dateCriterion"] = criteria
     if item.dose_number is not None:
-        made["doseNumberPositiveInt"] = item.dose_number
+        recommendation["doseNumberPositiveInt"] = item.dose_number
     sources = dict.fromkeys(
         evaluation.dose.source
         for candidate in item.best
@@ -86,8 +86,8 @@ def _recommendation(item: GroupForecast, as_of: date, knowledge: VaccineKnowledg
         if evaluation.status is DoseStatus.VALID and "/" in evaluation.dose.source
     )
     if sources:
-        made["supportingImmunization"] = [{"reference": source} for source in sources]
-    return made
+        recommendation["supportingImmunization"] = [{"reference": source} for source in sources]
+    return recommendation
 
 
 def _criterion(name: str, day: date) -> Json:
@@ -110,7 +110,7 @@ _SHOWN_DOSES = 4
 
 
 def vaccines_card(
-    found: VaccinesDue,
+    due: VaccinesDue,
     charted: ChartedPerson,
     patient_id: str,
     identity: CardIdentity,
@@ -124,25 +124,25 @@ def vaccines_card(
     """
     return Card(
         uuid=identity.uuid,
-        summary=_summary(found),
+        summary=_summary(due),
         indicator="info",
-        detail="\n".join(_detail(found, charted, [*found.not_judged, *unread])),
+        detail="\n".join(_detail(due, charted, [*due.not_judged, *unread])),
         source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
-        suggestions=order_suggestions(_offers(found, patient_id, knowledge), identity),
+        suggestions=order_suggestions(_offers(due, patient_id, knowledge), identity),
         selection_behavior="any",
         override_reasons=_OVERRIDE_REASONS,
         links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(found, knowledge))},
+        extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(due, knowledge))},
     )
 
 
-def forecast_entries(found: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineForecasts:
+def forecast_entries(due: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineForecasts:
     """The release and every forecast with its dates and doses, for the extension and the decision record."""
     return VaccineForecasts(
         release=knowledge.schedule.version,
         released=knowledge.schedule.date.isoformat(),
-        as_of=found.as_of.isoformat(),
-        forecasts=tuple(_entry(item) for item in found.forecasts),
+        as_of=due.as_of.isoformat(),
+        forecasts=tuple(_entry(item) for item in due.forecasts),
     )
 
 
@@ -159,16 +159,16 @@ def _entry(item: GroupForecast) -> VaccineForecast:
     )
 
 
-def _summary(found: VaccinesDue) -> str:
+def _summary(due: VaccinesDue) -> str:
     parts = []
-    if found.due:
-        noun = "vaccine is" if len(found.due) == 1 else "vaccines are"
+    if due.due:
+        noun = "vaccine is" if len(due.due) == 1 else "vaccines are"
         parts.append(
-            f"{len(found.due)} {noun} due: {first_few([_dose_named(item) for item in found.due], _SUMMARY_NAMES)}."
+            f"{len(due.due)} {noun} due: {first_few([_dose_named(item) for item in due.due], _SUMMARY_NAMES)}."
         )
-    if found.catch_up:
-        names = [item.label for item in found.catch_up]
-        listed = f": {first_few(names, _SUMMARY_NAMES)}" if not found.due else ""
+    if due.catch_up:
+        names = [item.label for item in due.catch_up]
+        listed = f": {first_few(names, _SUMMARY_NAMES)}" if not due.due else ""
         parts.append(f"{len(names)} to catch up{listed}.")
     return plain(" ".join(parts), 139)
 
@@ -177,21 +177,21 @@ def _dose_named(item: DueVaccine) -> str:
     return f"{item.label} (dose {item.forecast.dose_number})" if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
-def _detail(found: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
-    lines = [_due_line(item, found.as_of) for item in found.due[:_LINES]]
-    if more := found.due[_LINES:]:
+def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
+    lines = [_due_line(item, due.as_of) for item in due.due[:_LINES]]
+    if more := due.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
-    lines += _catch_up_lines(found.catch_up)
-    if found.ordered:
-        lines.append(f"- Ordered already: {', '.join(found.ordered)}.")
-    if found.to_discuss:
-        names = ", ".join(item.label for item in found.to_discuss)
+    lines += _catch_up_lines(due.catch_up)
+    if due.ordered:
+        lines.append(f"- Ordered already: {', '.join(due.ordered)}.")
+    if due.to_discuss:
+        names = ", ".join(item.label for item in due.to_discuss)
         lines.append(f"- To decide together with the patient (shared decision): {names}.")
-    lines += _forbidden_lines(found.forbidden)
-    lines += [f"- Check first: {_observed([item])}. {escape(_SEE.sub('', text), 160)}" for item, text in found.to_check]
+    lines += _forbidden_lines(due.forbidden)
+    lines += [f"- Check first: {_observed([item])}. {escape(_SEE.sub('', text), 160)}" for item, text in due.to_check]
     lines += ["", _basis(charted)]
-    if found.seasons_over:
-        seasons = ", ".join(f"{group} (to {end})" for group, end in found.seasons_over)
+    if due.seasons_over:
+        seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
         lines.append(f"Check the doses of this season: CDC's release here is older. It covers {seasons}.")
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
@@ -230,8 +230,8 @@ def _short_name(vaccine: str) -> str:
 
 def _short(item: DueVaccine) -> str:
     """A vaccine in a list of several: with the dose that does not count, which is why it is due again."""
-    others = _others(item.evaluations)
-    return f"{item.label} dose {item.forecast.dose_number}{f' ({others})' if others else ''}"
+    not_counted = _not_counted(item.evaluations)
+    return f"{item.label} dose {item.forecast.dose_number}{f' ({not_counted})' if not_counted else ''}"
 
 
 def _dated(item: DueVaccine, as_of: date) -> str:
@@ -248,7 +248,7 @@ def _dated(item: DueVaccine, as_of: date) -> str:
 
 
 def _whatever_before(item: DueVaccine) -> str:
-    days = sorted({each.dose.given.isoformat() for each in item.evaluations})
+    days = sorted({evaluation.dose.given.isoformat() for evaluation in item.evaluations})
     before = f" (last {days[-1]})" if days else ""
     return f"One dose in each pregnancy, whatever was given before it{before}."
 
@@ -257,19 +257,19 @@ def _doses(item: DueVaccine) -> str:
     if not item.evaluations:
         return "No dose on record."
     counts = bool(item.counted_days)
-    said = [f"Doses that count: {_days(item.evaluations)}." if counts else "No dose on record counts."]
-    if others := _others(item.evaluations):
-        said.append(f"{capitalized(others)}.")
-    return " ".join(said)
+    sentences = [f"Doses that count: {_days(item.evaluations)}." if counts else "No dose on record counts."]
+    if not_counted := _not_counted(item.evaluations):
+        sentences.append(f"{capitalized(not_counted)}.")
+    return " ".join(sentences)
 
 
-def _others(evaluations: tuple[Evaluation, ...]) -> str:
+def _not_counted(evaluations: tuple[Evaluation, ...]) -> str:
     """The last dose that does not count and why, '' where all count."""
-    others = [item for item in evaluations if item.status is not DoseStatus.VALID]
-    if not others:
+    not_counted = [item for item in evaluations if item.status is not DoseStatus.VALID]
+    if not not_counted:
         return ""
-    reason = others[-1].reason.partition(": ")[2] or others[-1].reason or others[-1].status.value
-    return f"the dose of {others[-1].dose.given} does not count ({reason.lower()})"
+    reason = not_counted[-1].reason.partition(": ")[2] or not_counted[-1].reason or not_counted[-1].status.value
+    return f"the dose of {not_counted[-1].dose.given} does not count ({reason.lower()})"
 
 
 def _days(evaluations: tuple[Evaluation, ...]) -> str:
@@ -306,14 +306,14 @@ def _basis(charted: ChartedPerson) -> str:
     return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
 
 
-def _offers(found: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Iterable[OrderSuggestion]:
-    for position, item in enumerate((*found.due, *found.catch_up)[:_ORDERS]):
+def _offers(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Iterable[OrderSuggestion]:
+    for position, item in enumerate((*due.due, *due.catch_up)[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
         # What may be on record elsewhere is not preselected.
-        is_recommended = position == 0 and bool(found.due)
-        order = vaccine_order(item, patient_id, found.as_of)
+        is_recommended = position == 0 and bool(due.due)
+        order = vaccine_order(item, patient_id, due.as_of)
         yield OrderSuggestion(plain(label, 80), "Draft order for the vaccine dose.", order, is_recommended)
-    whole = immunization_recommendation(found, patient_id, knowledge)
+    forecast = immunization_recommendation(due, patient_id, knowledge)
     yield OrderSuggestion(
-        "Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", whole
+        "Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", forecast
     )

@@ -84,12 +84,12 @@ def years_after(day: date, years: int) -> date:
 
 def done(record: PatientRecord, name: str) -> list[Done]:
     """Every time that the chart says the test was done, newest first; what has no date stands last."""
-    named = record.derive(_that_name_tests).get(name)
-    if named is None:
+    entries = record.derive(_that_name_tests).get(name)
+    if entries is None:
         return []
-    found = [read(record, name, thing) for read, thing in named]
-    past = [one for one in found if one.time is None or not one.time.is_after(record.as_of_epoch)]
-    return sorted(past, key=lambda one: one.day.toordinal() if one.day is not None else 0, reverse=True)
+    tests = [read(record, name, entry) for read, entry in entries]
+    past = [test for test in tests if test.time is None or not test.time.is_after(record.as_of_epoch)]
+    return sorted(past, key=lambda test: test.day.toordinal() if test.day is not None else 0, reverse=True)
 
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:
@@ -119,32 +119,36 @@ def _that_name_one(
     things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
 ) -> list[tuple[_Thing, frozenset[str]]]:
     """Those whose concept means tests, with the names of these."""
-    return [(thing, names) for thing, concept in things if concept is not None and (names := tests_named(concept))]
+    return [(entry, names) for entry, concept in things if concept is not None and (names := tests_named(concept))]
 
 
 def _that_did_one(
     things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
 ) -> list[tuple[_Thing, frozenset[str]]]:
     """The same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
-    concepts = [(thing, concept) for thing, concept in things if concept is not None]
-    named = ((thing, concept, tests_named(concept)) for thing, concept in concepts)
-    found = ((thing, names & _TALKS if names and _says_not_done(concept) else names) for thing, concept, names in named)
-    return [(thing, names) for thing, names in found if names]
+    concepts = [(entry, concept) for entry, concept in things if concept is not None]
+    with_names = ((entry, concept, tests_named(concept)) for entry, concept in concepts)
+    tests = (
+        (entry, names & _TALKS if names and _says_not_done(concept) else names) for entry, concept, names in with_names
+    )
+    return [(entry, names) for entry, names in tests if names]
 
 
 def _says_not_done(concept: CodeableConcept | ObservationCode) -> bool:
     """Whether the chart's own words say so; without any, those of its codes. LOINC's names may hold such words."""
-    said = [concept.text] if concept.text else [one.display for one in concept.coding if one.system != LOINC]
-    return any(words and _NOT_DONE.search(words) is not None for words in said)
+    texts = [concept.text] if concept.text else [coding.display for coding in concept.coding if coding.system != LOINC]
+    return any(words and _NOT_DONE.search(words) is not None for words in texts)
 
 
 def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_did_one((each, each.code) for each in record.procedures if each.status == "completed")
+    return _that_did_one(
+        (procedure, procedure.code) for procedure in record.procedures if procedure.status == "completed"
+    )
 
 
 def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
     reports = record.diagnostic_reports
-    return _that_did_one((each, each.code) for each in reports if each.status in _FINAL_REPORT)
+    return _that_did_one((report, report.code) for report in reports if report.status in _FINAL_REPORT)
 
 
 def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]]:
@@ -153,7 +157,11 @@ def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]
 
 
 def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
-    return _that_name_one((each, each.code) for each in record.service_requests if _is_open(each, record))
+    return _that_name_one(
+        (service_request, service_request.code)
+        for service_request in record.service_requests
+        if _is_open(service_request, record)
+    )
 
 
 def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
@@ -164,8 +172,8 @@ def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
 
 
 def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | None]]:
-    found = _that_name_one(((source, when), concept) for source, concept, when in _refusals(record))
-    return [(source, names, when) for (source, when), names in found]
+    refused = _that_name_one(((source, when), concept) for source, concept, when in _refusals(record))
+    return [(source, names, when) for (source, when), names in refused]
 
 
 def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]]:
@@ -175,12 +183,12 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
         (_of_report, record.derive(_final_reports)),
         (_of_result, record.derive(_final_parts)),
     )
-    found: dict[str, list[tuple[_Read, Any]]] = {}
+    by_test: dict[str, list[tuple[_Read, Any]]] = {}
     for read, things in kinds:
-        for thing, names in things:
+        for entry, names in things:
             for name in names:
-                found.setdefault(name, []).append((read, thing))
-    return found
+                by_test.setdefault(name, []).append((read, entry))
+    return by_test
 
 
 def _of_procedure(_: PatientRecord, name: str, procedure: Procedure) -> Done:
@@ -215,8 +223,8 @@ def _of_result(record: PatientRecord, name: str, part: CodedPart) -> Done:
 
 def _said_time(part: CodedPart) -> FhirTime | None:
     """When a test was done by the value of an entry that asks for it; None where that is no date of FHIR."""
-    said = (part[1].valueDateTime, *_value_words(part))
-    return next((time for text in said if text and (time := parse_time(text.strip())) is not None), None)
+    texts = (part[1].valueDateTime, *_value_words(part))
+    return next((time for text in texts if text and (time := parse_time(text.strip())) is not None), None)
 
 
 def _value_words(part: CodedPart) -> list[str]:
@@ -237,7 +245,7 @@ def _has_value(part: CodedPart) -> bool:
 
 def _is_positive(part: CodedPart) -> bool | None:
     """What the codes and words of a result say; None where they say neither."""
-    codes = {coding.code for each in part[1].interpretation for coding in each.coding}
+    codes = {coding.code for concept in part[1].interpretation for coding in concept.coding}
     if codes & _POSITIVE_CODES:
         return True
     if codes & _NEGATIVE_CODES:

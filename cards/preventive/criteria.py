@@ -65,14 +65,21 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     colectomy = chart.done("colectomy_total")
     if colectomy:
         return judge(service, "not due", "condition", f"the colon was removed{_when(colectomy[0])}")
-    stool = next((one for one in _stool_tests(chart) if one.is_positive and one.day is not None), None)
+    stool = next(
+        (stool_test for stool_test in _stool_tests(chart) if stool_test.is_positive and stool_test.day is not None),
+        None,
+    )
     if stool is not None and stool.day is not None:
-        after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
+        after = [
+            colonoscopy
+            for colonoscopy in chart.done("colonoscopy")
+            if colonoscopy.day is None or colonoscopy.day >= stool.day
+        ]
         if not after:
             words = chart.test(stool.test).words
             text = f"{words} of {stool.when} positive, no colonoscopy on record since: it is needed now"
-            found = judge(service, "due", "positive-test", text, last=stool, facts=(fact_of(stool),))
-            return replace(found, order=_COLONOSCOPY)
+            judgement = judge(service, "due", "positive-test", text, last=stool, facts=(fact_of(stool),))
+            return replace(judgement, order=_COLONOSCOPY)
     polyp = find_condition_group(chart.record, "colon_polyp")
     if polyp is not None:
         text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
@@ -81,8 +88,8 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
 
 
 def _stool_tests(chart: Chart) -> list[Done]:
-    found = [*chart.done("stool_blood"), *chart.done("stool_dna")]
-    return sorted(found, key=lambda one: one.day or date.min, reverse=True)
+    tests = [*chart.done("stool_blood"), *chart.done("stool_dna")]
+    return sorted(tests, key=lambda test: test.day or date.min, reverse=True)
 
 
 def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
@@ -90,8 +97,8 @@ def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
     if removed:
         return judge(service, "not due", "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
     newest = max(
-        (one for name in ("cytology", "hpv") for one in chart.done(name)[:1]),
-        key=lambda one: one.day or date.min,
+        (test for name in ("cytology", "hpv") for test in chart.done(name)[:1]),
+        key=lambda test: test.day or date.min,
         default=None,
     )
     if newest is not None and newest.is_positive:
@@ -106,23 +113,25 @@ def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
             "not-charted",
             f"hysterectomy{_when(unclear[0])}: whether the cervix was removed is not said",
         )
-    found = newest_that_counts(service, chart, lambda one: one.test != "hpv" or _was_from_30(one, chart))
+    judgement = newest_that_counts(service, chart, lambda test: test.test != "hpv" or _was_from_30(test, chart))
     age = chart.record.age_years() or 0
-    if found.state != "due" or age >= _HPV_FROM_AGE:
-        return found
-    return replace(found, order=_CYTOLOGY)
+    if judgement.state != "due" or age >= _HPV_FROM_AGE:
+        return judgement
+    return replace(judgement, order=_CYTOLOGY)
 
 
-def _was_from_30(one: Done, chart: Chart) -> bool:
+def _was_from_30(test: Done, chart: Chart) -> bool:
     born = chart.record.birth_date
-    return one.day is None or born is None or one.day >= years_after(born.last_day, _HPV_FROM_AGE)
+    return test.day is None or born is None or test.day >= years_after(born.last_day, _HPV_FROM_AGE)
 
 
 def _breast(service: PreventiveService, chart: Chart) -> Judgement:
-    both = chart.done("mastectomy_bilateral")
+    bilateral = chart.done("mastectomy_bilateral")
     sides = [_one_sided(side, chart) for side in ("left", "right")]
-    if both or all(sides):
-        return judge(service, "not due", "condition", f"both breasts were removed{_when(both[0]) if both else ''}")
+    if bilateral or all(sides):
+        return judge(
+            service, "not due", "condition", f"both breasts were removed{_when(bilateral[0]) if bilateral else ''}"
+        )
     return by_interval(service, chart)
 
 
@@ -131,8 +140,8 @@ def _one_sided(side: str, chart: Chart) -> bool:
     return absent is not None or bool(chart.done(f"mastectomy_{side}"))
 
 
-def _when(one: Done) -> str:
-    return f" ({one.when})" if one.when else ""
+def _when(test: Done) -> str:
+    return f" ({test.when})" if test.when else ""
 
 
 def _lung(service: PreventiveService, chart: Chart) -> Judgement:
@@ -151,12 +160,12 @@ def _lung(service: PreventiveService, chart: Chart) -> Judgement:
             return judge(service, "not known", "not-charted", "when the patient stopped smoking is not on record")
     if smoking.pack_years is None:
         return judge(service, "not known", "not-charted", "pack-years not on record")
-    found = by_interval(service, chart)
-    if found.state != "due":
-        return found
+    judgement = by_interval(service, chart)
+    if judgement.state != "due":
+        return judgement
     who = "smokes" if smoking.answer.status == "current" else "stopped smoking within 15 years"
-    text = f"{smoking.pack_years.value:g} pack-years, {who}; {found.text}"
-    return replace(found, text=text)
+    text = f"{smoking.pack_years.value:g} pack-years, {who}; {judgement.text}"
+    return replace(judgement, text=text)
 
 
 def _answered(smoking: SmokingHistory) -> str:
@@ -206,15 +215,15 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
 
 def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
     """The newest glucose result within the interval that says whether it is normal, and whether it is."""
-    found = []
+    results = []
     for key, normal in (("hba1c", _A1C_NORMAL), ("glucose_fasting", _GLUCOSE_NORMAL), ("glucose", _GLUCOSE_NORMAL)):
         newest = chart.record.newest(key)
         is_normal = newest is not None and newest.value < normal
         # A raised glucose that was not taken fasting says nothing here.
         if newest is not None and (is_normal or key != "glucose"):
-            found.append((newest, is_normal))
-    found = [each for each in found if chart.today < years_after(each[0].time.last_day, 3)]
-    return max(found, key=lambda each: each[0].time.instant, default=None)
+            results.append((newest, is_normal))
+    results = [result for result in results if chart.today < years_after(result[0].time.last_day, 3)]
+    return max(results, key=lambda result: result[0].time.instant, default=None)
 
 
 def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool) -> Judgement:
@@ -233,8 +242,8 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
 
 def _statin(service: PreventiveService, chart: Chart) -> Judgement:
     record, risk = chart.record, chart.risk
-    taken = risk.evidence.get("statin")
-    if taken is not None and taken.value:
+    statin = risk.evidence.get("statin")
+    if statin is not None and statin.value:
         return judge(service, "not due", "done", "a statin is taken")
     if find_condition(record, "pregnancy"):
         return judge(service, "not due", "condition", "not meant in pregnancy")
@@ -269,13 +278,13 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
 def _risk_factors(chart: Chart) -> list[str]:
     evidence = chart.risk.evidence
     smokes, diabetes = evidence.get("current_smoker"), evidence.get("diabetes")
-    found = {
+    factors = {
         "high cholesterol": find_condition_group(chart.record, "hyperlipidemia") is not None,
         "diabetes": diabetes is not None and bool(diabetes.value),
         "hypertension": find_condition_group(chart.record, "hypertension") is not None,
         "smoking": smokes is not None and bool(smokes.value),
     }
-    return [name for name, is_there in found.items() if is_there]
+    return [name for name, is_there in factors.items() if is_there]
 
 
 def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
@@ -287,11 +296,11 @@ def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
     for medication in active_medications(chart.record):
         if _NICOTINE in medication.identity.keys or _VARENICLINE in medication.identity.keys:
             return judge(service, "not due", "done", f"treated with {plain(medication.name, 60)}")
-    found = by_interval(service, chart)
-    if found.state != "due":
-        return found
+    judgement = by_interval(service, chart)
+    if judgement.state != "due":
+        return judgement
     text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop on record in the last year"
-    return replace(found, because="smokes", text=text)
+    return replace(judgement, because="smokes", text=text)
 
 
 def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:

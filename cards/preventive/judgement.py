@@ -60,8 +60,8 @@ class Chart(Struct, frozen=True):
 
     def bmi(self) -> float | None:
         """The body mass index as PREVENT reads it, in kg/m2."""
-        found = self.risk.evidence.get("bmi")
-        return float(found.value) if found is not None else None
+        value = self.risk.evidence.get("bmi")
+        return float(value.value) if value is not None else None
 
 
 def judge(service: PreventiveService, state: State, because: str, text: str, **more: Any) -> Judgement:
@@ -80,40 +80,42 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
     over: list[tuple[date, Done]] = []
     undated: Done | None = None
     for interval in service.tests:
-        for one in filter(counts, chart.done(interval.test)):
+        for test in filter(counts, chart.done(interval.test)):
             if interval.years is None:
-                return _done(service, chart, one, None)
-            if one.day is None:
-                undated = one
+                return _done(service, chart, test, None)
+            if test.day is None:
+                undated = test
                 continue
-            due = years_after(one.day, interval.years)
+            due = years_after(test.day, interval.years)
             if chart.today < due:
-                return _done(service, chart, one, due)
-            over.append((due, one))
+                return _done(service, chart, test, due)
+            over.append((due, test))
     if undated is not None:
         text = f"{chart.test(undated.test).words} on record without a date"
         return judge(service, "not known", "not-charted", text, last=undated)
     if not over:
         return judge(service, "due", "never-seen", _nothing_seen(service, chart))
-    due, last = max(over, key=lambda each: each[0])
+    due, last = max(over, key=lambda interval_end: interval_end[0])
     text = f"last {chart.test(last.test).words} {last.when}, due since {due}"
     return judge(service, "due", "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
 
 
 def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
-    tests = [chart.test(each.test).words for each in service.tests]
-    named = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test for it"
-    return f"no {named} on record here"
+    tests = [chart.test(test.test).words for test in service.tests]
+    names = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test for it"
+    return f"no {names} on record here"
 
 
-def _done(service: PreventiveService, chart: Chart, one: Done, due: date | None) -> Judgement:
-    words = chart.test(one.test).words
-    when = f" {one.when}" if one.when else ", no date"
-    again = f", due again {due}" if due is not None else ""
-    return judge(service, "not due", "done", f"{words}{when}{again}", last=one, next_due=due, facts=(fact_of(one),))
+def _done(service: PreventiveService, chart: Chart, test: Done, due: date | None) -> Judgement:
+    words = chart.test(test.test).words
+    when = f" {test.when}" if test.when else ", no date"
+    next_time = f", due again {due}" if due is not None else ""
+    return judge(
+        service, "not due", "done", f"{words}{when}{next_time}", last=test, next_due=due, facts=(fact_of(test),)
+    )
 
 
-def fact_of(one: Done) -> Fact:
+def fact_of(test: Done) -> Fact:
     """A test that was done as a fact of the card."""
-    effective = one.time.text if one.time is not None else None
-    return Fact(name=one.test, text=plain(one.words, 80), effective=effective, source=one.source)
+    effective = test.time.text if test.time is not None else None
+    return Fact(name=test.test, text=plain(test.words, 80), effective=effective, source=test.source)

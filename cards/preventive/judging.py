@@ -41,10 +41,10 @@ def _judge(service: PreventiveService, chart: Chart) -> Judgement:
     outside = _outside(service, chart)
     if outside is not None:
         return outside
-    found = DECIDERS.get(service.id, by_interval)(service, chart)
-    if found.state != "due":
-        return found
-    return _not_sent(service, chart) or _settled(service, chart, found) or found
+    judgement = DECIDERS.get(service.id, by_interval)(service, chart)
+    if judgement.state != "due":
+        return judgement
+    return _not_sent(service, chart) or _settled(service, chart, judgement) or judgement
 
 
 def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
@@ -78,14 +78,14 @@ def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:
     return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} not sent")
 
 
-def _settled(service: PreventiveService, chart: Chart, found: Judgement) -> Judgement | None:
+def _settled(service: PreventiveService, chart: Chart, judgement: Judgement) -> Judgement | None:
     """Not due after all: ordered, or declined by the patient."""
     for interval in service.tests:
         refused = declined(chart.record, interval.test)
         if refused is not None:
             when = f" ({refused[1]})" if refused[1] else ""
             return judge(service, "not due", "declined", f"{chart.test(interval.test).words} declined{when}")
-    names = ("colonoscopy",) if found.because == "positive-test" else tuple(each.test for each in service.tests)
+    names = ("colonoscopy",) if judgement.because == "positive-test" else tuple(test.test for test in service.tests)
     for name in names:
         source = is_ordered(chart.record, name)
         if source is not None:

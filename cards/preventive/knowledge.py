@@ -53,7 +53,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
     source: str
 
     @cached_property
-    def _named(self) -> re.Pattern[str]:
+    def _pattern(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.IGNORECASE)
 
     @cached_property
@@ -65,7 +65,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
         for system, code in codes:
             if self._is_code(system, code):
                 return True
-        if not words or self._named.search(words) is None:
+        if not words or self._pattern.search(words) is None:
             return False
         return self._named_otherwise is None or self._named_otherwise.search(words) is None
 

@@ -95,13 +95,13 @@ def read_cases(lines: Iterable[bytes]) -> Iterator[VaccineCase]:
 
 def run_case(case: VaccineCase, knowledge: VaccineKnowledge | None = None) -> CaseResult:
     """Answer one case and compare."""
-    known = knowledge or load_knowledge()
+    used_knowledge = knowledge or load_knowledge()
     expected = _comparable(case.expected)
-    group = _group_name(case.vaccine_group, known)
+    group = _group_name(case.vaccine_group, used_knowledge)
     if group is None:
         return CaseResult(case, expected, _comparable({"series_status": "unknown vaccine group"}))
     person = _person(case)
-    forecasts = assess(person, case.assessment_date, known, known.schedule.groups[group].antigens)
+    forecasts = assess(person, case.assessment_date, used_knowledge, used_knowledge.schedule.groups[group].antigens)
     leading = leading_forecast(forecasts, person, case.assessment_date)
     return CaseResult(case, expected, _comparable(_answer(leading)), _statuses(case, leading))
 
@@ -158,30 +158,30 @@ def _person(case: VaccineCase) -> Person:
     )
 
 
-def _answer(found: GroupForecast | None) -> dict[str, str]:
-    if found is None:
+def _answer(forecast: GroupForecast | None) -> dict[str, str]:
+    if forecast is None:
         return {"series_status": "Not Recommended"}
     return {
-        "series_status": found.status.value,
-        "forecast_dose": str(found.dose_number or ""),
-        "earliest": found.earliest.isoformat() if found.earliest else "",
-        "recommended": found.recommended.isoformat() if found.recommended else "",
+        "series_status": forecast.status.value,
+        "forecast_dose": str(forecast.dose_number or ""),
+        "earliest": forecast.earliest.isoformat() if forecast.earliest else "",
+        "recommended": forecast.recommended.isoformat() if forecast.recommended else "",
     }
 
 
 def _comparable(fields: dict[str, str]) -> dict[str, str]:
     """CDC writes a status in two cases, and a missing dose as nothing or as a dash."""
-    found = {name: fields.get(name, "").strip() for name in FIELDS}
-    return found | {
-        "series_status": found["series_status"].lower(),
-        "forecast_dose": found["forecast_dose"].strip("-"),
+    comparable = {name: fields.get(name, "").strip() for name in FIELDS}
+    return comparable | {
+        "series_status": comparable["series_status"].lower(),
+        "forecast_dose": comparable["forecast_dose"].strip("-"),
     }
 
 
-def _statuses(case: VaccineCase, found: GroupForecast | None) -> tuple[str, ...]:
+def _statuses(case: VaccineCase, forecast: GroupForecast | None) -> tuple[str, ...]:
     """What became of each dose of the case in the best series, in the order of the case."""
     evaluations: list[Evaluation] = [
-        item for candidate in (found.best if found else ()) for item in candidate.course.evaluations
+        item for candidate in (forecast.best if forecast else ()) for item in candidate.course.evaluations
     ]
     return tuple(
         next(

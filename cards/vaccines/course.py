@@ -107,10 +107,10 @@ class Course(Struct):
 
     def latest_of(self, cvx: frozenset[str]) -> LatestDose:
         """Asks for the latest dose of these vaccines, of this antigen or not."""
-        found = self._latest.get(cvx)
-        if found is None:
-            found = self._latest[cvx] = LatestDose([dose for dose in self.person.doses if dose.cvx in cvx])
-        return found
+        latest = self._latest.get(cvx)
+        if latest is None:
+            latest = self._latest[cvx] = LatestDose([dose for dose in self.person.doses if dose.cvx in cvx])
+        return latest
 
     @property
     def current(self) -> TargetDose | None:

@@ -49,8 +49,8 @@ class DosesByDay:
     def latest_before(self, cvx: frozenset[str], day: date, period: Period) -> date | None:
         """The last day on which one of these vaccines was given and which lies at least the period before `day`."""
         days = self._days_of(cvx)
-        found = bisect_right(days, day, key=period.after)
-        return days[found - 1] if found else None
+        position = bisect_right(days, day, key=period.after)
+        return days[position - 1] if position else None
 
     def _days_of(self, cvx: frozenset[str]) -> list[date]:
         days, seen = self._days.get(cvx) or ([], 0)
@@ -84,6 +84,6 @@ class LatestDose:
             last = self._passed.pop()
             if last is dose:
                 itself.append(last)
-        found = self._passed[-1].given if self._passed else None
+        latest = self._passed[-1].given if self._passed else None
         self._passed += itself
-        return found
+        return latest

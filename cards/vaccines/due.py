@@ -31,7 +31,7 @@ _OPEN_DAYS = 90.0
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
     """The vaccine groups of open orders of the last 90 days, by CVX code or by the words of our own drafts."""
     groups = knowledge.schedule.groups
-    found: set[str] = set()
+    groups_ordered: set[str] = set()
     for concept in _open_orders(record):
         antigens = {
             part.antigen
@@ -39,29 +39,32 @@ def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozen
             if coding.system == CVX and coding.code in knowledge.schedule.vaccines
             for part in knowledge.schedule.vaccines[coding.code].antigens
         }
-        found |= {name for name, group in groups.items() if antigens & set(group.antigens)}
-        found |= {name for name in groups if _orders_vaccine(concept.words, _labels(name))}
-    return frozenset(found)
+        groups_ordered |= {name for name, group in groups.items() if antigens & set(group.antigens)}
+        groups_ordered |= {name for name in groups if _orders_vaccine(concept.words, _labels(name))}
+    return frozenset(groups_ordered)
 
 
 def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
     """Whether the words order a vaccine of these names: "Zoster vaccine", "Administer zoster vaccine, dose 2"."""
-    said = words.casefold()
-    if "vaccin" not in said and "immuni" not in said:
+    text = words.casefold()
+    if "vaccin" not in text and "immuni" not in text:
         return False
-    found = (re.search(rf"\b{re.escape(label.casefold())}\b", said) for label in labels if label.casefold() in said)
-    return any(one is not None and is_of_patient(words, one.start()) for one in found)
+    matches = (re.search(rf"\b{re.escape(label.casefold())}\b", text) for label in labels if label.casefold() in text)
+    return any(match is not None and is_of_patient(words, match.start()) for match in matches)
 
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
     requests: tuple[tuple[ServiceRequest | MedicationRequest, CodeableConcept | None], ...] = (
-        *((each, each.code) for each in record.service_requests),
-        *((each, each.medicationCodeableConcept) for each in record.medication_requests),
+        *((service_request, service_request.code) for service_request in record.service_requests),
+        *(
+            (medication_request, medication_request.medicationCodeableConcept)
+            for medication_request in record.medication_requests
+        ),
     )
-    for each, concept in requests:
-        if each.status not in _OPEN or each.is_only_proposed or concept is None or each.doNotPerform is True:
+    for request, concept in requests:
+        if request.status not in _OPEN or request.is_only_proposed or concept is None or request.doNotPerform is True:
             continue
-        written = parse_time(each.authoredOn) if each.authoredOn else None
+        written = parse_time(request.authoredOn) if request.authoredOn else None
         if written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS:
             yield concept
 
@@ -113,11 +116,11 @@ class DueVaccine(Struct, frozen=True):
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """Every dose on which the forecast rests, once, with its status."""
-        found: dict[tuple[date, str], Evaluation] = {}
+        by_day: dict[tuple[date, str], Evaluation] = {}
         for candidate in self.forecast.best:
             for item in candidate.course.evaluations:
-                found.setdefault((item.dose.given, item.dose.cvx), item)
-        return tuple(sorted(found.values(), key=lambda item: item.dose.given))
+                by_day.setdefault((item.dose.given, item.dose.cvx), item)
+        return tuple(sorted(by_day.values(), key=lambda item: item.dose.given))
 
     @property
     def counted_days(self) -> tuple[date, ...]:
@@ -187,7 +190,7 @@ def vaccines_due(
     and has no dose of stands apart: first the immunization registry is asked.
     """
     forecasts = assess(charted.person, as_of, knowledge)
-    found: dict[str, DueVaccine] = {}
+    needed_by_group: dict[str, DueVaccine] = {}
     discuss: dict[str, DueVaccine] = {}
     not_judged: list[str] = []
     seasons: dict[str, date] = {}
@@ -198,10 +201,10 @@ def vaccines_due(
         elif reason is not None:
             not_judged.append(reason)
         elif _is_due(forecast, as_of):
-            into = discuss if _is_shared_decision(forecast, charted.person, as_of) else found
+            into = discuss if _is_shared_decision(forecast, charted.person, as_of) else needed_by_group
             into.setdefault(forecast.group, _due(forecast, charted, as_of, knowledge))
     is_adult = not charted.person.within_ages(as_of, None, ADULT)
-    needed = sorted(found.values(), key=_recommended, reverse=is_adult)
+    needed = sorted(needed_by_group.values(), key=_recommended, reverse=is_adult)
     needed.sort(key=lambda item: item.last_day(as_of) or date.max)
     open_ones = [item for item in needed if item.forecast.group not in ordered]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
@@ -210,9 +213,9 @@ def vaccines_due(
         tuple(item for item in open_ones if item not in catch_up),
         tuple(catch_up),
         tuple(item.forecast.group for item in needed if item.forecast.group in ordered),
-        tuple(item for name, item in discuss.items() if name not in found),
+        tuple(item for name, item in discuss.items() if name not in needed_by_group),
         _forbidden(forecasts, charted),
-        _to_check(found, charted, knowledge),
+        _to_check(needed_by_group, charted, knowledge),
         tuple(seasons.items()),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
@@ -233,11 +236,11 @@ def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) ->
         return True
     started = any(candidate.course.valid_doses for candidate in forecast.best)
     return any(
-        each.group == forecast.group
-        and person.within_ages(as_of, each.begin, each.end)
-        and (each.even_if_started or not started)
-        and (each.even_at_risk or forecast.series_type != "Risk")
-        for each in _SHARED_DECISIONS
+        shared_decision.group == forecast.group
+        and person.within_ages(as_of, shared_decision.begin, shared_decision.end)
+        and (shared_decision.even_if_started or not started)
+        and (shared_decision.even_at_risk or forecast.series_type != "Risk")
+        for shared_decision in _SHARED_DECISIONS
     )
 
 
@@ -342,12 +345,12 @@ def _labels(group: str) -> tuple[str, ...]:
 
 def _preferred(forecast: GroupForecast, knowledge: VaccineKnowledge) -> tuple[str, ...]:
     """The vaccines that CDC prefers for the next dose, by their names."""
-    known = knowledge.schedule.vaccines
-    return tuple(known[code].name for code in forecast.vaccines if code in known)
+    vaccines = knowledge.schedule.vaccines
+    return tuple(vaccines[code].name for code in forecast.vaccines if code in vaccines)
 
 
 def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[ForbiddenVaccine, ...]:
-    found: dict[str, ForbiddenVaccine] = {}
+    by_group: dict[str, ForbiddenVaccine] = {}
     for forecast in forecasts:
         if forecast.status is SeriesStatus.CONTRAINDICATED and not _is_covered(forecast, forecasts):
             items: list[Contraindication] = [
@@ -355,12 +358,12 @@ def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[
             ]
             codes = {item.observation for item in items}
             against = tuple(item for item in charted.person.observations if item.code in codes)
-            found.setdefault(forecast.group, ForbiddenVaccine(forecast.group, against))
-    return tuple(found.values())
+            by_group.setdefault(forecast.group, ForbiddenVaccine(forecast.group, against))
+    return tuple(by_group.values())
 
 
 def _to_check(
-    found: Iterable[str], charted: ChartedPerson, knowledge: VaccineKnowledge
+    needed: Iterable[str], charted: ChartedPerson, knowledge: VaccineKnowledge
 ) -> tuple[tuple[PatientObservation, str], ...]:
     unsure = [(item, item.code) for item in charted.to_check]
     codes = charted.person.codes
@@ -369,14 +372,19 @@ def _to_check(
         unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
     if not unsure:
         return ()
-    antigens = [knowledge.antigens[antigen] for group in found for antigen in knowledge.schedule.groups[group].antigens]
-    of_all = {item.observation: item.text for known in antigens for item in known.contraindications}
+    antigens = [
+        knowledge.antigens[antigen] for group in needed for antigen in knowledge.schedule.groups[group].antigens
+    ]
+    of_all = {item.observation: item.text for antigen in antigens for item in antigen.contraindications}
     # What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
-    of_one = {item.observation: item.text for known in antigens for item in known.vaccine_contraindications}
+    of_one = {item.observation: item.text for antigen in antigens for item in antigen.vaccine_contraindications}
     texts = {True: of_all, False: of_one | of_all}
     return tuple((item, texts[item.is_open][code]) for item, code in unsure if code in texts[item.is_open])
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:
     """Whether another series of the same group is complete."""
-    return any(other.group == forecast.group and other.status is SeriesStatus.COMPLETE for other in forecasts)
+    return any(
+        other_forecast.group == forecast.group and other_forecast.status is SeriesStatus.COMPLETE
+        for other_forecast in forecasts
+    )

@@ -105,12 +105,12 @@ def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose
     return pool.count(condition.cvx, begin, end) - is_itself
 
 
-def _last(one: date | None, other: date | None) -> date:
-    return max(one or date.min, other or date.min)
+def _last(first: date | None, second: date | None) -> date:
+    return max(first or date.min, second or date.min)
 
 
-def _first(one: date | None, other: date | None) -> date:
-    return min(one or date.max, other or date.max)
+def _first(first: date | None, second: date | None) -> date:
+    return min(first or date.max, second or date.max)
 
 
 def _compare(count: int, condition: SkipCondition) -> bool:
@@ -209,8 +209,8 @@ def _is_forbidden_on(course: Course, conflict: Conflict, day: date) -> bool:
 
 def conflict_end(course: Course, conflict: Conflict) -> date | None:
     """When the last of the conflicts with the doses given is over (CALCDTCONFLICT-2)."""
-    found = ((doses.latest(conflict.previous), end) for doses, end in _ends(course, conflict))
-    return max((end.after(day) for day, end in found if day is not None), default=None)
+    latest_doses = ((doses.latest(conflict.previous), end) for doses, end in _ends(course, conflict))
+    return max((end.after(day) for day, end in latest_doses if day is not None), default=None)
 
 
 def _ends(course: Course, conflict: Conflict) -> tuple[tuple[DosesByDay, Period], tuple[DosesByDay, Period]]:

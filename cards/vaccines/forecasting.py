@@ -56,9 +56,9 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
     if person.codes and (against := _contraindications(target, person, antigen, as_of)):
         return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
     while target is not None:
-        made = _forecast_target(course, antigen, target, as_of)
-        if made.earliest is None or not can_skip(course, target.rule, made.earliest):
-            return made
+        target_forecast = _forecast_target(course, antigen, target, as_of)
+        if target_forecast.earliest is None or not can_skip(course, target.rule, target_forecast.earliest):
+            return target_forecast
         course.skip_current()
         target = course.current
     return Forecast(SeriesStatus.COMPLETE if course.valid_doses else SeriesStatus.NOT_RECOMMENDED)
@@ -90,9 +90,9 @@ def _contraindications(
 ) -> tuple[Contraindication, ...]:
     """What forbids the series: a contraindication of the antigen, or one for each vaccine that could be given."""
     if not person.codes.isdisjoint(antigen.contraindicated_by):
-        found = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
-        if found:
-            return found
+        applicable = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
+        if applicable:
+            return applicable
     against = _forbidden(antigen, person, as_of)
     wanted = target.rule.preferable_cvx if target is not None else frozenset()
     if wanted and against and wanted <= against.keys():
@@ -191,23 +191,23 @@ def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:
     """When the last live-virus conflict with a vaccine of this dose is over."""
     wanted = rule.preferable_cvx - set(forbidden)
-    return _latest_of(*(conflict_end(course, one) for one in course.conflicts if wanted & one.current))
+    return _latest_of(*(conflict_end(course, conflict) for conflict in course.conflicts if wanted & conflict.current))
 
 
 def _dose_number(course: Course, start: date | None) -> int:
     """The number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
-    given = [target.satisfied_by.given for target in course.targets if target.satisfied_by is not None]
-    return 1 + (len(given) if start is None else sum(day >= start for day in given))
+    days_given = [target.satisfied_by.given for target in course.targets if target.satisfied_by is not None]
+    return 1 + (len(days_given) if start is None else sum(day >= start for day in days_given))
 
 
 def _recommended_vaccines(
     person: Person, rule: SeriesDose, forbidden: Container[str], days: set[date | None]
 ) -> tuple[str, ...]:
     """The vaccines to recommend: forecast by CDC, not forbidden, right for the age (FORECASTRECVAC-1)."""
-    found: list[str] = []
+    codes: list[str] = []
     for entry in rule.recommendable:
         for day in days:
             if day is not None and person.within_ages(day, entry.begin_age, entry.end_age):
-                found += [code for code in entry.cvx if code not in forbidden]
+                codes += [code for code in entry.cvx if code not in forbidden]
                 break
-    return tuple(found)
+    return tuple(codes)

@@ -42,7 +42,7 @@ def assess(
 
     A group stands twice in the answer if a risk series is needed beside the standard one.
     """
-    given = doses_by_antigen(person, knowledge.schedule)
+    doses = doses_by_antigen(person, knowledge.schedule)
     codes = {dose.cvx for dose in person.doses}
     conflicts = tuple(conflict for conflict in knowledge.schedule.conflicts if conflict.previous & codes)
     wanted = set(antigens)
@@ -52,8 +52,8 @@ def assess(
             continue
         best: list[Candidate] = []
         for antigen in group.antigens:
-            best += _best(knowledge.antigens[antigen], person, given.get(antigen, ()), conflicts, as_of)
-        latest = max([given[antigen][-1].given for antigen in group.antigens if antigen in given], default=None)
+            best += _best(knowledge.antigens[antigen], person, doses.get(antigen, ()), conflicts, as_of)
+        latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
         forecasts.extend(_by_type(name, best, latest, group))
     return forecasts
 
@@ -91,30 +91,30 @@ def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
 def _best(
     antigen: Antigen,
     person: Person,
-    given: tuple[GivenDose, ...],
+    doses: tuple[GivenDose, ...],
     conflicts: tuple[Conflict, ...],
     as_of: date,
 ) -> Iterable[Candidate]:
     """The best series of an antigen; which it is for most people of whom no dose is known needs no comparison."""
-    if not given and person.codes.isdisjoint(antigen.indicated_by):
+    if not doses and person.codes.isdisjoint(antigen.indicated_by):
         first = antigen.series_to_begin
         chosen = first[person.gender] if person.gender in first else first[""]
         if chosen is not None:
             return [judge(antigen, series, person, (), conflicts, _no_group, as_of) for series in chosen]
-    return _numbered(best_candidates(_Candidates(antigen, person, given, conflicts, as_of).all()))
+    return _numbered(best_candidates(_Candidates(antigen, person, doses, conflicts, as_of).all()))
 
 
 def judge(
     antigen: Antigen,
     series: Series,
     person: Person,
-    given: tuple[GivenDose, ...],
+    doses: tuple[GivenDose, ...],
     conflicts: tuple[Conflict, ...],
     group_is_complete: Callable[[str], bool],
     as_of: date,
 ) -> Candidate:
     """One series, evaluated and forecast."""
-    course = Course(series, person, given, conflicts, group_is_complete, years_back_to_season(series, as_of))
+    course = Course(series, person, doses, conflicts, group_is_complete, years_back_to_season(series, as_of))
     evaluate(course)
     return Candidate(series, course, forecast(course, antigen, as_of))
 
@@ -131,13 +131,13 @@ class _Candidates:
         self,
         antigen: Antigen,
         person: Person,
-        given: tuple[GivenDose, ...],
+        doses: tuple[GivenDose, ...],
         conflicts: tuple[Conflict, ...],
         as_of: date,
     ) -> None:
         self._antigen = antigen
         self._person = person
-        self._given = given
+        self._given = doses
         self._conflicts = conflicts
         self._as_of = as_of
         self._made: dict[str, Candidate] = {}
@@ -148,10 +148,10 @@ class _Candidates:
     def all(self) -> list[Candidate]:
         """Those that are relevant and can be chosen, by their group and in the order of the antigen."""
         wanted = self._relevant if self._given else first_doses(self._relevant)
-        found = [self._candidate(series) for series in wanted]
+        candidates = [self._candidate(series) for series in wanted]
         # Each course holds this object by its question: kept here they would leave the chart to the collector.
         self._made.clear()
-        return found
+        return candidates
 
     def _candidate(self, series: Series) -> Candidate:
         if series.name not in self._made:
@@ -191,11 +191,11 @@ def _blend(
     status = _status([item.forecast for item in items])
     if status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, status, items)
-    made = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
-    earliest = _earliest(made, latest_dose, group)
-    numbers = [item.dose_number for item in made if item.dose_number is not None]
-    recommended = min((item.recommended for item in made if item.recommended is not None), default=None)
-    past_due = min((item.past_due for item in made if item.past_due is not None), default=None)
+    forecasts_open = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
+    earliest = _earliest(forecasts_open, latest_dose, group)
+    numbers = [item.dose_number for item in forecasts_open if item.dose_number is not None]
+    recommended = min((item.recommended for item in forecasts_open if item.recommended is not None), default=None)
+    past_due = min((item.past_due for item in forecasts_open if item.past_due is not None), default=None)
     return GroupForecast(
         name,
         series_type,
@@ -205,24 +205,24 @@ def _blend(
         earliest=earliest,
         recommended=_not_before(earliest, recommended) or earliest,
         past_due=_not_before(earliest, past_due),
-        vaccines=tuple(dict.fromkeys(code for item in made for code in item.vaccines)),
+        vaccines=tuple(dict.fromkeys(code for item in forecasts_open for code in item.vaccines)),
     )
 
 
-def _alone(name: str, series_type: str, items: tuple[Candidate, ...], own: Forecast) -> GroupForecast:
+def _alone(name: str, series_type: str, items: tuple[Candidate, ...], own_forecast: Forecast) -> GroupForecast:
     """The same where there is nothing to put together, as for most groups."""
-    if own.status is not SeriesStatus.NOT_COMPLETE:
-        return GroupForecast(name, series_type, own.status, items)
+    if own_forecast.status is not SeriesStatus.NOT_COMPLETE:
+        return GroupForecast(name, series_type, own_forecast.status, items)
     return GroupForecast(
         name,
         series_type,
-        own.status,
+        own_forecast.status,
         items,
-        dose_number=own.dose_number,
-        earliest=own.earliest,
-        recommended=_not_before(own.earliest, own.recommended) or own.earliest,
-        past_due=_not_before(own.earliest, own.past_due),
-        vaccines=tuple(dict.fromkeys(own.vaccines)),
+        dose_number=own_forecast.dose_number,
+        earliest=own_forecast.earliest,
+        recommended=_not_before(own_forecast.earliest, own_forecast.recommended) or own_forecast.earliest,
+        past_due=_not_before(own_forecast.earliest, own_forecast.past_due),
+        vaccines=tuple(dict.fromkeys(own_forecast.vaccines)),
     )
 
 
@@ -230,19 +230,19 @@ def _not_before(earliest: date | None, day: date | None) -> date | None:
     return max(earliest, day) if earliest is not None and day is not None else day
 
 
-def _earliest(made: list[Forecast], latest_dose: date | None, group: VaccineGroup) -> date | None:
+def _earliest(open_forecasts: list[Forecast], latest_dose: date | None, group: VaccineGroup) -> date | None:
     """SINGLEANTVG-2 and MULTIANTVG-1: the latest earliest date, unless one antigen's intervals take priority."""
-    days = [item.earliest for item in made if item.earliest is not None]
+    days = [item.earliest for item in open_forecasts if item.earliest is not None]
     if not days or len(group.antigens) == 1:
         return min(days, default=None)
-    if any(item.priority for item in made):
+    if any(item.priority for item in open_forecasts):
         return max(min(days), latest_dose or min(days))
     return max(days)
 
 
 def _status(forecasts: list[Forecast]) -> SeriesStatus:
     """Table 9-4; for one antigen it is the status of its series."""
-    found = {item.status for item in forecasts}
+    statuses = {item.status for item in forecasts}
     order = (
         SeriesStatus.CONTRAINDICATED,
         SeriesStatus.AGED_OUT,
@@ -250,6 +250,6 @@ def _status(forecasts: list[Forecast]) -> SeriesStatus:
         SeriesStatus.NOT_COMPLETE,
     )
     for status in order:
-        if status in found:
+        if status in statuses:
             return status
-    return SeriesStatus.IMMUNE if found == {SeriesStatus.IMMUNE} else SeriesStatus.COMPLETE
+    return SeriesStatus.IMMUNE if statuses == {SeriesStatus.IMMUNE} else SeriesStatus.COMPLETE

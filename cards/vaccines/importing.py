@@ -78,8 +78,8 @@ def _line(value: Any) -> str:
 
 def _text(element: ElementTree.Element | None, path: str) -> str:
     """The text at a path with single spaces; "n/a" means the same as nothing."""
-    found = " ".join((element.findtext(path) or "").split()) if element is not None else ""
-    return "" if found.lower() == "n/a" else found
+    text = " ".join((element.findtext(path) or "").split()) if element is not None else ""
+    return "" if text.lower() == "n/a" else text
 
 
 def _day(text: str) -> str:
@@ -92,7 +92,7 @@ def _day(text: str) -> str:
     return ""
 
 
-def _kept(entry: Entry) -> Entry:
+def _without_empty(entry: Entry) -> Entry:
     """The entry without what is empty."""
     return {key: value for key, value in entry.items() if value not in ("", None, [], {}, False)}
 
@@ -112,7 +112,7 @@ def _antigen(root: ElementTree.Element) -> Entry:
         "antigen": _text(first, "targetDisease"),
         "immune_observations": [_text(item, "guidelineCode") for item in root.findall("immunity/clinicalHistory")],
         "immune_births": [
-            _kept(
+            _without_empty(
                 {
                     "born_before": _day(_text(item, "immunityBirthDate")),
                     "country": _text(item, "birthCountry"),
@@ -131,7 +131,7 @@ def _antigen(root: ElementTree.Element) -> Entry:
 def _contraindications(root: ElementTree.Element, level: str) -> Iterator[Entry]:
     for item in root.findall(f"contraindications/{level}/contraindication"):
         if _text(item, "observationCode"):
-            yield _kept(
+            yield _without_empty(
                 {
                     "observation": _text(item, "observationCode"),
                     "text": _text(item, "contraindicationText"),
@@ -145,7 +145,7 @@ def _contraindications(root: ElementTree.Element, level: str) -> Iterator[Entry]
 def _series(item: ElementTree.Element) -> Entry:
     choose = item.find("selectSeries")
     preference = _text(choose, "seriesPreference")
-    return _kept(
+    return _without_empty(
         {
             "name": _text(item, "seriesName"),
             "type": _text(item, "seriesType"),
@@ -160,7 +160,7 @@ def _series(item: ElementTree.Element) -> Entry:
             "min_age_to_start": _text(choose, "minAgeToStart"),
             "max_age_to_start": _text(choose, "maxAgeToStart"),
             "indications": [
-                _kept(
+                _without_empty(
                     {
                         "observation": _text(indication, "observationCode/code"),
                         "begin_age": _text(indication, "beginAge"),
@@ -177,10 +177,10 @@ def _series(item: ElementTree.Element) -> Entry:
 
 def _dose(dose: ElementTree.Element) -> Entry:
     ages = [
-        _kept({**{ours: _text(age, theirs) for ours, theirs in _AGE_PERIODS.items()}, **_frame(age)})
+        _without_empty({**{ours: _text(age, theirs) for ours, theirs in _AGE_PERIODS.items()}, **_frame(age)})
         for age in dose.findall("age")
     ]
-    return _kept(
+    return _without_empty(
         {
             "ages": [age for age in ages if age],
             "intervals": [interval for item in dose.findall("interval") if (interval := _interval(item))],
@@ -200,7 +200,7 @@ def _dose(dose: ElementTree.Element) -> Entry:
 
 def _interval(item: ElementTree.Element) -> Entry | None:
     target = _text(item, "fromTargetDose")
-    entry = _kept(
+    entry = _without_empty(
         {
             "from_previous": _text(item, "fromPrevious") == "Y",
             "from_target_dose": int(target) if target else None,
@@ -220,7 +220,7 @@ def _vaccines(items: Iterable[ElementTree.Element]) -> list[Entry]:
     for item in items:
         if not _text(item, "cvx"):
             continue
-        entry = _kept(
+        entry = _without_empty(
             {
                 "begin_age": _text(item, "beginAge"),
                 "end_age": _text(item, "endAge"),
@@ -234,12 +234,12 @@ def _vaccines(items: Iterable[ElementTree.Element]) -> list[Entry]:
 
 
 def _skip(item: ElementTree.Element) -> Entry:
-    return _kept(
+    return _without_empty(
         {
             "context": _text(item, "context"),
             "logic": _text(item, "setLogic").upper(),
             "sets": [
-                _kept(
+                _without_empty(
                     {
                         **_frame(part),
                         "logic": _text(part, "conditionLogic").upper(),
@@ -254,7 +254,7 @@ def _skip(item: ElementTree.Element) -> Entry:
 
 def _condition(item: ElementTree.Element) -> Entry:
     kind = _text(item, "conditionType").lower()
-    return _kept(
+    return _without_empty(
         {
             "kind": "vaccine count" if kind.startswith("vaccine count") else kind,
             "start": _day(_text(item, "startDate")),
@@ -278,7 +278,7 @@ def _schedule(root: ElementTree.Element) -> Entry:
     }
     return {
         "groups": {
-            (name := _text(item, "name")): _kept(
+            (name := _text(item, "name")): _without_empty(
                 {
                     "antigens": [(antigen.text or "").strip() for antigen in item.findall("antigen")],
                     "full": full.get(name, False),
@@ -298,7 +298,7 @@ def _vaccine(item: ElementTree.Element) -> Entry:
     return {
         "name": _text(item, "shortDescription"),
         "antigens": [
-            _kept(
+            _without_empty(
                 {
                     "antigen": _text(part, "antigen"),
                     "begin_age": _text(part, "associationBeginAge"),
@@ -331,4 +331,4 @@ def _observation(item: ElementTree.Element) -> Entry:
     codes: dict[str, list[str]] = {}
     for coded in item.findall("codedValues/codedValue"):
         codes.setdefault(_text(coded, "codeSystem"), []).append(_text(coded, "code"))
-    return _kept({"title": _text(item, "observationTitle"), "codes": codes})
+    return _without_empty({"title": _text(item, "observationTitle"), "codes": codes})

@@ -161,7 +161,7 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
         return None
     history = vaccine_history(record)
     doses = (
-        GivenDose(each.given, each.cvx, each.manufacturer, each.substandard, each.source) for each in history.doses
+        GivenDose(dose.given, dose.cvx, dose.manufacturer, dose.substandard, dose.source) for dose in history.doses
     )
     gender = {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
     read = list(_observations(record))
@@ -180,10 +180,10 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
 
 
 def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
-    found = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
-    yield from found
+    observations = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
+    yield from observations
     yield from _onset_of_pregnancy(record)
-    for item in found:
+    for item in observations:
         if item.code == _TRANSPLANT:
             yield PatientObservation(_DATE_OF_TRANSPLANT, item.since, item.source, item.words)
 
@@ -243,27 +243,31 @@ def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
 def _substances_named(words: str) -> Iterator[str]:
     """CDC's codes of allergies to the substances that the words name, of the patient's own."""
     for name, code in _SUBSTANCES.items():
-        found = re.search(rf"\b{name}\b", words, re.IGNORECASE) if name in words.lower() else None
-        if found is not None and is_of_patient(words, found.start()):
+        match = re.search(rf"\b{name}\b", words, re.IGNORECASE) if name in words.lower() else None
+        if match is not None and is_of_patient(words, match.start()):
             yield code
 
 
 def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
     # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
-    systemic = [(one, one.identity.keys) for one in active_medications(record) if one.identity.systemic]
+    systemic = [
+        (active_medication, active_medication.identity.keys)
+        for active_medication in active_medications(record)
+        if active_medication.identity.systemic
+    ]
     groups = groups_named(record)
     for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
-            taken = next((one for one, keys in systemic if key in keys), None)
-            if taken is not None:
-                yield PatientObservation(observation, _day(taken.authored), taken.source, taken.name)
+            medication = next((item for item, keys in systemic if key in keys), None)
+            if medication is not None:
+                yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
         elif kind == "condition" or key in groups:
             hit = find_condition(record, key) if kind == "condition" else find_condition_group(record, key)
             if hit is not None:
                 is_open = kind == _TO_CHECK or bool(hit.doubt)
                 yield PatientObservation(observation, _day(hit.time), hit.source, hit.words, is_open)
-    steroid = next((one for one, keys in systemic if _STEROID in keys and not _is_low_dose(one)), None)
+    steroid = next((item for item, keys in systemic if _STEROID in keys and not _is_low_dose(item)), None)
     if steroid is not None:
         yield PatientObservation(_SUPPRESSED, _day(steroid.authored), steroid.source, steroid.name, is_open=True)
 
@@ -277,10 +281,10 @@ def _is_low_dose(steroid: ActiveMedication) -> bool:
 def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
     """When the pregnancy began, from how far it is; CDC counts vaccines in pregnancy from that day."""
     hit = find_condition(record, "pregnancy")
-    found = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
-    if found is not None:
-        onset = record.as_of.date() - timedelta(weeks=found.weeks)
-        yield PatientObservation(ONSET_OF_PREGNANCY, onset, found.source or "", found.words)
+    pregnancy = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
+    if pregnancy is not None:
+        onset = record.as_of.date() - timedelta(weeks=pregnancy.weeks)
+        yield PatientObservation(ONSET_OF_PREGNANCY, onset, pregnancy.source or "", pregnancy.words)
 
 
 def _day(time: FhirTime | None) -> date | None:
@@ -289,23 +293,23 @@ def _day(time: FhirTime | None) -> date | None:
 
 def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -> tuple[str, ...]:
     """The observations that CDC gives these codes for."""
-    found: tuple[str, ...] = ()
+    observations: tuple[str, ...] = ()
     for coding in concept.coding if concept is not None else ():
         if SYSTEMS.get(coding.system or "") == "snomed":
-            found += _OF_SNOMED.get(coding.code or "", ())
+            observations += _OF_SNOMED.get(coding.code or "", ())
         elif with_vaccines and coding.system in CVX_SYSTEMS:
-            found += _OF_CVX.get((coding.code or "").zfill(2), ())
-    return found
+            observations += _OF_CVX.get((coding.code or "").zfill(2), ())
+    return observations
 
 
 def _coded(system: str) -> dict[str, tuple[str, ...]]:
     """The observations by their codes in one system of CDC's table."""
-    found: dict[str, tuple[str, ...]] = {}
-    for observation, told in load_knowledge().schedule.observations.items():
-        for code in told.codes.get(system, ()):
+    by_code: dict[str, tuple[str, ...]] = {}
+    for observation, observation_entry in load_knowledge().schedule.observations.items():
+        for code in observation_entry.codes.get(system, ()):
             if observation not in _NOT_BY_CODE:
-                found[code] = (*found.get(code, ()), observation)
-    return found
+                by_code[code] = (*by_code.get(code, ()), observation)
+    return by_code
 
 
 _OF_SNOMED: Final = _coded("SNOMED")
@@ -316,9 +320,9 @@ _IMMUNE_CODES: Final[frozenset[str]] = frozenset().union(
 
 
 _SUBSTANCES: Final[dict[str, str]] = {
-    named[1].lower(): code
-    for code, told in load_knowledge().schedule.observations.items()
-    if (named := _OF_SUBSTANCE.search(told.title)) is not None
+    match[1].lower(): code
+    for code, observation_entry in load_knowledge().schedule.observations.items()
+    if (match := _OF_SUBSTANCE.search(observation_entry.title)) is not None
 }
 
 

@@ -86,12 +86,12 @@ def first_doses(relevant: Sequence[Series]) -> list[Series]:
     groups: dict[str, list[Series]] = {}
     for series in relevant:
         groups.setdefault(series.group, []).append(series)
-    found: list[Series] = []
+    series_found: list[Series] = []
     for group in groups.values():
         default = next((series for series in group if series.default), None)
         has_risk = any(series.type == "Risk" for series in group)
-        found += group if default is None or has_risk else [default]
-    return found
+        series_found += group if default is None or has_risk else [default]
+    return series_found
 
 
 def best_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -99,7 +99,7 @@ def best_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.series.group, []).append(candidate)
-    chosen = {group: found for group, items in groups.items() if (found := _prioritized(items)) is not None}
+    chosen = {group: best for group, items in groups.items() if (best := _prioritized(items)) is not None}
     return [item for item in chosen.values() if _is_best(item, chosen)]
 
 
@@ -110,9 +110,14 @@ def _is_best(item: Candidate, chosen: dict[str, Candidate]) -> bool:
     if not item.series.equivalent_groups:
         return item.series.type != "Evaluation Only"
     equivalent = [chosen[group] for group in item.series.equivalent_groups if group in chosen]
-    if any(other.is_complete for other in equivalent) or item.series.type == "Evaluation Only":
+    if (
+        any(equivalent_candidate.is_complete for equivalent_candidate in equivalent)
+        or item.series.type == "Evaluation Only"
+    ):
         return False
-    return item.series.type == "Risk" or not any(other.series.type == "Risk" for other in equivalent)
+    return item.series.type == "Risk" or not any(
+        equivalent_candidate.series.type == "Risk" for equivalent_candidate in equivalent
+    )
 
 
 def _prioritized(group: list[Candidate]) -> Candidate | None:
@@ -172,18 +177,18 @@ def _points(mine: bool, shared: bool, weight: int) -> int:
 
 def _score_complete(item: Candidate, items: list[Candidate]) -> int:
     """Table 8-7."""
-    most = max(other.course.valid_doses for other in items)
-    having = [other for other in items if other.course.valid_doses == most]
+    most = max(item.course.valid_doses for item in items)
+    having = [item for item in items if item.course.valid_doses == most]
     return _points(item in having, len(having) > 1, 1)
 
 
 def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
     """Table 8-9."""
-    most = max(other.course.valid_doses for other in items)
-    having_most = [other for other in items if other.course.valid_doses == most]
-    fewest = min(other.open_doses for other in items)
-    closest = [other for other in items if other.open_doses == fewest]
-    finishes = {id(other): other.finish for other in items if other.is_completable and other.finish is not None}
+    most = max(item.course.valid_doses for item in items)
+    having_most = [item for item in items if item.course.valid_doses == most]
+    fewest = min(item.open_doses for item in items)
+    closest = [item for item in items if item.open_doses == fewest]
+    finishes = {id(item): item.finish for item in items if item.is_completable and item.finish is not None}
     earliest = min(finishes.values(), default=None)
     first = [key for key, day in finishes.items() if day == earliest]
     return (
@@ -197,7 +202,7 @@ def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
 
 def _score_without_doses(item: Candidate, items: list[Candidate]) -> int:
     """Table 8-11."""
-    starts = {id(other): other.forecast.earliest for other in items if other.forecast.earliest is not None}
+    starts = {id(item): item.forecast.earliest for item in items if item.forecast.earliest is not None}
     earliest = min(starts.values(), default=None)
     first = [key for key, day in starts.items() if day == earliest]
     return (

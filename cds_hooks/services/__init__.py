@@ -36,17 +36,19 @@ def find_services(
         WrongDeclaration: A declared hook names a service that is not there or cannot answer it.
     """
     trust_site_keys(model_keys)  # before a service loads its model
-    found = discover(__name__, "SERVICE", Service)
+    services = discover(__name__, "SERVICE", Service)
     for service, file in declared_services(own) if own is not None else ():
-        if service.id in found:
+        if service.id in services:
             raise file.fault(f"the id {service.id!r} is already that of another service", service.id)
-        found[service.id] = service
+        services[service.id] = service
     for hook in declared:
         for name in hook.services:
-            if name not in found:
-                raise WrongDeclaration(f"{hook.hook.name}: there is no service {name}; there are {', '.join(found)}.")
-            found[name] = found[name].answering(hook)
-    return found
+            if name not in services:
+                raise WrongDeclaration(
+                    f"{hook.hook.name}: there is no service {name}; there are {', '.join(services)}."
+                )
+            services[name] = services[name].answering(hook)
+    return services
 
 
 def services_for(configured: Settings) -> dict[str, Service]:
@@ -55,29 +57,37 @@ def services_for(configured: Settings) -> dict[str, Service]:
     declared = read_declarations(file) if file is not None else ()
     services = find_services(declared, configured.model_keys, configured.models_folder)
     if configured.ask_opt_outs:
-        asked = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
-        services = {name: one if one.warns_of_harm else one.asking_for(asked) for name, one in services.items()}
-    known = {
-        model.manifest.id for one in services.values() if one.of_chart is not None for model in one.of_chart.loaded
+        consent_types = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
+        services = {
+            name: service if service.warns_of_harm else service.asking_for(consent_types)
+            for name, service in services.items()
+        }
+    known_models = {
+        model.manifest.id
+        for service in services.values()
+        if service.of_chart is not None
+        for model in service.of_chart.loaded
     }
-    absent = {model.name for one in services.values() for model in one.absent_models}
+    absent = {model.name for service in services.values() for model in service.absent_models}
     for name in configured.shares_by_model:
-        if name not in known | absent:
-            text = f"CDS_ALERT_SHARE: no service shows a model {name}; there are {', '.join(sorted(known))}"
+        if name not in known_models | absent:
+            text = f"CDS_ALERT_SHARE: no service shows a model {name}; there are {', '.join(sorted(known_models))}"
             raise DeclarationError(text)
     return services
 
 
 def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:
     """The versions of models that lie beside those in use of these services."""
-    return find_model_versions((each for one in services.values() for each in one.models), configured.models_folder)
+    return find_model_versions(
+        (model for service in services.values() for model in service.models), configured.models_folder
+    )
 
 
 def by_address(services: Mapping[str, Service]) -> dict[str, Service]:
     """The services by every id that a call may name: that of a service answers all its hooks, a listed id only one."""
-    found = dict(services)
+    addressed = dict(services)
     for service in services.values():
         for hook in service.hooks:
-            if (listed := service.listed_id(hook)) not in found:
-                found[listed] = service.for_hook(hook)
-    return found
+            if (listed := service.listed_id(hook)) not in addressed:
+                addressed[listed] = service.for_hook(hook)
+    return addressed

@@ -58,18 +58,18 @@ def declared_services(folder: Path) -> Iterator[tuple[Service, DeclaringFile]]:
             not there.
     """
     add_features(folder)
-    for said, file in service_files(folder):
-        yield (_of_model(said, file, folder) if said.model is not None else _of_equation(said, file)), file
+    for declared, file in service_files(folder):
+        yield (_of_model(declared, file, folder) if declared.model is not None else _of_equation(declared, file)), file
 
 
-def _service(said: ServiceFile, features: tuple[Feature, ...], **more: Any) -> Service:
-    required = ("encounters",) if said.is_at_discharge else ()
+def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) -> Service:
+    required = ("encounters",) if declared.is_at_discharge else ()
     return Service(
-        id=said.id,
-        hooks=(said.hook,),
-        title=said.title,
-        description=said.description,
-        usage_requirements=said.usage_requirements,
+        id=declared.id,
+        hooks=(declared.hook,),
+        title=declared.title,
+        description=declared.description,
+        usage_requirements=declared.usage_requirements,
         needs=Needs.of(features=features, resources=_READ, required=required),
         **more,
     )
@@ -78,24 +78,26 @@ def _service(said: ServiceFile, features: tuple[Feature, ...], **more: Any) -> S
 # A model
 
 
-def _of_model(said: ServiceFile, file: DeclaringFile, folder: Path) -> Service:
-    assert said.model is not None  # noqa: S101 - checked where the file was read
+def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Service:
+    assert declared.model is not None  # noqa: S101 - checked where the file was read
     try:
-        model = site_model(said.model, folder)
+        model = site_model(declared.model, folder)
         if isinstance(model, AbsentModel):
-            return _service(said, (), decide=_never, models=(model,))
+            return _service(declared, (), decide=_never, models=(model,))
         twin = site_model(model.manifest.twin.id, folder) if model.manifest.twin is not None else model
     except UnknownModel as error:
         raise file.fault(str(error), "model") from error
-    if said.within_age_band and not all(
-        each.manifest.thresholds.age_bands for each in (model, twin) if not isinstance(each, AbsentModel)
+    if declared.within_age_band and not all(
+        candidate_model.manifest.thresholds.age_bands
+        for candidate_model in (model, twin)
+        if not isinstance(candidate_model, AbsentModel)
     ):
-        text = f"within_age_band: the model {said.model} has no thresholds by age (age_bands of its declaration)"
+        text = f"within_age_band: the model {declared.model} has no thresholds by age (age_bands of its declaration)"
         raise file.fault(text, "within_age_band")
     features = _features_of(model, file)
-    advisor = _ModelAdvisor(said, model, twin, features)
+    advisor = _ModelAdvisor(declared, model, twin, features)
     models = (model, twin) if twin is not model else (model,)
-    return _service(said, features, decide=advisor.decide, models=models, of_chart=advisor.of_chart)
+    return _service(declared, features, decide=advisor.decide, models=models, of_chart=advisor.of_chart)
 
 
 def _features_of(model: Model, file: DeclaringFile) -> tuple[Feature, ...]:
@@ -121,19 +123,19 @@ class _ModelAdvisor(Struct, frozen=True):
 
     async def decide(self, call: ServiceInput) -> Advice:
         """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
-        asked = self.of_chart
-        outside = asked.outside(call.record)
+        chart_model = self.of_chart
+        outside = chart_model.outside(call.record)
         if outside is not None:
             return Advice(silences=[outside])
-        vector = asked.inputs(call.record)
-        return await advise_by_model(call, asked, vector, lambda found: self._card(call, found))
+        vector = chart_model.inputs(call.record)
+        return await advise_by_model(call, chart_model, vector, lambda estimated: self._card(call, estimated))
 
     @property
     def of_chart(self) -> ChartModel:
         """How the model is asked about a chart, for the scores of panels too."""
         inputs = partial(map_features, features=self.features)
-        own = self.said
-        return ChartModel(self.model, self.twin, self._outside, inputs, own.share, own.within_age_band)
+        declared = self.said
+        return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
 
     def _outside(self, record: PatientRecord) -> Silence | None:
         manifest = self.model.manifest
@@ -149,48 +151,48 @@ class _ModelAdvisor(Struct, frozen=True):
                 return Silence(manifest.id, "outside-population", text)
         return None
 
-    def _card(self, call: ServiceInput, found: ModelEstimate) -> Card:
-        said, (offered,) = self.said, self.said.orders
+    def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
+        declared, (offered,) = self.said, self.said.orders
         return model_card(
-            found.manifest,
-            found.prediction,
-            found.vector,
+            estimated.manifest,
+            estimated.prediction,
+            estimated.vector,
             replace(
-                card_words(said, _order(said, offered, call)),
-                remark="" if found.model is self.model else "**The model for fewer values is used.**",
+                card_words(declared, _order(declared, offered, call)),
+                remark="" if estimated.model is self.model else "**The model for fewer values is used.**",
             ),
-            call.card_identity(call.model_url(found.manifest.id)),
+            call.card_identity(call.model_url(estimated.manifest.id)),
             [refusal for refusal in call.record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
         )
 
 
-def card_words(said: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
+def card_words(declared: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
     """What the card of a model says in the words of a file, around the order that it offers."""
-    (offered,) = said.orders
+    (offered,) = declared.orders
     return ModelCardContent(
-        summary=said.summary,
+        summary=declared.summary,
         offer=OrderSuggestion(offered.label, _description(offered), order, is_recommended=True),
-        seen=said.seen,
-        topic=_topic(said),
-        alike=said.alike,
-        purpose=said.closing,
+        seen=declared.seen,
+        topic=_topic(declared),
+        alike=declared.alike,
+        purpose=declared.closing,
     )
 
 
 # An equation
 
 
-def _of_equation(said: ServiceFile, file: DeclaringFile) -> Service:
-    name, known = said.equation or "", find_equations()
-    if name not in known:
-        raise file.fault(f"there is no equation {name!r}; there are {', '.join(sorted(known))}", "equation")
-    equation = known[name]
+def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Service:
+    name, known_equations = declared.equation or "", find_equations()
+    if name not in known_equations:
+        raise file.fault(f"there is no equation {name!r}; there are {', '.join(sorted(known_equations))}", "equation")
+    equation = known_equations[name]
     if equation.not_on_cards is not None:
         raise file.fault(f"{name} is never shown on a card: {equation.not_on_cards}", "equation")
     outputs = [output.id for output in equation.outputs]
-    if said.output is not None and said.output not in outputs:
-        raise file.fault(f"{name} has no output {said.output!r}; it has {', '.join(outputs)}", "output")
-    return _service(said, features_of(equation), decide=_EquationAdvisor(said, equation).decide)
+    if declared.output is not None and declared.output not in outputs:
+        raise file.fault(f"{name} has no output {declared.output!r}; it has {', '.join(outputs)}", "output")
+    return _service(declared, features_of(equation), decide=_EquationAdvisor(declared, equation).decide)
 
 
 class _EquationAdvisor(Struct, frozen=True):
@@ -213,17 +215,18 @@ class _EquationAdvisor(Struct, frozen=True):
         return self.said.least is not None and result.number >= self.said.least
 
     def _content(self, call: ServiceInput, result: EquationResult) -> EquationCardContent:
-        said = self.said
-        value, least = _in_words(result.output, result.number), _in_words(result.output, said.least or 0.0)
+        declared = self.said
+        value, least = _in_words(result.output, result.number), _in_words(result.output, declared.least or 0.0)
         band = result.band.words if result.band is not None else ""
         return EquationCardContent(
-            summary=said.summary.format(value=value, band=band),
+            summary=declared.summary.format(value=value, band=band),
             opening=f"**{self.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {least} on.",
-            topic=_topic(said),
+            topic=_topic(declared),
             offers=tuple(
-                OrderSuggestion(each.label, _description(each), _order(said, each, call)) for each in said.orders
+                OrderSuggestion(order.label, _description(order), _order(declared, order, call))
+                for order in declared.orders
             ),
-            closing=said.closing,
+            closing=declared.closing,
         )
 
 
@@ -237,25 +240,25 @@ def _in_words(output: EquationOutput, value: float) -> str:
 # Both
 
 
-def _reason_for_nothing(said: ServiceFile, subject: str, record: PatientRecord) -> Advice | None:
+def _reason_for_nothing(declared: ServiceFile, subject: str, record: PatientRecord) -> Advice | None:
     """Why this patient gets nothing, whatever the result; None where there is no such reason."""
-    past = reason_not_to_advise(record, subject, at_home=not said.is_at_discharge)
+    past = reason_not_to_advise(record, subject, at_home=not declared.is_at_discharge)
     if past is not None:
         return past
-    if said.is_at_discharge and current_stay(record) is None:
+    if declared.is_at_discharge and current_stay(record) is None:
         return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
-    if (said.only_with or said.not_with) and not record.was_requested("Condition"):
+    if (declared.only_with or declared.not_with) and not record.was_requested("Condition"):
         text = "The problem list is not available: whether this is for the patient is not known."
         return no_card(subject, "input-missing", text)
-    against = _first_of(record, said.not_with)
+    against = _first_of(record, declared.not_with)
     if against is not None:
         text = f"Not for people with {plain(against.words or against.code, 60)}."
         return no_card(subject, "outside-population", text)
-    if said.only_with and _first_of(record, said.only_with) is None:
-        return no_card(subject, "outside-population", f"None of these is on record: {', '.join(said.only_with)}.")
-    done = said.already_done
-    found = find_named_in_chart(record, tuple(word.lower() for word in done.words), done.days) if done else None
-    return no_card(subject, "already-done", f"It is planned or was done ({found}).") if found is not None else None
+    if declared.only_with and _first_of(record, declared.only_with) is None:
+        return no_card(subject, "outside-population", f"None of these is on record: {', '.join(declared.only_with)}.")
+    done = declared.already_done
+    source = find_named_in_chart(record, tuple(word.lower() for word in done.words), done.days) if done else None
+    return no_card(subject, "already-done", f"It is planned or was done ({source}).") if source is not None else None
 
 
 def _first_of(record: PatientRecord, names: tuple[str, ...]) -> ConditionHit | None:
@@ -267,19 +270,19 @@ def _first_of(record: PatientRecord, names: tuple[str, ...]) -> ConditionHit | N
     return next((hit for hit in hits if hit is not None), None)
 
 
-def _topic(said: ServiceFile) -> Coding:
-    return Coding(system=TOPIC_SYSTEM, code=said.id, display=said.title)
+def _topic(declared: ServiceFile) -> Coding:
+    return Coding(system=TOPIC_SYSTEM, code=declared.id, display=declared.title)
 
 
 def _description(offered: OfferedOrder) -> str:
     return f"Draft order: {decapitalized(offered.text)}."
 
 
-def _order(said: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:
+def _order(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:
     """A drafted ServiceRequest in words, for the stay that ends where there is one."""
     more: dict[str, Any] = {}
     encounter = call.request.context.encounter_id
-    if said.is_at_discharge and encounter:
+    if declared.is_at_discharge and encounter:
         more["encounter"] = {"reference": f"Encounter/{encounter}"}
     if offered.in_days is not None:
         more["occurrenceDateTime"] = (call.record.as_of + timedelta(days=offered.in_days)).date().isoformat()

@@ -147,13 +147,15 @@ def limited_outlook(record: PatientRecord) -> str | None:
 
 
 def _active_problems(record: PatientRecord) -> list[str]:
-    problems = (one for one in record.conditions if condition_status(one, record.as_of_epoch) != "past")
-    return [words for one in problems if one.code is not None and (words := one.code.words)]
+    problems = (
+        condition for condition in record.conditions if condition_status(condition, record.as_of_epoch) != "past"
+    )
+    return [words for problem in problems if problem.code is not None and (words := problem.code.words)]
 
 
 def _says_short_life(words: str) -> bool:
-    found = _SHORT_LIFE.search(words)
-    return found is not None and is_of_patient(words, found.start())
+    match = _SHORT_LIFE.search(words)
+    return match is not None and is_of_patient(words, match.start())
 
 
 def find_named_in_chart(
@@ -175,11 +177,11 @@ def find_named_in_chart(
         return None
     if not_with is not None:
         naming = {line for line in naming if not_with.search(line) is None}
-    for thing, line in zip(things.things, things.lines, strict=True):
-        if line in naming and not (only_done and not _is_done(thing)):
-            source, when = _source_and_time(thing)
+    for event, line in zip(things.things, things.lines, strict=True):
+        if line in naming and not (only_done and not _is_done(event)):
+            source, when = _source_and_time(event)
             time = parse_time(when or "")
-            if time is None or (_is_ahead(time, record) and _is_planned(thing)):
+            if time is None or (_is_ahead(time, record) and _is_planned(event)):
                 return source
             if not _is_ahead(time, record) and _age(time, record) <= within_days:
                 return source
@@ -190,12 +192,12 @@ def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
     return time.is_after(record.as_of_epoch)
 
 
-def _is_planned(thing: ServiceRequest | Procedure | Encounter) -> bool:
-    return isinstance(thing, Encounter) and thing.status == "planned"
+def _is_planned(event: ServiceRequest | Procedure | Encounter) -> bool:
+    return isinstance(event, Encounter) and event.status == "planned"
 
 
-def _is_done(thing: ServiceRequest | Procedure | Encounter) -> bool:
-    return isinstance(thing, Procedure) and thing.status in _DONE
+def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
+    return isinstance(event, Procedure) and event.status in _DONE
 
 
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
@@ -215,16 +217,16 @@ def _holds(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
     text = line.replace("\n", " ").lower()
     places = ((text.find(word), len(word)) for word in words if word in text)
     return any(
-        _NOT_WANTED.search(text[:place]) is None and _NOT_TO_BE.match(text[place + length :]) is None
-        for place, length in places
+        _NOT_WANTED.search(text[:position]) is None and _NOT_TO_BE.match(text[position + length :]) is None
+        for position, length in places
     )
 
 
-def advise_by_guideline(call: ServiceInput, said: GuidelineCardContent) -> Advice:
+def advise_by_guideline(call: ServiceInput, content: GuidelineCardContent) -> Advice:
     """The one card of an indication that needs no score."""
-    card = guideline_card(said, call.card_identity())
-    facts = {fact.name: fact.value for fact in said.facts}
-    return Advice(cards=[card], scores={"guideline": said.guideline, "indication": said.id, "facts": facts})
+    card = guideline_card(content, call.card_identity())
+    facts = {fact.name: fact.value for fact in content.facts}
+    return Advice(cards=[card], scores={"guideline": content.guideline, "indication": content.id, "facts": facts})
 
 
 def fact_of_condition(name: str, hit: ConditionHit) -> Fact:
@@ -242,11 +244,15 @@ def is_visit(call: ServiceInput) -> bool:
 
     The visit is the encounter of the call's context, else one that goes on now.
     """
-    user, named = call.request.context.user_id or "", call.request.context.encounter_id
+    user, encounter_id = call.request.context.user_id or "", call.request.context.encounter_id
     if not user.startswith(_WHO_ORDERS):
         return False
-    visits = [each for each in call.record.encounters if each.class_ is not None and each.class_.code in _AMBULATORY]
-    return any(each.id == named if named else each.status in _VISIT_GOES_ON for each in visits)
+    visits = [
+        encounter
+        for encounter in call.record.encounters
+        if encounter.class_ is not None and encounter.class_.code in _AMBULATORY
+    ]
+    return any(visit.id == encounter_id if encounter_id else visit.status in _VISIT_GOES_ON for visit in visits)
 
 
 def is_moment_for_review(call: ServiceInput) -> bool:
@@ -256,7 +262,7 @@ def is_moment_for_review(call: ServiceInput) -> bool:
     """
     if not (call.request.context.user_id or "").startswith(_WHO_ORDERS):
         return False
-    return all(each.class_ is not None and each.class_.code in _AMBULATORY for each in _visits_now(call))
+    return all(visit.class_ is not None and visit.class_.code in _AMBULATORY for visit in _visits_now(call))
 
 
 def is_moment_for_reminder(call: ServiceInput) -> bool:
@@ -272,13 +278,15 @@ def is_moment_for_reminder(call: ServiceInput) -> bool:
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
     """The visits of which the chart says of what kind they are."""
     visits = call.record.encounters
-    return [each for each in visits if each.class_ is not None and each.class_.code in VISIT_CLASSES]
+    return [visit for visit in visits if visit.class_ is not None and visit.class_.code in VISIT_CLASSES]
 
 
 def _visits_now(call: ServiceInput) -> list[Encounter]:
     """The visit of the call's context where the chart has it, else those that go on now."""
-    charted, named = _charted_visits(call), call.request.context.encounter_id
-    return [each for each in charted if each.id == named] or [each for each in charted if each.status in _VISIT_GOES_ON]
+    charted, encounter_id = _charted_visits(call), call.request.context.encounter_id
+    return [visit for visit in charted if visit.id == encounter_id] or [
+        visit for visit in charted if visit.status in _VISIT_GOES_ON
+    ]
 
 
 def kept_for_worklist(subject: str) -> Silence:
@@ -332,21 +340,21 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
         for kind in encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType):
             things.append(encounter)
             lines.append(_words(kind))
-        for place in encounter.location:
-            if place.location is not None and place.location.display:
+        for location in encounter.location:
+            if location.location is not None and location.location.display:
                 things.append(encounter)
-                lines.append(f" {place.location.display}")
+                lines.append(f" {location.location.display}")
     return _ThingsDone(things, lines, dict.fromkeys(lines))
 
 
-def _source_and_time(thing: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:
+def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:
     """Its Type/id, and when it was ordered, performed or begun."""
-    if isinstance(thing, ServiceRequest):
-        return f"ServiceRequest/{thing.id}", thing.authoredOn
-    if isinstance(thing, Procedure):
-        period = thing.performedPeriod
-        return f"Procedure/{thing.id}", thing.performedDateTime or (period.start if period is not None else None)
-    return f"Encounter/{thing.id}", thing.period.start if thing.period is not None else None
+    if isinstance(event, ServiceRequest):
+        return f"ServiceRequest/{event.id}", event.authoredOn
+    if isinstance(event, Procedure):
+        period = event.performedPeriod
+        return f"Procedure/{event.id}", event.performedDateTime or (period.start if period is not None else None)
+    return f"Encounter/{event.id}", event.period.start if event.period is not None else None
 
 
 def _words(concept: CodeableConcept) -> str:

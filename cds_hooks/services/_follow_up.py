@@ -90,11 +90,11 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
     stay = current_stay(record)
     if stay is None:
         return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
-    known = discharge_destination(record)
-    if known is not None and known[0].key in ("died", "hospice"):
+    destination = discharge_destination(record)
+    if destination is not None and destination[0].key in ("died", "hospice"):
         return no_card(subject, "outside-population", "The stay ends in hospice care or with death.")
-    if known is not None and known[0].key in OTHER_HOSPITALS:
-        text = f"The patient goes to {inside_a_sentence(known[0].words)}: who follows up is decided there."
+    if destination is not None and destination[0].key in OTHER_HOSPITALS:
+        text = f"The patient goes to {inside_a_sentence(destination[0].words)}: who follows up is decided there."
         return no_card(subject, "outside-population", text)
     arranged = find_named_in_chart(
         record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch), not_with=_OF_A_STUDY
@@ -106,8 +106,12 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
 
 def facility_of(record: PatientRecord) -> str | None:
     """The nursing or rehabilitation facility to which the patient goes, in words; None for any other destination."""
-    known = discharge_destination(record)
-    return inside_a_sentence(known[0].words) if known is not None and known[0].key in FACILITIES else None
+    destination = discharge_destination(record)
+    return (
+        inside_a_sentence(destination[0].words)
+        if destination is not None and destination[0].key in FACILITIES
+        else None
+    )
 
 
 def inside_a_sentence(words: str) -> str:
@@ -130,11 +134,12 @@ def advise_by_scores(call: ServiceInput) -> Advice:
         return no_card(HOSPITAL.id, "outside-population", outside)
     vector = map_features(call.record, FEATURES)
     charts = [
-        (each, _of_this_stay(call, inputs_from_record(each.equation, call.record, vector=vector))) for each in ESTIMATES
+        (estimate, _of_this_stay(call, inputs_from_record(estimate.equation, call.record, vector=vector)))
+        for estimate in ESTIMATES
     ]
     advices: list[Advice] = []
-    for each, charted in charts:
-        advice = advise_by_equation(call, charted, _question(call, each, charts))
+    for score, charted in charts:
+        advice = advise_by_equation(call, charted, _question(call, score, charts))
         if advice.cards:
             return advice
         advices.append(advice)
@@ -155,9 +160,12 @@ def _outside_scores(record: PatientRecord) -> str | None:
         return None
     encounter = stay.encounter
     concepts = (*encounter.type, *((encounter.serviceType,) if encounter.serviceType is not None else ()))
-    places = (encounter.serviceProvider, *(each.location for each in encounter.location))
-    words = [*(concept.words for concept in concepts), *(place.display or "" for place in places if place is not None)]
-    if any(_OTHER_WARD.search(each) for each in words):
+    places = (encounter.serviceProvider, *(location.location for location in encounter.location))
+    words = [
+        *(concept.words for concept in concepts),
+        *(location.display or "" for location in places if location is not None),
+    ]
+    if any(_OTHER_WARD.search(word) for word in words):
         return "The scores are for medical and surgical stays, not for obstetrics or psychiatry."
     if find_condition(record, "pregnancy") is not None or _gave_birth(record, stay):
         return "The scores are not for obstetric stays: a pregnancy or a birth is on record."
@@ -181,13 +189,13 @@ def _of_this_stay(call: ServiceInput, charted: RecordInputs) -> RecordInputs:
         return charted
     old = {
         name: Missing(
-            found.feature, "stale", f"{found.feature.words} is from before this stay ({found.effective[:10]})."
+            value.feature, "stale", f"{value.feature.words} is from before this stay ({value.effective[:10]})."
         )
-        for name, found in charted.evidence.items()
-        if isinstance(found.feature, Measured) and _is_before(found.effective, stay)
+        for name, value in charted.evidence.items()
+        if isinstance(value.feature, Measured) and _is_before(value.effective, stay)
     }
-    given = {name: value for name, value in charted.given.items() if name not in old}
-    return replace(charted, given=given, missing={**charted.missing, **old})
+    current_values = {name: value for name, value in charted.given.items() if name not in old}
+    return replace(charted, given=current_values, missing={**charted.missing, **old})
 
 
 def _is_before(effective: str, stay: Stay) -> bool:
@@ -250,8 +258,10 @@ def _content(
 
 
 def _home_only(call: ServiceInput) -> str:
-    known = discharge_destination(call.record)
-    return "" if known is not None else "Where the stay ends is not charted; the score is for people who go home. "
+    destination = discharge_destination(call.record)
+    return (
+        "" if destination is not None else "Where the stay ends is not charted; the score is for people who go home. "
+    )
 
 
 def _beside_line(charted: RecordInputs) -> str:

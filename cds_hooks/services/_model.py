@@ -114,7 +114,7 @@ class ChartModel(Struct, frozen=True):
     @property
     def loaded(self) -> tuple[Model, ...]:
         """The model and its twin, as far as their files can be served."""
-        return tuple(dict.fromkeys(each for each in (self.model, self.twin) if not isinstance(each, AbsentModel)))
+        return tuple(dict.fromkeys(model for model in (self.model, self.twin) if not isinstance(model, AbsentModel)))
 
 
 WhyWithheld: TypeAlias = Callable[[Model], str | None]
@@ -230,8 +230,8 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
 
 def age_in(vector: FeatureVector) -> float | None:
     """The age among the inputs of a model, as the decision record has it too; None where it is not among them."""
-    found = (each for each in vector.evidence if each is not None and each.feature.name == "age_years")
-    return next((each.value for each in found), None)
+    ages = (value for value in vector.evidence if value is not None and value.feature.name == "age_years")
+    return next((value.value for value in ages), None)
 
 
 def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -252,20 +252,20 @@ async def estimate(
     Where neither may be shown, `refused` is the model's own reason. `vector` has the model's features, the twin's among
     them. `why_withheld` says why a model shows no cards at this site.
     """
-    own = await _by(predict, vector, model, why_withheld)
-    if not twin_may_take_over(model.manifest, own.refused):
-        return own
+    estimate_of_model = await _by(predict, vector, model, why_withheld)
+    if not twin_may_take_over(model.manifest, estimate_of_model.refused):
+        return estimate_of_model
     if isinstance(twin, AbsentModel):
-        return _without_twin(own)
-    other = await _by(predict, vector.only(twin.features), twin, why_withheld)
-    return own if other.refused is not None else other
+        return _without_twin(estimate_of_model)
+    estimate_of_twin = await _by(predict, vector.only(twin.features), twin, why_withheld)
+    return estimate_of_model if estimate_of_twin.refused is not None else estimate_of_twin
 
 
-def _without_twin(own: ModelEstimate) -> ModelEstimate:
+def _without_twin(refused_estimate: ModelEstimate) -> ModelEstimate:
     """The refused estimate, which also says that the model for fewer values could not be asked."""
-    assert own.refused is not None  # noqa: S101 - the twin is asked only then
-    text = f"{own.refused.text} The model for fewer values cannot be served here."
-    return replace(own, refused=replace(own.refused, text=text))
+    assert refused_estimate.refused is not None  # noqa: S101 - the twin is asked only then
+    text = f"{refused_estimate.refused.text} The model for fewer values cannot be served here."
+    return replace(refused_estimate, refused=replace(refused_estimate.refused, text=text))
 
 
 def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
@@ -273,8 +273,8 @@ def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
     strange = [gap for gap in vector.missing if gap.implausible and gap.feature.name in model.features]
     if not strange:
         return None
-    named = " ".join(gap.text for gap in strange)
-    text = f"{model.manifest.title}: no score, outside the range the model was built on. {named}"
+    texts = " ".join(gap.text for gap in strange)
+    text = f"{model.manifest.title}: no score, outside the range the model was built on. {texts}"
     return NotScored(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
 
 
@@ -286,6 +286,6 @@ async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withhel
     refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
     if refused is None:
         refused = _out_of_all_range(model, vector)
-    if refused is None and (held := why_withheld(model)) is not None:
-        refused = NotScored(NOT_RELEASED, held)
+    if refused is None and (reason := why_withheld(model)) is not None:
+        refused = NotScored(NOT_RELEASED, reason)
     return ModelEstimate(model, prediction, vector, refused)

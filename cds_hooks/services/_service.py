@@ -109,7 +109,7 @@ class ServiceInput(Struct, frozen=True):
         if self.prefetch.note is None:
             return {}
         book = rule_book()
-        return {card.uuid: book.reads_for(one) for card, one in zip(cards, medications, strict=True)}
+        return {card.uuid: book.reads_for(medication) for card, medication in zip(cards, medications, strict=True)}
 
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""
@@ -123,7 +123,7 @@ class ServiceInput(Struct, frozen=True):
 
     def links_of(self, card: Card) -> tuple[Link, ...]:
         """The links of a card of drafted orders: its first rule with its sources if it has one, and this decision."""
-        rules = [f"{self.public_url}/rules/{one.rule}" for one in card.own_extension.findings[:1]]
+        rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
         return (
             *card.links,
             *(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules),
@@ -173,61 +173,63 @@ def no_card(subject: str, reason: str, text: str) -> Advice:
 
 
 async def advise_by_model(
-    call: ServiceInput, asked: ChartModel, vector: FeatureVector, card: Callable[[ModelEstimate], Card]
+    call: ServiceInput, chart_model: ChartModel, vector: FeatureVector, card: Callable[[ModelEstimate], Card]
 ) -> Advice:
     """One card where the estimate is among the highest of the model's reference cohort, else the reason.
 
     How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after `asked.outside`.
     """
-    chosen = call.choose(asked.model)
-    found = await estimate(call.predict, vector, chosen.model, asked.twin, call.why_withheld)
-    advice = Advice(features=found.vector, models=(found.reference,))
-    subject, age = found.manifest.id, age_in(found.vector)
-    scores = found.scores if found.is_recorded else None
+    chosen = call.choose(chart_model.model)
+    estimated = await estimate(call.predict, vector, chosen.model, chart_model.twin, call.why_withheld)
+    advice = Advice(features=estimated.vector, models=(estimated.reference,))
+    subject, age = estimated.manifest.id, age_in(estimated.vector)
+    scores = estimated.scores if estimated.is_recorded else None
     if scores is not None:
         advice.scores = scores
-        if chosen.beside and found.model is chosen.model:
-            await _add_versions(advice, call, asked, found, chosen.beside)
-    if found.refused is not None:
-        advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
-    elif not asked.is_due(found.model, scores or found.scores, age, call.thresholds):
-        advice.silences.append(Silence(subject, "below-threshold", _below(call, asked, found.manifest, age)))
+        if chosen.beside and estimated.model is chosen.model:
+            await _add_versions(advice, call, chart_model, estimated, chosen.beside)
+    if estimated.refused is not None:
+        advice.silences.append(Silence(subject, estimated.refused.reason, estimated.refused.text))
+    elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
+        advice.silences.append(Silence(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
-        advice.cards.append(card(found))
+        advice.cards.append(card(estimated))
     return advice
 
 
-def _below(call: ServiceInput, asked: ChartModel, manifest: Manifest, age: float | None) -> str:
+def _below(call: ServiceInput, chart_model: ChartModel, manifest: Manifest, age: float | None) -> str:
     """That the estimate is not high enough for a card, and among whom."""
-    band = asked.band_of(manifest, age, call.thresholds)
+    band = chart_model.band_of(manifest, age, call.thresholds)
     if band is None:
-        share = asked.share_for(manifest, call.thresholds)
+        share = chart_model.share_for(manifest, call.thresholds)
         return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.reference.words}."
     share = manifest.thresholds.capacity
     return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {band.words}."
 
 
 async def _add_versions(
-    advice: Advice, call: ServiceInput, asked: ChartModel, found: ModelEstimate, beside: Sequence[Model]
+    advice: Advice, call: ServiceInput, chart_model: ChartModel, estimated: ModelEstimate, beside: Sequence[Model]
 ) -> None:
     """Adds what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
     assert advice.scores is not None  # noqa: S101 - asked only then
     compared: list[dict[str, Any]] = []
     for model in beside:
         try:
-            prediction = await call.predict(model, found.vector.values)
+            prediction = await call.predict(model, estimated.vector.values)
         except Exception as error:
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
             compared.append(
-                version_scores(model, prediction, partial(_is_due, call, asked, model, age_in(found.vector)))
+                version_scores(model, prediction, partial(_is_due, call, chart_model, model, age_in(estimated.vector)))
             )
     advice.scores = {**advice.scores, "beside": compared}
     advice.models += tuple(reference_of(model) for model in beside)
 
 
-def _is_due(call: ServiceInput, asked: ChartModel, model: Model, age: float | None, scores: Mapping[str, Any]) -> bool:
-    return asked.is_due(model, scores, age, call.thresholds)
+def _is_due(
+    call: ServiceInput, chart_model: ChartModel, model: Model, age: float | None, scores: Mapping[str, Any]
+) -> bool:
+    return chart_model.is_due(model, scores, age, call.thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,7 @@ class Service:
             "title": self.title,
             "description": self.description,
             "usageRequirements": self.usage_requirements,
-            "prefetch": {each.key: each.query_for(client.version) for each in templates},
+            "prefetch": {template.key: template.query_for(client.version) for template in templates},
         }
         offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
         return [

@@ -85,10 +85,10 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Every text that a clinician reads, each with the file and the line where it stands, for gate G13."""
         written = path.read_text(encoding="utf-8").splitlines()
         # The verb of a button is left to `sentences`: pressing it is the clinician's act.
-        told = dict(self.sentences)
-        texts = [*told.values(), self.usage_requirements, self.seen, self.alike]
-        place = {text: next((n for n, line in enumerate(written, 1) if text in line), 1) for text in texts}
-        return [(f"{path.name}, line {place[text]}", text) for text in texts if " " in text.strip()]
+        texts_by_member = dict(self.sentences)
+        texts = [*texts_by_member.values(), self.usage_requirements, self.seen, self.alike]
+        line_numbers = {text: next((n for n, line in enumerate(written, 1) if text in line), 1) for text in texts}
+        return [(f"{path.name}, line {line_numbers[text]}", text) for text in texts if " " in text.strip()]
 
     @property
     def sentences(self) -> Iterator[tuple[str, str]]:
@@ -165,7 +165,7 @@ def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
     texts += [(name, getattr(order, name)) for order in declared.orders for name in ("label", "text")]
     texts += [("words", word) for word in (declared.already_done.words if declared.already_done is not None else ())]
     for name, text in texts:
-        hidden = next((each for each in text if not each.isprintable()), None)
+        hidden = next((character for character in text if not character.isprintable()), None)
         if not text.strip():
             yield f"{name} has no words", name
         elif hidden is not None:
@@ -175,25 +175,28 @@ def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
 
 
 def _condition_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
-    known = {*CONDITION_GROUPS, *CONDITION_KEYS}
+    known_groups = {*CONDITION_GROUPS, *CONDITION_KEYS}
     for name in ("only_with", "not_with"):
         for group in getattr(declared, name):
-            if group not in known:
-                yield f"{name}: there is no group of conditions {group!r}; there are {', '.join(sorted(known))}", group
+            if group not in known_groups:
+                yield (
+                    f"{name}: there is no group of conditions {group!r}; there are {', '.join(sorted(known_groups))}",
+                    group,
+                )
 
 
 def _summary_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
     places = MODEL_PLACES if declared.model is not None else EQUATION_PLACES
     try:
-        named = {name for _, name, _, _ in string.Formatter().parse(declared.summary) if name is not None}
-        strange = sorted(named - set(places))
+        placeholders = {name for _, name, _, _ in string.Formatter().parse(declared.summary) if name is not None}
+        strange = sorted(placeholders - set(places))
         longest = "" if strange else declared.summary.format(**places)
     except (ValueError, IndexError, KeyError, AttributeError) as error:
         yield f"summary: {error}", "summary"
         return
     if strange:
         yield f"summary has no place for {{{strange[0]}}}; there are {', '.join(places)}", "summary"
-    elif not named:
+    elif not placeholders:
         yield (
             f"summary does not say the result: it has none of {', '.join(f'{{{name}}}' for name in places)}",
             "summary",

@@ -74,15 +74,17 @@ def reason_against(record: PatientRecord, subject: str) -> Silence | None:
     inside = find_condition_group(record, "intracranial_bleeding")
     if inside is not None:
         text = "whether to anticoagulate after it is a decision of its own, so no score is shown."
-        return Silence(subject, "contraindicated", f"Bleeding inside the skull is on record ({_named(inside)}): {text}")
+        return Silence(
+            subject, "contraindicated", f"Bleeding inside the skull is on record ({_condition_words(inside)}): {text}"
+        )
     bleeding = find_condition_group(record, "bleeding_major")
     if bleeding is not None and _is_recent(bleeding, record):
-        text = f"Major bleeding of the last year is on record ({_named(bleeding)}): no talk is suggested."
+        text = f"Major bleeding of the last year is on record ({_condition_words(bleeding)}): no talk is suggested."
         return Silence(subject, "contraindicated", text)
     for analyte, words, limit, unit in _VERY_LOW:
-        found = record.newest(analyte, _NEWEST_DAYS)
-        if found is not None and found.value < limit:
-            value = f"{format_number(found.value, [limit])} {unit} ({found.time.date})"
+        measurement = record.newest(analyte, _NEWEST_DAYS)
+        if measurement is not None and measurement.value < limit:
+            value = f"{format_number(measurement.value, [limit])} {unit} ({measurement.time.date})"
             return Silence(
                 subject,
                 "contraindicated",
@@ -91,7 +93,7 @@ def reason_against(record: PatientRecord, subject: str) -> Silence | None:
     closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
     if closed is not None:
         return Silence(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
-    device = next((each for each in record.conditions if _names_closed_appendage(each, record)), None)
+    device = next((condition for condition in record.conditions if _names_closed_appendage(condition, record)), None)
     if device is not None:
         return Silence(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
     if find_condition(record, "pregnancy"):
@@ -103,8 +105,8 @@ def reason_against(record: PatientRecord, subject: str) -> Silence | None:
 def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
     """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
     words = condition.code.words if condition.code is not None else ""
-    said = _CLOSED_WORDS.search(words)
-    is_fact = said is not None and is_of_patient(words, said.start()) and not doubt_of(condition)
+    match = _CLOSED_WORDS.search(words)
+    is_fact = match is not None and is_of_patient(words, match.start()) and not doubt_of(condition)
     return is_fact and condition_status(condition, record.as_of_epoch) != "past"
 
 
@@ -114,7 +116,7 @@ def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
     return hit.time.age_days(record.as_of_epoch) <= _BLEEDING_DAYS
 
 
-def _named(hit: ConditionHit) -> str:
+def _condition_words(hit: ConditionHit) -> str:
     words = plain(hit.words or hit.code, 60)
     return f"{words}, {hit.time.date}" if hit.time is not None else words
 
@@ -124,15 +126,15 @@ def stopped_anticoagulant(record: PatientRecord) -> str | None:
 
     FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
     """
-    if any(each.identity.classes & _BY_MOUTH for each in active_medications(record)):
+    if any(active_medication.identity.classes & _BY_MOUTH for active_medication in active_medications(record)):
         return None
     for ended in ended_medications(record, _STOPPED_DAYS):
         if ended.identity.classes & _BY_MOUTH and ended.ended is not None:
             return f"{plain(ended.name, 40)} ended {ended.ended.date}"
     for order in orders_not_active(record):
-        known = order.authored
-        if order.identity.classes & _BY_MOUTH and known is not None and known.age_days(record.as_of_epoch) <= 365.0:
-            return f"{plain(order.name, 40)} stopped (ordered {known.date})"
+        ordered = order.authored
+        if order.identity.classes & _BY_MOUTH and ordered is not None and ordered.age_days(record.as_of_epoch) <= 365.0:
+            return f"{plain(order.name, 40)} stopped (ordered {ordered.date})"
     return None
 
 
@@ -159,12 +161,14 @@ async def decide(call: ServiceInput) -> Advice:
         )
     vector = map_features(record, FEATURES)
     rhythm = find_condition_group(record, "atrial_fibrillation")
-    taken = vector.evidence[-1]
-    if taken is None and rhythm is not None:
+    anticoagulant = vector.evidence[-1]
+    if anticoagulant is None and rhythm is not None:
         return no_card(
             EQUATION.id, "input-missing", "Whether an anticoagulant is active is not known: nothing is said."
         )
-    if (taken is not None and taken.value) or find_condition_group(record, "anticoagulant_long_term") is not None:
+    if (anticoagulant is not None and anticoagulant.value) or find_condition_group(
+        record, "anticoagulant_long_term"
+    ) is not None:
         return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
     unwanted = declined(record, _BY_MOUTH, _CALLED) if rhythm is not None else None
     if unwanted is not None:
@@ -197,7 +201,7 @@ def _valve_content(
 ) -> GuidelineCardContent:
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
     record = call.record
-    found = stopped or "no anticoagulant found"
+    finding = stopped or "no anticoagulant found"
     if valve.key != "mechanical_valve":
         short = "mitral stenosis"
         degree = " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
@@ -208,10 +212,10 @@ def _valve_content(
         degree = " The code is also given for valves of tissue, to which this does not apply: see which one it is."
     return GuidelineCardContent(
         id="valvular_af",
-        summary=f"{_rhythm_in_words(rhythm)} with {short}: {found}. Consider warfarin.",
+        summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
         opening=(
             f"**{escape(valve.words or valve.code)}**{_since(valve)} and **{escape(rhythm.words or rhythm.code)}**"
-            f"{_since(rhythm)} are on record; {escape(found)}. With a mechanical valve or moderate to severe mitral "
+            f"{_since(rhythm)} are on record; {escape(finding)}. With a mechanical valve or moderate to severe mitral "
             "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
             f"{degree}"
         ),
@@ -251,11 +255,11 @@ def _content(
     score = int(result.number)
     rates, yearly = result.rates()[0]
     people = f"{yearly:g} in 100"
-    line, others = _bleeding(bleeding)
+    line, other_results = _bleeding(bleeding)
     stopped = stopped_anticoagulant(record)
-    found = "No active anticoagulant was found."
+    statement = "No active anticoagulant was found."
     if stopped is not None:
-        found = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
+        statement = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
     return EquationCardContent(
         summary=(
             f"{rhythm}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
@@ -264,7 +268,7 @@ def _content(
         opening=(
             f"**CHA2DS2-VASc {score} of 9.** Of untreated people with {score} points about **{people}** had an "
             f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline speaks "
-            f"of treatment from 2 in 100 a year. {found}"
+            f"of treatment from 2 in 100 a year. {statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(
@@ -275,7 +279,7 @@ def _content(
             ),
         ),
         beside=(line,),
-        other_results=others,
+        other_results=other_results,
         closing="Not for emergencies.",
     )
 
@@ -295,9 +299,9 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     items = (
         f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
     )
-    known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
+    rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
     line = (
-        f"**HAS-BLED {int(result.number)} of 9**{items}{known}; what is not in the chart counts as no. It shows what "
+        f"**HAS-BLED {int(result.number)} of 9**{items}{rates}; what is not in the chart counts as no. It shows what "
         "can be changed; it is no reason to withhold."
     )
     return line, (extension_of(bleeding, result),)

@@ -51,17 +51,17 @@ async def decide(call: ServiceInput) -> Advice:
             "nothing was checked.",
             "prefetch.medications",
         )
-    judged = [each for each in active if _goes_home(each.draft.resource)]
-    drafts = [each.draft for each in active]
-    names = [each.draft.name for each in judged]
+    judged = [order for order in active if _goes_home(order.draft.resource)]
+    drafts = [order.draft for order in active]
+    names = [order.draft.name for order in judged]
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     advice = Advice(silences=list(outcome.silences))
     advice.reads = call.reads_of(outcome.cards, outcome.medications)
     advice.cards = [_at_discharge(card, call) for card in outcome.cards]
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
-        "drafts": {"resourceType": "Bundle", "entry": [{"resource": each.resource} for each in drafts]},
-        "judged": [each.draft.name for each in judged],
+        "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
+        "judged": [order.draft.name for order in judged],
     }
     return advice
 
@@ -89,11 +89,11 @@ def _goes_home(resource: Json) -> bool:
 
 
 def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[Silence]:
-    names = {each.draft.name for each in judged}
-    for each in active:
-        if each.draft.name not in names:
-            text = f"{each.draft.name} is an order of the stay only: not judged at discharge."
-            yield Silence(each.draft.name, "inpatient-order", text)
+    names = {order.draft.name for order in judged}
+    for order in active:
+        if order.draft.name not in names:
+            text = f"{order.draft.name} is an order of the stay only: not judged at discharge."
+            yield Silence(order.draft.name, "inpatient-order", text)
     if not judged:
         yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.medication_statements)
@@ -107,8 +107,8 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 def _at_discharge(card: Card, call: ServiceInput) -> Card:
     """The card of an order that goes home; what it offers anew is ordered here and now."""
     suggestions = (
-        structs.replace(each, actions=tuple(_ordered_now(action, call) for action in each.actions))
-        for each in card.suggestions
+        structs.replace(suggestion, actions=tuple(_ordered_now(action, call) for action in suggestion.actions))
+        for suggestion in card.suggestions
     )
     return structs.replace(
         card,

@@ -37,7 +37,7 @@ own choice."""
 
 @cache
 def _book() -> RuleBook:
-    return RuleBook(one for one in rule_book().rules if one.family.name == "genes")
+    return RuleBook(rule for rule in rule_book().rules if rule.family.name == "genes")
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -45,40 +45,40 @@ async def decide(call: ServiceInput) -> Advice:
     record = call.record
     if record.deceased:
         return no_card(SUBJECT, "deceased", "The patient has died.")
-    known = {reading.source: reading for reading in _readings(record)}
-    if not known:
+    readings = {reading.source: reading for reading in _readings(record)}
+    if not readings:
         if not record.was_requested(GENOMICS):
             return no_card(SUBJECT, "input-missing", "The genetic results are not known: nothing is said.")
         return no_card(SUBJECT, "below-threshold", "No genetic result is on record.")
-    new = {source for source, reading in known.items() if _is_new(reading, record)}
-    taken = list(taken_medications(record))
+    new = {source for source, reading in readings.items() if _is_new(reading, record)}
+    medications = list(taken_medications(record))
     advice = Advice()
-    every = list(_found(record, taken, advice, call))
-    found = [one for one in every if _is_meant(one.finding, new)]
-    advice.scores = {"genes": [to_builtins(reading) for reading in known.values()]}
-    advice.orders = {"drafts": [], "judged": [draft.name for _, draft in taken]}
-    if not found:
-        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(every, len(taken))))
+    every = list(_reviewed_drugs(record, medications, advice, call))
+    shown = [reviewed for reviewed in every if _is_meant(reviewed.finding, new)]
+    advice.scores = {"genes": [to_builtins(reading) for reading in readings.values()]}
+    advice.orders = {"drafts": [], "judged": [draft.name for _, draft in medications]}
+    if not shown:
+        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(every, len(medications))))
         return advice
-    is_new = any(_rests_on(one.finding, new) for one in found)
-    advice.cards.append(genes_card(found, call.card_identity(), is_new=is_new))
+    is_new = any(_rests_on(reviewed.finding, new) for reviewed in shown)
+    advice.cards.append(genes_card(shown, call.card_identity(), is_new=is_new))
     return advice
 
 
-def _nothing_new(left: list[ReviewedDrug], taken: int) -> str:
+def _nothing_new(not_shown: list[ReviewedDrug], count: int) -> str:
     """Why there is no card: nothing was found, or only information from results that are not new."""
-    if left:
-        names = ", ".join(dict.fromkeys(one.name for one in left))
+    if not_shown:
+        names = ", ".join(dict.fromkeys(reviewed.name for reviewed in not_shown))
         return f"Older genetic results are information only about {names}: said when it is ordered."
-    if not taken:
+    if not count:
         return "No medication that is taken is on the chart."
-    drugs = "The drug that is taken needs" if taken == 1 else f"The {taken} drugs that are taken need"
+    drugs = "The drug that is taken needs" if count == 1 else f"The {count} drugs that are taken need"
     return f"{drugs} no change for the genetic results on record."
 
 
 def _readings(record: PatientRecord) -> Iterator[GeneReading]:
     found = gene_readings(record)
-    yield from (one for readings in found.by_gene.values() for one in readings)
+    yield from (reading for readings in found.by_gene.values() for reading in readings)
     yield from found.implications
 
 
@@ -92,16 +92,16 @@ def _is_meant(finding: Finding, new: Set[str]) -> bool:
     return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
 
 
-def _found(
-    record: PatientRecord, taken: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
+def _reviewed_drugs(
+    record: PatientRecord, medications: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
-    session = PatientSession(record, [draft for _, draft in taken], signing=True, active_orders=True)
-    told: set[tuple[str, str]] = set()
+    session = PatientSession(record, [draft for _, draft in medications], signing=True, active_orders=True)
+    shown_bands: set[tuple[str, str]] = set()
     for drafted in session.drafted:
         evaluation = _book().evaluate(session, drafted)
         for finding in shown_findings(evaluation.findings, call.suppress, advice.silences):
-            if (finding.rule, finding.band) not in told:
-                told.add((finding.rule, finding.band))
+            if (finding.rule, finding.band) not in shown_bands:
+                shown_bands.add((finding.rule, finding.band))
                 yield ReviewedDrug(plain(drafted.medication.name, 60), finding)
 
 

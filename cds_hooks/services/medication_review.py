@@ -41,14 +41,16 @@ _ELSEWHERE: Final = frozenset({"renal-dabigatran/mechanical_valve"})
 def _criteria() -> frozenset[str]:
     """What covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
     text = files("cards.rules.families.review").joinpath("stopp.csv").read_text("utf-8")
-    return frozenset(one for row in csv.DictReader(text.splitlines()) for one in row["rules"].split(";") if one)
+    return frozenset(
+        criterion for row in csv.DictReader(text.splitlines()) for criterion in row["rules"].split(";") if criterion
+    )
 
 
 @cache
 def review_book() -> RuleBook:
     """The rules of the review: its own family, the contraindications, and what other families have of STOPP."""
-    named = {one.partition("/")[0] for one in _criteria() | _ELSEWHERE}
-    return RuleBook(one for one in whole_book().rules if one.family.name in _OWN or one.id in named)
+    rule_ids = {criterion.partition("/")[0] for criterion in _criteria() | _ELSEWHERE}
+    return RuleBook(rule for rule in whole_book().rules if rule.family.name in _OWN or rule.id in rule_ids)
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -59,53 +61,55 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
         return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
-    taken = [draft for _, draft in taken_medications(record, OriginalOrders(call.sent))][: call.max_drafts]
+    drafts = [draft for _, draft in taken_medications(record, OriginalOrders(call.sent))][: call.max_drafts]
     advice = Advice()
-    found = list(_found(record, taken, advice.silences, call))
-    advice.orders = {"drafts": [one.resource for one in taken], "judged": [one.name for one in taken]}
-    advice.scores = {"review": sorted({f"{one.finding.rule}/{one.finding.band} {one.name}" for one in found})}
-    if not found:
-        advice.silences.append(_nothing_found(record, len(taken)))
+    reviewed = list(_reviewed_drugs(record, drafts, advice.silences, call))
+    advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
+    advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
+    if not reviewed:
+        advice.silences.append(_nothing_found(record, len(drafts)))
     elif not is_moment_for_review(call):
-        names = ", ".join(dict.fromkeys(one.name for one in found))
+        names = ", ".join(dict.fromkeys(drug.name for drug in reviewed))
         advice.worklist.append(
             WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
         )
         advice.silences.append(kept_for_worklist(SUBJECT))
     else:
-        advice.cards.append(review_card(found, call.card_identity()))
+        advice.cards.append(review_card(reviewed, call.card_identity()))
     return advice
 
 
-def _found(
-    record: PatientRecord, taken: list[DraftOrder], silences: list[Silence], call: ServiceInput
+def _reviewed_drugs(
+    record: PatientRecord, drafts: list[DraftOrder], silences: list[Silence], call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
     """What is found about each drug; what two drugs do together is said once."""
-    session = PatientSession(record, taken, signing=True, active_orders=True)
+    session = PatientSession(record, drafts, signing=True, active_orders=True)
     age = record.age_years()
     is_older = age is not None and age >= FROM_YEARS
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
-    drugs = sorted(session.drafted, key=lambda one: not may_be_stopped(one.medication))
-    told = []
+    drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
+    by_draft = []
     for drafted in drugs:
         evaluation = review_book().evaluate(session, drafted)
-        meant = [finding for finding in evaluation.findings if _is_meant(finding, is_older=is_older)]
-        told.append((drafted.draft.name, shown_findings(meant, call.suppress, silences)))
-    kept, repeated = merge_repeated_findings(told)
+        meant_findings = [finding for finding in evaluation.findings if _is_meant(finding, is_older=is_older)]
+        by_draft.append((drafted.draft.name, shown_findings(meant_findings, call.suppress, silences)))
+    kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
-    for drafted, findings in zip(drugs, kept, strict=True):
+    for drafted, findings in zip(drugs, kept_findings, strict=True):
         yield from (_reviewed(drafted, finding) for finding in findings)
 
 
-def _nothing_found(record: PatientRecord, taken: int) -> Silence:
+def _nothing_found(record: PatientRecord, count: int) -> Silence:
     """Nothing found is said of what was looked at only: most criteria are about a problem."""
     if not record.was_requested("Condition"):
         text = "The problem list is not known: criteria about a disease were not checked, and no other one was met."
         return Silence(SUBJECT, "input-missing", text)
-    if not taken:
+    if not count:
         return Silence(SUBJECT, "below-threshold", "No medication that is taken is on the chart.")
-    what = "The medication that is taken is" if taken == 1 else f"The {taken} medications that are taken are"
-    return Silence(SUBJECT, "below-threshold", f"{what} not named by the criteria.")
+    subject_and_verb = (
+        "The medication that is taken is" if count == 1 else f"The {count} medications that are taken are"
+    )
+    return Silence(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
 
 
 def _is_meant(finding: Finding, *, is_older: bool) -> bool:

@@ -84,12 +84,12 @@ async def decide(call: ServiceInput) -> Advice:
 
 def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
     """An eGFR of this year under 30 that is not changing, or stage 4 or 5 on the list without one; else None."""
-    found = egfr_best(record)
-    if not isinstance(found, KidneyEstimate) or found.stale or found.unstable:
+    egfr = egfr_best(record)
+    if not isinstance(egfr, KidneyEstimate) or egfr.stale or egfr.unstable:
         return None
-    if found.side is not None:
-        return found if found.side in ("<", "<=") and found.value <= _REFER_EGFR else None
-    return found if 0 < found.value < _REFER_EGFR else None
+    if egfr.side is not None:
+        return egfr if egfr.side in ("<", "<=") and egfr.value <= _REFER_EGFR else None
+    return egfr if 0 < egfr.value < _REFER_EGFR else None
 
 
 def _is_end_stage(record: PatientRecord) -> bool:
@@ -168,18 +168,18 @@ def is_chronic(record: PatientRecord) -> bool:
     """
     if find_confirmed(record, "ckd_any") is not None:
         return True
-    reported = (one for one in record.measurements("egfr") if one.code == CKD_EPI_2021_LOINC)
-    if any(one.value < _CHRONIC_EGFR and _is_old(one, record) for one in reported):
+    reported = (measurement for measurement in record.measurements("egfr") if measurement.code == CKD_EPI_2021_LOINC)
+    if any(measurement.value < _CHRONIC_EGFR and _is_old(measurement, record) for measurement in reported):
         return True
     age, sex = record.age_years(), record.sex
     if age is None or sex is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
         return False
-    old = (one for one in record.measurements("creatinine") if _is_old(one, record))
-    return any(ckd_epi_2021(age, sex, one.value) < _CHRONIC_EGFR for one in old)
+    old = (measurement for measurement in record.measurements("creatinine") if _is_old(measurement, record))
+    return any(ckd_epi_2021(age, sex, measurement.value) < _CHRONIC_EGFR for measurement in old)
 
 
-def _is_old(one: Measurement, record: PatientRecord) -> bool:
-    return one.age_days(record.as_of_epoch) > _CHRONIC_DAYS
+def _is_old(measurement: Measurement, record: PatientRecord) -> bool:
+    return measurement.age_days(record.as_of_epoch) > _CHRONIC_DAYS
 
 
 def _question(call: ServiceInput) -> EquationQuestion:
@@ -219,12 +219,12 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
 
 def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
     egfr = charted.given.get("egfr")
-    known = f" eGFR is {egfr:.0f}." if isinstance(egfr, float) else ""
+    egfr_text = f" eGFR is {egfr:.0f}." if isinstance(egfr, float) else ""
     return EquationCardContent(
         summary=f"Kidney disease: risk of kidney failure not known, no {test.words}. Consider ordering it.",
         opening=(
             f"With the **{test.words}** the risk of kidney failure can be estimated (KFRE, 4 variables); all else is "
-            f"there.{known} KDIGO 2024 asks for the risk to decide on a referral."
+            f"there.{egfr_text} KDIGO 2024 asks for the risk to decide on a referral."
         ),
         topic=TOPICS["nephrology"],
         offers=(suggestion_of_test(test, call),),

@@ -33,32 +33,34 @@ _LONGEST_REFERENCE: Final = 80
 async def decide(call: ServiceInput) -> Advice:
     """One card for each dispatched study or test with a finding, and a reason for everything that says nothing."""
     context: Any = call.request.context
-    wanted = tuple(dict.fromkeys(relative_reference(each) for each in context.dispatched_orders))
+    wanted = tuple(
+        dict.fromkeys(relative_reference(dispatched_order) for dispatched_order in context.dispatched_orders)
+    )
     if len(wanted) > call.max_drafts:
         raise PayloadTooLarge(
             f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call; "
             "nothing was judged.",
             "context.dispatchedOrders",
         )
-    studies = [each for each in wanted if each.startswith(f"{_JUDGED}/")]
-    drafts = list(_found(studies, call))
+    studies = [reference for reference in wanted if reference.startswith(f"{_JUDGED}/")]
+    drafts = list(_dispatched_studies(studies, call))
     if studies and not drafts:
         _require_orders(call)
     outcome = call.check_orders(drafts, None, signing=True, active_orders=True)
-    by_name = {each.name: each for each in drafts}
+    by_name = {draft.name: draft for draft in drafts}
     cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.reads = call.reads_of(cards, outcome.medications)
     advice.silences += _not_judged(wanted, by_name)
     advice.silences += _tasks_of_others(context, wanted)
     advice.orders = {
-        "drafts": {"resourceType": "Bundle", "entry": [{"resource": each.resource} for each in drafts]},
+        "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
         "judged": list(by_name),
     }
     return advice
 
 
-def _found(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder]:
+def _dispatched_studies(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder]:
     """The client's own orders; of an order that did not come along there is nothing to judge."""
     sent = OriginalOrders(call.sent, _JUDGED)
     for position, reference in enumerate(references):
@@ -69,10 +71,10 @@ def _found(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder
 
 def _require_orders(call: ServiceInput) -> None:
     """Refuses a call whose studies were not looked up; that a client looked and found none is an answer (TRAP-04)."""
-    states = [each for each in call.prefetch.states if each.template.resource == _JUDGED]
-    if any(each.is_known for each in states):
+    states = [state for state in call.prefetch.states if state.template.resource == _JUDGED]
+    if any(state.is_known for state in states):
         return
-    why = next((each.text for each in states if each.template.key == _KEY), "not sent")
+    why = next((state.text for state in states if state.template.key == _KEY), "not sent")
     raise PreconditionFailed(
         f"None of the ServiceRequests of context.dispatchedOrders is available ({why}): nothing was judged. Send them "
         "in the prefetch, under any key, or a fhirServer with a token that may read them.",
@@ -80,22 +82,22 @@ def _require_orders(call: ServiceInput) -> None:
     )
 
 
-def _not_judged(wanted: Iterable[str], found: dict[str, DraftOrder]) -> Iterator[Silence]:
+def _not_judged(wanted: Iterable[str], found_studies: dict[str, DraftOrder]) -> Iterator[Silence]:
     for reference in wanted:
         name = plain(reference, _LONGEST_REFERENCE)
         if not reference.startswith(f"{_JUDGED}/"):
             yield Silence(name, "not-a-study", f"{name} is no ServiceRequest: it is judged when it is signed.")
-        elif reference not in found:
+        elif reference not in found_studies:
             yield Silence(name, "order-not-found", f"{name} was not found: not judged.")
 
 
 def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> Iterator[Silence]:
     """Each Task is about one of the dispatched orders; another focus is a fault of the client."""
-    known = frozenset(wanted)
+    dispatched = frozenset(wanted)
     for position, task in enumerate(context.fulfillment_tasks):
         focus = _decoded(task.get("focus"))
         reference = focus.get("reference") if isinstance(focus, dict) else None
-        if isinstance(reference, str) and relative_reference(reference) not in known:
+        if isinstance(reference, str) and relative_reference(reference) not in dispatched:
             text = "A fulfilment Task is about an order that is not dispatched: it changes nothing here."
             yield Silence(f"fulfillmentTasks[{position}]", "not-dispatched", text)
 
@@ -107,7 +109,9 @@ def _decoded(raw: msgspec.Raw | None) -> Any:
 def _names_studies(request: CDSRequest) -> bool:
     """Whether a study is dispatched: of nothing else the Patient is needed."""
     context: Any = request.context
-    return any(relative_reference(each).startswith(f"{_JUDGED}/") for each in context.dispatched_orders)
+    return any(
+        relative_reference(dispatched_order).startswith(f"{_JUDGED}/") for dispatched_order in context.dispatched_orders
+    )
 
 
 SERVICE = Service(

@@ -113,12 +113,12 @@ def _mended(draft: DraftOrder, from_text: set[str]) -> DraftOrder:
     if draft.fault is None and not has_stu3_dose(draft.resource):
         return draft
     resource, has_text = with_numeric_doses(repair_resource(draft.resource))
-    again = read_draft(resource, full_url=draft.full_url, position=draft.position)
-    if again.fault is not None:
+    mended = read_draft(resource, full_url=draft.full_url, position=draft.position)
+    if mended.fault is not None:
         return draft
     if has_text:
-        from_text.add(again.name)
-    return again
+        from_text.add(mended.name)
+    return mended
 
 
 def _numbers_from_text(names: Iterable[str]) -> list[Silence]:

@@ -95,7 +95,7 @@ async def decide(call: ServiceInput) -> Advice:
     vector = _inputs(record)
     diagnoses = _diagnoses_beside(record)
     record.release()
-    advice = await advise_by_model(call, OF_CHART, vector, lambda found: _card(call, found, diagnoses))
+    advice = await advise_by_model(call, OF_CHART, vector, lambda estimated: _card(call, estimated, diagnoses))
     advice.features = vector  # what the full panel was asked of, where the small one is used
     return advice
 
@@ -159,15 +159,15 @@ def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector
     if not spans:
         return vector
     values, evidence, missing = vector.values.copy(), list(vector.evidence), list(vector.missing)
-    for position, found in enumerate(vector.evidence):
-        if found is None or not found.is_measured:
+    for position, value in enumerate(vector.evidence):
+        if value is None or not value.is_measured:
             continue
-        time = parse_time(found.effective)
+        time = parse_time(value.effective)
         if time is not None and any(begin <= time.instant <= end for begin, end in spans):
             words = (
-                f"{found.feature.words} of {found.effective[:10]} is of a stay in hospital or the two weeks after it."
+                f"{value.feature.words} of {value.effective[:10]} is of a stay in hospital or the two weeks after it."
             )
-            missing.append(Missing(found.feature, "refused", words))
+            missing.append(Missing(value.feature, "refused", words))
             values[position], evidence[position] = nan, None
     return FeatureVector(vector.features, values, evidence, missing)
 
@@ -180,19 +180,19 @@ def _diagnoses_beside(record: PatientRecord) -> str:
     return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
 
 
-def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
+def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
     record = call.record
     return model_card(
-        found.manifest,
-        found.prediction,
-        found.vector,
+        estimated.manifest,
+        estimated.prediction,
+        estimated.vector,
         replace(
             CARD,
             offer=replace(CARD.offer, order=planning_order(record.patient_id, record.as_of.date().isoformat())),
             first_line=diagnoses,
-            remark=SMALL_PANEL if found.model is TWIN else "",
+            remark=SMALL_PANEL if estimated.model is TWIN else "",
         ),
-        call.card_identity(call.model_url(found.manifest.id)),
+        call.card_identity(call.model_url(estimated.manifest.id)),
         [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
     )
 

@@ -57,7 +57,7 @@ async def decide(call: ServiceInput) -> Advice:
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
-    due = [one for one in judged if one.state == "due"]
+    due = [judgement for judgement in judged if judgement.state == "due"]
     if not due:
         return advice
     if not is_moment_for_reminder(call):
@@ -80,21 +80,25 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
 
 def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
     """The reason for each that is not due; those that are not for this age or sex are named in one."""
-    outside = [one.service.short for one in judged if one.because in _NOT_FOR]
-    others = [one for one in judged if one.state != "due" and one.because not in _NOT_FOR]
-    silences = [_silence(one) for one in others]
+    outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
+    not_due = [judgement for judgement in judged if judgement.state != "due" and judgement.because not in _NOT_FOR]
+    silences = [_silence(judgement) for judgement in not_due]
     if outside:
         text = f"Not for this age or sex: {', '.join(outside)}."
         silences.append(Silence(SUBJECT, "outside-population", text))
     return silences
 
 
-def _silence(one: Judgement) -> Silence:
-    return Silence(one.service.id, _REASONS[one.because], f"{one.service.name}: {one.state}, {one.text}.")
+def _silence(judgement: Judgement) -> Silence:
+    return Silence(
+        judgement.service.id,
+        _REASONS[judgement.because],
+        f"{judgement.service.name}: {judgement.state}, {judgement.text}.",
+    )
 
 
 def _entry(due: list[Judgement]) -> WorklistEntry:
-    names = ", ".join(one.service.short for one in due)
+    names = ", ".join(judgement.service.short for judgement in due)
     return WorklistEntry(test=f"Preventive services: {names}", purpose=SUBJECT, because="no-visit")
 
 
@@ -104,7 +108,7 @@ def _not_sent(record: PatientRecord) -> list[str]:
 
 def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
     """The tests that the answers rest on, for the decision record: equal inputs, equal decision."""
-    tests = {one.service.id: one.last.source for one in judged if one.last is not None}
+    tests = {judgement.service.id: judgement.last.source for judgement in judged if judgement.last is not None}
     return {"drafts": [], "judged": [], "tests": tests}
 
 

@@ -71,7 +71,7 @@ async def _by_model(call: ServiceInput) -> Advice:
     if without is not None:
         return Advice(silences=[without])
     vector = OF_CHART.inputs(record)
-    return await advise_by_model(call, OF_CHART, vector, lambda found: _card(call, found))
+    return await advise_by_model(call, OF_CHART, vector, lambda estimate: _card(call, estimate))
 
 
 def _without_diabetes(record: PatientRecord) -> Silence | None:
@@ -86,35 +86,35 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     return past.silences[0] if past is not None else _without_diabetes(record)
 
 
-def _card(call: ServiceInput, found: ModelEstimate) -> Card:
+def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
     record = call.record
     context = call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
     due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
     facility = facility_of(record)
-    what = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
+    visit = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
     return model_card(
-        found.manifest,
-        found.prediction,
-        found.vector,
+        estimate.manifest,
+        estimate.prediction,
+        estimate.vector,
         replace(
             CARD,
             first_line="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.",
             offer=replace(
                 CARD.offer,
                 label=CARD.offer.label if facility is None else "Order a follow-up within 7 days",
-                description=f"Draft order: {decapitalized(what)} within 7 days of discharge.",
+                description=f"Draft order: {decapitalized(visit)} within 7 days of discharge.",
                 order=service_order(
-                    f"{what} within 7 days of discharge",
+                    f"{visit} within 7 days of discharge",
                     record.patient_id,
                     today(call),
                     encounter={"reference": f"Encounter/{context.encounter_id}"},
                     occurrenceDateTime=due,
                 ),
             ),
-            remark=DESTINATION_UNKNOWN if found.model is TWIN else "",
+            remark=DESTINATION_UNKNOWN if estimate.model is TWIN else "",
         ),
-        call.card_identity(call.model_url(found.manifest.id)),
+        call.card_identity(call.model_url(estimate.manifest.id)),
     )
 
 

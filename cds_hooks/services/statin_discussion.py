@@ -103,10 +103,10 @@ async def decide(call: ServiceInput) -> Advice:
     if _takes_pcsk9(record):
         return no_card(EQUATION.id, "already-done", "A PCSK9 inhibitor is active.")
     charted = inputs_from_record(EQUATION, record)
-    taken = charted.evidence.get("statin")
-    if taken is not None and taken.value:
+    statin = charted.evidence.get("statin")
+    if statin is not None and statin.value:
         return no_card(EQUATION.id, "already-done", "A statin is active.")
-    if taken is None:
+    if statin is None:
         return no_card(EQUATION.id, "input-missing", "Whether a statin is active is not known: nothing is said.")
     indication = statin_indication(record)
     if indication is not None and indication.id != "diabetes":
@@ -122,8 +122,8 @@ async def decide(call: ServiceInput) -> Advice:
 def _harmed(problem: Condition) -> bool:
     """Whether its words say that a statin was not tolerated: many charts have it under Z78.9, which says nothing."""
     words = problem.code.words if problem.code is not None else ""
-    said = _HARM.search(words)
-    return said is not None and is_of_patient(words, said.start())
+    match = _HARM.search(words)
+    return match is not None and is_of_patient(words, match.start())
 
 
 class Indication(Struct, frozen=True):
@@ -167,7 +167,9 @@ def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, s
 
 def _takes_pcsk9(record: PatientRecord) -> bool:
     return any(
-        name in f"{each.name} {each.identity.words}".lower() for each in active_medications(record) for name in _PCSK9
+        name in f"{active_medication.name} {active_medication.identity.words}".lower()
+        for active_medication in active_medications(record)
+        for name in _PCSK9
     )
 
 

@@ -34,30 +34,30 @@ async def decide(call: ServiceInput) -> Advice:
     if charted is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
     ordered = ordered_groups(record, KNOWLEDGE)
-    found = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
-    forecasts = forecast_entries(found, KNOWLEDGE)
+    due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
+    forecasts = forecast_entries(due, KNOWLEDGE)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
-    if not found.due and not found.catch_up:
-        advice.silences = _reason_for_none(found).silences
+    if not due.due and not due.catch_up:
+        advice.silences = _reason_for_none(due).silences
         return advice
     if not is_moment_for_reminder(call):
-        advice.worklist, advice.silences = [_entry(found)], [kept_for_worklist(SUBJECT)]
+        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(SUBJECT)]
         return advice
     identity, unread = call.card_identity(), _unread(charted)
-    advice.reminders[identity.uuid] = _entry(found)
-    advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
+    advice.reminders[identity.uuid] = _entry(due)
+    advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
 
 
-def _entry(found: VaccinesDue) -> WorklistEntry:
+def _entry(due: VaccinesDue) -> WorklistEntry:
     """What is due, for a list of what to do at the next visit."""
-    names = dict.fromkeys(one.label for one in (*found.due, *found.catch_up))
+    names = dict.fromkeys(vaccine.label for vaccine in (*due.due, *due.catch_up))
     return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
 
 
-def _reason_for_none(found: VaccinesDue) -> Advice:
-    if found.ordered:
-        return no_card(SUBJECT, "already-ordered", f"What is due is ordered already: {', '.join(found.ordered)}.")
+def _reason_for_none(due: VaccinesDue) -> Advice:
+    if due.ordered:
+        return no_card(SUBJECT, "already-ordered", f"What is due is ordered already: {', '.join(due.ordered)}.")
     return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.")
 
 

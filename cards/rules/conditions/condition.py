@@ -100,8 +100,8 @@ def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
 
     def test(context: RuleContext) -> Truth:
         answer: Truth = otherwise
-        for one in tests:
-            truth = one(context)
+        for part_test in tests:
+            truth = part_test(context)
             if truth is decisive:
                 return decisive
             if truth is None:
@@ -254,8 +254,8 @@ def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
         raise RuleError(f"{dict(spec)!r} compares with nothing")
     checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
     if len(checks) == 1:
-        (one, against) = checks[0]
-        return (lambda value: None if value is None else one(value, against)), frozenset(limits.values())
+        (operation, against) = checks[0]
+        return (lambda value: None if value is None else operation(value, against)), frozenset(limits.values())
 
     def compare(value: float | None) -> Truth:
         return None if value is None else all(check(value, limit) for check, limit in checks)
@@ -278,7 +278,7 @@ def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], 
 def flag(
     word: str,
     read: Test,
-    said: str,
+    phrase: str,
     uses: frozenset[str] = frozenset(),
     facts: Facts = no_facts,
     needs: DataNeeds = NO_NEEDS,
@@ -289,7 +289,7 @@ def flag(
 
     `said` is its wording where true is asked, `said_not` where false is; without it the wording is "not (said)".
     """
-    otherwise = said_not or f"not ({said})"
+    otherwise = said_not or f"not ({phrase})"
 
     def compiler(spec: Spec) -> Predicate:
         wanted = only(spec, word)[word]
@@ -300,7 +300,9 @@ def flag(
 
         return Predicate(test, facts, uses)
 
-    return Condition(word, meaning or said, compiler, BOOLEAN, lambda spec: said if spec[word] else otherwise, needs)
+    return Condition(
+        word, meaning or phrase, compiler, BOOLEAN, lambda spec: phrase if spec[word] else otherwise, needs
+    )
 
 
 def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:

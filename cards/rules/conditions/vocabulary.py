@@ -37,17 +37,17 @@ def selected(selector: Mapping[str, Any]) -> str:
     """
     names = [drug["name"] for drug in selector.get("ingredients", ())]
     names += [f"class {name}" for name in selector.get("classes", ())]
-    said = " or ".join(names) or "any drug"
+    drugs = " or ".join(names) or "any drug"
     if "exclude_classes" in selector:
-        said += f" but not class {' or '.join(selector['exclude_classes'])}"
+        drugs += f" but not class {' or '.join(selector['exclude_classes'])}"
     narrowed = [
         {True: "systemic", False: "local forms"}.get(selector.get("systemic", "")),
         selector.get("route"),
         " or ".join(selector.get("dose_form_any", ())),
         f"until {format_number(selector['washout_days'])} days after its end" if selector.get("washout_days") else None,
     ]
-    inside = ", ".join(one for one in narrowed if one)
-    return f"{said} ({inside})" if inside else said
+    inside = ", ".join(phrase for phrase in narrowed if phrase)
+    return f"{drugs} ({inside})" if inside else drugs
 
 
 class Vocabulary:
@@ -55,10 +55,10 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[Condition]) -> None:
         self._words: dict[str, Condition] = {}
-        for one in words:
-            if one.word in self._words:
-                raise RuleError(f"two words of conditions are called {one.word!r}")
-            self._words[one.word] = one
+        for word in words:
+            if word.word in self._words:
+                raise RuleError(f"two words of conditions are called {word.word!r}")
+            self._words[word.word] = word
 
     def __iter__(self) -> Iterator[Condition]:
         return iter(self._words.values())
@@ -104,13 +104,13 @@ class Vocabulary:
     def _word(self, spec: Any) -> Condition:
         if not isinstance(spec, Mapping) or not spec:
             raise RuleError(f"{spec!r} is no condition")
-        known = [self._words[name] for name in spec if name in self._words]
-        if len(known) == 1:
-            return known[0]
-        if known:
-            raise RuleError(f"{' and '.join(one.word for one in known)} cannot stand in one condition: use `all`")
-        meant = difflib.get_close_matches(next(iter(spec)), self._words, n=1)
-        hint = f"; did you mean {meant[0]!r}?" if meant else ""
+        words = [self._words[name] for name in spec if name in self._words]
+        if len(words) == 1:
+            return words[0]
+        if words:
+            raise RuleError(f"{' and '.join(word.word for word in words)} cannot stand in one condition: use `all`")
+        similar = difflib.get_close_matches(next(iter(spec)), self._words, n=1)
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise RuleError(f"no word of conditions is called {' or '.join(map(repr, spec))}{hint}")
 
 

@@ -135,15 +135,15 @@ def _rule(family: Family, table: RuleTable, rule: Rule, position: int) -> Compil
 
 def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: CompiledSuggestion | None) -> CompiledRule:
     silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
-    quiet = tuple(one for one in silent if one is not None)
+    quiet = tuple(entry for entry in silent if entry is not None)
     bands = tuple(_band(band, position, family, quiet) for position, band in enumerate(rule.bands))
     missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
-    questions = tuple(_question(one, position, family) for position, one in enumerate(rule.questions))
-    suggestions = [one for band in bands for one in band.suggestions]
-    suggestions += [one for entry in missing for one in entry.suggestions]
-    predicates = [band.when for band in bands] + [entry.when for entry in missing] + [one.when for one in quiet]
+    questions = tuple(_question(question, position, family) for position, question in enumerate(rule.questions))
+    suggestions = [suggestion for band in bands for suggestion in band.suggestions]
+    suggestions += [suggestion for entry in missing for suggestion in entry.suggestions]
+    predicates = [band.when for band in bands] + [entry.when for entry in missing] + [entry.when for entry in quiet]
     predicates += [predicate for _, predicate in questions]
-    predicates += [predicate for one in suggestions for predicate in _suggestion_predicates(one)]
+    predicates += [predicate for suggestion in suggestions for predicate in _suggestion_predicates(suggestion)]
     with within("trigger"):
         trigger = CompiledTrigger.read(rule.trigger)
     return CompiledRule(
@@ -158,11 +158,12 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         when_unsure=when_unsure,
         unstable_summary=Template(table.unstable_summary) if table.unstable_summary is not None else None,
         override_reasons=tuple(
-            Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons
+            Coding(system=OVERRIDE_SYSTEM, code=override_reason.code, display=override_reason.display)
+            for override_reason in table.override_reasons
         ),
         band_uses=frozenset().union(*(band.when.uses for band in bands)),
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
-        answers=frozenset().union(*(_answers(one) for one in suggestions if one.declared.answers)),
+        answers=frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers)),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
     )
 
@@ -172,8 +173,8 @@ def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
     for order in suggestion.orders:
         yield from order.codes
     for created in suggestion.declared.create:
-        known = medication_of_code(RXNORM, created.product.rxcui)
-        yield from (ingredient.rxcui for ingredient in known.ingredients) if known is not None else ()
+        drug = medication_of_code(RXNORM, created.product.rxcui)
+        yield from (ingredient.rxcui for ingredient in drug.ingredients) if drug is not None else ()
 
 
 def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilentWhen, ...]) -> CompiledBand:
@@ -188,16 +189,19 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
             Template(band.unsure_summary) if band.unsure_summary is not None else None,
             Template(band.detail),
             suggestions,
-            any(one.declared.from_estimate and one.declared.change is not None for one in suggestions),
+            any(
+                suggestion.declared.from_estimate and suggestion.declared.change is not None
+                for suggestion in suggestions
+            ),
             _answering(suggestions),
-            tuple(one for one in quiet if band.id not in one.declared.except_bands),
+            tuple(entry for entry in quiet if band.id not in entry.declared.except_bands),
         )
 
 
 def _missing(entry: MissingData, position: int, rule: Rule, family: Family) -> CompiledMissingData:
     critical = frozenset(band.id for band in rule.bands if band.indicator == "critical")
-    named = frozenset(entry.bands)
-    bands = critical if named == {"critical"} else named
+    band_ids = frozenset(entry.bands)
+    bands = critical if band_ids == {"critical"} else band_ids
     unknown = sorted(bands - {band.id for band in rule.bands})
     with within("missing_data", position):
         if unknown:
@@ -223,11 +227,11 @@ def _question(question: Question, position: int, family: Family) -> tuple[str, P
 
 
 def _suggestions(declared: Iterable[SuggestionTemplate], family: Family) -> tuple[CompiledSuggestion, ...]:
-    return tuple(_suggestion_at(one, position, family) for position, one in enumerate(declared))
+    return tuple(_suggestion_at(template, position, family) for position, template in enumerate(declared))
 
 
 def _answering(suggestions: Iterable[CompiledSuggestion]) -> tuple[CompiledSuggestion, ...]:
-    return tuple(one for one in suggestions if one.declared.answers)
+    return tuple(suggestion for suggestion in suggestions if suggestion.declared.answers)
 
 
 def _suggestion_at(declared: SuggestionTemplate, position: int, family: Family) -> CompiledSuggestion:
@@ -263,7 +267,7 @@ def _optional(spec: Any, family: Family) -> Predicate | None:
 
 def _suggestion_predicates(suggestion: CompiledSuggestion) -> list[Predicate]:
     conditions = (suggestion.only_if, *(order.only_if for order in suggestion.orders))
-    return [suggestion.recommended, *(one for one in conditions if one is not None)]
+    return [suggestion.recommended, *(condition for condition in conditions if condition is not None)]
 
 
 class RuleIndex:
@@ -274,14 +278,18 @@ class RuleIndex:
         self._for_any: tuple[CompiledRule, ...] = ()
         for rule in rules:
             selectors = tuple(rule.trigger.selectors())
-            for key in sorted(frozenset().union(*(one.keyed for one in selectors))):
+            for key in sorted(frozenset().union(*(selector.keyed for selector in selectors))):
                 self._by_key[key] = (*self._by_key.get(key, ()), rule)
-            if any(one.any_drug for one in selectors):
+            if any(selector.any_drug for selector in selectors):
                 self._for_any = (*self._for_any, rule)
 
     def of(self, medication: MedicationIdentity) -> Iterator[CompiledRule]:
         """The rules that name an ingredient or a class of the medication, each once."""
-        keys = (key for one in medication.ingredients for key in (one.rxcui, *sorted(classes_of((one,)))))
-        named = (rule for key in keys for rule in self._by_key.get(key, ()))
+        keys = (
+            key
+            for ingredient in medication.ingredients
+            for key in (ingredient.rxcui, *sorted(classes_of((ingredient,))))
+        )
+        by_key = (rule for key in keys for rule in self._by_key.get(key, ()))
         for_any = () if is_test(medication) else self._for_any
-        yield from {rule.id: rule for rule in (*named, *for_any)}.values()
+        yield from {rule.id: rule for rule in (*by_key, *for_any)}.values()

@@ -97,18 +97,18 @@ class AnalyteCoverage(Struct, frozen=True):
 
 def drug_coverage(rules: Iterable[CompiledRule]) -> list[DrugCoverage]:
     """Every ingredient of the tables by name, with the checks that these rules make of it."""
-    found: dict[str, dict[str, list[str]]] = {rxcui: {} for rxcui in INGREDIENTS}
+    rules_by_drug: dict[str, dict[str, list[str]]] = {rxcui: {} for rxcui in INGREDIENTS}
     for rule in rules:
         checks = checks_of(rule)
         for rxcui in _drugs_of(rule):
             for check in checks:
-                found.setdefault(rxcui, {}).setdefault(check, []).append(rule.id)
+                rules_by_drug.setdefault(rxcui, {}).setdefault(check, []).append(rule.id)
     covered = [
-        DrugCoverage(rxcui, one.name, {check: tuple(of[check]) for check in CHECKS if check in of})
-        for rxcui, one in INGREDIENTS.items()
-        for of in (found[rxcui],)
+        DrugCoverage(rxcui, ingredient.name, {check: tuple(of[check]) for check in CHECKS if check in of})
+        for rxcui, ingredient in INGREDIENTS.items()
+        for of in (rules_by_drug[rxcui],)
     ]
-    return sorted(covered, key=lambda one: one.name)
+    return sorted(covered, key=lambda drug: drug.name)
 
 
 def study_coverage(rules: Iterable[CompiledRule]) -> list[StudyCoverage]:
@@ -129,21 +129,21 @@ def study_coverage(rules: Iterable[CompiledRule]) -> list[StudyCoverage]:
     for (words, groups), loincs in alike.items():
         checks = checks_by_name(rule for group in groups for rule in by_group.get(group, ()))
         covered.append(StudyCoverage(words, tuple(loincs), checks))
-    return sorted(covered, key=lambda one: (one.words, one.loincs))
+    return sorted(covered, key=lambda study: (study.words, study.loincs))
 
 
 def checks_by_name(rules: Iterable[CompiledRule]) -> dict[str, tuple[str, ...]]:
     """The checks that these rules make, in the order of the table, each with the ids of its rules."""
-    found: dict[str, list[str]] = {}
+    rules_by_check: dict[str, list[str]] = {}
     for rule in {rule.id: rule for rule in rules}.values():
         for check in checks_of(rule):
-            found.setdefault(check, []).append(rule.id)
-    return {check: tuple(sorted(found[check])) for check in CHECKS if check in found}
+            rules_by_check.setdefault(check, []).append(rule.id)
+    return {check: tuple(sorted(rules_by_check[check])) for check in CHECKS if check in rules_by_check}
 
 
 def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
     """Every test and measurement of the tables by key, with the rules that read it and those that can order it."""
-    of_code = {code: key for key, one in ANALYTES.items() for code in one.loinc}
+    of_code = {code: key for key, analyte in ANALYTES.items() for code in analyte.loinc}
     read: dict[str, list[str]] = {key: [] for key in ANALYTES}
     ordered: dict[str, list[str]] = {key: [] for key in ANALYTES}
     for rule in rules:
@@ -153,7 +153,8 @@ def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
         for key in sorted({of_code[code] for code in _tests_of(rule) if code in of_code}):
             ordered[key].append(rule.id)
     return [
-        AnalyteCoverage(key, one.words, tuple(read[key]), tuple(ordered[key])) for key, one in sorted(ANALYTES.items())
+        AnalyteCoverage(key, analyte.words, tuple(read[key]), tuple(ordered[key]))
+        for key, analyte in sorted(ANALYTES.items())
     ]
 
 
@@ -187,18 +188,18 @@ def _checks_of_order(rule: CompiledRule) -> frozenset[str]:
 def _drugs_of(rule: CompiledRule) -> frozenset[str]:
     """The RxNorm codes of the ingredients that activate the rule."""
     members = CLASS_MEMBERS
-    found: set[str] = set()
+    codes: set[str] = set()
     for selector in rule.trigger.selectors():
-        named = set(INGREDIENTS) if selector.any_drug else set(selector.ingredients)
-        named.update(*(members[name] for name in selector.classes))
-        found |= named.difference(*(members[name] for name in selector.exclude_classes))
-    return frozenset(found)
+        selected_codes = set(INGREDIENTS) if selector.any_drug else set(selector.ingredients)
+        selected_codes.update(*(members[name] for name in selector.classes))
+        codes |= selected_codes.difference(*(members[name] for name in selector.exclude_classes))
+    return frozenset(codes)
 
 
 def _tests_of(rule: CompiledRule) -> Iterator[str]:
     """The LOINC codes of the tests that the rule's suggestions order."""
-    offers = [one for band in rule.bands for one in band.suggestions]
-    offers += [one for missing in rule.missing for one in missing.suggestions]
+    offers = [suggestion for band in rule.bands for suggestion in band.suggestions]
+    offers += [suggestion for missing in rule.missing for suggestion in missing.suggestions]
     for offer in offers:
         for order in offer.orders:
             yield from order.codes

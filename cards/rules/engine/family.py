@@ -68,13 +68,13 @@ def rule_families() -> tuple[Family, ...]:
         DeclarationError: a module `family.py` declares no family, or two families have one name.
     """
     declared = discover(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
-    folders = {one.name for one in files(_FAMILIES).iterdir() if one.joinpath("family.json").is_file()}
+    folders = {folder.name for folder in files(_FAMILIES).iterdir() if folder.joinpath("family.json").is_file()}
     return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared)))
 
 
 def family_named(name: str) -> Family:
     """The family of this name; KeyError where there is none."""
-    return {one.name: one for one in rule_families()}[name]
+    return {rule_family.name: rule_family for rule_family in rule_families()}[name]
 
 
 def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing: str | None = None) -> Placeholder:
@@ -102,7 +102,9 @@ _NAMED = {
 
 def written_schema() -> dict[str, Any]:
     """The schema as it lies beside the language's modules: the words of every family may stand in a condition."""
-    return schema_with([common_vocabulary().extended(word for one in rule_families() for word in one.conditions)])
+    return schema_with(
+        [common_vocabulary().extended(word for rule_family in rule_families() for word in rule_family.conditions)]
+    )
 
 
 def schema_of_family(family: Family) -> dict[str, Any]:
@@ -114,12 +116,14 @@ def schema_with(vocabularies: Iterable[Vocabulary]) -> dict[str, Any]:
     """The schema with these words. One word decides how the rest of a condition is read, so that a fault is exact."""
     text = files("cards.rules.language").joinpath("rule.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
-    known = {word.word: one.schema_of(word) for one in vocabularies for word in one} | {"named": _NAMED}
+    schemas = {word.word: vocabulary.schema_of(word) for vocabulary in vocabularies for word in vocabulary} | {
+        "named": _NAMED
+    }
     schema["$defs"]["predicate"] = {
         "title": CONDITION,
         "type": "object",
-        "anyOf": [{"required": [word]} for word in known],
-        "allOf": [{"if": {"required": [word]}, "then": one} for word, one in known.items()],
+        "anyOf": [{"required": [word]} for word in schemas],
+        "allOf": [{"if": {"required": [word]}, "then": schema} for word, schema in schemas.items()],
     }
     return schema
 

@@ -89,7 +89,7 @@ class _Told(Struct, frozen=True):
     def preference(self) -> tuple[int, bool, int, int]:
         """The worse one first, then one with a recommended suggestion, then the one with more of them."""
         offers = self.finding.suggestions
-        recommended = any(one.is_recommended for one in offers)
+        recommended = any(offer.is_recommended for offer in offers)
         return -SEVERITY[self.finding.indicator], not recommended, -len(offers), self.position
 
     def tells(self, other: "_Told") -> bool:
@@ -103,20 +103,20 @@ def merge_repeated_findings(
     by_draft: Sequence[tuple[str, Sequence[Finding]]],
 ) -> tuple[list[list[Finding]], list[Silence]]:
     """The findings of each draft without those that another draft's card shows, and a silence for each of those."""
-    told = [
+    seen = [
         _Told(finding, name, position, frozenset(_drugs(finding)))
-        for position, (name, found) in enumerate(by_draft)
-        for finding in found
+        for position, (name, findings) in enumerate(by_draft)
+        for finding in findings
     ]
-    kept: list[_Told] = []
+    kept_views: list[_Told] = []
     silences = []
-    for one in sorted(told, key=lambda each: each.preference):
-        better = next((other for other in kept if other.tells(one)), None)
+    for view in sorted(seen, key=lambda view: view.preference):
+        better = next((other for other in kept_views if other.tells(view)), None)
         if better is None:
-            kept.append(one)
+            kept_views.append(view)
         else:
-            silences.append(Silence(one.finding.rule, "said-once", f"{one.name}: said on the card of {better.name}."))
-    of_draft = [[one.finding for one in kept if one.position == position] for position in range(len(by_draft))]
+            silences.append(Silence(view.finding.rule, "said-once", f"{view.name}: said on the card of {better.name}."))
+    of_draft = [[view.finding for view in kept_views if view.position == position] for position in range(len(by_draft))]
     return of_draft, silences
 
 
@@ -225,17 +225,26 @@ def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
 
 def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
     """The worst match of the rule with one of the partners, for all partners that have this match."""
-    evaluation = [_decide(rule, replace(alone, partners=(one,), trigger=rule.trigger)) for one in partners]
-    matches = [one for one in evaluation if isinstance(one, Match)]
+    evaluation = [_decide(rule, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners]
+    matches = [match for match in evaluation if isinstance(match, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
-        return next((one for one in evaluation if isinstance(one, NoMatch) and one.unknown), evaluation[0])
+        return next(
+            (
+                evaluation_of_partner
+                for evaluation_of_partner in evaluation
+                if isinstance(evaluation_of_partner, NoMatch) and evaluation_of_partner.unknown
+            ),
+            evaluation[0],
+        )
     if len(evaluation) == 1:
         return _unless_answered(matches[0])
     worst = min(matches, key=_rank)
-    same = tuple(one.context.partners[0] for one in matches if one.rank == worst.rank)
+    same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
     less = tuple(
-        one.context.partners[0] for one in matches if one.rank != worst.rank and one.rank[0] != -SEVERITY["silent"]
+        match.context.partners[0]
+        for match in matches
+        if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]
     )
     if len(same) > 1:
         worst = replace(worst, context=replace(worst.context, partners=same))
@@ -285,7 +294,9 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Sile
     """The entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
     if not band.quiet:
         return []
-    return [one.declared for one in band.quiet if one.declared.instead == instead and one.when.test(context) is True]
+    return [
+        quiet.declared for quiet in band.quiet if quiet.declared.instead == instead and quiet.when.test(context) is True
+    ]
 
 
 def _unless_answered(match: Match) -> Match | Silence:

@@ -126,10 +126,10 @@ def _codes(raw: Mapping[str, Any]) -> Iterator[Fault]:
     """Names and codes that the project's tables do not know, or know otherwise."""
     for path, drug in _drugs(raw):
         # A product without a strength has the same two members as an ingredient.
-        known = INGREDIENTS.get(drug["rxcui"]) or ORDERABLES.get(drug["rxcui"])
-        if known is None or known.name != drug["name"]:
-            said = f"our table says {known.name if known else 'nothing'}"
-            yield Fault(path, f"ingredient {drug['rxcui']} {drug['name']}: {said}")
+        entry = INGREDIENTS.get(drug["rxcui"]) or ORDERABLES.get(drug["rxcui"])
+        if entry is None or entry.name != drug["name"]:
+            statement = f"our table says {entry.name if entry else 'nothing'}"
+            yield Fault(path, f"ingredient {drug['rxcui']} {drug['name']}: {statement}")
     closed = {
         "classes": CLASS_MEMBERS,
         "exclude_classes": CLASS_MEMBERS,
@@ -186,7 +186,7 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
 
 def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
     unstable = rule.unstable_summary if band.tells_a_dose else None
-    summaries = [one for one in (band.summary, band.unsure_summary, unstable) if one is not None]
+    summaries = [template for template in (band.summary, band.unsure_summary, unstable) if template is not None]
     for template in (*summaries, band.detail):
         yield from _unknown_words(rule, template)
         for name in template.names:
@@ -229,7 +229,7 @@ def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
 
 
 def _drug_names(rule: CompiledRule) -> list[str]:
-    return [name for one in rule.trigger.selectors() for name in _selected_names(one)] or [_LONG_DRUG]
+    return [name for selector in rule.trigger.selectors() for name in _selected_names(selector)] or [_LONG_DRUG]
 
 
 def _selected_names(selector: Selector) -> list[str]:
@@ -240,7 +240,9 @@ def _selected_names(selector: Selector) -> list[str]:
 
 def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:
     """What {first} and {second} become: the longest name of either side."""
-    names = [max((name for one in side for name in _selected_names(one)), key=len) for side in rule.trigger.sides]
+    names = [
+        max((name for selector in side for name in _selected_names(selector)), key=len) for side in rule.trigger.sides
+    ]
     return {word: f"{name} and 1 more" for word, name in zip(("first", "second"), names, strict=False)}
 
 
@@ -261,7 +263,7 @@ def _says_a_dose(sig: Sig | None) -> bool:
 
 def _suggestion_faults(suggestions: Iterable[CompiledSuggestion], path: Path) -> Iterator[Fault]:
     offered = tuple(suggestions)
-    if sum(one.declared.recommended is True and one.only_if is None for one in offered) > 1:
+    if sum(suggestion.declared.recommended is True and suggestion.only_if is None for suggestion in offered) > 1:
         yield Fault(path, "two suggestions are always recommended")
     for position, suggestion in enumerate(offered):
         for text in _faults_of_suggestion(suggestion.declared):
@@ -276,8 +278,8 @@ def _faults_of_suggestion(declared: SuggestionTemplate) -> Iterator[str]:
     yield from _active_label_faults(declared)
     if of_partner and declared.recommended is not False:
         yield f"{declared.id} is about another order: it is never recommended"
-    changes = [one for one in (declared.change, declared.change_partner) if one is not None]
-    changed = [product for one in changes for product in (one.product, *one.products_if_split)]
+    changes = [change for change in (declared.change, declared.change_partner) if change is not None]
+    changed = [product for change in changes for product in (change.product, *change.products_if_split)]
     for product in (*changed, *(order.product for order in declared.create)):
         if product is not None:
             yield from _product_faults(product)
@@ -322,15 +324,15 @@ def _advice_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
 
 
 def _product_faults(product: Product) -> Iterator[str]:
-    known = ORDERABLES.get(product.rxcui)
-    if known is None and product.source is None and product.strength_mg is not None:
+    orderable = ORDERABLES.get(product.rxcui)
+    if orderable is None and product.source is None and product.strength_mg is not None:
         yield f"product {product.rxcui} is not in orderables.csv and names no source"
-    if known is not None and known.name != product.name:
-        yield f"product {product.rxcui} is called {known.name}, not {product.name}"
+    if orderable is not None and orderable.name != product.name:
+        yield f"product {product.rxcui} is called {orderable.name}, not {product.name}"
     stated = [strength.milligrams for strength in read_strengths(product.name)]
     if product.strength_mg is None:
         known_drug = INGREDIENTS.get(product.rxcui)
-        if known is None and (known_drug is None or known_drug.name != product.name):
+        if orderable is None and (known_drug is None or known_drug.name != product.name):
             yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
     elif stated != [product.strength_mg]:
         yield f"product {product.name}: strength {product.strength_mg:g} mg is not what its name says"

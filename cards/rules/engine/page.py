@@ -41,10 +41,10 @@ def family_page(table: RuleTable, family: Family) -> str:
         "cream, eye drops, an inhaler or another product that acts where it is applied.",
         "",
     ]
-    for rule in sorted((one for one in table.rules if one.template is None), key=lambda one: -one.priority):
+    for rule in sorted((rule for rule in table.rules if rule.template is None), key=lambda rule: -rule.priority):
         lines += _rule(rule, family)
-    for template in dict.fromkeys(one.template for one in table.rules if one.template is not None):
-        lines += _of_table([one for one in table.rules if one.template == template], family)
+    for template in dict.fromkeys(rule.template for rule in table.rules if rule.template is not None):
+        lines += _of_table([rule for rule in table.rules if rule.template == template], family)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -59,13 +59,13 @@ def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     yield from dict.fromkeys(_band(band, family) for rule in rules for band in rule.bands)
     yield ""
-    yield from (f"- {_INSTEAD[one.instead]}: {one.text}" for one in first.silent_when)
+    yield from (f"- {_INSTEAD[entry.instead]}: {entry.text}" for entry in first.silent_when)
     yield ""
     yield "| Rule | About | Activated by | Bands | Source |"
     yield "|---|---|---|---|---|"
     for rule in rules:
         bands = " ".join(dict.fromkeys(f"`{band.id}`" for band in rule.bands))
-        sources = "; ".join(_evidence(one) for one in rule.evidence)
+        sources = "; ".join(_evidence(evidence) for evidence in rule.evidence)
         yield f"| `{rule.id}` | {rule.title} | {_trigger(rule.trigger)} | {bands} | {sources} |"
     yield ""
 
@@ -85,15 +85,15 @@ def _rule(rule: Rule, family: Family) -> Iterator[str]:
     if rule.audit.differs:
         yield f"Differs from its source: {rule.audit.differs}"
     yield ""
-    yield from (f"- {_evidence(one)}" for one in rule.evidence)
+    yield from (f"- {_evidence(evidence)}" for evidence in rule.evidence)
     yield ""
     yield "| Band | Indicator | When | Says | Offers |"
     yield "|---|---|---|---|---|"
     yield from (_band(band, family) for band in rule.bands)
     yield from (_missing(entry, family) for entry in rule.missing_data)
     yield ""
-    yield from (f"- {_INSTEAD[one.instead]}: {one.text}" for one in rule.silent_when)
-    yield from (f"- Asks: {one.text}" for one in rule.questions)
+    yield from (f"- {_INSTEAD[entry.instead]}: {entry.text}" for entry in rule.silent_when)
+    yield from (f"- Asks: {question.text}" for question in rule.questions)
     yield ""
 
 
@@ -113,7 +113,7 @@ def _trigger(trigger: Trigger) -> str:
 
 
 def _side(side: Iterable[DeclaredSelector]) -> str:
-    return ", ".join(selected(to_builtins(one)) for one in side)
+    return ", ".join(selected(to_builtins(selector)) for selector in side)
 
 
 def _evidence(evidence: Evidence) -> str:
@@ -141,16 +141,16 @@ def _missing(entry: MissingData, family: Family) -> str:
 
 
 def _offers(suggestions: Iterable[SuggestionTemplate], family: Family) -> str:
-    return "; ".join(_offer(one, family) for one in suggestions) or "nothing"
+    return "; ".join(_offer(suggestion, family) for suggestion in suggestions) or "nothing"
 
 
 def _offer(suggestion: SuggestionTemplate, family: Family) -> str:
-    said = suggestion.label
+    text = suggestion.label
     if suggestion.recommended is True:
-        said += " (recommended)"
+        text += " (recommended)"
     elif suggestion.recommended:
-        said += f" (recommended if {family.vocabulary.say(suggestion.recommended)})"
-    return f"{said}, if {family.vocabulary.say(suggestion.only_if)}" if suggestion.only_if is not None else said
+        text += f" (recommended if {family.vocabulary.say(suggestion.recommended)})"
+    return f"{text}, if {family.vocabulary.say(suggestion.only_if)}" if suggestion.only_if is not None else text
 
 
 # The words of conditions
@@ -175,7 +175,7 @@ def guide_with_words(guide: str) -> str:
 def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
     yield "| Word | True when |"
     yield "|---|---|"
-    yield from (f"| `{one.word}` | {one.meaning} |" for one in sorted(words, key=lambda one: one.word))
+    yield from (f"| `{word.word}` | {word.meaning} |" for word in sorted(words, key=lambda word: word.word))
 
 
 # Files

@@ -28,16 +28,16 @@ def placeholder_lookup(
 ) -> Callable[[str], str | None]:
     """The text for each {name} of a template about the condition `when` with its facts; None where it is not known."""
 
-    said: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
 
     def word(name: str) -> str | None:
-        if name not in said:
-            own, common = rule.family.placeholders.get(name), COMMON_PLACEHOLDERS.get(name)
-            if own is not None:
-                said[name] = own(context)
+        if name not in texts:
+            own_placeholder, common = rule.family.placeholders.get(name), COMMON_PLACEHOLDERS.get(name)
+            if own_placeholder is not None:
+                texts[name] = own_placeholder(context)
             else:
-                said[name] = common(when, facts, context) if common is not None else None
-        return said[name]
+                texts[name] = common(when, facts, context) if common is not None else None
+        return texts[name]
 
     return word
 
@@ -56,7 +56,7 @@ def _each_dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) 
     return format_dose(dose, when.limits) if dose is not None else None
 
 
-def _other(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
     """The partners of a pair; else the drugs that an `active` condition found."""
     names = context.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
     return _together(list(dict.fromkeys(names)))
@@ -64,22 +64,24 @@ def _other(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> s
 
 def _problem(_when: Predicate, facts: tuple[Fact, ...], _context: RuleContext) -> str | None:
     """The newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
-    found = max((one for one in facts if one.name == "problem"), key=lambda one: one.effective or "", default=None)
-    return None if found is None else f"{_in_sentence(found.text)} ({(found.effective or '')[:10]})"
+    newest = max(
+        (fact for fact in facts if fact.name == "problem"), key=lambda fact: fact.effective or "", default=None
+    )
+    return None if newest is None else f"{_in_sentence(newest.text)} ({(newest.effective or '')[:10]})"
 
 
 def _in_sentence(words: str) -> str:
     """ "Acute kidney failure, unspecified" within a sentence: what the code adds after a comma is left out."""
-    said = plain(words.partition(",")[0].strip(), _LONGEST_OTHERS)
-    is_word = said[1:2].islower() and "'" not in said and "-" not in said
-    return decapitalized(said) if is_word else said
+    text = plain(words.partition(",")[0].strip(), _LONGEST_OTHERS)
+    is_word = text[1:2].islower() and "'" not in text and "-" not in text
+    return decapitalized(text) if is_word else text
 
 
 def _together(names: list[str]) -> str | None:
     if not names:
         return None
-    both = " and ".join(names)
-    return both if len(names) <= _MOST_OTHERS and len(both) <= _LONGEST_OTHERS else _and_more(names)
+    joined = " and ".join(names)
+    return joined if len(names) <= _MOST_OTHERS and len(joined) <= _LONGEST_OTHERS else _and_more(names)
 
 
 def _and_more(names: list[str]) -> str:
@@ -101,8 +103,8 @@ def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], RuleContext
                 estimate = context.estimate(name)
                 if estimate is None:
                     return None
-                said = measurements.phrase(estimate, when.limits)
-                return f"{said}{NO_NUMBER}" if estimate.is_diagnosis or estimate.method == "dialysis" else said
+                text = measurements.phrase(estimate, when.limits)
+                return f"{text}{NO_NUMBER}" if estimate.is_diagnosis or estimate.method == "dialysis" else text
         return None
 
     return word
@@ -122,12 +124,12 @@ def _asked_for_results(context: RuleContext) -> bool:
 
 def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
     """What there is in place of a usable value: an old one, one that was refused, nothing."""
-    found = context.session.kidney("egfr_best")
-    if not isinstance(found, KidneyAbsence) or not _asked_for_results(context):
+    estimate = context.session.kidney("egfr_best")
+    if not isinstance(estimate, KidneyAbsence) or not _asked_for_results(context):
         return ""
-    if found.old is not None:
-        return f"Last value: {measurements.phrase(found.old)}."
-    return plain(found.text, 200)
+    if estimate.old is not None:
+        return f"Last value: {measurements.phrase(estimate.old)}."
+    return plain(estimate.text, 200)
 
 
 COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]] = {
@@ -136,7 +138,7 @@ COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleCon
     "age": _age,
     "dose": _dose,
     "each_dose": _each_dose,
-    "other": _other,
+    "other": _other_drugs,
     "problem": _problem,
     "first": _side(0),
     "second": _side(1),
@@ -214,8 +216,8 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
     if not match.less:
         return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
     also = replace(context, partners=match.less)
-    named = f"The same rule, milder: {', '.join(also.partner_names())}."
-    return _finding(rule, text, offers, context, (*doubts, *milder, *lower, named), also.partner_facts())
+    note = f"The same rule, milder: {', '.join(also.partner_names())}."
+    return _finding(rule, text, offers, context, (*doubts, *milder, *lower, note), also.partner_facts())
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
@@ -253,8 +255,10 @@ def render_silence(no_match: NoMatch) -> Silence:
 
 def _before_signing(rule: CompiledRule, *, is_all: bool) -> Silence:
     """The silence of a rule of which all or some bands are checked only when the order is signed."""
-    rest = "checked when the order is signed" if is_all else "only in part checked, the rest when the order is signed"
-    return Silence(rule.id, "at-selection", f"{rule.declared.title}: {rest}.")
+    when_checked = (
+        "checked when the order is signed" if is_all else "only in part checked, the rest when the order is signed"
+    )
+    return Silence(rule.id, "at-selection", f"{rule.declared.title}: {when_checked}.")
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:
@@ -283,10 +287,10 @@ def _finding(
     also: tuple[str, ...] = (),
     beside: Iterable[Fact] = (),
 ) -> Finding:
-    found = [context.drafted_fact(), *context.partner_facts(), *text.when.facts(context), *beside]
-    facts = tuple(dict.fromkeys(found))
+    all_facts = [context.drafted_fact(), *context.partner_facts(), *text.when.facts(context), *beside]
+    facts = tuple(dict.fromkeys(all_facts))
     word = placeholder_lookup(rule, text.when, facts, context)
-    asked = [question for question, when in rule.questions if when.test(context) is True]
+    questions = [question for question, when in rule.questions if when.test(context) is True]
     running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
     declared = rule.declared
     return Finding(
@@ -299,7 +303,7 @@ def _finding(
         detail=text.detail.fill(_escaped(word)) or declared.title,
         priority=declared.priority,
         facts=facts,
-        notes=(*context.notes(text.when.uses), *also, *asked, *([running] if running else ())),
+        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ())),
         suggestions=offers,
         partners=context.partners,
         group=declared.merge_group or rule.family.name,
@@ -313,5 +317,5 @@ def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) 
     """What the finding rests on: the row of a table that decided, else what the band cites, else all of the rule's."""
     of_row = rule.family.evidence.get(rule.id)
     declared = rule.declared.evidence
-    found = of_row(context) if of_row is not None else ()
-    return found or tuple(declared[position] for position in cites) or declared
+    row_evidence = of_row(context) if of_row is not None else ()
+    return row_evidence or tuple(declared[position] for position in cites) or declared

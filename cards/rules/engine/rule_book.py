@@ -65,22 +65,26 @@ class DraftEvaluation:
     @cached_property
     def found(self) -> frozenset[tuple[str, str]]:
         """Rule and band of every finding."""
-        return frozenset((one.rule.id, matched_band(one)) for one in self._decided if isinstance(one, Match))
+        return frozenset(
+            (evaluation.rule.id, matched_band(evaluation))
+            for evaluation in self._decided
+            if isinstance(evaluation, Match)
+        )
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The findings, with their texts."""
-        return tuple(render_finding(one) for one in self._decided if isinstance(one, Match))
+        return tuple(render_finding(evaluation) for evaluation in self._decided if isinstance(evaluation, Match))
 
     @cached_property
     def silences(self) -> tuple[Silence, ...]:
         """Why the other rules have no finding; a rule about every drug that found nothing is left out."""
         silences = []
-        for one in self._decided:
-            if isinstance(one, Silence):
-                silences.append(one)
-            elif isinstance(one, NoMatch) and (one.unknown or not one.rule.trigger.is_for_any):
-                silences.append(render_silence(one))
+        for evaluation in self._decided:
+            if isinstance(evaluation, Silence):
+                silences.append(evaluation)
+            elif isinstance(evaluation, NoMatch) and (evaluation.unknown or not evaluation.rule.trigger.is_for_any):
+                silences.append(render_silence(evaluation))
         if self._alone:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
             where = "is taken" if self._knows_medications else "is drafted; the medication list is not known"
@@ -126,7 +130,7 @@ class RuleBook:
 
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
         """The rules that a medication activates."""
-        return self._of(medication).activated
+        return self._rules_of(medication).activated
 
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
         """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
@@ -134,46 +138,48 @@ class RuleBook:
         What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
         nor what is only checked at signing.
         """
-        of_drug = self._of(drafted.medication)
+        of_drug = self._rules_of(drafted.medication)
         return _scope(drafted, of_drug.at_signing if signing else of_drug.before_signing, record)
 
-    def _of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
+    def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
         key = (medication.rxcuis, medication.systemic, medication.dose_form, medication.route)
-        known = self._remembered.get(key)
-        if known is None:
+        rules_of_drug = self._remembered.get(key)
+        if rules_of_drug is None:
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
             activated = tuple(
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
-            known = _RulesOfDrug.of(activated, medication)
+            rules_of_drug = _RulesOfDrug.of(activated, medication)
             if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
-                self._remembered[key] = known
-        return known
+                self._remembered[key] = rules_of_drug
+        return rules_of_drug
 
     def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
         """What the rules of this medication read: analytes and resource types. The rest cannot change its card."""
         rules = [activated.rule for activated in self.rules_for(medication)]
         read = reduce(or_, (rule.needs for rule in rules), NO_NEEDS if is_test(medication) else _ALWAYS)
-        offers = [one for rule in rules for band in rule.bands for one in band.suggestions]
-        offers += [one for rule in rules for missing in rule.missing for one in missing.suggestions]
-        has_tests = any(one.orders for one in offers)
-        asked = {"Patient", "ServiceRequest"} if has_tests else {"Patient"}  # a test that is ordered is not offered
-        return read.analytes | read.resources | asked
+        offers = [suggestion for rule in rules for band in rule.bands for suggestion in band.suggestions]
+        offers += [suggestion for rule in rules for missing in rule.missing for suggestion in missing.suggestions]
+        has_tests = any(offer.orders for offer in offers)
+        always_asked = (
+            {"Patient", "ServiceRequest"} if has_tests else {"Patient"}
+        )  # a test that is ordered is not offered
+        return read.analytes | read.resources | always_asked
 
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluates every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
         activated = self.rules_for(drafted.medication)
-        return DraftEvaluation(session, drafted, [_evaluate(one, session, drafted, contexts) for one in activated])
+        return DraftEvaluation(session, drafted, [_evaluate(rule, session, drafted, contexts) for rule in activated])
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
         """The rules of this draft that can find something else than in the session that this one was made of."""
         changed = session.changes_beside(drafted)
         rules = self.rules_for(drafted.medication)
-        return [one for one in rules if changed is None or not one.looks_for.isdisjoint(changed)]
+        return [rule for rule in rules if changed is None or not rule.looks_for.isdisjoint(changed)]
 
     def first_new(
         self, session: PatientSession, drafted: DraftMedication, known: Set[tuple[str, str]]
@@ -186,9 +192,9 @@ class RuleBook:
         for activated in sorted(self.rules_to_evaluate(session, drafted), key=_id_of_rule):
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):
-                found = (activated.rule.id, matched_band(evaluation))
-                if found not in known:
-                    return found
+                finding = (activated.rule.id, matched_band(evaluation))
+                if finding not in known:
+                    return finding
         return None
 
 
@@ -205,7 +211,7 @@ def whole_book() -> RuleBook:
 @cache
 def rule_book() -> RuleBook:
     """The rules that are asked about an order: all but those for a review of what is taken."""
-    reviews = {one.name for one in rule_families() if read_table(one.name).for_review}
+    reviews = {rule_family.name for rule_family in rule_families() if read_table(rule_family.name).for_review}
     return RuleBook(rule for rule in whole_book().rules if rule.family.name not in reviews)
 
 
@@ -299,36 +305,40 @@ class _RulesOfDrug(NamedTuple):
 
 
 def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity, *, signing: bool) -> _Asks:
-    asked = [one for one in activated if not one.activation.is_local]
-    own = [one.rule for one in asked if not one.rule.trigger.is_for_any]
-    alone = [one.rule for one in asked if one.activation.alone]
+    systemic_rules = [activated_rule for activated_rule in activated if not activated_rule.activation.is_local]
+    specific_rules = [
+        activated_rule.rule for activated_rule in systemic_rules if not activated_rule.rule.trigger.is_for_any
+    ]
+    alone = [activated_rule.rule for activated_rule in systemic_rules if activated_rule.activation.alone]
     uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
     if is_test(medication):
         parts = [*([_ALLERGIES] if "allergies" in uses else []), *([_MEDICATIONS] if "active" in uses else [])]
     else:
         parts = [_ALLERGIES, _DUPLICATES]
-    parts += _counted(sum(bool(rule.trigger.sides) for rule in own), "interaction", _LISTS, "medication list")
+    parts += _counted(
+        sum(bool(rule.trigger.sides) for rule in specific_rules), "interaction", _LISTS, "medication list"
+    )
     parts += _counted(_conditions(uses), "condition", ("Condition",), "problem list")
     if not uses.isdisjoint(ESTIMATES):
         parts.append(_KIDNEYS)
     values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
-    parts += sorted(values, key=lambda one: one.said)[:_MOST_VALUES]
+    parts += sorted(values, key=lambda part: part.said)[:_MOST_VALUES]
     parts += [_GENES] if "genes" in uses else []
     parts += [_OWN_DOSE] if not uses.isdisjoint(_DOSE) else []
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
-    return _Asks(tuple(parts), bool(own), more_at_signing)
+    return _Asks(tuple(parts), bool(specific_rules), more_at_signing)
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
     requested = record.requested
-    known = [one.is_known(drafted, requested) for one in asks.parts]
-    said = dict.fromkeys([one.said for one, is_known in zip(asks.parts, known, strict=True) if is_known])
-    gaps = dict.fromkeys([one.gap for one, is_known in zip(asks.parts, known, strict=True) if not is_known])
+    are_known = [part.is_known(drafted, requested) for part in asks.parts]
+    statements = dict.fromkeys([part.said for part, is_known in zip(asks.parts, are_known, strict=True) if is_known])
+    gaps = dict.fromkeys([part.gap for part, is_known in zip(asks.parts, are_known, strict=True) if not is_known])
     name = plain(drafted.medication.name)
     missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
     only = "" if asks.has_own_rules else " No rule is about this drug itself."
     later = " The rest is checked when the order is signed." if asks.more_at_signing else ""
-    looked = ", ".join(said) or "nothing"
+    looked = ", ".join(statements) or "nothing"
     return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}{later}")
 
 

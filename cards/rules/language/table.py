@@ -43,30 +43,30 @@ class RuleFile:
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The object that it holds, filled from its row. RuleError with the line where it is not a JSON object."""
-        found = self.written
+        written = self.written
         if self.row is None:
-            return found
+            return written
         bands = self.row.get("bands", "").split()
-        found["bands"] = [one for one in found.get("bands", ()) if one.pop("only_for", None) in (None, *bands)]
-        filled: dict[str, Any] = _filled_from_row(found, self.row)
+        written["bands"] = [band for band in written.get("bands", ()) if band.pop("only_for", None) in (None, *bands)]
+        filled: dict[str, Any] = _filled_from_row(written, self.row)
         return filled | {"template": self.name.rpartition("/")[2].removesuffix(".json")}
 
     @property
     def written(self) -> dict[str, Any]:
         """The object as it is written, without `for_each`."""
-        found = self._decoded()
+        document = self._decoded()
         if self.row is not None:
-            found.pop("for_each", None)
-        return found
+            document.pop("for_each", None)
+        return document
 
     def _decoded(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.text)
+            document = json.loads(self.text)
         except json.JSONDecodeError as error:
             raise RuleError(f"{self.name}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise RuleError(f"{self.name}, line 1: this is not a JSON object")
-        return found
+        return document
 
     def line_of(self, path: Path) -> int:
         """The line of the value at a path, or of the last part of the path that is in the file."""
@@ -83,7 +83,7 @@ class FamilyFiles:
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The whole table as it is written: the family's members, and the rules as the list `rules`."""
-        return {**self.family.raw, "rules": [one.raw for one in self.rules]}
+        return {**self.family.raw, "rules": [rule.raw for rule in self.rules]}
 
     def describe(self, path: Path, text: str) -> str:
         """A sentence about a fault: the file, the line, the rule, the part of the rule, what is wrong."""
@@ -98,12 +98,14 @@ class FamilyFiles:
 def read_family(family: str) -> FamilyFiles:
     """The files of a family, as they are. RuleError where one is missing or cannot be read."""
     folder = files(f"{_FAMILIES.replace('/', '.')}.{family}")
-    names = sorted(one.name for one in folder.iterdir() if one.name.endswith(".json"))
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".json"))
     if "family.json" not in names:
         raise RuleError(f"{_FAMILIES}/{family}/family.json is missing")
-    found = {name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names}
-    head = found.pop("family.json")
-    return FamilyFiles(head, tuple(one for file in found.values() for one in _for_each_row(file, folder)))
+    by_name = {
+        name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names
+    }
+    head = by_name.pop("family.json")
+    return FamilyFiles(head, tuple(one for file in by_name.values() for one in _for_each_row(file, folder)))
 
 
 def _for_each_row(file: RuleFile, folder: Traversable) -> Iterator[RuleFile]:
@@ -150,9 +152,9 @@ def read_table(family: str) -> RuleTable:
 def table_of(raw: Raw) -> RuleTable:
     """The typed table of a written one. RuleError with the path where a member or a name is not known."""
     shared = raw.get("shared", {})
-    own = {name: value for name, value in raw.items() if name not in ("shared", "rules")}
+    family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules")}
     rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
-    return msgspec.structs.replace(_typed({**own, "rules": []}, RuleTable, shared), rules=rules)
+    return msgspec.structs.replace(_typed({**family_members, "rules": []}, RuleTable, shared), rules=rules)
 
 
 def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int) -> T:
@@ -161,8 +163,8 @@ def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int)
     try:
         return msgspec.convert(filled, kind)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$")
-        steps = (found[1] or int(found[2]) for found in _STEP.finditer(place))
+        text, _, location = str(error).partition(" - at `$")
+        steps = (step[1] or int(step[2]) for step in _STEP.finditer(location))
         raise RuleError(text, (*path, *steps)) from error
 
 
@@ -230,8 +232,8 @@ def _parts(raw: Any, path: Path) -> Iterator[str]:
 
 
 def _skip(text: str, position: int) -> int:
-    found = _BLANK.match(text, position)
-    return found.end() if found is not None else position
+    blank = _BLANK.match(text, position)
+    return blank.end() if blank is not None else position
 
 
 def _position(text: str, start: int, path: Path) -> int:

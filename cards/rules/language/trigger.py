@@ -98,9 +98,9 @@ class Selector:
             is_meant = identity.rxcuis[0] in self.ingredients or not self.classes.isdisjoint(identity.classes)
             return identity.ingredients if is_meant else ()
         return tuple(
-            one
-            for one in identity.ingredients
-            if one.rxcui in self.ingredients or (self.classes and self.classes & classes_of((one,)))
+            ingredient
+            for ingredient in identity.ingredients
+            if ingredient.rxcui in self.ingredients or (self.classes and self.classes & classes_of((ingredient,)))
         )
 
 
@@ -114,8 +114,8 @@ def _is_given(route: str, identity: MedicationIdentity) -> bool:
         return identity.is_injected
     if identity.is_injected:
         return False
-    said = f"{identity.route or ''} {identity.dose_form or ''}"
-    return route == "not injected" or not (identity.systemic is False or _NOT_ORAL.search(said))
+    words = f"{identity.route or ''} {identity.dose_form or ''}"
+    return route == "not injected" or not (identity.systemic is False or _NOT_ORAL.search(words))
 
 
 _NAME = re.compile(r"\{(\w+)\}")
@@ -144,10 +144,10 @@ class Template:
         """The text with every name filled, its first letter a capital; None when a name has no word."""
         words: dict[str, str] = {}
         for name in self.names:
-            found = word(name)
-            if found is None:
+            text = word(name)
+            if text is None:
                 return None
-            words[name] = found
+            words[name] = text
         parts = self._parts.copy()
         parts[1::2] = [words[name] for name in parts[1::2]]
         filled = " ".join("".join(parts).split())
@@ -198,19 +198,19 @@ class CompiledTrigger(Struct, frozen=True):
             raise RuleError("a trigger without draft and pair activates nothing")
         if sides and (len(sides) != 2 or not all(sides)):
             raise RuleError("a pair has two sides, each with a selector")
-        if any(one.washout_days for one in singles):
+        if any(single.washout_days for single in singles):
             raise RuleError("washout_days is for the sides of a pair")
-        is_for_any = any(one.any_drug for one in singles)
+        is_for_any = any(single.any_drug for single in singles)
         return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any)
 
     @property
     def _named_classes(self) -> frozenset[str]:
-        return frozenset().union(*(one.classes for one in self.singles))
+        return frozenset().union(*(single.classes for single in self.singles))
 
     @property
     def is_for_tests(self) -> bool:
         """Whether an ordered study or test activates it."""
-        return any(key.startswith(TEST) for one in self.singles for key in one.ingredients)
+        return any(key.startswith(TEST) for single in self.singles for key in single.ingredients)
 
     def selectors(self) -> Iterator[Selector]:
         """Every selector that a draft may meet."""
@@ -230,29 +230,29 @@ class CompiledTrigger(Struct, frozen=True):
             alone = single is not None and not self.same_class
             return Activation(ingredient, partners, alone, same_ingredient=self.same_ingredient, same_class=classes)
         if medication.systemic is False:
-            of_that_drug = (ingredient for one in self.selectors() for ingredient in one.members(medication))
+            of_that_drug = (ingredient for selector in self.selectors() for ingredient in selector.members(medication))
             ingredient = next(of_that_drug, None)
             return Activation(ingredient, is_local=True) if ingredient is not None else None
         return None
 
     def _partners(self, medication: MedicationIdentity) -> Side:
-        found: dict[Selector, None] = {}
-        for own, other in zip(self.sides, reversed(self.sides), strict=True):
-            if any(selector.matches(medication) for selector in own):
-                found |= dict.fromkeys(other)
-        return tuple(found)
+        partners: dict[Selector, None] = {}
+        for drafted_side, partner_side in zip(self.sides, reversed(self.sides), strict=True):
+            if any(selector.matches(medication) for selector in drafted_side):
+                partners |= dict.fromkeys(partner_side)
+        return tuple(partners)
 
     def is_on(self, position: int, medication: MedicationIdentity) -> bool:
         """Whether the medication is of that side (0 or 1) of the pair, whatever its form."""
-        return any(one.members(medication) for one in self.sides[position])
+        return any(side.members(medication) for side in self.sides[position])
 
     def members(self, position: int, medication: MedicationIdentity) -> tuple[Ingredient, ...]:
         """The ingredients of the medication that are of that side of the pair."""
-        return tuple(dict.fromkeys(part for one in self.sides[position] for part in one.members(medication)))
+        return tuple(dict.fromkeys(part for side in self.sides[position] for part in side.members(medication)))
 
 
 def _side(selected: tuple[DeclaredSelector, ...], systemic: bool | None) -> Side:
-    return tuple(_selector(one, systemic) for one in selected)
+    return tuple(_selector(selector, systemic) for selector in selected)
 
 
 def _selector(selected: DeclaredSelector, systemic: bool | None) -> Selector:
@@ -261,7 +261,7 @@ def _selector(selected: DeclaredSelector, systemic: bool | None) -> Selector:
 
 
 def _joined(sides: tuple[Side, ...]) -> Side:
-    return tuple(one for side in sides for one in side)
+    return tuple(selector for side in sides for selector in side)
 
 
 def _first(selectors: Side, medication: MedicationIdentity) -> Ingredient | None:

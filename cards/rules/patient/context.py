@@ -89,8 +89,8 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def dose_mg(self) -> float | None:
         """Milligrams of the ingredient in one dose, the upper end of a range."""
-        each = self.drafted.dose.each(self.ingredient.rxcui)
-        return each.high if each is not None else None
+        single_dose = self.drafted.dose.each(self.ingredient.rxcui)
+        return single_dose.high if single_dose is not None else None
 
     @property
     def dose_mg_per_kg(self) -> float | None:
@@ -161,11 +161,11 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [medication_fact(one, meant_name(selector, one)) for one in self.taken(selector)]
+        return [medication_fact(medication, meant_name(selector, medication)) for medication in self.taken(selector)]
 
     def taken(self, selector: Selector) -> list[CurrentMedication]:
         """Such drugs that are active or in another draft."""
-        return [one for one in self.session.selected(selector) if is_beside(one, self.drafted)]
+        return [medication for medication in self.session.selected(selector) if is_beside(medication, self.drafted)]
 
     # Laboratory
 
@@ -185,17 +185,17 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def estimate(self, name: str) -> KidneyEstimate | None:
         """An estimate of kidney function (a name of ESTIMATES), unless `fresh_only` also from a value too old."""
-        found = self.session.kidney(name)
-        if isinstance(found, KidneyEstimate):
-            return found
-        return None if self.fresh_only else found.old
+        function = self.session.kidney(name)
+        if isinstance(function, KidneyEstimate):
+            return function
+        return None if self.fresh_only else function.old
 
     def has_old_estimate(self, names: Iterable[str]) -> bool:
         """Whether one of these estimates is there only as a value too old."""
         return any(
-            not isinstance(found, KidneyEstimate) and found.old is not None
+            not isinstance(function, KidneyEstimate) and function.old is not None
             for name in names
-            if (found := self.session.kidney(name)) is not None
+            if (function := self.session.kidney(name)) is not None
         )
 
     def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:
@@ -209,20 +209,22 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def lacks_estimate(self, name: str) -> bool:
         """Whether kidney function should be known and is not; under 18 none is estimated."""
-        found = self.session.kidney(name)
-        return not isinstance(found, KidneyEstimate) and found.reason != "under-18" and self.estimate(name) is None
+        function = self.session.kidney(name)
+        return (
+            not isinstance(function, KidneyEstimate) and function.reason != "under-18" and self.estimate(name) is None
+        )
 
     def is_kidney_value_wanted(self) -> bool:
         """Whether a new value would give the estimate; without age or sex it would not."""
-        found = self.session.kidney("egfr_best")
-        return not isinstance(found, KidneyEstimate) and found.reason in ("missing", "stale")
+        function = self.session.kidney("egfr_best")
+        return not isinstance(function, KidneyEstimate) and function.reason in ("missing", "stale")
 
     def is_beside(self, product: str, where: str) -> bool:
         """Whether the product's drug (RxNorm code) is another draft of this session or, with "any", active."""
-        known = medication_of_code(RXNORM, product)
-        rxcuis = [one.rxcui for one in known.ingredients] if known is not None else []
+        drug = medication_of_code(RXNORM, product)
+        rxcuis = [ingredient.rxcui for ingredient in drug.ingredients] if drug is not None else []
         beside = self.session.medications_beside(self.drafted, rxcuis)
-        return any(where == "any" or one.drafted is not None for one in beside)
+        return any(where == "any" or medication.drafted is not None for medication in beside)
 
     # Numbers as facts
 
@@ -262,7 +264,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def is_doubtful(self, uses: Iterable[str]) -> bool:
         """Whether a kidney value among them is old or contradicted by another."""
-        return any(one.stale or one.disputed for one in self._estimates(uses))
+        return any(estimate.stale or estimate.disputed for estimate in self._estimates(uses))
 
     def is_unsure(self, uses: Iterable[str], *, critical: bool) -> bool:
         """Whether a finding on these facts is shown one step lower: they are old, disputed or in doubt.
@@ -275,7 +277,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         if has_doubt or doubted_conditions(self.session.record, used):
             return True
         return self.is_doubtful(used) or (
-            critical and any(one.instead_of_clearance or one.is_diagnosis for one in self._estimates(used))
+            critical
+            and any(estimate.instead_of_clearance or estimate.is_diagnosis for estimate in self._estimates(used))
         )
 
     def doubts_of(self, facts: Iterable[Fact]) -> tuple[str, ...]:
@@ -286,40 +289,41 @@ class RuleContext(Struct, frozen=True, eq=False):
         sources = {fact.source or "" for fact in facts if fact.name in _PROBLEMS}
         if not sources <= doubtful.keys():
             return ()
-        return tuple(f"{plain(doubtful[each][0])}: charted as {doubtful[each][1]}." for each in sorted(sources))
+        return tuple(f"{plain(doubtful[source][0])}: charted as {doubtful[source][1]}." for source in sorted(sources))
 
     @property
     def gives_no_dose(self) -> bool:
         """Whether no dose may be derived: kidney function is unstable, replaced by dialysis or not measured."""
         egfr = self.session.kidney("egfr_best")
-        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        return known is not None and (known.unstable or known.method == "dialysis" or known.is_diagnosis)
+        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        return estimate is not None and (estimate.unstable or estimate.method == "dialysis" or estimate.is_diagnosis)
 
     @property
     def is_unstable(self) -> bool:
         """Whether kidney function is changing, so that no estimate can be relied on."""
         egfr = self.session.kidney("egfr_best")
-        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        return known is not None and known.unstable
+        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        return estimate is not None and estimate.unstable
 
     def notes(self, uses: Iterable[str]) -> list[str]:
         """Sentences about how sure the facts are."""
         used = frozenset(uses)
-        said = [note for estimate in self._estimates(used) for note in measurements.notes(estimate)]
+        sentences = [note for estimate in self._estimates(used) for note in measurements.notes(estimate)]
         if "lab:creatinine" in used or not _ESTIMATES.isdisjoint(used):
-            said += self.session.unstable_notes
+            sentences += self.session.unstable_notes
         if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
-            said.append(f"A pregnancy test on {self.session.pregnancy_doubt.time.date} was negative.")
-        said += [
-            f"{plain(one.words)}: charted as {one.doubt}." for one in doubted_conditions(self.session.record, used)
+            sentences.append(f"A pregnancy test on {self.session.pregnancy_doubt.time.date} was negative.")
+        sentences += [
+            f"{plain(doubted_condition.words)}: charted as {doubted_condition.doubt}."
+            for doubted_condition in doubted_conditions(self.session.record, used)
         ]
-        return list(dict.fromkeys(said))
+        return list(dict.fromkeys(sentences))
 
     def running_note(self) -> str | None:
         """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
-        for one in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
-            if one.draft is None:
-                since = f" (ordered {one.since[:10]})" if one.since else ""
+        for medication in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
+            if medication.draft is None:
+                since = f" (ordered {medication.since[:10]})" if medication.since else ""
                 name = capitalized(self.ingredient.name)
                 return f"{name} is on the active list{since}: that order needs the same decision."
         return None
@@ -361,7 +365,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:
         if _ESTIMATES.isdisjoint(uses):
             return []
-        return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
+        return [estimate for name in ESTIMATES if name in uses and (estimate := self.estimate(name)) is not None]
 
     # The other side of a pair
 
@@ -375,7 +379,11 @@ class RuleContext(Struct, frozen=True, eq=False):
     def pair_is_new(self) -> bool | None:
         """Whether the draft or the partner was begun in the last 30 days; a renewal is no beginning."""
         answers = [self._is_recent(self.medication, self.drafted)]
-        answers += [self._is_recent(one.medication, one.drafted) for one in self.partners[:1] if one.ended is None]
+        answers += [
+            self._is_recent(partner.medication, partner.drafted)
+            for partner in self.partners[:1]
+            if partner.ended is None
+        ]
         return True if True in answers else None if None in answers else False
 
     def _is_recent(self, medication: MedicationIdentity, drafted: DraftMedication | None) -> bool | None:
@@ -385,62 +393,72 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def partner_facts(self) -> list[Fact]:
         """The partners with their dates and sources, the name of the ingredient that is meant as the value."""
-        return [medication_fact(one, self._partner_name(one)) for one in self.partners]
+        return [medication_fact(partner, self._partner_name(partner)) for partner in self.partners]
 
     def partner_names(self) -> list[str]:
         """The ingredients of the partners that are meant, each once."""
-        return list(dict.fromkeys(self._partner_name(one) for one in self.partners))
+        return list(dict.fromkeys(self._partner_name(partner) for partner in self.partners))
 
     def _partner_name(self, partner: CurrentMedication) -> str:
         if self.trigger is None or not self.trigger.sides:
             return partner.medication.name
-        own = self.medication.rxcuis
-        for mine, other in ((0, 1), (1, 0)):
+        drafted_codes = self.medication.rxcuis
+        for mine, partner_side in ((0, 1), (1, 0)):
             if self.trigger.is_on(mine, self.medication):
-                meant = [one for one in self.trigger.members(other, partner.medication) if one.rxcui not in own]
-                if meant:
-                    return "/".join(one.name for one in meant)
+                partner_ingredients = [
+                    member
+                    for member in self.trigger.members(partner_side, partner.medication)
+                    if member.rxcui not in drafted_codes
+                ]
+                if partner_ingredients:
+                    return "/".join(ingredient.name for ingredient in partner_ingredients)
         return partner.medication.name
 
     def side_names(self, position: int) -> list[str]:
         """What stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
         if self.trigger is None or not self.partners:
             return []
-        other = self.trigger.members(1 - position, self.partners[0].medication)
+        partner_members = self.trigger.members(1 - position, self.partners[0].medication)
         is_draft = self.trigger.is_on(position, self.medication) and any(
-            one.rxcui not in self.medication.rxcuis for one in other
+            ingredient.rxcui not in self.medication.rxcuis for ingredient in partner_members
         )
         if is_draft:
-            return [one.name for one in self.trigger.members(position, self.medication)][:1]
+            return [member.name for member in self.trigger.members(position, self.medication)][:1]
         return self.partner_names()
 
     # Doses of a drug, drafted or active
 
     def drug_daily_mg(self, rxcui: str) -> float | None:
         """Milligrams a day of a drug: of the drafted order, else the most of one active order."""
-        own = self.drafted.dose.daily(rxcui)
+        drafted_daily = self.drafted.dose.daily(rxcui)
         if self.medication.has(rxcui):
-            return own.high if own is not None else None
-        doses = [self._daily_of(one, rxcui) for one in self.session.medications_beside(self.drafted, (rxcui,))]
-        known = [one for one in doses if one is not None]
-        return max(known) if known and len(known) == len(doses) else None
+            return drafted_daily.high if drafted_daily is not None else None
+        doses = [
+            self._daily_of(medication, rxcui) for medication in self.session.medications_beside(self.drafted, (rxcui,))
+        ]
+        known_doses = [dose for dose in doses if dose is not None]
+        return max(known_doses) if known_doses and len(known_doses) == len(doses) else None
 
     def daily_total_mg(self, rxcui: str) -> tuple[float, bool]:
         """Milligrams a day of a drug in the draft and all that is taken beside it, and whether that is all of it."""
-        doses = [self._daily_of(one, rxcui) for one in self.session.medications_beside(self.drafted, (rxcui,))]
+        doses = [
+            self._daily_of(medication, rxcui) for medication in self.session.medications_beside(self.drafted, (rxcui,))
+        ]
         if self.medication.has(rxcui):
-            own = self.drafted.dose.daily(rxcui)
-            doses.append(own.high if own is not None else None)
-        return sum(one for one in doses if one is not None), None not in doses
+            drafted_daily = self.drafted.dose.daily(rxcui)
+            doses.append(drafted_daily.high if drafted_daily is not None else None)
+        return sum(dose for dose in doses if dose is not None), None not in doses
 
-    def _daily_of(self, taken: CurrentMedication, rxcui: str) -> float | None:
-        daily = taken.dose.daily(rxcui)
+    def _daily_of(self, medication: CurrentMedication, rxcui: str) -> float | None:
+        daily = medication.dose.daily(rxcui)
         if daily is not None:
             return daily.high
-        if taken.drafted is not None or taken.dose.certainty != "unknown" or _has_dosage(taken):
+        if medication.drafted is not None or medication.dose.certainty != "unknown" or _has_dosage(medication):
             return None
         # The rule tables: an active order without a dosage counts as one unit of its product a day.
-        for ingredient, strength in zip(taken.medication.ingredients, taken.medication.strengths, strict=True):
+        for ingredient, strength in zip(
+            medication.medication.ingredients, medication.medication.strengths, strict=True
+        ):
             if ingredient.rxcui == rxcui and strength is not None and strength.per == "unit":
                 return strength.milligrams
         return None
@@ -448,25 +466,25 @@ class RuleContext(Struct, frozen=True, eq=False):
     def drug_facts(self, rxcui: str) -> list[Fact]:
         """Every order of the drug beside the draft, with its date, source and daily dose."""
         facts = []
-        for one in self.session.medications_beside(self.drafted, (rxcui,)):
-            dose = self._daily_of(one, rxcui)
-            said = f", {format_number(dose)} mg/day" if dose is not None else ""
-            facts.append(medication_fact(one, one.medication.name, said))
+        for medication in self.session.medications_beside(self.drafted, (rxcui,)):
+            dose = self._daily_of(medication, rxcui)
+            dose_text = f", {format_number(dose)} mg/day" if dose is not None else ""
+            facts.append(medication_fact(medication, medication.medication.name, dose_text))
         return facts
 
 
-def medication_fact(one: CurrentMedication, name: str, more: str = "") -> Fact:
+def medication_fact(medication: CurrentMedication, name: str, more: str = "") -> Fact:
     """`name` is what stands in a sentence; the text has the chart's words."""
-    ended = f" (ended {one.ended.date})" if one.ended is not None else ""
-    words = one.medication.said or one.medication.name
-    return Fact("medication", f"{words}{more}{ended}", name, effective=one.since, source=one.source)
+    ended = f" (ended {medication.ended.date})" if medication.ended is not None else ""
+    words = medication.medication.said or medication.medication.name
+    return Fact("medication", f"{words}{more}{ended}", name, effective=medication.since, source=medication.source)
 
 
-def meant_name(selector: Selector, one: CurrentMedication) -> str:
+def meant_name(selector: Selector, medication: CurrentMedication) -> str:
     """The ingredients of the medication that the selector means."""
-    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name
+    return "/".join(part.name for part in selector.members(medication.medication)) or medication.medication.name
 
 
-def _has_dosage(taken: CurrentMedication) -> bool:
-    order = taken.order
+def _has_dosage(medication: CurrentMedication) -> bool:
+    order = medication.order
     return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)

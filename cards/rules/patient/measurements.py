@@ -58,11 +58,11 @@ def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
 
 def history(record: PatientRecord, analyte: str) -> str:
     """What there is in place of a usable value: an old one, one that was refused; empty where there is nothing."""
-    found = record.lookup(analyte)
-    said = [f"Last value: {dated(found.measurement)}."] if isinstance(found, Found) else []
+    lookup = record.lookup(analyte)
+    sentences = [f"Last value: {dated(lookup.measurement)}."] if isinstance(lookup, Found) else []
     # A refusal may repeat a unit as it was charted.
-    said += [escape(refusal.text, 160) for refusal in found.refused[:1]]
-    return " ".join(said)
+    sentences += [escape(refusal.text, 160) for refusal in lookup.refused[:1]]
+    return " ".join(sentences)
 
 
 # Labels of anticoagulants and dofetilide used the actual weight for clearance; the other drugs take adjusted weight.
@@ -81,7 +81,7 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
     if estimate.is_diagnosis:
         return f"{estimate.method} on record, eGFR under {estimate.value:g}"
     number = _number(estimate, limits)
-    said = f"{name} {number} {_CLEARANCE}"
+    text = f"{name} {number} {_CLEARANCE}"
     doubts = [
         doubt
         for doubt, holds in (
@@ -92,12 +92,12 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
         if holds
     ]
     doubted = f" ({', '.join(doubts)})" if doubts else ""
-    return f"{said}{doubted}{f' on {estimate.time.date}' if estimate.time else ''}"
+    return f"{text}{doubted}{f' on {estimate.time.date}' if estimate.time else ''}"
 
 
 def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
     """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
-    whole = Fact(
+    estimate_fact = Fact(
         "crcl" if _name(estimate) == "CrCl" else "egfr",
         _statement(estimate, limits),
         _fact_value(estimate),
@@ -106,11 +106,15 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
         estimate.sources[0] if estimate.sources else None,
     )
     if estimate.side is not None:
-        return [whole]
+        return [estimate_fact]
     behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.conflicting_values)))
     return [
-        whole,
-        *(measurement_fact(one) for one in behind if not (one.source == whole.source and one.value == whole.value)),
+        estimate_fact,
+        *(
+            measurement_fact(measurement)
+            for measurement in behind
+            if not (measurement.source == estimate_fact.source and measurement.value == estimate_fact.value)
+        ),
     ]
 
 
@@ -123,27 +127,29 @@ def _fact_value(estimate: KidneyEstimate) -> float | str | None:
 
 def notes(estimate: KidneyEstimate) -> list[str]:
     """How sure the estimate is, in sentences."""
-    said = []
+    sentences = []
     if estimate.stale and estimate.time:
-        said.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
+        sentences.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
     if estimate.disputed and estimate.time:
         values = ", ".join(dict.fromkeys(_rival(value) for value in estimate.conflicting_values))
-        said.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
-    return [*said, *estimate.notes]
+        sentences.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
+    return [*sentences, *estimate.notes]
 
 
 def unstable_note(creatinine: Sequence[Measurement]) -> str:
     """That estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
-    said = "Kidney function is unstable"
+    sentence = "Kidney function is unstable"
     if creatinine:
         newest, *earlier = creatinine
-        week = [one for one in earlier if newest.time.instant - one.time.instant <= _WEEK_SECONDS]
+        week = [
+            measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= _WEEK_SECONDS
+        ]
         if week:
-            other = max(week, key=lambda one: abs(one.value - newest.value))
-            first, last = (format_number(each.value, decimals=2) for each in (other, newest))
-            values = f"{first} {other.unit} on {other.time.date}, {last}"
-            said += f" (creatinine {values} {newest.unit} on {newest.time.date})"
-    return f"{said}: estimates are unreliable, no dose is derived from them."
+            farthest = max(week, key=lambda measurement: abs(measurement.value - newest.value))
+            first, last = (format_number(measurement.value, decimals=2) for measurement in (farthest, newest))
+            values = f"{first} {farthest.unit} on {farthest.time.date}, {last}"
+            sentence += f" (creatinine {values} {newest.unit} on {newest.time.date})"
+    return f"{sentence}: estimates are unreliable, no dose is derived from them."
 
 
 def _rival(value: KidneyValue) -> str:
@@ -161,7 +167,7 @@ def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     on_day = f" on {estimate.time.date}" if estimate.time else ""
     value = f"{_name(estimate)} {_number(estimate, limits)} {unit(estimate.unit)}{on_day}"
     if estimate.method == "Cockcroft-Gault":
-        inputs = ", ".join(f"{say(one)} of {one.time.date}" for one in estimate.inputs)
+        inputs = ", ".join(f"{say(measurement)} of {measurement.time.date}" for measurement in estimate.inputs)
         kind = f", {estimate.weight_used} body weight" if estimate.weight_used == "adjusted" else ""
         return f"{value} (Cockcroft-Gault{kind}: {inputs})"
     if estimate.method == "CKD-EPI 2021":

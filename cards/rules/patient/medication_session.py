@@ -85,16 +85,18 @@ class MedicationSession:
     @cached_property
     def _changed(self) -> frozenset[str]:
         changed: set[str] = set()
-        for some, others in ((self._base, self), (self, self._base)):
-            if some is None or others is None:
+        for some, compared in ((self._base, self), (self, self._base)):
+            if some is None or compared is None:
                 continue
-            kept = set(map(id, others.drafts))
-            drafts = [one for one in some.drafts if id(one) not in kept]
+            shared_drafts = set(map(id, compared.drafts))
+            drafts = [draft for draft in some.drafts if id(draft) not in shared_drafts]
             if drafts:
-                changed.update((EVERYTHING,), open_tests(one.read for one in drafts))
-                changed.update(*(one.medication.keys for one in some.drafted if id(one.draft) not in kept))
-            on_both = set(map(id, others.active))
-            changed.update(*(one.medication.keys for one in some.active if id(one) not in on_both))
+                changed.update((EVERYTHING,), open_tests(draft.read for draft in drafts))
+                changed.update(
+                    *(drafted.medication.keys for drafted in some.drafted if id(drafted.draft) not in shared_drafts)
+                )
+            on_both = set(map(id, compared.active))
+            changed.update(*(medication.medication.keys for medication in some.active if id(medication) not in on_both))
         return frozenset(changed)
 
     # Medications
@@ -106,31 +108,33 @@ class MedicationSession:
 
     def derive(self, key: object, compute: Callable[[], _T]) -> _T:
         """What `compute` finds, worked out once for this session under the key."""
-        known: Any = self._derived.get(key, _NOT_DERIVED)
-        if known is _NOT_DERIVED:
-            known = self._derived[key] = compute()
-        found: _T = known
-        return found
+        value: Any = self._derived.get(key, _NOT_DERIVED)
+        if value is _NOT_DERIVED:
+            value = self._derived[key] = compute()
+        result: _T = value
+        return result
 
     @cached_property
     def medications(self) -> dict[str, Medication]:
         """Medication resources by every name that a reference can use: of the record and of the drafts."""
-        found = dict(self.record.medications)
+        by_name = dict(self.record.medications)
         for draft in self.drafts:
             if isinstance(draft.read, Medication):
                 for name in (draft.reference, draft.full_url, draft.read.id):
                     if name:
-                        found[name] = draft.read
-        return found
+                        by_name[name] = draft.read
+        return by_name
 
     @cached_property
     def drafted(self) -> tuple[DraftMedication, ...]:
         """The drafts that are medications to be given, as orders of them or as services (vaccinations)."""
         # What is drafted still is what it was; a Medication among the drafts may be another one.
         same = self._base is not None and self._base.medications.keys() == self.medications.keys()
-        known = {id(one.draft): one for one in self._base.drafted} if self._base is not None and same else {}
-        read = (known.get(id(draft)) or self._read_medication(draft) for draft in self.drafts)
-        return tuple([one for one in read if one is not None])
+        drafted_before = (
+            {id(drafted.draft): drafted for drafted in self._base.drafted} if self._base is not None and same else {}
+        )
+        read = (drafted_before.get(id(draft)) or self._read_medication(draft) for draft in self.drafts)
+        return tuple([drafted for drafted in read if drafted is not None])
 
     def _read_medication(self, draft: DraftOrder) -> DraftMedication | None:
         order = ordered_medication(draft)
@@ -148,24 +152,32 @@ class MedicationSession:
     def active(self) -> tuple[CurrentMedication, ...]:
         """What the patient is on."""
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
-        again = {draft.reference for draft in self.drafts if draft.order is not None}
+        drafted_references = {draft.reference for draft in self.drafts if draft.order is not None}
         listed = self._active_on_record
-        return tuple([one for one in listed if not (one.source in again and self._is_drafted_again(one))])
+        return tuple(
+            [
+                medication
+                for medication in listed
+                if not (medication.source in drafted_references and self._is_drafted_again(medication))
+            ]
+        )
 
     @cached_property
     def _active_on_record(self) -> tuple[CurrentMedication, ...]:
         """What the patient is on by the record, whatever is drafted: the same objects in all sessions of a call."""
         if self._base is not None:
             return self._base._active_on_record
-        return tuple([CurrentMedication.of_record(one) for one in active_medications(self.record)])
+        return tuple(
+            [CurrentMedication.of_record(active_medication) for active_medication in active_medications(self.record)]
+        )
 
-    def _is_drafted_again(self, taken: CurrentMedication) -> bool:
+    def _is_drafted_again(self, medication: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        draft = self._drafts_by_reference.get(taken.source)
+        draft = self._drafts_by_reference.get(medication.source)
         if draft is None or draft.order is None:
             return False
-        again = identify(draft.order, self.medications)
-        return not again.recognised or bool({*again.rxcuis} & {*taken.medication.rxcuis})
+        drafted_again = identify(draft.order, self.medications)
+        return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
 
     @cached_property
     def _drafts_by_reference(self) -> dict[str | None, DraftOrder]:
@@ -176,22 +188,25 @@ class MedicationSession:
     def _ended(self) -> tuple[CurrentMedication, ...]:
         """What ended so lately that it may still act."""
         ended = ended_medications(self.record, LONGEST_WASHOUT_DAYS)
-        return tuple([CurrentMedication.of_record(one) for one in ended])
+        return tuple([CurrentMedication.of_record(medication) for medication in ended])
 
     @cached_property
     def _taken(self) -> dict[str, list[CurrentMedication]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
         by_key: dict[str, list[CurrentMedication]] = {}
-        for one in (*self.active, *self._as_taken.values()):
-            for key in one.medication.keys:
-                by_key.setdefault(key, []).append(one)
+        for medication in (*self.active, *self._as_taken.values()):
+            for key in medication.medication.keys:
+                by_key.setdefault(key, []).append(medication)
         return by_key
 
     @cached_property
     def _as_taken(self) -> dict[int, CurrentMedication]:
         """What is drafted as something that is taken, by the id of its draft."""
-        known = self._base._as_taken if self._base is not None else {}
-        return {id(one.draft): known.get(id(one.draft)) or CurrentMedication.of_draft(one) for one in self.drafted}
+        before = self._base._as_taken if self._base is not None else {}
+        return {
+            id(drafted.draft): before.get(id(drafted.draft)) or CurrentMedication.of_draft(drafted)
+            for drafted in self.drafted
+        }
 
     def medications_beside(
         self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None
@@ -201,12 +216,12 @@ class MedicationSession:
         Neither the draft itself nor the order that it renews.
         """
         keys = tuple(keys)
-        taken = self._taken
-        lists = [found for key in keys if (found := taken.get(key))]
-        each = lists[0] if len(lists) == 1 else _each_once(lists)
-        if most is None or len(each) <= most:
-            return [one for one in each if is_beside(one, drafted)]
-        return list(islice((one for one in each if is_beside(one, drafted)), most))
+        by_key = self._taken
+        lists = [of_key for key in keys if (of_key := by_key.get(key))]
+        candidates = lists[0] if len(lists) == 1 else _each_once(lists)
+        if most is None or len(candidates) <= most:
+            return [medication for medication in candidates if is_beside(medication, drafted)]
+        return list(islice((medication for medication in candidates if is_beside(medication, drafted)), most))
 
     def selected(self, selector: Selector) -> list[CurrentMedication]:
         """What the selector means and is active or drafted, found once for all drafts."""
@@ -216,20 +231,20 @@ class MedicationSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
-        taken = self._taken
-        if selector.keyed.isdisjoint(taken):
+        by_key = self._taken
+        if selector.keyed.isdisjoint(by_key):
             return []
-        named = {id(one): one for key in selector.keys for one in taken.get(key, ())}
-        return [one for one in named.values() if selector.matches(one.medication)]
+        by_id = {id(medication): medication for key in selector.keys for medication in by_key.get(key, ())}
+        return [medication for medication in by_id.values() if selector.matches(medication.medication)]
 
-    def days_left(self, taken: CurrentMedication) -> float:
+    def days_left(self, medication: CurrentMedication) -> float:
         """Days that what is taken still goes on by its own end or its supply; infinite where neither is known."""
-        dose = taken.dose
-        if taken.drafted is not None:
+        dose = medication.dose
+        if medication.drafted is not None:
             return 1.0 if dose.single else dose.duration_days if dose.duration_days is not None else float("inf")
-        end = order_end(taken.order)
-        if end is None and taken.since and dose.duration_days is not None:
-            started = parse_time(taken.since)
+        end = order_end(medication.order)
+        if end is None and medication.since and dose.duration_days is not None:
+            started = parse_time(medication.since)
             end = started.instant + dose.duration_days * DAY_SECONDS if started is not None else None
         return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
@@ -238,25 +253,31 @@ class MedicationSession:
 
         Each drug once as active, once as draft, once as ended; never the drug that is drafted.
         """
-        found: dict[tuple[object, ...], CurrentMedication] = {}
-        own = frozenset(drafted.medication.rxcuis)
+        partners: dict[tuple[object, ...], CurrentMedication] = {}
+        drafted_codes = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
-            for one in self.selected(selector):
-                key = (one.medication.rxcuis, one.drafted is not None)
-                if key not in found and is_beside(one, drafted) and not own.issuperset(_codes(selector, one)):
-                    found[key] = one
+            for medication in self.selected(selector):
+                key = (medication.medication.rxcuis, medication.drafted is not None)
+                if (
+                    key not in partners
+                    and is_beside(medication, drafted)
+                    and not drafted_codes.issuperset(_codes(selector, medication))
+                ):
+                    partners[key] = medication
             if selector.washout_days:
-                for one in self._ended:
-                    key = (one.medication.rxcuis, False)
-                    if key in found:
+                for medication in self._ended:
+                    key = (medication.medication.rxcuis, False)
+                    if key in partners:
                         continue
-                    if self._acts_still(one, selector) and not own.issuperset(_codes(selector, one)):
-                        found[key] = one
-        return list(found.values())
+                    if self._acts_still(medication, selector) and not drafted_codes.issuperset(
+                        _codes(selector, medication)
+                    ):
+                        partners[key] = medication
+        return list(partners.values())
 
-    def _acts_still(self, one: CurrentMedication, selector: Selector) -> bool:
-        days = one.ended.age_days(self.record.as_of_epoch) if one.ended is not None else None
-        return days is not None and days <= selector.washout_days and selector.matches(one.medication)
+    def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
+        days = medication.ended.age_days(self.record.as_of_epoch) if medication.ended is not None else None
+        return days is not None and days <= selector.washout_days and selector.matches(medication.medication)
 
     def is_recent_start(self, medication: MedicationIdentity, days: float) -> bool | None:
         """Whether an ingredient of the medication was begun in the last `days`."""
@@ -285,8 +306,8 @@ class MedicationSession:
         return open_tests(self.record.service_requests)
 
 
-def _codes(selector: Selector, one: CurrentMedication) -> frozenset[str]:
-    return frozenset(part.rxcui for part in selector.members(one.medication))
+def _codes(selector: Selector, medication: CurrentMedication) -> frozenset[str]:
+    return frozenset(part.rxcui for part in selector.members(medication.medication))
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:
@@ -297,4 +318,4 @@ def newest_weight(record: PatientRecord) -> Measurement | None:
 
 
 def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:
-    return list({id(one): one for found in lists for one in found}.values())
+    return list({id(medication): medication for of_key in lists for medication in of_key}.values())

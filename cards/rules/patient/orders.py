@@ -68,9 +68,11 @@ class DraftOrder(Struct, frozen=True):
 
         A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
         """
-        own = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
+        own_names = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
         return any(
-            name in own or (self.reference and relative_reference(name) == self.reference) for name in names if name
+            name in own_names or (self.reference and relative_reference(name) == self.reference)
+            for name in names
+            if name
         )
 
 
@@ -207,7 +209,7 @@ def ordered_medication(draft: DraftOrder) -> MedicationRequest | None:
 
 def _vaccine_of(code: CodeableConcept) -> CodeableConcept | None:
     """The vaccine that the code of a ServiceRequest means, by CVX code or words; None for any other service."""
-    by_code = CodeableConcept(tuple(one for one in code.coding if one.system in CVX_SYSTEMS), code.words)
+    by_code = CodeableConcept(tuple(coding for coding in code.coding if coding.system in CVX_SYSTEMS), code.words)
     words = "" if _LOOKS_FOR.search(code.words) else _GIVES.sub("vaccine", code.words)
     for concept in ([by_code] if by_code.coding else []) + ([CodeableConcept((), words)] if words else []):
         identity = identify_concept(concept)
@@ -237,15 +239,15 @@ class CurrentMedication:
     _dose: DailyDose | None = field(default=None, init=False)
 
     @classmethod
-    def of_record(cls, one: ActiveMedication) -> "CurrentMedication":
+    def of_record(cls, entry: ActiveMedication) -> "CurrentMedication":
         """What the patient is on, or was, by the record."""
-        since = one.authored.text if one.authored is not None else None
-        return cls(one.identity, one.source, since, one.order, ended=one.ended)
+        since = entry.authored.text if entry.authored is not None else None
+        return cls(entry.identity, entry.source, since, entry.order, ended=entry.ended)
 
     @classmethod
-    def of_draft(cls, one: DraftMedication) -> "CurrentMedication":
+    def of_draft(cls, drafted: DraftMedication) -> "CurrentMedication":
         """What is drafted."""
-        return cls(one.medication, one.draft.name, one.order.authoredOn, one.order, drafted=one)
+        return cls(drafted.medication, drafted.draft.name, drafted.order.authoredOn, drafted.order, drafted=drafted)
 
     @property
     def draft(self) -> DraftOrder | None:
@@ -261,9 +263,9 @@ class CurrentMedication:
         return self._dose
 
 
-def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:
+def is_beside(medication: CurrentMedication, drafted: DraftMedication) -> bool:
     """Whether it is neither the draft itself nor the order that it renews."""
-    return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
+    return medication.source != drafted.renews if medication.drafted is None else medication.drafted is not drafted
 
 
 def knows_medications(record: PatientRecord) -> bool:
@@ -309,5 +311,5 @@ def order_text(order: MedicationRequest) -> str:
 def _words(order: MedicationRequest) -> Iterator[str]:
     for dosage in order.dosageInstruction:
         yield from (text for text in (dosage.text, dosage.patientInstruction) if text)
-        yield from (each.words for each in dosage.additionalInstruction)
+        yield from (instruction.words for instruction in dosage.additionalInstruction)
     yield from (reason.words for reason in order.reasonCode)

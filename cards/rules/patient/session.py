@@ -78,9 +78,9 @@ class PatientSession(MedicationSession):
     def is_allergic_to(self, medication: MedicationIdentity) -> bool:
         """Whether an allergy or intolerance to an ingredient of the medication or a class of it is on the list."""
         return any(
-            one.allergen.classes & medication.classes
-            or any(medication.has(ingredient.rxcui) for ingredient in one.allergen.ingredients)
-            for one in allergies(self.record)
+            allergy.allergen.classes & medication.classes
+            or any(medication.has(ingredient.rxcui) for ingredient in allergy.allergen.ingredients)
+            for allergy in allergies(self.record)
         )
 
     @cached_property
@@ -118,19 +118,19 @@ class PatientSession(MedicationSession):
 
     def _together(self, analyte: str, max_age_days: float | None) -> list[Measurement]:
         key = (analyte, max_age_days)
-        known = self._labs.get(key)
-        if known is None:
-            known = self._labs[key] = self.record.newest_together(analyte, max_age_days)
-        return known
+        measurements_together = self._labs.get(key)
+        if measurements_together is None:
+            measurements_together = self._labs[key] = self.record.newest_together(analyte, max_age_days)
+        return measurements_together
 
     # Kidney
 
     def kidney(self, name: str) -> KidneyFunction:
         """An estimate of kidney function (a name of ESTIMATES), or why there is none."""
-        known = self._kidney.get(name)
-        if known is None:
-            known = self._kidney[name] = self._derive(name)
-        return known
+        function = self._kidney.get(name)
+        if function is None:
+            function = self._kidney[name] = self._derive(name)
+        return function
 
     def _derive(self, name: str) -> KidneyFunction:
         if name == "egfr_best":
@@ -141,8 +141,8 @@ class PatientSession(MedicationSession):
     def unstable_notes(self) -> tuple[str, ...]:
         """What to say when creatinine is changing or the kidneys are acutely injured."""
         egfr = self.kidney("egfr_best")
-        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        if known is None or not known.unstable:
+        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        if estimate is None or not estimate.unstable:
             return ()
         return (measurements.unstable_note(self.record.measurements("creatinine")),)
 
@@ -153,11 +153,13 @@ class PatientSession(MedicationSession):
 
     def why_no_kidney_function(self, name: str) -> tuple[str, str]:
         """The reason code and the sentence for a missing estimate."""
-        found = self.kidney(name)
-        if isinstance(found, KidneyEstimate):
+        function = self.kidney(name)
+        if isinstance(function, KidneyEstimate):
             return "kidney-function-stale", "kidney function is too old."
-        code = {"under-18": "under-18", "stale": "kidney-function-stale"}.get(found.reason, "kidney-function-missing")
-        return code, found.text
+        code = {"under-18": "under-18", "stale": "kidney-function-stale"}.get(
+            function.reason, "kidney-function-missing"
+        )
+        return code, function.text
 
 
 def _value(measurement: Measurement) -> float:

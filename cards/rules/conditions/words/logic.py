@@ -33,8 +33,8 @@ def _parts(specs: Any, compile_one: Compile) -> tuple[Predicate, ...]:
 
 
 def _joined(specs: Iterable[Any], say: Say, joint: str) -> str:
-    said = [say(spec) for spec in specs]
-    return joint.join(f"({one})" if " or " in one and joint != " or " else one for one in said)
+    phrases = [say(spec) for spec in specs]
+    return joint.join(f"({phrase})" if " or " in phrase and joint != " or " else phrase for phrase in phrases)
 
 
 def _list(word: str, combine: Callable[[tuple[Predicate, ...]], Predicate], meaning: str, joint: str) -> Operator:
@@ -58,13 +58,15 @@ _NOT = Operator(
 )
 
 
-def _count(word: str, combine: Callable[[int, tuple[Predicate, ...]], Predicate], meaning: str, said: str) -> Operator:
+def _count(
+    word: str, combine: Callable[[int, tuple[Predicate, ...]], Predicate], meaning: str, phrase: str
+) -> Operator:
     def read(spec: Spec, compile_one: Compile) -> Predicate:
         counted = only(only(spec, word)[word], "n", "of")
         return combine(int(counted["n"]), _parts(counted["of"], compile_one))
 
     def wording(spec: Spec, say: Say) -> str:
-        return f"{said} {spec[word]['n']} of ({_joined(spec[word]['of'], say, '; ')})"
+        return f"{phrase} {spec[word]['n']} of ({_joined(spec[word]['of'], say, '; ')})"
 
     return Operator(word, meaning, read, _COUNT, wording)
 

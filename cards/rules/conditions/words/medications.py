@@ -37,7 +37,7 @@ from fhir.record.reading import id_of_reference
 def _of_drugs(
     word: str,
     test: Callable[[RuleContext, Selector], Truth],
-    said: str,
+    phrase: str,
     meaning: str,
     *,
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
@@ -56,7 +56,7 @@ def _of_drugs(
         meaning,
         read,
         SELECTED,
-        lambda spec: said.format(selected(spec[word])),
+        lambda spec: phrase.format(selected(spec[word])),
         lambda spec: needed(Selector.read(spec[word])),
     )
 
@@ -78,13 +78,13 @@ _ACTIVE = _of_drugs(
 )
 
 
-def _others(context: RuleContext, selector: Selector) -> list[CurrentMedication]:
+def _other_drugs(context: RuleContext, selector: Selector) -> list[CurrentMedication]:
     """Such drugs that are taken or drafted beside the draft and are not the drafted drug itself."""
-    own = frozenset(context.medication.rxcuis)
+    drafted_codes = frozenset(context.medication.rxcuis)
     return [
-        one
-        for one in context.taken(selector)
-        if not own.issuperset(part.rxcui for part in selector.members(one.medication))
+        medication
+        for medication in context.taken(selector)
+        if not drafted_codes.issuperset(part.rxcui for part in selector.members(medication.medication))
     ]
 
 
@@ -92,17 +92,17 @@ def _facts_of_others(context: RuleContext, selector: Selector) -> list[Fact]:
     return [
         Fact(
             "medication",
-            plain(one.medication.words),
-            "/".join(part.name for part in selector.members(one.medication)),
-            effective=one.since,
-            source=one.source,
+            plain(medication.medication.words),
+            "/".join(part.name for part in selector.members(medication.medication)),
+            effective=medication.since,
+            source=medication.source,
         )
-        for one in _others(context, selector)
+        for medication in _other_drugs(context, selector)
     ]
 
 
 def _takes_another(context: RuleContext, selector: Selector) -> Truth:
-    if _others(context, selector):
+    if _other_drugs(context, selector):
         return True
     return False if context.session.knows_medications else None
 
@@ -237,19 +237,19 @@ def _in_hospital(context: RuleContext) -> Truth:
     record, order = context.session.record, context.drafted.order
     visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
     of_visit = any(
-        one.class_ is not None
-        and one.class_.code in _HOSPITAL
-        and (one.id == visit or (one.class_.code == _EMERGENCY and one.status == "in-progress"))
-        for one in record.encounters
+        encounter.class_ is not None
+        and encounter.class_.code in _HOSPITAL
+        and (encounter.id == visit or (encounter.class_.code == _EMERGENCY and encounter.status == "in-progress"))
+        for encounter in record.encounters
     )
     return of_visit or is_inpatient(record) or "inpatient" in _categories(context)
 
 
 def _categories(context: RuleContext) -> set[str]:
     listed = context.drafted.draft.resource.get("category")
-    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
-    return {str(each.get("code", "")).lower() for each in codings}
+    concepts = [concept for concept in listed if isinstance(concept, dict)] if isinstance(listed, list) else []
+    codings = [coding for concept in concepts for coding in concept.get("coding") or () if isinstance(coding, dict)]
+    return {str(coding.get("code", "")).lower() for coding in codings}
 
 
 _IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter"))

@@ -226,7 +226,7 @@ _NUMBERS = (
         _GESTATION,
     ),
 )
-_BY_WORD = {one.word: one for one in _NUMBERS}
+_BY_WORD = {number.word: number for number in _NUMBERS}
 
 
 def _condition(number: _Number) -> Condition:

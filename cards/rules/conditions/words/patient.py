@@ -60,8 +60,8 @@ def _condition_any(spec: Spec) -> Predicate:
     keys = tuple(only(spec, "condition_any")["condition_any"])
 
     def test(context: RuleContext) -> Truth:
-        found = [context.has_condition(key) for key in keys]
-        return True if True in found else None if None in found else False
+        truths = [context.has_condition(key) for key in keys]
+        return True if True in truths else None if None in truths else False
 
     def facts(context: RuleContext) -> list[Fact]:
         return [fact for key in keys for fact in context.condition_facts(key)]
@@ -154,7 +154,11 @@ def _read(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         listed = () if of_draft_only else _listed(context)
-        return [_problem_fact(one, context) for one in listed if one.code is not None and is_meant(one.code)]
+        return [
+            _problem_fact(condition, context)
+            for condition in listed
+            if condition.code is not None and is_meant(condition.code)
+        ]
 
     return Predicate(test, facts, frozenset() if of_draft_only else frozenset({"conditions"}))
 
@@ -172,12 +176,12 @@ def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collect
 
 def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
     """What is on the problem list and not over."""
-    return (one.code for one in _listed(context) if one.code is not None)
+    return (condition.code for condition in _listed(context) if condition.code is not None)
 
 
 def _listed(context: RuleContext) -> Iterator[Resource]:
     record = context.session.record
-    return (one for one in record.conditions if condition_status(one, record.as_of_epoch) != "past")
+    return (condition for condition in record.conditions if condition_status(condition, record.as_of_epoch) != "past")
 
 
 def _problem_fact(condition: Resource, context: RuleContext) -> Fact:
@@ -188,9 +192,9 @@ def _problem_fact(condition: Resource, context: RuleContext) -> Fact:
 
 def _wording(spec: Spec) -> str:
     inner = spec["indication"]
-    named = [*inner.get("words", ()), *(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
-    named += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
-    return f"{'for' if inner.get('of_draft_only') else 'for, or on the problem list:'} {', '.join(named)}"
+    codes_and_words = [*inner.get("words", ()), *(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
+    codes_and_words += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
+    return f"{'for' if inner.get('of_draft_only') else 'for, or on the problem list:'} {', '.join(codes_and_words)}"
 
 
 _INDICATION = Condition(
@@ -213,7 +217,11 @@ class _Codes(NamedTuple):
 
 def _listed_codes(record: PatientRecord) -> _Codes:
     concepts = [condition.code for condition in record.conditions if condition.code is not None]
-    codings = [(SYSTEMS.get(one.system or ""), (one.code or "").strip()) for each in concepts for one in each.coding]
+    codings = [
+        (SYSTEMS.get(coding.system or ""), (coding.code or "").strip())
+        for concept in concepts
+        for coding in concept.coding
+    ]
     return _Codes(
         frozenset([code.replace(".", "").upper() for system, code in codings if system == "icd10"]),
         frozenset([code for system, code in codings if system == "snomed"]),
@@ -228,7 +236,7 @@ def _read_recent(spec: Spec) -> Predicate:
     if not (prefixes or codes):
         raise RuleError(f"{dict(spec)!r} names no problem")
 
-    def found(context: RuleContext) -> list[ConditionHit]:
+    def hits_of(context: RuleContext) -> list[ConditionHit]:
         record = context.session.record
         listed = record.derive(_listed_codes)
         if codes.isdisjoint(listed.snomed) and not any(code.startswith(prefixes) for code in listed.icd10):
@@ -244,7 +252,7 @@ def _read_recent(spec: Spec) -> Predicate:
         return hit.time is not None and 0 <= hit.time.age_days(context.session.record.as_of_epoch) <= days
 
     def test(context: RuleContext) -> Truth:
-        hits = found(context)
+        hits = hits_of(context)
         if any(is_recent(hit, context) for hit in hits):
             return True
         undated = any(hit.time is None for hit in hits)
@@ -255,7 +263,7 @@ def _read_recent(spec: Spec) -> Predicate:
             Fact(
                 "problem", plain(hit.words), hit.code, effective=hit.time.text if hit.time else None, source=hit.source
             )
-            for hit in found(context)
+            for hit in hits_of(context)
             if is_recent(hit, context)
         ]
 
@@ -264,9 +272,9 @@ def _read_recent(spec: Spec) -> Predicate:
 
 def _recent_wording(spec: Spec) -> str:
     inner = spec["recent_problem"]
-    named = [*(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
-    named += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
-    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(named)}"
+    codes_and_words = [*(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
+    codes_and_words += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
+    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(codes_and_words)}"
 
 
 _RECENT = Condition(

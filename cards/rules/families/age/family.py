@@ -48,12 +48,12 @@ def _is_for_today(dose: DailyDose) -> bool:
 
 def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
     """Each of them by name, the drafted ones first (None), without what is given only today."""
-    found: dict[str, CurrentMedication | None] = {part.name: None for part in _CNS.members(context.medication)}
-    for one in context.taken(_CNS):
-        if not _is_for_today(one.dose):
-            for part in _CNS.members(one.medication):
-                found.setdefault(part.name, one)
-    return found
+    by_name: dict[str, CurrentMedication | None] = {part.name: None for part in _CNS.members(context.medication)}
+    for medication in context.taken(_CNS):
+        if not _is_for_today(medication.dose):
+            for part in _CNS.members(medication.medication):
+                by_name.setdefault(part.name, medication)
+    return by_name
 
 
 def _cns_active_count(spec: Spec) -> Predicate:
@@ -64,9 +64,9 @@ def _cns_active_count(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         return [
-            Fact("medication", one.medication.said, name, effective=one.since, source=one.source)
-            for name, one in _brain_active(context).items()
-            if one is not None
+            Fact("medication", medication.medication.said, name, effective=medication.since, source=medication.source)
+            for name, medication in _brain_active(context).items()
+            if medication is not None
         ]
 
     return Predicate(test, facts, frozenset({"active"}), limits)
@@ -91,9 +91,9 @@ def _risk(context: RuleContext) -> str:
     """What makes an NSAID riskier, the strongest reason alone; without another it is the age."""
     if context.has_condition("gi_bleed_or_ulcer"):
         return " with an ulcer or GI bleeding on the list"
-    taken = context.taken(_BLEEDING)
-    if taken:
-        return f" with {plain('/'.join(part.name for part in _BLEEDING.members(taken[0].medication)), 30)}"
+    medications = context.taken(_BLEEDING)
+    if medications:
+        return f" with {plain('/'.join(part.name for part in _BLEEDING.members(medications[0].medication)), 30)}"
     return " (over 75)"
 
 

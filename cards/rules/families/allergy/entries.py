@@ -38,13 +38,13 @@ _NOT_RECORDED = "reaction not recorded"
 
 def to_draft(context: RuleContext) -> Sequence[Allergy]:
     """The entries about an ingredient of the draft."""
-    known, drafted = context.session.allergies_by_ingredient, context.medication.rxcuis
-    if known.keys().isdisjoint(drafted):
+    by_ingredient, drafted = context.session.allergies_by_ingredient, context.medication.rxcuis
+    if by_ingredient.keys().isdisjoint(drafted):
         return ()
     if len(drafted) == 1:
-        return known[drafted[0]]
-    found = (one for rxcui in drafted for one in known.get(rxcui, ()))
-    return list({one.source: one for one in found}.values())
+        return by_ingredient[drafted[0]]
+    entries_of_drugs = (allergy for rxcui in drafted for allergy in by_ingredient.get(rxcui, ()))
+    return list({allergy.source: allergy for allergy in entries_of_drugs}.values())
 
 
 def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Allergy]]:
@@ -59,10 +59,12 @@ def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Alle
     raise RuleError(f"reacts: {dict(wanted)!r} names nothing to react to")
 
 
-def _is_of_another(one: Allergy, context: RuleContext) -> bool:
+def _is_of_another(allergy: Allergy, context: RuleContext) -> bool:
     """Whether the entry means more than the drafted ingredient itself."""
-    own = set(context.medication.rxcuis)
-    return bool(one.allergen.classes) or not own.issuperset(each.rxcui for each in one.allergen.ingredients)
+    drafted_codes = set(context.medication.rxcuis)
+    return bool(allergy.allergen.classes) or not drafted_codes.issuperset(
+        ingredient.rxcui for ingredient in allergy.allergen.ingredients
+    )
 
 
 def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
@@ -77,45 +79,55 @@ def _reacts(spec: Spec) -> Predicate:
     grades = frozenset(wanted.get("grade", ()))
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
 
-    def meant(listed: Sequence[Allergy], context: RuleContext) -> Sequence[Allergy]:
+    def relevant(listed: Sequence[Allergy], context: RuleContext) -> Sequence[Allergy]:
         return [
-            one
-            for one in listed
-            if not (grades and one.grade not in grades)
-            and not (wanted.get("allergic") and one.is_no_allergy)
-            and not (wanted.get("other_ingredient") and not _is_of_another(one, context))
+            allergy
+            for allergy in listed
+            if not (grades and allergy.grade not in grades)
+            and not (wanted.get("allergic") and allergy.is_no_allergy)
+            and not (wanted.get("other_ingredient") and not _is_of_another(allergy, context))
         ]
 
-    def matching(found: Sequence[Allergy]) -> Sequence[Allergy]:
-        if found and pattern is not None:
-            found = [one for one in found if any(pattern.search(text) for text in one.reactions)]
+    def matching(candidates_with_reaction: Sequence[Allergy]) -> Sequence[Allergy]:
+        if candidates_with_reaction and pattern is not None:
+            candidates_with_reaction = [
+                allergy
+                for allergy in candidates_with_reaction
+                if any(pattern.search(text) for text in allergy.reactions)
+            ]
         if "worst" in wanted:
-            first = worst_allergy(found)
+            first = worst_allergy(candidates_with_reaction)
             return [first] if first is not None and first.severity == wanted["worst"] else []
-        return found
+        return candidates_with_reaction
 
     def test(context: RuleContext) -> Truth:
         listed = entries(context)
         if not listed:  # as in most charts
             return False if context.session.knows_allergies else None
-        found = meant(listed, context)
-        if matching(found):
+        entries_meant = relevant(listed, context)
+        if matching(entries_meant):
             return True
         if not context.session.knows_allergies:
             return None
-        is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in found)
+        is_open = pattern is not None and any(
+            not allergy.reactions and not allergy.is_no_allergy for allergy in entries_meant
+        )
         return None if is_open else False
 
     def facts(context: RuleContext) -> list[Fact]:
-        return [_fact(one) for one in matching(meant(entries(context), context))]
+        return [_fact(allergy) for allergy in matching(relevant(entries(context), context))]
 
     return Predicate(test, facts, frozenset({"allergies"}))
 
 
-def _fact(one: Allergy) -> Fact:
-    date = one.recorded.text if one.recorded is not None else None
+def _fact(allergy: Allergy) -> Fact:
+    date = allergy.recorded.text if allergy.recorded is not None else None
     return Fact(
-        "allergy", plain(f"{one.words}: {reaction_of(one)}", 80), name_of(one), effective=date, source=one.source
+        "allergy",
+        plain(f"{allergy.words}: {reaction_of(allergy)}", 80),
+        name_of(allergy),
+        effective=date,
+        source=allergy.source,
     )
 
 
@@ -123,8 +135,8 @@ def _rash_only(spec: Spec) -> Predicate:
     name = str(only(only(spec, "rash_only")["rash_only"], "to_class")["to_class"])
 
     def test(context: RuleContext) -> Truth:
-        seen = [one for one in allergies_to_class(context.session.record, name) if one.reactions]
-        return bool(seen) and all(one.is_rash_only or one.is_no_allergy for one in seen)
+        seen = [allergy for allergy in allergies_to_class(context.session.record, name) if allergy.reactions]
+        return bool(seen) and all(allergy.is_rash_only or allergy.is_no_allergy for allergy in seen)
 
     return Predicate(test, no_facts, frozenset({"allergies"}))
 
@@ -133,8 +145,10 @@ def _low_criticality(spec: Spec) -> Predicate:
     name = str(only(only(spec, "low_criticality")["low_criticality"], "to_class")["to_class"])
 
     def test(context: RuleContext) -> Truth:
-        found = allergies_to_class(context.session.record, name)
-        return bool(found) and all(one.criticality == "low" or one.is_intolerance for one in found)
+        entries_of_class = allergies_to_class(context.session.record, name)
+        return bool(entries_of_class) and all(
+            allergy.criticality == "low" or allergy.is_intolerance for allergy in entries_of_class
+        )
 
     return Predicate(test, no_facts, frozenset({"allergies"}))
 
@@ -143,25 +157,29 @@ def _reaction_unknown(spec: Spec) -> Predicate:
     name = str(only(only(spec, "reaction_unknown")["reaction_unknown"], "to_class")["to_class"])
 
     def test(context: RuleContext) -> Truth:
-        found = allergies_to_class(context.session.record, name)
-        return any(not one.reactions and not one.is_no_allergy for one in found)
+        entries_of_class = allergies_to_class(context.session.record, name)
+        return any(not allergy.reactions and not allergy.is_no_allergy for allergy in entries_of_class)
 
     def facts(context: RuleContext) -> list[Fact]:
-        found = allergies_to_class(context.session.record, name)
-        return [_fact(one) for one in found if not one.reactions and not one.is_no_allergy]
+        entries_of_class = allergies_to_class(context.session.record, name)
+        return [_fact(allergy) for allergy in entries_of_class if not allergy.reactions and not allergy.is_no_allergy]
 
     return Predicate(test, facts, frozenset({"allergies"}))
 
 
 def given_since(context: RuleContext) -> FhirTime | None:
     """When the drafted ingredient was last ordered and taken after the newest entry about it was made."""
-    dated = [one for one in to_draft(context) if one.recorded is not None]
-    newest = max((one.recorded for one in dated if one.recorded is not None), key=lambda one: one.instant, default=None)
+    dated = [allergy for allergy in to_draft(context) if allergy.recorded is not None]
+    newest = max(
+        (time.recorded for time in dated if time.recorded is not None), key=lambda time: time.instant, default=None
+    )
     if newest is None or len(dated) < len(to_draft(context)):
         return None
-    meant = {each.rxcui for one in dated for each in one.allergen.ingredients} & set(context.medication.rxcuis)
-    times = [last_order_after(context.session.record, rxcui, newest) for rxcui in meant]
-    return max((time for time in times if time is not None), key=lambda one: one.instant, default=None)
+    codes = {ingredient.rxcui for allergy in dated for ingredient in allergy.allergen.ingredients} & set(
+        context.medication.rxcuis
+    )
+    times = [last_order_after(context.session.record, rxcui, newest) for rxcui in codes]
+    return max((time for time in times if time is not None), key=lambda time: time.instant, default=None)
 
 
 def _tolerated_since(spec: Spec) -> Predicate:
@@ -173,14 +191,14 @@ def _tolerated_since(spec: Spec) -> Predicate:
 # In words
 
 
-def reaction_of(one: Allergy | None) -> str:
+def reaction_of(allergy: Allergy | None) -> str:
     """The reaction as it stands in the middle of a sentence, or that none is recorded."""
-    if one is None or not one.reactions:
+    if allergy is None or not allergy.reactions:
         return _NOT_RECORDED
-    said = plain(one.reactions[0], _LONGEST_REACTION)
+    text = plain(allergy.reactions[0], _LONGEST_REACTION)
     # "Anaphylaxis" in the middle of a sentence, but "SJS" and "Stevens-Johnson".
-    is_name = said[:2].isupper() or said.startswith(("Stevens", "Lyell"))
-    return said if is_name else decapitalized(said)
+    is_name = text[:2].isupper() or text.startswith(("Stevens", "Lyell"))
+    return text if is_name else decapitalized(text)
 
 
 # What a class of allergens is called in a sentence.
@@ -192,10 +210,10 @@ CLASS_NAMES = {
 }
 
 
-def name_of(one: Allergy) -> str:
+def name_of(allergy: Allergy) -> str:
     """What the entry is about: its ingredients and classes by name."""
-    names = sorted({each.name for each in one.allergen.ingredients})
-    names += [CLASS_NAMES.get(name, name.replace("_", " ")) for name in sorted(one.allergen.classes)]
+    names = sorted({ingredient.name for ingredient in allergy.allergen.ingredients})
+    names += [CLASS_NAMES.get(name, name.replace("_", " ")) for name in sorted(allergy.allergen.classes)]
     return plain("/".join(names[:2]), _LONGEST_NAME)
 
 
@@ -215,14 +233,14 @@ _REACTS = members(
 def _wording(spec: Spec) -> str:
     wanted = spec["reacts"]
     to = wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
-    said = f"allergy to {to}"
+    text = f"allergy to {to}"
     if "grade" in wanted:
-        said += f" ({' or '.join(wanted['grade'])})"
+        text += f" ({' or '.join(wanted['grade'])})"
     if "reaction_any" in wanted:
-        said += f" with {', '.join(wanted['reaction_any'])}"
+        text += f" with {', '.join(wanted['reaction_any'])}"
     if "worst" in wanted:
-        said += f", {wanted['worst']} at worst"
-    return said + (", of another drug" if "other_ingredient" in wanted else "")
+        text += f", {wanted['worst']} at worst"
+    return text + (", of another drug" if "other_ingredient" in wanted else "")
 
 
 ALLERGY_CONDITIONS = (

@@ -32,8 +32,8 @@ def _ingredient(context: RuleContext) -> str | None:
     first = worst_allergy(to_draft(context))
     if first is None:
         return None
-    meant = {each.rxcui for each in first.allergen.ingredients}
-    return next((each.name for each in context.medication.ingredients if each.rxcui in meant), None)
+    codes = {ingredient.rxcui for ingredient in first.allergen.ingredients}
+    return next((ingredient.name for ingredient in context.medication.ingredients if ingredient.rxcui in codes), None)
 
 
 def _draft_reaction(context: RuleContext) -> str:
@@ -54,8 +54,8 @@ def _entry(context: RuleContext) -> str:
 
 
 def _since(context: RuleContext) -> str:
-    given = given_since(context)
-    return f" It was ordered again on {given.date}." if given is not None else ""
+    tolerated = given_since(context)
+    return f" It was ordered again on {tolerated.date}." if tolerated is not None else ""
 
 
 def _of_class(name: str) -> Placeholder:
@@ -64,8 +64,12 @@ def _of_class(name: str) -> Placeholder:
 
 def _scar(context: RuleContext) -> Allergy | None:
     pattern = reaction_pattern(SEVERE_DELAYED)
-    found = (one for name in list(CLASS_NAMES)[:2] for one in allergies_to_class(context.session.record, name))
-    return worst_allergy(one for one in found if any(pattern.search(text) for text in one.reactions))
+    entries_of_classes = (
+        allergy for name in list(CLASS_NAMES)[:2] for allergy in allergies_to_class(context.session.record, name)
+    )
+    return worst_allergy(
+        allergy for allergy in entries_of_classes if any(pattern.search(text) for text in allergy.reactions)
+    )
 
 
 def _scar_allergen(context: RuleContext) -> str | None:

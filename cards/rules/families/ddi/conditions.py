@@ -35,8 +35,8 @@ _USES = frozenset({"active", "history"})
 def _starts(context: RuleContext, days: float) -> list[bool | None]:
     """Whether the draft, and whether the partner, was begun in so many days; a renewal is no beginning."""
     renews = context.drafted.order.priorPrescription is not None
-    own = False if renews else context.session.is_recent_start(context.medication, days)
-    return [own, *(context.session.is_recent_start(one.medication, days) for one in context.partners[:1])]
+    is_recent = False if renews else context.session.is_recent_start(context.medication, days)
+    return [is_recent, *(context.session.is_recent_start(partner.medication, days) for partner in context.partners[:1])]
 
 
 def _one_begun(context: RuleContext, days: float) -> Truth:
@@ -49,12 +49,12 @@ def _both_unchanged(context: RuleContext, days: float) -> Truth:
     return None if begun is None else not begun
 
 
-def _days(word: str, holds: Callable[[RuleContext, float], Truth], said: str, meaning: str) -> Condition:
+def _days(word: str, holds: Callable[[RuleContext, float], Truth], phrase: str, meaning: str) -> Condition:
     def read(spec: Spec) -> Predicate:
         days = float(only(spec, word)[word])
         return Predicate(lambda context: holds(context, days), no_facts, _USES)
 
-    return Condition(word, meaning, read, DAYS, lambda spec: said.format(days=spec[word]), MEDICATION_LISTS)
+    return Condition(word, meaning, read, DAYS, lambda spec: phrase.format(days=spec[word]), MEDICATION_LISTS)
 
 
 ONE_BEGUN_WITHIN = _days(
@@ -77,8 +77,12 @@ def _any_new(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        taken = session.medications_beside(context.drafted, selector.keys)
-        answers = [session.is_recent_start(one.medication, days) for one in taken if selector.matches(one.medication)]
+        medications = session.medications_beside(context.drafted, selector.keys)
+        answers = [
+            session.is_recent_start(medication.medication, days)
+            for medication in medications
+            if selector.matches(medication.medication)
+        ]
         if selector.matches(context.medication):
             renews = context.drafted.order.priorPrescription is not None
             answers.append(False if renews else session.is_recent_start(context.medication, days))
@@ -102,7 +106,7 @@ NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
 # The two sides
 
 
-def _both(context: RuleContext) -> tuple[DraftMedication | CurrentMedication, ...]:
+def _pair(context: RuleContext) -> tuple[DraftMedication | CurrentMedication, ...]:
     """The draft and the partner that is looked at."""
     return context.drafted, *context.partners[:1]
 
@@ -115,7 +119,7 @@ def _beside_drafted(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         beside = context.session.medications_beside(context.drafted, selector.keys)
-        return any(one.drafted is not None and selector.matches(one.medication) for one in beside)
+        return any(medication.drafted is not None and selector.matches(medication.medication) for medication in beside)
 
     return Predicate(test, uses=frozenset({"active"}))
 
@@ -134,8 +138,10 @@ BESIDE_DRAFTED = Condition(
 
 def nsaids(context: RuleContext) -> list[str]:
     """The systemic NSAIDs drafted and taken, by ingredient."""
-    own = [one.name for one in NSAID.members(context.medication)] if NSAID.matches(context.medication) else []
-    return list(dict.fromkeys([*own, *(str(fact.value) for fact in context.medication_facts(NSAID))]))
+    drafted_names = (
+        [member.name for member in NSAID.members(context.medication)] if NSAID.matches(context.medication) else []
+    )
+    return list(dict.fromkeys([*drafted_names, *(str(fact.value) for fact in context.medication_facts(NSAID))]))
 
 
 def _nsaid_count(spec: Spec) -> Predicate:
@@ -169,11 +175,11 @@ def high_dose(context: RuleContext) -> tuple[str, float] | None:
 
 
 def _nsaid_doses(context: RuleContext) -> Iterator[tuple[str, str, float | None]]:
-    for side in _both(context):
-        for one in side.medication.ingredients:
-            if one.rxcui in _USUAL_MG and side.medication.systemic is not False:
-                daily = side.dose.daily(one.rxcui)
-                yield one.rxcui, one.name, daily.high if daily is not None else None
+    for side in _pair(context):
+        for ingredient in side.medication.ingredients:
+            if ingredient.rxcui in _USUAL_MG and side.medication.systemic is not False:
+                daily = side.dose.daily(ingredient.rxcui)
+                yield ingredient.rxcui, ingredient.name, daily.high if daily is not None else None
 
 
 def _is_high_dose(context: RuleContext) -> Truth:
@@ -196,11 +202,11 @@ _REDUCED_MG_PER_KG = {"1256": 1.0, "103": 0.5}
 
 def thiopurine(context: RuleContext) -> tuple[str, float | None]:
     """The thiopurine of the pair and its daily milligrams."""
-    for side in _both(context):
-        for one in side.medication.ingredients:
-            if one.rxcui in _REDUCED_MG_PER_KG:
-                daily = side.dose.daily(one.rxcui)
-                return one.rxcui, daily.high if daily is not None else None
+    for side in _pair(context):
+        for ingredient in side.medication.ingredients:
+            if ingredient.rxcui in _REDUCED_MG_PER_KG:
+                daily = side.dose.daily(ingredient.rxcui)
+                return ingredient.rxcui, daily.high if daily is not None else None
     return "", None
 
 
@@ -272,16 +278,16 @@ def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
 
 
 def _both_treat(context: RuleContext) -> Truth:
-    answers = [is_treatment(one.medication, one.dose, _instructions(one.order)) for one in _both(context)]
+    answers = [is_treatment(member.medication, member.dose, _instructions(member.order)) for member in _pair(context)]
     return False if False in answers else None if None in answers else True
 
 
 def _instructions(order: object) -> str:
     """The words and the timing of an order's instructions."""
     dosages = getattr(order, "dosageInstruction", ()) or getattr(order, "dosage", ())
-    said = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
-    rated = any(one.rateQuantity or one.rateRatio for dosage in dosages for one in dosage.doseAndRate)
-    return " ".join([*said, "infusion" if rated else ""])
+    texts = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
+    rated = any(rate.rateQuantity or rate.rateRatio for dosage in dosages for rate in dosage.doseAndRate)
+    return " ".join([*texts, "infusion" if rated else ""])
 
 
 BOTH_TREATMENT_DOSES = flag(
@@ -297,7 +303,9 @@ _FLUID = re.compile(r"dextrose|sodium chloride|ringer|\bd5\b|\bd5w|\bns\b|plasma
 
 
 def _is_fluid(context: RuleContext) -> Truth:
-    return any("8591" in one.medication.rxcuis and bool(_FLUID.search(one.medication.words)) for one in _both(context))
+    return any(
+        "8591" in member.medication.rxcuis and bool(_FLUID.search(member.medication.words)) for member in _pair(context)
+    )
 
 
 MAINTENANCE_FLUID = flag(

@@ -41,9 +41,9 @@ def _first_of(risks: Risks) -> Placeholder:
     """The first risk, and how many more there are: for a summary."""
 
     def word(context: RuleContext) -> str | None:
-        found = risks(context)
-        more = f" and {len(found) - 1} more risk{'s' if len(found) > 2 else ''}" if len(found) > 1 else ""
-        return f"{found[0]}{more}" if found else None
+        risk_list = risks(context)
+        more = f" and {len(risk_list) - 1} more risk{'s' if len(risk_list) > 2 else ''}" if len(risk_list) > 1 else ""
+        return f"{risk_list[0]}{more}" if risk_list else None
 
     return word
 
@@ -54,8 +54,12 @@ def _all_of(risks: Risks) -> Placeholder:
 
 def _names(selector: Selector, context: RuleContext) -> list[str]:
     """Such drugs by ingredient, drafted and taken."""
-    own = [one.name for one in selector.members(context.medication)] if selector.matches(context.medication) else []
-    return list(dict.fromkeys([*own, *(meant_name(selector, one) for one in context.taken(selector))]))
+    drafted_names = (
+        [member.name for member in selector.members(context.medication)] if selector.matches(context.medication) else []
+    )
+    return list(
+        dict.fromkeys([*drafted_names, *(meant_name(selector, medication) for medication in context.taken(selector))])
+    )
 
 
 def _drugs(selector: Selector) -> Placeholder:
@@ -67,7 +71,7 @@ def _drugs(selector: Selector) -> Placeholder:
 
 
 def _conditions(context: RuleContext, words: Sequence[tuple[str, str]]) -> list[str]:
-    return [said for key, said in words if context.has_condition(key)]
+    return [phrase for key, phrase in words if context.has_condition(key)]
 
 
 # Bleeding
@@ -78,10 +82,10 @@ def _bleeding_risks(context: RuleContext) -> list[str]:
     risks = [f"age {age}"] if age is not None and age > 65 else []
     risks += _conditions(context, [("gi_bleed_or_ulcer", "a past GI bleed or ulcer")])
     risks += _names(_STEROID_OR_MRA, context)
-    taken = nsaids(context)
-    others = [f"{name} too" for name in taken if name not in context.side_names(1)]
-    if len(taken) > 1:
-        risks += others[:1] or ["two NSAIDs"]
+    names = nsaids(context)
+    also_taken = [f"{name} too" for name in names if name not in context.side_names(1)]
+    if len(names) > 1:
+        risks += also_taken[:1] or ["two NSAIDs"]
     over = high_dose(context)
     return [*risks, *([f"{over[0]} {format_number(over[1])} mg/day"] if over is not None else [])]
 
@@ -155,15 +159,17 @@ def _other_than_ziprasidone(context: RuleContext) -> str | None:
 
 
 def _qt_points(context: RuleContext) -> str:
-    found = points(context)
-    return str(found.known) if found.is_whole else f"at least {found.known}"
+    tisdale = points(context)
+    return str(tisdale.known) if tisdale.is_whole else f"at least {tisdale.known}"
 
 
 def _qt_limits(context: RuleContext) -> str:
     unknown = [name for name, days in (("potassium", 90), ("qtc", 90)) if context.session.lab(name, days) is None]
-    missing = f"No {' and no '.join('QTc' if one == 'qtc' else one for one in unknown)} in 90 days; " if unknown else ""
-    said = f"{missing}{NOT_LOOKED_FOR}."
-    return capitalized(said)
+    missing = (
+        f"No {' and no '.join('QTc' if name == 'qtc' else name for name in unknown)} in 90 days; " if unknown else ""
+    )
+    sentence = f"{missing}{NOT_LOOKED_FOR}."
+    return capitalized(sentence)
 
 
 _PARTNER_DOSE = ("partner-dose-unknown", "the dose of the other drug is not known.")
@@ -173,7 +179,7 @@ def _dose_gap(context: RuleContext) -> tuple[str, str] | None:
     """Where a condition needs the dose of either side: which one is not known."""
     if not context.drafted.dose.per_day:
         return context.why_no_dose()
-    if any(not one.dose.per_day for one in context.partners):
+    if any(not partner.dose.per_day for partner in context.partners):
         return _PARTNER_DOSE
     return None
 

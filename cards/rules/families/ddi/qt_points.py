@@ -41,7 +41,7 @@ class Points(NamedTuple):
 def points(context: RuleContext) -> Points:
     """The points of a draft of a QT-prolonging drug beside all that is taken."""
     age = context.age_years
-    known = (
+    sure_points = (
         _drug_points(context)
         + (age is not None and age >= _AGE_YEARS)
         + (context.sex == "female")
@@ -50,18 +50,18 @@ def points(context: RuleContext) -> Points:
         + 2 * (_low_potassium(context) is not None)
         + 2 * (_long_qtc(context) is not None)
     )
-    return Points(known, _is_whole(context))
+    return Points(sure_points, _is_whole(context))
 
 
 def risks(context: RuleContext) -> list[str]:
     """The points beside those of the drugs, in words."""
     age, potassium, qtc = context.age_years, _low_potassium(context), _long_qtc(context)
-    said = [f"age {age}"] if age is not None and age >= _AGE_YEARS else []
-    said += ["female"] if context.sex == "female" else []
-    said += ["a loop diuretic"] if context.takes(_LOOP) else []
-    said += ["heart failure"] if context.has_condition("hf") else []
-    said += [f"potassium {format_number(potassium.value, [_POTASSIUM_MMOL_L])}"] if potassium is not None else []
-    return [*said, *([f"QTc {format_number(qtc.value, [_QTC_MS])} ms"] if qtc is not None else [])]
+    texts = [f"age {age}"] if age is not None and age >= _AGE_YEARS else []
+    texts += ["female"] if context.sex == "female" else []
+    texts += ["a loop diuretic"] if context.takes(_LOOP) else []
+    texts += ["heart failure"] if context.has_condition("hf") else []
+    texts += [f"potassium {format_number(potassium.value, [_POTASSIUM_MMOL_L])}"] if potassium is not None else []
+    return [*texts, *([f"QTc {format_number(qtc.value, [_QTC_MS])} ms"] if qtc is not None else [])]
 
 
 def _facts(context: RuleContext) -> list[Fact]:
@@ -77,7 +77,7 @@ def _facts(context: RuleContext) -> list[Fact]:
 
 def _drug_points(context: RuleContext) -> int:
     # 3 for one drug, 3 more for two or more.
-    drugs = {part.rxcui for one in context.taken(_QT_DRUG) for part in _QT_DRUG.members(one.medication)}
+    drugs = {part.rxcui for medication in context.taken(_QT_DRUG) for part in _QT_DRUG.members(medication.medication)}
     if _QT_DRUG.matches(context.medication):
         drugs |= {part.rxcui for part in _QT_DRUG.members(context.medication)}
     return 3 * min(2, len(drugs))
@@ -109,8 +109,8 @@ def _read(spec: Spec) -> Predicate:
     compare, limits = floor_comparison(only(spec, "tisdale_points")["tisdale_points"])
 
     def test(context: RuleContext) -> Truth:
-        found = points(context)
-        return compare(found.known, found.is_whole)
+        tisdale = points(context)
+        return compare(tisdale.known, tisdale.is_whole)
 
     uses = frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"})
     return Predicate(test, _facts, uses, limits)

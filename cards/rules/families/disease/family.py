@@ -16,11 +16,11 @@ def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
     """The value after " with ", and nothing where no value is known."""
     word = lab_placeholder(analyte, limits, _GAS_DAYS)
 
-    def said(context: RuleContext) -> str | None:
+    def describe(context: RuleContext) -> str | None:
         value = word(context)
         return f" with {value}" if value is not None else ""
 
-    return said
+    return describe
 
 
 FAMILY = Family(

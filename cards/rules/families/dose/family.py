@@ -30,8 +30,8 @@ _CONDITIONS = {"hf": "in heart failure", "hypertension": "in hypertension", "epi
 
 
 def _over_maximum(context: RuleContext) -> Truth:
-    found = judged(context)
-    return True if found.excess is not None else None if found.is_unknown else False
+    judgement = judged(context)
+    return True if judgement.excess is not None else None if judgement.is_unknown else False
 
 
 def _maximum_is_firm(context: RuleContext) -> Truth:
@@ -43,23 +43,35 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     excess = judged(context).excess
     if excess is None:
         return []
-    own = Fact("daily_dose", _amount(context) or "", excess.amount, source=context.drafted.draft.name)
+    drafted_fact = Fact("daily_dose", _amount(context) or "", excess.amount, source=context.drafted.draft.name)
     beside = [
-        Fact("medication", _with_dose(one, excess.limit), one.medication.name, None, one.since, one.source)
-        for one in excess.beside
+        Fact(
+            "medication",
+            _with_dose(medication, excess.limit),
+            medication.medication.name,
+            None,
+            medication.since,
+            medication.source,
+        )
+        for medication in excess.beside
     ]
     weight = context.number_facts("weight_kg") if excess.limit.per_kg else []
-    return [own, *weight, *beside, *(context.condition_facts(excess.limit.condition) if excess.limit.condition else [])]
+    return [
+        drafted_fact,
+        *weight,
+        *beside,
+        *(context.condition_facts(excess.limit.condition) if excess.limit.condition else []),
+    ]
 
 
-def _with_dose(one: CurrentMedication, limit: Limit) -> str:
-    daily = one.dose.daily(limit.rxcui)
-    return f"{one.medication.said}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
+def _with_dose(medication: CurrentMedication, limit: Limit) -> str:
+    daily = medication.dose.daily(limit.rxcui)
+    return f"{medication.medication.said}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
 
 
 def _far_over(context: RuleContext) -> Truth:
-    found, is_unknown = implausible(context)
-    return True if found is not None else None if is_unknown else False
+    excess, is_unknown = implausible(context)
+    return True if excess is not None else None if is_unknown else False
 
 
 def _is_one_instruction(context: RuleContext) -> Truth:
@@ -110,9 +122,9 @@ def _amount(context: RuleContext) -> str | None:
     if excess is None:
         return None
     limit, number = excess.limit, len(excess.beside)
-    shown = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
+    amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
     orders = "the other order" if number == 1 else f"{number} other orders"
-    return f"{shown} {_unit(limit)}{f' with {orders}' if number else ''}"
+    return f"{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
 
 
 def _most(context: RuleContext) -> str | None:
@@ -122,8 +134,8 @@ def _most(context: RuleContext) -> str | None:
     limit = excess.limit
     form = f" ({_FORMS[limit.form]})" if limit.form else ""
     where = f" {_CONDITIONS[limit.condition]}" if limit.condition else ""
-    said = "the maximum of" if limit.is_firm else "the usual maximum of"
-    return f"{said} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
+    phrase = "the maximum of" if limit.is_firm else "the usual maximum of"
+    return f"{phrase} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
 
 
 def _note(context: RuleContext) -> str:
@@ -138,18 +150,18 @@ def _labelled_age(context: RuleContext) -> str | None:
 
 
 def _written(context: RuleContext) -> str | None:
-    found, _ = implausible(context)
-    return f"{format_dose(found.amount)} mg/day" if found is not None else None
+    excess, _ = implausible(context)
+    return f"{format_dose(excess.amount)} mg/day" if excess is not None else None
 
 
 def _recommended(context: RuleContext) -> str | None:
-    found, _ = implausible(context)
-    return f"{format_dose(found.row.recommended_mg_day)} mg/day" if found is not None else None
+    excess, _ = implausible(context)
+    return f"{format_dose(excess.row.recommended_mg_day)} mg/day" if excess is not None else None
 
 
 def _implausible_drug(context: RuleContext) -> str | None:
-    found, _ = implausible(context)
-    return found.row.drug if found is not None else None
+    excess, _ = implausible(context)
+    return excess.row.drug if excess is not None else None
 
 
 def _micrograms_meant(context: RuleContext) -> str:
@@ -185,8 +197,8 @@ _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 def _each_mg(context: RuleContext) -> float | None:
     """Milligrams of one dose where it is exactly known, of one drug alone and not as needed."""
     dose, rxcuis = context.drafted.dose, context.medication.rxcuis
-    each = dose.each(rxcuis[0]) if len(rxcuis) == 1 and not dose.as_needed else None
-    return each.high if each is not None and each.low == each.high else None
+    single_dose = dose.each(rxcuis[0]) if len(rxcuis) == 1 and not dose.as_needed else None
+    return single_dose.high if single_dose is not None and single_dose.low == single_dose.high else None
 
 
 def _unit_mg(context: RuleContext) -> float | None:
@@ -197,14 +209,14 @@ def _unit_mg(context: RuleContext) -> float | None:
 
 def to_maximum(context: RuleContext) -> OrderChange | None:
     """As often as ordered, with the largest dose of whole units that keeps the sum within the maximum."""
-    excess, each, times = _excess(context), _each_mg(context), context.times_per_day
-    if excess is None or each is None or times not in _OFTEN or excess.limit.per_kg or excess.limit.per_dose:
+    excess, single_mg, times = _excess(context), _each_mg(context), context.times_per_day
+    if excess is None or single_mg is None or times not in _OFTEN or excess.limit.per_kg or excess.limit.per_dose:
         return None
-    own = each * times
-    left = (excess.limit.most - (excess.amount - own)) / times
+    daily_mg = single_mg * times
+    room_mg = (excess.limit.most - (excess.amount - daily_mg)) / times
     unit = _unit_mg(context)
-    dose = math.floor(left / unit + 1e-9) * unit if unit else left
-    if not 0.0 < dose < each or (not unit and dose != int(dose)):
+    dose = math.floor(room_mg / unit + 1e-9) * unit if unit else room_mg
+    if not 0.0 < dose < single_mg or (not unit and dose != int(dose)):
         return None
     return OrderChange(sig=_sig(dose, int(times)))
 
@@ -215,24 +227,24 @@ def _sig(dose: float, times: int) -> Sig:
 
 def micrograms(context: RuleContext) -> OrderChange | None:
     """The same number in micrograms, where that is between a twentieth of FDA's recommended maximum and all of it."""
-    found, _ = implausible(context)
-    each, times = _each_mg(context), context.times_per_day
-    if found is None or each is None or times not in _OFTEN:
+    excess, _ = implausible(context)
+    single_mg, times = _each_mg(context), context.times_per_day
+    if excess is None or single_mg is None or times not in _OFTEN:
         return None
-    meant = found.amount / 1000.0
-    if not found.row.recommended_mg_day / 20.0 <= meant <= found.row.recommended_mg_day:
+    milligrams = excess.amount / 1000.0
+    if not excess.row.recommended_mg_day / 20.0 <= milligrams <= excess.row.recommended_mg_day:
         return None
-    text = f"{format_number(each)} micrograms {_OFTEN[int(times)]} daily"
-    return OrderChange(sig=Sig(text, each / 1000.0, times_per_day=int(times)))
+    text = f"{format_number(single_mg)} micrograms {_OFTEN[int(times)]} daily"
+    return OrderChange(sig=Sig(text, single_mg / 1000.0, times_per_day=int(times)))
 
 
 def _times_daily(times: int, words: str = "") -> Correction:
     """The ordered dose so many times a day."""
 
     def change(context: RuleContext) -> OrderChange | None:
-        each = _each_mg(context)
-        text = f"{format_dose(each)} mg {_OFTEN[times]} daily{words}" if each is not None else ""
-        return OrderChange(sig=Sig(text, each, times_per_day=times)) if each is not None else None
+        single_mg = _each_mg(context)
+        text = f"{format_dose(single_mg)} mg {_OFTEN[times]} daily{words}" if single_mg is not None else ""
+        return OrderChange(sig=Sig(text, single_mg, times_per_day=times)) if single_mg is not None else None
 
     return change
 
@@ -242,11 +254,11 @@ _MOST_METHOTREXATE_MG = 25.0
 
 def _once_weekly(context: RuleContext) -> OrderChange | None:
     """The ordered dose once a week on Monday; a dose of methotrexate over 25 mg is no weekly one."""
-    each = _each_mg(context)
-    if each is None or (context.medication.has(_METHOTREXATE) and each > _MOST_METHOTREXATE_MG):
+    single_mg = _each_mg(context)
+    if single_mg is None or (context.medication.has(_METHOTREXATE) and single_mg > _MOST_METHOTREXATE_MG):
         return None
-    text = f"{format_dose(each)} mg once weekly on Monday"
-    return OrderChange(sig=Sig(text, each, times_per_week=1, weekday="mon", is_written=True))
+    text = f"{format_dose(single_mg)} mg once weekly on Monday"
+    return OrderChange(sig=Sig(text, single_mg, times_per_week=1, weekday="mon", is_written=True))
 
 
 _SUM = frozenset({"dose", "maximum", "active"})

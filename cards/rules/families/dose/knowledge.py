@@ -48,10 +48,10 @@ class PlausibleDose(Struct, frozen=True):
 
 
 def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
-    found: dict[str, tuple[Limit, ...]] = {}
+    by_drug: dict[str, tuple[Limit, ...]] = {}
     for row in _rows("limits.csv"):
-        found[row["rxcui"]] = (*found.get(row["rxcui"], ()), _limit(row))
-    return found
+        by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
+    return by_drug
 
 
 _AMOUNTS = {

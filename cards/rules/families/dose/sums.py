@@ -52,17 +52,18 @@ def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     """Orders of the ingredient that go on beside the draft; single doses do not count."""
     beside = context.session.medications_beside(context.drafted, (rxcui,))
     return [
-        one
-        for one in beside
-        if not one.dose.single and (one.drafted is not None or not _is_replaced(context.medication, one.medication))
+        medication
+        for medication in beside
+        if not medication.dose.single
+        and (medication.drafted is not None or not _is_replaced(context.medication, medication.medication))
     ]
 
 
-def _is_replaced(drafted: MedicationIdentity, taken: MedicationIdentity) -> bool:
-    if drafted.rxnorm is not None and drafted.rxnorm == taken.rxnorm and drafted.strengths == taken.strengths:
+def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
+    if drafted.rxnorm is not None and drafted.rxnorm == current.rxnorm and drafted.strengths == current.strengths:
         return True
-    same_drugs = drafted.rxcuis == taken.rxcuis and None not in drafted.strengths
-    return same_drugs and drafted.strengths == taken.strengths and is_slow(drafted) is is_slow(taken)
+    same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
+    return same_drugs and drafted.strengths == current.strengths and is_slow(drafted) is is_slow(current)
 
 
 def _high(dose: DailyDose, rxcui: str) -> float | None:
@@ -72,11 +73,11 @@ def _high(dose: DailyDose, rxcui: str) -> float | None:
 
 def total_mg(context: RuleContext, rxcui: str) -> tuple[float | None, bool]:
     """Milligrams a day of the draft and what is beside it (None: the draft's is not known), and whether it is all."""
-    own = _high(context.drafted.dose, rxcui)
-    if own is None:
+    drafted_mg = _high(context.drafted.dose, rxcui)
+    if drafted_mg is None:
         return None, False
-    beside = [_high(one.dose, rxcui) for one in taken_beside(context, rxcui)]
-    return own + sum(one for one in beside if one is not None), None not in beside
+    beside = [_high(medication.dose, rxcui) for medication in taken_beside(context, rxcui)]
+    return drafted_mg + sum(amount for amount in beside if amount is not None), None not in beside
 
 
 # The form
@@ -96,9 +97,9 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
         return None if medication.dose_form is None else form == "immediate"
     if form in ("immediate", "slow"):
         return form == "slow"
-    named = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
-    said = [each for each, pattern in named.items() if pattern.search(words)]
-    return form in said if said else None
+    patterns = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
+    forms = [form_name for form_name, pattern in patterns.items() if pattern.search(words)]
+    return form in forms if forms else None
 
 
 def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
@@ -124,7 +125,7 @@ def judged(context: RuleContext) -> Judged:
 
 def _judge(context: RuleContext) -> Judged:
     medication, age = context.medication, context.age_years
-    found: list[Excess] = []
+    excesses: list[Excess] = []
     is_unknown = False
     for rxcui in () if medication.is_injected else medication.rxcuis:
         rows = LIMITS.get(rxcui, ())
@@ -136,8 +137,8 @@ def _judge(context: RuleContext) -> Judged:
             excess = _excess(row, context)
             is_unknown = is_unknown or excess is None
             if isinstance(excess, Excess):
-                found.append(excess)
-    worst = max(found, key=lambda one: (one.limit.is_firm, one.amount / one.limit.most), default=None)
+                excesses.append(excess)
+    worst = max(excesses, key=lambda excess: (excess.limit.is_firm, excess.amount / excess.limit.most), default=None)
     return Judged(worst, is_unknown)
 
 
@@ -158,8 +159,8 @@ def _excess(row: Limit, context: RuleContext) -> Excess | bool | None:
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """What the row limits, in its unit, and whether that is all of it."""
     if row.per_dose:
-        each = context.drafted.dose.each(row.rxcui)
-        amount, is_whole = each.high if each is not None else None, True
+        single_dose = context.drafted.dose.each(row.rxcui)
+        amount, is_whole = single_dose.high if single_dose is not None else None, True
     else:
         amount, is_whole = total_mg(context, row.rxcui)
     if amount is not None and row.per_kg:
@@ -187,12 +188,14 @@ _OUTPATIENT = frozenset({"outpatient", "community", "discharge"})
 def _is_outpatient(context: RuleContext) -> bool:
     """Whether the order or an open encounter is of an outpatient."""
     listed = context.drafted.draft.resource.get("category")
-    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
-    if _OUTPATIENT & {str(each.get("code", "")).lower() for each in codings}:
+    concepts = [concept for concept in listed if isinstance(concept, dict)] if isinstance(listed, list) else []
+    codings = [coding for concept in concepts for coding in concept.get("coding") or () if isinstance(coding, dict)]
+    if _OUTPATIENT & {str(coding.get("code", "")).lower() for coding in codings}:
         return True
     visits = context.session.record.encounters
-    return any(one.class_ is not None and one.class_.code == "AMB" and one.status == "in-progress" for one in visits)
+    return any(
+        visit.class_ is not None and visit.class_.code == "AMB" and visit.status == "in-progress" for visit in visits
+    )
 
 
 def labelled_from(context: RuleContext) -> Limit | None:
@@ -212,7 +215,7 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
 
     What is injected is left out: FDA's figures are those of oral use for nearly all drugs.
     """
-    found: list[Implausible] = []
+    implausible_doses: list[Implausible] = []
     is_unknown = False
     for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
@@ -221,5 +224,5 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
         amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
         if amount is not None and amount > TIMES_RECOMMENDED * row.recommended_mg_day:
-            found.append(Implausible(row, rxcui, amount))
-    return max(found, key=lambda one: one.amount / one.row.recommended_mg_day, default=None), is_unknown
+            implausible_doses.append(Implausible(row, rxcui, amount))
+    return max(implausible_doses, key=lambda dose: dose.amount / dose.row.recommended_mg_day, default=None), is_unknown

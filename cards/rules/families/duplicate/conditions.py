@@ -35,21 +35,21 @@ def is_slow(medication: MedicationIdentity) -> bool:
     return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
 
 
-def is_other_release(one: MedicationIdentity, other: MedicationIdentity) -> bool:
+def is_other_release(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether one of them releases slowly and the other does not."""
-    return is_slow(one) is not is_slow(other)
+    return is_slow(first) is not is_slow(second)
 
 
-def is_other_way(one: MedicationIdentity, other: MedicationIdentity) -> bool:
+def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether they are given in different ways: on the skin and by mouth, by mouth and injected."""
-    if (one.systemic is False) is not (other.systemic is False):
+    if (first.systemic is False) is not (second.systemic is False):
         return True
-    return one.is_injected is not other.is_injected
+    return first.is_injected is not second.is_injected
 
 
-def is_topical_and_swallowed(one: MedicationIdentity, other: MedicationIdentity) -> bool:
+def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
-    local, systemic = (one, other) if one.systemic is False else (other, one)
+    local, systemic = (first, second) if first.systemic is False else (second, first)
     flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
     return local.systemic is False and systemic.systemic is not False and not systemic.is_injected and not flush
 
@@ -59,24 +59,24 @@ def drug_codes(medication: MedicationIdentity) -> frozenset[str]:
     return frozenset(medication.rxcuis) - CARRIERS or frozenset(medication.rxcuis)
 
 
-def is_same_product(one: MedicationIdentity, other: MedicationIdentity) -> bool:
+def is_same_product(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether they are the same drugs of the same strength given in the same way; a strength not stated fits."""
-    if one.rxnorm is not None and one.rxnorm == other.rxnorm:
+    if first.rxnorm is not None and first.rxnorm == second.rxnorm:
         return True
-    if drug_codes(one) != drug_codes(other) or is_other_way(one, other) or is_other_release(one, other):
+    if drug_codes(first) != drug_codes(second) or is_other_way(first, second) or is_other_release(first, second):
         return False
-    mine = dict(zip(one.rxcuis, one.strengths, strict=True))
-    theirs = dict(zip(other.rxcuis, other.strengths, strict=True))
-    pairs = ((mine[rxcui], theirs[rxcui]) for rxcui in drug_codes(one))
+    mine = dict(zip(first.rxcuis, first.strengths, strict=True))
+    theirs = dict(zip(second.rxcuis, second.strengths, strict=True))
+    pairs = ((mine[rxcui], theirs[rxcui]) for rxcui in drug_codes(first))
     return all(mine_ is None or theirs_ is None or mine_ == theirs_ for mine_, theirs_ in pairs)
 
 
 def overlap_days(context: RuleContext) -> float:
     """Days that the draft and the partner run together; without a known end as long as the other one does."""
     dose = context.drafted.dose
-    own = 1.0 if dose.single else dose.duration_days
-    left = context.session.days_left(context.partners[0])
-    return min(own if own is not None else float("inf"), left)
+    drafted_days = 1.0 if dose.single else dose.duration_days
+    partner_days = context.session.days_left(context.partners[0])
+    return min(drafted_days if drafted_days is not None else float("inf"), partner_days)
 
 
 ACETAMINOPHEN = "161"
@@ -87,7 +87,11 @@ _GOAL_MG, _LARGEST_DOSE_MG = 3000.0, 1000.0
 def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     """What holds the ingredient beside the draft, without the order that the draft renews or changes."""
     beside = context.session.medications_beside(context.drafted, (rxcui,))
-    return [one for one in beside if one.drafted is not None or not is_same_product(context.medication, one.medication)]
+    return [
+        medication
+        for medication in beside
+        if medication.drafted is not None or not is_same_product(context.medication, medication.medication)
+    ]
 
 
 def _high(dose: DailyDose, rxcui: str) -> float | None:
@@ -97,9 +101,9 @@ def _high(dose: DailyDose, rxcui: str) -> float | None:
 
 def total_mg(context: RuleContext, rxcui: str) -> tuple[float, bool]:
     """Milligrams a day of the draft and what is taken beside it, and whether that is all of it."""
-    doses = [_high(one.dose, rxcui) for one in counted(context, rxcui) if not one.dose.single]
+    doses = [_high(medication.dose, rxcui) for medication in counted(context, rxcui) if not medication.dose.single]
     doses.append(_high(context.drafted.dose, rxcui))
-    return sum(one for one in doses if one is not None), None not in doses
+    return sum(dose for dose in doses if dose is not None), None not in doses
 
 
 def _daily_total_mg(spec: Spec) -> Predicate:
@@ -111,33 +115,40 @@ def _daily_total_mg(spec: Spec) -> Predicate:
         return compare(*total_mg(context, rxcui)) if context.medication.has(rxcui) else False
 
     def facts(context: RuleContext) -> list[Fact]:
-        own = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
-        return [*own, *(_dose_fact(one, rxcui) for one in counted(context, rxcui))]
+        drafted_facts = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
+        return [*drafted_facts, *(_dose_fact(medication, rxcui) for medication in counted(context, rxcui))]
 
     return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
 
 
-def _dose_fact(one: CurrentMedication, rxcui: str) -> Fact:
-    high = _high(one.dose, rxcui)
-    said = f", {format_number(high)} mg/day" if high is not None else ""
-    return Fact("medication", f"{one.medication.said}{said}", one.medication.name, None, one.since, one.source)
+def _dose_fact(medication: CurrentMedication, rxcui: str) -> Fact:
+    high = _high(medication.dose, rxcui)
+    dose_text = f", {format_number(high)} mg/day" if high is not None else ""
+    return Fact(
+        "medication",
+        f"{medication.medication.said}{dose_text}",
+        medication.medication.name,
+        None,
+        medication.since,
+        medication.source,
+    )
 
 
 def to_three_grams(context: RuleContext) -> OrderChange | None:
     """Fewer or smaller doses of the same product, so that the sum is at most 3 g; None where it cannot be."""
     if context.medication.rxcuis != (ACETAMINOPHEN,):
         return None
-    known, is_whole = total_mg(context, ACETAMINOPHEN)
-    own = _high(context.drafted.dose, ACETAMINOPHEN)
-    if own is None or not is_whole:
+    known_mg, is_whole = total_mg(context, ACETAMINOPHEN)
+    drafted_mg = _high(context.drafted.dose, ACETAMINOPHEN)
+    if drafted_mg is None or not is_whole:
         return None
-    left = _GOAL_MG - (known - own)
+    room_mg = _GOAL_MG - (known_mg - drafted_mg)
     unit = _unit_mg(context)
     choices = [
         (dose * times, times, dose)
         for dose in (unit, 2 * unit)
         for times in (1, 2, 3, 4)
-        if dose <= _LARGEST_DOSE_MG and dose * times <= left
+        if dose <= _LARGEST_DOSE_MG and dose * times <= room_mg
     ]
     if not choices:
         return None

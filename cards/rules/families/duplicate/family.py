@@ -81,19 +81,19 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
     An ingredient that both hold is no second drug of its class.
     """
     partner = context.partners[0].medication
-    both = context.medication.classes & partner.classes
-    if partner.systemic is False or _CHECKED.isdisjoint(both):
+    shared_classes = context.medication.classes & partner.classes
+    if partner.systemic is False or _CHECKED.isdisjoint(shared_classes):
         return None
-    mine = [one for one in context.medication.ingredients if not partner.has(one.rxcui)]
-    theirs = [one for one in partner.ingredients if not context.medication.has(one.rxcui)]
+    mine = [ingredient for ingredient in context.medication.ingredients if not partner.has(ingredient.rxcui)]
+    theirs = [ingredient for ingredient in partner.ingredients if not context.medication.has(ingredient.rxcui)]
     if not mine or not theirs:
         return None
     for name, words in CLASSES.items():
-        if name not in both:
+        if name not in shared_classes:
             continue
-        other = next((one.name for one in theirs if name in classes_of((one,))), None)
-        if other is not None and any(name in classes_of((one,)) for one in mine):
-            return words, other
+        other_name = next((their.name for their in theirs if name in classes_of((their,))), None)
+        if other_name is not None and any(name in classes_of((ingredient,)) for ingredient in mine):
+            return words, other_name
     if _LONG_ACTING_OPIOID.matches(context.medication) and _LONG_ACTING_OPIOID.matches(partner):
         return "long-acting opioids", theirs[0].name
     return None
@@ -148,20 +148,20 @@ def _compared_drugs(
     return _of_partner(word, meaning, lambda context, partner: compare(context.medication, partner.medication))
 
 
-def _is_dose_change(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
+def _is_dose_change(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
     """Whether they are one drug in two strengths, and taking it twice is no grave error by itself."""
-    if drug_codes(drafted) != drug_codes(other) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
+    if drug_codes(drafted) != drug_codes(partner) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
         return False
-    return not is_other_way(drafted, other) and not is_other_release(drafted, other)
+    return not is_other_way(drafted, partner) and not is_other_release(drafted, partner)
 
 
-def _are_both_local(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
-    return drafted.systemic is False and other.systemic is False
+def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
+    return drafted.systemic is False and partner.systemic is False
 
 
-def _is_in_mixtures(drafted: MedicationIdentity, other: MedicationIdentity) -> bool:
+def _is_in_mixtures(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
     """Whether acetaminophen is all that they share, in different mixtures."""
-    first, second = set(drafted.rxcuis), set(other.rxcuis)
+    first, second = set(drafted.rxcuis), set(partner.rxcuis)
     return first & second == {ACETAMINOPHEN} and first != second
 
 
@@ -195,7 +195,7 @@ def _shared(context: RuleContext) -> str | None:
     if not context.partners:
         return None
     theirs = set(context.partners[0].medication.rxcuis)
-    name = next((one.name for one in context.medication.ingredients if one.rxcui in theirs), None)
+    name = next((ingredient.name for ingredient in context.medication.ingredients if ingredient.rxcui in theirs), None)
     return capitalized(name) if name is not None else None
 
 
@@ -210,13 +210,13 @@ def _other_order(context: RuleContext) -> str | None:
 
 
 def _class_words(context: RuleContext) -> str | None:
-    found = shared_class(context) if context.partners else None
-    return found[0] if found is not None else None
+    shared = shared_class(context) if context.partners else None
+    return shared[0] if shared is not None else None
 
 
 def _other_drug(context: RuleContext) -> str | None:
-    found = shared_class(context) if context.partners else None
-    return found[1] if found is not None else None
+    shared = shared_class(context) if context.partners else None
+    return shared[1] if shared is not None else None
 
 
 def _mg_per_kg(context: RuleContext) -> str | None:

@@ -57,12 +57,14 @@ class Advice(Struct, frozen=True):
 
 def results_for(record: PatientRecord, drug_genes: Sequence[str], rxcuis: Sequence[str]) -> dict[str, GeneResult]:
     """The results of these genes, with the therapeutic implications about these drugs; a gene without one is not in."""
-    found = gene_readings(record)
-    if not found.has_any:
+    readings = gene_readings(record)
+    if not readings.has_any:
         return {}
-    implied = implied_readings(found, rxcuis, drug_genes)
+    implied = implied_readings(readings, rxcuis, drug_genes)
     results = {
-        gene: result_of(gene, (*found.by_gene.get(gene, ()), *(one for one in implied if one.gene == gene)))
+        gene: result_of(
+            gene, (*readings.by_gene.get(gene, ()), *(reading for reading in implied if reading.gene == gene))
+        )
         for gene in drug_genes
     }
     return {gene: result for gene, result in results.items() if result is not None}
@@ -97,16 +99,20 @@ def _advise(context: RuleContext, drug: GeneDrug) -> Advice | None:
     results = results_for(context.session.record, drug.genes, (drug.rxcui,))
     if not results:
         return None
-    told = tuple(results[gene] for gene in drug.genes if gene in results)
-    unknown = [one for one in told if not one.keys]
+    drug_results = tuple(results[gene] for gene in drug.genes if gene in results)
+    unknown = [result for result in drug_results if not result.keys]
     choices = [_keys(results.get(gene), gene) for gene in drug.genes]
-    found = _of_populations(context, drug, choices)
-    if found is None or found[0] == "silent" or (unknown and found[1] is not None and found[1].action.name == "test"):
+    of_populations = _of_populations(context, drug, choices)
+    if (
+        of_populations is None
+        or of_populations[0] == "silent"
+        or (unknown and of_populations[1] is not None and of_populations[1].action.name == "test")
+    ):
         if unknown:
-            return Advice("unknown_allele", "info", None, told)
-        return Advice("standard", "silent", found[1] if found else None, told)
-    indicator, row, band = found
-    advice = Advice(band or (row.action.name if row is not None else ""), indicator, row, told)
+            return Advice("unknown_allele", "info", None, drug_results)
+        return Advice("standard", "silent", of_populations[1] if of_populations else None, drug_results)
+    indicator, row, band = of_populations
+    advice = Advice(band or (row.action.name if row is not None else ""), indicator, row, drug_results)
     return _with_doubts(advice, context, unknown)
 
 
@@ -125,12 +131,15 @@ _Found = tuple[AdviceIndicator, Recommendation | None, str]
 def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
     """The advice for the patient's population; where that is not known, only what all populations agree on."""
     names, is_known = populations_of(context, drug.populations)
-    found = [one for name in names if (one := _of_keys(context, drug, name, choices)) is not None]
-    if not found:
+    judgements = [judgement for name in names if (judgement := _of_keys(context, drug, name, choices)) is not None]
+    if not judgements:
         return None
-    if is_known or len({(one[0], one[1].action if one[1] else None) for one in found}) == 1:
-        return found[0]
-    worst = max(found, key=lambda one: SEVERITY[one[0]])
+    if (
+        is_known
+        or len({(judgement[0], judgement[1].action if judgement[1] else None) for judgement in judgements}) == 1
+    ):
+        return judgements[0]
+    worst = max(judgements, key=lambda judgement: SEVERITY[judgement[0]])
     return worst if worst[0] == "silent" else ("info", worst[1], "indication_unknown")
 
 
@@ -142,8 +151,8 @@ def _of_keys(
     if not rows:
         return None
     judged: list[_Found] = [(judge_dose(context, row), row, "") for row in rows]
-    worst = max(judged, key=lambda one: SEVERITY[one[0]])
-    levels = {one[0] for one in judged}
+    worst = max(judged, key=lambda judgement: SEVERITY[judgement[0]])
+    levels = {judgement[0] for judgement in judged}
     if len(levels) == 1 or worst[0] == "silent":
         return worst
     if "silent" in levels:
@@ -154,7 +163,7 @@ def _of_keys(
 
 def _contradict(context: RuleContext, drug: GeneDrug) -> bool:
     results = results_for(context.session.record, drug.genes, (drug.rxcui,))
-    return any(one.conflicts for one in results.values())
+    return any(result.conflicts for result in results.values())
 
 
 def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendation | None:
@@ -163,22 +172,22 @@ def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendati
 
 def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
     """The same with the reasons why it is uncertain; it is never critical then."""
-    if any(one.is_preliminary for one in advice.results):
+    if any(result.is_preliminary for result in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
     if _has_new_cells(context.session.record):
         doubt = (
             "After a transplant of liver or stem cells a germline result does not hold; ask for a new interpretation."
         )
         return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
-    doubts = [f"{one.gene} “{one.newest.said}” cannot be translated." for one in unknown]
+    doubts = [f"{result.gene} “{result.newest.said}” cannot be translated." for result in unknown]
     for one in advice.results:
         if one.conflicts:
-            said = ", ".join(dict.fromkeys(f"“{each.said}”" for each in one.readings))
-            doubts.append(f"Results for {one.gene} differ: {said}. Ask the laboratory.")
+            texts = ", ".join(dict.fromkeys(f"“{reading.said}”" for reading in one.readings))
+            doubts.append(f"Results for {one.gene} differ: {texts}. Ask the laboratory.")
         elif len(one.keys) > 1 and len(one.phenotypes) > 1:
             doubts.append(f"{one.gene}: the report leaves open whether {' or '.join(one.phenotypes)}.")
     indicator = advice.indicator
-    is_open = any(len(one.phenotypes) > 1 for one in advice.results)
+    is_open = any(len(result.phenotypes) > 1 for result in advice.results)
     if indicator == "critical" and (is_open or not _knows_history(advice, context)):
         indicator = "warning"
     return replace(advice, indicator=indicator, doubts=tuple(doubts))
@@ -193,9 +202,11 @@ def _knows_history(advice: Advice, context: RuleContext) -> bool:
 
 def _has_new_cells(record: PatientRecord) -> bool:
     """Whether the patient has another person's liver or blood cells; an autologous transplant keeps the germline."""
-    done = (one.code for one in record.procedures if one.status == "completed")
-    concepts = [one for one in (*(condition.code for condition in record.conditions), *done) if one is not None]
-    return any(_is_of_new_cells(one) for one in concepts)
+    done = (procedure.code for procedure in record.procedures if procedure.status == "completed")
+    concepts = [
+        concept for concept in (*(condition.code for condition in record.conditions), *done) if concept is not None
+    ]
+    return any(_is_of_new_cells(concept) for concept in concepts)
 
 
 def _is_of_new_cells(concept: CodeableConcept) -> bool:
@@ -207,8 +218,8 @@ def _names_new_cells(words: str, codes: tuple[str, ...]) -> bool:
         return False
     if any(code.replace(".", "").upper().startswith(_NEW_CELLS) for code in codes):
         return True
-    said = _NEW_CELLS_IN_WORDS.search(words)
-    return said is not None and is_of_patient(words, said.start())
+    match = _NEW_CELLS_IN_WORDS.search(words)
+    return match is not None and is_of_patient(words, match.start())
 
 
 def is_quiet(action: str) -> bool:

@@ -45,9 +45,11 @@ def _warfarin(spec: Spec) -> Predicate:
         return warfarin_says(results) == wanted
 
     def facts(context: RuleContext) -> list[Fact]:
-        found = _warfarin_results(context).values()
+        results = _warfarin_results(context).values()
         return [
-            Fact("gene", result_words(one), effective=_date(one), source=one.newest.source) for one in found if one.keys
+            Fact("gene", result_words(result), effective=_date(result), source=result.newest.source)
+            for result in results
+            if result.keys
         ]
 
     return Predicate(test, facts, _USES)
@@ -62,8 +64,8 @@ def _date(result: GeneResult) -> str | None:
 
 
 def _warfarin_words(context: RuleContext) -> str | None:
-    known = [one for one in _warfarin_results(context).values() if one.keys]
-    return " and ".join(result_words(one) for one in known) or None
+    known_results = [warfarin_result for warfarin_result in _warfarin_results(context).values() if warfarin_result.keys]
+    return " and ".join(result_words(result) for result in known_results) or None
 
 
 def _lower(context: RuleContext) -> OrderChange | None:
@@ -87,12 +89,12 @@ def _nothing_found(rule: str, context: RuleContext) -> tuple[str, str]:
         if rule == _TEST_BEFORE:
             return "within-limits", f"{none}; the test is asked for only before a first course or above a dose."
         return "gene-result-missing", f"{none}: nothing was judged."
-    known = "; ".join(f"{result_words(one)}{_dated(one)}" for one in results.values())
+    texts = "; ".join(f"{result_words(result)}{_dated(result)}" for result in results.values())
     if rule == _TEST_BEFORE:
-        return "within-limits", f"a result is on record: {known}."
+        return "within-limits", f"a result is on record: {texts}."
     lacking = [gene for gene in genes if gene not in results]
     without = f"; no result of {' or '.join(lacking)} came" if lacking else ""
-    return "within-limits", f"looked: {known}{without}. No recommendation here changes this order."
+    return "within-limits", f"looked: {texts}{without}. No recommendation here changes this order."
 
 
 _TEST_BEFORE = "pgx-test-before"

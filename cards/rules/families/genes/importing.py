@@ -122,9 +122,9 @@ def _rxcui(drug: str, rxcui: str) -> str:
     rxcui = _COMBINATIONS.get(rxcui, rxcui)
     if rxcui in INGREDIENTS:
         return rxcui
-    known = INGREDIENT_BY_NAME.get(drug.lower())
+    ingredient = INGREDIENT_BY_NAME.get(drug.lower())
     # An ingredient whose RxNorm code was not read has its ATC code as its key: no rule can name it.
-    return known.rxcui if known is not None and known.rxcui.isdigit() else ""
+    return ingredient.rxcui if ingredient is not None and ingredient.rxcui.isdigit() else ""
 
 
 def _is_known(row: Row, left_out: list[str]) -> bool:
@@ -167,30 +167,30 @@ _ACTION_COLUMNS: Final = (
 
 
 def _action(row: Row) -> dict[str, str]:
-    rest = {name: row.get(name) or "" for name in _ACTION_COLUMNS}
-    return {"action": row["action_id"], "class": row["class"], "instruction": row["instruction"], **rest}
+    columns = {name: row.get(name) or "" for name in _ACTION_COLUMNS}
+    return {"action": row["action_id"], "class": row["class"], "instruction": row["instruction"], **columns}
 
 
 def _cpic_drugs(rows: Sequence[Row], actions: Mapping[str, Row], guidelines: Iterable[Row]) -> Iterator[dict[str, str]]:
     by_id = {row["guideline_id"]: row for row in guidelines}
     for rxcui in sorted({row["rxcui"] for row in rows}, key=lambda code: _name_of(code)):
-        own = [row for row in rows if row["rxcui"] == rxcui]
+        rows_of_drug = [row for row in rows if row["rxcui"] == rxcui]
         bands = {
             f"{actions[row['action']]['class']}={lower}"
-            for row in own
+            for row in rows_of_drug
             if row["indicator"] != "silent"
             for lower in _LOWER[row["indicator"]]
         }
-        populations = {row["population"] for row in own}
+        populations = {row["population"] for row in rows_of_drug}
         if not bands:
             continue
-        guideline = by_id.get(own[0]["guideline"], {})
+        guideline = by_id.get(rows_of_drug[0]["guideline"], {})
         yield {
             "name": _name_of(rxcui).replace(" ", "-"),
             "rxcui": rxcui,
             "ingredient": _name_of(rxcui),
             "genes": " and ".join(
-                dict.fromkeys(gene for row in own for gene in (row["gene_1"], row["gene_2"]) if gene)
+                dict.fromkeys(gene for row in rows_of_drug for gene in (row["gene_1"], row["gene_2"]) if gene)
             ),
             "bands": " ".join([*sorted(bands), *(["indication_unknown"] if len(populations) > 1 else [])]),
             "guideline": guideline.get("name") or "text of 2022 in an older public table, strength not read",
@@ -210,15 +210,15 @@ def _fda_rows(folder: Path, left_out: list[str]) -> Iterator[dict[str, str]]:
     for row in _rows(folder / "fda_associations.csv"):
         rxcui = _rxcui(row["drug"], row["rxcui"])
         keys = _fda_keys(row["gene"], row["subgroup"])
-        what = f"{row['drug']} and {row['gene']} (FDA's table)"
+        association = f"{row['drug']} and {row['gene']} (FDA's table)"
         if not rxcui:
-            left_out.append(f"{what}: not in the medication tables")
+            left_out.append(f"{association}: not in the medication tables")
         elif not keys:
-            left_out.append(f"{what}: {row['subgroup']} has no lookup key")
+            left_out.append(f"{association}: {row['subgroup']} has no lookup key")
         elif row["class"] in _FDA_SPEAKS:
             gene, names = keys
-            whole = ((";".join(names), row["subgroup"], row["class"], row["limit"]),)
-            for lookup, subgroup, what_to_do, limit in _BY_LABEL.get(rxcui, whole):
+            as_in_table = ((";".join(names), row["subgroup"], row["class"], row["limit"]),)
+            for lookup, subgroup, what_to_do, limit in _BY_LABEL.get(rxcui, as_in_table):
                 indicator = _FDA_INDICATOR.get((row["section"], what_to_do), "info")
                 yield {
                     "rxcui": rxcui, "drug": row["drug"], "gene": gene, "keys": lookup, "subgroup": subgroup,
@@ -233,23 +233,23 @@ def _fda_keys(gene: str, subgroup: str) -> tuple[str, list[str]] | None:
         return (f"{gene}{allele[1]}", ["positive"]) if gene in ("HLA-A", "HLA-B") else None
     words = subgroup.lower()
     kind = "function" if "function" in words else "metabolizer"
-    named = [name for name in _PHENOTYPES if name in words]
+    phenotypes = [name for name in _PHENOTYPES if name in words]
     if kind == "function":
-        named = ["decreased" if name == "intermediate" else name for name in named]
-    keys = [key for name in named for key in keys_of_phenotype(gene, f"{name} {kind}")]
+        phenotypes = ["decreased" if name == "intermediate" else name for name in phenotypes]
+    keys = [key for name in phenotypes for key in keys_of_phenotype(gene, f"{name} {kind}")]
     return (gene, keys) if keys else None
 
 
 def _fda_drugs(rows: Sequence[Row], cpic: set[str]) -> Iterator[dict[str, str]]:
     """The drugs that FDA's table names and CPIC has no recommendation for."""
     for rxcui in sorted({row["rxcui"] for row in rows} - cpic - {"11289"}, key=_name_of):
-        own = [row for row in rows if row["rxcui"] == rxcui]
-        bands = {f"{row['class']}={lower}" for row in own for lower in _LOWER[row["indicator"]]}
+        rows_of_drug = [row for row in rows if row["rxcui"] == rxcui]
+        bands = {f"{row['class']}={lower}" for row in rows_of_drug for lower in _LOWER[row["indicator"]]}
         yield {
             "name": _name_of(rxcui).replace(" ", "-"),
             "rxcui": rxcui,
             "ingredient": _name_of(rxcui),
-            "genes": " and ".join(dict.fromkeys(row["gene"] for row in own)),
+            "genes": " and ".join(dict.fromkeys(row["gene"] for row in rows_of_drug)),
             "bands": " ".join(sorted(bands)),
         }
 

@@ -97,12 +97,12 @@ _ACTIONS: Final[Mapping[str, Action]] = {row["action"]: _action(row) for row in 
 
 
 def _read_gene_drugs() -> Mapping[str, GeneDrug]:
-    found: dict[str, dict[tuple[str, tuple[str, ...]], Recommendation]] = {}
+    by_drug: dict[str, dict[tuple[str, tuple[str, ...]], Recommendation]] = {}
     genes: dict[str, tuple[str, ...]] = {}
     for row in _rows("recommendations.csv"):
         keys = tuple(filter(None, (row["key_1"], row["key_2"])))
         genes[row["rxcui"]] = tuple(filter(None, (row["gene_1"], row["gene_2"])))
-        found.setdefault(row["rxcui"], {})[row["population"], keys] = Recommendation(
+        by_drug.setdefault(row["rxcui"], {})[row["population"], keys] = Recommendation(
             row["population"],
             keys,
             _ACTIONS[row["action"]],
@@ -110,11 +110,11 @@ def _read_gene_drugs() -> Mapping[str, GeneDrug]:
             f"CPIC: {row['strength']}" if row["cpic_id"] else "CPIC text of 2022, strength not read",
         )
     for rxcui, lines in FDA_LINES.items():
-        if rxcui not in found:
-            genes[rxcui], found[rxcui] = _of_fda(lines)
+        if rxcui not in by_drug:
+            genes[rxcui], by_drug[rxcui] = _of_fda(lines)
     return {
-        rxcui: GeneDrug(rxcui, genes[rxcui], rows, tuple(dict.fromkeys(one.population for one in rows.values())))
-        for rxcui, rows in found.items()
+        rxcui: GeneDrug(rxcui, genes[rxcui], rows, tuple(dict.fromkeys(row.population for row in rows.values())))
+        for rxcui, rows in by_drug.items()
     }
 
 
@@ -145,7 +145,7 @@ _FDA_WORDS = {
 
 
 def _read_fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
-    found: dict[str, tuple[FdaLine, ...]] = {}
+    lines_by_drug: dict[str, tuple[FdaLine, ...]] = {}
     for row in _rows("fda.csv"):
         line = FdaLine(
             row["gene"],
@@ -155,8 +155,8 @@ def _read_fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
             row["subgroup"],
             row["indicator"],  # type: ignore[arg-type]  # our own table
         )
-        found[row["rxcui"]] = (*found.get(row["rxcui"], ()), line)
-    return found
+        lines_by_drug[row["rxcui"]] = (*lines_by_drug.get(row["rxcui"], ()), line)
+    return lines_by_drug
 
 
 FDA_LINES: Final[Mapping[str, tuple[FdaLine, ...]]] = _read_fda_lines()

@@ -51,8 +51,8 @@ def populations_of(context: RuleContext, declared: Sequence[str]) -> tuple[tuple
     if tuple(declared) == (ANY,):
         return (ANY,), True
     if _CORONARY in declared:
-        found = _indication(context)
-        return ((found,), True) if found is not None else (tuple(declared), False)
+        indication = _indication(context)
+        return ((indication,), True) if indication is not None else (tuple(declared), False)
     if "adults" in declared:
         age = context.age_years
         return (tuple(declared), False) if age is None else (("adults" if age >= _ADULT_YEARS else "children",), True)
@@ -84,29 +84,33 @@ def _indication(context: RuleContext) -> str | None:
     """
     record = context.session.record
     listed = [
-        one.code
-        for one in record.conditions
-        if condition_status(one, record.as_of_epoch) != "past" and not doubt_of(one)
+        condition.code
+        for condition in record.conditions
+        if condition_status(condition, record.as_of_epoch) != "past" and not doubt_of(condition)
     ]
-    done = [one.code for one in record.procedures if one.status == "completed"]
-    return _named(context.drafted.order.reasonCode) or _named(one for one in (*listed, *done) if one is not None)
+    done = [procedure.code for procedure in record.procedures if procedure.status == "completed"]
+    return _most_urgent(context.drafted.order.reasonCode) or _most_urgent(
+        concept for concept in (*listed, *done) if concept is not None
+    )
 
 
-def _named(concepts: Iterable[CodeableConcept]) -> str | None:
+def _most_urgent(concepts: Iterable[CodeableConcept]) -> str | None:
     """The most urgent indication that one of the concepts is, by its codes or in words."""
-    found = {name for concept in concepts for name in _indications_of(concept)}
-    return next((name for name in _INDICATION_WORDS if name in found), None)
+    names = {name for concept in concepts for name in _indications_of(concept)}
+    return next((name for name in _INDICATION_WORDS if name in names), None)
 
 
 def _indications_of(concept: CodeableConcept) -> Iterator[str]:
-    known = [(SYSTEMS.get(one.system or ""), (one.code or "").replace(".", "").upper()) for one in concept.coding]
+    codes = [
+        (SYSTEMS.get(coding.system or ""), (coding.code or "").replace(".", "").upper()) for coding in concept.coding
+    ]
     for name, icd10, snomed, _ in _INDICATIONS:
         if any((system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed)
-               for system, code in known):  # fmt: skip
+               for system, code in codes):  # fmt: skip
             yield name
-    if any(system for system, _ in known):
+    if any(system for system, _ in codes):
         return
     for name, words in _INDICATION_WORDS.items():
-        said = words.search(concept.words)
-        if said is not None and is_of_patient(concept.words, said.start()):
+        match = words.search(concept.words)
+        if match is not None and is_of_patient(concept.words, match.start()):
             yield name

@@ -37,7 +37,9 @@ def result_words(result: GeneResult) -> str:
     """The gene with what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
     if not result.keys:
         return f"{result.gene} “{plain(result.newest.said, _LONGEST_SAID)}”"
-    called = " or ".join(one if one.startswith("-") else one.lower() for one in result.phenotypes)
+    called = " or ".join(
+        phenotype if phenotype.startswith("-") else phenotype.lower() for phenotype in result.phenotypes
+    )
     if result.conflicts:
         return f"{result.gene} results differ ({called})"
     score = (
@@ -71,9 +73,9 @@ def summary(context: RuleContext) -> str | None:
     if advice is None:
         return None
     drug = context.ingredient.name
-    genes = " and ".join(result_words(one) for one in _telling(advice))
+    genes = " and ".join(result_words(result) for result in _telling_results(advice))
     if advice.band == "unknown_allele":
-        unknown = next(one for one in advice.results if not one.keys)
+        unknown = next(result for result in advice.results if not result.keys)
         return _cut(f"{result_words(unknown)} cannot be translated: no advice about {drug} from it.")
     if advice.band == "preliminary":
         return _cut(f"{genes}: the result is preliminary; it would matter to {drug}.")
@@ -84,27 +86,29 @@ def summary(context: RuleContext) -> str | None:
     means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
     head = f"{genes}: {means}"
     instruction = advice.row.action.instruction if advice.row is not None else ""
-    whole = f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
-    return whole if len(whole) <= _MOST_SUMMARY and not instruction.startswith("FDA") else _cut(f"{head}.")
+    sentence = (
+        f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
+    )
+    return sentence if len(sentence) <= _MOST_SUMMARY and not instruction.startswith("FDA") else _cut(f"{head}.")
 
 
 def _with_drug(instruction: str, drug: str) -> str:
     """The instruction with the drug's name where that makes a sentence ("do not use codeine: toxicity"), else ""."""
-    for start, named in (
+    for start, phrase in (
         ("do not use", f"do not use {drug}"),
         ("consider another drug", f"consider another drug than {drug}"),
     ):
-        rest = instruction.removeprefix(start)
-        if rest != instruction and rest.startswith((":", ";", " if ")):
-            return f"{named}{rest}"
+        remainder = instruction.removeprefix(start)
+        if remainder != instruction and remainder.startswith((":", ";", " if ")):
+            return f"{phrase}{remainder}"
     return ""
 
 
-def _telling(advice: Advice) -> tuple[GeneResult, ...]:
+def _telling_results(advice: Advice) -> tuple[GeneResult, ...]:
     """The results that the headline names: those that are not simply normal, else all that are known."""
-    known = tuple(one for one in advice.results if one.keys)
-    unusual = tuple(one for one in known if not all(map(_is_usual, one.phenotypes)))
-    return unusual or known or advice.results
+    known_results = tuple(result for result in advice.results if result.keys)
+    unusual = tuple(result for result in known_results if not all(map(_is_usual, result.phenotypes)))
+    return unusual or known_results or advice.results
 
 
 def _is_usual(phenotype: str) -> bool:
@@ -141,8 +145,8 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
 
 def _names_alternatives(action: Action) -> bool:
     """Whether the instruction names each of them already."""
-    said = action.instruction.lower()
-    return all(one.strip().lower() in said for one in action.alternatives.split(";"))
+    words = action.instruction.lower()
+    return all(alternative.strip().lower() in words for alternative in action.alternatives.split(";"))
 
 
 def _capital(text: str) -> str:
@@ -161,9 +165,9 @@ def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
     if not any(result.gene == "CYP2D6" and result.keys != ("0.0",) for result in advice.results):
         return
-    taken = [one.medication.name for one in context.taken(_CYP2D6_INHIBITORS)]
-    if taken:
-        yield f"{_capital(taken[0])} inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
+    names = [medication.medication.name for medication in context.taken(_CYP2D6_INHIBITORS)]
+    if names:
+        yield f"{_capital(names[0])} inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
 
 
 # A test before the first course

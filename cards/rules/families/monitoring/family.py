@@ -29,7 +29,7 @@ def _inr_is_stable(context: RuleContext) -> bool:
     record = context.session.record
     last = record.measurements("inr")[:_IN_A_ROW]
     low, high = _INR_RANGE_VALVE if context.has_condition("mechanical_valve") else _INR_RANGE
-    in_range = len(last) == _IN_A_ROW and all(low <= one.value <= high for one in last)
+    in_range = len(last) == _IN_A_ROW and all(low <= measurement.value <= high for measurement in last)
     return in_range and int(last[0].age_days(record.as_of_epoch)) <= _STABLE_DAYS
 
 
@@ -49,8 +49,12 @@ def _for_malaria(context: RuleContext) -> bool:
 
 
 def _inr(context: RuleContext) -> str | None:
-    found = context.session.lab("inr", 7)
-    return f"INR {format_number(found.value, [_INR_HIGH, 10.0])} on {found.time.date}" if found is not None else None
+    measurement = context.session.lab("inr", 7)
+    return (
+        f"INR {format_number(measurement.value, [_INR_HIGH, 10.0])} on {measurement.time.date}"
+        if measurement is not None
+        else None
+    )
 
 
 def _lithium(context: RuleContext) -> str | None:
@@ -61,10 +65,10 @@ def _neutrophils(context: RuleContext) -> str | None:
     return _dated(context.session.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5))
 
 
-def _dated(found: Measurement | None, limits: tuple[float, ...]) -> str | None:
-    if found is None:
+def _dated(measurement: Measurement | None, limits: tuple[float, ...]) -> str | None:
+    if measurement is None:
         return None
-    return capitalized(dated(found, limits))
+    return capitalized(dated(measurement, limits))
 
 
 def _mg_per_kg(context: RuleContext) -> str | None:
@@ -83,11 +87,11 @@ def _last(*analytes: str) -> Placeholder:
     def word(context: RuleContext) -> str:
         record = context.session.record
         newest = {analyte: record.newest(analyte) for analyte in analytes}
-        said = [
-            dated(found) if found is not None else f"no {name_of(analyte)} on record"
-            for analyte, found in newest.items()
+        texts = [
+            dated(measurement) if measurement is not None else f"no {name_of(analyte)} on record"
+            for analyte, measurement in newest.items()
         ]
-        return f"Last: {', '.join(said)}."
+        return f"Last: {', '.join(texts)}."
 
     return word
 
@@ -96,7 +100,7 @@ def _lacking(days: float, *analytes: str) -> Placeholder:
     """Those of the tests that have no usable value so young: a summary names no test that was done."""
 
     def word(context: RuleContext) -> str | None:
-        lacking = [name_of(one) for one in analytes if context.session.lab(one, days) is None]
+        lacking = [name_of(analyte) for analyte in analytes if context.session.lab(analyte, days) is None]
         return " or ".join(lacking) or None
 
     return word

@@ -39,43 +39,50 @@ from fhir.record.datatypes import parse_time
 def under_50_mme(context: RuleContext) -> OrderChange | None:
     """The greatest part of the draft, in its own units, with which the total stays under 50 MME."""
     dose, view = context.drafted.dose, opioid_view(context.session, context.drafted)
-    own = [part.dose for part in view.parts if part.is_draft and part.source == context.drafted.draft.name]
-    total, whole = view.total
+    own_doses = [part.dose for part in view.parts if part.is_draft and part.source == context.drafted.draft.name]
+    total, is_whole_total = view.total
     times, count = dose.times_per_day, _count(context)
-    if len(own) != 1 or not whole or not own[0].high or not times or count is None or is_patch(context.medication):
+    if (
+        len(own_doses) != 1
+        or not is_whole_total
+        or not own_doses[0].high
+        or not times
+        or count is None
+        or is_patch(context.medication)
+    ):
         return None
-    of_one = own[0].high / (times * count)
-    best = _best(count, int(times), UNDER_MME - (total - own[0].high), of_one)
+    of_one = own_doses[0].high / (times * count)
+    best = _best(count, int(times), UNDER_MME - (total - own_doses[0].high), of_one)
     return OrderChange(sig=_counted(context, *best, count)) if best is not None else None
 
 
 def _best(count: float, times: int, room: float, of_one: float) -> tuple[int, int] | None:
     """Units and times a day, neither more than ordered, that come nearest to the room and stay under it."""
-    found = [
+    choices = [
         (units * often, often, units)
         for units in range(1, int(count) + 1)
         for often in range(1, times + 1)
         if units * often * of_one < room - 1e-9
     ]
-    if not found:
+    if not choices:
         return None
-    _, often, units = max(found)
+    _, often, units = max(choices)
     return units, often
 
 
 def _count(context: RuleContext) -> float | None:
     """Whole units of the product in one dose, the most of a range; None where it is not counted in units."""
     code = context.ingredient.rxcui
-    each = context.drafted.dose.each(code)
+    single_dose = context.drafted.dose.each(code)
     for ingredient, strength in zip(context.medication.ingredients, context.medication.strengths, strict=True):
         if (
             ingredient.rxcui == code
             and strength is not None
             and strength.per == "unit"
             and strength.milligrams
-            and each
+            and single_dose
         ):
-            count = each.high / strength.milligrams
+            count = single_dose.high / strength.milligrams
             return round(count) if abs(count - round(count)) < 1e-6 and count >= 1 else None
     return None
 
@@ -86,8 +93,8 @@ _FORMS = ("tablet", "capsule")
 
 def _counted(context: RuleContext, units: int, often: int, count: float) -> Sig:
     needed = " as needed" if context.drafted.dose.as_needed else ""
-    said = f"{context.medication.dose_form or ''} {context.medication.words}".lower()
-    form = next((one for one in _FORMS if one in said), "unit")
+    words = f"{context.medication.dose_form or ''} {context.medication.words}".lower()
+    form = next((form for form in _FORMS if form in words), "unit")
     text = f"{units} {form}{'s' if units > 1 else ''} {_TIMES.get(often, f'{often} times a day')}{needed}"
     strength = context.medication.strengths
     of_one = strength[0].milligrams if len(strength) == 1 and strength[0] is not None else None
@@ -140,25 +147,25 @@ def _mme_per_day(spec: Spec) -> Predicate:
 def _mme_facts(context: RuleContext) -> Iterator[Fact]:
     for part in _view(context).parts:
         if part.dose.high is not None:
-            said = f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)} MME/day"
+            text = f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)} MME/day"
             since = part.since.text if part.since is not None else None
-            yield Fact("mme", said, part.dose.high, "MME/d", since, part.source)
+            yield Fact("mme", text, part.dose.high, "MME/d", since, part.source)
 
 
 def _mme(context: RuleContext) -> str:
-    known, whole = _view(context).total
-    return f"{'' if whole else 'at least '}{format_number(known, _LIMITS)}"
+    known_mme, is_whole = _view(context).total
+    return f"{'' if is_whole else 'at least '}{format_number(known_mme, _LIMITS)}"
 
 
 def _parts(context: RuleContext) -> str:
-    view, own = _view(context), context.drafted.draft.name
-    said = []
+    view, drafted_name = _view(context), context.drafted.draft.name
+    texts = []
     for part in view.parts:
         if part.dose.high is not None:
-            where = " (this order)" if part.source == own else " (also drafted)" if part.is_draft else ""
-            said.append(f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)}{where}")
+            where = " (this order)" if part.source == drafted_name else " (also drafted)" if part.is_draft else ""
+            texts.append(f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)}{where}")
     unknown = f"; not counted: {'; '.join(view.problems)}" if view.problems else ""
-    return f"{', '.join(said)}{unknown}"
+    return f"{', '.join(texts)}{unknown}"
 
 
 def _mme_problem(context: RuleContext) -> str | None:
@@ -173,8 +180,8 @@ def _mme_problems(context: RuleContext) -> str:
 
 
 def _mme_known(context: RuleContext) -> str:
-    known, _ = _view(context).total
-    return f"The rest comes to {format_number(known, _LIMITS)} MME/day." if known else ""
+    known_mme, _ = _view(context).total
+    return f"The rest comes to {format_number(known_mme, _LIMITS)} MME/day." if known_mme else ""
 
 
 def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
@@ -216,11 +223,11 @@ def _procedure_recent(spec: Spec) -> Predicate:
     days = float(inner["within_days"])
 
     def test(context: RuleContext) -> Truth:
-        if list(found(context)):
+        if list(recent_procedures(context)):
             return True
         return False if context.session.record.was_requested("Procedure") else None
 
-    def found(context: RuleContext) -> Iterator[Fact]:
+    def recent_procedures(context: RuleContext) -> Iterator[Fact]:
         record = context.session.record
         for procedure in record.procedures:
             period = procedure.performedPeriod
@@ -231,7 +238,7 @@ def _procedure_recent(spec: Spec) -> Predicate:
             if time is not None and in_time and procedure.status == "completed" and words.search(said):
                 yield Fact("procedure", plain(said), effective=time.text, source=f"Procedure/{procedure.id}")
 
-    return Predicate(test, lambda context: list(found(context)), frozenset({"procedures"}))
+    return Predicate(test, lambda context: list(recent_procedures(context)), frozenset({"procedures"}))
 
 
 # Words
@@ -252,29 +259,33 @@ _RISKS = {
 
 
 def _risk_list(context: RuleContext) -> list[str]:
-    known, whole = _view(context).total
-    found = [f"{'' if whole else 'at least '}{format_number(known, _LIMITS)} MME/day"] if known >= UNDER_MME else []
+    known_mme, is_whole = _view(context).total
+    risks = (
+        [f"{'' if is_whole else 'at least '}{format_number(known_mme, _LIMITS)} MME/day"]
+        if known_mme >= UNDER_MME
+        else []
+    )
     if context.session.medications_beside(context.drafted, ("benzodiazepine",)):
-        found.append("a benzodiazepine")
+        risks.append("a benzodiazepine")
     for key, words in _RISKS.items():
         hit = context.session.condition(key)
         if hit is not None:
-            found.append(f"{words}{f' ({hit.time.date})' if hit.time is not None else ''}")
+            risks.append(f"{words}{f' ({hit.time.date})' if hit.time is not None else ''}")
     age = context.age_years
     if age is not None and age >= 65 and context.session.medications_beside(context.drafted, ("gabapentinoid",)):
-        found.append("a gabapentinoid at 65 or over")
-    return found
+        risks.append("a gabapentinoid at 65 or over")
+    return risks
 
 
 def _risk(context: RuleContext) -> str | None:
-    found = _risk_list(context)
-    return None if not found else found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
+    risks = _risk_list(context)
+    return None if not risks else risks[0] if len(risks) == 1 else f"{risks[0]} and {len(risks) - 1} more"
 
 
 def _risks(context: RuleContext) -> str:
     """All of them, where the summary could not name all."""
-    found = _risk_list(context)
-    return f"Risk factors found: {', '.join(found)}. " if len(found) > 1 else ""
+    risks = _risk_list(context)
+    return f"Risk factors found: {', '.join(risks)}. " if len(risks) > 1 else ""
 
 
 FAMILY = Family(

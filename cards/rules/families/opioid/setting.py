@@ -38,7 +38,7 @@ def _long_acting(spec: Spec) -> Predicate:
         if inner["of"] == "draft":
             return is_meant(context.medication)
         beside = context.session.medications_beside(context.drafted, ("opioid",))
-        return any(is_meant(one.medication) for one in beside) or _renews(context, is_meant)
+        return any(is_meant(medication.medication) for medication in beside) or _renews(context, is_meant)
 
     return Predicate(test, no_facts, frozenset({"active"}))
 
@@ -48,8 +48,10 @@ def _renews(context: RuleContext, is_meant: Callable[[MedicationIdentity], bool]
     prior = context.drafted.order.priorPrescription
     if prior is None:
         return False
-    named = relative_reference(prior.reference or "")
-    return any(one.source == named and is_meant(one.medication) for one in context.session.active)
+    renewed = relative_reference(prior.reference or "")
+    return any(
+        medication.source == renewed and is_meant(medication.medication) for medication in context.session.active
+    )
 
 
 def _long_acting_words(spec: Spec) -> str:
@@ -80,24 +82,28 @@ def _perioperative(context: RuleContext) -> Truth:
 
 def _for_use_disorder(context: RuleContext) -> Truth:
     """Whether every opioid treats opioid use disorder: buprenorphine but as a patch, or methadone for it."""
-    beside = [one.medication for one in context.session.medications_beside(context.drafted, ("opioid",))]
-    opioids = [one for one in (context.medication, *beside) if "opioid" in one.classes]
-    return bool(opioids) and all(_treats_disorder(one, context) for one in opioids)
+    beside = [medication.medication for medication in context.session.medications_beside(context.drafted, ("opioid",))]
+    opioids = [
+        identity_of_opioid
+        for identity_of_opioid in (context.medication, *beside)
+        if "opioid" in identity_of_opioid.classes
+    ]
+    return bool(opioids) and all(_treats_disorder(opioid, context) for opioid in opioids)
 
 
 def _treats_disorder(identity: MedicationIdentity, context: RuleContext) -> bool:
-    codes = [one for one in identity.rxcuis if is_opioid(one)]
+    codes = [code for code in identity.rxcuis if is_opioid(code)]
     if all(is_partial_agonist(code) for code in codes):
         return release_of(identity) != "patch" and "1819" in codes
     listed = context.has_condition("opioid_use_disorder") is True
-    said = bool(_USE_DISORDER.search(order_text(context.drafted.order)))
-    return codes == [METHADONE] and (listed or said)
+    says_disorder = bool(_USE_DISORDER.search(order_text(context.drafted.order)))
+    return codes == [METHADONE] and (listed or says_disorder)
 
 
 def _brief_benzodiazepine(context: RuleContext) -> Truth:
     """Whether every benzodiazepine of the pair is one dose, a rescue for seizures, or for alcohol withdrawal."""
     beside = context.session.medications_beside(context.drafted, ("benzodiazepine",))
-    pairs = [(one.medication, one.dose.single, "") for one in beside]
+    pairs = [(medication.medication, medication.dose.single, "") for medication in beside]
     if "benzodiazepine" in context.medication.classes:
         pairs = [(context.medication, context.drafted.dose.single, order_text(context.drafted.order))]
     return bool(pairs) and all(_is_brief(*pair) for pair in pairs)

@@ -59,7 +59,7 @@ def release_of(identity: MedicationIdentity) -> str:
 
 def is_long_acting(identity: MedicationIdentity) -> bool:
     """Whether it is an opioid for round the clock: extended release, patch, methadone; buprenorphine is none."""
-    full = [one for one in identity.rxcuis if is_opioid(one) and not is_partial_agonist(one)]
+    full = [code for code in identity.rxcuis if is_opioid(code) and not is_partial_agonist(code)]
     return bool(full) and not identity.is_injected and (METHADONE in full or release_of(identity) != "fast")
 
 
@@ -71,12 +71,12 @@ class OpioidView:
         self._record = session.record
         self._active = session.active
         self._drafted = drafted
-        own = tuple(self._of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
+        own_parts = tuple(self._parts_of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
         beside = tuple(self._beside(session.medications_beside(drafted, ("opioid",))))
-        replaced = {_key(part) for part in own} | {_key(part) for part in beside if part.is_draft}
+        replaced = {_key(part) for part in own_parts} | {_key(part) for part in beside if part.is_draft}
         charted = tuple(part for part in beside if not part.is_draft)
         # What the draft, or another draft, takes the place of is not added to it.
-        self.parts = (*own, *(part for part in beside if part.is_draft or _key(part) not in replaced))
+        self.parts = (*own_parts, *(part for part in beside if part.is_draft or _key(part) not in replaced))
         self._charted = charted
 
     @cached_property
@@ -98,11 +98,11 @@ class OpioidView:
     @property
     def is_not_raised(self) -> bool | None:
         """Whether the total is that of the last 30 days or lower; None when either is not known."""
-        total, whole = self.total
-        before, known = _sum(self._before)
+        total, is_whole = self.total
+        before, known_before = _sum(self._before)
         if not self._before:
             return False
-        return total <= before + 1e-9 if whole and known else None
+        return total <= before + 1e-9 if is_whole and known_before else None
 
     @cached_property
     def is_tolerant(self) -> bool | None:
@@ -111,48 +111,55 @@ class OpioidView:
         As needed may be nothing, so that it makes neither sure; an opioid whose dose is not known neither.
         """
         record = self._record
-        taken = [part for part in self._before_draft() if not part.is_draft]
-        dated = [part.since for part in taken if part.since is not None]
-        long_enough = [one for one in dated if int(one.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
-        if not taken or (dated and len(dated) == len(taken) and not long_enough):
+        parts_before = [part for part in self._before_draft() if not part.is_draft]
+        dated = [part.since for part in parts_before if part.since is not None]
+        long_enough = [time for time in dated if int(time.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
+        if not parts_before or (dated and len(dated) == len(parts_before) and not long_enough):
             return False
-        known = [part.dose for part in taken if part.dose.problem is None]
-        if sum(dose.tolerance_low for dose in known) >= 1.0 - 1e-9 and long_enough:
+        known_doses = [part.dose for part in parts_before if part.dose.problem is None]
+        if sum(dose.tolerance_low for dose in known_doses) >= 1.0 - 1e-9 and long_enough:
             return True
-        all_known = len(known) == len(taken)
-        return False if all_known and sum(dose.tolerance_high for dose in known) < 1.0 - 1e-9 else None
+        all_known = len(known_doses) == len(parts_before)
+        return False if all_known and sum(dose.tolerance_high for dose in known_doses) < 1.0 - 1e-9 else None
 
     def _before_draft(self) -> Iterator[OpioidPart]:
         yield from self._charted
         yield from self._replaced_by_reference()
         yield from _lately(self._record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
 
-    def _beside(self, taken: Iterable[CurrentMedication]) -> Iterator[OpioidPart]:
+    def _beside(self, medications: Iterable[CurrentMedication]) -> Iterator[OpioidPart]:
         based_on = _based_on(self._drafted)
-        parts = [part for one in taken if one.source not in based_on for part in self._of_taken(one)]
+        parts = [
+            part
+            for medication in medications
+            if medication.source not in based_on
+            for part in self._of_taken(medication)
+        ]
         yield from _ordered(parts)
 
     def _replaced_by_reference(self) -> Iterator[OpioidPart]:
         """The orders that the draft says it renews: they are no part of the new total."""
         prior = self._drafted.order.priorPrescription
         prior_order = relative_reference(prior.reference or "") if prior is not None else None
-        named = {prior_order, *_based_on(self._drafted)}
-        for one in self._active:
-            if one.source in named:
-                yield from self._of_taken(one)
+        references = {prior_order, *_based_on(self._drafted)}
+        for medication in self._active:
+            if medication.source in references:
+                yield from self._of_taken(medication)
 
-    def _of_taken(self, one: CurrentMedication) -> Iterator[OpioidPart]:
-        since = parse_time(one.since) if one.since else None
-        is_order = not isinstance(one.order, MedicationStatement | MedicationDispense)
-        for part in self._of(one.medication, one.dose, one.source, since, is_draft=one.drafted is not None):
+    def _of_taken(self, medication: CurrentMedication) -> Iterator[OpioidPart]:
+        since = parse_time(medication.since) if medication.since else None
+        is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense)
+        for part in self._parts_of(
+            medication.medication, medication.dose, medication.source, since, is_draft=medication.drafted is not None
+        ):
             yield part if is_order else _as_statement(part)
 
     @staticmethod
-    def _of(
+    def _parts_of(
         medication: MedicationIdentity, dose: DailyDose, source: str, since: FhirTime | None, *, is_draft: bool
     ) -> Iterator[OpioidPart]:
-        for one in opioid_doses(medication, dose, injected=medication.is_injected):
-            yield OpioidPart(one, release_of(medication), source, since, is_draft)
+        for opioid_dose in opioid_doses(medication, dose, injected=medication.is_injected):
+            yield OpioidPart(opioid_dose, release_of(medication), source, since, is_draft)
 
 
 def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
@@ -166,8 +173,8 @@ def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
 
 
 def _has_rescue(session: PatientSession, within_days: float) -> bool:
-    drafted = (one.medication for one in session.drafted)
-    active = (one.medication for one in session.active)
+    drafted = (drafted_medication.medication for drafted_medication in session.drafted)
+    active = (medication.medication for medication in session.active)
     if any(_is_rescue(medication) for medication in (*drafted, *active)):
         return True
     record = session.record
@@ -192,8 +199,8 @@ def _key(part: OpioidPart) -> tuple[str, str]:
 
 
 def _sum(parts: Iterable[OpioidPart]) -> tuple[float, bool]:
-    known = [part.dose.high for part in parts]
-    return round(sum(one for one in known if one is not None), 6), None not in known
+    milligrams = [part.dose.high for part in parts]
+    return round(sum(amount for amount in milligrams if amount is not None), 6), None not in milligrams
 
 
 def _ordered(parts: Iterable[OpioidPart]) -> Iterator[OpioidPart]:
@@ -217,7 +224,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
     """Opioids of orders that are over and were taken in so many days, unless the same goes on."""
     going_on = {_key(part) for part in active}
     sources = {part.source for part in active}
-    ended = {one.source for one in ended_medications(record, days)}
+    ended = {ended_medication.source for ended_medication in ended_medications(record, days)}
     seen: set[tuple[str, str]] = set()
     for source, order in _opioid_orders(record):
         since = _since(order)
@@ -240,10 +247,10 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
 
 def _opioid_orders(record: PatientRecord) -> Iterator[tuple[str, Order]]:
     """Every order of an opioid that was ever taken, each once."""
-    found = {
+    orders = {
         source: order for rxcui in sorted(CLASS_MEMBERS["opioid"]) for source, order in orders_ever_taken(record, rxcui)
     }
-    yield from found.items()
+    yield from orders.items()
 
 
 def _since(order: Order) -> FhirTime | None:
@@ -259,5 +266,7 @@ def _since(order: Order) -> FhirTime | None:
 
 def _based_on(drafted: DraftMedication) -> frozenset[str]:
     listed = drafted.draft.resource.get("basedOn")
-    found = (one.get("reference") for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
-    return frozenset(relative_reference(str(one)) for one in found if one)
+    references = (
+        (entry.get("reference") for entry in listed if isinstance(entry, dict)) if isinstance(listed, list) else ()
+    )
+    return frozenset(relative_reference(str(reference)) for reference in references if reference)

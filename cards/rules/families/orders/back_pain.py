@@ -34,8 +34,8 @@ _FACTS = frozenset({"conditions"})
 
 def _says_back_pain(concept: CodeableConcept) -> bool:
     coded = any(code.startswith(_BACK_PAIN_ICD10) or code == _BACK_PAIN_SNOMED for code in codes_of(concept))
-    said = _BACK_PAIN_WORDS.search(concept.words)
-    return coded or (said is not None and is_of_patient(concept.words, said.start()))
+    match = _BACK_PAIN_WORDS.search(concept.words)
+    return coded or (match is not None and is_of_patient(concept.words, match.start()))
 
 
 def _is_for_back_pain(context: RuleContext) -> Truth:
@@ -93,11 +93,11 @@ def _takes_steroid_for_long(context: RuleContext) -> bool:
     """Whether a systemic corticosteroid was ordered more than 90 days ago and is taken still."""
     now = context.session.record.as_of_epoch
     return any(
-        "corticosteroid" in one.medication.keys
-        and one.medication.systemic
-        and (since := parse_time(one.since or "")) is not None
+        "corticosteroid" in medication.medication.keys
+        and medication.medication.systemic
+        and (since := parse_time(medication.since or "")) is not None
         and since.age_days(now) > _LONG_TERM_DAYS
-        for one in context.session.active
+        for medication in context.session.active
     )
 
 

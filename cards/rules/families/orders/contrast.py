@@ -17,7 +17,9 @@ _LONGEST_REACTION: Final = 30
 
 def _reactions(context: RuleContext, to: str) -> list[ContrastReaction]:
     return worked_out_once(
-        context, f"contrast {to}", lambda one: list(contrast_reactions(one.session.record, _CLASSES[to]))
+        context,
+        f"contrast {to}",
+        lambda rule_context: list(contrast_reactions(rule_context.session.record, _CLASSES[to])),
     )
 
 
@@ -27,9 +29,9 @@ def _contrast_reaction(spec: Spec) -> Predicate:
 
     def matching(context: RuleContext) -> list[ContrastReaction]:
         return [
-            one
-            for one in _reactions(context, to)
-            if (not how or one.how in how) and (stated is None or one.is_class_stated is stated)
+            reaction
+            for reaction in _reactions(context, to)
+            if (not how or reaction.how in how) and (stated is None or reaction.is_class_stated is stated)
         ]
 
     def test(context: RuleContext) -> Truth:
@@ -39,16 +41,22 @@ def _contrast_reaction(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         return [
-            Fact("allergy", plain(f"{one.words}: {_reaction_of(one)}", 80), to, effective=one.date, source=one.source)
-            for one in matching(context)
+            Fact(
+                "allergy",
+                plain(f"{reaction.words}: {_reaction_of(reaction)}", 80),
+                to,
+                effective=reaction.date,
+                source=reaction.source,
+            )
+            for reaction in matching(context)
         ]
 
     return Predicate(test, facts, frozenset({"allergies"}))
 
 
-def _reaction_of(one: ContrastReaction) -> str:
-    said = plain(one.reaction, _LONGEST_REACTION)
-    return decapitalized(said) if said and not said[:2].isupper() else said or "reaction not recorded"
+def _reaction_of(reaction: ContrastReaction) -> str:
+    text = plain(reaction.reaction, _LONGEST_REACTION)
+    return decapitalized(text) if text and not text[:2].isupper() else text or "reaction not recorded"
 
 
 def _words_of(to: str, context: RuleContext) -> str | None:
@@ -76,8 +84,8 @@ LONGEST = dict.fromkeys(("iodine_reaction", "gadolinium_reaction"), "r" * _LONGE
 
 
 def _allergies_gap(context: RuleContext) -> tuple[str, str] | None:
-    known = context.session.record.was_requested("AllergyIntolerance")
-    return None if known else ("allergies-missing", "the allergy list is not known.")
+    is_known = context.session.record.was_requested("AllergyIntolerance")
+    return None if is_known else ("allergies-missing", "the allergy list is not known.")
 
 
 GAPS = {"allergies": _allergies_gap}
@@ -103,5 +111,5 @@ WORDS: tuple[Condition, ...] = (
 
 def _wording(wanted: Mapping[str, object]) -> str:
     how = wanted.get("how")
-    said = f"a reaction to {wanted['to']} contrast" + (f" ({' or '.join(how)})" if isinstance(how, list) else "")
-    return said + (", the class not stated" if wanted.get("class_stated") is False else "")
+    text = f"a reaction to {wanted['to']} contrast" + (f" ({' or '.join(how)})" if isinstance(how, list) else "")
+    return text + (", the class not stated" if wanted.get("class_stated") is False else "")

@@ -25,8 +25,8 @@ def _agent_group(spec: Spec) -> Predicate:
     wanted = only(spec, "gadolinium_group")["gadolinium_group"]
 
     def test(context: RuleContext) -> Truth:
-        said = study_of(context).detail
-        group = "I" if _GROUP_ONE.search(said) else "II" if _GROUP_TWO.search(said) else "not stated"
+        detail = study_of(context).detail
+        group = "I" if _GROUP_ONE.search(detail) else "II" if _GROUP_TWO.search(detail) else "not stated"
         return bool(group == wanted)
 
     return Predicate(test)
@@ -34,8 +34,8 @@ def _agent_group(spec: Spec) -> Predicate:
 
 def agent_words(context: RuleContext) -> str | None:
     """The group I agent that the order names."""
-    found = _GROUP_ONE.search(study_of(context).detail)
-    return found[0].lower() if found is not None else None
+    match = _GROUP_ONE.search(study_of(context).detail)
+    return match[0].lower() if match is not None else None
 
 
 def _pregnancy_possible(context: RuleContext) -> Truth:
@@ -44,11 +44,11 @@ def _pregnancy_possible(context: RuleContext) -> Truth:
     newest = next(iter(pregnancy_signs(record).negative), None)
     if newest is not None and int(newest.time.age_days(record.as_of_epoch)) <= _NEGATIVE_DAYS:
         return False
-    return childbearing_no_contraception(record, [one.medication for one in context.session.active])
+    return childbearing_no_contraception(record, [medication.medication for medication in context.session.active])
 
 
 def _implants_that_are(context: RuleContext, safety: MrSafety) -> list[Implant]:
-    return [one for one in implants(context.session.record) if one.safety is safety]
+    return [implant for implant in implants(context.session.record) if implant.safety is safety]
 
 
 def _implant(spec: Spec) -> Predicate:
@@ -60,15 +60,18 @@ def _implant(spec: Spec) -> Predicate:
         return False if context.session.record.was_requested("Device") else None
 
     def facts(context: RuleContext) -> list[Fact]:
-        found = _implants_that_are(context, safety)
-        return [Fact("implant", plain(one.words, 80), one.kind, source=one.source) for one in found]
+        matching_implants = _implants_that_are(context, safety)
+        return [
+            Fact("implant", plain(implant.words, 80), implant.kind, source=implant.source)
+            for implant in matching_implants
+        ]
 
     return Predicate(test, facts, frozenset({"implants"}))
 
 
 def _implants_gap(context: RuleContext) -> tuple[str, str] | None:
-    known = context.session.record.was_requested("Device")
-    return None if known else ("devices-missing", "the patient's implants and devices are not known.")
+    is_known = context.session.record.was_requested("Device")
+    return None if is_known else ("devices-missing", "the patient's implants and devices are not known.")
 
 
 GAPS = {"implants": _implants_gap}
@@ -77,8 +80,11 @@ GAPS = {"implants": _implants_gap}
 
 def device_words(context: RuleContext) -> str | None:
     """The implant that is MR unsafe, else the one of whose MR safety nothing is written."""
-    found = [*_implants_that_are(context, MrSafety.UNSAFE), *_implants_that_are(context, MrSafety.UNDOCUMENTED)]
-    return plain(found[0].words, 60) if found else None
+    matching_implants = [
+        *_implants_that_are(context, MrSafety.UNSAFE),
+        *_implants_that_are(context, MrSafety.UNDOCUMENTED),
+    ]
+    return plain(matching_implants[0].words, 60) if matching_implants else None
 
 
 WORDS: tuple[Condition, ...] = (
@@ -87,7 +93,7 @@ WORDS: tuple[Condition, ...] = (
         "an implant that matters to an MR scan is on the chart, and its MR safety is `undocumented`, `unsafe` or "
         "`conditional` (safe or under conditions)",
         _implant,
-        {"enum": [one.value for one in MrSafety]},
+        {"enum": [safety.value for safety in MrSafety]},
         lambda spec: f"an implant whose MR safety is {spec['implant']}",
         needs("Device", "Condition"),
     ),

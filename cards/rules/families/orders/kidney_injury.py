@@ -47,15 +47,15 @@ class _Rise(Struct, frozen=True):
 
 
 def _rise(context: RuleContext) -> _Rise | None:
-    return worked_out_once(context, "creatinine rise", lambda one: _find_rise(one.session.record))
+    return worked_out_once(context, "creatinine rise", lambda rule_context: _find_rise(rule_context.session.record))
 
 
 def _find_rise(record: PatientRecord) -> _Rise | None:
     now = record.newest("creatinine")
     if now is None or now.age_days(record.as_of_epoch) > _RECENT_DAYS or _egfr(record) >= _NORMAL_EGFR:
         return None
-    earlier = [one for one in _week_before(record, now) if one.time.instant < now.time.instant]
-    before = min(earlier, key=lambda one: one.value, default=None)
+    earlier = [measurement for measurement in _week_before(record, now) if measurement.time.instant < now.time.instant]
+    before = min(earlier, key=lambda measurement: measurement.value, default=None)
     return _Rise(now, before) if before is not None and now.value >= (1 + SHARE) * before.value else None
 
 
@@ -96,11 +96,15 @@ def _find_state(context: RuleContext) -> _State:
 
 def _is_not_rising(record: PatientRecord, newest: Measurement) -> bool:
     """Whether creatinine has been steady or falling over two days, by at least two values."""
-    earlier = [one for one in _week_before(record, newest) if one.time.instant < newest.time.instant]
-    two_days = [one for one in earlier if newest.time.instant - one.time.instant <= RISE_SECONDS]
-    is_long = any(newest.time.instant - one.time.instant >= _A_DAY_SECONDS for one in earlier)
+    earlier = [
+        measurement for measurement in _week_before(record, newest) if measurement.time.instant < newest.time.instant
+    ]
+    two_days = [
+        measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= RISE_SECONDS
+    ]
+    is_long = any(newest.time.instant - measurement.time.instant >= _A_DAY_SECONDS for measurement in earlier)
     is_fresh = newest.age_days(record.as_of_epoch) <= _FRESH_DAYS
-    return is_long and is_fresh and all(newest.value <= one.value for one in two_days)
+    return is_long and is_fresh and all(newest.value <= two_day.value for two_day in two_days)
 
 
 def _facts(context: RuleContext) -> list[Fact]:
@@ -108,12 +112,14 @@ def _facts(context: RuleContext) -> list[Fact]:
     listed = [] if _state(context) == "none" else context.condition_facts(_KEY)
     if rise is None:
         return listed
-    return [*listed, *(_measured(one) for one in (rise.now, rise.before))]
+    return [*listed, *(_measured(measurement) for measurement in (rise.now, rise.before))]
 
 
-def _measured(one: Measurement) -> Fact:
-    text = f"Creatinine {format_number(one.value)} mg/dL"
-    return Fact("creatinine", text, one.value, "mg/dL", effective=one.time.text, source=one.source)
+def _measured(measurement: Measurement) -> Fact:
+    text = f"Creatinine {format_number(measurement.value)} mg/dL"
+    return Fact(
+        "creatinine", text, measurement.value, "mg/dL", effective=measurement.time.text, source=measurement.source
+    )
 
 
 def _is(state: _State) -> Callable[[RuleContext], Truth]:
@@ -157,7 +163,7 @@ def _is_missing(context: RuleContext) -> Truth:
     if not any(record.was_requested(key) for key in _VALUES):
         return None
     best = egfr_best(record)
-    measured = [one.time for key in _VALUES if (one := record.newest(key)) is not None]
+    measured = [measurement.time for key in _VALUES if (measurement := record.newest(key)) is not None]
     if isinstance(best, KidneyEstimate) and best.inputs and best.time is not None:
         measured.append(best.time)
     limit = _RECENT_DAYS if is_inpatient(record) else _YEAR_DAYS

@@ -49,12 +49,12 @@ class _Last(Struct, frozen=True):
 
 
 def _interval(context: RuleContext) -> RetestInterval | None:
-    return next((RETEST_INTERVALS[one] for one in study_of(context).loincs if one in RETEST_INTERVALS), None)
+    return next((RETEST_INTERVALS[loinc] for loinc in study_of(context).loincs if loinc in RETEST_INTERVALS), None)
 
 
 def _ordered(context: RuleContext) -> str:
     """The code of the order that has an interval."""
-    return next((one for one in study_of(context).loincs if one in RETEST_INTERVALS), "")
+    return next((loinc for loinc in study_of(context).loincs if loinc in RETEST_INTERVALS), "")
 
 
 def _result_codes(observation: Observation) -> Iterable[str]:
@@ -64,7 +64,7 @@ def _result_codes(observation: Observation) -> Iterable[str]:
     if codes:
         return codes
     words = (observation.code.text, *(one.display for one in coding))
-    return [named for text in words if text and (named := loinc_of_words(text)) is not None]
+    return [loinc for text in words if text and (loinc := loinc_of_words(text)) is not None]
 
 
 def _last(context: RuleContext) -> _Last | None:
@@ -80,15 +80,15 @@ def _find_last(context: RuleContext) -> _Last | None:
     planned = parse_time(str(context.drafted.draft.resource.get("occurrenceDateTime") or ""))
     when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
     ordered = _ordered(context)
-    found: list[_Last] = []
+    results: list[_Last] = []
     for observation in record.observations_for("retesting"):
         spares = any(interval.spares(ordered, code) for code in _result_codes(observation))
         if spares:
             record.note_use(observation)
         time = effective_time(observation) if spares and observation.status in USABLE_STATUS else None
         if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
-            found.append(_Last(interval, observation, time))
-    return max(found, key=lambda one: one.time.instant, default=None)
+            results.append(_Last(interval, observation, time))
+    return max(results, key=lambda result: result.time.instant, default=None)
 
 
 def _is_abnormal(last: _Last) -> bool:
@@ -132,7 +132,7 @@ def _treatment_changed(context: RuleContext) -> Truth:
     last = _last(context)
     if last is None:
         return False
-    ordered = (parse_time(one.since) for one in context.session.active if one.since)
+    ordered = (parse_time(medication.since) for medication in context.session.active if medication.since)
     return any(time is not None and time.instant > last.time.instant for time in ordered)
 
 
@@ -144,38 +144,41 @@ def _is_series(context: RuleContext) -> Truth:
 def _ordered_twice(context: RuleContext) -> Truth:
     """Whether an earlier draft of the session, or an order of the same day, is of the same test."""
     interval, session = _interval(context), context.session
-    own, ordered = context.drafted.draft, _ordered(context)
+    drafted, ordered = context.drafted.draft, _ordered(context)
 
     def repeats(codes: Iterable[str]) -> bool:
         if interval is None:
             return not frozenset(study_of(context).loincs).isdisjoint(codes)
         return any(interval.repeats(ordered, code) for code in codes)
 
-    earlier = [one for one in session.studies if one.draft.position < own.position]
-    same_day = [one for one in earlier if _day(one.draft.resource, session) == _day(own.resource, session)]
-    if any(repeats(one.study.loincs) for one in same_day):
+    earlier = [study for study in session.studies if study.draft.position < drafted.position]
+    same_day = [study for study in earlier if _day(study.draft.resource, session) == _day(drafted.resource, session)]
+    if any(repeats(study.study.loincs) for study in same_day):
         return True
-    return any(_is_same_day(one, session) and repeats(_codes_of(one)) for one in session.record.service_requests)
+    return any(
+        _is_same_day(service_request, session) and repeats(_codes_of(service_request))
+        for service_request in session.record.service_requests
+    )
 
 
 def _day(resource: dict[str, Any], session: PatientSession) -> str:
     """The day for which a draft is: "" for today, which is also what an occurrence that is not said means."""
-    said = str(resource.get("occurrenceDateTime") or "")
-    return "" if not said or said[:10] == _today(said, session) else said[:10]
+    time_text = str(resource.get("occurrenceDateTime") or "")
+    return "" if not time_text or time_text[:10] == _today(time_text, session) else time_text[:10]
 
 
 def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
-    said = request.occurrenceDateTime or request.authoredOn or ""
-    drafted = any(one.reference == f"ServiceRequest/{request.id}" for one in session.drafts)
+    time_text = request.occurrenceDateTime or request.authoredOn or ""
+    drafted = any(draft.reference == f"ServiceRequest/{request.id}" for draft in session.drafts)
     is_ordered = request.status == "active" and request.doNotPerform is not True and not request.is_only_proposed
-    return is_ordered and not drafted and said[:10] == _today(said, session)
+    return is_ordered and not drafted and time_text[:10] == _today(time_text, session)
 
 
-def _today(said: str, session: PatientSession) -> str:
+def _today(time_text: str, session: PatientSession) -> str:
     """The day of this call in the time zone of a time: at 8 in the evening in Honolulu it is tomorrow in UTC."""
     as_of = session.record.as_of
     try:
-        zone = datetime.fromisoformat(said).tzinfo
+        zone = datetime.fromisoformat(time_text).tzinfo
     except ValueError:
         zone = None
     return as_of.astimezone(zone or UTC).date().isoformat()
@@ -185,8 +188,8 @@ def _codes_of(request: ServiceRequest) -> set[str]:
     if request.code is None:
         return set()
     codes = {coding.code for coding in request.code.coding if coding.code}
-    named = loinc_of_words(request.code.words) if codes.isdisjoint(RETEST_INTERVALS) else None
-    return codes if named is None else {*codes, named}
+    loinc = loinc_of_words(request.code.words) if codes.isdisjoint(RETEST_INTERVALS) else None
+    return codes if loinc is None else {*codes, loinc}
 
 
 def later(context: RuleContext) -> OrderChange | None:

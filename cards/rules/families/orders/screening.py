@@ -74,12 +74,12 @@ class _Done(Struct, frozen=True):
 def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
     """The last result or procedure of each group of screening tests."""
     newest: dict[str, _Done] = {}
-    for groups, time, found, is_marked in _screenings(record):
+    for groups, time, words, is_marked in _screenings(record):
         if time is None or time.is_after(record.as_of_epoch):
             continue
         for name in groups:
             if name not in newest or time.instant > newest[name].time.instant:
-                newest[name] = _Done(time, found, is_marked)
+                newest[name] = _Done(time, words, is_marked)
     return newest
 
 
@@ -87,24 +87,24 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
     for observation in record.observations_for("screening by test"):
         coding = observation.code.coding
         words = "" if any(one.system in (LOINC, None) for one in coding) else observation.code.text or ""
-        found = screening_groups_of((one.code for one in coding), words)
-        if found and observation.status in USABLE_STATUS:
+        groups = screening_groups_of((one.code for one in coding), words)
+        if groups and observation.status in USABLE_STATUS:
             record.note_use(observation)
             value = observation.valueCodeableConcept
             said = value.words if value is not None else observation.valueString or ""
             if observation.dataAbsentReason is not None or says_no_result(said):
                 continue
             marks = {coding.code for one in observation.interpretation for coding in one.coding}
-            yield found, effective_time(observation), said, not marks.isdisjoint(ABNORMAL)
+            yield groups, effective_time(observation), said, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:
-        if procedure.status == "completed" and (found := _groups_of(procedure.code)):
+        if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
             period = procedure.performedPeriod
             time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
-            yield found, time, "", False
+            yield groups, time, "", False
     for report in record.diagnostic_reports:
-        if report.status in _FINAL_REPORT and (found := _groups_of(report.code)):
-            said = " ".join([report.conclusion or "", *(one.words for one in report.conclusionCode)])
-            yield found, parse_time(report.effectiveDateTime or report.issued or ""), said, False
+        if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
+            said = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
+            yield groups, parse_time(report.effectiveDateTime or report.issued or ""), said, False
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
@@ -119,8 +119,8 @@ def _last_same(context: RuleContext, days: float, group: str | None = None) -> _
     record = context.session.record
     newest = record.derive(_newest_by_group)
     wanted = study_of(context).groups & SCREENING if group is None else {group}
-    found = [newest[name] for name in wanted if name in newest]
-    last = max(found, key=lambda one: one.time.instant, default=None)
+    results = [newest[name] for name in wanted if name in newest]
+    last = max(results, key=lambda result: result.time.instant, default=None)
     return last if last is not None and last.time.age_days(record.as_of_epoch) <= days else None
 
 
@@ -144,19 +144,23 @@ def _has_symptom(context: RuleContext) -> Truth:
 def _says_screening(context: RuleContext) -> Truth:
     """Whether the order says that it is for screening, in words or by a code of its reason."""
     codes = [code for reason in context.drafted.order.reasonCode for code in codes_of(reason)]
-    return bool(_SCREENING.search(study_of(context).detail)) or any(one.startswith(_SCREENING_ICD10) for one in codes)
+    return bool(_SCREENING.search(study_of(context).detail)) or any(code.startswith(_SCREENING_ICD10) for code in codes)
 
 
 def _has_no_cervix(context: RuleContext) -> Truth:
     """Whether the cervix was removed, by a code or the words of the problem list or a procedure."""
     record = context.session.record
-    done = (one.code for one in record.procedures if one.status == "completed" and one.code is not None)
+    done = (
+        procedure.code
+        for procedure in record.procedures
+        if procedure.status == "completed" and procedure.code is not None
+    )
     concepts = [*(concept for concept, _ in listed_problems(context)), *done]
     for concept in concepts:
         if any(code.replace(".", "").startswith(_NO_CERVIX_ICD10) for code in codes_of(concept)):
             return True
-        said = _WITHOUT_CERVIX.search(concept.words)
-        if said and is_of_patient(concept.words, said.start()):
+        match = _WITHOUT_CERVIX.search(concept.words)
+        if match and is_of_patient(concept.words, match.start()):
             return True
     return False
 
@@ -186,22 +190,22 @@ def last_same_sentence(context: RuleContext) -> str | None:
 def _smoking_facts(context: RuleContext) -> list[Fact]:
     """The answer and the pack-years that lung screening is judged by, with their days."""
     history = smoking_history(context.session.record)
-    found = []
+    facts = []
     if (answer := history.answer) is not None:
         day = answer.time.text if answer.time is not None else None
-        found.append(Fact("smoking", plain(answer.words, 60), answer.status, effective=day, source=answer.source))
+        facts.append(Fact("smoking", plain(answer.words, 60), answer.status, effective=day, source=answer.source))
     if (years := history.pack_years) is not None:
         day = years.time.text if years.time is not None else None
         words = f"{years.value:g} pack-years"
-        found.append(Fact("pack_years", words, f"{years.value:g}", effective=day, source=years.source))
-    return found
+        facts.append(Fact("pack_years", words, f"{years.value:g}", effective=day, source=years.source))
+    return facts
 
 
 def _last_is_abnormal(context: RuleContext) -> Truth:
     """Whether the last of these tests found something: then the interval of screening does not hold."""
     newest = context.session.record.derive(_newest_by_group)
-    asked = study_of(context).groups & SCREENING
-    wanted = asked | _CERVIX if asked & _CERVIX else asked
+    ordered_groups = study_of(context).groups & SCREENING
+    wanted = ordered_groups | _CERVIX if ordered_groups & _CERVIX else ordered_groups
     return any(newest[name].is_abnormal for name in wanted if name in newest)
 
 

@@ -34,8 +34,8 @@ _DENIED = re.compile(
 
 def says(pattern: re.Pattern[str], words: str) -> bool:
     """Whether words say something of the patient that `pattern` finds: not where they deny it, nor of the family."""
-    return any(_DENIED.search(words[max(0, found.start() - 60) : found.start()]) is None
-               for found in pattern.finditer(words))  # fmt: skip
+    return any(_DENIED.search(words[max(0, match.start() - 60) : match.start()]) is None
+               for match in pattern.finditer(words))  # fmt: skip
 
 
 def study_of(context: RuleContext) -> Study:
@@ -70,8 +70,8 @@ def study_words(context: RuleContext) -> str:
 def without_contrast(context: RuleContext) -> OrderChange | None:
     """The same study without contrast, where the table has one."""
     code = study_of(context).without_contrast
-    known = STUDY_CODES.get(code)
-    return OrderChange(test=LabOrder(code, known.name)) if known is not None else None
+    study_code = STUDY_CODES.get(code)
+    return OrderChange(test=LabOrder(code, study_code.name)) if study_code is not None else None
 
 
 def _is_urgent(context: RuleContext) -> Truth:
@@ -79,7 +79,7 @@ def _is_urgent(context: RuleContext) -> Truth:
     study = study_of(context)
     visits = context.session.record.encounters
     in_emergency = any(
-        one.class_ is not None and one.class_.code == "EMER" and one.status == "in-progress" for one in visits
+        visit.class_ is not None and visit.class_.code == "EMER" and visit.status == "in-progress" for visit in visits
     )
     return study.urgent or in_emergency or says(_EMERGENCIES, study.detail)
 

@@ -25,9 +25,9 @@ def _childbearing(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        beside = (one.medication for one in session.drafted if one is not context.drafted)
-        taken = (*(one.medication for one in session.active), *beside)
-        answer = childbearing_no_contraception(session.record, taken)
+        beside = (drafted.medication for drafted in session.drafted if drafted is not context.drafted)
+        identities = (*(medication.medication for medication in session.active), *beside)
+        answer = childbearing_no_contraception(session.record, identities)
         return None if answer is None else answer is wanted
 
     def facts(context: RuleContext) -> list[Fact]:

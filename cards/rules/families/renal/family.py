@@ -58,7 +58,7 @@ def _criteria_dated(context: RuleContext) -> str:
 
 
 def _count(context: RuleContext) -> str:
-    return format_number(sum(one is True for one in _met(context).values()))
+    return format_number(sum(criterion is True for criterion in _met(context).values()))
 
 
 def _missing_criteria(context: RuleContext) -> str | None:
@@ -140,25 +140,29 @@ def _enoxaparin_prophylaxis(_context: RuleContext) -> OrderChange:
 def _each_mg(context: RuleContext) -> float | None:
     """Milligrams of one dose where it is exactly known and not as needed."""
     dose = context.drafted.dose
-    each = dose.each(context.ingredient.rxcui)
-    return each.high if each is not None and each.low == each.high and not dose.as_needed else None
+    single_dose = dose.each(context.ingredient.rxcui)
+    return (
+        single_dose.high
+        if single_dose is not None and single_dose.low == single_dose.high and not dose.as_needed
+        else None
+    )
 
 
 def _once_weekly(context: RuleContext) -> OrderChange | None:
-    each = _each_mg(context)
-    if each is None or each > _MOST_WEEKLY_MG:
+    single_mg = _each_mg(context)
+    if single_mg is None or single_mg > _MOST_WEEKLY_MG:
         return None
-    named = [day for day in _WEEK if day in context.drafted.dose.on_days]
-    day = named[0] if named else _WEEK[0]
-    text = f"{format_number(each, decimals=2)} mg once weekly on {_DAY_NAMES[day]}"
-    return OrderChange(sig=Sig(text, each, times_per_week=1, weekday=day, is_written=True))
+    days = [day for day in _WEEK if day in context.drafted.dose.on_days]
+    day = days[0] if days else _WEEK[0]
+    text = f"{format_number(single_mg, decimals=2)} mg once weekly on {_DAY_NAMES[day]}"
+    return OrderChange(sig=Sig(text, single_mg, times_per_week=1, weekday=day, is_written=True))
 
 
 def _half_weekly(context: RuleContext) -> OrderChange | None:
-    each = _each_mg(context)
-    if each is None or context.times_per_week != 1.0:
+    single_mg = _each_mg(context)
+    if single_mg is None or context.times_per_week != 1.0:
         return None
-    half = math.floor(each / 2.0 / _TABLET_MG) * _TABLET_MG
+    half = math.floor(single_mg / 2.0 / _TABLET_MG) * _TABLET_MG
     if not 0 < half <= _WEEKLY_IN_KIDNEY_DISEASE_MG:
         return None
     days = sorted(context.drafted.dose.on_days)
