@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.keys import Keys, default_keys
-from models_onnx.artifact.manifest import Manifest, encode_manifest
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
-from models_onnx.artifact.release_file import RELEASE, Release, parse_release, read_release, refuse_other_file
+from models_onnx.artifact.release_file import RELEASE, Release, read_release, refuse_other_file
 from models_onnx.errors import HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
 
 MANIFEST = "manifest.json"
@@ -67,20 +65,6 @@ def read_manifest(folder: Path) -> Manifest:
     if error := best_match(_validator().iter_errors(document)):
         raise ManifestRefused(f"{folder.name}/{MANIFEST}: {error.json_path} {error.message[:200]}")
     return msgspec.convert(document, Manifest)
-
-
-def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
-    """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
-
-    A published artifact that lies there is kept beside it first, as <id>@<version>; one of the same version with other
-    contents as <id>@<version>+<digest>.
-    """
-    _keep_other_version(folder, manifest)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RELEASE).unlink(missing_ok=True)
-    write_whole(folder / MODEL, content)
-    write_whole(folder / MANIFEST, encode_manifest(manifest))
-    load_artifact(folder)
 
 
 def _load_signed(folder: Path, keys: Keys) -> Artifact:
@@ -143,20 +127,6 @@ def _read_model(folder: Path, name: str) -> bytes:
     if path.stat().st_size > LARGEST_BYTES:
         raise UnsafeModel(f"{folder.name}/{name} is larger than {LARGEST_BYTES // 2**20} MB")
     return path.read_bytes()
-
-
-def _keep_other_version(folder: Path, manifest: Manifest) -> None:
-    try:
-        before = parse_release(folder)
-    except SignatureRefused:
-        return
-    if before.state == "draft":
-        return
-    version_folder = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
-    if before.version == manifest.version:
-        version_folder = version_folder.with_name(f"{version_folder.name}+{before.digest[:8]}")
-    if not version_folder.exists():
-        shutil.copytree(folder, version_folder)
 
 
 def _validator() -> Any:

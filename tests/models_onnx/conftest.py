@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models_onnx.artifact.folder import Artifact, write_artifact
+from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
+from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
 from models_onnx.workbench.training.pipeline import Trained, train

@@ -1,5 +1,6 @@
 """From a draft (model.onnx, manifest.json) to a signed release, and the check that a release is what was signed."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,15 @@ from typing import Any
 import msgspec
 
 from models_onnx.artifact.files import write_whole
-from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, load_artifact, read_manifest, refuse_other_files
+from models_onnx.artifact.folder import (
+    CARD,
+    MANIFEST,
+    MODEL,
+    VERSION_SIGN,
+    load_artifact,
+    read_manifest,
+    refuse_other_files,
+)
 from models_onnx.artifact.keys import Keys, Signer
 from models_onnx.artifact.manifest import Manifest, encode_manifest, is_imported
 from models_onnx.artifact.onnx_file import refuse_unsafe
@@ -28,7 +37,14 @@ from models_onnx.artifact.release_file import (
     release_digest,
     sign_release,
 )
-from models_onnx.errors import ArtifactRefused, CardIncomplete, HashMismatch, ManifestRefused, NotReleased
+from models_onnx.errors import (
+    ArtifactRefused,
+    CardIncomplete,
+    HashMismatch,
+    ManifestRefused,
+    NotReleased,
+    SignatureRefused,
+)
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
 from models_onnx.model_card.schema import refuse_incomplete_card
@@ -188,3 +204,31 @@ def _verify(version: Version, keys: Keys) -> Release:
     refuse_unsafe(content)
     probe(content)
     return release
+
+
+def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
+    """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
+
+    A published artifact that lies there is kept beside it first, as <id>@<version>; one of the same version with other
+    contents as <id>@<version>+<digest>.
+    """
+    _keep_other_version(folder, manifest)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RELEASE).unlink(missing_ok=True)
+    write_whole(folder / MODEL, content)
+    write_whole(folder / MANIFEST, encode_manifest(manifest))
+    load_artifact(folder)
+
+
+def _keep_other_version(folder: Path, manifest: Manifest) -> None:
+    try:
+        before = parse_release(folder)
+    except SignatureRefused:
+        return
+    if before.state == "draft":
+        return
+    version_folder = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
+    if before.version == manifest.version:
+        version_folder = version_folder.with_name(f"{version_folder.name}+{before.digest[:8]}")
+    if not version_folder.exists():
+        shutil.copytree(folder, version_folder)

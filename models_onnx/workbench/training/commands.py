@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
+from models_onnx.artifact.folder import Artifact, load_artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.model_card.embed import core_digest
@@ -19,6 +19,7 @@ from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
 from models_onnx.workbench.metrics import jeffreys, logit
+from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts

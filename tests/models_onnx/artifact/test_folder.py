@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from models_onnx.artifact.folder import load_artifact, read_manifest, write_artifact
+from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import FileDigest, parse_release
 from models_onnx.errors import ArtifactRefused, HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
-from models_onnx.workbench.release.publishing import write_release
+from models_onnx.workbench.release.publishing import write_artifact, write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, STRANGER, build, sign
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from models_onnx.artifact.folder import load_artifact, write_artifact
+from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import GateSummary, parse_release
 from models_onnx.errors import CardIncomplete, NotReleased
 from models_onnx.model_card.embed import read_card
 from models_onnx.serving.registry import versions
 from models_onnx.workbench.release.card import card_words
-from models_onnx.workbench.release.publishing import move_release, publish, record_gates, verify_version
+from models_onnx.workbench.release.publishing import move_release, publish, record_gates, verify_version, write_artifact
 from tests.models_onnx.workshop import KEYS, SIGNER, build
 
 ALL = tuple(f"G{number}" for number in range(1, 19))
