@@ -36,7 +36,7 @@ ANSWERING: Final = (
     "alert_share", "kfre_region", "referral_risk", "public_url",
     "shown_rest_days", "model_state", "explain_pages", "dialect",
     "opt_out_flags", "ask_opt_outs", "login",
-    "explain_link_minutes",
+    "protocol_version",
 )  # fmt: skip
 """The settings that can change an answer; the others say where things are and how much is taken at a time."""
 

@@ -1,7 +1,7 @@
 """The link of a card to the page of its decision: which kind a client gets, and the link that opens it for a while.
 
 A client with `smart_client_id` gets a link of the type `smart`: its EHR launches the app in the session of the person
-who clicks. Where CDS_EXPLAIN_LINK_MINUTES is set, the others get a link that opens the page of this one decision
+who clicks. Where CDS_EXPLAIN_LINK_KEY is set, the others get a link that opens the page of this one decision
 without a login until it expires. It is signed, not stored: HMAC-SHA256 over the decision and its client, so it is worth
 nothing for another decision or client, and holds nothing of a patient. When it expires follows from when the decision
 was made.
@@ -65,7 +65,7 @@ def link_cards(
         return cards
     if client.smart_client_id is not None:
         changes = {"url": f"{configured.public_url}/launch", "type": "smart", "app_context": decision}
-    elif configured.explain_link_minutes:
+    elif configured.explain_link_key is not None:
         changes = {"url": ExplanationLinks(configured).url(decision, client.name)}
     elif configured.links_to_pages:
         return cards

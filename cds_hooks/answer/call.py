@@ -56,7 +56,7 @@ class ServerComponents:
         configured = self.settings
         object.__setattr__(self, "thresholds", site_thresholds(configured))
         object.__setattr__(
-            self, "changes_links", bool(configured.explain_link_minutes) or not configured.links_to_pages
+            self, "changes_links", configured.explain_link_key is not None or not configured.links_to_pages
         )
 
 

@@ -28,7 +28,7 @@ def seal(
         typer.Option(metavar="FILE", help="Make the key that seals the record, with the public half beside it."),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="The private key; else CDS_SEAL_KEY.")] = None,
-    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else var/seals.ndjson.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else CDS_SEAL_FILE.")] = None,
     database: Database = None,
 ) -> None:
     """Seal what is new in the record once; from a machine of its own, with nothing but the right to read.

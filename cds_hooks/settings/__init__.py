@@ -89,8 +89,8 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
     def _asks_all_or_nobody(self) -> "Settings":
         if self.login != "none" and self.explain_pages == "everyone":
             raise ValueError("CDS_LOGIN asks everybody to log in, and CDS_EXPLAIN_PAGES=everyone nobody: choose one")
-        if self.explain_link_minutes and self.explain_pages == "everyone":
-            raise ValueError("With CDS_EXPLAIN_PAGES=everyone no link ends: choose it or CDS_EXPLAIN_LINK_MINUTES")
+        if self.explain_link_key is not None and self.explain_pages == "everyone":
+            raise ValueError("With CDS_EXPLAIN_PAGES=everyone no link ends: choose it or CDS_EXPLAIN_LINK_KEY")
         return self
 
     @property

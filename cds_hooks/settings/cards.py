@@ -54,14 +54,6 @@ class CardSettings(BaseSettings):
         description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
         "approved (by two people) or active.",
     )
-    label_lag_days: float = Field(
-        default=3,
-        ge=0,
-        le=730,
-        description="How many days after a model's horizon every outcome is known here, where the model's manifest "
-        "says nothing: about 3 for an EHR, 60 to 90 for claims. Before that a prediction is in no figure of "
-        "calibration or discrimination (docs/operations/outcomes.md).",
-    )
     alert_share: Annotated[str | None, BeforeValidator(_shares)] = Field(
         default=None,
         description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "

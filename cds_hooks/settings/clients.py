@@ -51,6 +51,11 @@ class ClientSettings(BaseSettings):
         description="The dialect of callers in the development profile: standard, epic, oracle, sandbox, or another of "
         "`cds_hooks/dialects` (docs/dialects.md).",
     )
+    protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
+        default=None,
+        description="Version of CDS Hooks that callers in the development profile use: 1.0, 1.1, 2.0, 3.0-ballot or "
+        "3.0; else that of their dialect (2.0, and 1.0 for oracle). In the trust file each client has its own.",
+    )
     cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
         default=LOOPBACK_ORIGINS,
         description=(

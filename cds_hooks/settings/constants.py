@@ -1,12 +1,9 @@
 """Values with one right answer: fields of `Settings` that the environment does not set; code and tests may."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
-
-ProtocolVersion = Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"]
 
 
 class Constants(BaseSettings):
@@ -36,19 +33,24 @@ class Constants(BaseSettings):
     answer_seconds: float = Field(
         default=30, description="The connection is cut where a client takes longer to read an answer."
     )
+    login_idle_minutes: float = Field(default=15, description="A login ends after so many minutes without a page.")
     login_hours: float = Field(default=12, description="A login ends after so many hours in any case.")
+    explain_link_minutes: float = Field(
+        default=60,
+        description="With CDS_EXPLAIN_LINK_KEY the link of a card opens the page of its decision for so many minutes "
+        "after the card was made, without a login.",
+    )
+    label_lag_days: float = Field(
+        default=3,
+        description="Days after a model's horizon until every outcome is known, where the model's manifest says "
+        "nothing (docs/operations/outcomes.md).",
+    )
     pause_cards: int = Field(
         default=200,
         description="Cards of a rule or service, of different patients or days, that must have been shown in the last "
         "90 days before it can be paused.",
     )
     seal_seconds: float = Field(default=60, description="Time between two seals; nothing new, no seal.")
-    seal_file: Path = Field(default=Path("var/seals.ndjson"), description="Each seal is added here, one line each.")
-    counts_file: Path = Field(
-        default=Path("var/monitor.sqlite3"),
-        description="Counts of the record, for `cds-hooks monitor`, /ops and finding decisions by rule; made again "
-        "where the file is not there (docs/operations/monitoring.md).",
-    )
     simulation_charts: Path = Field(
         default=Path("var/charts"),
         description="Subfolders with charts (FHIR Bundles or NDJSON) on which a committee may try rules at "
@@ -57,11 +59,6 @@ class Constants(BaseSettings):
     simulations_folder: Path = Field(
         default=Path("var/simulations"),
         description="Results of the simulations at /simulations, kept for four weeks, encrypted where the record is.",
-    )
-    protocol_version: ProtocolVersion | None = Field(
-        default=None,
-        description="Version of CDS Hooks of callers in the development profile; that of their dialect (2.0, and 1.0 "
-        "for oracle). In the trust file each client has its own.",
     )
     link_hosts: tuple[str, ...] = Field(
         default=(), description="Hosts that cards may link to in the development profile; none means any."

@@ -20,21 +20,12 @@ class LoginSettings(BaseSettings):
         "accounts made by `cds-hooks accounts`, people who log in at the site's OpenID provider (oidc), or both "
         "(docs/operations/access.md).",
     )
-    login_idle_minutes: float = Field(
-        default=15, gt=0, le=1440, description="A login ends after so many minutes without a page."
-    )
-    explain_link_minutes: float = Field(
-        default=0,
-        ge=0,
-        le=1440,
-        description="For so many minutes after a card was made its link opens the page of its decision without a "
-        "login; 0: a link alone opens nothing. Needs CDS_EXPLAIN_LINK_KEY (docs/operations/access.md).",
-    )
     explain_link_key: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="The secret by which those links are signed: 32 or more random characters, the same for all "
-        "workers and machines of a record. A new one ends all links.",
+        description="With it the link of a card opens the page of its decision for 60 minutes without a login; else a "
+        "link alone opens nothing. The secret by which these links are signed: 32 or more random characters, the same "
+        "for all workers and machines of a record. A new one ends all links (docs/operations/access.md).",
     )
     oidc_issuer: SafeAddress = Field(
         default=None,
@@ -68,12 +59,6 @@ class LoginSettings(BaseSettings):
             needed = ("oidc_issuer", "oidc_client_id", "oidc_roles")
             if missing := [f"CDS_{name.upper()}" for name in needed if not getattr(self, name)]:
                 raise ValueError(f"CDS_LOGIN={self.login} needs {' and '.join(missing)} (docs/operations/access.md)")
-        return self
-
-    @model_validator(mode="after")
-    def _signs_links(self) -> "LoginSettings":
-        if self.explain_link_minutes and self.explain_link_key is None:
-            raise ValueError("CDS_EXPLAIN_LINK_MINUTES needs CDS_EXPLAIN_LINK_KEY, 32 or more random characters")
         return self
 
     @property

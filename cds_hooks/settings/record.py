@@ -34,9 +34,17 @@ class RecordSettings(BaseSettings):
         description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
         "nothing is sealed (docs/operations/evidence.md).",
     )
+    seal_file: Path = Field(
+        default=Path("var/seals.ndjson"), description="File to which each seal is added, one line each."
+    )
     seal_command: str | None = Field(
         default=None,
         description="Command that gets each seal on its standard input, to send it off the machine.",
+    )
+    counts_file: Path = Field(
+        default=Path("var/monitor.sqlite3"),
+        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
+        "made again where it is not there (docs/operations/monitoring.md).",
     )
     keep_facts: bool = Field(
         default=True,

@@ -19,17 +19,15 @@ REMOVED: Final[Mapping[str, str]] = {
     "CDS_ANSWER_SECONDS": _CONSTANT.format("30"),
     "CDS_API_DOCS": "is no setting any more: /openapi.json and /api are served in the development profile only",
     "CDS_BODY_SECONDS": _CONSTANT.format("10"),
-    "CDS_COUNTS_FILE": _BESIDE.format("var/monitor.sqlite3"),
     "CDS_HEAD_SECONDS": _CONSTANT.format("10"),
     "CDS_HOOKS_FILE": "is no setting any more: put the file as hooks.toml or hooks.json into CDS_MODELS_FOLDER",
     "CDS_KEEP_REQUESTS": "is no setting any more: with CDS_KEEP_FACTS (the default) a replay gives the same card",
+    "CDS_LABEL_LAG_DAYS": _CONSTANT.format("3") + "; a model can declare another label_lag_days",
     "CDS_LINK_HOSTS": _TRUST_FILE.format("link_hosts"),
-    "CDS_LOGIN_HOURS": _CONSTANT.format("12"),
     "CDS_MAX_DRAFTS": _CONSTANT.format("200"),
     "CDS_MAX_ENTRIES": _CONSTANT.format("30,000"),
     "CDS_MAX_ENTRIES_PER_KEY": _CONSTANT.format("10,000"),
     "CDS_PAUSE_CARDS": _CONSTANT.format("200"),
-    "CDS_PROTOCOL_VERSION": _TRUST_FILE.format("protocol_version"),
     "CDS_SEAL_SECONDS": _CONSTANT.format("60"),
     "CDS_SIMULATIONS_FOLDER": _BESIDE.format("var/simulations"),
     "CDS_SIMULATION_CHARTS": _BESIDE.format("var/charts"),
@@ -40,7 +38,9 @@ REMOVED: Final[Mapping[str, str]] = {
 REFUSED: Final[Mapping[str, str]] = {
     "CDS_CONTENT_KEY": "is no setting any more: write the keys into a file, one a line, and name it in "
     "CDS_CONTENT_KEYS; without it the record would not be encrypted",
-    "CDS_SEAL_FILE": _BESIDE.format("var/seals.ndjson") + "; CDS_SEAL_COMMAND sends each seal elsewhere",
+    "CDS_EXPLAIN_LINK_MINUTES": _CONSTANT.format("60") + ": CDS_EXPLAIN_LINK_KEY alone makes such links",
+    "CDS_LOGIN_HOURS": _CONSTANT.format("12"),
+    "CDS_LOGIN_IDLE_MINUTES": _CONSTANT.format("15"),
     "CDS_SEAL_URL": 'is no setting any more: CDS_SEAL_COMMAND="curl --fail --data-binary @- URL" sends each seal',
 }
 """Removed settings that protected something: the server does not start without what takes their place."""

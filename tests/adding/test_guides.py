@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "name", ["service", "dialect", "equation", "hold-back-check", "hospital-model", "model", "page", "rule"]
+    "name", ["command", "service", "dialect", "equation", "hold-back-check", "hospital-model", "model", "page", "rule"]
 )
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
     assert follow(ROOT / "docs" / "adding" / f"{name}.md", tmp_path)

@@ -5,17 +5,17 @@ from cds_hooks.settings import SETTINGS
 
 _HOW_MUCH_AND_HOW_LONG = {
     "call_seconds", "calls_per_second", "concurrent_calls", "connections", "drain_seconds", "fetch_milliseconds",
-    "login_idle_minutes", "max_body_bytes",
+    "max_body_bytes",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_keys", "data_dir", "database_url", "explain_link_key", "model_signing_key", "notice_url",
-    "otlp_endpoint", "seal_command", "seal_key", "user_keys",
+    "content_keys", "counts_file", "data_dir", "database_url", "explain_link_key", "model_signing_key", "notice_url",
+    "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
     "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
 }  # fmt: skip
-_WATCHED_AND_KEPT = {"keep_facts", "label_lag_days", "log_level"}
+_WATCHED_AND_KEPT = {"keep_facts", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
     "model_keys", "models_folder", "pause_share", "people_file", "rules_file",
