@@ -1,6 +1,6 @@
 """What the views of the pages work with: the parts of this server, and how a page is rendered, refused and routed."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -177,10 +177,6 @@ class PageServer:
             return await to_thread.run_sync(view, request, limiter=limiter or self._limiter)
 
         return Route(path, endpoint, methods=list(methods))
-
-
-Routes = Callable[[PageServer], Iterable[Any]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def wants_page(request: Request) -> bool:

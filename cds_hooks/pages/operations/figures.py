@@ -5,7 +5,7 @@ same rows.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -129,20 +129,14 @@ def stages_part(counts: Counts) -> Part:
 def errors_part(counts: Counts) -> Part:
     """Return the calls that were recorded as failed, by class."""
     total = counts.total
-    scale = round_scale(max(total.classes.values(), default=0))
-    rows = [
-        Row(name, (number(n),), Drawing((scale.at(n),)), counts.span.behind(outcome="error", reason=name))
-        for name, n in _largest(total.classes)
-    ]
-    return Part(
+    return count_part(
         "errors",
-        "What failed?",
-        f"{total.errors:,} calls." if total.errors else "No recorded call.",
+        ("What failed?", f"{total.errors:,} calls." if total.errors else "No recorded call."),
         "Calls that got an error, by class. Calls of unknown callers are not recorded; /metrics counts them.",
         ("Class", "Calls"),
-        tuple(rows),
+        total.classes,
         "No recorded call failed in these days.",
-        scale,
+        lambda name: counts.span.behind(outcome="error", reason=name),
     )
 
 
@@ -239,22 +233,34 @@ def silence_part(counts: Counts) -> Part:
     reasons: Counter[str] = Counter()
     for name, n in counts.total.silences.items():
         reasons[name.rpartition(" ")[2]] += n
-    scale = round_scale(max(reasons.values(), default=0))
-    rows = [
-        Row(name, (number(n),), Drawing((scale.at(n),)), counts.span.behind(reason=name))
-        for name, n in _largest(reasons)
-    ]
     withheld = reasons["budget"]
-    return Part(
+    held_back = f"{withheld:,} findings were" if withheld else "No finding was"
+    return count_part(
         "silence",
-        "Why were we silent?",
-        f"{withheld:,} findings were held back by a budget." if withheld else "No finding was held back by a budget.",
+        ("Why were we silent?", f"{held_back} held back by a budget."),
         "Reasons on record for not saying something; a call can have several.",
         ("Reason", "Times"),
-        tuple(rows),
+        reasons,
         "No reason was recorded in these days.",
-        scale,
+        lambda name: counts.span.behind(reason=name),
     )
+
+
+def count_part(
+    part_id: str,
+    heading: tuple[str, str],
+    caption: str,
+    columns: tuple[str, str],
+    numbers: Mapping[str, int],
+    blank: str,
+    behind: Callable[[str], str] = lambda _: "",
+) -> Part:
+    """Return a part with one count a row, the largest first; `heading` is its question and answer."""
+    scale = round_scale(max(numbers.values(), default=0))
+    rows = tuple(
+        Row(name, (number(count),), Drawing((scale.at(count),)), behind(name)) for name, count in _largest(numbers)
+    )
+    return Part(part_id, *heading, caption, columns, rows, blank, scale)
 
 
 def number(value: int) -> Cell:
@@ -271,8 +277,8 @@ def percent(part: int, whole: int, *, signs: bool = False) -> Cell:
     return Cell(f"{share:.0f} %", round(share, 2), sign)
 
 
-def _largest(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_ROWS])
+def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_ROWS]
 
 
 _PERCENT: Final = with_ticks(Scale(0, 100), {0: "0", 25: "25", 50: "50", 75: "75", 100: "100 %"})

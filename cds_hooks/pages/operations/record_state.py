@@ -1,7 +1,7 @@
 """What of the operator's page is not counted by day: refused calls since the start, the record's chain, the budgets."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,8 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cards.rules.engine.governance import Budget
 from cds_hooks.monitor.book import Verified
 from cds_hooks.pages.operations.counts import Counts
-from cds_hooks.pages.operations.figures import Cell, Drawing, Part, Row, number
-from cds_hooks.web.charts import round_scale
+from cds_hooks.pages.operations.figures import Cell, Part, Row, count_part, number
 from cds_hooks.web.numbers import format_time
 
 _ANSWERED: Final = "200"
@@ -28,19 +27,14 @@ def refused_part(metrics: bytes) -> Part:
                 refusals[f"HTTP {sample.labels['status']}"] += int(sample.value)
             elif sample.name == _UNTRUSTED:
                 refusals[f"not trusted: {sample.labels['reason']}"] += int(sample.value)
-    scale = round_scale(max(refusals.values(), default=0))
-    rows = [Row(name, (number(n),), Drawing((scale.at(n),))) for name, n in refusals.most_common()]
-    return Part(
+    calls = sum(count for name, count in refusals.items() if name.startswith("HTTP"))
+    return count_part(
         "refused",
-        "What was refused?",
-        "Nothing since the start."
-        if not rows
-        else f"{sum(n for name, n in refusals.items() if name[0] == 'H'):,} calls since the start.",
+        ("What was refused?", f"{calls:,} calls since the start." if refusals else "Nothing since the start."),
         "Calls answered with an error since this server started. Those of unknown callers are not in the record.",
         ("Answer or reason", "Calls"),
-        tuple(rows),
+        refusals,
         "No call was refused since this server started.",
-        scale,
     )
 
 
@@ -90,7 +84,3 @@ def record_part(verified: Verified | None, sealed_at: float | None, newest: int)
 
 def _instant(seconds: float) -> str:
     return format_time(datetime.fromtimestamp(seconds, UTC))
-
-
-MetricsPage = Callable[[], bytes]
-"""The text that /metrics gives, of all workers."""
