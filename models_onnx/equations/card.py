@@ -7,24 +7,13 @@ data, are derived from the inputs, so that they cannot differ from them.
 from typing import Any
 
 from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
-from models_onnx.model_card.attributes import CARD_FORMAT, EVIDENCE, project_words, set_attribute
+from models_onnx.model_card.attributes import CARD_FORMAT, EVIDENCE, USED_VARIABLES, project_words, set_attribute
 
 DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"
 FUNDING = "self-funded: no outside funding of this translation"
 
 # USCDI: smoking status, mental and cognitive status are health status assessments.
 _HEALTH_STATUS = frozenset({"smokes", "phq9_total", "gad7_total", "has_alcohol_use"})
-_USES = (
-    ("race", "race"),
-    ("ethnicity", "ethnicity"),
-    ("language", "language"),
-    ("sexual_orientation", "sexual orientation"),
-    ("gender_identity", "gender identity"),
-    ("sex", "sex"),
-    ("date_of_birth", "date of birth"),
-    ("sdoh", "social determinants of health"),
-    ("health_status", "health status assessment"),
-)
 
 
 def source_attributes(equation: Equation) -> dict[str, str]:
@@ -35,7 +24,7 @@ def source_attributes(equation: Equation) -> dict[str, str]:
         "evidence.developer": DEVELOPER,
         "evidence.funding": FUNDING,
         "evidence.dates": f"published {equation.published}; this translation revised {equation.reviewed}",
-        **{f"evidence.uses.{key}": _use(equation, key, words) for key, words in _USES},
+        **{f"evidence.uses.{key}": _use(equation, key, words) for key, words in USED_VARIABLES.items()},
     }
 
 

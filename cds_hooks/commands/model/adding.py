@@ -30,9 +30,9 @@ def new(
 
         written = write_template(name, folder)
     if as_json:
-        print_json({"files": [str(path) for path in written.files]})
+        print_json({"files": [str(path) for path in written]})
         return
-    for path in written.files:
+    for path in written:
         typer.echo(f"{path}")
     typer.echo(f"Next: complete {folder / name}.py, then cds-hooks model train {name} --specs {folder} --data TABLES")
 

@@ -194,8 +194,7 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
         return _result(gate, "failed", f"The check broke off: {type(error).__name__}: {str(error)[:300]}")
     status: Status = "failed" if verdict.faults else "passed"
     why = "; ".join(verdict.faults) if verdict.faults else verdict.sentence
-    result = _result(gate, status, why, verdict.faults, verdict.figures, verdict.rows)
-    return _with_waiver(result, subject, evidence)
+    return _with_waiver(_result(gate, status, why, verdict), subject, evidence)
 
 
 def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> GateResult:
@@ -211,20 +210,6 @@ def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> Ga
     return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver)
 
 
-def _result(
-    gate: Gate,
-    status: Status,
-    why: str,
-    faults: tuple[str, ...] = (),
-    figures: dict[str, Any] | None = None,
-    rows: list[dict[str, Any]] | None = None,
-) -> GateResult:
-    return GateResult(
-        gate=gate.id,
-        title=gate.title,
-        status=status,
-        why=why,
-        faults=faults,
-        figures=figures or {},
-        rows=rows or [],
-    )
+def _result(gate: Gate, status: Status, why: str, verdict: Verdict | None = None) -> GateResult:
+    figures = {} if verdict is None else {name: getattr(verdict, name) for name in ("faults", "figures", "rows")}
+    return GateResult(gate=gate.id, title=gate.title, status=status, why=why, **figures)

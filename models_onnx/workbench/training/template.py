@@ -1,7 +1,6 @@
 """What `cds-hooks model new` writes: a declaration and the words of a card to complete, and cases to try it on."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from models_onnx.artifact.files import write_whole
@@ -10,15 +9,12 @@ from models_onnx.errors import DeclarationError
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,40}")
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenTemplate:
-    """The files that were written, in the order in which one completes them."""
+def write_template(name: str, folder: Path) -> tuple[Path, ...]:
+    """Writes the files into `folder` and returns them in the order in which one completes them.
 
-    files: tuple[Path, ...]
-
-
-def write_template(name: str, folder: Path) -> WrittenTemplate:
-    """Writes the files into `folder`; refuses a name that is no module's, and a file that is there already."""
+    Raises:
+        DeclarationError: the name is no module's, or a file is there already.
+    """
     if not _NAME.fullmatch(name):
         raise DeclarationError(f"{name!r}: a model's id is lower case letters, digits and _, like readmission_30d")
     texts = {
@@ -36,7 +32,7 @@ def write_template(name: str, folder: Path) -> WrittenTemplate:
         for file in texts:  # one file of the three would keep the next try from being made
             (folder / file).unlink(missing_ok=True)
         raise
-    return WrittenTemplate(tuple(folder / file for file in texts))
+    return tuple(folder / file for file in texts)
 
 
 _SPEC = '''"""WHAT IS PREDICTED, for which decision.
