@@ -15,11 +15,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute, Card, attribute_of
+from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Card, attribute_of
 from models_onnx.model_card.schema import refuse_incomplete_card
 
 SECTIONS = {
@@ -74,8 +75,8 @@ def templates() -> "Environment":
 
 def card_html(card: Card) -> str:
     """Returns the whole page; a card that is not whole is shown with its gaps."""
-    attributes = ATTRIBUTES[card["kind"]]
-    product = card.get("product", {})
+    attributes, product = ATTRIBUTES[card["kind"]], card.get("product", {})
+    by_section = groupby(attributes, key=lambda attribute: attribute.section)
     return (
         templates()
         .get_template("card.html")
@@ -83,22 +84,13 @@ def card_html(card: Card) -> str:
             model=card["model"],
             count=len(attributes),
             sections=[
-                {
-                    "title": SECTIONS[name],
-                    "rows": [_row(card, attribute) for attribute in attributes if attribute.section == name],
-                }
-                for name in dict.fromkeys(attribute.section for attribute in attributes)
+                {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]}
+                for name, rows in by_section
             ],
             facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
             waivers=product.get("waivers", []),
         )
     )
-
-
-def _row(card: Card, attribute: Attribute) -> tuple[Attribute, dict[str, Any]]:
-    """The attribute and what the card says of it: `not_available` and `as_of`, or `words`, empty where it is blank."""
-    value = attribute_of(card, attribute)
-    return attribute, value if "not_available" in value else {"words": str(value.get("words", ""))}
 
 
 SYSTEM = "https://cds-hooks-onnx.org/models"

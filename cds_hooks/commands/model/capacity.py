@@ -73,11 +73,16 @@ def capacity(
     if per_day is not None and database is not None:
         raise _unusable("--per-day gives the number of patients, so no record is read: leave out --database.")
     with problems():
-        manifest = _manifest(name, folder)
+        from models_onnx.serving.registry import load_model
+
+        manifest = load_model(name, folder).manifest
     tested = sorted(
         (alerting_of(manifest, row) for row in manifest.thresholds.table), key=lambda alerting: alerting.share
     )
-    volume = _given_volume(per_day, tested) if per_day is not None else _of_record(database, days, manifest, tested)
+    if per_day is not None:
+        volume = Volume(per_day, tuple(row.share * per_day for row in tested), None)
+    else:
+        volume = _of_record(database, days, manifest, tested)
     fitting = [row for row, cards_a_day in zip(tested, volume.cards, strict=True) if cards_a_day <= cards]
     chosen = fitting[-1] if fitting else None
     if as_json:
@@ -85,16 +90,6 @@ def capacity(
     else:
         _print(manifest, cards, volume, tested, chosen)
     raise typer.Exit(0 if chosen is not None else 1)
-
-
-def _manifest(name: str, folder: Any) -> Manifest:
-    from models_onnx.serving.registry import load_model
-
-    return load_model(name, folder).manifest
-
-
-def _given_volume(per_day: float, tested: list[Alerting]) -> Volume:
-    return Volume(per_day, tuple(row.share * per_day for row in tested), None)
 
 
 def _of_record(database: str | None, days: int, manifest: Manifest, tested: list[Alerting]) -> Volume:
