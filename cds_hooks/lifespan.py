@@ -15,7 +15,7 @@ from cds_hooks.configuration import InForce
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
-from cds_hooks.hold_back.claims import WorkerClaims
+from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
@@ -43,7 +43,7 @@ class Lifespan(Struct, frozen=True):
     counted: MetricsFolder
     sealing: Sealing
     pausing: Pausing
-    claims: WorkerClaims | None
+    claims: Claims | None
 
     @asynccontextmanager
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:

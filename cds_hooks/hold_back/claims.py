@@ -1,7 +1,7 @@
 """Lets workers and machines that share a record take names of which each has one: a turn, a place of a budget."""
 
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.security.replay import ReplayStore, open_replay_store
@@ -14,17 +14,7 @@ _PLACES: Final = "places of a budget"
 _SECONDS: Final = 60
 
 
-class Claims(Protocol):
-    """Tells workers apart that want to show such a card at the same moment."""
-
-    async def is_first(self, name: str, now: float) -> bool:
-        """Whether nobody else took this name a moment ago; `now` in epoch seconds."""
-
-    async def take(self, name: str, until: float, now: float) -> bool:
-        """Whether nobody else has this name, which is the caller's now, until that time (epoch seconds)."""
-
-
-class WorkerClaims:
+class Claims:
     """Names that were taken in the last minute or two, in the store of used tokens: there they are hashes."""
 
     def __init__(self, database_url: str) -> None:
@@ -68,7 +58,7 @@ class WorkerClaims:
                 await store.aclose()
 
 
-def claims_between_workers(configured: Settings) -> WorkerClaims | None:
+def claims_between_workers(configured: Settings) -> Claims | None:
     """What the workers of one machine, or the machines that share PostgreSQL, need; None for one process alone."""
     shares = configured.metrics_dir is not None or parse_url(configured.database_url).get_backend_name() != "sqlite"
-    return WorkerClaims(configured.database_url) if shares else None
+    return Claims(configured.database_url) if shares else None

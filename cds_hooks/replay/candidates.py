@@ -13,8 +13,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.hold_back.rule_counts import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.replaying import Replayed, Replayer
+from cds_hooks.replay.simulated_orders import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import SETTINGS, Settings, with_settings
 from cds_hooks.storage.decision import Decision

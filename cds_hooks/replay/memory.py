@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from cards.card import Card
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingFinding, WorklistEntry
+from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
@@ -25,6 +25,7 @@ from cards.rules.engine.governance import (
 from cds_hooks.hold_back.chain import Chosen, with_suggestions
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.sent_cards import sent_cards
 from cds_hooks.hold_back.suppression import SAID_ONCE
 from cds_hooks.hold_back.turns import WORKLIST
 
@@ -40,24 +41,11 @@ class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
     ours: _Ours = msgspec.field(default_factory=_Ours)
 
 
-class _CardExtension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
-
-
-class _Card(Struct):
-    extension: _CardExtension = msgspec.field(default_factory=_CardExtension)
-
-
 class _Response(Struct):
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
 
-class _Cards(Struct):
-    cards: list[_Card] = []
-
-
 _response: Final = msgspec.json.Decoder(_Response)
-_cards: Final = msgspec.json.Decoder(_Cards)
 
 
 class Remembered:
@@ -145,9 +133,9 @@ class Remembered:
 def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
     """Of each finding of the cards its rule, its band, and the drugs that it is about."""
     return [
-        (finding.rule, finding.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
-        for card in _cards.decode(response).cards
-        for finding in card.extension.ours.findings
+        (rule, band, ingredients_of((fact.name, fact.value) for fact in card.said.facts))
+        for card in sent_cards(response)
+        for rule, band in card.findings
     ]
 
 

@@ -34,8 +34,8 @@ from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
+from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from fhir.record.charts import ChartsRefused, read_charts
 
 Json = dict[str, Any]

@@ -1,6 +1,5 @@
 """`cds-hooks rules`: lists, shows and checks the medication rules, and counts what they did."""
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,9 +117,9 @@ def stats(
     Example: cds-hooks rules stats --limit 1000
     """
     with _said_in_a_sentence():
-        counts = count_rules(record_url(database), limit)
+        counts = count_rules(record_url(database), limit).rules
     if as_json:
-        _print_json([_counted(each) for each in counts])
+        _print_json([_counted(rule, count) for rule, count in counts.items()])
         return
     if not counts:
         typer.echo("No decision in the record is about a medication rule.")
@@ -128,10 +127,10 @@ def stats(
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("rule", "cards", "shadow", "off", "answered before", "accepted", "overridden", "reasons"):
         table.add_column(column, justify="left" if column in ("rule", "reasons") else "right", overflow="fold")
-    for each in counts:
-        reasons = ", ".join(f"{reason} {number}" for reason, number in each.reasons.most_common(3))
-        figures = (each.spoke, each.shadow, each.switched_off, each.acknowledged, each.accepted, each.overridden)
-        table.add_row(each.rule, *map(str, figures), reasons)
+    for rule, count in counts.items():
+        reasons = ", ".join(f"{reason} {number}" for reason, number in count.reasons.most_common(3))
+        figures = (count.spoke, count.shadow, count.switched_off, count.acknowledged, count.accepted, count.overridden)
+        table.add_row(rule, *map(str, figures), reasons)
     Console().print(table)
 
 
@@ -156,9 +155,10 @@ def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
     }
 
 
-def _counted(each: RuleCounts) -> dict[str, Any]:
-    names = ("rule", "spoke", "shadow", "switched_off", "acknowledged", "accepted", "overridden")
-    return {name: getattr(each, name) for name in names} | {"reasons": dict(Counter(each.reasons))}
+def _counted(rule: str, count: RuleCounts) -> dict[str, Any]:
+    names = ("spoke", "shadow", "switched_off", "acknowledged", "accepted", "overridden")
+    counted = {name: getattr(count, name) for name in names}
+    return {"rule": rule, **counted, "reasons": dict(count.reasons)}
 
 
 def _version(rule: str) -> RuleVersion:

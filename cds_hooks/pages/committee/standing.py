@@ -1,11 +1,10 @@
 """What a committee works with: /models and /rules, and how each model and rule stands at this site."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from time import monotonic
 from typing import Any, Final
-
-from sqlalchemy import select
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
@@ -13,12 +12,9 @@ from cds_hooks.hold_back.acts import model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, Signed, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
-from cds_hooks.hold_back.sent_cards import findings_of
+from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.committee.tables import (
-    NEVER,
-    Counted,
     ModelStanding,
     RuleRow,
     RuleStanding,
@@ -30,8 +26,6 @@ from cds_hooks.pages.committee.tables import (
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.pages.rules.description import approval_status
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions
 from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.release_file import Release
 
@@ -39,7 +33,6 @@ MOST_CALLS: Final = 5_000
 """So many of the newest calls are counted: reading them takes a second or two, beside the calls."""
 _COUNTED_SECONDS: Final = 300.0
 _WAIT_SECONDS: Final = 1.5
-_EXAMPLES: Final = 5
 
 
 class RuleUse:
@@ -49,14 +42,16 @@ class RuleUse:
         self._url = url
         self._counting = OneRun("rule counts")
         self._counted_at: float | None = None
-        self.counts: dict[str, Counted] = {}
-        self.calls = 0
-        """How many calls were counted."""
+        self.counted = CountedRules()
 
     @property
     def is_counting(self) -> bool:
         """Whether the first count is still under way."""
         return self._counted_at is None
+
+    def of_rule(self, rule: str) -> RuleCounts:
+        """The counts of this rule; zeros where it was never met."""
+        return self.counted.rules.get(rule) or RuleCounts()
 
     def refresh(self) -> None:
         """Counts anew where the last count is old; waits a moment for it."""
@@ -65,34 +60,9 @@ class RuleUse:
             self._counting.begin(self._count).join(_WAIT_SECONDS)
 
     def _count(self) -> None:
-        try:
-            counts = count_rules(self._url, MOST_CALLS)
-            examples, calls = _examples(self._url)
-        except RecordUnavailable:  # the pages say that nothing was counted
-            return
-        self.counts = {count.rule: _counted(count, examples.get(count.rule, [])) for count in counts}
-        self.calls, self._counted_at = calls, monotonic()
-
-
-def _examples(url: str) -> tuple[dict[str, list[str]], int]:
-    """The newest decisions in which each rule showed a card, and how many decisions were looked at."""
-    query = select(decisions.c.id, decisions.c.response).order_by(decisions.c.sequence.desc()).limit(MOST_CALLS)
-    examples: dict[str, list[str]] = {}
-    rows = read_rows(url, query)
-    for row in rows:
-        rules_shown = {rule for findings in findings_of(row.response).values() for rule, _ in findings}
-        for rule in rules_shown:
-            setdefault = examples.setdefault(rule, [])
-            if len(setdefault) < _EXAMPLES:
-                setdefault.append(row.id)
-    return examples, len(rows)
-
-
-def _counted(rule_counts: RuleCounts, examples: list[str]) -> Counted:
-    reasons = tuple(rule_counts.reasons.most_common(5))
-    return Counted(
-        rule_counts.spoke, rule_counts.shadow, rule_counts.accepted, rule_counts.overridden, reasons, tuple(examples)
-    )
+        with suppress(RecordUnavailable):  # the pages say that nothing was counted
+            self.counted = count_rules(self._url, MOST_CALLS)
+            self._counted_at = monotonic()
 
 
 class Committee:
@@ -150,8 +120,8 @@ class Committee:
         subject = rule_subject(rule, version.digest)
         signed = book.signers("rule", subject) if book is not None else []
         return RuleStanding(
-            self._use.counts.get(rule, NEVER),
-            self._use.calls,
+            self._use.of_rule(rule),
+            self._use.counted.calls,
             _signatures(signed),
             book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None,
             self._acts("rule", rule),
@@ -172,7 +142,7 @@ class Committee:
         families = sorted({row.family for row in rows})
         shown_rows = [row for row in rows if _fits(row, wanted)]
         shown_rows.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
-        return rules_values(shown_rows, families, wanted, self._use.calls, self._use.is_counting)
+        return rules_values(shown_rows, families, wanted, self._use.counted.calls, self._use.is_counting)
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
@@ -186,7 +156,7 @@ class Committee:
         if state is not None:
             here = f"{state.words} by an act"
             kind = {"off": "off", "retired": "off", "shadow": "shadow"}.get(state.state, kind)
-        counted = self._use.counts.get(rule.id, NEVER)
+        counted = self._use.of_rule(rule.id)
         return RuleRow(rule.id, rule.title, version.table.title, version.digest, here, kind, counted)
 
     def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from cards.compose.model import in_100
+from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.pages.model_files import GateRow
 
 
@@ -74,37 +74,6 @@ class ModelStanding(Struct, frozen=True):
         return f"{passed}; {', '.join(not_passed)}" if not_passed else passed
 
 
-class Counted(Struct, frozen=True):
-    """How often a rule showed a card among the newest calls, and how it was answered; zeros where it was never met."""
-
-    spoke: int
-    shadow: int
-    accepted: int
-    overridden: int
-    reasons: tuple[tuple[str, int], ...]
-    examples: tuple[str, ...]
-
-    @property
-    def answered(self) -> int:
-        """How many cards were answered."""
-        return self.accepted + self.overridden
-
-    @property
-    def accept_words(self) -> str:
-        """The share of answered cards that were accepted, in words; says where there are too few for a share."""
-        if not self.answered:
-            return "no answer"
-        if self.answered < LEAST_ANSWERS:
-            return f"{self.accepted} of {self.answered} answers"
-        return f"{in_100(self.accepted / self.answered)} in 100 of {self.answered} answers"
-
-
-LEAST_ANSWERS = 20
-"""With fewer answers than this the page names counts and no share."""
-
-NEVER = Counted(0, 0, 0, 0, (), ())
-
-
 class RuleRow(Struct, frozen=True):
     """A rule in the list."""
 
@@ -114,13 +83,13 @@ class RuleRow(Struct, frozen=True):
     version: str
     here: str
     kind: str
-    counted: Counted
+    counted: RuleCounts
 
 
 class RuleStanding(Struct, frozen=True):
     """What the page of one rule adds for a committee."""
 
-    counted: Counted
+    counted: RuleCounts
     calls: int
     signatures: tuple[SignatureRow, ...]
     missing: str | None

@@ -15,10 +15,10 @@ from typing import Final
 
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.rule_counts import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.simulations.simulation import Example, Result, Simulation
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
+from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings
 from cds_hooks.settings.checks import parts_of

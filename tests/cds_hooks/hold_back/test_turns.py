@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.hold_back.claims import WorkerClaims
+from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 from cds_hooks.hold_back.turns import OneReminder, Turn
 from tests.cds_hooks.calls import ours, request_for
@@ -204,7 +204,7 @@ def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right
 
 def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
     async def story() -> None:
-        one, other = WorkerClaims(record_in(tmp_path)), WorkerClaims(record_in(tmp_path))
+        one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
         now = 1_800_000_059.0
         assert await one.is_first("a", now)
         assert not await other.is_first("a", now + 2)
@@ -218,7 +218,7 @@ def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: 
 
 def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
     async def story() -> None:
-        claims = WorkerClaims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
+        claims = Claims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
         (tmp_path / "a-file").write_text("no folder")
         assert await claims.is_first("a", 1_800_000_000.0)
 

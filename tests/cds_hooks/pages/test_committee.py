@@ -10,8 +10,9 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.acts import rule_subject
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.rule_counts import LEAST_ANSWERS, RuleCounts
 from cds_hooks.pages.committee.standing import Committee
-from cds_hooks.pages.committee.tables import LEAST_ANSWERS, NEVER, Counted, RuleStanding
+from cds_hooks.pages.committee.tables import RuleStanding
 from cds_hooks.pages.rules.description import RulePage, describe_rule
 from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
@@ -114,9 +115,9 @@ def test_behind_a_trust_file_it_says_who_has_signed_and_who_is_missing(tmp_path:
 
 
 def test_a_share_is_named_only_where_there_are_enough_answers() -> None:
-    few = Counted(9, 0, 4, 3, (), ())
-    many = Counted(90, 0, 15, LEAST_ANSWERS - 15, (), ())
-    assert (NEVER.accept_words, few.accept_words, many.accept_words) == (
+    few = RuleCounts(9, accepted=4, overridden=3)
+    many = RuleCounts(90, accepted=15, overridden=LEAST_ANSWERS - 15)
+    assert (RuleCounts().accept_words, few.accept_words, many.accept_words) == (
         "no answer",
         "4 of 7 answers",
         "75 in 100 of 20 answers",

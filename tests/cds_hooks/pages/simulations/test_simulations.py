@@ -21,9 +21,9 @@ from cds_hooks.web.files import csv_download
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
-from tests.cds_hooks.hold_back.test_rule_counts import creatinine, metformin, resources_of
 from tests.cds_hooks.hold_back.test_submission import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
+from tests.cds_hooks.replay.test_simulated_orders import creatinine, metformin, resources_of
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 from tests.models_onnx.workshop import NAME

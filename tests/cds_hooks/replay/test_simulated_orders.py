@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.hold_back.rule_counts import SimulatedOrders, simulate
+from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
