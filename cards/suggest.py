@@ -75,14 +75,14 @@ class SuggestionContext(Struct, frozen=True):
     new_uuid: NewUuid
     allowance: EvaluationBudget
 
-    def found(self, drafted: DraftMedication) -> FoundBands:
+    def finding_keys(self, drafted: DraftMedication) -> FoundBands:
         """The rule and band of everything that is found about a draft as the drafts are now."""
-        return self.evaluated(drafted).found
+        return self.evaluated(drafted).finding_keys
 
-    def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, known: FoundBands) -> None:
+    def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, expected: FoundBands) -> None:
         """Withheld where a finding beside the known ones would be shown of a draft after acceptance."""
         self.allowance.take()
-        new_finding = self.book.first_new(after, drafted, known)
+        new_finding = self.book.first_new(after, drafted, expected)
         if new_finding is not None:
             rule, band = new_finding
             raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
@@ -152,7 +152,7 @@ class _Plan:
         self.context = context
         self.is_removed = is_removed
         draft = context.drafted.draft
-        self.drafts = [one for one in context.session.drafts if not (is_removed and one is draft)]
+        self.drafts = [entry for entry in context.session.drafts if not (is_removed and entry is draft)]
 
 
 # FHIR R4, request-status: an active order is ended and stays on record, only a draft is deleted.
@@ -226,13 +226,13 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
         changed["occurrenceDateTime"] = change.occurrence
     _check_valid(changed, original)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
-    after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
-    before = frozenset(band for band in context.found(context.drafted) if band[0] != plan.finding.rule)
+    after = context.session.with_drafts([accepted if entry is draft else entry for entry in plan.drafts])
+    before = frozenset(band for band in context.finding_keys(context.drafted) if band[0] != plan.finding.rule)
     for study in after.studies:
         if study.draft is accepted:
             context.check_nothing_new(after, study, before)
-    named = change.test.name if change.test is not None else context.drafted.medication.words
-    description = f"{label}: {plain(named)}"
+    study_name = change.test.name if change.test is not None else context.drafted.medication.words
+    description = f"{label}: {plain(study_name)}"
     if draft.reference == f"ServiceRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=changed)
     else:
@@ -330,13 +330,13 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedi
     context = plan.context
     draft = context.drafted.draft
     accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
-    drafts = [accepted if in_place and one is draft else one for one in plan.drafts]
+    drafts = [accepted if in_place and entry is draft else entry for entry in plan.drafts]
     after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((medication for medication in after.drafted if medication.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise SuggestionWithheld("it cannot be judged")
     replaces = in_place or plan.is_removed
-    before = context.found(context.drafted) if replaces else frozenset()
+    before = context.finding_keys(context.drafted) if replaces else frozenset()
     known_bands = frozenset(band for band in before if band[0] != plan.finding.rule)
     context.check_nothing_new(after, drafted, known_bands)
     if drafted.medication.rxcuis != context.drafted.medication.rxcuis:
@@ -350,7 +350,7 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = context.session.with_drafts(plan.drafts)
     drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
     if drafted is not None:
-        context.check_nothing_new(after, drafted, context.found(context.drafted))
+        context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
 
 
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
@@ -360,7 +360,7 @@ def _check_beside(after: PatientSession, accepted: DraftMedication, context: Sug
         if drafted is not accepted and drafted.medication.recognised:
             drafted_before = before.get(id(drafted.draft))
             context.check_nothing_new(
-                after, drafted, context.found(drafted_before) if drafted_before is not None else frozenset()
+                after, drafted, context.finding_keys(drafted_before) if drafted_before is not None else frozenset()
             )
 
 

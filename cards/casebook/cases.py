@@ -80,11 +80,11 @@ def _unknown(owner: str, names: Iterable[str], known_names: Collection[str]) -> 
 def _drugs(case: Case) -> list[str]:
     """The drugs of the case as it names them; tests are none."""
     entries = [case["draft"], *case.get("beside", ()), *case["patient"].get("active", ())]
-    named = [
+    named_drugs = [
         entry if isinstance(entry, dict) else {"drug": entry if isinstance(entry, str) else entry[0]}
         for entry in entries
     ]
-    return [entry["drug"] for entry in named if "test" not in entry]
+    return [entry["drug"] for entry in named_drugs if "test" not in entry]
 
 
 def _is_recognised(drug: str) -> bool:
@@ -156,9 +156,9 @@ def _names() -> Callable[[], str]:
 
 
 def _text_faults(case: Case, outcome: OrderOutcome) -> Iterator[str]:
-    said = "\n".join(f"{card.summary}\n{card.detail}" for card in outcome.cards).lower()
+    card_text = "\n".join(f"{card.summary}\n{card.detail}" for card in outcome.cards).lower()
     for words in (*case.get("says", ()), *case.get("notes", ())):
-        if words.lower() not in said:
+        if words.lower() not in card_text:
             yield f"the card does not say {words!r}"
     offers = [
         f"{'* ' if suggestion.is_recommended else ''}{suggestion.label}" for suggestion in outcome.cards[0].suggestions

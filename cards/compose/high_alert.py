@@ -142,9 +142,9 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
     """The one card that names the drafted high-alert drugs that no rule is about."""
-    named = list(dict.fromkeys(plain(drug.medication.words or drug.medication.name, 40) for drug in drugs))
-    names = first_few(named, _MOST_NAMED)
-    verb = "is" if len(named) == 1 else "are"
+    drug_names = list(dict.fromkeys(plain(drug.medication.words or drug.medication.name, 40) for drug in drugs))
+    names = first_few(drug_names, _MOST_NAMED)
+    verb = "is" if len(drug_names) == 1 else "are"
     return Card(
         uuid=uuid,
         summary=f"{capitalized(names)} {verb} not covered by these checks.",

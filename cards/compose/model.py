@@ -162,10 +162,10 @@ def _detail(
     refusals: Sequence[Refusal],
 ) -> str:
     def describe(position: int) -> str:
-        found = known_values[position][0]
-        value = escape(_value_words(found, manifest), 60)
-        dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
-        return f"{found.feature.words} **{value}**{dated}{_why_low_raises(*known_values[position], manifest)}"
+        known_value = known_values[position][0]
+        value = escape(_value_words(known_value, manifest), 60)
+        dated = f" ({known_value.effective[:10]})" if known_value.feature.measured else ""  # age and sex are of today
+        return f"{known_value.feature.words} **{value}**{dated}{_why_low_raises(*known_values[position], manifest)}"
 
     lines = [
         *([planned.first_line] if planned.first_line else []),

@@ -210,7 +210,7 @@ class _Check:
             )
         scope = self.book.scope_of(drafted, self.session.record, signing=self.session.signing)
         if not shown:
-            if not silences and not self.evaluate(drafted).found:
+            if not silences and not self.evaluate(drafted).finding_keys:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
         findings = tuple(sorted(shown, key=_rank))

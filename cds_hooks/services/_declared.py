@@ -116,7 +116,7 @@ async def _never(call: ServiceInput) -> Advice:
 class _ModelAdvisor(Struct, frozen=True):
     """Advises by a model; `twin` is the model itself where it has none."""
 
-    said: ServiceFile
+    declared: ServiceFile
     model: Model
     twin: Model
     features: tuple[Feature, ...]
@@ -134,12 +134,12 @@ class _ModelAdvisor(Struct, frozen=True):
     def of_chart(self) -> ChartModel:
         """How the model is asked about a chart, for the scores of panels too."""
         inputs = partial(map_features, features=self.features)
-        declared = self.said
+        declared = self.declared
         return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
 
     def _outside(self, record: PatientRecord) -> Silence | None:
         manifest = self.model.manifest
-        nothing = _reason_for_nothing(self.said, manifest.id, record)
+        nothing = _reason_for_nothing(self.declared, manifest.id, record)
         if nothing is not None:
             return nothing.silences[0]
         outside = not_in_population(manifest, record.age_years())
@@ -152,7 +152,7 @@ class _ModelAdvisor(Struct, frozen=True):
         return None
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
-        declared, (offered,) = self.said, self.said.orders
+        declared, (offered,) = self.declared, self.declared.orders
         return model_card(
             estimated.manifest,
             estimated.prediction,
@@ -198,24 +198,24 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Service:
 class _EquationAdvisor(Struct, frozen=True):
     """Advises by a published equation."""
 
-    said: ServiceFile
+    declared: ServiceFile
     equation: Equation
 
     async def decide(self, call: ServiceInput) -> Advice:
         """One info card where the result reaches the declared value, else the reason for none."""
-        nothing = _reason_for_nothing(self.said, self.equation.id, call.record)
+        nothing = _reason_for_nothing(self.declared, self.equation.id, call.record)
         if nothing is not None:
             return nothing
-        output = self.equation.output(self.said.output)
-        below = f"{self.equation.title} is below {_in_words(output, self.said.least or 0.0)}."
+        output = self.equation.output(self.declared.output)
+        below = f"{self.equation.title} is below {_in_words(output, self.declared.least or 0.0)}."
         question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._content(call, result))
         return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
 
     def _reaches(self, result: EquationResult) -> bool:
-        return self.said.least is not None and result.number >= self.said.least
+        return self.declared.least is not None and result.number >= self.declared.least
 
     def _content(self, call: ServiceInput, result: EquationResult) -> EquationCardContent:
-        declared = self.said
+        declared = self.declared
         value, least = _in_words(result.output, result.number), _in_words(result.output, declared.least or 0.0)
         band = result.band.words if result.band is not None else ""
         return EquationCardContent(

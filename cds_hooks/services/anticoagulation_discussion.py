@@ -19,6 +19,7 @@ from cards.rules.engine.finding import Silence
 from cards.text import decapitalized, escape, format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
@@ -30,7 +31,6 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.services._taken import declined
 from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features

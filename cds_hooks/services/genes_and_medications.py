@@ -21,8 +21,8 @@ from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.services._taken import taken_medications
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.medications.active import ActiveMedication
@@ -77,9 +77,9 @@ def _nothing_new(not_shown: list[ReviewedDrug], count: int) -> str:
 
 
 def _readings(record: PatientRecord) -> Iterator[GeneReading]:
-    found = gene_readings(record)
-    yield from (reading for readings in found.by_gene.values() for reading in readings)
-    yield from found.implications
+    gene_results = gene_readings(record)
+    yield from (reading for readings in gene_results.by_gene.values() for reading in readings)
+    yield from gene_results.implications
 
 
 def _is_new(reading: GeneReading, record: PatientRecord) -> bool:

@@ -22,9 +22,9 @@ from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.services._taken import taken_medications
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = MEDICATION_REVIEW

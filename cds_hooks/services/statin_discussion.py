@@ -17,6 +17,7 @@ from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
 from cards.text import capitalized, escape, format_number
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
@@ -29,7 +30,6 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.services._taken import declined
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.medications.active import active_medications

@@ -268,8 +268,8 @@ def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], 
     compare, limits = comparison(spec, *beside)
     is_floor = not {"lt", "le"} & set(spec)
 
-    def of_sum(known: float, is_whole: bool) -> Truth:
-        answer = compare(known)
+    def of_sum(sure_sum: float, is_whole: bool) -> Truth:
+        answer = compare(sure_sum)
         return answer if is_whole or (is_floor and answer) else None
 
     return of_sum, limits

@@ -63,7 +63,7 @@ class DraftEvaluation:
         self._alone = len(every) - len(self._decided)
 
     @cached_property
-    def found(self) -> frozenset[tuple[str, str]]:
+    def finding_keys(self) -> frozenset[tuple[str, str]]:
         """Rule and band of every finding."""
         return frozenset(
             (evaluation.rule.id, matched_band(evaluation))
@@ -182,9 +182,9 @@ class RuleBook:
         return [rule for rule in rules if changed is None or not rule.looks_for.isdisjoint(changed)]
 
     def first_new(
-        self, session: PatientSession, drafted: DraftMedication, known: Set[tuple[str, str]]
+        self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
     ) -> tuple[str, str] | None:
-        """The first finding, by rule and band, of this draft in the session that is not among the `known`.
+        """The first finding, by rule and band, of this draft in the session that is not among the `expected`.
 
         These are what was found about it in the session that this one was made of, if it was drafted there.
         """
@@ -193,7 +193,7 @@ class RuleBook:
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):
                 finding = (activated.rule.id, matched_band(evaluation))
-                if finding not in known:
+                if finding not in expected:
                     return finding
         return None
 
@@ -257,17 +257,17 @@ _MOST_VALUES = 6
 class _LookedFor(NamedTuple):
     """One thing that the rules of a drug look for."""
 
-    of: tuple[str, ...]
+    sources: tuple[str, ...]
     """Resource types and analytes of which one must have been asked for; none for the dose, which the draft says."""
-    said: str
+    words: str
     gap: str
     """What it is called where it is not known."""
 
     def is_known(self, drafted: DraftMedication, requested: frozenset[str] | None) -> bool:
         """Whether what it needs came with the call."""
-        if not self.of:
+        if not self.sources:
             return bool(drafted.dose.per_day or drafted.dose.per_dose)
-        return requested is None or not requested.isdisjoint(self.of)
+        return requested is None or not requested.isdisjoint(self.sources)
 
 
 _LISTS = ("MedicationRequest", "MedicationStatement")
@@ -322,7 +322,7 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     if not uses.isdisjoint(ESTIMATES):
         parts.append(_KIDNEYS)
     values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
-    parts += sorted(values, key=lambda part: part.said)[:_MOST_VALUES]
+    parts += sorted(values, key=lambda part: part.words)[:_MOST_VALUES]
     parts += [_GENES] if "genes" in uses else []
     parts += [_OWN_DOSE] if not uses.isdisjoint(_DOSE) else []
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
@@ -332,7 +332,7 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
     requested = record.requested
     are_known = [part.is_known(drafted, requested) for part in asks.parts]
-    statements = dict.fromkeys([part.said for part, is_known in zip(asks.parts, are_known, strict=True) if is_known])
+    statements = dict.fromkeys([part.words for part, is_known in zip(asks.parts, are_known, strict=True) if is_known])
     gaps = dict.fromkeys([part.gap for part, is_known in zip(asks.parts, are_known, strict=True) if not is_known])
     name = plain(drafted.medication.name)
     missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
@@ -349,8 +349,8 @@ def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
     return frozenset().union(*(band.when.uses for band in rule.bands if SIGNING not in band.when.uses))
 
 
-def _counted(number: int, word: str, of: tuple[str, ...], gap: str) -> list[_LookedFor]:
-    return [_LookedFor(of, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
+def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list[_LookedFor]:
+    return [_LookedFor(sources, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
 
 
 def _conditions(uses: frozenset[str]) -> int:

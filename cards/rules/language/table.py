@@ -105,7 +105,7 @@ def read_family(family: str) -> FamilyFiles:
         name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names
     }
     head = by_name.pop("family.json")
-    return FamilyFiles(head, tuple(one for file in by_name.values() for one in _for_each_row(file, folder)))
+    return FamilyFiles(head, tuple(rule_file for file in by_name.values() for rule_file in _for_each_row(file, folder)))
 
 
 def _for_each_row(file: RuleFile, folder: Traversable) -> Iterator[RuleFile]:

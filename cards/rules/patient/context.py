@@ -157,13 +157,16 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def takes(self, selector: Selector) -> bool | None:
         """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""
-        return True if self.taken(selector) else False if self.session.knows_medications else None
+        return True if self.current_medications(selector) else False if self.session.knows_medications else None
 
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [medication_fact(medication, meant_name(selector, medication)) for medication in self.taken(selector)]
+        return [
+            medication_fact(medication, meant_name(selector, medication))
+            for medication in self.current_medications(selector)
+        ]
 
-    def taken(self, selector: Selector) -> list[CurrentMedication]:
+    def current_medications(self, selector: Selector) -> list[CurrentMedication]:
         """Such drugs that are active or in another draft."""
         return [medication for medication in self.session.selected(selector) if is_beside(medication, self.drafted)]
 

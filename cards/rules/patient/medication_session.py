@@ -191,7 +191,7 @@ class MedicationSession:
         return tuple([CurrentMedication.of_record(medication) for medication in ended])
 
     @cached_property
-    def _taken(self) -> dict[str, list[CurrentMedication]]:
+    def _by_key(self) -> dict[str, list[CurrentMedication]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
         by_key: dict[str, list[CurrentMedication]] = {}
         for medication in (*self.active, *self._as_taken.values()):
@@ -216,7 +216,7 @@ class MedicationSession:
         Neither the draft itself nor the order that it renews.
         """
         keys = tuple(keys)
-        by_key = self._taken
+        by_key = self._by_key
         lists = [of_key for key in keys if (of_key := by_key.get(key))]
         candidates = lists[0] if len(lists) == 1 else _each_once(lists)
         if most is None or len(candidates) <= most:
@@ -231,7 +231,7 @@ class MedicationSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
-        by_key = self._taken
+        by_key = self._by_key
         if selector.keyed.isdisjoint(by_key):
             return []
         by_id = {id(medication): medication for key in selector.keys for medication in by_key.get(key, ())}

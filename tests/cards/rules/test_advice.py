@@ -72,7 +72,7 @@ def _advice_takes_the_headline_away(
             ids = {resource.get("id") for resource in created}
             kept = [draft for draft in after if draft.resource.get("id") not in ids]
             later = PatientSession(record, [*kept, *(read_draft(each) for each in created)], signing=signing)
-            found = {pair for each in later.drafted for pair in rule_book().evaluate(later, each).found}
+            found = {pair for each in later.drafted for pair in rule_book().evaluate(later, each).finding_keys}
             assert (headline.rule, headline.band) not in found, one.label
     return told
 

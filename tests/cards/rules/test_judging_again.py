@@ -40,8 +40,8 @@ def _compare(record: PatientRecord, drafts: list[DraftOrder], stopped: list[Draf
         alone = PatientSession(record, changed, signing=True)
         for again, anew in zip(after.drafted, alone.drafted, strict=True):
             before = now.get(id(again.draft))
-            known = before.found if before is not None else frozenset()
-            expected = min(book.evaluate(alone, anew).found - known, default=None)
+            known = before.finding_keys if before is not None else frozenset()
+            expected = min(book.evaluate(alone, anew).finding_keys - known, default=None)
             assert book.first_new(after, again, known) == expected, again.medication.name
             compared += 1
     return compared

@@ -83,7 +83,7 @@ def _other_drugs(context: RuleContext, selector: Selector) -> list[CurrentMedica
     drafted_codes = frozenset(context.medication.rxcuis)
     return [
         medication
-        for medication in context.taken(selector)
+        for medication in context.current_medications(selector)
         if not drafted_codes.issuperset(part.rxcui for part in selector.members(medication.medication))
     ]
 

@@ -49,7 +49,7 @@ def _is_for_today(dose: DailyDose) -> bool:
 def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
     """Each of them by name, the drafted ones first (None), without what is given only today."""
     by_name: dict[str, CurrentMedication | None] = {part.name: None for part in _CNS.members(context.medication)}
-    for medication in context.taken(_CNS):
+    for medication in context.current_medications(_CNS):
         if not _is_for_today(medication.dose):
             for part in _CNS.members(medication.medication):
                 by_name.setdefault(part.name, medication)
@@ -91,7 +91,7 @@ def _risk(context: RuleContext) -> str:
     """What makes an NSAID riskier, the strongest reason alone; without another it is the age."""
     if context.has_condition("gi_bleed_or_ulcer"):
         return " with an ulcer or GI bleeding on the list"
-    medications = context.taken(_BLEEDING)
+    medications = context.current_medications(_BLEEDING)
     if medications:
         return f" with {plain('/'.join(part.name for part in _BLEEDING.members(medications[0].medication)), 30)}"
     return " (over 75)"

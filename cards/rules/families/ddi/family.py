@@ -58,7 +58,12 @@ def _names(selector: Selector, context: RuleContext) -> list[str]:
         [member.name for member in selector.members(context.medication)] if selector.matches(context.medication) else []
     )
     return list(
-        dict.fromkeys([*drafted_names, *(meant_name(selector, medication) for medication in context.taken(selector))])
+        dict.fromkeys(
+            [
+                *drafted_names,
+                *(meant_name(selector, medication) for medication in context.current_medications(selector)),
+            ]
+        )
     )
 
 
@@ -160,7 +165,7 @@ def _other_than_ziprasidone(context: RuleContext) -> str | None:
 
 def _qt_points(context: RuleContext) -> str:
     tisdale = points(context)
-    return str(tisdale.known) if tisdale.is_whole else f"at least {tisdale.known}"
+    return str(tisdale.sure) if tisdale.is_whole else f"at least {tisdale.sure}"
 
 
 def _qt_limits(context: RuleContext) -> str:

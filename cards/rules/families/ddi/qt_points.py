@@ -34,7 +34,7 @@ NOT_LOOKED_FOR = "sepsis and acute myocardial infarction were not looked for"
 class Points(NamedTuple):
     """Points that are sure, and whether a missing value could add more."""
 
-    known: int
+    sure: int
     is_whole: bool
 
 
@@ -77,7 +77,11 @@ def _facts(context: RuleContext) -> list[Fact]:
 
 def _drug_points(context: RuleContext) -> int:
     # 3 for one drug, 3 more for two or more.
-    drugs = {part.rxcui for medication in context.taken(_QT_DRUG) for part in _QT_DRUG.members(medication.medication)}
+    drugs = {
+        part.rxcui
+        for medication in context.current_medications(_QT_DRUG)
+        for part in _QT_DRUG.members(medication.medication)
+    }
     if _QT_DRUG.matches(context.medication):
         drugs |= {part.rxcui for part in _QT_DRUG.members(context.medication)}
     return 3 * min(2, len(drugs))
@@ -110,7 +114,7 @@ def _read(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         tisdale = points(context)
-        return compare(tisdale.known, tisdale.is_whole)
+        return compare(tisdale.sure, tisdale.is_whole)
 
     uses = frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"})
     return Predicate(test, _facts, uses, limits)

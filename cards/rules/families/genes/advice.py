@@ -180,12 +180,12 @@ def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneRes
         )
         return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
     doubts = [f"{result.gene} “{result.newest.said}” cannot be translated." for result in unknown]
-    for one in advice.results:
-        if one.conflicts:
-            texts = ", ".join(dict.fromkeys(f"“{reading.said}”" for reading in one.readings))
-            doubts.append(f"Results for {one.gene} differ: {texts}. Ask the laboratory.")
-        elif len(one.keys) > 1 and len(one.phenotypes) > 1:
-            doubts.append(f"{one.gene}: the report leaves open whether {' or '.join(one.phenotypes)}.")
+    for gene_result in advice.results:
+        if gene_result.conflicts:
+            texts = ", ".join(dict.fromkeys(f"“{reading.said}”" for reading in gene_result.readings))
+            doubts.append(f"Results for {gene_result.gene} differ: {texts}. Ask the laboratory.")
+        elif len(gene_result.keys) > 1 and len(gene_result.phenotypes) > 1:
+            doubts.append(f"{gene_result.gene}: the report leaves open whether {' or '.join(gene_result.phenotypes)}.")
     indicator = advice.indicator
     is_open = any(len(result.phenotypes) > 1 for result in advice.results)
     if indicator == "critical" and (is_open or not _knows_history(advice, context)):

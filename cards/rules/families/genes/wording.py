@@ -60,9 +60,9 @@ def gene_facts(context: RuleContext) -> list[Fact]:
 
 def _fact(result: GeneResult) -> Fact:
     newest = result.newest
-    said = plain(newest.said, _LONGEST_SAID)
+    charted_words = plain(newest.said, _LONGEST_SAID)
     words = result_words(result)
-    text = words if said.lower() in words.lower() else f"{words}, “{said}”"
+    text = words if charted_words.lower() in words.lower() else f"{words}, “{charted_words}”"
     value = " or ".join(result.keys) if len(result.keys) < 4 else " or ".join(result.phenotypes)
     return Fact("gene", text, value or None, effective=newest.time.text if newest.time else None, source=newest.source)
 
@@ -165,7 +165,7 @@ def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
     if not any(result.gene == "CYP2D6" and result.keys != ("0.0",) for result in advice.results):
         return
-    names = [medication.medication.name for medication in context.taken(_CYP2D6_INHIBITORS)]
+    names = [medication.medication.name for medication in context.current_medications(_CYP2D6_INHIBITORS)]
     if names:
         yield f"{_capital(names[0])} inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
 

@@ -60,10 +60,10 @@ def _ordered(context: RuleContext) -> str:
 def _result_codes(observation: Observation) -> Iterable[str]:
     """The LOINC codes of a result; where it has none, that of the test which its words name."""
     coding = observation.code.coding
-    codes = [one.code for one in coding if one.code and one.system in (LOINC, None)]
+    codes = [entry.code for entry in coding if entry.code and entry.system in (LOINC, None)]
     if codes:
         return codes
-    words = (observation.code.text, *(one.display for one in coding))
+    words = (observation.code.text, *(entry.display for entry in coding))
     return [loinc for text in words if text and (loinc := loinc_of_words(text)) is not None]
 
 
@@ -93,7 +93,7 @@ def _find_last(context: RuleContext) -> _Last | None:
 
 def _is_abnormal(last: _Last) -> bool:
     """Whether the laboratory marked it, or it is outside the limits of its row."""
-    codes = {coding.code for one in last.observation.interpretation for coding in one.coding}
+    codes = {coding.code for concept in last.observation.interpretation for coding in concept.coding}
     if codes & ABNORMAL:
         return True
     quantity, interval = last.observation.valueQuantity, last.interval

@@ -62,13 +62,13 @@ class _Done(Struct, frozen=True):
     """A screening that was done: when, what was found in words, and whether the laboratory marked it."""
 
     time: FhirTime
-    found: str = ""
+    finding: str = ""
     is_marked: bool = False
 
     @property
     def is_abnormal(self) -> bool:
         """Whether it was marked, or its words name a finding that is followed up."""
-        return self.is_marked or bool(_ABNORMAL_WORDS.search(self.found) and not _NORMAL_WORDS.search(self.found))
+        return self.is_marked or bool(_ABNORMAL_WORDS.search(self.finding) and not _NORMAL_WORDS.search(self.finding))
 
 
 def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
@@ -86,16 +86,16 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
     for observation in record.observations_for("screening by test"):
         coding = observation.code.coding
-        words = "" if any(one.system in (LOINC, None) for one in coding) else observation.code.text or ""
-        groups = screening_groups_of((one.code for one in coding), words)
+        words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text or ""
+        groups = screening_groups_of((entry.code for entry in coding), words)
         if groups and observation.status in USABLE_STATUS:
             record.note_use(observation)
             value = observation.valueCodeableConcept
-            said = value.words if value is not None else observation.valueString or ""
-            if observation.dataAbsentReason is not None or says_no_result(said):
+            finding = value.words if value is not None else observation.valueString or ""
+            if observation.dataAbsentReason is not None or says_no_result(finding):
                 continue
-            marks = {coding.code for one in observation.interpretation for coding in one.coding}
-            yield groups, effective_time(observation), said, not marks.isdisjoint(ABNORMAL)
+            marks = {coding.code for concept in observation.interpretation for coding in concept.coding}
+            yield groups, effective_time(observation), finding, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:
         if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
             period = procedure.performedPeriod
@@ -103,8 +103,8 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
             yield groups, time, "", False
     for report in record.diagnostic_reports:
         if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
-            said = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
-            yield groups, parse_time(report.effectiveDateTime or report.issued or ""), said, False
+            finding = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
+            yield groups, parse_time(report.effectiveDateTime or report.issued or ""), finding, False
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
