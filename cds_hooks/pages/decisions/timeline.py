@@ -10,7 +10,15 @@ from sqlalchemy import select
 
 from cds_hooks.configuration import EVENT as CONFIGURATION
 from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
-from cds_hooks.pages.explain.recorded_decision import Basis, Card, is_refused, read_basis, read_cards, read_models
+from cds_hooks.pages.explain.recorded_decision import (
+    Basis,
+    Card,
+    PrefetchKey,
+    is_refused,
+    read_basis,
+    read_cards,
+    read_models,
+)
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
@@ -92,10 +100,10 @@ def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outc
     )
 
 
-def _by_state(prefetch: dict[str, str]) -> dict[str, list[str]]:
+def _by_state(prefetch: dict[str, str | PrefetchKey]) -> dict[str, list[str]]:
     keys_by_state: dict[str, list[str]] = {}
     for key, state in prefetch.items():
-        keys_by_state.setdefault(state, []).append(key)
+        keys_by_state.setdefault(state if isinstance(state, str) else state.state, []).append(key)
     return keys_by_state
 
 

@@ -40,6 +40,12 @@ class ModelFile(Struct, frozen=True):
     sha256: str
 
 
+class PrefetchKey(Struct, frozen=True):
+    """The state of a prefetch key that was missing, came in part, or was read from the FHIR server."""
+
+    state: str
+
+
 class Basis(Struct, frozen=True):
     """What a decision was based on, as `encode_basis` writes it."""
 
@@ -50,7 +56,7 @@ class Basis(Struct, frozen=True):
     silence: list[tuple[str, str, str]] = []
     orders: msgspec.Raw = msgspec.Raw(b"")
     timings: dict[str, float] = {}
-    prefetch: dict[str, str] = {}
+    prefetch: dict[str, str | PrefetchKey] = {}
     config: str = ""
     trace: dict[str, str] = {}
 
