@@ -92,7 +92,7 @@ def static_version(name: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template of `web/templates` or of a page with these values; every text is escaped."""
+    """Render a template of `web/templates` or of a page with these values; every text is escaped."""
     return _environment().get_template(template).render(**values)
 
 
