@@ -101,7 +101,7 @@ _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 def _part_of(part: DosePart, drafted: DraftMedication) -> Sig:
     """The sig with the reduced dose, as often as it was ordered."""
     rxcuis, dose = drafted.medication.rxcuis, drafted.dose
-    single_dose = dose.each(rxcuis[0]) if len(rxcuis) == 1 else None
+    single_dose = dose.per_dose_of(rxcuis[0]) if len(rxcuis) == 1 else None
     times = dose.times_per_day
     if single_dose is None or single_dose.low != single_dose.high or times not in _OFTEN or dose.as_needed:
         raise NotChangeable("the drafted dose is not exactly known")

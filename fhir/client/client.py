@@ -152,8 +152,8 @@ class FhirClient:
                     raise TooLarge
                 await self._take_page(pages, self._http.build_request("GET", address), name)
         except FetchError as error:
-            return pages.found(error)
-        return pages.found()
+            return pages.result(error)
+        return pages.result()
 
     async def _take_page(self, pages: "_Pages", request: httpx.Request, name: str) -> None:
         status, body = await self._send(request, self._bounds.bytes - pages.bytes)
@@ -229,7 +229,7 @@ class _Pages:
         if self._keeps and body:
             self._bodies.append(body)
 
-    def found(self, ended: FetchError | None = None) -> FetchResult:
+    def result(self, ended: FetchError | None = None) -> FetchResult:
         value = Bundle(type="searchset", total=self._total, entry=tuple(self._entries))
         return FetchResult(value, tuple(self._refusals), self.count, self.bytes, ended, tuple(self._bodies))
 

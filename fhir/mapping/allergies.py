@@ -236,11 +236,13 @@ def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
     return {}
 
 
-def worst_allergy(found: Iterable[Allergy]) -> Allergy | None:
+def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:
     """The most severe of them, allergies before intolerances; None when there is none."""
     order = ("critical", "warning", "info")
     return min(
-        found, key=lambda allergy: (allergy.is_intolerance, order.index(allergy.severity), allergy.source), default=None
+        allergies,
+        key=lambda allergy: (allergy.is_intolerance, order.index(allergy.severity), allergy.source),
+        default=None,
     )
 
 

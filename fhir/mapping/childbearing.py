@@ -36,7 +36,7 @@ _INFERTILE_IN_WORDS = late_pattern(
 )
 
 
-def childbearing_no_contraception(record: PatientRecord, taken: Iterable[MedicationIdentity]) -> bool | None:
+def childbearing_no_contraception(record: PatientRecord, medications: Iterable[MedicationIdentity]) -> bool | None:
     """Whether a pregnancy can begin: a woman of 12 to 50, not pregnant, nothing on record that prevents one.
 
     `taken` is what she is on and what is drafted beside. None where sex, age, problem list or medications are not
@@ -45,7 +45,7 @@ def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Medicat
     age = record.age_years()
     if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return False
-    if any(is_contraceptive(medication) for medication in taken) or _is_prevented(record):
+    if any(is_contraceptive(medication) for medication in medications) or _is_prevented(record):
         return False
     if find_condition(record, "pregnancy") is not None:
         return False

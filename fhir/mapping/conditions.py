@@ -266,14 +266,14 @@ def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:
     return hit.time is not None and hit.time.age_days(as_of_epoch) <= _FIVE_YEARS_DAYS
 
 
-def is_better_hit(hit: ConditionHit, known: ConditionHit | None) -> bool:
+def is_better_hit(hit: ConditionHit, other_hit: ConditionHit | None) -> bool:
     """Whether a hit is to be used in place of the one found so far (None: there is none)."""
-    if known is None:
+    if other_hit is None:
         return True
-    if hit.key == "pregnancy" and hit.time is not None and known.time is not None:
+    if hit.key == "pregnancy" and hit.time is not None and other_hit.time is not None:
         # A complication is charted weeks after the pregnancy began: the earliest entry of this pregnancy dates it.
-        return hit.time.instant < known.time.instant
-    return _weight(hit) > _weight(known)
+        return hit.time.instant < other_hit.time.instant
+    return _weight(hit) > _weight(other_hit)
 
 
 def _weight(hit: ConditionHit) -> tuple[bool, bool, float]:

@@ -55,16 +55,16 @@ class KeptFacts(Struct, frozen=True, omit_defaults=True):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
+def keep_facts(resources: ReadResources, named_orders: bytes = b"") -> bytes:
     """JSON of the facts that were read so far; `named` is other JSON whose Medication references are kept, too."""
-    kept = facts_read(resources, named)
+    kept = facts_read(resources, named_orders)
     for fact in kept.chart:
         # It was read to find out whose the resource is, and the call has ended: a copy of each would take 0.1 ms.
         structs.force_setattr(fact, _WHOSE[type(fact)], None)
     return _encode(kept)
 
 
-def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:
+def facts_read(resources: ReadResources, named_orders: bytes = b"") -> KeptFacts:
     """The facts that the questions so far have read."""
     chart = [fact for kind, facts in resources.facts.items() if kind is not Observation for fact in facts]
     if Procedure in resources.facts:
@@ -73,7 +73,7 @@ def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:
     return KeptFacts(
         patient=_without_names(resources.patient),
         chart=(*chart, *observations),
-        medications=_medications(resources, chart, named),
+        medications=_medications(resources, chart, named_orders),
         refusals=tuple(dict.fromkeys(resources.refusals)),
         left_out=tuple(_left_out(resources)),
         partial=tuple(partial),
@@ -122,14 +122,14 @@ def _without_names(patient: Patient | None) -> Patient | None:
     )
 
 
-def _medications(resources: ReadResources, chart: Iterable[Any], named: bytes) -> dict[str, Medication]:
+def _medications(resources: ReadResources, chart: Iterable[Any], named_orders: bytes) -> dict[str, Medication]:
     """Those that an order of the facts, another of them, or `named` refers to."""
     every = resources.medications
     if not every:
         return {}
     wanted = [order.medicationReference for order in chart if isinstance(order, _ORDERS)]
     names = {reference.reference for reference in wanted if reference is not None and reference.reference}
-    names |= {key for key in every if key.encode() in named} if named else set()
+    names |= {key for key in every if key.encode() in named_orders} if named_orders else set()
     medications: dict[str, Medication] = {}
     while names:
         keys = {key for name in names for key in (name, "/".join(name.split("/_history/", 1)[0].rsplit("/", 2)[-2:]))}

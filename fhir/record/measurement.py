@@ -183,7 +183,7 @@ def _recency(observation: Observation) -> float:
 
 
 def measure(
-    analyte: Analyte, coded: CodedPart, as_of_epoch: float, known: FhirTime | None = None
+    analyte: Analyte, coded: CodedPart, as_of_epoch: float, parsed_time: FhirTime | None = None
 ) -> Measurement | Refusal | None:
     """The usable number of a part, or why it is refused; None when there is no value.
 
@@ -198,7 +198,7 @@ def measure(
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
         return _refuse(analyte, coded, "not-final", f"has status {plain(status, 20)}, not final")
-    time = known or effective_time(observation)
+    time = parsed_time or effective_time(observation)
     if time is None:
         return _refuse(analyte, coded, "no-date", "has no readable date")
     if time.is_after(as_of_epoch):

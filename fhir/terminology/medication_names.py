@@ -292,19 +292,19 @@ def _sum(parts: list[Strength | None]) -> Strength | None:
     return replace(stated[0], amount=sum(part.amount for part in stated))
 
 
-def _nearest(mention: _Mention, found: list[FoundStrength]) -> Strength | None:
-    after = [strength for strength in found if strength.start >= mention.end]
+def _nearest(mention: _Mention, strengths: list[FoundStrength]) -> Strength | None:
+    after = [strength for strength in strengths if strength.start >= mention.end]
     if after:
         # "20-12.5 mg" after one known name: a combination whose other half we do not know.
         return after[0].strength if not after[0].is_listed else None
-    before = {strength.strength for strength in found if not strength.is_listed}
+    before = {strength.strength for strength in strengths if not strength.is_listed}
     return before.pop() if len(before) == 1 else None
 
 
-def _between(index: int, mentions: list[_Mention], found: list[FoundStrength]) -> Strength | None:
+def _between(index: int, mentions: list[_Mention], strengths: list[FoundStrength]) -> Strength | None:
     start = mentions[index].end
     end = mentions[index + 1].start if index + 1 < len(mentions) else float("inf")
-    inside = [strength.strength for strength in found if start <= strength.start < end]
+    inside = [strength.strength for strength in strengths if start <= strength.start < end]
     return inside[0] if len(inside) == 1 else None
 
 

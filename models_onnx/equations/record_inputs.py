@@ -166,7 +166,7 @@ def inputs_from_features(
         reading = features[item.feature]
         if isinstance(reading, FeatureValue):
             given[item.name], evidence[item.name] = _value(item, reading), reading
-            not_found += [item] if not reading.found else []
+            not_found += [item] if not reading.is_found else []
         elif isinstance(reading, Missing):
             missing[item.name] = reading
         elif item.kind == "yes-no":  # nothing in a record says it

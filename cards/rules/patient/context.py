@@ -89,7 +89,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def dose_mg(self) -> float | None:
         """Milligrams of the ingredient in one dose, the upper end of a range."""
-        single_dose = self.drafted.dose.each(self.ingredient.rxcui)
+        single_dose = self.drafted.dose.per_dose_of(self.ingredient.rxcui)
         return single_dose.high if single_dose is not None else None
 
     @property

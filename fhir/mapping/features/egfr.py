@@ -50,12 +50,12 @@ class EstimatedGFR(Feature):
             )
         return self.missing_measurement(creatinine, _CREATININE)
 
-    def show(self, found: FeatureValue) -> str:
+    def show(self, feature_value: FeatureValue) -> str:
         """The estimate with the creatinine behind it, or the reported value."""
-        if found.charted_unit == self.unit:
-            return Feature.show(self, found)
-        creatinine = f"{charted_number(found.charted_value)} {found.charted_unit}"
-        return f"{found.value:.0f} {self.unit} (creatinine {creatinine})"
+        if feature_value.charted_unit == self.unit:
+            return Feature.show(self, feature_value)
+        creatinine = f"{charted_number(feature_value.charted_value)} {feature_value.charted_unit}"
+        return f"{feature_value.value:.0f} {self.unit} (creatinine {creatinine})"
 
     def _reported(self, record: PatientRecord) -> Measurement | None:
         for reported in record.measurements_with_code(self.analyte, CKD_EPI_2021_LOINC):

@@ -102,12 +102,12 @@ class Feature(ABC):
         """Where it is read from, for the data dictionary: codes or elements, and what else decides."""
         return ", ".join(self.codes)
 
-    def show(self, found: "FeatureValue") -> str:
+    def show(self, feature_value: "FeatureValue") -> str:
         """The value as it was charted, with its unit, as a card shows it."""
         return (
-            found.charted_unit
+            feature_value.charted_unit
             if self.choices
-            else f"{charted_number(found.charted_value)} {found.charted_unit}".rstrip()
+            else f"{charted_number(feature_value.charted_value)} {feature_value.charted_unit}".rstrip()
         )
 
     def lint(self) -> list[str]:
@@ -144,11 +144,11 @@ class Feature(ABC):
             is_measured=True,
         )
 
-    def missing_measurement(self, found: Found | Refused | Absent, what: str = "") -> "Missing":
+    def missing_measurement(self, lookup: Found | Refused | Absent, what: str = "") -> "Missing":
         """Why there is no value, from the look-up it was wanted from; `what` names the analyte where it is another."""
-        if isinstance(found, Refused):
-            return self.refused(found.refused[0])
-        last = found.last if isinstance(found, Absent) else None
+        if isinstance(lookup, Refused):
+            return self.refused(lookup.refused[0])
+        last = lookup.last if isinstance(lookup, Absent) else None
         if last is None:
             return Missing(self, "absent", f"{self.words}: not recorded.")
         detail = f": {what}" if what else ""
@@ -178,14 +178,14 @@ class YesNoFeature(Feature):
 
     is_yes_no: ClassVar[bool] = True
 
-    def show(self, found: "FeatureValue") -> str:
+    def show(self, feature_value: "FeatureValue") -> str:
         """Yes, no, or that it was not found."""
-        return "yes" if found.value else found.charted_unit if not found.found else "no"
+        return "yes" if feature_value.value else feature_value.charted_unit if not feature_value.is_found else "no"
 
     def not_found(self, record: PatientRecord) -> "FeatureValue":
         """The value for what was looked for and is not on record: it counts as no, and is shown as not found."""
         today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
-        return FeatureValue(self, 0.0, today, source, "", 0.0, NOT_FOUND, found=False)
+        return FeatureValue(self, 0.0, today, source, "", 0.0, NOT_FOUND, is_found=False)
 
     def not_requested(self) -> "Missing":
         """Missing with the reason "unknown": the part of the chart that would tell was not requested."""
@@ -202,7 +202,7 @@ class FeatureValue(Struct, frozen=True, gc=False):
     code: str
     charted_value: float
     charted_unit: str
-    found: bool = True
+    is_found: bool = True
     """False for a yes-or-no that was looked for and not found in the chart; it counts as no and is said so."""
     is_measured: bool = False
     """Whether `charted_value` and `charted_unit` are those of one measurement."""
@@ -242,9 +242,9 @@ class FeatureVector(Struct):
         )
 
 
-def not_in_table(name: str, what: str, wanted: Iterable[str], known: Iterable[str], table: str) -> list[str]:
+def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[str], table: str) -> list[str]:
     """A fault for each wanted key that a table does not have."""
-    unknown = sorted(set(wanted) - set(known))
+    unknown = sorted(set(wanted) - set(choices))
     return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]
 
 

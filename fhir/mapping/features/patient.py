@@ -24,9 +24,9 @@ class Age(Feature):
         today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
         return FeatureValue(self, float(age), today, source, "birthDate", age, "a")
 
-    def show(self, found: FeatureValue) -> str:
+    def show(self, feature_value: FeatureValue) -> str:
         """The age as a number."""
-        return f"{found.charted_value:g}"
+        return f"{feature_value.charted_value:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,9 @@ class Sex(Feature):
         today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
         return FeatureValue(self, value, today, source, "gender", value, sex)
 
-    def show(self, found: FeatureValue) -> str:
+    def show(self, feature_value: FeatureValue) -> str:
         """The word male or female."""
-        return found.charted_unit
+        return feature_value.charted_unit
 
 
 FEATURES = (

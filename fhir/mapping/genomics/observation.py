@@ -124,12 +124,12 @@ class _Maker:
         gene: str,
         kind: ReadingKind,
         keys: tuple[str, ...],
-        said: str,
+        text: str,
         drug: tuple[str, ...] = (),
         phenotype: str = "",
     ) -> GeneReading:
         """A statement of this observation."""
-        return GeneReading(gene, kind, keys, said, self.source, self.time, self.entered, self.is_final, drug, phenotype)
+        return GeneReading(gene, kind, keys, text, self.source, self.time, self.entered, self.is_final, drug, phenotype)
 
     def value(self, gene: str, part: Observation | ObservationComponent, texts: Iterable[str]) -> Iterator[GeneReading]:
         """What the value of the observation, or of a component, says about the gene."""

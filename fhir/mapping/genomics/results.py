@@ -57,14 +57,14 @@ def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
     return GeneResult(gene, tuple(common) or every, tuple(used), unknown, not final, not common)
 
 
-def implied_readings(found: GeneReadings, rxcuis: Sequence[str], genes: Sequence[str]) -> list[GeneReading]:
+def implied_readings(gene_readings: GeneReadings, rxcuis: Sequence[str], genes: Sequence[str]) -> list[GeneReading]:
     """Therapeutic implications about one of these drugs, each as a statement about the gene that it can be about.
 
     `genes` are those by which the drug is judged. An implication that names no gene counts only where exactly one of
     them has such a phenotype; one about another drug never counts.
     """
     readings = []
-    for implication in found.implications:
+    for implication in gene_readings.implications:
         if not set(implication.drug) & set(rxcuis):
             continue
         candidate_genes = (

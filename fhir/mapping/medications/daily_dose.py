@@ -75,7 +75,7 @@ class DailyDose(Struct, frozen=True, gc=False):
         """Milligrams of one ingredient a day; None when unknown."""
         return next((amount for amount in self.per_day if amount.rxcui == rxcui), None)
 
-    def each(self, rxcui: str) -> Milligrams | None:
+    def per_dose_of(self, rxcui: str) -> Milligrams | None:
         """Milligrams of one ingredient in one dose; None when unknown."""
         return next((amount for amount in self.per_dose if amount.rxcui == rxcui), None)
 

@@ -159,7 +159,7 @@ def _excess(row: Limit, context: RuleContext) -> Excess | bool | None:
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """What the row limits, in its unit, and whether that is all of it."""
     if row.per_dose:
-        single_dose = context.drafted.dose.each(row.rxcui)
+        single_dose = context.drafted.dose.per_dose_of(row.rxcui)
         amount, is_whole = single_dose.high if single_dose is not None else None, True
     else:
         amount, is_whole = total_mg(context, row.rxcui)

@@ -73,7 +73,7 @@ def _best(count: float, times: int, room: float, of_one: float) -> tuple[int, in
 def _count(context: RuleContext) -> float | None:
     """Whole units of the product in one dose, the most of a range; None where it is not counted in units."""
     code = context.ingredient.rxcui
-    single_dose = context.drafted.dose.each(code)
+    single_dose = context.drafted.dose.per_dose_of(code)
     for ingredient, strength in zip(context.medication.ingredients, context.medication.strengths, strict=True):
         if (
             ingredient.rxcui == code

@@ -140,7 +140,7 @@ def _enoxaparin_prophylaxis(_context: RuleContext) -> OrderChange:
 def _each_mg(context: RuleContext) -> float | None:
     """Milligrams of one dose where it is exactly known and not as needed."""
     dose = context.drafted.dose
-    single_dose = dose.each(context.ingredient.rxcui)
+    single_dose = dose.per_dose_of(context.ingredient.rxcui)
     return (
         single_dose.high
         if single_dose is not None and single_dose.low == single_dose.high and not dose.as_needed

@@ -60,7 +60,7 @@ def value(name: str, *resources: Any) -> float:
 def test_a_diagnosis_of_the_stay_is_a_yes_in_either_edition(code: str, system: str) -> None:
     told = found("stay_heart_failure", stay(), diagnosis(code, system))
     assert isinstance(told, FeatureValue)
-    assert (told.value, told.code, told.found) == (1.0, code, True)
+    assert (told.value, told.code, told.is_found) == (1.0, code, True)
 
 
 def test_another_diagnosis_is_a_no_and_that_of_another_stay_says_nothing() -> None:

@@ -65,13 +65,13 @@ def test_a_condition_that_is_found_keeps_its_words_date_and_place() -> None:
     found = _one(record_of(_condition("E11.22")), "has_diabetes")
     assert isinstance(found, FeatureValue)
     assert (found.value, found.source, found.effective) == (1.0, "Condition/c-E11.22", "2020-05-01")
-    assert (found.charted_unit, found.found) == ("what E11.22 means", True)
+    assert (found.charted_unit, found.is_found) == ("what E11.22 means", True)
 
 
 def test_what_is_not_in_the_chart_counts_as_no_and_is_said_to_be_not_found() -> None:
     found = _one(record_of(), "has_diabetes")
     assert isinstance(found, FeatureValue)
-    assert (found.value, found.found, found.charted_unit) == (0.0, False, "not found in the chart")
+    assert (found.value, found.is_found, found.charted_unit) == (0.0, False, "not found in the chart")
 
 
 def test_a_part_of_the_chart_that_was_not_asked_for_is_missing() -> None:
@@ -168,7 +168,7 @@ def test_without_an_answer_tobacco_use_on_the_problem_list_counts() -> None:
     assert _value("smokes", _smoking("8517006", "2015-01-01"), _condition("F17.210")) == 1.0
     found = _one(record_of(), "smokes")
     assert isinstance(found, FeatureValue)
-    assert not found.found
+    assert not found.is_found
 
 
 def test_past_a_limit_or_at_it() -> None:
