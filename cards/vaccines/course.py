@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from cards.vaccines.doses_by_day import DosesByDay, LatestDose
+from cards.vaccines.doses_by_day import DosesByDay, GivenDose, LatestDose
 from cards.vaccines.knowledge import Conflict, Interval, Period, Series, SeriesDose
-from cards.vaccines.patient import GivenDose, Person
+from cards.vaccines.patient import Person
 
 
 class DoseStatus(StrEnum):

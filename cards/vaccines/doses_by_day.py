@@ -6,21 +6,20 @@ Each dose of a series is compared with those before it: without an index 5,000 d
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Sequence
 from datetime import date
-from typing import Protocol
+
+from msgspec import Struct
 
 from cards.vaccines.knowledge import Period
 
 
-class Dose(Protocol):
-    """What is asked of a dose here: the day and the vaccine (CVX code)."""
+class GivenDose(Struct, frozen=True):
+    """A vaccine dose that was given: the day, the vaccine (CVX code) and where the record says so."""
 
-    @property
-    def given(self) -> date:
-        """The day."""
-
-    @property
-    def cvx(self) -> str:
-        """The vaccine."""
+    given: date
+    cvx: str
+    manufacturer: str = ""
+    substandard: bool = False
+    source: str = ""
 
 
 class DosesByDay:
@@ -28,7 +27,7 @@ class DosesByDay:
 
     __slots__ = ("_days", "_doses")
 
-    def __init__(self, doses: Sequence[Dose]) -> None:
+    def __init__(self, doses: Sequence[GivenDose]) -> None:
         self._doses = doses
         self._days: dict[frozenset[str], tuple[list[date], int]] = {}
 
@@ -65,13 +64,13 @@ class LatestDose:
 
     __slots__ = ("_next", "_ordered", "_passed")
 
-    def __init__(self, doses: Sequence[Dose]) -> None:
+    def __init__(self, doses: Sequence[GivenDose]) -> None:
         """`doses` are in the order of their days."""
         self._ordered = doses
         self._next = 0
-        self._passed: list[Dose] = []
+        self._passed: list[GivenDose] = []
 
-    def up_to(self, dose: Dose | None, left_out: Container[int]) -> date | None:
+    def up_to(self, dose: GivenDose | None, left_out: Container[int]) -> date | None:
         """The day of the latest one up to the day of `dose` (None: of all), which does not count itself.
 
         `left_out` are the ids of doses that do not count either, now and later on.
@@ -79,7 +78,7 @@ class LatestDose:
         while self._next < len(self._ordered) and (dose is None or self._ordered[self._next].given <= dose.given):
             self._passed.append(self._ordered[self._next])
             self._next += 1
-        itself: list[Dose] = []
+        itself: list[GivenDose] = []
         while self._passed and (self._passed[-1] is dose or id(self._passed[-1]) in left_out):
             last = self._passed.pop()
             if last is dose:

@@ -25,7 +25,7 @@ from cards.vaccines.course import (
     TargetDose,
     reference_date,
 )
-from cards.vaccines.doses_by_day import DosesByDay
+from cards.vaccines.doses_by_day import DosesByDay, GivenDose
 from cards.vaccines.knowledge import (
     Ages,
     Conflict,
@@ -37,7 +37,7 @@ from cards.vaccines.knowledge import (
     SkipSet,
     Vaccines,
 )
-from cards.vaccines.patient import GivenDose, Person
+from cards.vaccines.patient import Person
 
 
 def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:

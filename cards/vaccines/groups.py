@@ -9,10 +9,11 @@ from datetime import date
 from msgspec import Struct, structs
 
 from cards.vaccines.course import Course, years_back_to_season
+from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.evaluation import evaluate
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
 from cards.vaccines.knowledge import Antigen, Conflict, Series, VaccineGroup, VaccineKnowledge
-from cards.vaccines.patient import GivenDose, Person, doses_by_antigen
+from cards.vaccines.patient import Person, doses_by_antigen
 from cards.vaccines.selection import Candidate, best_candidates, first_doses, is_relevant
 
 

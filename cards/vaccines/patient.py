@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.vaccines.doses_by_day import DosesByDay
+from cards.vaccines.doses_by_day import DosesByDay, GivenDose
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.allergies import allergy_grade, is_over
 from fhir.mapping.conditions import (
@@ -38,16 +38,6 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
-
-
-class GivenDose(Struct, frozen=True):
-    """A vaccine dose that was given: the day, the vaccine (CVX code) and where the record says so."""
-
-    given: date
-    cvx: str
-    manufacturer: str = ""
-    substandard: bool = False
-    source: str = ""
 
 
 class PatientObservation(Struct, frozen=True):

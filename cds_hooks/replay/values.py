@@ -12,9 +12,10 @@ from msgspec import Raw, Struct
 
 from cards.compose.vaccines import forecast_entries
 from cards.rules.engine.governance import MetFinding
+from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.due import vaccines_due
 from cards.vaccines.knowledge import load_knowledge
-from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
+from cards.vaccines.patient import ChartedPerson, PatientObservation, Person
 from cds_hooks.prefetch.facts import OfBasis
 from cds_hooks.services._equation import scores_of_equation
 from cds_hooks.services._model import scores_of

@@ -104,9 +104,9 @@ async def decide(call: ServiceInput) -> Advice:
 def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
     """Why the enzymes or the platelets say nothing about fibrosis now: what its page excludes; None for no reason."""
     for name in ("ast", "alt"):
-        found = charted.evidence.get(name)
-        if found is not None and found.value > _ENZYME_LIMIT:
-            value = f"{found.value:,.0f} U/L ({found.effective[:10]})"
+        result = charted.evidence.get(name)
+        if result is not None and result.value > _ENZYME_LIMIT:
+            value = f"{result.value:,.0f} U/L ({result.effective[:10]})"
             return f"FIB-4: {name.upper()} {value} is over five times normal ({_ENZYME_LIMIT:g} U/L): an acute injury."
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
     for group in _DISTURBING:

@@ -253,8 +253,10 @@ class RuleContext(Struct, frozen=True, eq=False):
         if word in ("times_per_week", "times_per_day"):
             often: float | None = getattr(self, word)
             a, unit = ("week", "/wk") if word == "times_per_week" else ("day", "/d")
-            said = f"{format_number(often, limits)} dose{'' if often == 1 else 's'} a {a}" if often is not None else ""
-            return [Fact(word, said, often, unit, source=self.drafted.draft.name)] if said else []
+            dose_text = (
+                f"{format_number(often, limits)} dose{'' if often == 1 else 's'} a {a}" if often is not None else ""
+            )
+            return [Fact(word, dose_text, often, unit, source=self.drafted.draft.name)] if dose_text else []
         if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
             text = f"{format_number(self.weekly_dose_mg, limits)} mg/week"
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]

@@ -5,9 +5,8 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cards.vaccines.doses_by_day import DosesByDay, LatestDose
+from cards.vaccines.doses_by_day import DosesByDay, GivenDose, LatestDose
 from cards.vaccines.knowledge import Period, load_knowledge
-from cards.vaccines.patient import GivenDose
 
 DAYS = st.dates(date(2020, 1, 1), date(2020, 3, 1))
 DOSES = st.lists(st.builds(GivenDose, DAYS, st.sampled_from(["03", "08", "21"])), max_size=25).map(

@@ -4,10 +4,11 @@ from datetime import date, timedelta
 
 import pytest
 
+from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess, judge, leading_forecast
 from cards.vaccines.knowledge import load_knowledge
-from cards.vaccines.patient import GivenDose, PatientObservation, Person
+from cards.vaccines.patient import PatientObservation, Person
 from cards.vaccines.selection import best_candidates, is_relevant
 
 KNOWLEDGE = load_knowledge()
