@@ -141,7 +141,7 @@ def bins_of(manifest: Manifest) -> list[Bin]:
 def operating_points(bins: Sequence[Bin]) -> list[Operating]:
     """Returns what alerting from the beginning of each bin on finds, from the highest to the lowest."""
     people, events = sum(bin_.count for bin_ in bins), sum(bin_.events for bin_ in bins)
-    others = people - events
+    non_events = people - events
     highest = sorted(bins, key=lambda bin_: -bin_.low)
     counts = accumulate(bin_.count for bin_ in highest)
     events_so_far = accumulate(bin_.events for bin_ in highest)
@@ -150,7 +150,7 @@ def operating_points(bins: Sequence[Bin]) -> list[Operating]:
             threshold=bin_.low,
             alerted=count / people,
             sensitivity=true / events if events else 0.0,
-            false_positive_rate=(count - true) / others if others else 0.0,
+            false_positive_rate=(count - true) / non_events if non_events else 0.0,
             ppv=true / count if count else 0.0,
         )
         for bin_, count, true in zip(highest, counts, events_so_far, strict=True)

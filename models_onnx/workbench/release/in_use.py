@@ -67,18 +67,20 @@ class RolledBack:
 def history(model_id: str, folder: Path, keys: Keys) -> tuple[VersionHistory, ...]:
     """Every version of a model, the one in use first; UnknownModel where there is none."""
     find_version(model_id, folder)
-    named = read_version_names(model_id, folder)
-    return tuple(_history(each, each.folder.name == model_id, named, keys) for each in versions(model_id, folder))
+    names = read_version_names(model_id, folder)
+    return tuple(
+        _history(version, version.folder.name == model_id, names, keys) for version in versions(model_id, folder)
+    )
 
 
 def record_in_use(folder: Path, model_id: str, by: str, why: str) -> None:
     """Writes down that the version in `<folder>/<model_id>` is the one in use from now on."""
     release = parse_release(folder / model_id)
-    named = read_version_names(model_id, folder)
-    if named.in_use and named.in_use[-1].digest == release.digest:
+    names = read_version_names(model_id, folder)
+    if names.in_use and names.in_use[-1].digest == release.digest:
         return
     entry = InUse(digest=release.digest, version=release.version, at=_now(), by=by, why=why)
-    _write(model_id, folder, msgspec.structs.replace(named, in_use=(*named.in_use, entry)))
+    _write(model_id, folder, msgspec.structs.replace(names, in_use=(*names.in_use, entry)))
 
 
 def set_alias(reference: str, alias: str, folder: Path) -> Version:
@@ -88,23 +90,25 @@ def set_alias(reference: str, alias: str, folder: Path) -> Version:
         UnknownModel: there is no such version, or it is a draft that nobody signed.
         NotReleased: the name could be taken for a version or a digest.
     """
-    found = find_version(reference, folder)
-    if not found.digest:
-        raise UnknownModel(f"{found.folder.name} is a draft, which has no digest yet: cds-hooks model sign {found.id}")
-    _refuse_name(alias, found.id, folder)
-    named = read_version_names(found.id, folder)
-    _write(found.id, folder, msgspec.structs.replace(named, aliases={**named.aliases, alias: found.digest}))
-    return found
+    version = find_version(reference, folder)
+    if not version.digest:
+        raise UnknownModel(
+            f"{version.folder.name} is a draft, which has no digest yet: cds-hooks model sign {version.id}"
+        )
+    _refuse_name(alias, version.id, folder)
+    names = read_version_names(version.id, folder)
+    _write(version.id, folder, msgspec.structs.replace(names, aliases={**names.aliases, alias: version.digest}))
+    return version
 
 
 def remove_alias(model_id: str, alias: str, folder: Path) -> None:
     """Takes a name away; UnknownModel where no version has it."""
-    named = read_version_names(model_id, folder)
-    if alias not in named.aliases:
-        there = ", ".join(named.aliases) or "none"
+    names = read_version_names(model_id, folder)
+    if alias not in names.aliases:
+        there = ", ".join(names.aliases) or "none"
         raise UnknownModel(f"no version of {model_id} is called {alias!r}; names there are: {there}")
-    left = {name: digest for name, digest in named.aliases.items() if name != alias}
-    _write(model_id, folder, msgspec.structs.replace(named, aliases=left))
+    remaining = {name: digest for name, digest in names.aliases.items() if name != alias}
+    _write(model_id, folder, msgspec.structs.replace(names, aliases=remaining))
 
 
 def roll_back(model_id: str, folder: Path, keys: Keys, by: str, why: str, to: str | None = None) -> RolledBack:
@@ -131,13 +135,13 @@ def roll_back(model_id: str, folder: Path, keys: Keys, by: str, why: str, to: st
 
 def _before(current: Version, folder: Path) -> Version:
     """The version that was in use before: as written down, else the only other one, else by its newest step."""
-    others = {each.digest: each for each in versions(current.id, folder)[1:] if each.digest}
-    if not others:
+    by_digest = {version.digest: version for version in versions(current.id, folder)[1:] if version.digest}
+    if not by_digest:
         raise UnknownModel(f"{current.id} has one version, {current.version}: there is none to go back to")
     for entry in reversed(read_version_names(current.id, folder).in_use):
-        if entry.digest in others:
-            return others[entry.digest]
-    return max(others.values(), key=lambda each: _newest_step(each))
+        if entry.digest in by_digest:
+            return by_digest[entry.digest]
+    return max(by_digest.values(), key=lambda version: _newest_step(version))
 
 
 def _newest_step(version: Version) -> str:
@@ -147,34 +151,34 @@ def _newest_step(version: Version) -> str:
 
 def _swap(current: Version, target: Version) -> None:
     """Two renames; where the second fails, the first is taken back, so that there is always a version in use."""
-    place = current.folder
-    aside = _free_place(place, current)
-    place.rename(aside)
+    home = current.folder
+    aside = _free_place(home, current)
+    home.rename(aside)
     try:
-        target.folder.rename(place)
+        target.folder.rename(home)
     except OSError:
-        aside.rename(place)
+        aside.rename(home)
         raise
 
 
-def _free_place(place: Path, current: Version) -> Path:
-    plain = place.with_name(f"{current.id}{VERSION_SIGN}{current.version}")
+def _free_place(home: Path, current: Version) -> Path:
+    plain = home.with_name(f"{current.id}{VERSION_SIGN}{current.version}")
     if not plain.exists():
         return plain
-    if not (other := plain.with_name(f"{plain.name}+{current.digest[:8] or 'draft'}")).exists():
-        return other
-    raise NotReleased(f"{plain.name} and {other.name} are there already: take one of them away")
+    if not (with_digest := plain.with_name(f"{plain.name}+{current.digest[:8] or 'draft'}")).exists():
+        return with_digest
+    raise NotReleased(f"{plain.name} and {with_digest.name} are there already: take one of them away")
 
 
-def _history(version: Version, is_in_use: bool, named: VersionNames, keys: Keys) -> VersionHistory:
+def _history(version: Version, is_in_use: bool, names: VersionNames, keys: Keys) -> VersionHistory:
     common = {
         "id": version.id,
         "version": version.version,
         "digest": version.digest,
         "state": version.state,
         "is_in_use": is_in_use,
-        "aliases": tuple(sorted(name for name, digest in named.aliases.items() if digest == version.digest)),
-        "in_use": tuple(entry for entry in named.in_use if entry.digest == version.digest),
+        "aliases": tuple(sorted(name for name, digest in names.aliases.items() if digest == version.digest)),
+        "in_use": tuple(entry for entry in names.in_use if entry.digest == version.digest),
     }
     try:
         release = parse_release(version.folder)
@@ -203,13 +207,13 @@ def _refuse_name(alias: str, model_id: str, folder: Path) -> None:
         )
     if not set(alias) - set("0123456789abcdef"):
         raise NotReleased(f"{alias!r} could be the beginning of a digest: choose a name with another letter")
-    if alias in {each.version for each in versions(model_id, folder)}:
+    if alias in {version.version for version in versions(model_id, folder)}:
         raise NotReleased(f"{alias!r} is a version of {model_id}: choose another name")
 
 
-def _write(model_id: str, folder: Path, named: VersionNames) -> None:
+def _write(model_id: str, folder: Path, names: VersionNames) -> None:
     path = folder / VERSIONS_FILE.format(id=model_id)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(named), indent=1) + b"\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(names), indent=1) + b"\n")
 
 
 def _now() -> str:

@@ -68,7 +68,7 @@ def _refuse_red(release: Release, target: str) -> None:
     if release.gates is None:
         raise NotReleased(f"{release.id} has no gate report: cds-hooks model gates {release.id} --record")
     red = set(release.gates.red)
-    held = red & GATES_FOR_VALIDATED if target == "validated" else red
-    if held:
-        names = ", ".join(sorted(held, key=lambda gate: int(gate[1:])))
+    relevant = red & GATES_FOR_VALIDATED if target == "validated" else red
+    if relevant:
+        names = ", ".join(sorted(relevant, key=lambda gate: int(gate[1:])))
         raise NotReleased(f"{release.id} {release.version} may not become {target}: {names} not green")

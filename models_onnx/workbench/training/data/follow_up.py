@@ -92,10 +92,10 @@ def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array 
     """1 / G just before the event or the horizon; 0 for who left before either; None where G(horizon-) is below 0.1."""
     times, position = np.unique(time, return_inverse=True)
     at_risk = len(time) - np.concatenate([[0], np.cumsum(np.bincount(position))])[:-1]
-    left = np.bincount(position, weights=~happened, minlength=len(times))
+    departed = np.bincount(position, weights=~happened, minlength=len(times))
     died = np.bincount(position, weights=happened, minlength=len(times))
     # Deaths come before departures at the same time, as in the Kaplan-Meier curve of survival.
-    staying = 1.0 - left / np.maximum(at_risk - died, 1.0)
+    staying = 1.0 - departed / np.maximum(at_risk - died, 1.0)
     before = np.concatenate([[1.0], np.cumprod(staying)])
     end = np.searchsorted(times, horizon - 1e-9)
     at_event, at_horizon = before[position], before[end] if end < len(before) else before[-1]

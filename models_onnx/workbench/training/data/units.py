@@ -27,10 +27,14 @@ def column_in_another_unit(name: str, x: Array, *, is_derived: bool = False) -> 
         f"middle is {float(np.median(values)):.4g}"
     )
     units = feature.measured.units if feature.measured is not None else {}
-    ways = {(way.factor, way.offset): unit for unit, way in reversed(units.items()) if unit != feature.unit}
+    units_by_conversion = {
+        (conversion.factor, conversion.offset): unit
+        for unit, conversion in reversed(units.items())
+        if unit != feature.unit
+    }
     fitting = [
         (unit, factor, offset)
-        for (factor, offset), unit in ways.items()
+        for (factor, offset), unit in units_by_conversion.items()
         if _outside(name, values * factor + offset) <= 1.0 - _FITS
     ]
     if not fitting:
