@@ -83,7 +83,7 @@ def content_in_force(
 
 
 def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> dict[Key, str]:
-    """The version of every rule, model and equation that this server has, as an act of release names it."""
+    """Returns the version of every rule, model and equation that this server has, as an act of release names it."""
     served: dict[Key, str] = beside.served | {
         ("rule", rule): rule_version.digest for rule, rule_version in all_rule_versions().items()
     }
@@ -96,7 +96,7 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
 
 
 def settings_in_force(configured: Settings) -> Mapping[str, Any]:
-    """The settings that can change an answer, by the name of their variable."""
+    """Returns the settings that can change an answer, by the name of their variable."""
     return {f"CDS_{name.upper()}": getattr(configured, name) for name in ANSWERING}
 
 
@@ -110,7 +110,7 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
 
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
-    """What is another now: its kind, its name, and a sentence that says how."""
+    """Yields what is another now: its kind, its name, and a sentence that says how."""
     for kind in ("model", "rule", "site", "release", "setting", "knowledge", "code"):
         before, after = then.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *after}):
@@ -154,7 +154,7 @@ def _of_package() -> dict[str, dict[str, str]]:
 
 
 def _files() -> Iterator[tuple[str, str]]:
-    """The files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
+    """Yields the files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
     for package, parts in _ROOTS.items():
         for part in parts:
             start = str(_TOP / package / part)
@@ -189,7 +189,7 @@ class InForce:
         self._digest = ""
 
     def digest_with(self, released: Released) -> str:
-        """The digest of what is in force now with this state of releases; empty until `start` has read it."""
+        """Returns the digest of what is in force now with this state of releases; empty until `start` has read it."""
         site = self._governance.site
         if (site is not self._said or released is not self._released) and self._content:
             self._take(site, released)
@@ -222,7 +222,7 @@ class InForce:
 
 
 def read_content(url: str, digest: str) -> Content | None:
-    """What was in force under this digest; None where the record does not have it.
+    """Returns what was in force under this digest; None where the record does not have it.
 
     Raises:
         RecordUnavailable: The record cannot be read.

@@ -18,12 +18,12 @@ SHADOW = "shadow"
 
 
 def signing_key(configured: Settings) -> Path:
-    """The file of the private key that signs what is trained here."""
+    """Returns the file of the private key that signs what is trained here."""
     return configured.model_signing_key or SIGNING_KEY
 
 
 def own_keys(configured: Settings) -> Keys:
-    """The maintainers' keys, those of CDS_MODEL_KEYS, and the own key of whoever trains models here.
+    """Returns the maintainers' keys, those of CDS_MODEL_KEYS, and the own key of whoever trains models here.
 
     The own key is enough to look at a model and to test it. A server asks `trust_site_keys` instead.
     """
@@ -59,7 +59,7 @@ class AbsentModel(Model):
 
 
 def served_model(name: str) -> Model:
-    """The model of the package with this id; an `AbsentModel` where its files must not be served.
+    """Returns the model of the package with this id; an `AbsentModel` where its files must not be served.
 
     Raises:
         UnknownModel: No model of this id is declared.
@@ -73,7 +73,7 @@ def served_model(name: str) -> Model:
 
 
 def site_model(name: str, folder: Path) -> Model:
-    """The model with this id in a folder of the site's own, else that of the package.
+    """Returns the model with this id in a folder of the site's own, else that of the package.
 
     An `AbsentModel` where its files must not be served.
 
@@ -94,7 +94,7 @@ def site_model(name: str, folder: Path) -> Model:
 
 
 def folder_of(name: str, configured: Settings) -> Path:
-    """Where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
+    """Returns where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
     site_folder, model_id = configured.models_folder, name.partition("@")[0]
     return (
         site_folder
@@ -104,7 +104,7 @@ def folder_of(name: str, configured: Settings) -> Path:
 
 
 def why_withheld(model: Model, lowest_state: ModelState) -> str | None:
-    """Why this model shows no cards at this site, in one sentence; None where it does.
+    """Returns why this model shows no cards at this site, in one sentence; None where it does.
 
     Its release must be in `lowest_state` (CDS_MODEL_STATE) or beyond, with every gate green or waived.
     """
@@ -115,7 +115,7 @@ def why_withheld(model: Model, lowest_state: ModelState) -> str | None:
 
 
 def is_in_shadow(model: Model) -> bool:
-    """Whether it is scored and recorded, but never shown."""
+    """Returns whether it is scored and recorded, but never shown."""
     release = model.artifact.release
     return release is not None and release.state == SHADOW
 

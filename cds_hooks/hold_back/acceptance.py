@@ -198,5 +198,5 @@ class AcceptanceCounts:
 
 
 def keys_of(extension: CardExtension, service: str) -> tuple[Key, ...]:
-    """What a card counts for: its rules, else its service."""
+    """Returns what a card counts for: its rules, else its service."""
     return tuple({("rule", finding.rule): None for finding in extension.findings}) or (("service", service),)

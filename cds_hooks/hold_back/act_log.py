@@ -27,7 +27,7 @@ class Entry(Struct, frozen=True):
     """Why it does not count: its place in the chain or its hash does not hold."""
 
     def read(self, kind: type[_Detail]) -> _Detail:
-        """The detail as this type; ApprovalRefused where the entry does not count, or is of another type."""
+        """Returns the detail as this type; ApprovalRefused where the entry does not count, or is of another type."""
         if self.fault is not None:
             raise ApprovalRefused(self.fault)
         try:
@@ -36,7 +36,7 @@ class Entry(Struct, frozen=True):
             raise ApprovalRefused("it is no act that this version knows") from error
 
     def refusal(self, fault: ApprovalRefused) -> str:
-        """The sentence that says that it does not count."""
+        """Returns the sentence that says that it does not count."""
         return f"entry {self.position} of the record does not count: {fault}"
 
 
@@ -51,7 +51,7 @@ class ActLog:
         """The number of the last event that was read."""
 
     def read(self, url: str, until: float = float("inf")) -> Iterator[Entry]:
-        """The entries that are new and were written until that time (epoch seconds).
+        """Yields the entries that are new and were written until that time (epoch seconds).
 
         Raises:
             RecordUnavailable: The record cannot be read.

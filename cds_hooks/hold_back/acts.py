@@ -93,12 +93,12 @@ class Act(Struct, frozen=True, kw_only=True):
         return f"{self.by} ({self.role})"
 
     def does_the_same_as(self, other: "Act") -> bool:
-        """Whether both change the same thing in the same version to the same state."""
+        """Returns whether both change the same thing in the same version to the same state."""
         names = ("kind", "name", "version", "state", "share")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def can_second(self, first: "Act") -> bool:
-        """Whether it is by another person in another role than the first act."""
+        """Returns whether it is by another person in another role than the first act."""
         return self.by != first.by and self.role.casefold() != first.role.casefold()
 
 
@@ -150,24 +150,24 @@ class Rollback(Struct, frozen=True):
 
 
 def rule_subject(rule: str, digest: str) -> Subject:
-    """A version of a medication rule; its digest changes with every word and number of it."""
+    """Returns a version of a medication rule; its digest changes with every word and number of it."""
     return {"rule": rule, "digest": digest}
 
 
 def model_subject(release: Release) -> Subject:
-    """A model as it was released: the digest of its files, and that of its gate report."""
+    """Returns a model as it was released: the digest of its files, and that of its gate report."""
     report = release.files.get(GATE_REPORT)
     gates = report.sha256 if report is not None else ""
     return {"model": release.id, "version": release.version, "digest": release.digest, "gates": gates}
 
 
 def waiver_subject(model: str, version: str, waiver: Mapping[str, Any]) -> Subject:
-    """A waiver of a gate with its whole text and its end."""
+    """Returns a waiver of a gate with its whole text and its end."""
     return {"model": model, "version": version, **waiver}
 
 
 def words_of(kind: Kind, subject: Subject) -> str:
-    """The subject in words."""
+    """Returns the subject in words."""
     if kind == "rule":
         return f"rule {subject.get('rule')} in version {subject.get('digest')}"
     model = f"{subject.get('model')} {subject.get('version')}"
@@ -182,7 +182,7 @@ def key_of_subject(kind: Kind, subject: Subject) -> bytes:
 
 
 def ended(waiver: Subject, today: date) -> bool:
-    """Whether a waiver is no longer, or not yet, in force."""
+    """Returns whether a waiver is no longer, or not yet, in force."""
     try:
         return not date.fromisoformat(waiver["granted"]) <= today < date.fromisoformat(waiver["expires"])
     except (KeyError, TypeError, ValueError):

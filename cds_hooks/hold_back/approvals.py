@@ -91,7 +91,7 @@ class ApprovalBook:
         self._approvals = self._beginning() or self._approvals
 
     def _beginning(self) -> _Approvals | None:
-        """An empty reading with the people of the file, where these are others than before."""
+        """Returns an empty reading with the people of the file, where these are others than before."""
         if self._file is None:
             return None
         stat = self._file.stat() if self._file.exists() else None
@@ -134,7 +134,7 @@ class ApprovalBook:
         self._approvals = approvals
 
     def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
-        """The first approval of each person who has signed exactly this, in the order of the record."""
+        """Returns the first approval of each person who has signed exactly this, in the order of the record."""
         signatures: list[Signed] = []
         for approval in self._approvals.signed.get(key_of_subject(kind, subject), ()):
             if not any(approval.person.is_same_as(earlier.person.name) for earlier in signatures):
@@ -142,7 +142,7 @@ class ApprovalBook:
         return signatures
 
     def why_not_approved(self, kind: Kind, subject: Subject, today: date) -> str | None:
-        """Why this does not count as approved by two people, in a sentence; None where it does."""
+        """Returns why this does not count as approved by two people, in a sentence; None where it does."""
         if kind == "waiver" and ended(subject, today):
             return f"the {words_of(kind, subject)} is not in force on {today}"
         signatures = self.signers(kind, subject)
@@ -206,7 +206,7 @@ class ApprovalBook:
         return replace(site, approvals=approvals)
 
     def everything(self) -> list[list[Signed]]:
-        """All verified approvals, those of one subject together, the oldest subject first."""
+        """Returns all verified approvals, those of one subject together, the oldest subject first."""
         return [list(signatures) for signatures in self._approvals.signed.values()]
 
 
@@ -239,7 +239,7 @@ class ModelApprovals:
         self._waivers: dict[Model, list[Mapping[str, Any]]] = {}
 
     def why_withheld(self, model: Model) -> str | None:
-        """Why this model shows no cards here, in one sentence; None where it does."""
+        """Returns why this model shows no cards here, in one sentence; None where it does."""
         withheld = why_withheld(model, self._lowest_state)
         release = model.artifact.release
         if withheld is not None or self._book is None or release is None:
@@ -267,7 +267,7 @@ class ModelApprovals:
 
 
 def why_waiver_is_none(book: ApprovalBook, waiver: Mapping[str, Any], today: date) -> str | None:
-    """Why a waiver excuses nothing at this site, in a sentence; None where it does.
+    """Returns why a waiver excuses nothing at this site, in a sentence; None where it does.
 
     Where the site does not say who may approve, the signature of whoever published the model stands for it.
     """

@@ -93,7 +93,7 @@ class Pausing:
 
 
 def _notice(pause: Pause) -> dict[str, Any]:
-    """What is posted: counts of cards, nothing of a patient."""
+    """Returns what is posted: counts of cards, nothing of a patient."""
     return {"event": "paused", **msgspec.to_builtins(pause), "text": f"The {pause.kind} {pause.name} is {pause.words}."}
 
 

@@ -50,7 +50,7 @@ class Budgets(Check):
         self._shown: Counter[_Key] = Counter()
 
     def units_of(self, units: Callable[[], Collection[str]]) -> tuple[str, ...]:
-        """Those of the patient's care units that have a budget; `units` is asked only where one has."""
+        """Returns those of the patient's care units that have a budget; `units` is asked only where one has."""
         names = [budget.names for budget in self._budgets() if budget.of == "unit"]
         return tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ()
 
@@ -60,11 +60,11 @@ class Budgets(Check):
         return any(budget.of == "user" for budget in self._budgets())
 
     def order(self, cards: Sequence[Card]) -> Sequence[Card]:
-        """The most severe first."""
+        """Returns the most severe first."""
         return sorted(cards, key=lambda card: -SEVERITY[card.indicator]) if len(cards) > 1 else cards
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Which budget has no place for the card; a card that is shown takes its places."""
+        """Returns which budget has no place for the card; a card that is shown takes its places."""
         if card.indicator == "critical" or not call.site.budgets:
             return None
         limits = self._limits(call.site.budgets, call.caller.client, call.audience)
@@ -85,7 +85,7 @@ class Budgets(Check):
             self._shown[key] += number
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
-        """The budgets that hold for this caller, each with the key under which it is counted today."""
+        """Returns the budgets that hold for this caller, each with the key under which it is counted today."""
         day = int(self._now() // _DAY_SECONDS)
         limits: list[tuple[Budget, _Key]] = []
         for budget in budgets:
@@ -98,7 +98,7 @@ class Budgets(Check):
         return limits
 
     async def _exhausted(self, limits: Sequence[tuple[Budget, _Key]], in_call: int) -> Budget | None:
-        """The budget that one card more goes beyond; None where it is shown, which is counted."""
+        """Returns the budget that one card more goes beyond; None where it is shown, which is counted."""
         for budget, key in limits:
             if budget.cards_per_call is not None and in_call >= budget.cards_per_call:
                 return budget

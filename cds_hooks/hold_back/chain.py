@@ -80,16 +80,16 @@ class Chain:
 
     @classmethod
     def of_site(cls, *checks: Check) -> "Chain":
-        """All of `CHECKS`: these for the ones that need arguments, the others made without."""
+        """Returns all of `CHECKS`: these for the ones that need arguments, the others made without."""
         instances = {type(check): check for check in checks}
         return cls(instances.get(kind) or kind() for kind in CHECKS)
 
     def without_memory(self) -> "Chain":
-        """The checks that decide the same again whatever was shown or answered since."""
+        """Returns the checks that decide the same again whatever was shown or answered since."""
         return Chain(check for check in self.checks if not check.remembers)
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """The first reason why a finding of a medication rule is not shown; None where it is."""
+        """Returns the first reason why a finding of a medication rule is not shown; None where it is."""
         for check in self._of_findings:
             silence = check.check_finding(finding, call)
             if silence is not None:
@@ -97,7 +97,7 @@ class Chain:
         return None
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """The cards to show now, and the reason against each of the others."""
+        """Returns the cards to show now, and the reason against each of the others."""
         chosen = Chosen(list(cards))
         for check in self._of_cards:
             if not chosen.cards:
@@ -125,7 +125,7 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
 
 
 def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Card:
-    """The card with those of its suggestions that the check lets through."""
+    """Returns the card with those of its suggestions that the check lets through."""
     if type(check).check_suggestion is Check.check_suggestion:
         return card
     offered = []
@@ -139,7 +139,7 @@ def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Car
 
 
 def with_suggestions(card: Card, suggestions: Sequence[Suggestion]) -> Card:
-    """The card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
+    """Returns the card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
     behavior = card.selection_behavior if suggestions else None
     return replace(card, suggestions=tuple(suggestions), selection_behavior=behavior)
 
@@ -160,7 +160,7 @@ class HeldBack(Struct, frozen=True):
 def explain_held_back(
     silences: Iterable[Silence], service: str, client: str, acts_then: Callable[[], Releases]
 ) -> list[HeldBack]:
-    """The reasons of a decision for which something was held back, each with its check and the act behind it.
+    """Returns the reasons of a decision for which something was held back, each with its check and the act behind it.
 
     `acts_then` gives the acts up to that decision; it is asked only where something was held back.
 
@@ -182,7 +182,7 @@ def _explained(silence: Silence, acts: ActsThen) -> HeldBack:
 
 
 def _origins(silence: Silence, acts: ActsThen) -> Iterator[tuple[type[Check], Origin]]:
-    """Each check that may have given the reason, with the act behind it; the first that is asked is the one."""
+    """Yields each check that may have given the reason, with the act behind it; the first that is asked is the one."""
     checks = [check for check in CHECKS if silence.reason in check.codes]
     for check in checks:
         origin = check.origin(silence.subject, acts)

@@ -64,7 +64,7 @@ class CheckedCall(Struct):
     """How many cards of this call have passed the check that is asked now."""
 
     def patient_finding(self, card: Card) -> PatientFinding | None:
-        """What the card says about the patient as a whole; None for a card of orders."""
+        """Returns what the card says about the patient as a whole; None for a card of orders."""
         if card.uuid not in self.findings:
             is_too_long = len(self.caller.patient) > LONGEST_ID
             finding = None if is_too_long else patient_finding(card.own_extension, self.caller.hook)
@@ -72,7 +72,7 @@ class CheckedCall(Struct):
         return self.findings[card.uuid]
 
     def subject_of(self, card: Card) -> str:
-        """What a reason against a card is about: its first rule, its model or guideline, else the service."""
+        """Returns what a reason against a card is about: its first rule, its model or guideline, else the service."""
         if rules := card.own_extension.findings:
             return rules[0].rule
         finding = patient_finding(card.own_extension, self.caller.hook)
@@ -110,19 +110,19 @@ class Check:
     """Whether something was found that it hides; False where it says that nothing is looked for."""
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:  # noqa: ARG002 - most hold cards
-        """Why a finding of a medication rule is not shown; None where it is."""
+        """Returns why a finding of a medication rule is not shown; None where it is."""
         return None
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:  # noqa: ARG002 - some hold findings only
-        """Why the card is not shown; None where it is."""
+        """Returns why the card is not shown; None where it is."""
         return None
 
     def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG002
-        """Why a suggestion of a card that is shown is not offered; None where it is."""
+        """Returns why a suggestion of a card that is shown is not offered; None where it is."""
         return None
 
     def order(self, cards: Sequence[Card]) -> Sequence[Card]:
-        """The cards in the order in which the check is asked about them."""
+        """Returns the cards in the order in which the check is asked about them."""
         return cards
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:

@@ -91,11 +91,11 @@ class Governance:
         self._looked_at = clock()
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
-        """What says of a finding why it is not shown in this call."""
+        """Returns what says of a finding why it is not shown in this call."""
         return lambda finding: self.chain.check_finding(finding, call)
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """The cards to show now, and the reason against each of the others."""
+        """Returns the cards to show now, and the reason against each of the others."""
         return await self.chain.hold_back(cards, call)
 
     def approval_counts(self) -> dict[str, int] | None:
@@ -176,7 +176,7 @@ class Governance:
         return self._signed() if self._needs_approval else self._typed
 
     def _signed(self) -> SiteRules:
-        """What the file says, with the approvals that two people have signed instead of the typed ones."""
+        """Returns what the file says, with the approvals that two people have signed instead of the typed ones."""
         approvals = self._approvals
         state = (id(self._typed), approvals.state if approvals is not None else None)
         if self._in_force[0] != state:

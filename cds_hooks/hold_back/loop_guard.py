@@ -85,7 +85,7 @@ class LoopGuard(Check):
             self._accepted.put(patient, (*accepted_before, *new)[-_OF_ONE:])
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Why a card with the same findings on the same order is not shown again."""
+        """Returns why a card with the same findings on the same order is not shown again."""
         extension = card.own_extension
         findings, draft = _findings(extension), _draft(extension)
         for accepted in self._accepted_lately(card, call.caller):
@@ -95,7 +95,7 @@ class LoopGuard(Check):
         return None
 
     def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:
-        """Why the suggestion is not offered: it is the opposite of one that was accepted, or the same."""
+        """Returns why the suggestion is not offered: it is the opposite of one that was accepted, or the same."""
         changes = any(action.type in ("update", "delete") for action in suggestion.actions)
         created = (action.resource for action in suggestion.actions if action.type == "create")
         added = {word for resource in created for word in _words(resource)}
@@ -141,7 +141,7 @@ def _draft(extension: CardExtension) -> frozenset[str]:
 
 
 def _words(resource: Any) -> tuple[str, ...]:
-    """What an order is called: the text and the display names of its medication or code."""
+    """Returns what an order is called: the text and the display names of its medication or code."""
     if not isinstance(resource, dict):
         return ()
     concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}

@@ -40,7 +40,7 @@ class RuleSwitch(Check):
     lets_through = "A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md)."
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Why the site does not want this finding."""
+        """Returns why the site does not want this finding."""
         for switch in call.site.switches.get(finding.rule, ()):
             if switch.holds_for(call.caller.client, call.units()) and switch.silences(finding):
                 return _silence(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
@@ -59,7 +59,7 @@ class NotApproved(Check):
         self._needs_approval = needs_approval
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Why the rule runs in shadow."""
+        """Returns why the rule runs in shadow."""
         if not self._needs_approval:
             return None
         version = all_rule_versions().get(finding.rule)
@@ -86,7 +86,7 @@ class Acknowledged(Check):
         self._writing = Lock()
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Why the finding is not shown again; it is noted in `call.answered`."""
+        """Returns why the finding is not shown again; it is noted in `call.answered`."""
         overrides = self.of_patient(call.caller.client, call.caller.patient).get((finding.rule, finding.band), ())
         if not overrides:
             return None
@@ -133,7 +133,7 @@ def _silence(finding: Finding, reason: str, text: str) -> Silence:
 
 
 def _with(remembered: Overrides, findings: Iterable[tuple[str, str]], override: Override) -> Overrides:
-    """A new mapping with one override more for each of these findings."""
+    """Returns a new mapping with one override more for each of these findings."""
     changed = dict(remembered)
     for finding in findings:
         overrides = changed.get(finding, ())
@@ -152,6 +152,6 @@ def _since(oldest: float, overrides_by_finding: Overrides) -> Overrides:
 
 
 def _is_replaced(override: Override, newer: Override) -> bool:
-    """Whether the newer override counts for everything that the earlier one counts for."""
+    """Returns whether the newer override counts for everything that the earlier one counts for."""
     is_wider = override.about <= newer.about and SEVERITY[override.indicator] <= SEVERITY[newer.indicator]
     return is_wider and override.at <= newer.at

@@ -61,7 +61,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     missing: frozenset[str] = frozenset()
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
-        """A higher band, a number that is clearly worse, a new driver, or a part that was not listed.
+        """Returns whether there is a higher band, a clearly worse number, a new driver, or a part that was not listed.
 
         Clearly worse is a risk that rose by 5 points or more, and any other number that moved by more than a fifth.
         """
@@ -77,7 +77,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
         return self.band != before.band or change > WORSE_SHARE * abs(before.number)
 
     def has_arrived_since(self, before: "PatientFinding") -> bool:
-        """Whether an input that was missing before has a value now."""
+        """Returns whether an input that was missing before has a value now."""
         return not before.missing <= self.missing
 
     def _is_higher_risk_than(self, before: "PatientFinding") -> bool:
@@ -145,7 +145,7 @@ def _of_model(model: str, extension: CardExtension) -> PatientFinding:
 
 
 def _raising(factors: Sequence[Factor]) -> tuple[frozenset[str], frozenset[str]]:
-    """The inputs that raise the estimate, of the sizes of all contributions at least the share of a driver.
+    """Returns the inputs that raise the estimate, of the sizes of all contributions at least the share of a driver.
 
     Beside them those that have at least the share of what is visible.
     """
@@ -168,7 +168,7 @@ def _of_guideline(extension: CardExtension) -> PatientFinding | None:
 
 
 def _open_doses(due: VaccineForecasts) -> Iterator[str]:
-    """Each dose that may be given by now; one becomes another part on the day from which it is recommended."""
+    """Yields each dose that may be given by now; one becomes another part on the day from which it is recommended."""
     for forecast in due.forecasts:
         if forecast.status == _OPEN and forecast.earliest is not None and forecast.earliest <= due.as_of:
             is_due = forecast.recommended is not None and forecast.recommended <= due.as_of

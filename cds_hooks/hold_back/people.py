@@ -40,11 +40,11 @@ class Person(Struct, frozen=True):
     key: PublicKey
 
     def is_same_as(self, name: str) -> bool:
-        """Whether this is the person of that name; case and spaces do not tell people apart."""
+        """Returns whether this is the person of that name; case and spaces do not tell people apart."""
         return _folded(self.name) == _folded(name)
 
     def is_named_in(self, text: str) -> bool:
-        """Whether the text names this person."""
+        """Returns whether the text names this person."""
         return _folded(self.name) in _folded(text)
 
 
@@ -55,12 +55,12 @@ class People(Struct, frozen=True):
     file: str = ""
 
     def of_key(self, key: str) -> Person | None:
-        """The person to whom this key belongs; None for an unknown key."""
+        """Returns the person to whom this key belongs; None for an unknown key."""
         return self.by_key.get(key)
 
 
 def read_people(file: Path) -> People:
-    """The people of the file.
+    """Returns the people of the file.
 
     Raises:
         PeopleFileError: The file cannot be read, a member is missing, a key is none or is there twice.
@@ -96,7 +96,7 @@ def add_person(file: Path, person: Person) -> None:
 
 
 def entry_of(person: Person) -> str:
-    """The entry of a person as it stands in the file."""
+    """Returns the entry of a person as it stands in the file."""
     raw = base64.b64encode(person.key.raw).decode()
     members = {"name": person.name, "role": person.role, "public_key": raw}
     lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())

@@ -24,7 +24,7 @@ class SwitchedOff(Check):
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
-        """The act that switched the service or the client off."""
+        """Returns the act that switched the service or the client off."""
         if subject != acts.service:
             return None
         return _last_act(acts, (("service", acts.service), ("client", acts.client)), ("off",))
@@ -40,11 +40,11 @@ class ReleaseState(Check):
     )
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Why the rule shows nothing to this patient."""
+        """Returns why the rule shows nothing to this patient."""
         return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Why the model or equation shows nothing to this patient."""
+        """Returns why the model or equation shows nothing to this patient."""
         if not call.released.states:
             return None
         name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
@@ -56,7 +56,7 @@ class ReleaseState(Check):
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
-        """The act or rollback that brought it into this state."""
+        """Returns the act or rollback that brought it into this state."""
         keys = ((kind, subject) for kind in ("rule", "model", "equation"))
         return _last_act(acts, keys, ("off", "retired", "shadow", CANARY))
 
@@ -75,7 +75,7 @@ class SilentMode(Check):
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - it is about the caller
-        """The act that began it; not known where it may be one of several users or units."""
+        """Returns the act that began it; not known where it may be one of several users or units."""
         other_keys = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
         keys = [("client", acts.client), *(other_keys if len(other_keys) == 1 else ())]
         return _last_act(acts, keys, ("shadow",)) or Origin()
@@ -89,12 +89,12 @@ class Paused(Check):
     lets_through = 'An act of release ends it: cds-hooks release set on rule NAME --why "…", or of the service.'
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Why a finding of a paused rule is not shown."""
+        """Returns why a finding of a paused rule is not shown."""
         pause = call.released.paused.get(("rule", finding.rule))
         return _silence(pause) if pause is not None and finding.indicator != "critical" else None
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Why a card of a paused service is not shown."""
+        """Returns why a card of a paused service is not shown."""
         pause = call.released.paused.get(("service", call.caller.service))
         if pause is None or card.indicator == "critical" or card.own_extension.findings:
             return None
@@ -102,7 +102,7 @@ class Paused(Check):
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
-        """The pause."""
+        """Returns the pause."""
         paused = (acts.releases.current.paused.get((kind, subject)) for kind in ("rule", "service"))
         pause = next((paused_thing for paused_thing in paused if paused_thing is not None), None)
         return acts.releases.changes[pause.key] if pause is not None else Origin()
@@ -113,7 +113,7 @@ def _silence(pause: Pause) -> Silence:
 
 
 def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:
-    """What changed the first of these that is in one of the states; None where none is."""
+    """Returns what changed the first of these that is in one of the states; None where none is."""
     for key in keys:
         state = acts.releases.current.states.get(key)
         if state is not None and state.state in states:

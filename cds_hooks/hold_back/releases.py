@@ -89,7 +89,7 @@ class Released(Struct, frozen=True):
         return {" ".join(key): state.words for key, state in self.states.items()} | paused
 
     def why_off(self, service: str, client: str) -> str | None:
-        """Why nothing is computed for this call; None where it is answered."""
+        """Returns why nothing is computed for this call; None where it is answered."""
         if not self.states:
             return None
         for key in (("service", service), ("client", client)):
@@ -113,7 +113,7 @@ class Released(Struct, frozen=True):
         return None
 
     def why_withheld(self, kind: str, name: str, client: str, patient: str) -> Silence | None:
-        """Why this rule, model or equation shows nothing to this patient; None where it does."""
+        """Returns why this rule, model or equation shows nothing to this patient; None where it does."""
         state = self.states.get((kind, name))
         if state is None:
             return None
@@ -134,7 +134,7 @@ class Released(Struct, frozen=True):
 
 
 def in_canary(state: State, client: str, patient: str) -> bool:
-    """Whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
+    """Returns whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
 
     The key is the salt of the act, so that all workers and machines choose the same patients.
     """
@@ -205,18 +205,18 @@ class Releases:
             await asyncio.sleep(READ_SECONDS)
 
     def acts_of(self, key: Key) -> list[Act]:
-        """The acts about this thing that count, in the order of the record."""
+        """Returns the acts about this thing that count, in the order of the record."""
         return [act for act in self.acts if act.key == key]
 
     def in_shadow_since(self, key: Key) -> str | None:
-        """The ISO time of the act by which this is in shadow; None where it is not."""
+        """Returns the ISO time of the act by which this is in shadow; None where it is not."""
         state = self.current.states.get(key)
         if state is None or state.state != SHADOW:
             return None
         return next((act.at for act in reversed(self.acts_of(key)) if act.state == SHADOW), None)
 
     def waiting_for_second(self) -> list[Act]:
-        """The acts that one person has signed and that need another one."""
+        """Returns the acts that one person has signed and that need another one."""
         return list(self._waiting)
 
     def _take(self, entry: Entry) -> None:
@@ -279,7 +279,7 @@ class Releases:
 def why_not_allowed(
     states: Mapping[Key, State], kind: str, name: str, to: str, paused: Collection[Key] = ()
 ) -> str | None:
-    """Why something cannot come to this state now, in a sentence; None where it can.
+    """Returns why something cannot come to this state now, in a sentence; None where it can.
 
     To switch on what a server has paused (`paused`) ends the pause.
     """
@@ -299,5 +299,5 @@ def why_not_allowed(
 
 
 def _is_beside(kind: str, name: str) -> bool:
-    """Whether this is a version of a model that is not the one in use: without an act it does nothing."""
+    """Returns whether this is a version of a model that is not the one in use: without an act it does nothing."""
     return kind == "model" and VERSION_SIGN in name

@@ -22,7 +22,7 @@ class Remembered(Generic[_Key, _Value]):
         return len(self._values)
 
     def get(self, key: _Key) -> _Value | None:
-        """The value of this key; None where there is none."""
+        """Returns the value of this key; None where there is none."""
         return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:

@@ -64,7 +64,7 @@ class CountedRules(Struct):
 
 
 def count_rules(url: str, limit: int) -> CountedRules:
-    """What the newest `limit` decisions say of each rule; RecordUnavailable where there is no record."""
+    """Returns what the newest `limit` decisions say of each rule; RecordUnavailable where there is no record."""
     query = select(decisions.c.id, decisions.c.response, decisions.c.basis).order_by(decisions.c.sequence.desc())
     counts: defaultdict[str, RuleCounts] = defaultdict(RuleCounts)
     rules_of_card: dict[str, tuple[str, ...]] = {}

@@ -65,7 +65,7 @@ def record_rule_texts(url: str) -> None:
 
 
 def rule_texts(url: str, version: RuleVersion) -> list[RuleText]:
-    """The versions of a rule that the record has and the one in use, the oldest first.
+    """Returns the versions of a rule that the record has and the one in use, the oldest first.
 
     Raises:
         RecordUnavailable: The record cannot be read.

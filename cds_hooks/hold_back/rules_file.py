@@ -33,7 +33,7 @@ class RulesFileError(Exception):
 
 
 def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
-    """What the file says; RulesFileError with every mistake that was found."""
+    """Returns what the file says; RulesFileError with every mistake that was found."""
     rule_versions = all_rule_versions() if versions is None else versions
     document = _document(path)
     problems = [_error_sentence(error) for error in _validator().iter_errors(document)]
@@ -71,7 +71,7 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
 
 
 def read_review(path: Path) -> list[ReviewedRule]:
-    """The rules of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
+    """Returns the rules of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -105,7 +105,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 def sent_cards(response: bytes) -> tuple[SentCard, ...]:
-    """The cards of a response as it was sent."""
+    """Returns the cards of a response as it was sent."""
     return _response.decode(response).cards
 
 
@@ -159,7 +159,7 @@ class AnsweredRows:
         self._cursor = _Cursor()
 
     def read(self, url: str, now: float) -> Iterator[Answer]:
-        """The new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
+        """Yields the new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
         if self._cursor.newest is None:
             oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
             first = read_rows(url, first_since(oldest))
@@ -190,7 +190,7 @@ class AnsweredRows:
 
 
 def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Answer]:
-    """The answers that came just now to the cards of a decision."""
+    """Yields the answers that came just now to the cards of a decision."""
     cards = {card.uuid: card for card in sent_cards(decision.response)}
     for item in items:
         if (card := cards.get(item.card)) is not None:
@@ -256,7 +256,7 @@ class ShownRows:
         self._cursor = _Cursor()
 
     def read(self, url: str, own_ids: Collection[str] = ()) -> Iterator[ShownDecision]:
-        """The new ones; RecordUnavailable where the record cannot be read.
+        """Yields the new ones; RecordUnavailable where the record cannot be read.
 
         `own` are the ids of decisions that this process remembers already: their content is not read.
         """
@@ -314,7 +314,7 @@ def _newest_with_cards(url: str, after: int, most: int) -> int:
 
 
 def _sequence_before(url: str, oldest: int, top: int) -> int:
-    """A sequence number before all decisions since `oldest` (epoch microseconds).
+    """Returns a sequence number before all decisions since `oldest` (epoch microseconds).
 
     Found by halving, because nothing but the sequence is indexed: decisions are made about in its order.
     """

@@ -50,7 +50,7 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
         return {"statement": self.statement, "key": self.key, "signature": self.signature}
 
     def signer(self, people: People) -> Person:
-        """The person whose key signed this.
+        """Returns the person whose key signed this.
 
         Raises:
             ApprovalRefused: The key is nobody's, or the signature is of another statement.
@@ -68,11 +68,11 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
         return person
 
     def approval(self) -> Statement:
-        """The approval that the statement is; ApprovalRefused where it is none of this version."""
+        """Returns the approval that the statement is; ApprovalRefused where it is none of this version."""
         return _converted(self.statement, Statement)
 
     def act(self, people: People | None) -> Act:
-        """The act of release; with `people` only where one of them has signed it under the own name.
+        """Returns the act of release; with `people` only where one of them has signed it under the own name.
 
         Raises:
             ApprovalRefused: It is none, or nobody who may has signed it.
@@ -86,7 +86,7 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def sign_act(statement: Statement | Act, signer: Signer | None) -> dict[str, Any]:
-    """The detail of the event that records it, signed where there is a key."""
+    """Returns the detail of the event that records it, signed where there is a key."""
     body = msgspec.to_builtins(statement)
     signature = base64.b64encode(signer.sign(_signed_bytes(body))).decode() if signer is not None else ""
     return SignedAct(body, signer.public.id if signer is not None else "", signature).detail
@@ -121,7 +121,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_signed(text: str) -> list[SignedAct]:
-    """The acts of a file; nothing is verified yet.
+    """Returns the acts of a file; nothing is verified yet.
 
     Raises:
         ApprovalRefused: It is no such file, or larger than one can be; the sentence never repeats its content.

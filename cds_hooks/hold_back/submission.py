@@ -87,7 +87,7 @@ class ActDesk:
             return [after.recorded(act) for act in acts]
 
     def on_record(self) -> tuple[ApprovalBook, Releases]:
-        """The approvals and acts of release as the record has them at this moment.
+        """Returns the approvals and acts of release as the record has them at this moment.
 
         Raises:
             PeopleFileError: The file of people cannot be used.
@@ -113,7 +113,7 @@ class _Site:
         return self.now.date()
 
     def check(self, signed: SignedAct, number: int) -> tuple[str, str]:
-        """The kind of the event and who signed; the sentence of a refusal says which act of several it is."""
+        """Returns the kind of the event and who signed; the sentence of a refusal says which act of several it is."""
         try:
             about = orjson.dumps([_about(signed), signed.key], option=orjson.OPT_SORT_KEYS)
             if about in self._seen:
@@ -229,7 +229,7 @@ class _Site:
             )
 
     def recorded(self, signed: SignedAct) -> Taken:
-        """What became of an act that is on record now."""
+        """Returns what became of an act that is on record now."""
         if signed.format == Statement.FORMAT:
             approval = signed.approval()
             missing = self.book.why_not_approved(approval.kind, approval.subject, self.today) or ""
@@ -241,5 +241,5 @@ class _Site:
 
 
 def _about(signed: SignedAct) -> list[Any]:
-    """What an act is about, whatever else it says: the same for two acts of which one is too many."""
+    """Returns what an act is about, whatever else it says: the same for two acts of which one is too many."""
     return [signed.format, *(signed.statement.get(name) for name in ("kind", "subject", "name"))]

@@ -102,7 +102,7 @@ class ShownBefore(Check):
         self._shown = Remembered[_Key, _Shown](_MOST)
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Why the card rests, and until when."""
+        """Returns why the card rests, and until when."""
         finding = call.patient_finding(card)
         if finding is None or (resting := self._resting(call.caller, card, finding)) is None:
             return None
@@ -182,7 +182,7 @@ class ShownBefore(Check):
 
 
 def _is_shown_again(finding: PatientFinding, answer: _Shown) -> bool:
-    """Whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
+    """Returns whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)
 

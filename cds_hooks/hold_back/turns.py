@@ -56,7 +56,7 @@ class Turn(Struct, frozen=True, gc=False):
 
 
 def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
-    """The kinds of cards of which a patient gets one that this card is of; none for most cards."""
+    """Returns the kinds of cards of which a patient gets one that this card is of; none for most cards."""
     if finding.asks:
         return _TEST, _REMINDER
     if finding.reminds:
@@ -80,7 +80,7 @@ class OneReminder(Check):
         self._reserved = Remembered[_Key, Turn](_MOST)
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Why another service has the turn; a reminder comes back with its worklist entry."""
+        """Returns why another service has the turn; a reminder comes back with its worklist entry."""
         finding = call.patient_finding(card)
         if finding is None or (turn := await self.turn_of_another(call.caller, finding)) is None:
             return None

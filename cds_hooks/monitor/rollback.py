@@ -23,7 +23,7 @@ _OF_THE_SERVICE: Final = frozenset({"errors", "latency", "missing", "units", "in
 
 
 def to_take_back(released: Released, figures: Sequence[Figure]) -> list[Rollback]:
-    """What is tried and has a figure to act on, each with the first such figure as the reason."""
+    """Returns what is tried and has a figure to act on, each with the first such figure as the reason."""
     services = _services_of(figures)
     acting = [figure for figure in figures if figure.state == "act"]
     return list(_rollbacks(released, acting, services))
