@@ -73,17 +73,22 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     """
     with _said_in_a_sentence():
         store, _ = _open(database)
-        known = list_accounts(store)
+        accounts = list_accounts(store)
     if as_json:
         rows = [
-            {"name": one.name, "full_name": one.full_name, "roles": sorted(one.roles), "state": one.state}
-            for one in known
+            {
+                "name": account.name,
+                "full_name": account.full_name,
+                "roles": sorted(account.roles),
+                "state": account.state,
+            }
+            for account in accounts
         ]
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
         return
-    for one in known:
+    for one in accounts:
         typer.echo(f"{one.name} ({one.full_name}): {', '.join(sorted(one.roles))}; {one.state}")
-    if not known:
+    if not accounts:
         typer.echo("There is no account yet; `cds-hooks accounts add NAME --role ROLE` makes one.")
     typer.echo("The roles:")
     for role in ASSIGNABLE:

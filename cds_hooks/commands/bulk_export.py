@@ -40,19 +40,19 @@ def bulk_export(
         if client_id is not None and key is not None:
             registered = BackendKey(client_id, key.read_text(), key_id, algorithm, scope)
         export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
-        found = export.run(lambda said: typer.echo(said, err=True))
+        run = export.run(lambda said: typer.echo(said, err=True))
     except (PanelRefused, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{len(found.files)} files: {out}")
-    if found.deleted_files:
-        names = ", ".join(path.name for path in found.deleted_files)
+    typer.echo(f"{len(run.files)} files: {out}")
+    if run.deleted_files:
+        names = ", ".join(path.name for path in run.deleted_files)
         typer.echo(f"What was deleted on the server since then is named in {names}.", err=True)
     if since is not None:
-        said = "The files hold only what changed since then: scored alone, charts would lack all that is older."
-        typer.echo(said, err=True)
-    if found.errors:
-        names = ", ".join(path.name for path in found.error_files)
-        said = "resources or more could not be exported by the server: the charts are not complete. It says why in"
-        typer.echo(f"{found.errors} {said} {names}.", err=True)
+        sentence = "The files hold only what changed since then: scored alone, charts would lack all that is older."
+        typer.echo(sentence, err=True)
+    if run.errors:
+        names = ", ".join(path.name for path in run.error_files)
+        sentence = "resources or more could not be exported by the server: the charts are not complete. It says why in"
+        typer.echo(f"{run.errors} {sentence} {names}.", err=True)
         raise typer.Exit(1)

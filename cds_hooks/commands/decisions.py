@@ -70,7 +70,7 @@ def list_(
             service, outcome, client, about, users, microseconds(since), microseconds(until), rule, reasons
         )
         found = _find(url, wanted, limit)
-        old = [each for each in archives(url) if client in (None, each.client)]
+        old = [archive for archive in archives(url) if client in (None, archive.client)]
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
@@ -109,12 +109,12 @@ def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
     return [each.decision for each in islice(find_places(url, book, wanted), limit)]
 
 
-def _draw_list(found: list[Decision], said: Callable[[dict[str, Any]], str]) -> None:
+def _draw_list(decisions: list[Decision], said: Callable[[dict[str, Any]], str]) -> None:
     table = _table("decision", "what was said")
-    for decision in found:
+    for decision in decisions:
         time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(said(_summary(decision))))
-    Console().print(table if found else "No decision in the record is like that.")
+    Console().print(table if decisions else "No decision in the record is like that.")
 
 
 @app.command()

@@ -173,17 +173,17 @@ def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> t
     return found
 
 
-def _dose_table(found: tuple[DoseCoverage, ...]) -> Table:
+def _dose_table(dose_coverages: tuple[DoseCoverage, ...]) -> Table:
     columns = ("exact", "range", "as needed", "once only", "unknown")
     table = Table("source", "orders", "with a dosage", *columns, title="Daily doses")
-    for each in found:
+    for each in dose_coverages:
         counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")]
         table.add_row(each.source, f"{each.orders:,}", f"{each.instructed:,}", *counts)
     return table
 
 
-def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
-    for each in found:
+def _dose_problems(dose_coverages: tuple[DoseCoverage, ...]) -> Iterator[str]:
+    for each in dose_coverages:
         if each.untimed:
             unknown = each.certainties.get("unknown", 0)
             yield f"{each.source}: nothing says how often in {each.untimed:,} of the {unknown:,} unknown"
@@ -191,7 +191,7 @@ def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
             yield f"{each.source}: {count:,} unknown because {problem}"
 
 
-def _table(found: tuple[RecognitionCoverage, ...]) -> Table:
+def _table(recognition_coverages: tuple[RecognitionCoverage, ...]) -> Table:
     table = Table(
         "source",
         "records",
@@ -201,10 +201,10 @@ def _table(found: tuple[RecognitionCoverage, ...]) -> Table:
         "not recognised, most frequent first",
         title="Medications",
     )
-    for each in found:
-        missed = ", ".join(name or "(no name)" for name, _ in each.unrecognised[:_SHOWN])
-        names = f"{each.names_recognised:,} of {each.names:,}"
-        apart = ", ".join(f"{count:,} {_NO_DRUGS[kind]}" for kind, count in each.excluded.items())
-        share = f"{each.recognised:,} ({each.share:.1%})"
-        table.add_row(each.source, f"{each.records:,}", share, names, apart, missed)
+    for recognition_coverage in recognition_coverages:
+        missed = ", ".join(name or "(no name)" for name, _ in recognition_coverage.unrecognised[:_SHOWN])
+        names = f"{recognition_coverage.names_recognised:,} of {recognition_coverage.names:,}"
+        apart = ", ".join(f"{count:,} {_NO_DRUGS[kind]}" for kind, count in recognition_coverage.excluded.items())
+        share = f"{recognition_coverage.recognised:,} ({recognition_coverage.share:.1%})"
+        table.add_row(recognition_coverage.source, f"{recognition_coverage.records:,}", share, names, apart, missed)
     return table

@@ -40,8 +40,8 @@ class Lazy:
         It is found in the source: the list of commands is printed without importing any of them.
         """
         source = _PACKAGE.joinpath(*self._module_name.split(".")[1:]).with_suffix(".py").read_text(encoding="utf-8")
-        place = _HELP_OF_APP if self.attribute == "app" else rf'^def {self.attribute}\(.*?"""'
-        match = re.search(rf'{place}(.*?[.?])(?=\s|")', source, re.DOTALL | re.MULTILINE)
+        pattern = _HELP_OF_APP if self.attribute == "app" else rf'^def {self.attribute}\(.*?"""'
+        match = re.search(rf'{pattern}(.*?[.?])(?=\s|")', source, re.DOTALL | re.MULTILINE)
         return " ".join(match[1].split()) if match is not None else ""
 
     def load(self, name: str) -> Any:

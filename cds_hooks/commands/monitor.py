@@ -117,7 +117,7 @@ def monitor(
     shown = [(one, of) for one, of in figures_of if client in (None, one.client) and service in (None, one.service)]
     wanted = [one for one, _ in shown]
     of_rules = [each for each in silent if client in (None, each.client) and service is None]
-    figures = sorted((*(each for _, of in shown for each in of), *of_rules), key=lambda each: each.order)
+    figures = sorted((*(each for _, of in shown for each in of), *of_rules), key=lambda of_rule: of_rule.order)
     found = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, found, notify, textfile)
@@ -152,10 +152,10 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
         lines = [each for each in found if each.reason == reason]
         console.print(f"[bold]{heading}[/] ({reason})", highlight=False)
         table = Table("client", "service", "what", "answers", "last", "decisions")
-        for each in lines:
-            last = datetime.fromtimestamp(each.last / 1e6, UTC).date().isoformat()
-            words = [escape(each.client), escape(each.service), escape(f"{each.kind} {each.name}")]
-            table.add_row(*words, f"{each.answers:,}", last, "\n".join(each.decisions))
+        for line in lines:
+            last = datetime.fromtimestamp(line.last / 1e6, UTC).date().isoformat()
+            words = [escape(line.client), escape(line.service), escape(f"{line.kind} {line.name}")]
+            table.add_row(*words, f"{line.answers:,}", last, "\n".join(line.decisions))
         console.print(table if lines else f"Nothing in the last {days} days.", highlight=False)
 
 
@@ -220,10 +220,10 @@ def _print(figures: list[Figure], found: list[Incident], every: bool) -> None:
     for incident in found:
         console.print(f"[bold red]Incident[/], {incident.family}. {incident.text}", highlight=False)
     table = Table("state", "client", "figure", "n", "what was found")
-    for each in figures:
-        if every or each.state in ("act", "watch"):
-            kind = f"{each.family}, {each.subject}"
-            table.add_row(f"[{_STYLES[each.state]}]{each.state}", each.client, kind, f"{each.n:,}", each.text)
+    for figure in figures:
+        if every or figure.state in ("act", "watch"):
+            kind = f"{figure.family}, {figure.subject}"
+            table.add_row(f"[{_STYLES[figure.state]}]{figure.state}", figure.client, kind, f"{figure.n:,}", figure.text)
     if table.row_count:
         console.print(table)
     console.print(_summary(figures), highlight=False)
@@ -254,7 +254,7 @@ def _of_a_record(day: date) -> date:
 
 def _summary(figures: list[Figure]) -> str:
     """How many figures have which state, in a sentence."""
-    number = {state: sum(each.state == state for each in figures) for state in _STYLES}
+    number = {state: sum(figure.state == state for figure in figures) for state in _STYLES}
     return (
         f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "
         f"{number['good']:,} good, {number['insufficient']:,} insufficient (too few were counted to know)."

@@ -78,10 +78,10 @@ def _take(url: str, lines: Lines, client: str, labels: Labels, dry_run: bool) ->
     sender = Sender(client, lines.source, time_ns() // 1000)
     done = _Done(0, 0, [])
     for start in range(0, len(lines.reports), _AT_ONCE):
-        found = join_reports(url, lines.reports[start : start + _AT_ONCE], sender, labels)
-        done.joined += len(found.items)
-        done.stored += 0 if dry_run else len(store_outcomes(parse_url(url), found.items))
-        done.refused += [Refusal(each.index + start, each.reason) for each in found.refused]
+        joined = join_reports(url, lines.reports[start : start + _AT_ONCE], sender, labels)
+        done.joined += len(joined.items)
+        done.stored += 0 if dry_run else len(store_outcomes(parse_url(url), joined.items))
+        done.refused += [Refusal(each.index + start, each.reason) for each in joined.refused]
     return done
 
 
@@ -122,18 +122,18 @@ def list_(
         _summarise(record_url(database), as_json)
         return
     with _said_in_a_sentence():
-        found = list_outcomes(record_url(database), limit, client, subject)
+        outcomes = list_outcomes(record_url(database), limit, client, subject)
     if as_json:
-        typer.echo(orjson.dumps([msgspec.to_builtins(each) for each in found], option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps([msgspec.to_builtins(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
         return
     table = _table("received", "client", "kind", "outcome", "happened", "version", "decision")
-    for each in found:
+    for each in outcomes:
         received = datetime.fromtimestamp(each.received_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
-        said = f"{each.subject}: {each.value}"
+        sentence = f"{each.subject}: {each.value}"
         table.add_row(
-            received, each.client, each.kind, said, each.happened or "", str(each.version), each.decision or ""
+            received, each.client, each.kind, sentence, each.happened or "", str(each.version), each.decision or ""
         )
-    Console().print(table) if found else typer.echo("No outcome is in the record.")
+    Console().print(table) if outcomes else typer.echo("No outcome is in the record.")
 
 
 def _summarise(url: str, as_json: bool) -> None:
@@ -142,12 +142,12 @@ def _summarise(url: str, as_json: bool) -> None:
     labels = site_labels(settings())
     if as_json:
         names = ("client", "kind", "subject", "value", "outcomes", "corrected")
-        said: dict[str, Any] = {
-            "outcomes": [dict(zip(names, each, strict=True)) for each in counts],
+        document: dict[str, Any] = {
+            "outcomes": [dict(zip(names, count, strict=True)) for count in counts],
             "complete": [{"client": c, "event": event, "through": day} for (c, event), day in sorted(days.items())],
-            "models": [msgspec.to_builtins(each) for each in labels.values()],
+            "models": [msgspec.to_builtins(label) for label in labels.values()],
         }
-        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return
     table = _table("client", "kind", "subject", "value", "outcomes", "corrected")
     for client, kind, subject, value, count, corrected in counts:

@@ -133,26 +133,28 @@ def prefetch(
     except RecordUnavailable as error:
         typer.echo(as_sentence(error), err=True)
         raise typer.Exit(1) from error
-    found = prefetch_rates((row.client, row.service, row.basis) for row in rows)
+    rates = prefetch_rates((row.client, row.service, row.basis) for row in rows)
     if as_json:
-        typer.echo(orjson.dumps([_as_json(each) for each in found], option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps([_as_json(rate) for rate in rates], option=orjson.OPT_INDENT_2))
         return
     console = Console()
-    if not found:
+    if not rates:
         console.print("No decision in the record says what its call brought.")
-    for each in found:
+    for each in rates:
         console.print(_table(each))
         console.print(each.sentence, highlight=False)
 
 
-def _table(found: ClientRates) -> Table:
-    calls = "1 call" if found.calls == 1 else f"{found.calls} calls"
-    table = Table(title=f"{found.client} → {found.service}: {calls}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _table(client_rates: ClientRates) -> Table:
+    calls = "1 call" if client_rates.calls == 1 else f"{client_rates.calls} calls"
+    table = Table(
+        title=f"{client_rates.client} → {client_rates.service}: {calls}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("key", no_wrap=True)
     for column in ("sent", "null", "failed", "fetched", "missing", "ms", "p95"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("why not", overflow="fold")
-    for key in found.keys.values():
+    for key in client_rates.keys.values():
         shares = (f"{100 * key.states[state] / key.calls:.0f}%" if key.states[state] else "" for state in _STATES)
         times = [f"{quantile(key.milliseconds, percent):.0f}" for percent in (50, 95)] if key.milliseconds else ["", ""]
         reasons = ", ".join(f"{reason} {count}" for reason, count in key.reasons.most_common(3))
@@ -160,14 +162,14 @@ def _table(found: ClientRates) -> Table:
     return table
 
 
-def _as_json(found: ClientRates) -> dict[str, Any]:
+def _as_json(client_rates: ClientRates) -> dict[str, Any]:
     return {
-        "client": found.client,
-        "service": found.service,
-        "calls": found.calls,
-        "says": found.sentence,
-        "milliseconds": _times(found.milliseconds),
-        "keys": [_key_as_json(key) for key in found.keys.values()],
+        "client": client_rates.client,
+        "service": client_rates.service,
+        "calls": client_rates.calls,
+        "says": client_rates.sentence,
+        "milliseconds": _times(client_rates.milliseconds),
+        "keys": [_key_as_json(key) for key in client_rates.keys.values()],
     }
 
 

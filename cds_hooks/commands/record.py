@@ -52,9 +52,9 @@ def site_rules(file: Path | None) -> SiteRules:
         RulesFileError, PeopleFileError: A file cannot be used.
     """
     path = file or settings().rules_file
-    said = read_rules_file(path) if path is not None else SiteRules()
+    rules_file = read_rules_file(path) if path is not None else SiteRules()
     signed = settings().trust_file is not None or settings().people_file is not None
-    return site_approvals().in_force(said) if signed else said
+    return site_approvals().in_force(rules_file) if signed else rules_file
 
 
 app = typer.Typer(no_args_is_help=True, help="Back up, restore, export, archive, hold, seal and verify the record.")

@@ -40,7 +40,7 @@ def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ..
 
 def _command(words: tuple[str, ...], command: Any) -> str:
     told, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
-    rows = [_parameter(each) for each in command.params if not each.hidden]
+    rows = [_parameter(param) for param in command.params if not param.hidden]
     table = "| argument or option | what it is | unless given |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     shown = f"\n```text\n{inspect.cleandoc(example)}\n```\n" if example else ""
     return f"## {' '.join(words)}\n\n{_escaped(told.strip())}\n{shown}\n{table if rows else ''}"
@@ -101,10 +101,10 @@ def _service(entry: dict[str, Any]) -> str:
 
 def extension_page() -> str:
     """The members of our extension on cards and on responses, as Markdown."""
-    found = [each for each in vars(extension).values() if inspect.isclass(each)]
+    found = [var for var in vars(extension).values() if inspect.isclass(var)]
     structs = [each for each in found if issubclass(each, msgspec.Struct) and each is not msgspec.Struct]
     first: list[type[msgspec.Struct]] = [extension.ResponseExtension, extension.CardExtension]
-    rest = sorted((each for each in structs if each not in first), key=lambda each: each.__name__)
+    rest = sorted((struct for struct in structs if struct not in first), key=lambda each: each.__name__)
     head = (
         f"# The extension\n\n{_MADE.format(source='`cards/extension.py`')}\n"
         f'What this server adds to CDS Hooks is under `extension["{extension.EXTENSION_KEY}"]` of the response '
@@ -115,12 +115,12 @@ def extension_page() -> str:
 
 def _struct(struct: type[msgspec.Struct]) -> str:
     rows = [
-        f"| `{each.encode_name}` | {_type(each.type)} | {'yes' if each.required else 'no'} |"
-        for each in msgspec.structs.fields(struct)
+        f"| `{field.encode_name}` | {_type(field.type)} | {'yes' if field.required else 'no'} |"
+        for field in msgspec.structs.fields(struct)
     ]
-    told = inspect.cleandoc(struct.__doc__ or "")
+    description = inspect.cleandoc(struct.__doc__ or "")
     table = "| member | type | always there |\n|---|---|---|\n" + "\n".join(rows)
-    return f"## {struct.__name__}\n\n{told}\n\n{table}\n"
+    return f"## {struct.__name__}\n\n{description}\n\n{table}\n"
 
 
 def _type(declared: Any) -> str:

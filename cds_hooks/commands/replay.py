@@ -102,14 +102,14 @@ def _share(sample: str | None) -> float:
     return share
 
 
-def _one(url: str, named: str) -> Iterator[Decision]:
-    found = get_decision(url, decision_of(named) or named)
-    if found is None:
+def _one(url: str, text: str) -> Iterator[Decision]:
+    decision = get_decision(url, decision_of(text) or text)
+    if decision is None:
         typer.echo(
-            f"There is no decision {named} in the record; cds-hooks decisions list shows those there are.", err=True
+            f"There is no decision {text} in the record; cds-hooks decisions list shows those there are.", err=True
         )
         raise typer.Exit(_UNUSABLE)
-    yield found
+    yield decision
 
 
 def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
@@ -119,8 +119,8 @@ def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decisio
         return
     chosen = (each for each in find_ids(url, wanted) if crc32(each.encode()) < share * (1 << 32))
     while ids := list(islice(chosen, _AT_ONCE)):
-        found = get_decisions(url, ids)
-        yield from (found[each] for each in ids if each in found)
+        decisions = get_decisions(url, ids)
+        yield from (decisions[each] for each in ids if each in decisions)
 
 
 class _How(NamedTuple):

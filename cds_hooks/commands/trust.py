@@ -109,8 +109,8 @@ def add(
         "link_hosts": link_host,
     }
     with _said_in_sentences():
-        found = add_client(file, entry, _known())
-    typer.echo(f"{file} has {_counted(found)}; {name} is the last.")
+        trust_file = add_client(file, entry, _known())
+    typer.echo(f"{file} has {_counted(trust_file)}; {name} is the last.")
 
 
 @app.command()
@@ -126,17 +126,17 @@ def check(
     Example: cds-hooks trust check --file trust.toml --online
     """
     try:
-        found = read_trust_file(file, _known())
+        trust_file = read_trust_file(file, _known())
     except TrustFileError as error:
         _print_check(file, list(error.problems), as_json=as_json)
         raise typer.Exit(1) from error
-    reached = try_addresses(found) if online else []
+    reached = try_addresses(trust_file) if online else []
     failed = [each for each in reached if not each.reached]
     if as_json:
-        _print_check(file, [], reached, found.clients, as_json=True)
+        _print_check(file, [], reached, trust_file.clients, as_json=True)
     else:
-        typer.echo(f"{file} can be used: {_counted(found)}.")
-        _draw_clients(found)
+        typer.echo(f"{file} can be used: {_counted(trust_file)}.")
+        _draw_clients(trust_file)
         _say_rules_in_shadow()
         for each in reached:
             typer.echo(str(each))
@@ -203,8 +203,8 @@ def _said_in_sentences() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _counted(found: TrustFile) -> str:
-    return f"{len(found.clients)} client{'s' if len(found.clients) != 1 else ''}"
+def _counted(trust_file: TrustFile) -> str:
+    return f"{len(trust_file.clients)} client{'s' if len(trust_file.clients) != 1 else ''}"
 
 
 def _from_folder_of(file: Path, path: Path) -> str:
@@ -216,8 +216,8 @@ def _say_rules_in_shadow() -> None:
     """Names the rules that show no more cards when the server is started with a trust file."""
     path = settings().rules_file
     try:
-        said = read_rules_file(path) if path is not None else SiteRules()
-        site = site_approvals().in_force(said)
+        rules_file = read_rules_file(path) if path is not None else SiteRules()
+        site = site_approvals().in_force(rules_file)
     except (RulesFileError, PeopleFileError) as error:
         typer.echo(str(error), err=True)
         return
@@ -261,14 +261,14 @@ def _facts(client: TrustedClient) -> dict[str, Any]:
     }
 
 
-def _draw_clients(found: TrustFile) -> None:
+def _draw_clients(trust_file: TrustFile) -> None:
     table = Table("client", "tokens", "FHIR servers", "may call")
-    for row in map(_facts, found.clients):
+    for row in map(_facts, trust_file.clients):
         tokens = [*row["issuers"], f"keys: {row['keys']}", ", ".join(row["algorithms"])]
         allowed = [", ".join(row["services"]) or "all services", ", ".join(row["hooks"]) or "all hooks"]
         cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    Console().print(table if found.clients else "Without a client nobody may call.")
+    Console().print(table if trust_file.clients else "Without a client nobody may call.")
 
 
 def _print_check(

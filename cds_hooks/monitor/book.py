@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stamps (day TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
-_STAMPS: Final = next(each for each in _TABLES.split(";") if " stamps " in each)
+_STAMPS: Final = next(part for part in _TABLES.split(";") if " stamps " in part)
 _MADE_AGAIN: Final = ("days", "stamps", "labels", "complete", "read_to", "record", "names", "places")
 _Counts = TypeVar("_Counts")
 Key = tuple[str, str, str]
@@ -172,11 +172,11 @@ class CountBook:
         window_from = until - timedelta(days=days - 1)
         found: dict[tuple[str, str], Compared] = {}
         for at, client, service, counts in self.days(begin, end, _decode):
-            one = found.setdefault((client, service), Compared(client, service, {}, {}))
-            (one.window if at >= window_from else one.reference)[at] = counts
-        for one in found.values():  # a day on which nobody called is a day of the window, too
+            entry = found.setdefault((client, service), Compared(client, service, {}, {}))
+            (entry.window if at >= window_from else entry.reference)[at] = counts
+        for entry in found.values():  # a day on which nobody called is a day of the window, too
             for place in range(days):
-                one.window.setdefault(window_from + timedelta(days=place), DayCounts())
+                entry.window.setdefault(window_from + timedelta(days=place), DayCounts())
         return [found[key] for key in sorted(found)]
 
     def open_incidents(self) -> set[tuple[str, str]]:
@@ -217,8 +217,8 @@ class CountBook:
             RecordUnavailable: the record or the book cannot be read.
         """
         with self.open(is_writing=False) as connection:
-            known = connection.execute("SELECT first_event FROM record").fetchone()
-        return known is None or known[0] == _first_event(url)
+            row = connection.execute("SELECT first_event FROM record").fetchone()
+        return row is None or row[0] == _first_event(url)
 
     def _check_record(self, url: str) -> None:
         """Empties the book where it was made of another record, which its first event tells."""
@@ -321,13 +321,13 @@ def _settled(url: str) -> Select[Any]:
 
 def _rules_on(url: str, ids: set[str]) -> dict[str, set[str]]:
     """By the uuid of a card of these decisions the rules whose findings it shows."""
-    found: dict[str, set[str]] = {}
+    rules_on: dict[str, set[str]] = {}
     several = sorted(ids)
     for start in range(0, len(several), _ANSWERED_AT_ONCE):
         some = several[start : start + _ANSWERED_AT_ONCE]
         for row in read_rows(url, select(decisions.c.response).where(decisions.c.id.in_(some))):
-            found |= rules_by_card(row.response)
-    return found
+            rules_on |= rules_by_card(row.response)
+    return rules_on
 
 
 def day_of(microseconds: int) -> str:

@@ -30,14 +30,16 @@ def rule_ids(book: CountBook) -> frozenset[str]:
     stamp = _stamp()
     with book.open() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS catalogue (stamp TEXT NOT NULL, rule TEXT NOT NULL)")
-        known = _known(connection, stamp)
-        if not known:
+        rule_versions = _known(connection, stamp)
+        if not rule_versions:
             from cards.rules.engine.governance import all_rule_versions
 
-            known = frozenset(all_rule_versions())
+            rule_versions = frozenset(all_rule_versions())
             connection.execute("DELETE FROM catalogue")
-            connection.executemany("INSERT INTO catalogue VALUES (?, ?)", [(stamp, rule) for rule in sorted(known)])
-    return known
+            connection.executemany(
+                "INSERT INTO catalogue VALUES (?, ?)", [(stamp, rule) for rule in sorted(rule_versions)]
+            )
+    return rule_versions
 
 
 def _known(connection: sqlite3.Connection, stamp: str) -> frozenset[str]:
@@ -47,14 +49,14 @@ def _known(connection: sqlite3.Connection, stamp: str) -> frozenset[str]:
 
 def _stamp() -> str:
     """Names, sizes and times of the files of the rules and of the tables that rules are made of."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for package in ("cards.rules", "fhir.terminology"):
         root = Path(str(files(package)))
         for file in sorted(root.rglob("*.*")):
             if file.suffix in (".json", ".csv", ".py"):
                 stat = file.stat()
-                found.update(f"{file.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return found.hexdigest()
+                sha256.update(f"{file.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return sha256.hexdigest()
 
 
 def rules_without_findings(compared: Sequence[Compared], catalogue: frozenset[str]) -> list[Figure]:
@@ -71,7 +73,7 @@ def rules_without_findings(compared: Sequence[Compared], catalogue: frozenset[st
             days = [*one.reference.values(), *one.window.values()]
             said = set().union(*map(_with_findings, days)) & catalogue
             found_something |= said
-            calls += sum(each.calls for each in days) if said else 0
+            calls += sum(day.calls for day in days) if said else 0
         if calls:
             found.append(_figure(client, calls, sorted(catalogue - found_something), len(catalogue)))
     return found

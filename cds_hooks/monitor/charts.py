@@ -87,7 +87,9 @@ class _Series:
 
 def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Chart:
     """A chart over days; those from `first` are the window."""
-    numbers = [each for each in (*series.values, *series.high, *series.expected) if each is not None and isfinite(each)]
+    numbers = [
+        value for value in (*series.values, *series.high, *series.expected) if value is not None and isfinite(value)
+    ]
     scale, places = _Scale(0.0, max(numbers, default=1.0) * 1.05 or 1.0), _places(len(days))
     chart = Chart(title, sentence, ("day", unit))
     for name in ("low", "high", "expected"):
@@ -115,24 +117,26 @@ def charts_of(one: Compared) -> list[Chart]:
     if not days:
         return []
     dates, counts, first = list(days), list(days.values()), min(one.window)
-    found = [_calls(one, dates, counts, first), _cards(one, dates, counts, first), _times(dates, counts, first)]
-    acting = (each for each in one.figures() if each.family in ("units", "input drift") and each.state == "act")
+    charts = [_calls(one, dates, counts, first), _cards(one, dates, counts, first), _times(dates, counts, first)]
+    acting = (figure for figure in one.figures() if figure.family in ("units", "input drift") and figure.state == "act")
     moved = {each.subject.rpartition(" ")[2] for each in acting}  # of "sex_male by INPUT" the input
-    return found + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
+    return charts + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
 
 
-def _calls(one: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
-    calls, expected = sum(each.calls for each in one.window.values()), [one.expected(day) for day in dates]
-    sentence = f"{calls:,} calls in the window, {sum(map(one.expected, one.window)):,.0f} expected by weekday."
-    series = _Series([float(each.calls) for each in counts], expected=expected)
+def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+    calls, expected = sum(each.calls for each in compared.window.values()), [compared.expected(day) for day in dates]
+    sentence = (
+        f"{calls:,} calls in the window, {sum(map(compared.expected, compared.window)):,.0f} expected by weekday."
+    )
+    series = _Series([float(count.calls) for count in counts], expected=expected)
     return _by_day("Calls a day", sentence, "calls", dates, first, series)
 
 
-def _cards(one: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
     """The p' chart: each day's limits are three standard deviations around the reference's rate."""
-    before = [(each.with_cards, each.calls) for each in one.reference.values() if each.calls]
+    before = [(each.with_cards, each.calls) for each in compared.reference.values() if each.calls]
     shown, calls = sum(cards for cards, _ in before), sum(n for _, n in before)
-    values = [100 * each.with_cards / each.calls if each.calls else None for each in counts]
+    values = [100 * count.with_cards / count.calls if count.calls else None for count in counts]
     if not calls:
         return _by_day(
             "Calls with a card",
@@ -144,20 +148,20 @@ def _cards(one: Compared, dates: list[date], counts: list[DayCounts], first: dat
         )
     centre = shown / calls
     spread = rates.day_spread(before, centre)
-    half = [3 * spread * sqrt(centre * (1 - centre) / each.calls) if each.calls else 1.0 for each in counts]
+    half = [3 * spread * sqrt(centre * (1 - centre) / count.calls) if count.calls else 1.0 for count in counts]
     low, high = ([100 * min(1.0, max(0.0, centre + sign * each)) for each in half] for sign in (-1, 1))
     sentence = f"{100 * centre:.1f} in 100 calls had a card before; the dashed lines are three standard deviations."
     return _by_day("Calls with a card", sentence, "of 100 calls", dates, first, _Series(values, low, high))
 
 
 def _times(dates: list[date], counts: list[DayCounts], first: date) -> Chart:
-    values = [quantile(Sketch(each.milliseconds), 0.9) for each in counts]
+    values = [quantile(Sketch(count.milliseconds), 0.9) for count in counts]
     sentence = "Nine of ten answers took up to so long."
     return _by_day("Time of answers", sentence, "ms", dates, first, _Series(values))
 
 
 def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
-    values = [quantile(each.sketch("features", name), 0.5) for each in counts]
+    values = [quantile(count.sketch("features", name), 0.5) for count in counts]
     return _by_day(
         f"Median of {name}", "An input whose values are not what they were.", name, dates, first, _Series(values)
     )
@@ -165,11 +169,11 @@ def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -
 
 def label_charts_of(window: LabelWindow) -> list[Chart]:
     """For each model how often what it estimated happened, and events observed to expected in each group."""
-    found = []
+    label_charts = []
     for model in window.models():
         if window.of(model).total("yes"):
-            found += [_reliability(window, model), _groups(window, model)]
-    return found
+            label_charts += [_reliability(window, model), _groups(window, model)]
+    return label_charts
 
 
 def _reliability(window: LabelWindow, model: str) -> Chart:

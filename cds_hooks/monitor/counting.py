@@ -127,11 +127,11 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
     score = basis.scores.get("probability", basis.scores.get("value"))
     if isinstance(score, int | float):
         model = f"{basis.scores.get('id', 'score')}@{basis.scores.get('version', '')}"
-        named = _conditions_of(values) if "probability" in basis.scores else []
+        conditions = _conditions_of(values) if "probability" in basis.scores else []
         for group in groups_of(values):
             sketch_value(day.scores, f"{model} {group}", float(score))
-            if named:
-                count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(named))
+            if conditions:
+                count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(conditions))
 
 
 def _conditions_of(values: dict[str, float]) -> list[float]:
@@ -183,7 +183,7 @@ def seconds_under_way(given: str, received: int) -> float | None:
 def _instant(text: str | None) -> datetime | None:
     """The instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
     try:
-        found = datetime.fromisoformat(text) if text else None
+        instant = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant

@@ -100,8 +100,8 @@ def _counted(
     with book.open(is_writing=False) as connection:
         leading = places(connection, groups_of(connection, wanted), before, wanted.since, budget)
         while batch := list(islice(leading, _AT_ONCE)):
-            found = decisions_at(url, read, [sequence for _, sequence in batch])
-            yield from (found[sequence] for _, sequence in batch if sequence in found)
+            decisions = decisions_at(url, read, [sequence for _, sequence in batch])
+            yield from (decisions[sequence] for _, sequence in batch if sequence in decisions)
 
 
 def note_verification(url: str, file: Path, decisions_read: int, fault: str) -> None:

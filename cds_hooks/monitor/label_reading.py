@@ -93,12 +93,12 @@ class LabelReader:
 
     def _take_outcomes(self, rows: Sequence[tuple[int, Outcome]], after: int, matured: dict[str, int]) -> None:
         ids = {item.decision for _, item in rows if item.decision is not None}
-        found = {row.id: row for row in self._decisions(ids)}
+        outcomes = {row.id: row for row in self._decisions(ids)}
         versions = versions_of(self._url, ids)
         with self._book.advance({_OUTCOMES: after}, rows[-1][0]) as connection:
             for _, item in rows:
                 before = versions.get(item.key, {}).get(item.version - 1)
-                row = found.get(item.decision or "")
+                row = outcomes.get(item.decision or "")
                 if item.kind == "complete":
                     values = (item.client, item.subject, item.value)
                     connection.execute("REPLACE INTO complete VALUES (?, ?, ?)", values)
@@ -191,14 +191,14 @@ def _count_order(connection: sqlite3.Connection, row: Any, item: Outcome, before
     add_to_day(connection, (day_of(row.decided_at), row.client, row.service), day)
 
 
-def _add(connection: sqlite3.Connection, place: Key, counts: LabelCounts) -> None:
+def _add(connection: sqlite3.Connection, key: Key, counts: LabelCounts) -> None:
     query = "SELECT counts FROM labels WHERE day = ? AND client = ? AND service = ?"
-    row = connection.execute(query, place).fetchone()
+    row = connection.execute(query, key).fetchone()
     if row is not None:
         kept = unpack(row[0])
         kept.add(counts)
         counts = kept
-    connection.execute("REPLACE INTO labels VALUES (?, ?, ?, ?)", (*place, pack(counts)))
+    connection.execute("REPLACE INTO labels VALUES (?, ?, ?, ?)", (*key, pack(counts)))
 
 
 def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> list[LabelWindow]:

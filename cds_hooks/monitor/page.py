@@ -25,7 +25,7 @@ def report_page(
 
     style = static_file("monitor_report.css").decode()
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    shown = [each for each in figures if each.state in ("act", "watch")]
+    shown = [figure for figure in figures if figure.state in ("act", "watch")]
     return render(
         "monitor_report.html",
         until=until.isoformat(),

@@ -92,7 +92,7 @@ def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
     """The names that the filter asks for, as far as it asks for any."""
     groups = [[f"{kind} {value}"] for kind in ("service", "client", "outcome") if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
-    found = [(" ".join(each), each[1], each[2]) for each in silences if each[0] == "silent"]
+    found = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
     if wanted.held_back:
         groups.append([name for name, _, reason in found if reason in wanted.held_back])
     if wanted.reason is not None:

@@ -50,10 +50,10 @@ def reviewed(url: str, since: int) -> list[Reviewed]:
     for row, sent in _answers(url, since):
         for kind, name in _subjects(sent, row.service):
             key = (row.override_reason_code, row.client, row.service, kind, name)
-            one = found.setdefault(key, Reviewed(*key, decisions=[]))
-            one.answers += 1
-            one.last = max(one.last, row.received_at)
-            one.decisions = [row.decision, *one.decisions][:_EXAMPLES]
+            entry = found.setdefault(key, Reviewed(*key, decisions=[]))
+            entry.answers += 1
+            entry.last = max(entry.last, row.received_at)
+            entry.decisions = [row.decision, *entry.decisions][:_EXAMPLES]
     order = list(LISTS)
     return sorted(found.values(), key=lambda each: (order.index(each.reason), -each.answers, each.client, each.name))
 

@@ -93,24 +93,30 @@ def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
         if version.probability is None or other.probability is None:
             errors[version.error or other.error] += 1
             continue
-        _count(found, decision.id, groups_of({name: each[0] for name, each in basis.features.items()}), version, other)
+        _count(
+            found,
+            decision.id,
+            groups_of({name: feature[0] for name, feature in basis.features.items()}),
+            version,
+            other,
+        )
     found.errors = dict(errors)
     return found
 
 
-def _count(found: Comparison, decision: str, groups: Iterable[str], version: _Beside, other: _Beside) -> None:
+def _count(comparison: Comparison, decision: str, groups: Iterable[str], version: _Beside, other: _Beside) -> None:
     assert version.probability is not None  # noqa: S101 - looked at before
     assert other.probability is not None  # noqa: S101
     for name in groups:
-        group = found.groups.setdefault(name, Group())
+        group = comparison.groups.setdefault(name, Group())
         group.predictions += 1
         group.due_version += version.is_due
         group.due_other += other.is_due
         group.only_version += version.is_due and not other.is_due
         group.only_other += other.is_due and not version.is_due
         group.difference += version.probability - other.probability
-    if version.is_due != other.is_due and len(found.examples) < _EXAMPLES:
-        found.examples.append(decision)
+    if version.is_due != other.is_due and len(comparison.examples) < _EXAMPLES:
+        comparison.examples.append(decision)
 
 
 def why_too_early(url: str, sha256: str, since: str, now: datetime) -> str | None:
@@ -134,4 +140,4 @@ def why_too_early(url: str, sha256: str, since: str, now: datetime) -> str | Non
 
 def _computed(decisions: Iterable[Decision], sha256: str) -> Iterator[Any]:
     wanted = sha256.encode()
-    return (each for each in decisions if wanted in each.models)
+    return (decision for decision in decisions if wanted in decision.models)

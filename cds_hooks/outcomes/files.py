@@ -100,10 +100,10 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members_once = dict(pairs)
+    if len(members_once) < len(pairs):
         raise ValueError
-    return found
+    return members_once
 
 
 def _report(path: Path, number: int, value: Any) -> Report:
@@ -186,7 +186,7 @@ def _observed(observation: Mapping[str, Any], observations: Mapping[str, str]) -
     """The event that the site names for the code, and whether the value says yes or no."""
     code, value = observation.get("code"), observation.get("valueBoolean")
     codings = code.get("coding", []) if isinstance(code, dict) else []
-    names = [f"{each.get('system', '')}|{each.get('code', '')}" for each in codings if isinstance(each, dict)]
+    names = [f"{coding.get('system', '')}|{coding.get('code', '')}" for coding in codings if isinstance(coding, dict)]
     event = next((observations[name] for name in names if name in observations), None)
     if event is None or observation.get("status") not in _DONE or not isinstance(value, bool):
         return None, None

@@ -116,14 +116,14 @@ class _Joiner:
 
     def that_happened(self, reports: Iterable[tuple[int, Report]]) -> "Numbered":
         """The reports without those of a time to come, which a wrong year makes: all of it would seem to be known."""
-        found: Numbered = []
+        numbered: Numbered = []
         for index, report in reports:
             time = report.at or report.completeThrough
             if time is not None and span_of(time)[0] > self._sender.received_at + DAY:  # clocks and zones differ
                 self._refuse(index, "not-yet")
             else:
-                found.append((index, report))
-        return found
+                numbered.append((index, report))
+        return numbered
 
     # By the decision's id
 
@@ -191,8 +191,8 @@ class _Joiner:
 
     def _rows_of_patients(self, some: Numbered) -> Iterator[Any]:
         """Decisions about these patients, early enough to be about the times that are reported."""
-        named = {_plain_patient(report.patient or "") for _, report in some}
-        forms = [*named, *(f"Patient/{each}" for each in named)]
+        plain_patients = {_plain_patient(report.patient or "") for _, report in some}
+        forms = [*plain_patients, *(f"Patient/{plain_patient}" for plain_patient in plain_patients)]
         latest = max(span_of(report.at or "")[1] for _, report in some)
         return self._rows(decisions.c.patient.in_(forms), decisions.c.decided_at <= latest)
 

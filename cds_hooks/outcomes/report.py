@@ -140,8 +140,8 @@ def _plain_time(text: str | None, name: str) -> str | None:
         if _DAY.fullmatch(text):
             return date.fromisoformat(text).isoformat()
         if _INSTANT.fullmatch(text):
-            found = datetime.fromisoformat(text.upper()).astimezone(UTC)
-            return found.isoformat().replace("+00:00", "Z")
+            instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
+            return instant.isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError):
         pass
     raise WrongReport(
@@ -151,7 +151,7 @@ def _plain_time(text: str | None, name: str) -> str | None:
 
 def span_of(text: str) -> tuple[int, int]:
     """First and last microsecond since 1970-01-01 UTC that a checked time can mean: a day is 24 hours long."""
-    found = datetime.fromisoformat(text)
-    start = (found.replace(tzinfo=UTC) if found.tzinfo is None else found) - _EPOCH
+    instant = datetime.fromisoformat(text)
+    start = (instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant) - _EPOCH
     begin = start // timedelta(microseconds=1)
     return begin, begin + (DAY - 1 if len(text) == len("2026-11-20") else 0)

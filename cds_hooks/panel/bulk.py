@@ -136,8 +136,8 @@ class BulkExport:
         if not state.is_file():
             return None
         try:
-            known = orjson.loads(state.read_bytes())
-            asked, status = known["asked"], str(known["status"])
+            document = orjson.loads(state.read_bytes())
+            asked, status = document["asked"], str(document["status"])
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BulkRefused(f"{state} cannot be read: take another folder, or remove that file.") from error
         if asked != self._asked():

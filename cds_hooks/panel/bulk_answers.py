@@ -41,7 +41,7 @@ def read_manifest(answer: httpx.Response, status: str) -> dict[str, Any]:
         manifest = dict(orjson.loads(answer.content))
         for member in ENDS:
             entries = manifest[member] if member == "output" else manifest.get(member) or ()
-            manifest[member] = [{**each, "url": absolute(status, each["url"])} for each in entries if each["type"]]
+            manifest[member] = [{**entry, "url": absolute(status, entry["url"])} for entry in entries if entry["type"]]
         return manifest
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         pass

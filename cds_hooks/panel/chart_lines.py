@@ -95,9 +95,9 @@ class Wanted:
         if not codes:
             return observations
         return [
-            each
-            for each in observations
-            if ((coding := each.code.coding) and coding[0].code in codes) or _has_code(each, codes)
+            observation
+            for observation in observations
+            if ((coding := observation.code.coding) and coding[0].code in codes) or _has_code(observation, codes)
         ]
 
     def takes(self, kind: str, line: bytes) -> bool:
@@ -122,7 +122,7 @@ class Wanted:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return True
         codes = self.codes
-        for concept in (found.code, *(each.code for each in found.component)):
+        for concept in (found.code, *(component.code for component in found.component)):
             for coding in concept.coding if concept is not None else ():
                 if coding.code in codes:
                     return True

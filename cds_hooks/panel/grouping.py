@@ -140,5 +140,5 @@ def _renamed(line: bytes, names: dict[str, str]) -> bytes:
     if b'"urn:' not in line:
         return line
     return re.sub(
-        rb'"(urn:[^"]+)"', lambda found: f'"{names.get(found[1].decode(), found[1].decode())}"'.encode(), line
+        rb'"(urn:[^"]+)"', lambda match: f'"{names.get(match[1].decode(), match[1].decode())}"'.encode(), line
     )

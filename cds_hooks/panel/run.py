@@ -79,17 +79,17 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     if form not in (".csv", ".parquet", ".ndjson") or (form == ".ndjson" and job.content == "features"):
         forms = ".csv or .parquet" if job.content == "features" else ".csv, .parquet or .ndjson (FHIR RiskAssessment)"
         raise PanelRefused(f"{job.out.name}: write to a name that ends in {forms}.")
-    asked = questions_about(job.names, job.settings)
-    order = _order_of(job, asked)
+    questions = questions_about(job.names, job.settings)
+    order = _order_of(job, questions)
     if order is not None:
         try:
-            return _scored(job, asked, order, progress)
+            return _scored(job, questions, order, progress)
         except OutOfOrder:  # found while the lines were read: what was written may be of half a chart
             job = replace(job, restart=True)
-    return _scored(job, asked, None, progress)
+    return _scored(job, questions, None, progress)
 
 
-def _order_of(job: FhirJob, asked: PanelQuestions) -> ExportOrder | None:
+def _order_of(job: FhirJob, questions: PanelQuestions) -> ExportOrder | None:
     """The order of the files where they can be read side by side; None where their lines have to be partitioned.
 
     How a chart stood at a day in the past is asked of its lines, which are not kept where files are read side by side.
@@ -97,24 +97,24 @@ def _order_of(job: FhirJob, asked: PanelQuestions) -> ExportOrder | None:
     files = files_of(job.folder)
     if job.as_it_stood is not None or not all(is_lines(path) for path in files):
         return None
-    order = order_of(files, Wanted.of(asked.needs))
+    order = order_of(files, Wanted.of(questions.needs))
     if order is None or (job.workers > 1 and not order.can_begin_anywhere):
         return None
-    is_begun_otherwise = not job.restart and signature_begun(job.out) == _signature(job, asked, None)
+    is_begun_otherwise = not job.restart and signature_begun(job.out) == _signature(job, questions, None)
     return None if is_begun_otherwise else order
 
 
 def _scored(
-    job: FhirJob, asked: PanelQuestions, order: ExportOrder | None, progress: Callable[[int], None]
+    job: FhirJob, questions: PanelQuestions, order: ExportOrder | None, progress: Callable[[int], None]
 ) -> FhirResult:
     form = job.out.suffix.lower()
-    out = ResumableOutput(job.out, _signature(job, asked, order), restart=job.restart)
+    out = ResumableOutput(job.out, _signature(job, questions, order), restart=job.restart)
     resumed_at = out.rows
     if form != ".ndjson" and not out.rows:
-        out.begin((",".join(_columns(job, asked)) + "\n").encode())
+        out.begin((",".join(_columns(job, questions)) + "\n").encode())
     tally = GroupingTally()
     # charts and records hold no cycles; looking for some between the batches costs a tenth of the time
-    with no_collection(), _scorer(job, asked, order) as scores:
+    with no_collection(), _scorer(job, questions, order) as scores:
         for content, count, counted in scores(out.rows, tally):
             for name, times in counted.items():
                 out.tally[name] = out.tally.get(name, 0) + times
@@ -123,15 +123,15 @@ def _scored(
     if not out.rows:
         out.discard()
         raise PanelRefused(_nobody(job.folder, tally))
-    out.finish(_types(job, asked) if form == ".parquet" else "")
+    out.finish(_types(job, questions) if form == ".parquet" else "")
     return FhirResult(out.rows, resumed_at, dict(sorted(out.tally.items())), tally)
 
 
 def _nobody(folder: Path, tally: GroupingTally) -> str:
-    found = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are no FHIR"
+    text = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are no FHIR"
     file = f" (the first in {tally.unreadable_in})" if tally.unreadable_in else ""
     return (
-        f"{folder} holds no patient who can be scored: only who has a Patient resource in it is. There are {found}"
+        f"{folder} holds no patient who can be scored: only who has a Patient resource in it is. There are {text}"
         f"{file}, and {tally.two_persons:,} patients whose Patient resources differ in birth date or sex."
     )
 
@@ -157,18 +157,18 @@ def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
 
 
 @contextmanager
-def _scorer(job: FhirJob, asked: PanelQuestions, order: ExportOrder | None) -> Iterator[Scores]:
+def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) -> Iterator[Scores]:
     """What scores the patients from one on, in batches: in this process, or in as many as the job says."""
     if job.workers == 1:
         worker = _Worker(job, order)
-        yield lambda first, tally: _collecting(worker.each_batch(_charts(job, asked, order, first, tally)))
+        yield lambda first, tally: _collecting(worker.each_batch(_charts(job, questions, order, first, tally)))
         return
     # spawn: onnxruntime's threads do not live through a fork.
     with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job, order)) as pool:
         most = 2 * job.workers
         if order is None:
             yield lambda first, tally: _in_order(
-                pool, _score, _collecting(_batches(_charts(job, asked, None, first, tally))), most
+                pool, _score, _collecting(_batches(_charts(job, questions, None, first, tally))), most
             )
         else:
             known = order
@@ -178,10 +178,10 @@ def _scorer(job: FhirJob, asked: PanelQuestions, order: ExportOrder | None) -> I
 
 
 def _charts(
-    job: FhirJob, asked: PanelQuestions, order: ExportOrder | None, first: int, tally: GroupingTally
+    job: FhirJob, questions: PanelQuestions, order: ExportOrder | None, first: int, tally: GroupingTally
 ) -> Iterator[ChartLines | ChartResources]:
     """The charts from the patient with this number on."""
-    wanted = Wanted.of(asked.needs)
+    wanted = Wanted.of(questions.needs)
     if order is None:
         return islice(charts_of(job.folder, wanted, tally), first, None)
     if order.can_begin_anywhere:
@@ -245,7 +245,7 @@ class _Worker:
     def __call__(self, charts: Iterable[ChartLines | ChartResources]) -> Done:
         self._patients = self._unreadable = 0
         if self.job.content == "features":
-            records = [self._read(each) for each in charts]
+            records = [self._read(chart) for chart in charts]
             rows = feature_rows(self.asked, records).tolist()
             identified = zip(records, rows, strict=True)
             lines = [
@@ -270,9 +270,9 @@ class _Worker:
     def _written(self, scores: list[Score]) -> bytes:
         if self.job.out.suffix.lower() != ".ndjson":
             return write_fields([astuple(score) for score in scores])
-        manifests = {m.manifest.id: m.manifest for each in self.asked.models for m in each.loaded}
+        manifests = {m.manifest.id: m.manifest for model in self.asked.models for m in model.loaded}
         moment = self.job.as_of.isoformat(timespec="seconds")
-        found = [
+        risk_assessments = [
             risk_assessment(
                 manifests[score.by or score.name],
                 moment,
@@ -285,7 +285,7 @@ class _Worker:
             for score in scores
             if score.name in manifests
         ]
-        return b"".join(orjson.dumps(each) + b"\n" for each in found)
+        return b"".join(orjson.dumps(each) + b"\n" for each in risk_assessments)
 
 
 _worker: list[_Worker] = []
@@ -304,30 +304,34 @@ def _score_range(between: tuple[int, int]) -> tuple[list[Done], GroupingTally]:
     return _worker[0].between(*between)
 
 
-def _columns(job: FhirJob, asked: PanelQuestions) -> list[str]:
-    return ["id", *(each.name for each in asked.features)] if job.content == "features" else ["id", *_COLUMNS[1:]]
+def _columns(job: FhirJob, questions: PanelQuestions) -> list[str]:
+    return (
+        ["id", *(feature.name for feature in questions.features)]
+        if job.content == "features"
+        else ["id", *_COLUMNS[1:]]
+    )
 
 
-def _types(job: FhirJob, asked: PanelQuestions) -> str:
-    names = _columns(job, asked)
+def _types(job: FhirJob, questions: PanelQuestions) -> str:
+    names = _columns(job, questions)
     numbers = set(names[1:]) if job.content == "features" else {"percentile"}
     typed = {name: "DOUBLE" if name in numbers else "VARCHAR" for name in names}
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
 
-def _signature(job: FhirJob, asked: PanelQuestions, order: ExportOrder | None) -> str:
+def _signature(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) -> str:
     files = sorted(
         (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in job.folder.rglob("*") if path.is_file()
     )
-    models = [m.manifest.file.sha256 for each in asked.models for m in each.loaded]
-    equations = [f"{each.id} {each.version}" for each in asked.equations]
+    models = [m.manifest.file.sha256 for model in questions.models for m in model.loaded]
+    equations = [f"{equation.id} {equation.version}" for equation in questions.equations]
     return signature_of(
         _BY_HASH if order is None else _AS_IN_FILES,
         files,
         models,
         equations,
-        asked.region,
-        sorted(asked.opt_out_flags),
+        questions.region,
+        sorted(questions.opt_out_flags),
         job.as_of.isoformat(),
         job.content,
         job.out.suffix,

@@ -1,7 +1,7 @@
 """Scores charts as the services do: every model that may show cards here, every published equation, all features.
 
 A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin. The models
-run over many charts at once, which gives the same bits.
+estimated over many charts at once, which gives the same bits.
 """
 
 import asyncio
@@ -78,13 +78,14 @@ class PanelQuestions:
         """For each equation the inputs that are of the place, not of the patient."""
         regional: dict[str, Value] = {"calibration": self.region}
         return tuple(
-            regional if any(item.name == "calibration" for item in each.inputs) else None for each in self.equations
+            regional if any(item.name == "calibration" for item in equation.inputs) else None
+            for equation in self.equations
         )
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """Every feature that is read, each once: of the models, then of the equations."""
-        named = [each for one in self.models for each in features_named(one.model.features)]
+        named = [each for model in self.models for each in features_named(model.model.features)]
         return tuple(dict.fromkeys([*named, *features_of(*self.equations)]))
 
 
@@ -126,18 +127,18 @@ def score_records(asked: PanelQuestions, records: Iterable[PatientRecord]) -> li
     """
     features = {each.name: each for each in features_of(*asked.equations)}
     of_place = asked.of_place
-    waiting = [_Waiting(each) for each in asked.models]
-    found: list[Score] = []
+    waiting = [_Waiting(model) for model in asked.models]
+    scores: list[Score] = []
     for record in records:
         for model in waiting:
-            found.append(model.score(record, len(found)))
+            scores.append(model.score(record, len(scores)))
         if features:
-            found += _equations(asked, record, features, of_place)
+            scores += _equations(asked, record, features, of_place)
         del record
     for model in waiting:
         for place, score in model.scored():
-            found[place] = score
-    return found
+            scores[place] = score
+    return scores
 
 
 def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDArray[np.float64]:
@@ -148,7 +149,7 @@ def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDA
 
 
 class _Waiting:
-    """The patients of a model who get a number unless it refuses them; they are run together."""
+    """The patients of a model who get a number unless it refuses them; they are estimated together."""
 
     def __init__(self, asked: ChartModel) -> None:
         self._asked, self._name = asked, asked.model.manifest.id
@@ -156,7 +157,7 @@ class _Waiting:
         self._places: list[tuple[int, str]] = []
 
     def score(self, record: PatientRecord, place: int) -> Score:
-        """The score of this patient, or an empty one in the place of one that will be known when all are run."""
+        """The score of this patient, or an empty one in the place of one that will be known when all are estimated."""
         asked, name = self._asked, self._name
         outside = asked.outside(record)
         if record.opted_out and (outside is None or outside.reason != "deceased"):
@@ -192,16 +193,16 @@ def _named(score: Score, patient_id: str) -> Score:
     )
 
 
-def _at_once(asked: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[Score]:
+def _at_once(chart_model: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[Score]:
     inputs = np.array(vectors)
     rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
-    twin = asked.loaded[1] if len(asked.loaded) > 1 else None
-    scored = score_rows(asked.model, twin, rows)
+    twin = chart_model.loaded[1] if len(chart_model.loaded) > 1 else None
+    scored = score_rows(chart_model.model, twin, rows)
     for place in range(len(inputs)):
         is_scored = scored.reason[place] == ""
         yield Score(
             "",
-            asked.model.manifest.id,
+            chart_model.model.manifest.id,
             by=scored.model[place],
             value=float(scored.probability[place]) if is_scored else None,
             percentile=float(scored.percentile[place]) if is_scored else None,
@@ -210,37 +211,37 @@ def _at_once(asked: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[
         )
 
 
-def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
+def _one_by_one(chart_model: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
     """Scores a chart with an implausible value in the way of the service, which reports the value itself."""
 
     async def predict(model: Model, values: NDArray[np.float64]) -> Prediction:
         return model.predict(values)
 
-    found = asyncio.run(estimate(predict, vector, asked.model, asked.twin, lambda _model: None))
-    name = asked.model.manifest.id
-    if found.refused is not None:
-        return Score(record.patient_id, name, reason=found.refused.reason, reason_text=found.refused.text)
-    computed = found.prediction
+    estimated = asyncio.run(estimate(predict, vector, chart_model.model, chart_model.twin, lambda _model: None))
+    name = chart_model.model.manifest.id
+    if estimated.refused is not None:
+        return Score(record.patient_id, name, reason=estimated.refused.reason, reason_text=estimated.refused.text)
+    computed = estimated.prediction
     return Score(
-        record.patient_id, name, by=found.manifest.id, value=computed.probability, percentile=computed.percentile
+        record.patient_id, name, by=estimated.manifest.id, value=computed.probability, percentile=computed.percentile
     )
 
 
 def _equations(
-    asked: PanelQuestions,
+    questions: PanelQuestions,
     record: PatientRecord,
     features: Mapping[str, Feature],
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
     if record.opted_out:
-        for equation in asked.equations:
+        for equation in questions.equations:
             for output in equation.outputs:
                 yield Score(
                     record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
                 )
         return
     found = FeatureReadings(record, features)
-    for equation, of_place in zip(asked.equations, sites, strict=True):
+    for equation, of_place in zip(questions.equations, sites, strict=True):
         refused = refused_at_once(equation, found, of_place)
         charted = inputs_from_features(equation, found, of_place) if len(refused) < len(equation.outputs) else None
         for output in equation.outputs:

@@ -32,32 +32,39 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuesti
         PanelRefused: a name is neither a model nor an equation, or the model's files must not be used.
     """
     equations, of_services = find_equations(), _of_services(configured)
-    own = configured.models_folder
-    known = {*equations, *of_services, *model_ids(), *(model_ids(own) if own is not None else ())}
+    models_folder = configured.models_folder
+    known = {*equations, *of_services, *model_ids(), *(model_ids(models_folder) if models_folder is not None else ())}
     if strange := [name for name in names if name not in known]:
         raise PanelRefused(f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(known))}.")
     if names:
         models = [of_services.get(name) or _alone(name, configured) for name in names if name not in equations]
         chosen = tuple(equations[name] for name in names if name in equations)
     else:
-        models = [each for each in of_services.values() if why_withheld(each.model, configured.model_state) is None]
+        models = [
+            of_service
+            for of_service in of_services.values()
+            if why_withheld(of_service.model, configured.model_state) is None
+        ]
         chosen = tuple(equations.values())
     flags = configured.opt_out_codes
     return PanelQuestions(tuple(models), chosen, _needs(models, chosen, flags), configured.kfre_region, flags)
 
 
 def _of_services(configured: Settings) -> dict[str, ChartModel]:
-    found = [
-        each.of_chart for each in find_services(model_keys=configured.model_keys, own=configured.models_folder).values()
+    of_charts = [
+        service.of_chart
+        for service in find_services(model_keys=configured.model_keys, own=configured.models_folder).values()
     ]
     return {
-        each.model.manifest.id: each for each in found if each is not None and not isinstance(each.model, AbsentModel)
+        of_chart.model.manifest.id: of_chart
+        for of_chart in of_charts
+        if of_chart is not None and not isinstance(of_chart.model, AbsentModel)
     }
 
 
 def _needs(models: list[ChartModel], equations: tuple[Equation, ...], opt_out_flags: frozenset[SystemAndCode]) -> Needs:
     """What the models and equations read; what says that a patient is outside of a population is among it."""
-    features = [each for one in models for each in features_named(one.model.features)]
+    features = [each for model in models for each in features_named(model.model.features)]
     of_equations = features_of(*equations)
     opting_out = {"Consent", "Flag"} if opt_out_flags else {"Consent"}
     return Needs.of((*features, *of_equations), resources={*opting_out, *(_READ_BY_POPULATIONS if models else ())})

@@ -75,12 +75,12 @@ class WorklistRow(Struct, frozen=True):
     @property
     def reason(self) -> str:
         """Why this row stands where it stands, for whoever works the list off."""
-        asked = "; ".join(f"{each.test} (for {each.purpose})" for each in self.entries)
+        text = "; ".join(f"{entry.test} (for {entry.purpose})" for entry in self.entries)
         when = f"last call about this patient {self.days:.0f} days ago"
         if self.risk is None:
-            return f"Not on record and not ordered: {asked}. No model has scored this patient; {when}."
+            return f"Not on record and not ordered: {text}. No model has scored this patient; {when}."
         return (
-            f"Not on record and not ordered: {asked}. The estimate of {self.risk_of} is higher than that of "
+            f"Not on record and not ordered: {text}. The estimate of {self.risk_of} is higher than that of "
             f"{100 * self.risk:g} in 100; {when}."
         )
 
@@ -176,21 +176,21 @@ def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], PatientN
     for decision in decisions:
         if not decision.patient:
             continue
-        known = found.setdefault((decision.client, decision.patient), PatientNotes())
-        if decision.service not in known.services:  # the newest comes first
-            known.services[decision.service] = note(decision)
+        entry = found.setdefault((decision.client, decision.patient), PatientNotes())
+        if decision.service not in entry.services:  # the newest comes first
+            entry.services[decision.service] = note(decision)
     return found
 
 
 def _row(
-    client: str, patient: str, known: PatientNotes, answers: Collection["Answered"], now: datetime
+    client: str, patient: str, patient_notes: PatientNotes, answers: Collection["Answered"], now: datetime
 ) -> tuple[WorklistRow | None, int]:
     entries: dict[WorklistEntry, str] = {}
     risk: tuple[float, str] | None = None
     resting = 0
-    if any(noted.ends for noted in known.services.values()):
+    if any(noted.ends for noted in patient_notes.services.values()):
         return None, 0
-    for noted in known.services.values():
+    for noted in patient_notes.services.values():
         if noted.risk is not None:
             risk = max(risk or (0.0, ""), noted.risk)
         for entry in noted.entries:
@@ -199,11 +199,14 @@ def _row(
             elif all(entry.test != other.test for other in entries):
                 entries[entry] = noted.decision
     said = {
-        one.summary: (one, noted) for noted in known.services.values() for one in noted.said if one.because == _SHOWN
+        one.summary: (one, noted)
+        for noted in patient_notes.services.values()
+        for one in noted.said
+        if one.because == _SHOWN
     }
     if not entries and not said:
         return None, resting
-    days = max(0.0, (now.timestamp() - known.newest) / _DAY_SECONDS)
+    days = max(0.0, (now.timestamp() - patient_notes.newest) / _DAY_SECONDS)
     share, of = risk if risk is not None else (None, "")
     decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in said.values())])
     told = tuple(one for one, _ in said.values())

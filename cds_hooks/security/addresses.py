@@ -200,7 +200,7 @@ class AddressRule(Struct, frozen=True):
             return False
         if self.only:
             return _within(number, self.only)
-        return all(self._allows(each) for each in _meanings(number))
+        return all(self._allows(meaning) for meaning in _meanings(number))
 
     def _allows(self, number: Address) -> bool:
         if _within(number, NEVER):

@@ -33,10 +33,11 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
     """
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.run_in_executor(_LOOKUPS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
+        lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        addresses = await loop.run_in_executor(_LOOKUPS, lookup)
     except OSError as error:
         raise httpcore.ConnectError("the name of the host is not known") from error
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    return list(dict.fromkeys(str(each[4][0]) for each in addresses))
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):

@@ -107,21 +107,21 @@ class Pool:
         await slots.acquire()
         connections = self._connections
         connections.under_way += 1
-        place = _Place(connections, slots)
+        Place = _Place(connections, slots)
         sending = asyncio.get_running_loop().create_task(connections.pool.handle_async_request(request))
         try:
             answer = await asyncio.shield(sending)
         except asyncio.CancelledError:
             self._timed_out()
             sending.cancel()
-            self._pools.run(self._abandon(sending, place))
+            self._pools.run(self._abandon(sending, Place))
             raise
         except BaseException as error:
             if isinstance(error, httpcore.TimeoutException):
                 self._timed_out()
-            self._release(place)
+            self._release(Place)
             raise
-        body = _Body(answer, self, place)
+        body = _Body(answer, self, Place)
         return httpcore.Response(answer.status, headers=answer.headers, content=body, extensions=answer.extensions)
 
     def retire(self) -> None:

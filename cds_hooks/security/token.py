@@ -64,14 +64,14 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     Raises:
         Untrusted: there is no such header, there are several, or it has another scheme.
     """
-    found = [value for name, value in headers if name.lower() == b"authorization"]
-    if not found:
+    values = [value for name, value in headers if name.lower() == b"authorization"]
+    if not values:
         raise Untrusted("no-token")
-    if len(found) > 1:
+    if len(values) > 1:
         raise Untrusted("two-tokens")
-    if len(found[0]) > MOST_BYTES:
+    if len(values[0]) > MOST_BYTES:
         raise Untrusted("too-long")
-    scheme, _, token = found[0].partition(b" ")
+    scheme, _, token = values[0].partition(b" ")
     if scheme.lower() != b"bearer":
         raise Untrusted("scheme")
     return token
@@ -160,9 +160,11 @@ class ClientRegister:
     def __post_init__(self) -> None:
         issuers = {issuer for client in self.clients for issuer in client.issuers}
         object.__setattr__(
-            self, "by_issuer", {each: tuple(c for c in self.clients if each in c.issuers) for each in issuers}
+            self, "by_issuer", {issuer: tuple(c for c in self.clients if issuer in c.issuers) for issuer in issuers}
         )
-        object.__setattr__(self, "origins", frozenset(each for c in self.clients for each in c.cors_origins))
+        object.__setattr__(
+            self, "origins", frozenset(cors_origin for c in self.clients for cors_origin in c.cors_origins)
+        )
 
     def client_of(self, claims: Claims) -> TrustedClient:
         """The client that the claims name.
@@ -221,7 +223,7 @@ def endpoints_of(public_url: str, path: str) -> frozenset[str]:
     as one.
     """
     paths = {path, path.removesuffix(_FEEDBACK)}
-    return frozenset(base + each for base in _spellings(public_url.rstrip("/")) for each in paths)
+    return frozenset(base + path for base in _spellings(public_url.rstrip("/")) for path in paths)
 
 
 def _spellings(public_url: str) -> list[str]:

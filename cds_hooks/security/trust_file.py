@@ -125,7 +125,7 @@ class ClientEntry(Struct):
         return Reach(AddressRule(self._networks()), self._authorities())
 
     def _networks(self) -> tuple[Network, ...]:
-        found: list[Network] = []
+        networks: list[Network] = []
         for at, text in enumerate(self.document.get("networks", ())):
             try:
                 network = ip_network(text)
@@ -135,8 +135,8 @@ class ClientEntry(Struct):
             if overlaps_never(network):
                 never = ", ".join(str(each) for each in NEVER if network.overlaps(each))
                 self._wrong(["networks", at], f"{network} holds addresses that are never called: {never}")
-            found.append(network)
-        return tuple(found)
+            networks.append(network)
+        return tuple(networks)
 
     def _authorities(self) -> str | None:
         if "ca_file" not in self.document:
@@ -246,31 +246,31 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _client(entry: ClientEntry) -> TrustedClient:
-    said = entry.document
+    document = entry.document
     return TrustedClient(
-        name=said["name"],
-        issuers=frozenset(said["issuers"]),
+        name=document["name"],
+        issuers=frozenset(document["issuers"]),
         subjects=entry.names("subjects"),
-        tenant=said.get("tenant"),
+        tenant=document.get("tenant"),
         key_source=entry.key_source(),
-        jku=said.get("jku", said.get("jwks_url")),
-        algorithms=frozenset(said.get("algorithms", DEFAULT_ALGORITHMS)),
+        jku=document.get("jku", document.get("jwks_url")),
+        algorithms=frozenset(document.get("algorithms", DEFAULT_ALGORITHMS)),
         audiences=entry.names("audiences"),
         fhir=entry.fhir(),
-        fhir_client_id=said.get("fhir_client_id"),
-        smart_client_id=said.get("smart_client_id"),
+        fhir_client_id=document.get("fhir_client_id"),
+        smart_client_id=document.get("smart_client_id"),
         smart_origins=entry.origins("smart_origins"),
         hooks=entry.names("hooks"),
         services=entry.names("services"),
         cors_origins=entry.names("cors_origins"),
         profile=entry.profile(),
-        budgets=Budgets(**said.get("budgets", {})),
+        budgets=Budgets(**document.get("budgets", {})),
     )
 
 
-def _unknown(said: dict[str, Any], known: RegistrableNames) -> Iterator[tuple[list[str | int], str]]:
+def _unknown(said: dict[str, Any], registrable_names: RegistrableNames) -> Iterator[tuple[list[str | int], str]]:
     for name in ("services", "hooks"):
-        there = getattr(known, name)
+        there = getattr(registrable_names, name)
         for at, each in enumerate(said.get(name, ())):
             if there and each not in there:
                 yield [name, at], f"there is no {name[:-1]} {each!r} here; there are {', '.join(sorted(there))}"

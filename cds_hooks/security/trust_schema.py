@@ -55,8 +55,8 @@ def _sentence(error: "ValidationError", document: dict[str, Any]) -> str:
         missing = [name for name in limits["required"] if name not in instance]
         return f"{where}: missing: {_listed(missing)}"
     if error.validator == "additionalProperties":
-        known = limits["properties"]
-        return "; ".join(_unknown(where, name, known) for name in instance if name not in known)
+        limit = limits["properties"]
+        return "; ".join(_unknown(where, name, limit) for name in instance if name not in limit)
     if error.validator == "uniqueItems":
         return f"{where}: something is listed twice"
     return f"{where}: {_shown(error)}must be {_wanted(error.absolute_schema_path)}"
@@ -67,9 +67,9 @@ def _any(value: object) -> Any:
     return value
 
 
-def _unknown(where: str, name: str, known: Iterable[str]) -> str:
-    meant = get_close_matches(name, known, 1)
-    hint = f"did you mean {meant[0]}?" if meant else f"known are {_listed(sorted(known))}"
+def _unknown(where: str, name: str, texts: Iterable[str]) -> str:
+    meant = get_close_matches(name, texts, 1)
+    hint = f"did you mean {meant[0]}?" if meant else f"known are {_listed(sorted(texts))}"
     return f"{where}: there is no setting {json.dumps(name)}; {hint}"
 
 

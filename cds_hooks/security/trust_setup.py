@@ -65,18 +65,18 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_with_one_more(before).rstrip("\n") + "\n\n" + client_table(settings))
         draft.chmod(path.stat().st_mode & 0o777)
-        found = read_trust_file(draft, known)
+        trust_file = read_trust_file(draft, known)
         draft.replace(path)
     except TrustFileError as error:
         raise TrustFileError(path, error.kind, *error.problems) from error
     finally:
         draft.unlink(missing_ok=True)
-    return found
+    return trust_file
 
 
 def _with_one_more(text: str) -> str:
     """The text with its count of clients, where it has one, increased by one."""
-    return re.sub(r"(?m)^clients = (\d+)$", lambda found: f"clients = {int(found[1]) + 1}", text, count=1)
+    return re.sub(r"(?m)^clients = (\d+)$", lambda match: f"clients = {int(match[1]) + 1}", text, count=1)
 
 
 def client_table(settings: Mapping[str, Any]) -> str:
@@ -114,16 +114,16 @@ def try_addresses(file: TrustFile) -> list[AddressTrial]:
 
 async def _reach(file: TrustFile) -> list[AddressTrial]:
     outbound = OutboundClient()
-    found: list[AddressTrial] = []
+    reach: list[AddressTrial] = []
     try:
         for client in file.clients:
             if isinstance(client.key_source, KeySetUrl):
-                found.append(await _key_set(outbound, client, client.key_source))
+                reach.append(await _key_set(outbound, client, client.key_source))
             for base in client.fhir:
-                found.append(await _base(outbound, client, base))  # noqa: PERF401 - awaits
+                reach.append(await _base(outbound, client, base))  # noqa: PERF401 - awaits
     finally:
         await outbound.aclose()
-    return found
+    return reach
 
 
 async def _key_set(outbound: OutboundClient, client: TrustedClient, source: KeySetUrl) -> AddressTrial:

@@ -136,15 +136,15 @@ def total_of(days: list[DayCounts]) -> DayCounts:
     for name in DayCounts.__struct_fields__:
         if name == "hour_milliseconds":
             continue
-        values = [getattr(each, name) for each in days]
+        values = [getattr(day, name) for day in days]
         if name in _SKETCHES:
             setattr(total, name, _total_of_sketches(values))
             continue
         if isinstance(getattr(total, name), int):
             setattr(total, name, sum(values))
             continue
-        for each in values:
-            _add_into(getattr(total, name), each)
+        for value in values:
+            _add_into(getattr(total, name), value)
     return total
 
 
@@ -166,7 +166,7 @@ def _sum_of_buckets(tables: Sequence[dict[int, int]]) -> dict[int, int]:
 
     many = sum(map(len, tables))
     buckets = np.fromiter(chain.from_iterable(tables), np.int64, many)
-    counts = np.fromiter(chain.from_iterable(each.values() for each in tables), np.int64, many)
+    counts = np.fromiter(chain.from_iterable(table.values() for table in tables), np.int64, many)
     if not many:
         return {}
     first = int(buckets.min())

@@ -68,7 +68,7 @@ def incidents(figures: list[Figure]) -> list[Incident]:
     wrong shares of cards; labels are of other days, so what is found on them is an incident of its own.
     """
     found = []
-    acting = sorted((each for each in figures if each.state == "act"), key=lambda each: each.order)
+    acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda each: each.order)
     for client in sorted({each.client for each in acting}):
         of_client = [each for each in acting if each.client == client]
         for family in _APART:

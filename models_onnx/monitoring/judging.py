@@ -51,7 +51,7 @@ class Compared:
             *self._latency(now, before),
             *self._inputs(now, before),
         ]
-        found += [self._arrival("clock", each) for each in arrival.clocks(now, before)]
+        found += [self._arrival("clock", clock) for clock in arrival.clocks(now, before)]
         found += [
             *self._scores(now, before),
             *self._alerts(now, before),
@@ -159,12 +159,12 @@ class Compared:
 
     def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, asked: int) -> Figure:
         """Whether a share rose, in all or on a day."""
-        found = shares.rise(self.window, list(self.reference.values()), self._alike, counted, asked)
-        if found.state == "insufficient":
-            return self._too_few(family, subject, found.n, _FEWEST_CALLS)
-        on = f" on {found.day:%A}, {found.day}," if found.day is not None else ""
-        text = f"{self.service}: {100 * found.share:.1f} in 100 calls{on} {words}, {100 * found.before:.1f} before."
-        return self._figure(family, subject, found.n, _FEWEST_CALLS, found.share, found.before, found.state, text)
+        rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, asked)
+        if rise.state == "insufficient":
+            return self._too_few(family, subject, rise.n, _FEWEST_CALLS)
+        on = f" on {rise.day:%A}, {rise.day}," if rise.day is not None else ""
+        text = f"{self.service}: {100 * rise.share:.1f} in 100 calls{on} {words}, {100 * rise.before:.1f} before."
+        return self._figure(family, subject, rise.n, _FEWEST_CALLS, rise.share, rise.before, rise.state, text)
 
     def _latency(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         n, m = sum(now.milliseconds.values()), sum(before.milliseconds.values())
@@ -188,8 +188,8 @@ class Compared:
                 late = arrival.delay(name, now.sketch("ages", name), before.sketch("ages", name), len(names))
                 if late is not None:
                     yield self._arrival("age of values", late)
-            found = self._moved("input drift", name, values, then, len(names))
-            yield self._closer(name, values, then, found, len(names)) if found.state in ("good", "watch") else found
+            moved = self._moved("input drift", name, values, then, len(names))
+            yield self._closer(name, values, then, moved, len(names)) if moved.state in ("good", "watch") else moved
             if name == "sex_male":
                 yield from map(self._exchanged, sexes.exchanged(now, before))
 
@@ -234,19 +234,19 @@ class Compared:
         text = f"{self.service}: {name} is distributed otherwise than before (stability index {index:.2f})."
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
 
-    def _closer(self, name: str, values: Sketch, then: Sketch, found: Figure, asked: int) -> Figure:
+    def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, asked: int) -> Figure:
         """The figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
-        found = self._level(name, values, then, found, asked)
-        if found.state == "act" or len(then) <= _FLAG:
-            return found
+        figure = self._level(name, values, then, figure, asked)
+        if figure.state == "act" or len(then) <= _FLAG:
+            return figure
         days, sums = list(self.reference.values()), (values, then)
         one = repeated.one_value(name, self.window, days, self._alike, sums, asked)
         for each in (repeated.coarser(name, values, then, asked), one):
-            if each is not None and (each.state == "act" or found.state == "good"):
+            if each is not None and (each.state == "act" or figure.state == "good"):
                 text, least = f"{self.service}: {each.text}", _FEWEST_FOR_DRIFT
                 n = values.total()
-                found = self._figure("input drift", name, n, least, each.value, each.before, each.state, text)
-        return found
+                figure = self._figure("input drift", name, n, least, each.value, each.before, each.state, text)
+        return figure
 
     def _level(self, name: str, values: Sketch, then: Sketch, found: Figure, asked: int) -> Figure:
         """The figure, or that of the level, where more or fewer values than before lie above the median of then.
@@ -269,15 +269,17 @@ class Compared:
         least = _FEWEST_FOR_DRIFT
         return self._figure("input drift", name, n, least, level.share, level.before, level.state, text)
 
-    def _exchanged(self, found: sexes.Exchanged) -> Figure:
-        subject = f"sex_male by {found.name}"
-        if found.state == "insufficient":
-            return self._too_few("input drift", subject, found.n, sexes.FEWEST)
-        text = f"{self.service}: women and men differ in {found.name} as before."
-        if found.state != "good":
-            text = f"{self.service}: women and men do not differ in {found.name} as before, "
-            text += f"as if they were exchanged in {100 * found.share:.0f} of 100 calls."
-        return self._figure("input drift", subject, found.n, sexes.FEWEST, found.share, 0.0, found.state, text)
+    def _exchanged(self, exchanged: sexes.Exchanged) -> Figure:
+        subject = f"sex_male by {exchanged.name}"
+        if exchanged.state == "insufficient":
+            return self._too_few("input drift", subject, exchanged.n, sexes.FEWEST)
+        text = f"{self.service}: women and men differ in {exchanged.name} as before."
+        if exchanged.state != "good":
+            text = f"{self.service}: women and men do not differ in {exchanged.name} as before, "
+            text += f"as if they were exchanged in {100 * exchanged.share:.0f} of 100 calls."
+        return self._figure(
+            "input drift", subject, exchanged.n, sexes.FEWEST, exchanged.share, 0.0, exchanged.state, text
+        )
 
     def _scores(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         names = sorted({*now.scores, *before.scores})

@@ -181,7 +181,7 @@ class LabelWindow:
 
     def _attributes(self, model: str) -> dict[str, tuple[str, ...]]:
         groups = self.groups(model)
-        races = tuple(each for each in groups if each.startswith("race "))
+        races = tuple(group for group in groups if group.startswith("race "))
         named = {**ATTRIBUTES, "race": races}
         return {name: tuple(g for g in of if g in groups) for name, of in named.items() if set(of) & set(groups)}
 
@@ -249,7 +249,7 @@ def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figur
     models = sorted({key.partition(" ")[0] for key in counts.needs})
     for model in models:
         groups = sorted({key.partition(" ")[2] for key in counts.needs if key.partition(" ")[0] == model})
-        races = [each for each in groups if each.startswith("race ")]
+        races = [group for group in groups if group.startswith("race ")]
         for one, other in [*combinations(("women", "men"), 2), *combinations(races, 2)]:
             subject = f"{model}, {one} and {other}"
             group, others = (counts.needs.get(f"{model} {each}", {}) for each in (one, other))

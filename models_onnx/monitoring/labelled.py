@@ -107,8 +107,8 @@ class Labelled(Struct, frozen=True):
     @property
     def estimates(self) -> Numbers:
         """The probability of each bucket."""
-        found: Numbers = 1 / (1 + np.exp(-self.log_odds))
-        return found
+        numbers: Numbers = 1 / (1 + np.exp(-self.log_odds))
+        return numbers
 
     @property
     def yes(self) -> Numbers:

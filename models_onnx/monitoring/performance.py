@@ -117,13 +117,13 @@ def area_under_curve(found: Labelled, confidence: float = 0.95) -> Interval | No
 
 
 def _below(counts: Numbers) -> Numbers:
-    found: Numbers = np.cumsum(counts) - counts
-    return found
+    below: Numbers = np.cumsum(counts) - counts
+    return below
 
 
 def _above(counts: Numbers) -> Numbers:
-    found: Numbers = counts.sum() - np.cumsum(counts)
-    return found
+    above: Numbers = counts.sum() - np.cumsum(counts)
+    return above
 
 
 def reliability(found: Labelled, bins: int = 10) -> list[tuple[float, int, int]]:

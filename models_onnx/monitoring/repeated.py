@@ -46,12 +46,12 @@ def one_value(
         buckets = day.features.get(name, {})
         return buckets.get(bucket, 0), sum(buckets.values())
 
-    found = shares.rise(window, reference, alike, counted, asked * len({*now, *then}))
-    if found.state not in ("watch", "act"):
+    rise = shares.rise(window, reference, alike, counted, asked * len({*now, *then}))
+    if rise.state not in ("watch", "act"):
         return None
-    on = f" on {found.day:%A}, {found.day}," if found.day is not None else ""
-    said = f"{100 * found.share:.0f} in 100 values of {name}{on} are about {value_of(bucket):.3g}"
-    return Repeated(found.state, found.share, found.before, f"{said}, {100 * found.before:.0f} before.")
+    on = f" on {rise.day:%A}, {rise.day}," if rise.day is not None else ""
+    sentence = f"{100 * rise.share:.0f} in 100 values of {name}{on} are about {value_of(bucket):.3g}"
+    return Repeated(rise.state, rise.share, rise.before, f"{sentence}, {100 * rise.before:.0f} before.")
 
 
 def coarser(name: str, now: Sketch, then: Sketch, asked: int) -> Repeated | None:

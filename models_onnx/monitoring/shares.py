@@ -87,8 +87,8 @@ def moved(
 
 
 def _sum(days: Iterable[DayCounts], counted: Counted) -> tuple[int, int]:
-    found = [counted(each) for each in days]
-    return sum(count for count, _ in found), sum(total for _, total in found)
+    shares_of_days = [counted(day) for day in days]
+    return sum(count for count, _ in shares_of_days), sum(total for _, total in shares_of_days)
 
 
 def _rise(now: tuple[int, int], before: tuple[int, int], fewest: int, asked: int) -> Rise:

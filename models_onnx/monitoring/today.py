@@ -92,8 +92,8 @@ class Today:
         return self._with_breach("errors", calls, share, then, state, text, hourly, then + _FAILED)
 
     def _failures(self, days: Sequence[DayCounts], hours: range) -> tuple[int, int]:
-        calls = sum(each.hours.get(hour, 0) for each in days for hour in hours)
-        return calls, sum(each.hour_errors.get(hour, 0) for each in days for hour in hours)
+        calls = sum(day.hours.get(hour, 0) for day in days for hour in hours)
+        return calls, sum(day.hour_errors.get(hour, 0) for day in days for hour in hours)
 
     def _share_in(self, hour: int) -> float | None:
         calls = self.day.hours.get(hour, 0)
@@ -114,14 +114,14 @@ class Today:
     @staticmethod
     def _answers(days: Sequence[DayCounts], hours: range) -> Sketch:
         found = Sketch()
-        for each in days:
+        for day in days:
             for hour in hours:
-                found.update(each.hour_milliseconds.get(hour, {}))
+                found.update(day.hour_milliseconds.get(hour, {}))
         return found
 
     def _slow_in(self, hour: int) -> float | None:
-        found = self._answers([self.day], range(hour, hour + 1))
-        return quantile(found, 0.9) if found.total() >= _IN_AN_HOUR else None
+        answers = self._answers([self.day], range(hour, hour + 1))
+        return quantile(answers, 0.9) if answers.total() >= _IN_AN_HOUR else None
 
     # When the limit will be reached
 

@@ -50,8 +50,8 @@ class TableDeclaration:
 
     def refuse_unknown(self, manifests: Sequence[Manifest], columns: Iterable[str]) -> None:
         """Raises PanelRefused for a name that is neither an input, a condition nor a column: it would do nothing."""
-        inputs = {item.name for each in manifests for item in each.features}
-        conditions = {key for each in manifests for key in each.population.exclude_conditions}
+        inputs = {item.name for manifest in manifests for item in manifest.features}
+        conditions = {key for manifest in manifests for key in manifest.population.exclude_conditions}
         short = {FEATURES[name].analyte for name in inputs} - {""}
         named = {*inputs, *short, *conditions, DECEASED}
         there = set(columns)
@@ -106,8 +106,8 @@ class TablePlan(Struct, frozen=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        named = [name for each in self.inputs for name in (each.column, each.unit_column) if name is not None]
-        return tuple(dict.fromkeys([*named, *(each.column for each in self.leave_out)]))
+        names = [name for each in self.inputs for name in (each.column, each.unit_column) if name is not None]
+        return tuple(dict.fromkeys([*names, *(each.column for each in self.leave_out)]))
 
 
 def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclaration) -> TablePlan:
@@ -120,9 +120,9 @@ def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclarati
         raise PanelRefused(f"The table has two columns called {twice[0]!r}: name them apart.")
     inputs = tuple(_input(manifest, FEATURES[item.name], columns, declared) for item in manifest.features)
     leave_out = [
-        found
+        condition
         for key in manifest.population.exclude_conditions
-        if (found := _condition(manifest, key, columns, declared)) is not None
+        if (condition := _condition(manifest, key, columns, declared)) is not None
     ]
     deceased = declared.columns.get(DECEASED, DECEASED)
     if deceased in columns:
@@ -191,13 +191,13 @@ def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion |
         raise PanelRefused(
             f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
         )
-    found = measured.conversion(unit)
-    if found is None:
+    conversion = measured.conversion(unit)
+    if conversion is None:
         raise PanelRefused(
             f"The unit {unit!r} is not known for {feature.name} (column {column}); known are: "
             f"{', '.join(sorted(measured.units))}."
         )
-    return found
+    return conversion
 
 
 def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[str, str]) -> str | None:
@@ -207,7 +207,7 @@ def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[s
         if said not in columns:
             raise PanelRefused(f"{name} is declared to be in the column {said!r}, which the table does not have.")
         return said
-    there = [each for each in (name, *_aliases(name)) if each in columns]
+    there = [alias for alias in (name, *_aliases(name)) if alias in columns]
     if len(there) > 1:
         raise PanelRefused(f"{name} could be in the column {there[0]} or {there[1]}: declare which it is.")
     return there[0] if there else None

@@ -29,12 +29,12 @@ _TEXTS = ("model", "reason", "reason_text", "not_used")
 
 def output_form(path: Path) -> OutputForm:
     """The form of an output by the end of its name; PanelRefused for another one."""
-    found = _FORMS.get(path.suffix.lower())
-    if found is None:
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
         raise PanelRefused(
             f"{path.name}: write to a name that ends in .csv, .parquet or .ndjson (FHIR RiskAssessment, one in a line)."
         )
-    return found
+    return form
 
 
 @dataclass(slots=True)
@@ -149,8 +149,8 @@ def sql_types(inputs: Sequence[str], explain: bool) -> str:
 
 
 def _columns(inputs: Sequence[str], explain: bool) -> list[str]:
-    own = ["id", "probability", "percentile", *_TEXTS]
-    return [*own, "base", *(f"contribution_{name}" for name in inputs)] if explain else own
+    columns = ["id", "probability", "percentile", *_TEXTS]
+    return [*columns, "base", *(f"contribution_{name}" for name in inputs)] if explain else columns
 
 
 def csv_lines(ids: Sequence[Any], answers: dict[str, Any], inputs: Sequence[str], explain: bool) -> bytes:

@@ -94,10 +94,10 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
 
 def _untold_units(plan: TablePlan, part: Part) -> dict[str, tuple[str, ...]]:
     """Of the columns without a declared unit, those that could be in another one by most of these values."""
-    found = {
+    untold_units = {
         each.column: tuple(other_units(each, part[each.column])) for each in plan.inputs if each.column is not None
     }
-    return {column: units for column, units in found.items() if units}
+    return {column: units for column, units in untold_units.items() if units}
 
 
 def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
@@ -119,8 +119,10 @@ def _id_column(job: ScoringJob, table: TableReader) -> str:
             f"{job.rows} has no column {wanted!r}, and its first line seems to hold values: it has to hold the "
             "names of the columns."
         )
-    said = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
-    raise PanelRefused(f"{job.rows} {said}: say by --id which column names a row. It has: {', '.join(table.columns)}.")
+    sentence = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
+    raise PanelRefused(
+        f"{job.rows} {sentence}: say by --id which column names a row. It has: {', '.join(table.columns)}."
+    )
 
 
 def _is_value(column: str) -> bool:
@@ -135,7 +137,7 @@ def _is_value(column: str) -> bool:
 def _signature(job: ScoringJob, identity: str) -> str:
     where = job.rows.stat() if str(job.rows) != "-" else None
     file = (where.st_size, where.st_mtime_ns) if where is not None else ()
-    files = [each.file.sha256 for each in job.model.manifests.values()]
+    files = [manifest.file.sha256 for manifest in job.model.manifests.values()]
     return signature_of(files, str(job.rows), file, identity, asdict(job.declared), job.explain, job.out.suffix)
 
 

@@ -76,14 +76,14 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
     _population(model, rows, reason, text)
     probability, percentile, base = (np.full(count, np.nan) for _ in range(3))
     contributions = np.full((count, len(model.features)), np.nan)
-    asked = np.flatnonzero(reason == "")
-    if len(asked):
-        found = model.predict_rows(rows.inputs[asked])
-        _refuse(model, rows, asked, found.missing, found.out_of_range, reason, text)
-        fine = reason[asked] == ""
-        places = asked[fine]
-        probability[places], percentile[places] = found.probability[fine], found.percentile[fine]
-        contributions[places], base[places] = found.contributions[fine], model.manifest.base
+    flatnonzero = np.flatnonzero(reason == "")
+    if len(flatnonzero):
+        predict_rows = model.predict_rows(rows.inputs[flatnonzero])
+        _refuse(model, rows, flatnonzero, predict_rows.missing, predict_rows.out_of_range, reason, text)
+        fine = reason[flatnonzero] == ""
+        places = flatnonzero[fine]
+        probability[places], percentile[places] = predict_rows.probability[fine], predict_rows.percentile[fine]
+        contributions[places], base[places] = predict_rows.contributions[fine], model.manifest.base
     name = np.where(np.isnan(probability), "", model.manifest.id).astype(object)
     return ScoredRows(probability, percentile, reason, text, name, base, contributions)
 
@@ -91,17 +91,17 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
 def _population(model: Model, rows: Rows, reason: Texts, text: Texts) -> None:
     manifest = model.manifest
     if _AGE in model.features:
-        place = model.features.index(_AGE)
+        index = model.features.index(_AGE)
         # What nobody can be is no age, as a birth date that cannot be read.
-        ages = np.where(rows.implausible[:, place], np.nan, rows.inputs[:, place])
+        ages = np.where(rows.implausible[:, index], np.nan, rows.inputs[:, index])
         for row in np.flatnonzero(np.isnan(ages) | (ages < manifest.population.age_low)).tolist():
             _say(reason, text, row, not_in_population(manifest, float(ages[row])))
     for words, mask in rows.left_out.items():
         first: Mask = mask if words == "deceased" else np.logical_and(mask, reason == "")
-        said = f"The model is for {manifest.population.words}; {words} is on record."
+        sentence = f"The model is for {manifest.population.words}; {words} is on record."
         if words == "deceased":
-            said = "The patient has died."
-        reason[first], text[first] = ("deceased" if words == "deceased" else OUTSIDE_POPULATION), said
+            sentence = "The patient has died."
+        reason[first], text[first] = ("deceased" if words == "deceased" else OUTSIDE_POPULATION), sentence
 
 
 def _refuse(
@@ -139,11 +139,14 @@ def _say(reason: Texts, text: Texts, row: int, said: NotScored | None) -> None:
         reason[row], text[row] = said.reason, said.text
 
 
-def _take_over(found: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, columns: NDArray[np.intp]) -> None:
+def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, columns: NDArray[np.intp]) -> None:
     """The twin's answers where it has a score; where it has none either the model's own reason stays."""
-    taken = np.flatnonzero(~np.isnan(by.probability))
-    places = rows[taken]
-    found.probability[places], found.percentile[places] = by.probability[taken], by.percentile[taken]
-    found.reason[places] = found.reason_text[places] = ""
-    found.model[places], found.base[places] = by.model[taken], by.base[taken]
-    found.contributions[np.ix_(places, columns)] = by.contributions[taken]
+    flatnonzero = np.flatnonzero(~np.isnan(by.probability))
+    places = rows[flatnonzero]
+    scored_rows.probability[places], scored_rows.percentile[places] = (
+        by.probability[flatnonzero],
+        by.percentile[flatnonzero],
+    )
+    scored_rows.reason[places] = scored_rows.reason_text[places] = ""
+    scored_rows.model[places], scored_rows.base[places] = by.model[flatnonzero], by.base[flatnonzero]
+    scored_rows.contributions[np.ix_(places, columns)] = by.contributions[flatnonzero]

@@ -40,7 +40,7 @@ _GLOB_SIGN = re.compile(r"([*?\[])")
 
 def form_of(path: Path) -> Form:
     """The form of a table by the end of its name; PanelRefused for another one."""
-    suffixes = [each.lower() for each in path.suffixes if each.lower() != ".gz"]
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     found = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if found is None:
         raise PanelRefused(f"{path.name} ends in none of {', '.join(_SUFFIXES)}, so its form is not known.")
@@ -233,13 +233,13 @@ def _of_parquet(connection: Any, path: Path) -> TableReader:
     try:
         # The file of this very name: not those that its signs stand for, and no columns from the names of its folders.
         name = _GLOB_SIGN.sub(r"[\1]", str(path))
-        found = connection.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [name])
+        execute = connection.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [name])
     except Exception as error:  # DuckDB's errors have no common class that can be named without importing it
         raise PanelRefused(f"{path.name} cannot be read as Parquet.") from error
-    columns = tuple(column[0] for column in found.description)
+    columns = tuple(column[0] for column in execute.description)
 
     def rows() -> Iterator[Any]:
-        while taken := found.fetchmany(AT_ONCE):
-            yield from taken
+        while fetchmany := execute.fetchmany(AT_ONCE):
+            yield from fetchmany
 
     return TableReader(columns, rows(), "parquet")

@@ -49,7 +49,7 @@ def read_input(source: InputColumn, values: Values, units: Values | None = None)
         nothing: Mask = np.zeros(len(found), dtype=np.bool_)
         return found, nothing, nothing
     if source.coding is not None:
-        values = [source.coding.get(str(each).strip(), each) for each in values]
+        values = [source.coding.get(str(value).strip(), value) for value in values]
     numbers, unreadable = _numbers(values)
     if source.conversion is not None:
         numbers = numbers * source.conversion.factor + source.conversion.offset
@@ -111,8 +111,8 @@ def _is_own(analyte: Analyte, unit: str) -> bool:
 
 def read_yes(source: YesColumn, values: Values) -> Mask:
     """Whom a column leaves out; a blank says nothing and leaves nobody out, as a chart without the condition."""
-    said: Mask = _coded(values, _YES_NO, source.coding, source.column) == 1.0
-    return said
+    yes: Mask = _coded(values, _YES_NO, source.coding, source.column) == 1.0
+    return yes
 
 
 def _codes_of(feature: Feature, column: str) -> dict[str, float]:
@@ -129,7 +129,7 @@ def _codes_of(feature: Feature, column: str) -> dict[str, float]:
 
 def _coded(values: Values, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> Array:
     meaning: dict[Any, float] = {}
-    found = np.full(len(values), np.nan)
+    full = np.full(len(values), np.nan)
     for place, value in enumerate(values):
         try:
             known = meaning.get(value)
@@ -137,8 +137,8 @@ def _coded(values: Values, codes: Mapping[str, float], declared: Mapping[str, st
             raise PanelRefused(f"The column {column} holds lists or structures, not values.") from error
         if known is None:
             known = meaning[value] = _meaning(value, codes, declared, column)
-        found[place] = known
-    return found
+        full[place] = known
+    return full
 
 
 def _meaning(value: Any, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> float:

@@ -215,7 +215,11 @@ def lint(as_json: AsJson = False) -> None:
     families = rule_families()
     faults = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
     if as_json:
-        found = {"rules": len(all_rule_versions()), "families": len(families), "faults": [str(each) for each in faults]}
+        found = {
+            "rules": len(all_rule_versions()),
+            "families": len(families),
+            "faults": [str(fault) for fault in faults],
+        }
         typer.echo(msgspec.json.format(msgspec.json.encode(found)))
         raise typer.Exit(1 if faults else 0)
     for fault in faults:

@@ -45,7 +45,7 @@ def coverage(
     drugs, orders = drug_coverage(rules), study_coverage(rules)
     if drug is not None:
         drugs = [one for one in drugs if one.rxcui == drug or one.name.startswith(drug.lower())]
-        orders = [one for one in orders if drug in one.loincs or one.words.lower().startswith(drug.lower())]
+        orders = [order for order in orders if drug in order.loincs or order.words.lower().startswith(drug.lower())]
         if not drugs and not orders:
             typer.echo(f"No ingredient or test of the tables is called {drug}, nor is that the code of one.", err=True)
             raise typer.Exit(1)
@@ -57,7 +57,7 @@ def coverage(
     if named := [one for one in drugs if one.is_named or drug is not None]:
         console.print(_checks("drug", [(one.name, one) for one in named]))
     if orders:
-        console.print(_checks("order of imaging or a test", [(one.words, one) for one in orders]))
+        console.print(_checks("order of imaging or a test", [(order.words, order) for order in orders]))
     if drug is None:
         console.print(_tests(tests))
         for line in _counted(drugs, orders, tests):
@@ -67,11 +67,11 @@ def coverage(
 def _as_json(drugs: list[DrugCoverage], orders: list[StudyCoverage], tests: list[AnalyteCoverage]) -> dict[str, Any]:
     return {
         "checks": list(CHECKS),
-        "drugs": [to_builtins(one) | {"lacks": list(one.lacks)} for one in drugs],
-        "orders": [to_builtins(one) | {"lacks": list(one.lacks)} for one in orders],
-        "tests": [to_builtins(one) for one in tests],
-        "counts": {check: sum(check in one.checks for one in drugs) for check in CHECKS}
-        | {"drugs": len(drugs), "drugs_with_a_rule": sum(one.is_named for one in drugs)},
+        "drugs": [to_builtins(drug) | {"lacks": list(drug.lacks)} for drug in drugs],
+        "orders": [to_builtins(order) | {"lacks": list(order.lacks)} for order in orders],
+        "tests": [to_builtins(test) for test in tests],
+        "counts": {check: sum(check in drug.checks for drug in drugs) for check in CHECKS}
+        | {"drugs": len(drugs), "drugs_with_a_rule": sum(drug.is_named for drug in drugs)},
     }
 
 
@@ -90,18 +90,18 @@ def _tests(tests: list[AnalyteCoverage]) -> Table:
     table.add_column("test", overflow="fold")
     table.add_column("rules that read it", justify="right")
     table.add_column("rules that can order it", justify="right")
-    for one in tests:
-        if one.read_by or one.ordered_by:
-            table.add_row(one.words, str(len(one.read_by)), str(len(one.ordered_by)))
+    for test in tests:
+        if test.read_by or test.ordered_by:
+            table.add_row(test.words, str(len(test.read_by)), str(len(test.ordered_by)))
     return table
 
 
 def _counted(drugs: list[DrugCoverage], orders: list[StudyCoverage], tests: list[AnalyteCoverage]) -> list[str]:
-    named = sum(one.is_named for one in drugs)
-    checks = ", ".join(f"{check} {sum(check in one.checks for one in drugs)}" for check in CHECKS)
-    unread = [one.words for one in tests if not one.read_by and not one.ordered_by]
-    codes = sum(len(one.loincs) for one in orders)
-    checked = sum(len(one.loincs) for one in orders if one.checks)
+    named = sum(drug.is_named for drug in drugs)
+    checks = ", ".join(f"{check} {sum(check in drug.checks for drug in drugs)}" for check in CHECKS)
+    unread = [test.words for test in tests if not test.read_by and not test.ordered_by]
+    codes = sum(len(order.loincs) for order in orders)
+    checked = sum(len(order.loincs) for order in orders if order.checks)
     return [
         f"{codes:,} codes of imaging and tests that are ordered: a rule is about {checked:,} of them.",
         f"{len(drugs):,} ingredients: a rule is about {named:,} of them, none about {len(drugs) - named:,} (--json).",

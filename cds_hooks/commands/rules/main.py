@@ -58,16 +58,18 @@ def list_(
     if to_review:
         _print_review(site)
         return
-    found = [each for each in all_rule_versions().values() if family in (None, each.table.family)]
-    if not found:
-        families = sorted({each.table.family for each in all_rule_versions().values()})
+    rule_versions = [
+        rule_version for rule_version in all_rule_versions().values() if family in (None, rule_version.table.family)
+    ]
+    if not rule_versions:
+        families = sorted({rule_version.table.family for rule_version in all_rule_versions().values()})
         typer.echo(f"There is no family {family}; there are {', '.join(families)}.", err=True)
         raise typer.Exit(1)
     if as_json:
-        _print_json([_summary(each, site) for each in found])
+        _print_json([_summary(each, site) for each in rule_versions])
         return
     console = Console(highlight=False, soft_wrap=True)
-    for each in found:
+    for each in rule_versions:
         _draw(console, _summary(each, site))
     console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
 
@@ -149,8 +151,13 @@ def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
         "here": approval_status(version, site, needs_approval=settings().trust_file is not None).words,
         "bands": [{"id": band.id, "indicator": band.indicator} for band in rule.bands],
         "evidence": [
-            {"label": one.label, "document": one.document, "organisation": one.organisation, "year": one.year}
-            for one in rule.evidence
+            {
+                "label": evidence.label,
+                "document": evidence.document,
+                "organisation": evidence.organisation,
+                "year": evidence.year,
+            }
+            for evidence in rule.evidence
         ],
     }
 
@@ -162,11 +169,11 @@ def _counted(rule: str, count: RuleCounts) -> dict[str, Any]:
 
 
 def _version(rule: str) -> RuleVersion:
-    found = all_rule_versions().get(rule)
-    if found is None:
+    rule_version = all_rule_versions().get(rule)
+    if rule_version is None:
         typer.echo(f"There is no rule {rule}; cds-hooks rules list shows those there are.", err=True)
         raise typer.Exit(1)
-    return found
+    return rule_version
 
 
 def _site(file: Path | None) -> SiteRules:

@@ -68,11 +68,11 @@ def _show(result: FhirResult, out: Path, folder: Path) -> None:
     if read.without_patient:
         typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
     if read.unreadable:
-        said = f"{read.unreadable:,} lines or files are no FHIR: not used. The first is in {read.unreadable_in}."
-        typer.echo(said, err=True)
+        sentence = f"{read.unreadable:,} lines or files are no FHIR: not used. The first is in {read.unreadable_in}."
+        typer.echo(sentence, err=True)
     if read.two_persons:
-        said = "patients have Patient resources that differ in birth date or sex, as if they were two people"
-        typer.echo(f"{read.two_persons:,} {said}: not scored.", err=True)
+        sentence = "patients have Patient resources that differ in birth date or sex, as if they were two people"
+        typer.echo(f"{read.two_persons:,} {sentence}: not scored.", err=True)
     if others := files_passed_over(folder):
         typer.echo(f"{len(others):,} files are of a form that is not read, the first is {others[0].name}.", err=True)
     typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
@@ -100,7 +100,7 @@ def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
             resources.append(resource)
         else:
             unread.append(line)
-    patient = next((each for each in resources if each.get("resourceType") == "Patient"), {})
-    others = [each for each in resources if each.get("resourceType") != "Patient"]
+    patient = next((resource for resource in resources if resource.get("resourceType") == "Patient"), {})
+    others = [resource for resource in resources if resource.get("resourceType") != "Patient"]
     known = known_at(patient, others, as_of.timestamp())
     return [*(msgspec.json.encode(each) for each in known if each), *unread]

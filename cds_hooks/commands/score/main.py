@@ -113,7 +113,7 @@ def _declared(
 ) -> TableDeclaration:
     codings = {}
     for name, text in _named("--values", values).items():
-        codings[name] = dict(_pair("--values", each, ":") for each in text.split(","))
+        codings[name] = dict(_pair("--values", part, ":") for part in text.split(","))
     return TableDeclaration(
         columns=_named("--column", column),
         units=_named("--unit", unit),
@@ -154,11 +154,13 @@ def _show(result: ScoringResult, out: Path) -> None:
     if result.not_used:
         typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
     if result.repeated:
-        said = "rows have an id that a row before has too: each row is scored by itself."
-        typer.echo(f"{result.repeated:,} {said}", err=True)
+        sentence = "rows have an id that a row before has too: each row is scored by itself."
+        typer.echo(f"{result.repeated:,} {sentence}", err=True)
     for name, units in result.untold_units.items():
-        said = f"{name} is read in the unit of its name. By their size most values could be in {' or '.join(units)} too"
-        typer.echo(f"{said}, which the table cannot tell: declare --unit or --unit-column.", err=True)
+        sentence = (
+            f"{name} is read in the unit of its name. By their size most values could be in {' or '.join(units)} too"
+        )
+        typer.echo(f"{sentence}, which the table cannot tell: declare --unit or --unit-column.", err=True)
     if result.unnamed:
         typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")
