@@ -266,10 +266,13 @@ def _said(summary: dict[str, Any]) -> str:
 
 
 def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
+    basis = orjson.loads(decision.basis)
+    if "request" in basis:  # the whole call, which a site could keep until 22 November 2026
+        basis["request"] = "kept"
     return {
         **_summary(decision),
         "response": orjson.loads(decision.response),
-        "basis": orjson.loads(decision.basis),
+        "basis": basis,
         "feedback": [msgspec.structs.asdict(item) for item in answers],
     }
 

@@ -11,7 +11,6 @@ from msgspec import Raw, Struct, structs
 from fhir.record.resources import TYPES, Bundle
 from fhir.terminology.caching import remembered
 
-CONTEXT: Final = "context"
 USER_TOKENS: Final = {
     "userPractitionerId": "Practitioner",
     "userPractitionerRoleId": "PractitionerRole",
