@@ -1,5 +1,6 @@
 """The search in the record, and what happened around one decision, with its replay where a form asks for it."""
 
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -78,9 +79,10 @@ class _Decisions:
             raise Refusal(_NO_DECISION)
         title = self._server.service_titles.get(decision.service, decision.service)
         answers, outcomes = feedback_on(self._url, decision.id), outcomes_of(self._url, decision.id)
+        acts_then = partial(self._server.components.releases.until, self._url, decision.decided_at / 1e6)
         return self._server.page(
             "decisions/decision.html",
-            it=explain(decision, title, self._server.files.manifest, evidence_of),
+            it=explain(decision, title, self._server.files.manifest, evidence_of, acts_then),
             time=timeline(self._url, decision, answers, outcomes),
             beside=self._beside(decision),
             replay=replay(self._server.settings, decision) if request.method == "POST" else None,
