@@ -129,14 +129,14 @@ class CountBook:
         return found
 
     def counted_to(self) -> int:
-        """The number of the newest decision that was counted; 0 where none was."""
+        """Returns the number of the newest decision that was counted; 0 where none was."""
         with self.open(is_writing=False) as connection:
             return read_to(connection, "decisions")
 
     def days(
         self, first: date, last: date, decode: Callable[[bytes], _Counts]
     ) -> Iterator[tuple[date, str, str, _Counts]]:
-        """The counts of these days, both included, by day, client and service; `decode` reads them from JSON."""
+        """Yields the counts of these days, both included, by day, client and service; `decode` reads them from JSON."""
         query = "SELECT day, client, service, counts FROM days WHERE day BETWEEN ? AND ? ORDER BY 1, 2, 3"
         with self.open(is_writing=False) as connection:
             rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
@@ -146,7 +146,7 @@ class CountBook:
     def days_of(
         self, wanted: Collection[date], decode: Callable[[bytes], _Counts]
     ) -> Iterator[tuple[date, str, str, _Counts]]:
-        """The counts of these days alone, as `days` gives them."""
+        """Yields the counts of these days alone, as `days` gives them."""
         marks = ", ".join("?" * len(wanted))
         query = f"SELECT day, client, service, counts FROM days WHERE day IN ({marks}) ORDER BY 1, 2, 3"  # noqa: S608
         with self.open(is_writing=False) as connection:
@@ -155,7 +155,7 @@ class CountBook:
             yield date.fromisoformat(day), client, service, decode(counts)
 
     def stamps(self, first: date, last: date) -> dict[date, int]:
-        """A number for each of these days that is another one whenever something was counted into the day.
+        """Returns a number for each of these days that is another one whenever something was counted into the day.
 
         Days into which nothing was counted are not there.
         """
@@ -165,7 +165,7 @@ class CountBook:
         return {date.fromisoformat(day): stamp for day, stamp in rows}
 
     def compared(self, until: date, days: int, before: int) -> "list[Compared]":
-        """Each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
+        """Returns each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
         from models_onnx.monitoring.judging import Compared
 
         begin, end = until - timedelta(days=days + before - 1), until
@@ -200,18 +200,18 @@ class CountBook:
             connection.execute("INSERT INTO verifications VALUES (?, ?, ?)", (int(time()), decisions_read, fault))
 
     def last_verification(self) -> Verified | None:
-        """The last one that was noted; None where none was."""
+        """Returns the last one that was noted; None where none was."""
         with self.open(is_writing=False) as connection:
             row = connection.execute("SELECT * FROM verifications ORDER BY at DESC, rowid DESC LIMIT 1").fetchone()
         return Verified(*row) if row is not None else None
 
     def names(self) -> dict[str, list[str]]:
-        """The clients and services that were ever counted."""
+        """Returns the clients and services that were ever counted."""
         with self.open(is_writing=False) as connection:
             return {kind: known_names(connection, kind) for kind in ("client", "service")}
 
     def is_of(self, url: str) -> bool:
-        """Whether the book was made of this record, or of none yet.
+        """Returns whether the book was made of this record, or of none yet.
 
         Raises:
             RecordUnavailable: the record or the book cannot be read.
@@ -236,7 +236,7 @@ class CountBook:
     def _batches(
         self, url: str, kind: str, query: Select[Any], sequence: Any, at_once: int
     ) -> Iterator[tuple[int, Sequence[Any]]]:
-        """The rows that were not read yet, in parts, each behind the number of the last row before it."""
+        """Yields the rows that were not read yet, in parts, each behind the number of the last row before it."""
         with self.open(is_writing=False) as connection:
             after = read_to(connection, kind)
         while batch := read_rows(url, query.where(sequence > after).order_by(sequence).limit(at_once)):
@@ -266,7 +266,7 @@ class CountBook:
 
     @contextmanager
     def open(self, *, is_writing: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction on the file; RecordUnavailable where it cannot be used."""
+        """Yields one transaction on the file; RecordUnavailable where it cannot be used."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.touch(mode=0o600)
@@ -288,7 +288,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _first_event(url: str) -> str:
-    """The hash of the first event of the record, which is never archived; empty where there is none yet."""
+    """Returns the hash of the first event of the record, which is never archived; empty where there is none yet."""
     rows = read_rows(url, select(events.c.hash).order_by(events.c.sequence).limit(1))
     return bytes(rows[0][0]).hex() if rows else ""
 
@@ -306,7 +306,7 @@ def add_to_day(connection: sqlite3.Connection, key: Key, counts: DayCounts) -> N
 
 
 def read_to(connection: sqlite3.Connection, kind: str) -> int:
-    """The number of the last row that was read of a kind; 0 before the first."""
+    """Returns the number of the last row that was read of a kind; 0 before the first."""
     row = connection.execute("SELECT sequence FROM read_to WHERE kind = ?", (kind,)).fetchone()
     return 0 if row is None else int(row[0])
 
@@ -331,5 +331,5 @@ def _rules_on(url: str, ids: set[str]) -> dict[str, set[str]]:
 
 
 def day_of(microseconds: int) -> str:
-    """The day in UTC of microseconds since 1970, as 2026-11-20."""
+    """Returns the day in UTC of microseconds since 1970, as 2026-11-20."""
     return datetime.fromtimestamp(microseconds / 1e6, UTC).date().isoformat()

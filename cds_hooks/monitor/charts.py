@@ -61,7 +61,7 @@ class _Scale:
     high: float
 
     def y(self, value: float) -> float:
-        """The height of a value on the page."""
+        """Returns the height of a value on the page."""
         inside = min(max(value, self.low), self.high)
         return round(_BOTTOM - (inside - self.low) / ((self.high - self.low) or 1) * (_BOTTOM - _TOP), 1)
 
@@ -86,7 +86,7 @@ class _Series:
 
 
 def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Chart:
-    """A chart over days; those from `first` are the window."""
+    """Returns a chart over days; those from `first` are the window."""
     numbers = [
         value for value in (*series.values, *series.high, *series.expected) if value is not None and isfinite(value)
     ]
@@ -133,7 +133,7 @@ def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first
 
 
 def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
-    """The p' chart: each day's limits are three standard deviations around the reference's rate."""
+    """Returns the p' chart: each day's limits are three standard deviations around the reference's rate."""
     before = [(each.with_cards, each.calls) for each in compared.reference.values() if each.calls]
     shown, calls = sum(cards for cards, _ in before), sum(n for _, n in before)
     values = [100 * count.with_cards / count.calls if count.calls else None for count in counts]

@@ -135,7 +135,7 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
 
 
 def _conditions_of(values: dict[str, float]) -> list[float]:
-    """The inputs that say whether the patient has an illness: what the label-choice audit counts as need."""
+    """Returns the inputs that say whether the patient has an illness: what the label-choice audit counts as need."""
     # imported with the first estimate that is counted: a report that counts nothing new need not load it
     from fhir.mapping.features.catalog import FEATURES
     from fhir.mapping.features.conditions import HasCondition
@@ -181,7 +181,7 @@ def seconds_under_way(given: str, received: int) -> float | None:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """The instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
+    """Returns the instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
     try:
         instant = datetime.fromisoformat(text) if text else None
     except ValueError:

@@ -42,7 +42,7 @@ def needs_book(wanted: DecisionFilter) -> bool:
 def book_for(
     url: str, file: Path, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
 ) -> CountBook | None:
-    """The book, brought up to date, where these decisions are found by it; else None.
+    """Returns the book, brought up to date, where these decisions are found by it; else None.
 
     That is so where the record is small, and where the book is of another record or cannot be written.
 
@@ -69,7 +69,7 @@ def find(
     budget: Budget | None = None,
     most_not_counted: int = _NOT_COUNTED,
 ) -> Iterator[FoundDecision]:
-    """The decisions that the filter describes, the newest first, from the place `before` on.
+    """Yields the decisions that the filter describes, the newest first, from the place `before` on.
 
     Without a book, or where it is not needed, the database finds them. `budget` bounds how many places of the book are
     looked at, and `most_not_counted` how many decisions that the book does not have yet.

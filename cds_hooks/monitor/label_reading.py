@@ -158,7 +158,7 @@ def _matured(model: str) -> str:
 
 
 def _prediction_of(row: Any) -> _Predicted | None:
-    """What is counted of a decision; None where no model estimated a risk in it."""
+    """Returns what is counted of a decision; None where no model estimated a risk in it."""
     try:
         basis = _basis.decode(row.basis)
         scores = msgspec.convert(basis.scores or {}, _Scores)
@@ -258,7 +258,7 @@ class _Gathering:
         (now if day >= self.first else before).append(cells)
 
     def windows(self) -> list[LabelWindow]:
-        """One for each client and service."""
+        """Returns one for each client and service."""
         model, words = self.label.model, f"predictions of {self.first} to {self.last}"
         areas = {model: self.label.area} if self.label.area is not None else {}
         found = []
@@ -270,5 +270,5 @@ class _Gathering:
 
 
 def _is_complete(through: str, day: date, label: Label) -> bool:
-    """Whether the client has sent every event up to the end of the horizon of the day's last prediction."""
+    """Returns whether the client has sent every event up to the end of the horizon of the day's last prediction."""
     return bool(through) and date.fromisoformat(through) >= day + timedelta(days=ceil(label.horizon_days) + 1)

@@ -30,7 +30,7 @@ Groups = list[list[str]]
 
 
 def plain_subject(subject: str) -> str:
-    """The subject of a reason for silence, where it is the id of a rule, model or service; else "other".
+    """Returns the subject of a reason for silence, where it is the id of a rule, model or service; else "other".
 
     Other subjects are names of orders and resources as a call gave them, which no count may keep.
     """
@@ -40,7 +40,7 @@ def plain_subject(subject: str) -> str:
 def names_of(
     service: str, client: str, outcome: str, rules: Iterable[str], silences: Iterable[tuple[str, str]]
 ) -> set[str]:
-    """The names under which a decision is found; `silences` are subjects and reasons."""
+    """Returns the names under which a decision is found; `silences` are subjects and reasons."""
     silent = (f"silent {plain_subject(subject)} {reason}" for subject, reason in silences)
     plain = {f"service {service}", f"client {client}", f"outcome {outcome}"}
     return {*plain, *(f"rule {rule}" for rule in rules), *silent}
@@ -79,7 +79,7 @@ class Budget:
     is_spent: bool = field(default=False, init=False)
 
     def spend(self, place: Place) -> bool:
-        """Whether this place may still be looked at."""
+        """Returns whether this place may still be looked at."""
         if self.left <= 0:
             self.is_spent = True
             return False
@@ -89,7 +89,7 @@ class Budget:
 
 
 def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
-    """The names that the filter asks for, as far as it asks for any."""
+    """Returns the names that the filter asks for, as far as it asks for any."""
     groups = [[f"{kind} {value}"] for kind in ("service", "client", "outcome") if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
     found = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
@@ -142,6 +142,6 @@ def _has(connection: sqlite3.Connection, names: Sequence[int], place: Place) -> 
 
 
 def known_names(connection: sqlite3.Connection, kind: str) -> list[str]:
-    """What was found under a kind (service, client, rule), in alphabetic order."""
+    """Returns what was found under a kind (service, client, rule), in alphabetic order."""
     query = "SELECT substr(name, ?) FROM names WHERE name >= ? AND name < ? ORDER BY name"
     return list(chain.from_iterable(connection.execute(query, (len(kind) + 2, f"{kind} ", f"{kind}!"))))

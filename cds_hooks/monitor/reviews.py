@@ -73,6 +73,6 @@ def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
 
 
 def _subjects(sent: SentCard, service: str) -> list[tuple[str, str]]:
-    """The model of a card where it has one, else its rules, else its service."""
+    """Returns the model of a card where it has one, else its rules, else its service."""
     model = (sent.said.model or {}).get("id")
     return [("model", str(model))] if model else list(keys_of(sent.said, service))

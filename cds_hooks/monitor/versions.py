@@ -76,7 +76,7 @@ class Comparison(Struct):
 
 
 def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
-    """Each decision in which the version with this file and another one computed, whoever of both answered."""
+    """Returns each decision in which the version with this file and another one computed, whoever of both answered."""
     found = Comparison()
     errors: Counter[str] = Counter()
     for decision in decisions:

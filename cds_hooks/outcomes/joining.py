@@ -58,7 +58,7 @@ class Sender(Struct, frozen=True):
 
 
 def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels) -> Joined:
-    """What these checked reports say of the client's decisions.
+    """Returns what these checked reports say of the client's decisions.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -89,7 +89,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 def model_of(basis: bytes) -> str | None:
-    """The id of the model that estimated a risk in a decision with this basis; None where none did."""
+    """Returns the id of the model that estimated a risk in a decision with this basis; None where none did."""
     try:
         scores = msgspec.convert(_basis.decode(basis).scores or {}, _Scores)
     except (msgspec.DecodeError, msgspec.ValidationError):
@@ -197,7 +197,7 @@ class _Joiner:
         return self._rows(decisions.c.patient.in_(forms), decisions.c.decided_at <= latest)
 
     def _about_patient(self, rows: Iterable[Any], report: Report, happened: set[Key]) -> bool:
-        """Whether the report says something of one of these decisions; what it says is kept.
+        """Returns whether the report says something of one of these decisions; what it says is kept.
 
         `happened` has the outcomes that are known to have happened, and gets those of this report.
         """
@@ -253,7 +253,7 @@ def _is_meant(label: Label, report: Report) -> bool:
 
 
 def _within(happened: str, decided_at: int, label: Label) -> bool:
-    """Whether it happened after the decision and within the horizon.
+    """Returns whether it happened after the decision and within the horizon.
 
     A day without a time is that of the decision too where a patient died. An admission on the day of the decision can
     be the stay in which the decision was made: it counts only where its time is given.
@@ -264,7 +264,7 @@ def _within(happened: str, decided_at: int, label: Label) -> bool:
 
 
 def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
-    """What a report by patient and time says of a decision; None where it says nothing."""
+    """Returns what a report by patient and time says of a decision; None where it says nothing."""
     at = report.at or ""
     start, end = span_of(at)
     ends = decided_at + label.horizon
@@ -277,7 +277,7 @@ def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
 
 
 def _subject_on(response: bytes, report: Report) -> str | None:
-    """The uuid of the card or suggestion that the report is about, where the response has it."""
+    """Returns the uuid of the card or suggestion that the report is about, where the response has it."""
     wanted, suggested = plain_uuid(report.card or ""), plain_uuid(report.suggestion or "")
     for card in cards_sent(response):
         if card.uuid == wanted:

@@ -56,12 +56,12 @@ class InForce(Struct, frozen=True):
     of_services: Mapping[str, Deployed | None] = field(default_factory=dict)
 
     def at(self, service: str) -> Deployed | None:
-        """That of a service; None where there is no single one, or its share was not tested."""
+        """Returns that of a service; None where there is no single one, or its share was not tested."""
         return self.of_services.get(service, self.usual)
 
 
 def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> dict[str, InForce]:
-    """The thresholds in force by model."""
+    """Returns the thresholds in force by model."""
     several = list(manifests)
     main_of = {each.twin.id: each.id for each in several if each.twin is not None}
     said = list(_said_by_services(configured.models_folder))
@@ -74,7 +74,7 @@ def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> d
 
 
 def _deployed(manifest: OfModel, names: tuple[str, str], said: _Said, configured: Settings) -> Deployed | None:
-    """The threshold where a service says this; `names` are the model and the one that it is the twin of."""
+    """Returns the threshold where a service says this; `names` are the model and the one that it is the twin of."""
     thresholds = manifest.thresholds
     if thresholds is None:
         return None
@@ -92,7 +92,7 @@ def _deployed(manifest: OfModel, names: tuple[str, str], said: _Said, configured
 
 
 def _said_by_services(folder: Path | None) -> Iterator[_Said]:
-    """What the services of the site's folder say; a file that cannot be read stops the server, not this."""
+    """Yields what the services of the site's folder say; a file that cannot be read stops the server, not this."""
     for path in sorted(folder.glob(SERVICE_FILES)) if folder is not None else ():
         with suppress(TomlFault, MsgspecError):
             yield msgspec.convert(read_toml(path), _Said)

@@ -194,7 +194,7 @@ class BulkExport:
             attempt += 1
 
     def _same_files(self, before: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-        """The list as it came again; BulkRefused where it is another one, whose files have other names here."""
+        """Returns the list as it came again; BulkRefused where it is another one, whose files have other names here."""
         for member in ENDS:
             old, new = ([str(entry["type"]) for entry in each.get(member) or ()] for each in (before, again))
             if old != new:
@@ -339,7 +339,7 @@ class BulkExport:
         return self._token
 
     def _without_token(self, ask: Callable[[], httpx.Response], who: str) -> httpx.Response:
-        """The answer of a server that needs no token, asked again while it is busy or fails."""
+        """Returns the answer of a server that needs no token, asked again while it is busy or fails."""
         for attempt in range(_ATTEMPTS):
             answer = ask()
             if answer.status_code not in _RETRIED:

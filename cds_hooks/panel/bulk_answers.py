@@ -57,7 +57,7 @@ def absolute(base: str, address: Any) -> str:
 
 
 def is_whole(part: Path, count: Any) -> bool:
-    """Whether the last line is complete, and there are as many as the list of files says, where it says it.
+    """Returns whether the last line is complete, and there are as many as the list of files says, where it says it.
 
     Raises:
         BulkRefused: what came is no NDJSON, as the page of a login.

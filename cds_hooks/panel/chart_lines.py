@@ -81,7 +81,7 @@ class Wanted:
 
     @staticmethod
     def of(needs: Needs) -> "Wanted":
-        """What these needs read, beside the Patient."""
+        """Returns what these needs read, beside the Patient."""
         codes = [code for key in needs.analytes for code in ANALYTES[key].loinc]
         codes += PRESSURE_PANELS if needs.analytes & PRESSURE else ()
         types = {"Patient", "Observation", *needs.resources}
@@ -90,7 +90,7 @@ class Wanted:
         return Wanted(frozenset(types), frozenset(codes) if is_by_code else frozenset())
 
     def of_read(self, observations: list[Observation]) -> list[Observation]:
-        """Those of these Observations that can matter: nothing finds another one in a record by any code."""
+        """Returns those of these Observations that can matter: nothing finds another one in a record by any code."""
         codes = self.codes
         if not codes:
             return observations
@@ -110,7 +110,7 @@ class Wanted:
         return self._takes_codes(line)
 
     def takes_head(self, head: Head) -> bool:
-        """The same for a resource of which the head was decoded."""
+        """Returns the same for a resource of which the head was decoded."""
         kind = head.resourceType or ""
         if kind != "Observation" or not self.codes:
             return kind in self.types
@@ -129,7 +129,7 @@ class Wanted:
         return False
 
     def observations(self, lines: list[bytes]) -> list[bytes]:
-        """Those of these Observations that can matter."""
+        """Returns those of these Observations that can matter."""
         if not self.codes:
             return lines
         codes, length, kept = {code.encode() for code in self.codes}, len(_FIRST_CODE), list[bytes]()
@@ -165,11 +165,11 @@ class ChartLines:
     blocks: list[bytes] = field(default_factory=list)
 
     def together(self) -> bytes:
-        """All resources, with line breaks between them."""
+        """Returns all resources, with line breaks between them."""
         return b"\n".join((*self.lines, *self.blocks, *self.shared))
 
     def each(self) -> list[bytes]:
-        """The resources one by one."""
+        """Returns the resources one by one."""
         of_blocks = (line for block in self.blocks for line in block.split(b"\n") if line.strip())
         return [*self.lines, *of_blocks, *self.shared]
 
@@ -217,7 +217,7 @@ class GroupingTally:
 
 
 def head_of(line: bytes) -> Head | None:
-    """The head of a resource; None where this is no resource in JSON."""
+    """Returns the head of a resource; None where this is no resource in JSON."""
     try:
         return _head.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -225,7 +225,7 @@ def head_of(line: bytes) -> Head | None:
 
 
 def patient_of(head: Head, names: Mapping[str, str]) -> str | None:
-    """The id of the patient whom a resource is about; `names` has what each fullUrl stands for."""
+    """Returns the id of the patient whom a resource is about; `names` has what each fullUrl stands for."""
     if head.resourceType == "Patient":
         return head.id
     for subject in (head.subject, head.patient):
@@ -246,7 +246,7 @@ def read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
 
 
 def medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[bytes, ...]:
-    """Those of the Medications, by id, that these lines name."""
+    """Returns those of the Medications, by id, that these lines name."""
     named = {
         found for block in blocks if b"Medication/" in block for found in re.findall(rb'Medication/([^"/]+)', block)
     }
@@ -254,7 +254,7 @@ def medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[byt
 
 
 def broken_off(path: Path) -> str:
-    """What is said of a packed file that cannot be read to its end."""
+    """Returns what is said of a packed file that cannot be read to its end."""
     return (
         f"{path.name} cannot be unpacked to its end: with a part of it charts would be scored without "
         "some of their resources. Export or copy it again."
@@ -271,7 +271,7 @@ def is_packed(path: Path) -> bool:
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The file, unpacked where it is packed, ready to be read line by line, behind a byte order mark."""
+    """Returns the file, unpacked where it is packed, ready to be read line by line, behind a byte order mark."""
     raw = gzip.GzipFile(path) if is_packed(path) else path.open("rb", buffering=0)
     file = io.BufferedReader(cast(io.RawIOBase, raw), _BUFFER_BYTES)
     try:

@@ -64,7 +64,7 @@ class TableStep:
             yield self.scored(batch)
 
     def scored(self, table: Any) -> Any:
-        """A Table or RecordBatch of Arrow as one with the id and the columns of `PanelModel.score`.
+        """Returns a Table or RecordBatch of Arrow as one with the id and the columns of `PanelModel.score`.
 
         Raises:
             PanelRefused: a column is missing or in a coding or unit that nobody declared.

@@ -64,7 +64,7 @@ class ExportOrder:
         return not any(is_packed(path) for path in self.files)
 
     def number_of(self, patient: str) -> int | None:
-        """The number of the patient with this id; None for one who is not in the Patient files."""
+        """Returns the number of the patient with this id; None for one who is not in the Patient files."""
         # With an int below 2**63 all digests would become floats, each time, of which only 53 bits are compared.
         digest = np.uint64(_digest(patient))
         position = int(self._digests.searchsorted(digest))
@@ -89,7 +89,7 @@ class ExportOrder:
             return _line_begin(file, low) if low < size else size
 
     def _next_line(self, file: IO[bytes], offset: int, end: int) -> tuple[int, int] | None:
-        """The number of the patient and the end of the first line of one that begins at `offset` or later."""
+        """Returns the number of the patient and the end of the first line of one that begins at `offset` or later."""
         begin = _line_begin(file, offset)
         file.seek(begin)
         for _ in range(_MOST_WITHOUT):
@@ -162,7 +162,7 @@ def _patients(path: Path) -> Iterator[int]:
 
 
 def _numbered(digests: "array[int]") -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-    """The digests in their own order, and the number of each patient."""
+    """Returns the digests in their own order, and the number of each patient."""
     in_file_order = np.frombuffer(digests, dtype=np.uint64)
     numbers = np.argsort(in_file_order, kind="stable").astype(np.uint32)
     ordered = in_file_order[numbers]
@@ -176,7 +176,7 @@ def _digest(patient: str) -> int:
 
 
 def _line_begin(file: IO[bytes], offset: int) -> int:
-    """Where the first line begins at `offset` or after it."""
+    """Returns where the first line begins at `offset` or after it."""
     if offset == 0:
         return 0
     file.seek(offset - 1)

@@ -46,7 +46,7 @@ _document = msgspec.json.Decoder(_Document)
 def charts_of(
     folder: Path, wanted: Wanted, tally: GroupingTally, progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[ChartLines]:
-    """Every patient's chart, each once with all that the files tell, in an order that the folder alone decides.
+    """Yields every patient's chart, each once with all that the files tell, in an order that the folder alone decides.
 
     `progress` is told how many resources have been read.
 
@@ -74,12 +74,12 @@ def charts_of(
 
 
 def is_lines(path: Path) -> bool:
-    """Whether the file holds one resource on each line, by its name."""
+    """Returns whether the file holds one resource on each line, by its name."""
     return path.name.lower().endswith(_LINES)
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The bundles, the resources and the NDJSON of a folder, sorted by name.
+    """Returns the bundles, the resources and the NDJSON of a folder, sorted by name.
 
     Raises:
         PanelRefused: the folder is not there or holds no FHIR.
@@ -95,7 +95,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def files_passed_over(folder: Path) -> list[Path]:
-    """The files of the folder that are of no form that is read, without those that are hidden."""
+    """Returns the files of the folder that are of no form that is read, without those that are hidden."""
     others = (path for path in folder.rglob("*") if path.is_file() and not _is_read(path))
     return sorted(path for path in others if not path.name.startswith("."))
 
@@ -131,12 +131,12 @@ def _add_document(content: bytes, partitioner: Partitioner, tally: GroupingTally
 
 
 def _on_one_line(resource: bytes) -> bytes:
-    """The resource as a line of NDJSON; a line break within JSON stands between its parts, never in a text."""
+    """Returns the resource as a line of NDJSON; a line break within JSON stands between its parts, never in a text."""
     return resource.translate(_LINE_BREAKS) + b"\n"
 
 
 def _renamed(line: bytes, names: dict[str, str]) -> bytes:
-    """The resource with references by fullUrl as Type/id, as a server gives them."""
+    """Returns the resource with references by fullUrl as Type/id, as a server gives them."""
     if b'"urn:' not in line:
         return line
     return re.sub(

@@ -45,7 +45,7 @@ _SUBJECT_MEMBER: Final = {
 def charts_in_order(
     order: ExportOrder, wanted: Wanted, tally: GroupingTally, first: int = 0, last: int | None = None
 ) -> Iterator[ChartResources]:
-    """The charts of the patients from number `first` to before `last`, in their order.
+    """Yields the charts of the patients from number `first` to before `last`, in their order.
 
     Raises:
         OutOfOrder: a line does not stand where its patient's lines have to.
@@ -71,7 +71,7 @@ def charts_in_order(
 
 
 def _pieces(path: Path, begin: int = 0, end: int | None = None) -> Generator[bytes]:
-    """The whole lines of a file from one offset to before another, a piece at a time."""
+    """Yields the whole lines of a file from one offset to before another, a piece at a time."""
     try:
         with opened(path) as file:
             if begin:
@@ -113,7 +113,7 @@ class _Chart:
         self.refusals: list[Refusal] = []
 
     def resources(self, medications: dict[bytes, bytes]) -> ChartResources:
-        """The chart with the Medications that its orders and statements name."""
+        """Returns the chart with the Medications that its orders and statements name."""
         if not self.patient_id:
             raise OutOfOrder
         products = _products(self.runs, medications, self.refusals) if medications else []

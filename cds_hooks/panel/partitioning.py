@@ -95,7 +95,7 @@ class Partitions:
         file.write(block)
 
     def parts(self) -> Iterator[Iterator[Block]]:
-        """The blocks of one file after the other, every patient's in one of them, in the order they came.
+        """Yields the blocks of one file after the other, every patient's in one of them, in the order they came.
 
         A file that grew too long, because far more came than was announced, is divided once more.
         """
@@ -218,7 +218,7 @@ def kind_of(line: bytes) -> str:
 
 
 def grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingTally) -> Iterator[ChartLines]:
-    """The charts of those of the patients in this file of whom there is a Patient."""
+    """Yields the charts of those of the patients in this file of whom there is a Patient."""
     blocks: dict[bytes, list[bytes]] = {}
     patients: dict[bytes, list[bytes]] = {}
     for block in part:

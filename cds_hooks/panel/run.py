@@ -148,7 +148,7 @@ def _batches(charts: Iterator[ChartLines | ChartResources]) -> Iterator[Batch]:
 
 
 def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
-    """The same batches; the collector, which is off, looks at what is young once in a while."""
+    """Yields the same batches; the collector, which is off, looks at what is young once in a while."""
     for number, batch in enumerate(batches, 1):
         yield batch
         del batch
@@ -158,7 +158,7 @@ def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
 
 @contextmanager
 def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) -> Iterator[Scores]:
-    """What scores the patients from one on, in batches: in this process, or in as many as the job says."""
+    """Yields what scores the patients from one on, in batches: in this process, or in as many as the job says."""
     if job.workers == 1:
         worker = _Worker(job, order)
         yield lambda first, tally: _collecting(worker.each_batch(_charts(job, questions, order, first, tally)))
@@ -180,7 +180,7 @@ def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) 
 def _charts(
     job: FhirJob, questions: PanelQuestions, order: ExportOrder | None, first: int, tally: GroupingTally
 ) -> Iterator[ChartLines | ChartResources]:
-    """The charts from the patient with this number on."""
+    """Yields the charts from the patient with this number on."""
     wanted = Wanted.of(questions.needs)
     if order is None:
         return islice(charts_of(job.folder, wanted, tally), first, None)
@@ -230,7 +230,7 @@ class _Worker:
         self._patients = self._unreadable = 0
 
     def between(self, first: int, last: int) -> tuple[list[Done], GroupingTally]:
-        """The batches of the patients with these numbers, which this process reads itself."""
+        """Returns the batches of the patients with these numbers, which this process reads itself."""
         tally = GroupingTally()
         if self.order is None:
             raise ValueError("the files are in no order")
@@ -238,7 +238,7 @@ class _Worker:
         return list(self.each_batch(charts)), tally
 
     def each_batch(self, charts: Iterator[ChartLines | ChartResources]) -> Iterator[Done]:
-        """The batches of these charts; the record of a chart is made when it is scored, and freed then."""
+        """Yields the batches of these charts; the record of a chart is made when it is scored, and freed then."""
         while (done := self(islice(charts, PATIENTS_AT_ONCE)))[1]:
             yield done
 

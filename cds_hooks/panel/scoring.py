@@ -95,7 +95,7 @@ def read_chart(
     as_it_stood: AsItStood | None = None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
-    """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
+    """Returns the record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
 
     `as_it_stood` is asked about lines only: a chart that comes as resources has nothing that is dated later.
     """
@@ -121,7 +121,7 @@ def read_chart(
 
 
 def score_records(asked: PanelQuestions, records: Iterable[PatientRecord]) -> list[Score]:
-    """The scores of these patients, each patient's together: the models, then the equations.
+    """Returns the scores of these patients, each patient's together: the models, then the equations.
 
     No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
     """
@@ -172,7 +172,7 @@ class _Waiting:
         return _LATER
 
     def scored(self) -> Iterator[tuple[int, Score]]:
-        """The place and the score of each who waited."""
+        """Yields the place and the score of each who waited."""
         if self._vectors:
             for (place, patient_id), score in zip(self._places, _at_once(self._asked, self._vectors), strict=True):
                 yield place, _named(score, patient_id)

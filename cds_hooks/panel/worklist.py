@@ -109,7 +109,7 @@ class Noted(Struct, frozen=True):
 
 
 def note(decision: Decision) -> Noted:
-    """What the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
+    """Returns what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
     basis = _basis.decode(decision.basis)
     reasons = {reason for _, reason, _ in basis.silence}
     scores = basis.scores
@@ -136,7 +136,7 @@ class PatientNotes(Struct):
 def make_worklist(
     decisions: Iterable[Decision], answers: frozenset["Answered"], now: datetime, capacity: int
 ) -> Worklist:
-    """The list at `now` from decisions, the newest first, and from what was answered (`answered_findings`)."""
+    """Returns the list at `now` from decisions, the newest first, and from what was answered (`answered_findings`)."""
     return list_patients(_by_patient(decisions), answers, now, capacity)
 
 
@@ -148,7 +148,7 @@ def list_patients(
     *,
     with_said: bool = False,
 ) -> Worklist:
-    """The list at `now` of patients by client and id.
+    """Returns the list at `now` of patients by client and id.
 
     `with_said`: also patients about whom something was said before and nothing is to order.
     """
@@ -227,7 +227,7 @@ class Answered(Struct, frozen=True):
 
 
 def answered_findings(url: str, now: datetime) -> frozenset[Answered]:
-    """What was answered and still rests, for the same periods as cards rest.
+    """Returns what was answered and still rests, for the same periods as cards rest.
 
     Raises:
         RecordUnavailable: the record cannot be read.
@@ -237,12 +237,12 @@ def answered_findings(url: str, now: datetime) -> frozenset[Answered]:
 
 
 def answers_of_a_year() -> AnsweredRows:
-    """A reader of the answers that can still rest."""
+    """Returns a reader of the answers that can still rest."""
     return AnsweredRows(_LONGEST_ANSWER_DAYS)
 
 
 def resting_answers(rows: AnsweredRows, url: str, now: float) -> Iterator[tuple[Answered, float]]:
-    """The answers that these rows have not handed out yet, each with the epoch second until which it rests."""
+    """Yields the answers that these rows have not handed out yet, each with the epoch second until which it rests."""
     for answer in rows.read(url, now):
         finding = patient_finding(answer.card.said, answer.hook)
         if finding is not None:

@@ -18,17 +18,17 @@ _HEADER = (
 
 
 def worklist_csv(found: Worklist) -> bytes:
-    """One line per patient, in the order of the list."""
+    """Returns one line per patient, in the order of the list."""
     return write_fields([_HEADER, *(worklist_line(place, row) for place, row in enumerate(found.rows, 1))])
 
 
 def worklist_header() -> tuple[str, ...]:
-    """The names of the columns."""
+    """Returns the names of the columns."""
     return _HEADER
 
 
 def worklist_line(place: int, row: WorklistRow) -> list[Any]:
-    """The columns of one patient."""
+    """Returns the columns of one patient."""
     return [
         place,
         row.client,
@@ -47,7 +47,7 @@ def worklist_line(place: int, row: WorklistRow) -> list[Any]:
 
 
 def worklist_bundle(found: Worklist, now: datetime) -> bytes:
-    """A Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
+    """Returns a Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
 
     Two lists of one day (UTC) name the same thing by the same id, so that the second one replaces the first.
     """

@@ -68,7 +68,7 @@ class Url(Struct, frozen=True):
 
 
 def parse_url(text: str) -> Url:
-    """The parts of an absolute http or https URL.
+    """Returns the parts of an absolute http or https URL.
 
     Raises:
         BadUrl: the text is not such a URL, or two URL parsers could read it differently.
@@ -91,7 +91,7 @@ def parse_url(text: str) -> Url:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The IP address where the host of a `Url` is written as one; None where it is a name."""
+    """Returns the IP address where the host of a `Url` is written as one; None where it is a name."""
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
@@ -191,7 +191,7 @@ class AddressRule(Struct, frozen=True):
     """Where not empty, only these networks are allowed."""
 
     def allows(self, address: str) -> bool:
-        """Whether a connection may use this address; False for a text that is no IP address."""
+        """Returns whether a connection may use this address; False for a text that is no IP address."""
         try:
             number = ip_address(address)
         except ValueError:
@@ -212,12 +212,12 @@ ON_LOOPBACK: Final = AddressRule(only=LOOPBACK)
 
 
 def overlaps_never(network: Network) -> bool:
-    """Whether a network holds addresses that no client can be given."""
+    """Returns whether a network holds addresses that no client can be given."""
     return any(network.overlaps(never) for never in NEVER)
 
 
 def _meanings(number: Address) -> list[Address]:
-    """The address itself and the IPv4 address that routers or systems may make of it."""
+    """Returns the address itself and the IPv4 address that routers or systems may make of it."""
     if isinstance(number, IPv4Address):
         return [number]
     if number.ipv4_mapped is not None:  # the system connects to the IPv4 address
@@ -248,7 +248,7 @@ def is_loopback(url: Url) -> bool:
 
 
 def reach_of(url: Url, given: Reach) -> Reach:
-    """How the host of a registered URL is reached: as `given`, but a loopback host only through loopback.
+    """Returns how the host of a registered URL is reached: as `given`, but a loopback host only through loopback.
 
     A host that is written as an IP address was registered with it, so it needs no network of its own.
     """

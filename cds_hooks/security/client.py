@@ -89,7 +89,7 @@ class TrustedClient(Struct, frozen=True):
     budgets: Budgets = field(default_factory=Budgets)
 
     def may_call(self, service: str, hook: str | None = None) -> bool:
-        """Whether the client is registered for a service, and for a hook where one is given."""
+        """Returns whether the client is registered for a service, and for a hook where one is given."""
         return (not self.services or service in self.services) and (
             hook is None or not self.hooks or hook in self.hooks
         )
@@ -109,7 +109,7 @@ ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurre
 
 
 def development_client(configured: Settings) -> TrustedClient:
-    """The one client of a server without a trust file."""
+    """Returns the one client of a server without a trust file."""
     profile = profile_for(
         DEVELOPMENT.name,
         configured.dialect,

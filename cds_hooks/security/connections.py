@@ -26,7 +26,7 @@ _LOOKUPS: Final = ThreadPoolExecutor(32, thread_name_prefix="names")
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The addresses that the operating system finds for a name.
+    """Returns the addresses that the operating system finds for a name.
 
     Raises:
         httpcore.ConnectError: it finds none.
@@ -58,7 +58,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to an allowed address of the host.
+        """Returns a connection to an allowed address of the host.
 
         Raises:
             TransportRefused: one of the host's addresses is not allowed.
@@ -92,7 +92,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a name.
+        """Returns the addresses of a name.
 
         All calls that wait for the same name share one lookup, so that a slow one occupies one thread.
         """
@@ -132,7 +132,7 @@ def prepare_connections() -> None:
 
 
 def ssl_context_for(authorities: str | None) -> ssl.SSLContext:
-    """The TLS context: the public certificate authorities and, where given, the site's own (PEM)."""
+    """Returns the TLS context: the public certificate authorities and, where given, the site's own (PEM)."""
     return _public() if authorities is None else _believing(authorities)
 
 

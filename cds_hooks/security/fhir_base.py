@@ -71,7 +71,7 @@ class FhirBase(Struct, frozen=True):
         return PoolKey(self.client, self.purpose, str(self.registered), self.reach)
 
     def check(self, address: str) -> Url:
-        """The parts of an absolute address below the registered base; `next` links are checked in the same way.
+        """Returns the parts of an absolute address below the registered base; `next` links are checked in the same way.
 
         Raises:
             OutboundRefused: the address is malformed or not below the base.
@@ -88,6 +88,6 @@ class FhirBase(Struct, frozen=True):
 
 
 def is_below(url: Url, base: Url) -> bool:
-    """Whether the URL has the base's scheme, host and port, and the base's path or one below it."""
+    """Returns whether the URL has the base's scheme, host and port, and the base's path or one below it."""
     prefix = base.path.rstrip("/")
     return url.origin == base.origin and (url.path == prefix or url.path.startswith(prefix + "/"))

@@ -52,7 +52,7 @@ class OutboundClient:
     def open(
         self, base: FhirBase, token: str | None = None, headers: Mapping[str, str] | None = None
     ) -> "httpx.AsyncClient":
-        """A client for one hook call, used in `async with`; paths are relative to the base.
+        """Returns a client for one hook call, used in `async with`; paths are relative to the base.
 
         The token and `headers` are sent with every request to this base and to no other address. A request that may not
         be made, or whose answer is larger than the budget, raises TransportRefused.
@@ -72,7 +72,7 @@ class OutboundClient:
         )
 
     async def fetch(self, source: KeySetUrl) -> bytes:
-        """The content of a key set's URL.
+        """Returns the content of a key set's URL.
 
         Raises:
             httpx.HTTPError: it cannot be fetched.

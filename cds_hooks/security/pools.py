@@ -45,7 +45,7 @@ class ConnectionPools:
         """Set by `app.py`, which counts the events in its metrics."""
 
     def pool(self, key: PoolKey) -> "Pool":
-        """The pool of this key."""
+        """Returns the pool of this key."""
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key, self._resolver, self)
@@ -102,7 +102,7 @@ class Pool:
         )
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """The response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
+        """Returns the response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
         slots = self._few_slots if self._is_stalled else self._slots
         await slots.acquire()
         connections = self._connections

@@ -58,7 +58,7 @@ class RemoteKeys:
         return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
 
     def key(self, kid: str) -> VerificationKey | None:
-        """The key of this name in the kept set; None where the set has to be fetched first.
+        """Returns the key of this name in the kept set; None where the set has to be fetched first.
 
         A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
         fetched again before it is trusted, because a key may have been withdrawn in between.
@@ -73,7 +73,7 @@ class RemoteKeys:
         return self._kept(kid)
 
     async def key_after_fetching(self, kid: str) -> VerificationKey | None:
-        """The key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
+        """Returns the key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
         if self._fetching is None and not self._start_for(kid):
             return self._kept(kid)
         if self._fetching is not None:
@@ -168,7 +168,7 @@ class WatchedTrustFile:
         self._looked_at = clock()
 
     def register(self) -> ClientRegister:
-        """The clients of the file, at most about a second old.
+        """Returns the clients of the file, at most about a second old.
 
         A change is accepted once the file is half a second old or was read twice with the same content.
         """
@@ -184,7 +184,7 @@ class WatchedTrustFile:
         return self._file.discovery_needs_token
 
     def remote_keys(self, source: KeySetUrl) -> RemoteKeys:
-        """The keys of a URL that the file names.
+        """Returns the keys of a URL that the file names.
 
         Raises:
             KeyError: the file does not name it.
@@ -234,7 +234,7 @@ class WatchedTrustFile:
 
 
 def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
-    """Whether these files were not written lately, so that reading them now gives their final content."""
+    """Returns whether these files were not written lately, so that reading them now gives their final content."""
     latest = time_ns() - int(LOOK_SECONDS * 1e9)
     return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 

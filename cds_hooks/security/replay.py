@@ -201,7 +201,7 @@ def _refuse(group: Waiting, error: Exception) -> None:
 
 
 def open_replay_store(database_url: str) -> ReplayStore:
-    """The store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
+    """Returns the store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
 
     Raises:
         ReplayStoreFailed: the file cannot be opened.

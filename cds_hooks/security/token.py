@@ -59,7 +59,7 @@ class Token(Struct, frozen=True):
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token in the Authorization header of an ASGI scope.
+    """Returns the token in the Authorization header of an ASGI scope.
 
     Raises:
         Untrusted: there is no such header, there are several, or it has another scheme.
@@ -78,7 +78,7 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def read_token(compact: bytes) -> Token:
-    """The parts of a token in compact form.
+    """Returns the parts of a token in compact form.
 
     Raises:
         Untrusted: it has another form, or lacks what CDS Hooks requires.
@@ -167,7 +167,7 @@ class ClientRegister:
         )
 
     def client_of(self, claims: Claims) -> TrustedClient:
-        """The client that the claims name.
+        """Returns the client that the claims name.
 
         Raises:
             Untrusted: there is no such client.
@@ -182,7 +182,7 @@ class ClientRegister:
 
 
 def claimed_client(token: Token, register: ClientRegister, endpoints: Collection[str], now: float) -> TrustedClient:
-    """The client that the token claims to be from; its signature is not checked here.
+    """Returns the client that the token claims to be from; its signature is not checked here.
 
     `endpoints` are the URLs by which the called address is known; `now` is in seconds since the epoch. The caller still
     has to check the signature with one of that client's keys.
@@ -217,7 +217,7 @@ def _check_times(claims: Claims, client: TrustedClient, now: float) -> None:
 
 @remembered("addresses that a token may name", entries=128, longest=200)
 def endpoints_of(public_url: str, path: str) -> frozenset[str]:
-    """The URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
+    """Returns the URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
 
     CDS Hooks does not define the audience of feedback (checklist row SEC-14). The three names of loopback are treated
     as one.

@@ -29,7 +29,7 @@ class Bound(httpx.AsyncBaseTransport):
         self._requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response with its body not yet read.
+        """Returns the response with its body not yet read.
 
         Raises:
             TransportRefused: the request may not be made.
@@ -55,7 +55,7 @@ class Bound(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
 
     def _outgoing(self, request: httpx.Request, url: Url) -> httpcore.Request:
-        """The request that is sent, built from the parts that were checked and not from the given text."""
+        """Returns the request that is sent, built from the parts that were checked and not from the given text."""
         headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
         headers += [(b"host", url.authority.encode()), (b"accept-encoding", b"identity")]
         if self._token is not None:
@@ -109,7 +109,7 @@ class _Counted(httpx.AsyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """The errors of httpcore as those of httpx, which have the same names."""
+    """Yields the errors of httpcore as those of httpx, which have the same names."""
     try:
         yield
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:

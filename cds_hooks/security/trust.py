@@ -37,14 +37,14 @@ class Trust(Protocol):
         """The clients that are registered now."""
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """The client that calls this path, from the headers of the ASGI scope.
+        """Returns the client that calls this path, from the headers of the ASGI scope.
 
         Raises:
             Untrusted: the headers do not identify one (401).
         """
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """The FHIR server that a call names, to be opened with `outbound`.
+        """Returns the FHIR server that a call names, to be opened with `outbound`.
 
         Raises:
             OutboundRefused: it is not registered for this client.
@@ -65,7 +65,7 @@ def open_trust(
     known: RegistrableNames = ANY_NAME,
     development: TrustedClient = ANONYMOUS,
 ) -> Trust:
-    """The trust of a file; without a file, that of the development profile.
+    """Returns the trust of a file; without a file, that of the development profile.
 
     In the development profile every caller is the client `development`. `public_url` is the address that tokens name;
     `known` is what clients can be registered for.
@@ -95,7 +95,7 @@ class DevelopmentTrust:
         return ("*",)
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """The same for every call, token or not."""
+        """Returns the same for every call, token or not."""
         del headers, path
         return self._client
 
@@ -105,7 +105,7 @@ class DevelopmentTrust:
         return (self._client,)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """The FHIR server at a loopback address.
+        """Returns the FHIR server at a loopback address.
 
         Raises:
             OutboundRefused: the host is not written as a loopback address or `localhost`.
@@ -169,7 +169,7 @@ class FileTrust:
             self._live.register()
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """The client whose key signed the call's token, which is for this path and was not used before.
+        """Returns the client whose key signed the call's token, which is for this path and was not used before.
 
         Raises:
             Untrusted: there is no such token (401).
@@ -202,7 +202,7 @@ class FileTrust:
             raise Untrusted("signature", client.name)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """The registered base that equals the address or lies above it.
+        """Returns the registered base that equals the address or lies above it.
 
         Raises:
             OutboundRefused: there is none for this client.

@@ -40,11 +40,11 @@ class ClientEntry(Struct):
     files: list[Path] = field(default_factory=list)
 
     def names(self, key: str) -> frozenset[str]:
-        """A list of the file as a set; empty where it is not there."""
+        """Returns a list of the file as a set; empty where it is not there."""
         return frozenset(self.document.get(key, ()))
 
     def fhir(self) -> tuple[RegisteredBase, ...]:
-        """The FHIR bases that can be used."""
+        """Returns the FHIR bases that can be used."""
         reach = self._reach()
         said = [each if isinstance(each, dict) else {"url": each} for each in self.document.get("fhir", ())]
         urls = [self._url(["fhir", at], each["url"]) for at, each in enumerate(said)]
@@ -58,7 +58,7 @@ class ClientEntry(Struct):
         )
 
     def origins(self, key: str) -> frozenset[str]:
-        """A list of origins; one with a path or that is no address is a mistake."""
+        """Returns a list of origins; one with a path or that is no address is a mistake."""
         found = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
         for at, url in enumerate(found):
             if url is not None and (url.path not in ("", "/") or url.query is not None):
@@ -66,7 +66,7 @@ class ClientEntry(Struct):
         return frozenset(f"{url.scheme}://{url.authority}" for url in found if url is not None)
 
     def profile(self) -> ClientProfile:
-        """What the client supports: dialect, version, hosts of links, override reasons."""
+        """Returns what the client supports: dialect, version, hosts of links, override reasons."""
         said = self.document
         try:
             return profile_for(
@@ -83,7 +83,7 @@ class ClientEntry(Struct):
             return DEVELOPMENT
 
     def key_source(self) -> KeySetUrl | PinnedKeys:
-        """The address of the client's key set, or the keys themselves."""
+        """Returns the address of the client's key set, or the keys themselves."""
         given = [name for name in ("jwks_url", "jwks_file", "keys") if name in self.document]
         if len(given) != 1:
             named = " and ".join(given) if given else "none of them"
@@ -206,7 +206,7 @@ class TrustFile(Struct, frozen=True):
 
 
 def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile:
-    """The content of the file.
+    """Returns the content of the file.
 
     Raises:
         TrustFileError: it has mistakes; all that were found are listed.

@@ -75,12 +75,12 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
 
 
 def _with_one_more(text: str) -> str:
-    """The text with its count of clients, where it has one, increased by one."""
+    """Returns the text with its count of clients, where it has one, increased by one."""
     return re.sub(r"(?m)^clients = (\d+)$", lambda match: f"clients = {int(match[1]) + 1}", text, count=1)
 
 
 def client_table(settings: Mapping[str, Any]) -> str:
-    """A `[[client]]` in TOML; what is None or empty is left out."""
+    """Returns a `[[client]]` in TOML; what is None or empty is left out."""
     lines = [f"{name} = {_toml(value)}" for name, value in settings.items() if value not in (None, [], ())]
     return "\n".join(["[[client]]", *lines]) + "\n"
 
@@ -103,7 +103,7 @@ class AddressTrial:
         return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.said}"
 
     def facts(self) -> dict[str, Any]:
-        """The result as JSON members."""
+        """Returns the result as JSON members."""
         return asdict(self)
 
 

@@ -32,7 +32,7 @@ class _Environment(EnvSettingsSource):
     """The environment, of which constants are not read."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The value of a setting's variable; nothing for a constant."""
+        """Returns the value of a setting's variable; nothing for a constant."""
         if field_name in Constants.model_fields:
             return None, field_name, False
         return super().get_field_value(field, field_name)
@@ -105,7 +105,7 @@ SETTINGS: Final = tuple(name for name in Settings.model_fields if name not in {*
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once.
+    """Returns the settings of this process, read once.
 
     Raises:
         RemovedSetting: The environment sets what protected something and is no setting any more.
@@ -116,7 +116,7 @@ def settings() -> Settings:
 
 
 def with_settings(configured: Settings, changed: Mapping[str, Any]) -> Settings:
-    """The same settings with others in their place, checked.
+    """Returns the same settings with others in their place, checked.
 
     Raises:
         pydantic.ValidationError: A value makes no sense.

@@ -11,7 +11,7 @@ HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\
 
 
 def address_fault(text: str, *, origin: bool = False) -> str | None:
-    """What is wrong with an http address, in a few words; None for a good one. An origin has no path."""
+    """Returns what is wrong with an http address, in a few words; None for a good one. An origin has no path."""
     try:
         parts = urlsplit(text)
         port_fits = parts.port is None or parts.port > 0
@@ -45,7 +45,7 @@ SafeAddress = Annotated[str | None, AfterValidator(_safe_address)]
 
 
 def parts_of(text: str) -> list[str]:
-    """The parts of a text that are separated by commas, without spaces around them and without empty ones."""
+    """Returns the parts of a text that are separated by commas, without spaces around them and without empty ones."""
     return [part for part in map(str.strip, text.split(",")) if part]
 
 

@@ -70,7 +70,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
             _add_into(mine, more)
 
     def sketch(self, family: str, name: str) -> Sketch:
-        """One of the sketches of `features`, `ages`, `by_sex` or `scores`; empty where nothing was counted."""
+        """Returns one of the sketches of `features`, `ages`, `by_sex` or `scores`; empty where nothing was counted."""
         return Counter(getattr(self, family).get(name, {}))
 
     def missing_of(self, feature: str) -> int:
@@ -116,7 +116,7 @@ def sketch_value(sketches: Sketches, name: str, value: float) -> None:
 
 
 def groups_of(values: dict[str, float]) -> tuple[str, ...]:
-    """The groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
+    """Returns the groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
 
     A race is a group only where a model of the site has it as an input (`race_…` with the value 1).
     """
@@ -131,7 +131,7 @@ def groups_of(values: dict[str, float]) -> tuple[str, ...]:
 
 
 def total_of(days: list[DayCounts]) -> DayCounts:
-    """All days together, but for `hour_milliseconds`: those are compared hour by hour (today.py)."""
+    """Returns all days together, but for `hour_milliseconds`: those are compared hour by hour (today.py)."""
     total = DayCounts()
     for name in DayCounts.__struct_fields__:
         if name == "hour_milliseconds":

@@ -42,7 +42,7 @@ class Compared:
     """The instant (UTC) up to which the last day of the window has been counted; None where all of it has been."""
 
     def figures(self) -> list[Figure]:
-        """All figures, those to look at first."""
+        """Returns all figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
         found = [
             *self._feed(now),
@@ -79,7 +79,7 @@ class Compared:
         return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {text}.")
 
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
-        """Whether as many calls came as on the same days of the week before."""
+        """Yields whether as many calls came as on the same days of the week before."""
         expected = sum(self.expected(day) for day in self.window)
         if expected < _FEWEST_EXPECTED:
             yield self._too_few("feed", "calls", round(expected), _FEWEST_EXPECTED)
@@ -136,12 +136,12 @@ class Compared:
         return sum(calls) / len(calls) if calls else 0.0
 
     def _alike(self, day: date) -> list[DayCounts]:
-        """The days of the reference on the same weekday; all of them where there is only one of these."""
+        """Returns the days of the reference on the same weekday; all of them where there is only one of these."""
         same = [counts for each, counts in self.reference.items() if each.weekday() == day.weekday()]
         return same if len(same) > 1 else list(self.reference.values())
 
     def _in_the_hour_that_runs(self) -> int:
-        """The calls of today since the last full hour, for which nothing is expected yet."""
+        """Returns the calls of today since the last full hour, for which nothing is expected yet."""
         today = self.window.get(self.at.date()) if self.at is not None else None
         if today is None or self.at is None:
             return 0
@@ -158,7 +158,7 @@ class Compared:
             yield self._rise("prefetch", key, _without(key), words, len(sent))
 
     def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, asked: int) -> Figure:
-        """Whether a share rose, in all or on a day."""
+        """Returns whether a share rose, in all or on a day."""
         rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, asked)
         if rise.state == "insufficient":
             return self._too_few(family, subject, rise.n, _FEWEST_CALLS)
@@ -235,7 +235,7 @@ class Compared:
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
 
     def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, asked: int) -> Figure:
-        """The figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
+        """Returns the figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
         figure = self._level(name, values, then, figure, asked)
         if figure.state == "act" or len(then) <= _FLAG:
             return figure
@@ -337,7 +337,7 @@ class Compared:
 
     @staticmethod
     def _reasons_for(rule: str, now: DayCounts) -> str:
-        """The three most frequent reasons for overriding, and what was done with the orders, in words."""
+        """Returns the three most frequent reasons for overriding, and what was done with the orders, in words."""
         found = [
             (times, key.removeprefix(f"{rule} "))
             for key, times in now.answer_reasons.items()

@@ -52,7 +52,7 @@ def pack(counts: LabelCounts) -> bytes:
 
 
 def unpack_cells(content: bytes) -> PackedCells:
-    """What `pack` wrote, as arrays.
+    """Returns what `pack` wrote, as arrays.
 
     Raises:
         msgspec.DecodeError: It is something else.
@@ -61,12 +61,12 @@ def unpack_cells(content: bytes) -> PackedCells:
 
 
 def unpack(content: bytes) -> LabelCounts:
-    """What `pack` wrote, for counting on."""
+    """Returns what `pack` wrote, for counting on."""
     return summed([unpack_cells(content)])
 
 
 def summed(parts: Iterable[PackedCells]) -> LabelCounts:
-    """The counts of all parts together."""
+    """Returns the counts of all parts together."""
     by_key: dict[str, list[NDArray[np.int32]]] = {}
     for part in parts:
         for key, rows in part.items():
@@ -123,13 +123,13 @@ class Labelled(Struct, frozen=True):
         return found
 
     def total(self, happened: Happened, *, with_card: bool | None = None) -> int:
-        """How many there are in all; with and without a card together where `with_card` is None."""
+        """Returns how many there are in all; with and without a card together where `with_card` is None."""
         places = {True: [0], False: [_SILENT], None: [0, _SILENT]}[with_card]
         return int(sum(self.counts[:, _PLACE[happened] + place].sum() for place in places))
 
 
 def labelled(counts: LabelCounts, key: str) -> Labelled:
-    """The arrays of one "model group"; empty where nothing was counted."""
+    """Returns the arrays of one "model group"; empty where nothing was counted."""
     buckets = sorted(counts.cells.get(key, {}).items())
     odds = np.array([bucket * WIDTH for bucket, _ in buckets], dtype=np.float64)
     table = np.array([row for _, row in buckets], dtype=np.float64).reshape(len(buckets), 6)

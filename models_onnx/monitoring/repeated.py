@@ -32,7 +32,7 @@ def one_value(
     sums: tuple[Sketch, Sketch],
     asked: int,
 ) -> Repeated | None:
-    """Whether one value has certainly a larger share than before, in all or on a day: as `shares.rise`.
+    """Returns whether one value has certainly a larger share than before, in all or on a day: as `shares.rise`.
 
     `sums` are the sketches of the window and the reference; None where no value has 3 points more in all of it.
     """

@@ -31,7 +31,7 @@ class Exchanged(NamedTuple):
 
 
 def exchanged(now: DayCounts, before: DayCounts) -> Iterator[Exchanged]:
-    """What each input says in which women and men certainly differed before."""
+    """Yields what each input says in which women and men certainly differed before."""
     for name in DIFFER_BY_SEX:
         window, reference = (
             [each.sketch("by_sex", f"{name} {sex}") for sex in ("men", "women")] for each in (now, before)

@@ -25,7 +25,7 @@ Sketch = Counter[int]
 
 
 def bucket_of(value: float) -> int:
-    """The bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
+    """Returns the bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
     if -_SMALLEST < value < _SMALLEST:
         return 0
     place = ceil(log(abs(value)) / _LOG_GAMMA) + _SPAN
@@ -33,7 +33,7 @@ def bucket_of(value: float) -> int:
 
 
 def value_of(bucket: int) -> float:
-    """The middle of a bucket."""
+    """Returns the middle of a bucket."""
     if bucket == 0:
         return 0.0
     middle: float = 2 * _GAMMA ** (abs(bucket) - _SPAN) / (_GAMMA + 1)
@@ -41,12 +41,12 @@ def value_of(bucket: int) -> float:
 
 
 def quantile(sketch: Sketch, share: float) -> float | None:
-    """The value below which this share (0 to 1) of what was counted lies; None where nothing was."""
+    """Returns the value below which this share (0 to 1) of what was counted lies; None where nothing was."""
     return value_of(bucket_at(sketch, share)) if sketch.total() else None
 
 
 def bucket_at(sketch: Sketch, share: float) -> int:
-    """The bucket in which that value lies, of a sketch in which something was counted."""
+    """Returns the bucket in which that value lies, of a sketch in which something was counted."""
     rank, below = share * (sketch.total() - 1), 0
     for bucket in sorted(sketch):
         below += sketch[bucket]
@@ -56,11 +56,11 @@ def bucket_at(sketch: Sketch, share: float) -> int:
 
 
 def sketch_of(values: Iterable[float]) -> Sketch:
-    """The sketch of these values."""
+    """Returns the sketch of these values."""
     return Counter(map(bucket_of, values))
 
 
 def log_odds_bucket(estimate: float) -> int:
-    """The bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
+    """Returns the bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
     inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
     return round(log(inside / (1 - inside)) / WIDTH)

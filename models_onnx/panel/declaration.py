@@ -111,7 +111,7 @@ class TablePlan(Struct, frozen=True):
 
 
 def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclaration) -> TablePlan:
-    """How a table with these columns is read for this model, whose inputs hold those of its twin.
+    """Returns how a table with these columns is read for this model, whose inputs hold those of its twin.
 
     Raises:
         PanelRefused: a column is missing, could be two, or is in a unit that is not known for it.
@@ -201,7 +201,7 @@ def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion |
 
 
 def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[str, str]) -> str | None:
-    """The column of an input or a condition; None where there is none."""
+    """Returns the column of an input or a condition; None where there is none."""
     said = declared.get(name) or (declared.get(analyte) if analyte else None)
     if said is not None:
         if said not in columns:

@@ -42,7 +42,7 @@ class PanelModel:
         return {each.manifest.id: each.manifest for each in (self.model, self.twin) if each is not None}
 
     def plan(self, columns: Sequence[str], declared: TableDeclaration = NOTHING_DECLARED) -> TablePlan:
-        """How a table with these columns is read; PanelRefused says what has to be declared first."""
+        """Returns how a table with these columns is read; PanelRefused says what has to be declared first."""
         declared.refuse_unknown(tuple(self.manifests.values()), columns)
         return plan_of(self.model.manifest, columns, declared)
 
@@ -80,7 +80,7 @@ class PanelModel:
 
 
 def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> PanelModel:
-    """The model of this id, `id@version` or `id@digest`, with its twin, checked as the server checks it.
+    """Returns the model of this id, `id@version` or `id@digest`, with its twin, checked as the server checks it.
 
     The features that a folder of one's own declares (features.toml) are known from then on.
 
@@ -102,7 +102,7 @@ def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Panel
 
 
 def read_rows(plan: TablePlan, columns: Mapping[str, Values]) -> tuple[Rows, Any]:
-    """The rows to score, and for each the inputs that were not used because their value was no exact number."""
+    """Returns the rows to score, and for each the inputs that were not used because their value was no exact number."""
     count = len(next(iter(columns.values())))
     inputs = np.full((count, len(plan.inputs)), np.nan)
     implausible = np.zeros(inputs.shape, dtype=np.bool_)
@@ -128,7 +128,7 @@ def _no_rows(inputs: int) -> ScoredRows:
 
 
 def columns_of(frame: Any) -> list[str]:
-    """The names of the columns of a frame, in their order; PanelRefused where this is no frame."""
+    """Returns the names of the columns of a frame, in their order; PanelRefused where this is no frame."""
     if isinstance(frame, Mapping):
         lengths = {len(values) for values in frame.values()}
         if len(lengths) > 1:
@@ -151,7 +151,7 @@ def columns_of(frame: Any) -> list[str]:
 
 
 def values_of(frame: Any, name: str) -> Values:
-    """One column of a frame: a numpy array, or a list with None where there is no value."""
+    """Returns one column of a frame: a numpy array, or a list with None where there is no value."""
     if isinstance(frame, Mapping):
         values = frame[name]
         return values if isinstance(values, np.ndarray) else list(values)
@@ -175,7 +175,7 @@ def _is(frame: Any, library: str) -> bool:
 
 
 def _like(frame: Any, answers: dict[str, Any]) -> Any:
-    """The answers as a frame of the same kind; a pandas frame keeps its index."""
+    """Returns the answers as a frame of the same kind; a pandas frame keeps its index."""
     if isinstance(frame, Mapping):
         return answers
     if _is(frame, "pyarrow"):

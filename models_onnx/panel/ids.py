@@ -39,7 +39,7 @@ class RowNames:
 
 
 def is_blank(name: Any) -> bool:
-    """Whether this names nobody."""
+    """Returns whether this names nobody."""
     return name is None or name != name or not str(name).strip()
 
 

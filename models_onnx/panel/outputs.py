@@ -28,7 +28,7 @@ _TEXTS = ("model", "reason", "reason_text", "not_used")
 
 
 def output_form(path: Path) -> OutputForm:
-    """The form of an output by the end of its name; PanelRefused for another one."""
+    """Returns the form of an output by the end of its name; PanelRefused for another one."""
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise PanelRefused(
@@ -110,13 +110,13 @@ class ResumableOutput:
 
 
 def signature_begun(path: Path) -> str:
-    """The signature of an unfinished output of this name; empty where there is none."""
+    """Returns the signature of an unfinished output of this name; empty where there is none."""
     state = path.with_name(f"{path.name}.part.json")
     return str(orjson.loads(state.read_bytes())["signature"]) if state.is_file() else ""
 
 
 def signature_of(*parts: Any) -> str:
-    """A digest of everything that decides what an output holds."""
+    """Returns a digest of everything that decides what an output holds."""
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=_plain)).hexdigest()
 
 
@@ -138,12 +138,12 @@ def _quoted(path: Path) -> str:
 
 
 def csv_header(inputs: Sequence[str], explain: bool) -> bytes:
-    """The first line."""
+    """Returns the first line."""
     return (",".join(_columns(inputs, explain)) + "\n").encode()
 
 
 def sql_types(inputs: Sequence[str], explain: bool) -> str:
-    """The columns with their types, as DuckDB takes them."""
+    """Returns the columns with their types, as DuckDB takes them."""
     typed = {name: "VARCHAR" if name in ("id", *_TEXTS) else "DOUBLE" for name in _columns(inputs, explain)}
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
@@ -154,7 +154,7 @@ def _columns(inputs: Sequence[str], explain: bool) -> list[str]:
 
 
 def csv_lines(ids: Sequence[Any], answers: dict[str, Any], inputs: Sequence[str], explain: bool) -> bytes:
-    """One line (RFC 4180) per row; a number in the fewest digits that mean it, nothing where there is none."""
+    """Returns one line (RFC 4180) per row; a number in the fewest digits that mean it, nothing where there is none."""
     first = _numbers([answers["probability"], answers["percentile"]])
     texts = [[_field(text) for text in answers[name].tolist()] for name in _TEXTS]
     columns = [[_field(each) for each in ids], first, *texts]
@@ -164,7 +164,7 @@ def csv_lines(ids: Sequence[Any], answers: dict[str, Any], inputs: Sequence[str]
 
 
 def _numbers(columns: Sequence[Any]) -> list[str]:
-    """One text per row, its numbers between commas. orjson writes a float in the fewest digits, and fast."""
+    """Returns one text per row, its numbers between commas. orjson writes a float in the fewest digits, and fast."""
     table = np.ascontiguousarray(np.column_stack(columns), dtype=np.float64)
     text = orjson.dumps(table, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return text[2:-2].replace("null", "").split("],[") if len(table) else []
@@ -177,7 +177,7 @@ def write_fields(rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _fields(column: tuple[Any, ...]) -> list[str]:
-    """The fields of a column; of texts, which are few different ones, each different one is made once."""
+    """Returns the fields of a column; of texts, which are few different ones, each different one is made once."""
     different = set(column)
     if set(map(type, different)) == {str}:
         fields = {text: _field(text) for text in different}
@@ -191,7 +191,7 @@ def _field(value: Any) -> str:
 
 
 def risk_assessments(ids: Sequence[Any], answers: dict[str, Any], manifests: dict[str, Manifest], moment: str) -> bytes:
-    """One FHIR R4 RiskAssessment a line; without a score it has the reason and no probability."""
+    """Returns one FHIR R4 RiskAssessment a line; without a score it has the reason and no probability."""
     columns = [answers[name].tolist() for name in ("probability", "percentile", "model", "reason", "reason_text")]
     said = zip(ids, *columns, strict=True)
     first = next(iter(manifests.values()))
@@ -211,7 +211,7 @@ def risk_assessment(
     reason: str,
     text: str,
 ) -> dict[str, Any]:
-    """A FHIR R4 RiskAssessment of a model's estimate, or of the reason for none."""
+    """Returns a FHIR R4 RiskAssessment of a model's estimate, or of the reason for none."""
     prediction: dict[str, Any] = {"outcome": {"text": manifest.outcome.words}}
     if probability is None or reason:
         prediction["rationale"], note = text, f"No score ({reason})."

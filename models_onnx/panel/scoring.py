@@ -53,7 +53,7 @@ class ScoredRows(Struct, frozen=True):
 
 
 def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
-    """The answers for these rows, in their order."""
+    """Returns the answers for these rows, in their order."""
     found = _by(model, rows)
     if twin is None:
         return found

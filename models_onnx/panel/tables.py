@@ -39,7 +39,7 @@ _GLOB_SIGN = re.compile(r"([*?\[])")
 
 
 def form_of(path: Path) -> Form:
-    """The form of a table by the end of its name; PanelRefused for another one."""
+    """Returns the form of a table by the end of its name; PanelRefused for another one."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     found = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if found is None:
@@ -55,7 +55,7 @@ class TableReader(Struct, frozen=True):
     _form: Form
 
     def parts(self, wanted: Sequence[str], would_matter: frozenset[str] = frozenset()) -> Iterator[Part]:
-        """The wanted columns of the rows, at most 20,000 rows at a time; read once.
+        """Yields the wanted columns of the rows, at most 20,000 rows at a time; read once.
 
         Raises:
             PanelRefused: a later row of NDJSON has a name that would have mattered and that no row of the first 20,000
@@ -77,7 +77,7 @@ class TableReader(Struct, frozen=True):
 
 @contextmanager
 def open_table(path: Path, form: Form | None = None) -> Iterator[TableReader]:
-    """The table in this file, or on standard input where it is called `-`, whose form has to be said.
+    """Yields the table in this file, or on standard input where it is called `-`, whose form has to be said.
 
     Raises:
         PanelRefused: the file is not there, has no rows or another form than it is said to have.
@@ -117,7 +117,7 @@ def _stream(stream: IO[bytes], form: Form, name: str) -> Iterator[TableReader]:
 
 
 def _unpacked(file: IO[bytes], begins: bytes) -> IO[bytes]:
-    """The file, unpacked where it begins as gzip does, whatever its name says."""
+    """Returns the file, unpacked where it begins as gzip does, whatever its name says."""
     return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if begins == b"\x1f\x8b" else file
 
 
@@ -201,7 +201,7 @@ def _objects(stream: IO[bytes], name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _named_twice(line: bytes) -> str:
-    """A name that an object of the line has twice; empty where there is none."""
+    """Returns a name that an object of the line has twice; empty where there is none."""
     twice: list[str] = []
 
     def once(members: list[tuple[str, Any]]) -> dict[str, Any]:

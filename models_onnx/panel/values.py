@@ -65,7 +65,7 @@ def read_input(source: InputColumn, values: Values, units: Values | None = None)
 
 
 def _in_units_of_rows(source: InputColumn, numbers: Array, units: Values) -> tuple[Array, Mask]:
-    """The numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
+    """Returns the numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
 
     Raises:
         PanelRefused: most of the values have no known unit, so the column does not name units as it is said to.
@@ -116,7 +116,7 @@ def read_yes(source: YesColumn, values: Values) -> Mask:
 
 
 def _codes_of(feature: Feature, column: str) -> dict[str, float]:
-    """What the values of a coded input mean, in lower case; empty for a number."""
+    """Returns what the values of a coded input mean, in lower case; empty for a number."""
     if isinstance(feature, Sex):
         # A column called sex may count the sexes in any way; only the name sex_male says what its 1 means.
         return {**_SEXES, **(_YES_NO if column == feature.name else {})}
@@ -169,7 +169,7 @@ def _text(value: Any) -> str:
 
 
 def _numbers(values: Values) -> tuple[Array, Mask]:
-    """The numbers, NaN where there is none, and which of those were something else than blank."""
+    """Returns the numbers, NaN where there is none, and which of those were something else than blank."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         return values.astype(np.float64), np.zeros(len(values), dtype=np.bool_)
     found, unreadable = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.bool_)
