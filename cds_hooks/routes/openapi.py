@@ -8,6 +8,7 @@ from importlib.metadata import version as installed_version
 from typing import Annotated, Any, Final
 
 import msgspec
+from fastapi.openapi.models import OpenAPI
 from msgspec import Meta, Raw, Struct, structs
 
 from cards.card import Card
@@ -96,9 +97,12 @@ _ERRORS: Final = {
 
 
 def describe(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Return the document: hook calls, feedback, discovery, and the addresses for the operator."""
+    """Return the document: hook calls, feedback, discovery, and the addresses for the operator.
+
+    FastAPI's model of an OpenAPI document checks its form.
+    """
     _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REFERENCE)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": TITLE,
@@ -108,6 +112,8 @@ def describe(services: Mapping[str, Service]) -> dict[str, Any]:
         "paths": {**_paths(services), **_operator_paths()},
         "components": {"schemas": schemas},
     }
+    OpenAPI.model_validate(document)
+    return document
 
 
 def _operator_paths() -> dict[str, Any]:
