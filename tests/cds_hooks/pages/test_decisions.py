@@ -206,6 +206,18 @@ def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) 
     run(tmp_path, task)
 
 
+@pytest.mark.parametrize(("readers", "status"), [("operator", 403), ("everyone", 404)])
+def test_the_page_of_one_decision_is_open_to_whom_the_setting_names(tmp_path: Path, readers: str, status: int) -> None:
+    """An id that is not in the record: whoever may look is told so, whoever may not is not."""
+
+    async def task(calls: httpx.AsyncClient) -> None:
+        answer = await calls.get("/explain/01a1f851-2afd-7ec4-9e85-272e25f40000")
+        assert answer.status_code == status
+
+    opened = {"explain_pages": readers, "operator_token": "t" * 32, "public_url": "http://127.0.0.1:8085"}
+    run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
+
+
 def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> None:
     token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
 
