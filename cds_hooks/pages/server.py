@@ -127,15 +127,15 @@ class PageServer:
         call_id = new_decision_id()
         log().info("call refused", status=status, reason=failure.title, decision=call_id)
         headers = HEADERS | {CALL_ID.decode(): call_id}
-        accepted = request.headers.get("accept", "")
-        if "application/json" not in accepted or wants_page(request):
+        asks_for_json = "application/json" in request.headers.get("accept", "") or request.url.path.endswith(".json")
+        if not asks_for_json or wants_page(request):
             return self.page("failure.html", status=status, headers=headers, failure=failure, call_id=call_id)
         issue = {
             "severity": "error",
             "code": "not-found" if status == 404 else "forbidden",
             "diagnostics": f"{failure.what} {failure.next}",
         }
-        return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status, headers)
+        return JSONResponse({"resourceType": "OperationOutcome", "id": call_id, "issue": [issue]}, status, headers)
 
     async def form(
         self, request: Request, most_bytes: int = MOST_BYTES, *, upload: bool = False, of_session: bool = True

@@ -97,7 +97,7 @@ def read_token(text: str) -> Token:
     """Returns what a token means; WrongToken where it is outside the grammar.
 
     >>> read_token("today() - 90 days")
-    Today(days=-90)
+    TodayToken(days=-90)
     >>> read_token("%orders.entry.resource.medication.resolve().id").keys
     ('orders',)
     """
