@@ -69,12 +69,12 @@ def list_(
         wanted = DecisionFilter(
             service, outcome, client, about, users, microseconds(since), microseconds(until), rule, reasons
         )
-        found = _find(url, wanted, limit)
+        decisions_shown = _find(url, wanted, limit)
         old = [archive for archive in archives(url) if client in (None, archive.client)]
     if as_json:
-        _print_json([_summary(decision) for decision in found])
+        _print_json([_summary(decision) for decision in decisions_shown])
         return
-    _draw_list(found, partial(_withheld, reasons) if silent else _said)
+    _draw_list(decisions_shown, partial(_withheld, reasons) if silent else _outcome_text)
     for each in old:
         typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
 
@@ -92,7 +92,7 @@ def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
     if as_json:
         _print_json([_summary(decision) for decision in decisions])
     else:
-        _draw_list(decisions, _said)
+        _draw_list(decisions, _outcome_text)
     raise typer.Exit(0 if decisions else 1)
 
 
@@ -106,7 +106,7 @@ def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
             wanted,
             lambda done: progress.update(task, completed=done, visible=True),
         )
-    return [each.decision for each in islice(find_places(url, book, wanted), limit)]
+    return [row.decision for row in islice(find_places(url, book, wanted), limit)]
 
 
 def _draw_list(decisions: list[Decision], said: Callable[[dict[str, Any]], str]) -> None:
@@ -129,19 +129,19 @@ def show(
     """
     url = record_url(database)
     with _said_in_a_sentence():
-        found = get_decision(url, decision_of(decision) or decision)
-        answers = feedback_on(url, found.id) if found else []
-    if found is None and _say_archived(url, decision_of(decision) or decision, as_json):
+        decision_row = get_decision(url, decision_of(decision) or decision)
+        answers = feedback_on(url, decision_row.id) if decision_row else []
+    if decision_row is None and _say_archived(url, decision_of(decision) or decision, as_json):
         raise typer.Exit(1)
-    if found is None:
+    if decision_row is None:
         typer.echo(
             f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.", err=True
         )
         raise typer.Exit(1)
     if as_json:
-        _print_json(_everything(found, answers))
+        _print_json(_everything(decision_row, answers))
     else:
-        _draw(Console(), _everything(found, answers))
+        _draw(Console(), _everything(decision_row, answers))
 
 
 @app.command()
@@ -158,9 +158,9 @@ def held(
     """
     url = record_url(database)
     with _said_in_a_sentence():
-        found = get_decision(url, decision_of(decision) or decision)
-        rows = _held_back(url, found) if found is not None else []
-    if found is None:
+        decision_row = get_decision(url, decision_of(decision) or decision)
+        rows = _held_back(url, decision_row) if decision_row is not None else []
+    if decision_row is None:
         typer.echo(f"There is no decision {decision} in the record.", err=True)
         raise typer.Exit(1)
     if as_json:
@@ -193,12 +193,14 @@ def _say_archived(url: str, decision: str, as_json: bool) -> bool:
     with _said_in_a_sentence():
         able, certain = find_archived(url, decision)
     if as_json and able:
-        _print_json({"id": decision, "archived": [msgspec.to_builtins(each) for each in able], "certain": certain})
-    for each in able if not as_json else ():
+        _print_json(
+            {"id": decision, "archived": [msgspec.to_builtins(archive) for archive in able], "certain": certain}
+        )
+    for archive in able if not as_json else ():
         state = "is archived" if certain else "may be archived (the file is not here)"
         typer.echo(
-            f"Decision {decision} {state} in {each.words}, written to {each.path}. "
-            f"cds-hooks record restore {each.path} brings it back.",
+            f"Decision {decision} {state} in {archive.words}, written to {archive.path}. "
+            f"cds-hooks record restore {archive.path} brings it back.",
             err=True,
         )
     return bool(able)
@@ -246,7 +248,7 @@ def _summary(decision: Decision) -> dict[str, Any]:
 
 def _withheld(reasons: Collection[str], summary: dict[str, Any]) -> str:
     """What was held back, each with its reason."""
-    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in reasons]
+    lines = [f"{entry['reason']}: {entry['text']}" for entry in summary["silence"] if entry["reason"] in reasons]
     return "\n".join(lines)
 
 
@@ -256,11 +258,11 @@ def _reasons_to_hold_back() -> Collection[str]:
     return SUPPRESSED
 
 
-def _said(summary: dict[str, Any]) -> str:
+def _outcome_text(summary: dict[str, Any]) -> str:
     """The cards' summaries, or the first reason for there being none."""
     if summary["cards"]:
         return "\n".join(summary["cards"])
-    reasons = [each["text"] for each in summary["silence"]] or ["no reason was recorded"]
+    reasons = [entry["text"] for entry in summary["silence"]] or ["no reason was recorded"]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"silent: {reasons[0]}{more}"
 

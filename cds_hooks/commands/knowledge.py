@@ -166,29 +166,31 @@ def _draw_doses(coverage: tuple[DoseCoverage, ...]) -> None:
 
 def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> tuple[T, ...]:
     folder = data or settings().data_dir
-    found = counted(folder)
-    if not found:
+    counts = counted(folder)
+    if not counts:
         typer.echo(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", err=True)
         raise typer.Exit(2)
-    return found
+    return counts
 
 
 def _dose_table(dose_coverages: tuple[DoseCoverage, ...]) -> Table:
     columns = ("exact", "range", "as needed", "once only", "unknown")
     table = Table("source", "orders", "with a dosage", *columns, title="Daily doses")
-    for each in dose_coverages:
-        counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")]
-        table.add_row(each.source, f"{each.orders:,}", f"{each.instructed:,}", *counts)
+    for coverage in dose_coverages:
+        counts = [
+            f"{coverage.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")
+        ]
+        table.add_row(coverage.source, f"{coverage.orders:,}", f"{coverage.instructed:,}", *counts)
     return table
 
 
 def _dose_problems(dose_coverages: tuple[DoseCoverage, ...]) -> Iterator[str]:
-    for each in dose_coverages:
-        if each.untimed:
-            unknown = each.certainties.get("unknown", 0)
-            yield f"{each.source}: nothing says how often in {each.untimed:,} of the {unknown:,} unknown"
-        for problem, count in each.problems:
-            yield f"{each.source}: {count:,} unknown because {problem}"
+    for coverage in dose_coverages:
+        if coverage.untimed:
+            unknown = coverage.certainties.get("unknown", 0)
+            yield f"{coverage.source}: nothing says how often in {coverage.untimed:,} of the {unknown:,} unknown"
+        for problem, count in coverage.problems:
+            yield f"{coverage.source}: {count:,} unknown because {problem}"
 
 
 def _table(recognition_coverages: tuple[RecognitionCoverage, ...]) -> Table:

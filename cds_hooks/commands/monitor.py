@@ -105,34 +105,44 @@ def monitor(
             LabelReader(book, url, labels, time_ns() // 1000).read()
         with no_collection():
             mature = label_windows(book, labels, last, label_days)
-            compared = [replace(one, at=at) for one in book.compared(last, days or _REPORT_DAYS, before)]
+            compared = [replace(comparison, at=at) for comparison in book.compared(last, days or _REPORT_DAYS, before)]
             judged: list[Compared | LabelWindow] = [*compared, *mature]
-            figures_of = [(one, list(one.figures())) for one in judged]
+            figures_of = [(comparison, list(comparison.figures())) for comparison in judged]
             silent = rules_without_findings(compared, rule_ids(book))
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         typer.echo(wrong if isinstance(error, ValueError) else str(error), err=True)
         raise typer.Exit(2) from error
-    shown = [(one, of) for one, of in figures_of if client in (None, one.client) and service in (None, one.service)]
-    wanted = [one for one, _ in shown]
-    of_rules = [each for each in silent if client in (None, each.client) and service is None]
-    figures = sorted((*(each for _, of in shown for each in of), *of_rules), key=lambda of_rule: of_rule.order)
-    found = incidents(figures)
+    shown = [
+        (comparison, of)
+        for comparison, of in figures_of
+        if client in (None, comparison.client) and service in (None, comparison.service)
+    ]
+    wanted = [comparison for comparison, _ in shown]
+    of_rules = [figure for figure in silent if client in (None, figure.client) and service is None]
+    figures = sorted((*(figure for _, of in shown for figure in of), *of_rules), key=lambda of_rule: of_rule.order)
+    open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
-    _tell_others(book, figures, found, notify, textfile)
+    _tell_others(book, figures, open_incidents, notify, textfile)
     if html is not None:
-        _write_html(html, report_page(last, wanted, figures, found, paused, _summary(figures)))
+        _write_html(html, report_page(last, wanted, figures, open_incidents, paused, _summary(figures)))
     if as_json:
-        document = {"until": last, "incidents": found, "paused": paused, "rolled_back": taken_back, "figures": figures}
+        document = {
+            "until": last,
+            "incidents": open_incidents,
+            "paused": paused,
+            "rolled_back": taken_back,
+            "figures": figures,
+        }
         typer.echo(msgspec.json.encode(document).decode())
     else:
         for sentence in paused:
             typer.echo(f"Paused, {sentence}. cds-hooks release set on ends it.")
-        for each in taken_back:
-            typer.echo(f"Rolled back, {each.kind} {each.name}: {each.why}")
-        _print(figures, found, every)
-    raise typer.Exit(1 if found else 0)
+        for act in taken_back:
+            typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
+        _print(figures, open_incidents, every)
+    raise typer.Exit(1 if open_incidents else 0)
 
 
 def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
@@ -140,16 +150,16 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
 
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
     try:
-        found = reviewed(record_url(database), since)
+        reviews = reviewed(record_url(database), since)
     except RecordUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        typer.echo(msgspec.json.encode(reviews).decode())
         return
     console = Console()
     for reason, heading in LISTS.items():
-        lines = [each for each in found if each.reason == reason]
+        lines = [review for review in reviews if review.reason == reason]
         console.print(f"[bold]{heading}[/] ({reason})", highlight=False)
         table = Table("client", "service", "what", "answers", "last", "decisions")
         for line in lines:
@@ -166,12 +176,12 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     from cds_hooks.monitor.rollback import take_back, to_take_back
 
     try:
-        found = to_take_back(acts_until(url).current, figures)
-        take_back(url, found)
+        due = to_take_back(acts_until(url).current, figures)
+        take_back(url, due)
     except (PeopleFileError, RecordUnavailable) as error:
         typer.echo(f"Nothing was rolled back: {error}", err=True)
         raise typer.Exit(2) from error
-    return found
+    return due
 
 
 PAUSED = "auto-pause"
@@ -202,22 +212,22 @@ def _check_options(notify: str | None, *, narrowed: bool) -> None:
 
 
 def _tell_others(
-    book: CountBook, figures: list[Figure], found: list[Incident], notify: str | None, textfile: Path | None
+    book: CountBook, figures: list[Figure], open_incidents: list[Incident], notify: str | None, textfile: Path | None
 ) -> None:
     try:
         if textfile is not None:
-            write_textfile(textfile, figures, found)
+            write_textfile(textfile, figures, open_incidents)
         if notify is not None:
-            tell(book, found, notify)
+            tell(book, open_incidents, notify)
     except (NotTold, RecordUnavailable, OSError) as error:
         text = str(error) if not isinstance(error, OSError) else f"{textfile} cannot be written: {error.strerror}."
-        typer.echo(f"Incidents: {len(found)}. {text}", err=True)
+        typer.echo(f"Incidents: {len(open_incidents)}. {text}", err=True)
         raise typer.Exit(2) from error
 
 
-def _print(figures: list[Figure], found: list[Incident], every: bool) -> None:
+def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -> None:
     console = Console()
-    for incident in found:
+    for incident in open_incidents:
         console.print(f"[bold red]Incident[/], {incident.family}. {incident.text}", highlight=False)
     table = Table("state", "client", "figure", "n", "what was found")
     for figure in figures:

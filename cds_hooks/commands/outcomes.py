@@ -52,10 +52,10 @@ def import_(
     Example: cds-hooks outcomes import outcomes.csv --client "Example hospital"
     """
     with _said_in_a_sentence():
-        named = dict(_named(each) for each in observation or ())
+        observations = dict(_observation(option) for option in observation or ())
         url = record_url(database)
         upgrade_schema(parse_url(url))
-        lines = read_file(file, form, named)
+        lines = read_file(file, form, observations)
         done = _take(url, lines, client, site_labels(settings()), dry_run)
     if as_json:
         typer.echo(orjson.dumps(msgspec.to_builtins(done)))
@@ -81,7 +81,7 @@ def _take(url: str, lines: Lines, client: str, labels: Labels, dry_run: bool) ->
         joined = join_reports(url, lines.reports[start : start + _AT_ONCE], sender, labels)
         done.joined += len(joined.items)
         done.stored += 0 if dry_run else len(store_outcomes(parse_url(url), joined.items))
-        done.refused += [Refusal(each.index + start, each.reason) for each in joined.refused]
+        done.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
     return done
 
 
@@ -91,11 +91,11 @@ def _say(done: _Done, lines: Lines, dry_run: bool) -> None:
         f"{len(lines.reports)} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "
         f"{len(done.refused)} reports not joined; {lines.skipped} other resources left out."
     )
-    for reason, count in Counter(each.reason for each in done.refused).most_common():
+    for reason, count in Counter(refusal.reason for refusal in done.refused).most_common():
         typer.echo(f"{count} x {reason}: {REFUSALS[reason]}")
 
 
-def _named(text: str) -> tuple[str, str]:
+def _observation(text: str) -> tuple[str, str]:
     code, _, event = text.rpartition("=")
     if not event or "|" not in code:
         raise WrongFile(f"--observation {text}: write system|code=event, such as http://loinc.org|12345-6=fall")

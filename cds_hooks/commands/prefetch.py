@@ -55,7 +55,7 @@ class KeyRates:
     @property
     def is_sent(self) -> bool:
         """Whether the client sends it in at least half of its calls; null is an answer too."""
-        return sum(self.states[each] for each in SENT) >= _USUALLY * self.calls
+        return sum(self.states[state] for state in SENT) >= _USUALLY * self.calls
 
 
 @dataclass(slots=True)
@@ -78,12 +78,12 @@ class ClientRates:
 
 def prefetch_rates(decisions: Iterable[tuple[str, str, bytes]]) -> list[ClientRates]:
     """By client and service, from the client, service and basis of each decision."""
-    found: dict[tuple[str, str], ClientRates] = {}
+    rates_by_client: dict[tuple[str, str], ClientRates] = {}
     for client, service, basis in decisions:
         recorded = _decoder.decode(basis)
         if recorded.prefetch:
-            _count(found.setdefault((client, service), ClientRates(client, service)), recorded)
-    return [found[each] for each in sorted(found)]
+            _count(rates_by_client.setdefault((client, service), ClientRates(client, service)), recorded)
+    return [rates_by_client[client] for client in sorted(rates_by_client)]
 
 
 def _count(to: ClientRates, recorded: _Recorded) -> None:
@@ -140,9 +140,9 @@ def prefetch(
     console = Console()
     if not rates:
         console.print("No decision in the record says what its call brought.")
-    for each in rates:
-        console.print(_table(each))
-        console.print(each.sentence, highlight=False)
+    for client_rates in rates:
+        console.print(_table(client_rates))
+        console.print(client_rates.sentence, highlight=False)
 
 
 def _table(client_rates: ClientRates) -> Table:

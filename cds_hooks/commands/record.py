@@ -199,10 +199,12 @@ def _list_archives(database: str | None, as_json: bool) -> None:
         typer.echo("Nothing was archived.")
 
 
-def _archive(one: Archive) -> dict[str, object]:
+def _archive(archive: Archive) -> dict[str, object]:
     """An archive with its times as instants, as everywhere in JSON of this program."""
     moments = ("first_at", "last_at", "before")
-    return structs.asdict(one) | {name: datetime.fromtimestamp(getattr(one, name) / 1e6, UTC) for name in moments}
+    return structs.asdict(archive) | {
+        name: datetime.fromtimestamp(getattr(archive, name) / 1e6, UTC) for name in moments
+    }
 
 
 @app.command()

@@ -39,23 +39,27 @@ def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ..
 
 
 def _command(words: tuple[str, ...], command: Any) -> str:
-    told, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
+    description, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
     rows = [_parameter(param) for param in command.params if not param.hidden]
     table = "| argument or option | what it is | unless given |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     shown = f"\n```text\n{inspect.cleandoc(example)}\n```\n" if example else ""
-    return f"## {' '.join(words)}\n\n{_escaped(told.strip())}\n{shown}\n{table if rows else ''}"
+    return f"## {' '.join(words)}\n\n{_escaped(description.strip())}\n{shown}\n{table if rows else ''}"
 
 
-def _parameter(each: Any) -> str:
-    name = each.metavar or each.name.upper() if each.param_type_name == "argument" else ", ".join(each.opts)
-    return f"| `{name}` | {_escaped(each.help or '')} | {_unless_given(each)} |"
+def _parameter(parameter: Any) -> str:
+    name = (
+        parameter.metavar or parameter.name.upper()
+        if parameter.param_type_name == "argument"
+        else ", ".join(parameter.opts)
+    )
+    return f"| `{name}` | {_escaped(parameter.help or '')} | {_unless_given(parameter)} |"
 
 
-def _unless_given(each: Any) -> str:
-    default = getattr(each.default, "value", each.default)
-    if each.required:
+def _unless_given(parameter: Any) -> str:
+    default = getattr(parameter.default, "value", parameter.default)
+    if parameter.required:
         return "must be given"
-    if each.multiple:
+    if parameter.multiple:
         return "repeat"
     if default in (None, "", False) or callable(default) or str(default).startswith("/"):
         return ""
@@ -101,16 +105,22 @@ def _service(entry: dict[str, Any]) -> str:
 
 def extension_page() -> str:
     """The members of our extension on cards and on responses, as Markdown."""
-    found = [var for var in vars(extension).values() if inspect.isclass(var)]
-    structs = [each for each in found if issubclass(each, msgspec.Struct) and each is not msgspec.Struct]
+    classes = [var for var in vars(extension).values() if inspect.isclass(var)]
+    structs = [
+        declared_class
+        for declared_class in classes
+        if issubclass(declared_class, msgspec.Struct) and declared_class is not msgspec.Struct
+    ]
     first: list[type[msgspec.Struct]] = [extension.ResponseExtension, extension.CardExtension]
-    rest = sorted((struct for struct in structs if struct not in first), key=lambda each: each.__name__)
+    rest = sorted(
+        (struct for struct in structs if struct not in first), key=lambda declared_class: declared_class.__name__
+    )
     head = (
         f"# The extension\n\n{_MADE.format(source='`cards/extension.py`')}\n"
         f'What this server adds to CDS Hooks is under `extension["{extension.EXTENSION_KEY}"]` of the response '
         "(ResponseExtension) and of each card (CardExtension). A client that does not read it loses nothing.\n"
     )
-    return "\n".join([head, *(_struct(each) for each in [*first, *rest])])
+    return "\n".join([head, *(_struct(struct) for struct in [*first, *rest])])
 
 
 def _struct(struct: type[msgspec.Struct]) -> str:
@@ -127,7 +137,7 @@ def _type(declared: Any) -> str:
     """A type in the words of JSON."""
     origin, inside = get_origin(declared), get_args(declared)
     if origin in (UnionType, Union):
-        return " or ".join(_type(each) for each in inside if each is not type(None))
+        return " or ".join(_type(member) for member in inside if member is not type(None))
     if origin in (tuple, list):
         return f"list of {_type(inside[0])}"
     if origin is dict:

@@ -80,7 +80,7 @@ def replay(
     wanted = DecisionFilter(service, None, client, None, None, microseconds(since), microseconds(until))
     try:
         url = record_url(database)
-        chosen = _one(url, decision) if decision is not None else _sampled(url, wanted, share)
+        chosen = _decision_named(url, decision) if decision is not None else _sampled(url, wanted, share)
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
             raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
@@ -102,7 +102,7 @@ def _share(sample: str | None) -> float:
     return share
 
 
-def _one(url: str, text: str) -> Iterator[Decision]:
+def _decision_named(url: str, text: str) -> Iterator[Decision]:
     decision = get_decision(url, decision_of(text) or text)
     if decision is None:
         typer.echo(
@@ -117,10 +117,10 @@ def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decisio
     if share == 1:
         yield from find_decisions(url, wanted)
         return
-    chosen = (each for each in find_ids(url, wanted) if crc32(each.encode()) < share * (1 << 32))
+    chosen = (decision_id for decision_id in find_ids(url, wanted) if crc32(decision_id.encode()) < share * (1 << 32))
     while ids := list(islice(chosen, _AT_ONCE)):
         decisions = get_decisions(url, ids)
-        yield from (decisions[each] for each in ids if each in decisions)
+        yield from (decisions[decision_id] for decision_id in ids if decision_id in decisions)
 
 
 class _How(NamedTuple):
@@ -200,7 +200,10 @@ def _draw_report(console: Console, report: Any) -> None:
     ):
         table = Table(title, "decisions", "cards more", "cards fewer", "other words or scores", box=box.SIMPLE_HEAD)
         for name, counts in sorted(counted.items()):
-            table.add_row(Text(name), *(str(counts[each] or "") for each in ("decisions", "more", "fewer", "other")))
+            table.add_row(
+                Text(name),
+                *(str(counts[outcome_name] or "") for outcome_name in ("decisions", "more", "fewer", "other")),
+            )
         if table.row_count:
             console.print(table)
     for what, ids in report.examples.items():
@@ -221,7 +224,7 @@ def _print_json(counts: Counter[tuple[str, str, str]], listed: list[Any], reason
         {"service": service, "outcome": outcome, "by": by, "count": count}
         for (service, outcome, by), count in sorted(counts.items())
     ]
-    differing = [msgspec.to_builtins(each) for each in listed]
+    differing = [msgspec.to_builtins(verdict) for verdict in listed]
     document = {"decisions": rows, "not_replayed": dict(reasons), "differing": differing}
     typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 

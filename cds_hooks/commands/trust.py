@@ -109,7 +109,7 @@ def add(
         "link_hosts": link_host,
     }
     with _said_in_sentences():
-        trust_file = add_client(file, entry, _known())
+        trust_file = add_client(file, entry, _registrable_names())
     typer.echo(f"{file} has {_counted(trust_file)}; {name} is the last.")
 
 
@@ -126,20 +126,20 @@ def check(
     Example: cds-hooks trust check --file trust.toml --online
     """
     try:
-        trust_file = read_trust_file(file, _known())
+        trust_file = read_trust_file(file, _registrable_names())
     except TrustFileError as error:
         _print_check(file, list(error.problems), as_json=as_json)
         raise typer.Exit(1) from error
     reached = try_addresses(trust_file) if online else []
-    failed = [each for each in reached if not each.reached]
+    failed = [address for address in reached if not address.reached]
     if as_json:
         _print_check(file, [], reached, trust_file.clients, as_json=True)
     else:
         typer.echo(f"{file} can be used: {_counted(trust_file)}.")
         _draw_clients(trust_file)
         _say_rules_in_shadow()
-        for each in reached:
-            typer.echo(str(each))
+        for address in reached:
+            typer.echo(str(address))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -235,7 +235,7 @@ def _say_rules_in_shadow() -> None:
         )
 
 
-def _known() -> RegistrableNames:
+def _registrable_names() -> RegistrableNames:
     return RegistrableNames(services=services_for(settings()))
 
 

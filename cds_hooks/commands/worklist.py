@@ -43,11 +43,11 @@ def worklist(
     try:
         url = record_url(database)
         wanted = DecisionFilter(client=client, since=since)
-        found = make_worklist(find_decisions(url, wanted), answered_findings(url, now), now, capacity)
+        entries = make_worklist(find_decisions(url, wanted), answered_findings(url, now), now, capacity)
     except RecordUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    write_whole(out, worklist_csv(found) if out.suffix == ".csv" else worklist_bundle(found, now))
-    typer.echo(f"{len(found.rows):,} patients, {found.others:,} more beyond the capacity: {out}")
-    if found.answered:
-        typer.echo(f"{found.answered:,} findings rest because their card was answered.")
+    write_whole(out, worklist_csv(entries) if out.suffix == ".csv" else worklist_bundle(entries, now))
+    typer.echo(f"{len(entries.rows):,} patients, {entries.others:,} more beyond the capacity: {out}")
+    if entries.answered:
+        typer.echo(f"{entries.answered:,} findings rest because their card was answered.")

@@ -96,7 +96,7 @@ class CountBook:
             RecordUnavailable: the record or the book cannot be read.
         """
         self._check_record(url)
-        found, order = 0, CallOrder()
+        count, order = 0, CallOrder()
         for after, batch in self._batches(url, "decisions", _settled(url), decisions.c.sequence, at_once):
             days: dict[Key, DayCounts] = {}
             postings = Postings()
@@ -108,9 +108,9 @@ class CountBook:
                 order.note(day, decision)
                 postings.note(names, (decision.decided_at, row[0]))
             self._add("decisions", days, after, batch[-1].sequence, postings)
-            found += len(batch)
-            progress(found)
-            if most is not None and found >= most:
+            count += len(batch)
+            progress(count)
+            if most is not None and count >= most:
                 break
         answers = feedback.c
         query = select(
@@ -126,7 +126,7 @@ class CountBook:
                 day = days.setdefault(key, DayCounts())
                 count_feedback(day, row.outcome, row.override_reason_code, rules, seconds)
             self._add("feedback", days, after, batch[-1].sequence, Postings())
-        return found
+        return count
 
     def counted_to(self) -> int:
         """Returns the number of the newest decision that was counted; 0 where none was."""
@@ -170,14 +170,14 @@ class CountBook:
 
         begin, end = until - timedelta(days=days + before - 1), until
         window_from = until - timedelta(days=days - 1)
-        found: dict[tuple[str, str], Compared] = {}
+        comparisons: dict[tuple[str, str], Compared] = {}
         for at, client, service, counts in self.days(begin, end, _decode):
-            entry = found.setdefault((client, service), Compared(client, service, {}, {}))
+            entry = comparisons.setdefault((client, service), Compared(client, service, {}, {}))
             (entry.window if at >= window_from else entry.reference)[at] = counts
-        for entry in found.values():  # a day on which nobody called is a day of the window, too
-            for place in range(days):
-                entry.window.setdefault(window_from + timedelta(days=place), DayCounts())
-        return [found[key] for key in sorted(found)]
+        for entry in comparisons.values():  # a day on which nobody called is a day of the window, too
+            for day_number in range(days):
+                entry.window.setdefault(window_from + timedelta(days=day_number), DayCounts())
+        return [comparisons[key] for key in sorted(comparisons)]
 
     def open_incidents(self) -> set[tuple[str, str]]:
         """Client and family of the incidents that others were told of, and not yet that they ended."""
@@ -226,11 +226,11 @@ class CountBook:
         if self.is_of(url) and not first:
             return
         with self.open() as connection:
-            known = connection.execute("SELECT first_event FROM record").fetchone()
-            if known is not None and known[0] != first:
+            first_event = connection.execute("SELECT first_event FROM record").fetchone()
+            if first_event is not None and first_event[0] != first:
                 _make_tables(connection)
-                known = None
-            if known is None:
+                first_event = None
+            if first_event is None:
                 connection.execute("INSERT INTO record VALUES (?)", (first,))
 
     def _batches(

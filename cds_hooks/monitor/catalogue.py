@@ -30,7 +30,7 @@ def rule_ids(book: CountBook) -> frozenset[str]:
     stamp = _stamp()
     with book.open() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS catalogue (stamp TEXT NOT NULL, rule TEXT NOT NULL)")
-        rule_versions = _known(connection, stamp)
+        rule_versions = _rule_ids(connection, stamp)
         if not rule_versions:
             from cards.rules.engine.governance import all_rule_versions
 
@@ -42,7 +42,7 @@ def rule_ids(book: CountBook) -> frozenset[str]:
     return rule_versions
 
 
-def _known(connection: sqlite3.Connection, stamp: str) -> frozenset[str]:
+def _rule_ids(connection: sqlite3.Connection, stamp: str) -> frozenset[str]:
     rows = connection.execute("SELECT rule FROM catalogue WHERE stamp = ?", (stamp,)).fetchall()
     return frozenset(rule for (rule,) in rows)
 
@@ -64,19 +64,19 @@ def rules_without_findings(compared: Sequence[Compared], catalogue: frozenset[st
 
     A finding that was withheld counts. Services in which no rule of the catalogue found anything are not counted.
     """
-    found = []
-    for client in sorted({one.client for one in compared}):
+    rules = []
+    for client in sorted({comparison.client for comparison in compared}):
         calls, found_something = 0, set[str]()
-        for one in compared:
-            if one.client != client:
+        for comparison in compared:
+            if comparison.client != client:
                 continue
-            days = [*one.reference.values(), *one.window.values()]
-            said = set().union(*map(_with_findings, days)) & catalogue
-            found_something |= said
-            calls += sum(day.calls for day in days) if said else 0
+            days = [*comparison.reference.values(), *comparison.window.values()]
+            rules_seen = set().union(*map(_with_findings, days)) & catalogue
+            found_something |= rules_seen
+            calls += sum(day.calls for day in days) if rules_seen else 0
         if calls:
-            found.append(_figure(client, calls, sorted(catalogue - found_something), len(catalogue)))
-    return found
+            rules.append(_figure(client, calls, sorted(catalogue - found_something), len(catalogue)))
+    return rules
 
 
 def _with_findings(day: DayCounts) -> set[str]:

@@ -68,7 +68,7 @@ class _Scale:
 
 def _places(many: int) -> list[float]:
     step = (_RIGHT - _LEFT) / max(many - 1, 1)
-    return [round(_LEFT + place * step, 1) for place in range(many)]
+    return [round(_LEFT + index * step, 1) for index in range(many)]
 
 
 def _polyline(places: Sequence[float], heights: Sequence[float]) -> str:
@@ -95,36 +95,45 @@ def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date,
     for name in ("low", "high", "expected"):
         line = getattr(series, name)
         if line:
-            chart.lines.append((name, _polyline(places, [scale.y(each) for each in line])))
-    known = [(x, scale.y(each)) for x, each in zip(places, series.values, strict=True) if each is not None]
-    chart.lines.append(("value", " ".join(f"{x},{y}" for x, y in known)))
-    for place, (day, each) in enumerate(zip(days, series.values, strict=True)):
-        outside = each is not None and bool(series.low) and not series.low[place] <= each <= series.high[place]
+            chart.lines.append((name, _polyline(places, [scale.y(value) for value in line])))
+    points = [(x, scale.y(value)) for x, value in zip(places, series.values, strict=True) if value is not None]
+    chart.lines.append(("value", " ".join(f"{x},{y}" for x, y in points)))
+    for index, (day, each) in enumerate(zip(days, series.values, strict=True)):
+        outside = each is not None and bool(series.low) and not series.low[index] <= each <= series.high[index]
         if each is not None:
             kind = "outside" if outside else "window" if day >= first else "reference"
-            chart.marks.append(Mark(places[place], scale.y(each), kind))
-        said = "nothing counted" if each is None else f"{each:,.4g}{' (outside the limits)' if outside else ''}"
-        chart.rows.append((day.isoformat(), said))
+            chart.marks.append(Mark(places[index], scale.y(each), kind))
+        label = "nothing counted" if each is None else f"{each:,.4g}{' (outside the limits)' if outside else ''}"
+        chart.rows.append((day.isoformat(), label))
     top, low = scale.high / 1.05, _BOTTOM + 16
     chart.labels += [Label(_LEFT - 4, scale.y(top) + 4, f"{top:,.3g}"), Label(_LEFT - 4, _BOTTOM + 4, "0")]
     chart.labels += [Label(_LEFT, low, f"{days[0]:%d %b}", "start"), Label(_RIGHT, low, f"{days[-1]:%d %b}")]
     return chart
 
 
-def charts_of(one: Compared) -> list[Chart]:
+def charts_of(comparison: Compared) -> list[Chart]:
     """Calls, rate of cards, time of answers, and each input whose figures are not good, day by day."""
-    days = dict(sorted({**one.reference, **one.window}.items()))
+    days = dict(sorted({**comparison.reference, **comparison.window}.items()))
     if not days:
         return []
-    dates, counts, first = list(days), list(days.values()), min(one.window)
-    charts = [_calls(one, dates, counts, first), _cards(one, dates, counts, first), _times(dates, counts, first)]
-    acting = (figure for figure in one.figures() if figure.family in ("units", "input drift") and figure.state == "act")
-    moved = {each.subject.rpartition(" ")[2] for each in acting}  # of "sex_male by INPUT" the input
+    dates, counts, first = list(days), list(days.values()), min(comparison.window)
+    charts = [
+        _calls(comparison, dates, counts, first),
+        _cards(comparison, dates, counts, first),
+        _times(dates, counts, first),
+    ]
+    acting = (
+        figure for figure in comparison.figures() if figure.family in ("units", "input drift") and figure.state == "act"
+    )
+    moved = {figure.subject.rpartition(" ")[2] for figure in acting}  # of "sex_male by INPUT" the input
     return charts + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
 
 
 def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
-    calls, expected = sum(each.calls for each in compared.window.values()), [compared.expected(day) for day in dates]
+    calls, expected = (
+        sum(day_counts.calls for day_counts in compared.window.values()),
+        [compared.expected(day) for day in dates],
+    )
     sentence = (
         f"{calls:,} calls in the window, {sum(map(compared.expected, compared.window)):,.0f} expected by weekday."
     )
@@ -134,7 +143,9 @@ def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first
 
 def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
     """Returns the p' chart: each day's limits are three standard deviations around the reference's rate."""
-    before = [(each.with_cards, each.calls) for each in compared.reference.values() if each.calls]
+    before = [
+        (day_counts.with_cards, day_counts.calls) for day_counts in compared.reference.values() if day_counts.calls
+    ]
     shown, calls = sum(cards for cards, _ in before), sum(n for _, n in before)
     values = [100 * count.with_cards / count.calls if count.calls else None for count in counts]
     if not calls:
@@ -149,7 +160,7 @@ def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first
     centre = shown / calls
     spread = rates.day_spread(before, centre)
     half = [3 * spread * sqrt(centre * (1 - centre) / count.calls) if count.calls else 1.0 for count in counts]
-    low, high = ([100 * min(1.0, max(0.0, centre + sign * each)) for each in half] for sign in (-1, 1))
+    low, high = ([100 * min(1.0, max(0.0, centre + sign * width)) for width in half] for sign in (-1, 1))
     sentence = f"{100 * centre:.1f} in 100 calls had a card before; the dashed lines are three standard deviations."
     return _by_day("Calls with a card", sentence, "of 100 calls", dates, first, _Series(values, low, high))
 
@@ -205,12 +216,12 @@ def _groups(window: LabelWindow, model: str) -> Chart:
     chart = Chart(f"Observed to expected by group, {model}", sentence, ("group", "observed to expected", "interval"))
     scale, groups = _Scale(0.0, 2.0), ["all", *window.groups(model)]
     chart.lines.append(("expected", f"{_LEFT},{scale.y(1)} {_RIGHT},{scale.y(1)}"))
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         ratio = observed_to_expected(window.of(model, group))
         if ratio is None:
             chart.rows.append((group, "no event", ""))
             continue
-        x = round(_LEFT + (place + 0.5) / len(groups) * (_RIGHT - _LEFT), 1)
+        x = round(_LEFT + (index + 0.5) / len(groups) * (_RIGHT - _LEFT), 1)
         kind = "outside" if ratio.lies_outside(0.9, 1.1) else "window"
         chart.marks.append(Mark(x, scale.y(ratio.value), kind, scale.y(ratio.low), scale.y(ratio.high)))
         chart.labels.append(Label(x, _BOTTOM + 16, group, "middle"))

@@ -81,11 +81,11 @@ def find(
         yield from find_places(url, wanted, before, _AT_ONCE)
         return
     newest = newer_than(url, wanted, book.counted_to(), most_not_counted)
-    tail = (each for each in newest if before is None or each.place < before)
+    tail = (row for row in newest if before is None or row.place < before)
     yield from merge(
         tail,
         _counted(url, book, wanted, before, budget or Budget()),
-        key=lambda each: each.place,
+        key=lambda row: row.place,
         reverse=True,
     )
 

@@ -127,7 +127,7 @@ class LabelReader:
         while rows := read_rows(
             self._url, select(d.sequence, d.decided_at).where(d.sequence > after).order_by(d.sequence).limit(_AT_ONCE)
         ):
-            due = next((place for place, row in enumerate(rows) if row.decided_at > latest), len(rows))
+            due = next((position for position, row in enumerate(rows) if row.decided_at > latest), len(rows))
             if not due:
                 return
             self._count_matured(models, after, rows[due - 1].sequence, outcomes_to)
@@ -139,12 +139,18 @@ class LabelReader:
         columns = [decisions.c[name] for name in _COLUMNS]
         between = (decisions.c.sequence > after, decisions.c.sequence <= last)
         read = {row.id: _prediction_of(row) for row in read_rows(self._url, select(*columns).where(*between))}
-        made = {key: each for key, each in read.items() if each is not None and each.model in models}
-        known = newest_outcomes(self._url, made, outcomes_to)
+        made = {
+            key: prediction for key, prediction in read.items() if prediction is not None and prediction.model in models
+        }
+        outcomes = newest_outcomes(self._url, made, outcomes_to)
         places: dict[Key, LabelCounts] = {}
-        for key, each in made.items():
-            outcome = known.get((key, "event", each.model))
-            _count(places.setdefault(each.place, LabelCounts()), each, _happened(outcome.value if outcome else None))
+        for key, prediction in made.items():
+            outcome = outcomes.get((key, "event", prediction.model))
+            _count(
+                places.setdefault(prediction.place, LabelCounts()),
+                prediction,
+                _happened(outcome.value if outcome else None),
+            )
         with self._book.advance({_matured(model): after for model in models}, last) as connection:
             for place, counts in places.items():
                 _add(connection, place, counts)
@@ -168,8 +174,8 @@ def _prediction_of(row: Any) -> _Predicted | None:
         return None
     groups = groups_of({name: evidence[0] for name, evidence in basis.features.items()})
     keys = tuple(f"{scores.id}@{scores.version} {group}" for group in groups)
-    place = (day_of(row.decided_at), row.client, row.service)
-    return _Predicted(place, scores.id, keys, scores.probability, row.outcome == "cards")
+    key = (day_of(row.decided_at), row.client, row.service)
+    return _Predicted(key, scores.id, keys, scores.probability, row.outcome == "cards")
 
 
 def _happened(value: str | None) -> Happened:
@@ -211,26 +217,26 @@ def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> li
     """
     gathering = [_Gathering.of(label, until, days) for label in labels.values()]
     by_day: dict[date, list[_Gathering]] = {}
-    for each in gathering:
-        for place in range(2 * days):
-            by_day.setdefault(each.last - timedelta(days=place), []).append(each)
+    for gathered in gathering:
+        for offset in range(2 * days):
+            by_day.setdefault(gathered.last - timedelta(days=offset), []).append(gathered)
     with book.open(is_writing=False) as connection:
         complete = {(client, event): day for client, event, day in connection.execute("SELECT * FROM complete")}
         for day in sorted(by_day):
-            wanted = {each.label.model: each for each in by_day[day]}
+            wanted = {window.label.model: window for window in by_day[day]}
             query = "SELECT client, service, counts FROM labels WHERE day = ?"
             for client, service, content in connection.execute(query, (day.isoformat(),)):
                 for model, cells in _by_model(content).items():
                     if model in wanted:
                         wanted[model].take(day, client, service, cells, complete)
-    return [window for each in gathering for window in each.windows()]
+    return [window for gathered in gathering for window in gathered.windows()]
 
 
 def _by_model(content: bytes) -> dict[str, PackedCells]:
-    found: dict[str, PackedCells] = {}
+    cells_by_model: dict[str, PackedCells] = {}
     for key, rows in unpack_cells(content).items():
-        found.setdefault(key.partition("@")[0], {})[key] = rows
-    return found
+        cells_by_model.setdefault(key.partition("@")[0], {})[key] = rows
+    return cells_by_model
 
 
 @dataclass(frozen=True, slots=True)

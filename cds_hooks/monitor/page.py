@@ -42,10 +42,13 @@ def report_page(
 
 
 def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
-    for one in judged:
-        if isinstance(one, Compared):
-            heading, charts = f"{one.client}, {one.service}", charts_of(one)
+    for comparison in judged:
+        if isinstance(comparison, Compared):
+            heading, charts = f"{comparison.client}, {comparison.service}", charts_of(comparison)
         else:
-            heading, charts = f"{one.client}, {one.service}: {one.words}", label_charts_of(one)
+            heading, charts = (
+                f"{comparison.client}, {comparison.service}: {comparison.words}",
+                label_charts_of(comparison),
+            )
         if charts:
             yield heading, charts

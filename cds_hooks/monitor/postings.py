@@ -65,8 +65,8 @@ class Postings(Counter[str]):
             "INSERT INTO names (name, n) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n",
             self.items(),
         )
-        known = dict(connection.execute("SELECT name, id FROM names"))
-        rows = ((known[name], at, sequence) for name, at, sequence in self._places)
+        number_by_name = dict(connection.execute("SELECT name, id FROM names"))
+        rows = ((number_by_name[name], at, sequence) for name, at, sequence in self._places)
         connection.executemany("INSERT OR IGNORE INTO places VALUES (?, ?, ?)", rows)
 
 
@@ -78,13 +78,13 @@ class Budget:
     reached: Place | None = None
     is_spent: bool = field(default=False, init=False)
 
-    def spend(self, place: Place) -> bool:
+    def spend(self, key: Place) -> bool:
         """Returns whether this place may still be looked at."""
         if self.left <= 0:
             self.is_spent = True
             return False
         self.left -= 1
-        self.reached = place
+        self.reached = key
         return True
 
 
@@ -111,8 +111,8 @@ def places(
 
     The rarest group leads, and of each of its places it is asked whether the others have it.
     """
-    known = {name: (number, n) for number, name, n in connection.execute("SELECT id, name, n FROM names")}
-    numbered = [[known[name] for name in group if name in known] for group in groups]
+    postings_by_name = {name: (number, n) for number, name, n in connection.execute("SELECT id, name, n FROM names")}
+    numbered = [[postings_by_name[name] for name in group if name in postings_by_name] for group in groups]
     leading, *others = sorted(numbered, key=lambda group: sum(n for _, n in group))
     newest_first = merge(
         *(_of_name(connection, number, before or (_NEWEST, _NEWEST)) for number, _ in leading), reverse=True

@@ -285,7 +285,7 @@ class _Worker:
             for score in scores
             if score.name in manifests
         ]
-        return b"".join(orjson.dumps(each) + b"\n" for each in risk_assessments)
+        return b"".join(orjson.dumps(risk_assessment) + b"\n" for risk_assessment in risk_assessments)
 
 
 _worker: list[_Worker] = []

@@ -37,7 +37,7 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
         addresses = await loop.run_in_executor(_LOOKUPS, lookup)
     except OSError as error:
         raise httpcore.ConnectError("the name of the host is not known") from error
-    return list(dict.fromkeys(str(each[4][0]) for each in addresses))
+    return list(dict.fromkeys(str(address[4][0]) for address in addresses))
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):

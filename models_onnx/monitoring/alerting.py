@@ -53,7 +53,7 @@ def alerting_of(manifest: Manifest, row: Threshold) -> Alerting:
     people = _people_above(manifest, row)
     low, high = wilson(row.ppv * people, people) if people else (0.0, 1.0)
     ppv = Interval(row.ppv, low, high)
-    needed = Interval(*(1 / each if each > 0 else float("inf") for each in (row.ppv, high, low)))
+    needed = Interval(*(1 / proportion if proportion > 0 else float("inf") for proportion in (row.ppv, high, low)))
     return Alerting(row.capacity, row.percentile, row.probability, people, ppv, needed, row.sensitivity)
 
 
@@ -69,6 +69,8 @@ def alerting_at(manifest: Manifest, share: float) -> InForce:
 def _people_above(manifest: Manifest, row: Threshold) -> int:
     """The people whose outcome is known: by the bins of the cohort where one begins here, else by the alert rate."""
     bins = manifest.reference.bins
-    if any(abs(each.percentile_low - row.percentile) < _CLOSE for each in bins):
-        return sum(each.count for each in bins if each.percentile_low >= row.percentile - _CLOSE)
+    if any(abs(percentile_bin.percentile_low - row.percentile) < _CLOSE for percentile_bin in bins):
+        return sum(
+            percentile_bin.count for percentile_bin in bins if percentile_bin.percentile_low >= row.percentile - _CLOSE
+        )
     return round(row.alert_rate * manifest.reference.n)

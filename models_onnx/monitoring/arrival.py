@@ -77,7 +77,7 @@ def _answers(now: Sketch, before: Sketch) -> Found:
     return Found("answers", "act" if late else "good", n, FEWEST_ANSWERS, quickest, then, text)
 
 
-def delay(name: str, ages: Sketch, then: Sketch, asked: int) -> Found | None:
+def delay(name: str, ages: Sketch, then: Sketch, comparisons: int) -> Found | None:
     """Returns whether the newest values of an input are older than the newest were: a laboratory's results come late.
 
     A tenth of the reference is newer than its first decile. Results come late where fewer than half as many of the
@@ -87,7 +87,7 @@ def delay(name: str, ages: Sketch, then: Sketch, asked: int) -> Found | None:
     if decile is None or min(ages.total(), then.total()) < FEWEST_VALUES:
         return None
     newest, newest_then = _up_to(decile, ages), _up_to(decile, then)
-    low, _ = rates.difference(newest_then, then.total(), newest, ages.total(), 1 - _RARE / asked)
+    low, _ = rates.difference(newest_then, then.total(), newest, ages.total(), 1 - _RARE / comparisons)
     value = quantile(ages, 0.1) or 0.0
     is_later = value - decile >= 1 and low > 0 and newest / ages.total() < newest_then / then.total() / 2
     text = f"the newest tenth of {name} is up to {value:.1f} days old, {decile:.1f} before"

@@ -100,8 +100,8 @@ def _add_into(mine: dict[Any, Any], more: Mapping[Any, Any]) -> None:
 def count_need(needs: dict[str, dict[int, list[float]]], key: str, stratum: int, need: float) -> None:
     """Counts the need of one person in a stratum of the estimate."""
     sums = needs.setdefault(key, {}).setdefault(stratum, [0.0, 0.0, 0.0])
-    for place, more in enumerate((1.0, need, need * need)):
-        sums[place] += more
+    for index, more in enumerate((1.0, need, need * need)):
+        sums[index] += more
 
 
 def count(counts: Counts, key: str, times: int = 1) -> None:
@@ -170,12 +170,12 @@ def _sum_of_buckets(tables: Sequence[dict[int, int]]) -> dict[int, int]:
     if not many:
         return {}
     first = int(buckets.min())
-    known: Any
+    distinct: Any
     places: Any
     if int(buckets.max()) - first > _WIDEST:  # values on both sides of zero
-        known, places = np.unique(buckets, return_inverse=True)
+        distinct, places = np.unique(buckets, return_inverse=True)
     else:
-        known, places = np.arange(first, int(buckets.max()) + 1), buckets - first
-    sums = np.rint(np.bincount(places, weights=counts, minlength=len(known))).astype(np.int64)
+        distinct, places = np.arange(first, int(buckets.max()) + 1), buckets - first
+    sums = np.rint(np.bincount(places, weights=counts, minlength=len(distinct))).astype(np.int64)
     there = sums.nonzero()[0]
-    return dict(zip(known[there].tolist(), sums[there].tolist(), strict=True))
+    return dict(zip(distinct[there].tolist(), sums[there].tolist(), strict=True))

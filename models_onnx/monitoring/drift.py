@@ -30,7 +30,7 @@ def binned(reference: Sketch, window: Sketch) -> tuple[list[int], list[int]]:
             done, held, held_now = done + held, 0, 0
     if held or held_now:
         bins.append((held, held_now))
-    return [one for one, _ in bins], [one for _, one in bins]
+    return [probability for probability, _ in bins], [probability for _, probability in bins]
 
 
 def stability_index(reference: list[int], window: list[int]) -> float:

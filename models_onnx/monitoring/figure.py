@@ -67,17 +67,19 @@ def incidents(figures: list[Figure]) -> list[Incident]:
     missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain
     wrong shares of cards; labels are of other days, so what is found on them is an incident of its own.
     """
-    found = []
-    acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda each: each.order)
-    for client in sorted({each.client for each in acting}):
-        of_client = [each for each in acting if each.client == client]
+    open_incidents = []
+    acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda figure: figure.order)
+    for client in sorted({figure.client for figure in acting}):
+        of_client = [figure for figure in acting if figure.client == client]
         for family in _APART:
-            causes = tuple(each for each in of_client if each.family == family)
-            found += [Incident(client, family, causes)] if causes else []
+            causes = tuple(figure for figure in of_client if figure.family == family)
+            open_incidents += [Incident(client, family, causes)] if causes else []
         for order in (_DATA, _MODEL):
-            of_kind = [each for each in of_client if each.family in order]
+            of_kind = [figure for figure in of_client if figure.family in order]
             if of_kind:
-                first = min((each.family for each in of_kind), key=order.index)
-                causes = tuple(each for each in of_kind if each.family == first)
-                found.append(Incident(client, first, causes, tuple(each for each in of_kind if each.family != first)))
-    return found
+                first = min((figure.family for figure in of_kind), key=order.index)
+                causes = tuple(figure for figure in of_kind if figure.family == first)
+                open_incidents.append(
+                    Incident(client, first, causes, tuple(figure for figure in of_kind if figure.family != first))
+                )
+    return open_incidents

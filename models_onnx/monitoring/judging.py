@@ -62,7 +62,7 @@ class Compared:
         found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, needs)]
         if self.at is not None and (today := self.window.get(self.at.date())) is not None:
             found += Today(self.client, self.service, self.at, today, self._alike(self.at.date())).figures()
-        return sorted(found, key=lambda each: each.order)
+        return sorted(found, key=lambda figure: figure.order)
 
     def _figure(
         self, family: Family, subject: str, n: int, minimum: int, value: float | None, before: float | None,
@@ -74,8 +74,8 @@ class Compared:
         text = f"{self.service}, {subject}: {n:,} counted, {minimum:,} are needed."
         return self._figure(family, subject, n, minimum, None, None, "insufficient", text)
 
-    def _arrival(self, family: Family, found: arrival.Found) -> Figure:
-        subject, state, n, minimum, value, before, text = found
+    def _arrival(self, family: Family, arrival_figure: arrival.Found) -> Figure:
+        subject, state, n, minimum, value, before, text = arrival_figure
         return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {text}.")
 
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
@@ -103,20 +103,20 @@ class Compared:
         then = [sum(self._expected_in(hour, day) for day in days) for hour in range(_HOURS)]
         # When the clocks change, all calls come an hour earlier or later by UTC: the hours around count, too.
         least = [min(then[hour - 1], then[hour], then[(hour + 1) % _HOURS]) for hour in range(_HOURS)]
-        asked = sum(each >= _FEWEST_EXPECTED for each in least)
-        if not asked or sum(calls) < 0.5 * sum(then):  # of calls that stay away at all hours `_feed` tells
+        judged_hours = sum(count >= _FEWEST_EXPECTED for count in least)
+        if not judged_hours or sum(calls) < 0.5 * sum(then):  # of calls that stay away at all hours `_feed` tells
             return
         quiet = [
             hour
             for hour in range(_HOURS)
             if least[hour] >= _FEWEST_EXPECTED
             and calls[hour] < 0.5 * least[hour]
-            and rates.at_most(calls[hour], least[hour]) * asked < _UNLIKELY
+            and rates.at_most(calls[hour], least[hour]) * judged_hours < _UNLIKELY
         ]
         came, expected = sum(calls[hour] for hour in quiet), sum(then[hour] for hour in quiet)
-        named = ", ".join(f"{hour:02}:00" for hour in quiet)
+        hours = ", ".join(f"{hour:02}:00" for hour in quiet)
         text = (
-            f"{self.service}: in the hours from {named} (UTC) {came:,} calls came where {expected:,.0f} were expected."
+            f"{self.service}: in the hours from {hours} (UTC) {came:,} calls came where {expected:,.0f} were expected."
         )
         text = text if quiet else f"{self.service}: calls come at all hours of the day at which they came before."
         state: State = "act" if quiet else "good"
@@ -124,15 +124,15 @@ class Compared:
 
     def _expected_in(self, hour: int, day: date) -> float:
         alike = self._alike(day)
-        return sum(each.hours.get(hour, 0) for each in alike) / len(alike) if alike else 0.0
+        return sum(day.hours.get(hour, 0) for day in alike) / len(alike) if alike else 0.0
 
     def expected(self, day: date) -> float:
         """How many calls came on average on the same weekday of the reference; of today in its full hours so far."""
         alike = self._alike(day)
         if self.at is not None and day == self.at.date():
-            calls = [sum(each.hours.get(hour, 0) for hour in range(self.at.hour)) for each in alike]
+            calls = [sum(day.hours.get(hour, 0) for hour in range(self.at.hour)) for day in alike]
         else:
-            calls = [each.calls for each in alike]
+            calls = [day.calls for day in alike]
         return sum(calls) / len(calls) if calls else 0.0
 
     def _alike(self, day: date) -> list[DayCounts]:
@@ -157,9 +157,9 @@ class Compared:
             words = f"came without the prefetch key {key}"
             yield self._rise("prefetch", key, _without(key), words, len(sent))
 
-    def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, asked: int) -> Figure:
+    def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, comparisons: int) -> Figure:
         """Returns whether a share rose, in all or on a day."""
-        rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, asked)
+        rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, comparisons)
         if rise.state == "insufficient":
             return self._too_few(family, subject, rise.n, _FEWEST_CALLS)
         on = f" on {rise.day:%A}, {rise.day}," if rise.day is not None else ""
@@ -193,7 +193,7 @@ class Compared:
             if name == "sex_male":
                 yield from map(self._exchanged, sexes.exchanged(now, before))
 
-    def _scale(self, name: str, now: DayCounts, before: DayCounts, asked: int) -> Figure:
+    def _scale(self, name: str, now: DayCounts, before: DayCounts, comparisons: int) -> Figure:
         values, then = now.sketch("features", name), before.sketch("features", name)
         if min(values.total(), then.total()) < _FEWEST_VALUES:
             return self._too_few("units", name, min(values.total(), then.total()), _FEWEST_VALUES)
@@ -204,7 +204,7 @@ class Compared:
         new = drift.beyond(then, values)
         share = new.number / values.total()
         if (
-            state != "act" and share >= _NOVEL and new.chance * asked < _UNLIKELY
+            state != "act" and share >= _NOVEL and new.chance * comparisons < _UNLIKELY
         ):  # a part of the values has another unit
             state = "act"
             text = f"{self.service}: {100 * share:.1f} in 100 values of {name} lie outside all values before "
@@ -220,35 +220,37 @@ class Compared:
         text = f"{self.service}: {name} is {value:.3g} days old in the median, {median:.3g} before."
         return self._figure("age of values", name, ages.total(), _FEWEST_VALUES, value, median, state, text)
 
-    def _moved(self, family: Family, name: str, values: Sketch, then: Sketch, asked: int) -> Figure:
+    def _moved(self, family: Family, name: str, values: Sketch, then: Sketch, comparisons: int) -> Figure:
         n, m = values.total(), then.total()
         if min(n, m) < _FEWEST_FOR_DRIFT:
             return self._too_few(family, name, min(n, m), _FEWEST_FOR_DRIFT)
         reference, window = drift.binned(then, values)
         index = drift.stability_index(reference, window)
         state: State = "good"
-        if index > max(drift.WATCH, drift.limit_by_chance(len(reference), n, m, 1 - 0.01 / asked)):
+        if index > max(drift.WATCH, drift.limit_by_chance(len(reference), n, m, 1 - 0.01 / comparisons)):
             state = "watch"
-        if index > max(drift.ACT, drift.limit_by_chance(len(reference), n, m, 1 - 0.001 / asked)):
+        if index > max(drift.ACT, drift.limit_by_chance(len(reference), n, m, 1 - 0.001 / comparisons)):
             state = "act"
         text = f"{self.service}: {name} is distributed otherwise than before (stability index {index:.2f})."
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
 
-    def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, asked: int) -> Figure:
+    def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, comparisons: int) -> Figure:
         """Returns the figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
-        figure = self._level(name, values, then, figure, asked)
+        figure = self._level(name, values, then, figure, comparisons)
         if figure.state == "act" or len(then) <= _FLAG:
             return figure
         days, sums = list(self.reference.values()), (values, then)
-        one = repeated.one_value(name, self.window, days, self._alike, sums, asked)
-        for each in (repeated.coarser(name, values, then, asked), one):
-            if each is not None and (each.state == "act" or figure.state == "good"):
-                text, least = f"{self.service}: {each.text}", _FEWEST_FOR_DRIFT
+        single_value = repeated.one_value(name, self.window, days, self._alike, sums, comparisons)
+        for repetition in (repeated.coarser(name, values, then, comparisons), single_value):
+            if repetition is not None and (repetition.state == "act" or figure.state == "good"):
+                text, least = f"{self.service}: {repetition.text}", _FEWEST_FOR_DRIFT
                 n = values.total()
-                figure = self._figure("input drift", name, n, least, each.value, each.before, each.state, text)
+                figure = self._figure(
+                    "input drift", name, n, least, repetition.value, repetition.before, repetition.state, text
+                )
         return figure
 
-    def _level(self, name: str, values: Sketch, then: Sketch, found: Figure, asked: int) -> Figure:
+    def _level(self, name: str, values: Sketch, then: Sketch, found: Figure, comparisons: int) -> Figure:
         """The figure, or that of the level, where more or fewer values than before lie above the median of then.
 
         The index sees that of a flag, and of a level that moved by a third of a standard deviation, hardly.
@@ -261,7 +263,7 @@ class Compared:
             buckets = day.features.get(name, {})
             return _above(buckets, cut), sum(buckets.values())
 
-        level = shares.moved(self.window, list(self.reference.values()), counted, asked, sums)
+        level = shares.moved(self.window, list(self.reference.values()), counted, comparisons, sums)
         if level.state == "good" or (level.state, found.state) == ("watch", "watch"):
             return found
         text = f"{self.service}: {100 * level.share:.1f} in 100 values of {name} are above {value_of(cut):.4g}, "
@@ -290,8 +292,16 @@ class Compared:
 
     def _alerts(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         """The rate of cards: beyond three sigma on two days in a row, to act; on a day, or by CUSUM, to be watched."""
-        days = [(one.with_cards, one.calls) for _, one in sorted(self.reference.items()) if one.calls]
-        latest = [(one.with_cards, one.calls) for _, one in sorted(self.window.items()) if one.calls]
+        days = [
+            (day_counts.with_cards, day_counts.calls)
+            for _, day_counts in sorted(self.reference.items())
+            if day_counts.calls
+        ]
+        latest = [
+            (day_counts.with_cards, day_counts.calls)
+            for _, day_counts in sorted(self.window.items())
+            if day_counts.calls
+        ]
         if before.calls < _FEWEST_CALLS or now.calls < _FEWEST_VALUES or len(days) < 7:
             yield self._too_few("alert rate", "cards", now.calls, _FEWEST_VALUES)
             return
@@ -300,9 +310,9 @@ class Compared:
         z = [rates.sigmas(cards, calls, centre, spread) for cards, calls in [*days, *latest]]
         of_window = z[len(days) - 1 :]  # with the day before it
         state: State = "good"
-        if any(abs(each) > 3 for each in of_window[1:]) or rates.cusum(z) > rates.CUSUM_LIMIT:
+        if any(abs(value) > 3 for value in of_window[1:]) or rates.cusum(z) > rates.CUSUM_LIMIT:
             state = "watch"
-        if any(min(abs(one), abs(other)) > 3 and one * other > 0 for one, other in pairwise(of_window)):
+        if any(min(abs(first), abs(other)) > 3 and first * other > 0 for first, other in pairwise(of_window)):
             state = "act"
         rate = now.with_cards / now.calls
         text = f"{self.service}: {100 * rate:.1f} in 100 calls had a card, {100 * centre:.1f} before."
@@ -322,7 +332,7 @@ class Compared:
     def _answers_by_rule(self, now: DayCounts) -> Iterator[Figure]:
         """Acceptance of each rule's cards, and of the overrides the share that says: not for this patient."""
         for rule in sorted({key.rpartition(" ")[0] for key in now.answers}):
-            accepted, overridden = (now.answers.get(f"{rule} {each}", 0) for each in ("accepted", "overridden"))
+            accepted, overridden = (now.answers.get(f"{rule} {kind}", 0) for kind in ("accepted", "overridden"))
             answered = accepted + overridden
             if answered < _FEWEST_FEEDBACK:
                 yield self._too_few("acceptance", rule, answered, _FEWEST_FEEDBACK)
@@ -338,12 +348,12 @@ class Compared:
     @staticmethod
     def _reasons_for(rule: str, now: DayCounts) -> str:
         """Returns the three most frequent reasons for overriding, and what was done with the orders, in words."""
-        found = [
+        figures = [
             (times, key.removeprefix(f"{rule} "))
             for key, times in now.answer_reasons.items()
             if key.startswith(f"{rule} ")
         ]
-        reasons = ", ".join(f"{reason} ({times:,})" for times, reason in sorted(found, reverse=True)[:3])
+        reasons = ", ".join(f"{reason} ({times:,})" for times, reason in sorted(figures, reverse=True)[:3])
         done = [
             (key.removeprefix(f"{rule} "), times) for key, times in now.orders.items() if key.startswith(f"{rule} ")
         ]

@@ -90,9 +90,9 @@ class LabelWindow:
         return self._figure(family, subject, n, minimum, None, None, "insufficient", text)
 
     def _too_many_unlabelled(self, model: str) -> Figure | None:
-        found = self.of(model)
-        unlabelled = found.total("unlabelled")
-        n = unlabelled + found.total("yes") + found.total("no")
+        labelled = self.of(model)
+        unlabelled = labelled.total("unlabelled")
+        n = unlabelled + labelled.total("yes") + labelled.total("no")
         if not n or unlabelled <= _MOST_UNLABELLED * n:
             return None
         text = f"{model}: {unlabelled:,} of {n:,} mature predictions have no outcome, so nothing is said of the others"
@@ -100,11 +100,11 @@ class LabelWindow:
 
     # Calibration and discrimination
 
-    def _observed(self, family: Family, subject: str, found: Labelled, confidence: float) -> Figure:
-        events = found.total("yes")
-        ratio = observed_to_expected(found, confidence)
+    def _observed(self, family: Family, subject: str, labelled: Labelled, confidence: float) -> Figure:
+        events = labelled.total("yes")
+        ratio = observed_to_expected(labelled, confidence)
         # without an event the ratio has no interval; that 50 were expected and none came is a ratio of 0
-        expected = float((found.estimates * (found.yes + found.no)).sum())
+        expected = float((labelled.estimates * (labelled.yes + labelled.no)).sum())
         if max(events, int(expected)) < EVENTS:
             return self._too_few(family, subject, events, EVENTS, "events")
         ratio = ratio or Interval(0.0, 0.0, 3 / expected)
@@ -113,8 +113,8 @@ class LabelWindow:
         return self._figure(family, subject, events, EVENTS, ratio.value, 1.0, state, text)
 
     def _slope(self, model: str) -> Figure:
-        subject, found = f"{model}, calibration slope", self.of(model)
-        slope, events = calibration_slope(found), found.total("yes")
+        subject, labelled = f"{model}, calibration slope", self.of(model)
+        slope, events = calibration_slope(labelled), labelled.total("yes")
         if events < _MANY_EVENTS or slope is None:
             return self._too_few("calibration", subject, events, _MANY_EVENTS, "events")
         state: State = "act" if slope.lies_outside(0.8, 1.2) else "watch" if slope.lies_outside(0.9, 1.1) else "good"
@@ -122,8 +122,8 @@ class LabelWindow:
         return self._figure("calibration", subject, events, _MANY_EVENTS, slope.value, 1.0, state, text)
 
     def _area(self, model: str) -> Figure:
-        subject, found = f"{model}, area under the curve", self.of(model)
-        area, events = area_under_curve(found), found.total("yes")
+        subject, labelled = f"{model}, area under the curve", self.of(model)
+        area, events = area_under_curve(labelled), labelled.total("yes")
         if events < _MANY_EVENTS or area is None:
             return self._too_few("discrimination", subject, events, _MANY_EVENTS, "events")
         released = self.areas.get(model.partition("@")[0])
@@ -161,15 +161,15 @@ class LabelWindow:
         deployed = self.deployed.get(model.partition("@")[0])
         if deployed is None:
             return
-        subject, found = f"{model}, net benefit", self.of(model)
-        above = found.estimates >= deployed.estimate
-        alerted = int((found.yes + found.no)[above].sum())
-        benefit = net_benefit(found, deployed)
+        subject, labelled = f"{model}, net benefit", self.of(model)
+        above = labelled.estimates >= deployed.estimate
+        alerted = int((labelled.yes + labelled.no)[above].sum())
+        benefit = net_benefit(labelled, deployed)
         if alerted < _CARDS or benefit is None:
             yield self._too_few("discrimination", subject, alerted, _CARDS, "estimates above the threshold")
             return
         state: State = "act" if benefit.high < 0 else "watch" if benefit.value <= 0 else "good"
-        low, value, high = (1000 * each for each in (benefit.low, benefit.value, benefit.high))
+        low, value, high = (1000 * limit for limit in (benefit.low, benefit.value, benefit.high))
         then = f", {1000 * deployed.released:.1f} at its release" if deployed.released is not None else ""
         text = (
             f"{subject}: {value:.1f} true cards in 1,000 predictions after false ones are taken off at their weight of "
@@ -182,15 +182,15 @@ class LabelWindow:
     def _attributes(self, model: str) -> dict[str, tuple[str, ...]]:
         groups = self.groups(model)
         races = tuple(group for group in groups if group.startswith("race "))
-        named = {**ATTRIBUTES, "race": races}
-        return {name: tuple(g for g in of if g in groups) for name, of in named.items() if set(of) & set(groups)}
+        attributes = {**ATTRIBUTES, "race": races}
+        return {name: tuple(g for g in of if g in groups) for name, of in attributes.items() if set(of) & set(groups)}
 
     def _fairness(self, model: str) -> Iterator[Figure]:
         attributes = self._attributes(model)
         pairs = [(name, *pair) for name, of in attributes.items() for pair in combinations(of, 2)]
         confidence = 1 - 0.05 / max(1, 4 * len(pairs))
-        for name, one, other in pairs:
-            yield from self._gaps(model, name, one, other, confidence)
+        for name, first, other in pairs:
+            yield from self._gaps(model, name, first, other, confidence)
         groups = [group for of in attributes.values() for group in of]
         for group in groups:
             confidence = 1 - 0.05 / len(groups)
@@ -222,21 +222,21 @@ class LabelWindow:
             yield self._figure("fairness", subject, min(total, total_other), _GROUP, gap, 0.0, state, text)
 
 
-def _with_card(found: Labelled) -> tuple[int, int]:
-    events = found.total("yes", with_card=True)
-    return events, events + found.total("no", with_card=True)
+def _with_card(labelled: Labelled) -> tuple[int, int]:
+    events = labelled.total("yes", with_card=True)
+    return events, events + labelled.total("no", with_card=True)
 
 
-def _with_event(found: Labelled) -> tuple[int, int]:
-    return found.total("yes", with_card=True), found.total("yes")
+def _with_event(labelled: Labelled) -> tuple[int, int]:
+    return labelled.total("yes", with_card=True), labelled.total("yes")
 
 
-def _without_event(found: Labelled) -> tuple[int, int]:
-    return found.total("no", with_card=True), found.total("no")
+def _without_event(labelled: Labelled) -> tuple[int, int]:
+    return labelled.total("no", with_card=True), labelled.total("no")
 
 
-def _cards(found: Labelled) -> tuple[int, int]:
-    return _with_card(found)[1], found.total("yes") + found.total("no")
+def _cards(labelled: Labelled) -> tuple[int, int]:
+    return _with_card(labelled)[1], labelled.total("yes") + labelled.total("no")
 
 
 def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figure]:
@@ -250,9 +250,9 @@ def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figur
     for model in models:
         groups = sorted({key.partition(" ")[2] for key in counts.needs if key.partition(" ")[0] == model})
         races = [group for group in groups if group.startswith("race ")]
-        for one, other in [*combinations(("women", "men"), 2), *combinations(races, 2)]:
-            subject = f"{model}, {one} and {other}"
-            group, others = (counts.needs.get(f"{model} {each}", {}) for each in (one, other))
+        for first, other in [*combinations(("women", "men"), 2), *combinations(races, 2)]:
+            subject = f"{model}, {first} and {other}"
+            group, others = (counts.needs.get(f"{model} {group_name}", {}) for group_name in (first, other))
             n = int(min(sum(row[0] for row in of.values()) for of in (group, others)))
             ratio = ratio_at_equal_estimate(group, others)
             if n < _NEEDS or ratio is None:
@@ -260,6 +260,6 @@ def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figur
                 yield Figure(client, service, "label choice", subject, "insufficient", n, _NEEDS, None, None, text)
                 continue
             state: State = "watch" if ratio.lies_outside(0.9, 1.1) else "good"
-            words = f"with the same estimate {one} have {ratio.words} times the conditions of {other}"
+            words = f"with the same estimate {first} have {ratio.words} times the conditions of {other}"
             text = f"{service}, {subject}: {words}."
             yield Figure(client, service, "label choice", subject, state, n, _NEEDS, ratio.value, 1.0, text)

@@ -113,19 +113,19 @@ class Labelled(Struct, frozen=True):
     @property
     def yes(self) -> Numbers:
         """How many of each bucket had the event."""
-        found: Numbers = self.counts[:, 0] + self.counts[:, _SILENT]
-        return found
+        counts: Numbers = self.counts[:, 0] + self.counts[:, _SILENT]
+        return counts
 
     @property
     def no(self) -> Numbers:
         """How many of each bucket did not have it."""
-        found: Numbers = self.counts[:, 1] + self.counts[:, _SILENT + 1]
-        return found
+        counts: Numbers = self.counts[:, 1] + self.counts[:, _SILENT + 1]
+        return counts
 
     def total(self, happened: Happened, *, with_card: bool | None = None) -> int:
         """Returns how many there are in all; with and without a card together where `with_card` is None."""
         places = {True: [0], False: [_SILENT], None: [0, _SILENT]}[with_card]
-        return int(sum(self.counts[:, _PLACE[happened] + place].sum() for place in places))
+        return int(sum(self.counts[:, _PLACE[happened] + index].sum() for index in places))
 
 
 def labelled(counts: LabelCounts, key: str) -> Labelled:

@@ -46,10 +46,10 @@ class Interval(Struct, frozen=True):
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def observed_to_expected(found: Labelled, confidence: float = 0.95) -> Interval | None:
+def observed_to_expected(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
     """Returns how many events there were for each that was expected; None without an event or a prediction."""
-    events, n = float(found.yes.sum()), float((found.yes + found.no).sum())
-    expected = float((found.estimates * (found.yes + found.no)).sum())
+    events, n = float(labelled.yes.sum()), float((labelled.yes + labelled.no).sum())
+    expected = float((labelled.estimates * (labelled.yes + labelled.no)).sum())
     if not events or not expected:
         return None
     ratio = events / expected
@@ -74,13 +74,13 @@ def net_benefit(found: Labelled, deployed: Deployed, confidence: float = 0.95) -
     return Interval(value, value - half, value + half)
 
 
-def calibration_slope(found: Labelled, confidence: float = 0.95) -> Interval | None:
+def calibration_slope(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
     """Returns the slope of a logistic regression of the event on the log-odds; None where it has no maximum.
 
     1 is right; below 1 the estimates are too extreme, above 1 not extreme enough.
     """
-    x, yes, n = found.log_odds, found.yes, found.yes + found.no
-    if len(x) < 2 or not yes.sum() or not found.no.sum():
+    x, yes, n = labelled.log_odds, labelled.yes, labelled.yes + labelled.no
+    if len(x) < 2 or not yes.sum() or not labelled.no.sum():
         return None
     beta = np.zeros(2)
     design = np.column_stack([np.ones_like(x), x])
@@ -101,9 +101,9 @@ def calibration_slope(found: Labelled, confidence: float = 0.95) -> Interval | N
     return None
 
 
-def area_under_curve(found: Labelled, confidence: float = 0.95) -> Interval | None:
+def area_under_curve(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
     """The probability that who has the event got the higher estimate, ties counted half; None without two of each."""
-    yes, no = found.yes, found.no
+    yes, no = labelled.yes, labelled.no
     events, others = float(yes.sum()), float(no.sum())
     if min(events, others) < 2:
         return None
@@ -126,16 +126,16 @@ def _above(counts: Numbers) -> Numbers:
     return above
 
 
-def reliability(found: Labelled, bins: int = 10) -> list[tuple[float, int, int]]:
+def reliability(labelled: Labelled, bins: int = 10) -> list[tuple[float, int, int]]:
     """Mean estimate, predictions and events in up to ten bins of about as many predictions each."""
-    n, rows, start = found.yes + found.no, list[tuple[float, int, int]](), 0
+    n, rows, start = labelled.yes + labelled.no, list[tuple[float, int, int]](), 0
     reached = np.cumsum(n)
     for number in range(1, bins + 1):
         end = int(np.searchsorted(reached, number * n.sum() / bins - _CLOSE)) + 1 if len(n) else 0
         part = slice(start, end)
         if end > start and n[part].sum():
-            mean = float((found.estimates[part] * n[part]).sum() / n[part].sum())
-            rows.append((mean, int(n[part].sum()), int(found.yes[part].sum())))
+            mean = float((labelled.estimates[part] * n[part]).sum() / n[part].sum())
+            rows.append((mean, int(n[part].sum()), int(labelled.yes[part].sum())))
             start = end
     return rows
 

@@ -50,14 +50,14 @@ def day_spread(days: Sequence[tuple[int, int]], centre: float) -> float:
     z = [sigmas(count, total, centre) for count, total in days if total]
     if len(z) < 2:
         return 1.0
-    return max(1.0, sqrt(sum(each * each for each in z) / len(z)))
+    return max(1.0, sqrt(sum(value * value for value in z) / len(z)))
 
 
 def cusum(z: Sequence[float]) -> float:
     """The larger of both one-sided sums at the end of the series of z values; `CUSUM_LIMIT` and more is a shift."""
     up = down = 0.0
-    for each in z:
-        up, down = max(0.0, up + each - CUSUM_SLACK), max(0.0, down - each - CUSUM_SLACK)
+    for value in z:
+        up, down = max(0.0, up + value - CUSUM_SLACK), max(0.0, down - value - CUSUM_SLACK)
     return max(up, down)
 
 
@@ -72,9 +72,9 @@ def at_most(count: int, expected: float) -> float:
         return 1.0
     term = exp(count * log(expected) - expected - lgamma(count + 1))
     total = 0.0
-    for each in range(count, -1, -1):
+    for number in range(count, -1, -1):
         total += term
-        term *= each / expected
+        term *= number / expected
         if term < total * 1e-12:
             break
     return min(1.0, total)

@@ -30,7 +30,7 @@ def one_value(
     reference: Sequence[DayCounts],
     alike: Callable[[date], Sequence[DayCounts]],
     sums: tuple[Sketch, Sketch],
-    asked: int,
+    comparisons: int,
 ) -> Repeated | None:
     """Returns whether one value has certainly a larger share than before, in all or on a day: as `shares.rise`.
 
@@ -38,7 +38,7 @@ def one_value(
     """
     now, then = sums
     n, m = now.total(), then.total()
-    bucket = max(now, key=lambda each: now[each] / n - then[each] / m)
+    bucket = max(now, key=lambda value: now[value] / n - then[value] / m)
     if now[bucket] / n - then[bucket] / m < _MORE:
         return None
 
@@ -46,7 +46,7 @@ def one_value(
         buckets = day.features.get(name, {})
         return buckets.get(bucket, 0), sum(buckets.values())
 
-    rise = shares.rise(window, reference, alike, counted, asked * len({*now, *then}))
+    rise = shares.rise(window, reference, alike, counted, comparisons * len({*now, *then}))
     if rise.state not in ("watch", "act"):
         return None
     on = f" on {rise.day:%A}, {rise.day}," if rise.day is not None else ""
@@ -54,11 +54,11 @@ def one_value(
     return Repeated(rise.state, rise.share, rise.before, f"{sentence}, {100 * rise.before:.0f} before.")
 
 
-def coarser(name: str, now: Sketch, then: Sketch, asked: int) -> Repeated | None:
+def coarser(name: str, now: Sketch, then: Sketch, comparisons: int) -> Repeated | None:
     """Whether the values stand closer together than before: the stability index of single values, without deciles."""
     reference, window = _finely(then, now)
     index = drift.stability_index(reference, window)
-    chance = drift.limit_by_chance(len(reference), now.total(), then.total(), 1 - _DOUBT / asked)
+    chance = drift.limit_by_chance(len(reference), now.total(), then.total(), 1 - _DOUBT / comparisons)
     if len(reference) <= drift.BINS or index <= max(_COARSER, 2 * chance):
         return None
     text = f"{name} takes other single values than before, as where values are rounded (stability index {index:.2f})."

@@ -34,14 +34,14 @@ def exchanged(now: DayCounts, before: DayCounts) -> Iterator[Exchanged]:
     """Yields what each input says in which women and men certainly differed before."""
     for name in DIFFER_BY_SEX:
         window, reference = (
-            [each.sketch("by_sex", f"{name} {sex}") for sex in ("men", "women")] for each in (now, before)
+            [period.sketch("by_sex", f"{name} {sex}") for sex in ("men", "women")] for period in (now, before)
         )
-        if min(each.total() for each in reference) < FEWEST:
+        if min(sketch.total() for sketch in reference) < FEWEST:
             continue
         then, error_then = higher(*reference)
         if abs(then - 0.5) < max(_DIFFER, _CERTAIN * error_then):
             continue
-        n = min(each.total() for each in window)
+        n = min(sketch.total() for sketch in window)
         if n < FEWEST:
             yield Exchanged("insufficient", name, n, 0.0)
             continue

@@ -40,20 +40,20 @@ def rise(
     reference: Sequence[DayCounts],
     alike: Callable[[date], Sequence[DayCounts]],
     counted: Counted,
-    asked: int,
+    comparisons: int,
 ) -> Rise:
     """Returns whether a share rose: by 3 points and certainly, to be watched; by 10, to act.
 
     `alike` gives the days of the reference on the same weekday. Certainty is shared among `asked` figures of a kind,
     and of one figure among its days.
     """
-    whole = _rise(_sum(window.values(), counted), _sum(reference, counted), FEWEST_CALLS, asked)
+    whole = _rise(_sum(window.values(), counted), _sum(reference, counted), FEWEST_CALLS, comparisons)
     if whole.state == "act":
         return whole
     for day, counts in window.items():
-        found = _rise(counted(counts), _sum(alike(day), counted), _OF_A_DAY, asked * len(window))
-        if found.state == "act":
-            return found._replace(day=day)
+        rise_found = _rise(counted(counts), _sum(alike(day), counted), _OF_A_DAY, comparisons * len(window))
+        if rise_found.state == "act":
+            return rise_found._replace(day=day)
     return whole
 
 
@@ -67,7 +67,7 @@ class Moved(NamedTuple):
 
 
 def moved(
-    window: Mapping[date, DayCounts], reference: Sequence[DayCounts], counted: Counted, asked: int, sums: Moved
+    window: Mapping[date, DayCounts], reference: Sequence[DayCounts], counted: Counted, comparisons: int, sums: Moved
 ) -> Moved:
     """Returns whether a share is another one than before: by 5 points and certainly, to be watched; by 10, to act.
 
@@ -77,11 +77,11 @@ def moved(
     gap = abs(sums.share - sums.before)
     if gap < _LEAST_MOVED:
         return sums
-    spread = rates.day_spread([counted(each) for each in reference], sums.before)
+    spread = rates.day_spread([counted(day) for day in reference], sums.before)
     (_, n), (_, m) = _sum(window.values(), counted), _sum(reference, counted)
     deviation = spread * sqrt(max(sums.before * (1 - sums.before), 1e-9) * (1 / n + 1 / m))
     for state, least, doubt in _MOVED:
-        if gap >= least and gap > deviation * NormalDist().inv_cdf(1 - doubt / (2 * asked)):
+        if gap >= least and gap > deviation * NormalDist().inv_cdf(1 - doubt / (2 * comparisons)):
             return sums._replace(state=state)
     return sums
 
@@ -91,12 +91,12 @@ def _sum(days: Iterable[DayCounts], counted: Counted) -> tuple[int, int]:
     return sum(count for count, _ in shares_of_days), sum(total for _, total in shares_of_days)
 
 
-def _rise(now: tuple[int, int], before: tuple[int, int], fewest: int, asked: int) -> Rise:
+def _rise(now: tuple[int, int], before: tuple[int, int], fewest: int, comparisons: int) -> Rise:
     (count, total), (count_before, total_before) = now, before
     if min(total, total_before) < fewest:
         return Rise("insufficient", min(total, total_before), 0.0, 0.0)
     share, then = count / total, count_before / total_before
-    low, _ = rates.difference(count, total, count_before, total_before, 1 - _CERTAIN / asked)
+    low, _ = rates.difference(count, total, count_before, total_before, 1 - _CERTAIN / comparisons)
     state: State = "good"
     if low > 0 and share - then >= _WATCH:
         state = "act" if share - then >= _ACT else "watch"

@@ -28,8 +28,8 @@ def bucket_of(value: float) -> int:
     """Returns the bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
     if -_SMALLEST < value < _SMALLEST:
         return 0
-    place = ceil(log(abs(value)) / _LOG_GAMMA) + _SPAN
-    return place if value > 0 else -place
+    bucket = ceil(log(abs(value)) / _LOG_GAMMA) + _SPAN
+    return bucket if value > 0 else -bucket
 
 
 def value_of(bucket: int) -> float:

@@ -60,7 +60,7 @@ class Today:
         return range(max(0, self.at.hour - LATEST), self.at.hour)
 
     def _expected(self, hours: range) -> float:
-        return sum(each.hours.get(hour, 0) for each in self.alike for hour in hours) / len(self.alike)
+        return sum(day.hours.get(hour, 0) for day in self.alike for hour in hours) / len(self.alike)
 
     def _calls(self) -> Figure:
         """Returns a gap at the end of the day so far, or fewer calls than in the same hours before."""
@@ -113,11 +113,11 @@ class Today:
 
     @staticmethod
     def _answers(days: Sequence[DayCounts], hours: range) -> Sketch:
-        found = Sketch()
+        total = Sketch()
         for day in days:
             for hour in hours:
-                found.update(day.hour_milliseconds.get(hour, {}))
-        return found
+                total.update(day.hour_milliseconds.get(hour, {}))
+        return total
 
     def _slow_in(self, hour: int) -> float | None:
         answers = self._answers([self.day], range(hour, hour + 1))

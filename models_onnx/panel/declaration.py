@@ -55,7 +55,7 @@ class TableDeclaration:
         short = {FEATURES[name].analyte for name in inputs} - {""}
         named = {*inputs, *short, *conditions, DECEASED}
         there = set(columns)
-        for what, names, known in (
+        for what, names, choices in (
             ("columns", self.columns, named),
             ("units", self.units, inputs | short | there),
             ("unit_columns", self.unit_columns, inputs | short | there),
@@ -64,10 +64,10 @@ class TableDeclaration:
             ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _aliases(key)}),
             ("exclude", self.exclude, there),
         ):
-            if strange := sorted(set(names) - known):
+            if strange := sorted(set(names) - choices):
                 raise PanelRefused(
                     f"{what} names {strange[0]!r}, which {manifests[0].id} does not know here; it knows: "
-                    f"{', '.join(sorted(known)) or 'none'}."
+                    f"{', '.join(sorted(choices)) or 'none'}."
                 )
 
 
@@ -106,8 +106,8 @@ class TablePlan(Struct, frozen=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        names = [name for each in self.inputs for name in (each.column, each.unit_column) if name is not None]
-        return tuple(dict.fromkeys([*names, *(each.column for each in self.leave_out)]))
+        names = [name for item in self.inputs for name in (item.column, item.unit_column) if name is not None]
+        return tuple(dict.fromkeys([*names, *(item.column for item in self.leave_out)]))
 
 
 def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclaration) -> TablePlan:
@@ -134,10 +134,10 @@ def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclarati
 
 def names_read(manifest: Manifest, declared: TableDeclaration) -> frozenset[str]:
     """The names of columns that a table is read by, if it has them: those of inputs, conditions and the deceased."""
-    asked = (DECEASED, *(item.name for item in manifest.features), *manifest.population.exclude_conditions)
+    names_wanted = (DECEASED, *(item.name for item in manifest.features), *manifest.population.exclude_conditions)
     return frozenset(
         name
-        for each in asked
+        for each in names_wanted
         for name in ((declared.columns[each],) if each in declared.columns else (each, *_aliases(each)))
     )
 
@@ -179,8 +179,8 @@ def _refuse_unit_column(
         )
 
 
-def _of(said: Mapping[str, _T], *names: str | None) -> _T | None:
-    return next((said[name] for name in names if name and name in said), None)
+def _of(declared: Mapping[str, _T], *names: str | None) -> _T | None:
+    return next((declared[name] for name in names if name and name in declared), None)
 
 
 def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion | None:
@@ -202,11 +202,13 @@ def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion |
 
 def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[str, str]) -> str | None:
     """Returns the column of an input or a condition; None where there is none."""
-    said = declared.get(name) or (declared.get(analyte) if analyte else None)
-    if said is not None:
-        if said not in columns:
-            raise PanelRefused(f"{name} is declared to be in the column {said!r}, which the table does not have.")
-        return said
+    declaration = declared.get(name) or (declared.get(analyte) if analyte else None)
+    if declaration is not None:
+        if declaration not in columns:
+            raise PanelRefused(
+                f"{name} is declared to be in the column {declaration!r}, which the table does not have."
+            )
+        return declaration
     there = [alias for alias in (name, *_aliases(name)) if alias in columns]
     if len(there) > 1:
         raise PanelRefused(f"{name} could be in the column {there[0]} or {there[1]}: declare which it is.")

@@ -39,7 +39,7 @@ class PanelModel:
     @property
     def manifests(self) -> dict[str, Manifest]:
         """The manifests of the model and its twin by id."""
-        return {each.manifest.id: each.manifest for each in (self.model, self.twin) if each is not None}
+        return {model.manifest.id: model.manifest for model in (self.model, self.twin) if model is not None}
 
     def plan(self, columns: Sequence[str], declared: TableDeclaration = NOTHING_DECLARED) -> TablePlan:
         """Returns how a table with these columns is read; PanelRefused says what has to be declared first."""
@@ -107,13 +107,13 @@ def read_rows(plan: TablePlan, columns: Mapping[str, Values]) -> tuple[Rows, Any
     inputs = np.full((count, len(plan.inputs)), np.nan)
     implausible = np.zeros(inputs.shape, dtype=np.bool_)
     not_used = np.full(count, "", dtype=object)
-    for place, source in enumerate(plan.inputs):
+    for index, source in enumerate(plan.inputs):
         if source.column is None:
             continue
         units = columns[source.unit_column] if source.unit_column is not None else None
-        inputs[:, place], unreadable, implausible[:, place] = read_input(source, columns[source.column], units)
+        inputs[:, index], unreadable, implausible[:, index] = read_input(source, columns[source.column], units)
         _name_unreadable(not_used, unreadable, source)
-    left_out = {each.words: read_yes(each, columns[each.column]) for each in plan.leave_out}
+    left_out = {rule.words: read_yes(rule, columns[rule.column]) for rule in plan.leave_out}
     return Rows(inputs, implausible, left_out), not_used
 
 

@@ -45,9 +45,9 @@ def is_blank(name: Any) -> bool:
 
 def refuse_unnamed(names: Sequence[Any], first_row: int) -> None:
     """Raises PanelRefused for a row without a name: a FHIR resource has to say whom it is about."""
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if is_blank(name):
             raise PanelRefused(
-                f"Row {first_row + place} has no id, and a RiskAssessment says whom it is about: name its row, or "
+                f"Row {first_row + index} has no id, and a RiskAssessment says whom it is about: name its row, or "
                 "write to .csv or .parquet."
             )

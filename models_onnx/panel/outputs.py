@@ -157,7 +157,7 @@ def csv_lines(ids: Sequence[Any], answers: dict[str, Any], inputs: Sequence[str]
     """Returns one line (RFC 4180) per row; a number in the fewest digits that mean it, nothing where there is none."""
     first = _numbers([answers["probability"], answers["percentile"]])
     texts = [[_field(text) for text in answers[name].tolist()] for name in _TEXTS]
-    columns = [[_field(each) for each in ids], first, *texts]
+    columns = [[_field(value) for value in ids], first, *texts]
     if explain:
         columns.append(_numbers([answers["base"], *(answers[f"contribution_{name}"] for name in inputs)]))
     return ("\n".join(map(",".join, zip(*columns, strict=True))) + "\n").encode() if len(ids) else b""
@@ -193,13 +193,13 @@ def _field(value: Any) -> str:
 def risk_assessments(ids: Sequence[Any], answers: dict[str, Any], manifests: dict[str, Manifest], moment: str) -> bytes:
     """Returns one FHIR R4 RiskAssessment a line; without a score it has the reason and no probability."""
     columns = [answers[name].tolist() for name in ("probability", "percentile", "model", "reason", "reason_text")]
-    said = zip(ids, *columns, strict=True)
+    rows = zip(ids, *columns, strict=True)
     first = next(iter(manifests.values()))
-    found = [
+    assessments = [
         risk_assessment(manifests.get(by, first), moment, str(identity), probability, percentile, reason, text)
-        for identity, probability, percentile, by, reason, text in said
+        for identity, probability, percentile, by, reason, text in rows
     ]
-    return b"".join(orjson.dumps(each) + b"\n" for each in found)
+    return b"".join(orjson.dumps(assessment) + b"\n" for assessment in assessments)
 
 
 def risk_assessment(

@@ -95,7 +95,7 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
 def _untold_units(plan: TablePlan, part: Part) -> dict[str, tuple[str, ...]]:
     """Of the columns without a declared unit, those that could be in another one by most of these values."""
     untold_units = {
-        each.column: tuple(other_units(each, part[each.column])) for each in plan.inputs if each.column is not None
+        item.column: tuple(other_units(item, part[item.column])) for item in plan.inputs if item.column is not None
     }
     return {column: units for column, units in untold_units.items() if units}
 

@@ -54,10 +54,10 @@ class ScoredRows(Struct, frozen=True):
 
 def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
     """Returns the answers for these rows, in their order."""
-    found = _by(model, rows)
+    estimates = _by(model, rows)
     if twin is None:
-        return found
-    gone = np.isin(found.reason, WHAT_IS_MISSING)
+        return estimates
+    gone = np.isin(estimates.reason, WHAT_IS_MISSING)
     if gone.any():
         places = np.flatnonzero(gone)
         chosen = np.array([model.features.index(name) for name in twin.features])
@@ -66,8 +66,8 @@ def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
             rows.implausible[np.ix_(places, chosen)],
             {words: mask[places] for words, mask in rows.left_out.items()},
         )
-        _take_over(found, places, _by(twin, part), chosen)
-    return found
+        _take_over(estimates, places, _by(twin, part), chosen)
+    return estimates
 
 
 def _by(model: Model, rows: Rows) -> ScoredRows:
@@ -105,7 +105,7 @@ def _population(model: Model, rows: Rows, reason: Texts, text: Texts) -> None:
 
 
 def _refuse(
-    model: Model, rows: Rows, asked: NDArray[np.intp], missing: Mask, out: Mask, reason: Texts, text: Texts
+    model: Model, rows: Rows, chosen: NDArray[np.intp], missing: Mask, out: Mask, reason: Texts, text: Texts
 ) -> None:
     """Masks find the rows; the sentences and the rules are those of `serving/eligibility.py`."""
     manifest, names = model.manifest, model.features
@@ -113,30 +113,30 @@ def _refuse(
     for group in manifest.required.groups:
         there = ~missing[:, [names.index(member) for member in group.members]]
         lacking |= there.sum(axis=1) < group.at_least
-    implausible = rows.implausible[asked]
+    implausible = rows.implausible[chosen]
     sentences: dict[bytes, NotScored | None] = {}
     for row in np.flatnonzero(lacking | out.any(axis=1)).tolist():
         # What is missing is said alike for everybody who misses the same.
         pattern = missing[row].tobytes() if lacking[row] else b""
         if not pattern or pattern not in sentences:
-            sentences[pattern] = not_scored(manifest, rows.inputs[asked[row]])
-        _say(reason, text, asked[row], sentences[pattern])
+            sentences[pattern] = not_scored(manifest, rows.inputs[chosen[row]])
+        _say(reason, text, chosen[row], sentences[pattern])
     for row in np.flatnonzero(implausible.any(axis=1)).tolist():
-        if reason[asked[row]] == "":
-            _say(reason, text, asked[row], _implausible(model, rows.inputs[asked[row]], implausible[row]))
+        if reason[chosen[row]] == "":
+            _say(reason, text, chosen[row], _implausible(model, rows.inputs[chosen[row]], implausible[row]))
 
 
 def _implausible(model: Model, values: Array, implausible: Mask) -> NotScored:
-    items = [model.manifest.features[place] for place in np.flatnonzero(implausible).tolist()]
-    named = "; ".join(f"{item.words} {values[model.features.index(item.name)]:g} {item.unit}" for item in items)
+    items = [model.manifest.features[index] for index in np.flatnonzero(implausible).tolist()]
+    descriptions = "; ".join(f"{item.words} {values[model.features.index(item.name)]:g} {item.unit}" for item in items)
     title = model.manifest.title
-    text = f"{title}: no score, outside the range the model was built on. Outside the plausible range: {named}."
+    text = f"{title}: no score, outside the range the model was built on. Outside the plausible range: {descriptions}."
     return NotScored(OUT_OF_RANGE, text, tuple(item.name for item in items))
 
 
-def _say(reason: Texts, text: Texts, row: int, said: NotScored | None) -> None:
-    if said is not None:
-        reason[row], text[row] = said.reason, said.text
+def _say(reason: Texts, text: Texts, row: int, not_scored: NotScored | None) -> None:
+    if not_scored is not None:
+        reason[row], text[row] = not_scored.reason, not_scored.text
 
 
 def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, columns: NDArray[np.intp]) -> None:

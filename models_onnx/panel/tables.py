@@ -41,10 +41,10 @@ _GLOB_SIGN = re.compile(r"([*?\[])")
 def form_of(path: Path) -> Form:
     """Returns the form of a table by the end of its name; PanelRefused for another one."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    found = _SUFFIXES.get(suffixes[-1]) if suffixes else None
-    if found is None:
+    form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    if form is None:
         raise PanelRefused(f"{path.name} ends in none of {', '.join(_SUFFIXES)}, so its form is not known.")
-    return found
+    return form
 
 
 class TableReader(Struct, frozen=True):
@@ -62,17 +62,17 @@ class TableReader(Struct, frozen=True):
                 has, by which the columns are known.
         """
         would_matter -= set(self.columns)
-        while taken := list(islice(self._rows, AT_ONCE)):
+        while rows := list(islice(self._rows, AT_ONCE)):
             if self._form == "ndjson":
-                if late := sorted(would_matter.intersection(set().union(*taken))):
+                if late := sorted(would_matter.intersection(set().union(*rows))):
                     raise PanelRefused(
                         f"{late[0]!r} comes only after the first {AT_ONCE:,} rows, by which the columns are known: "
                         "write it in the first row too, as null where nothing is known."
                     )
-                yield {name: [row.get(name) for row in taken] for name in wanted}
+                yield {name: [row.get(name) for row in rows] for name in wanted}
             else:
                 places = {name: self.columns.index(name) for name in wanted}
-                yield {name: [row[place] for row in taken] for name, place in places.items()}
+                yield {name: [row[index] for row in rows] for name, index in places.items()}
 
 
 @contextmanager

@@ -45,9 +45,9 @@ def read_input(source: InputColumn, values: Values, units: Values | None = None)
     """
     feature, column = source.feature, source.column or ""
     if coded := _codes_of(feature, column):
-        found = _coded(values, coded, source.coding, f"{column} ({feature.words.lower()})")
-        nothing: Mask = np.zeros(len(found), dtype=np.bool_)
-        return found, nothing, nothing
+        coded_values = _coded(values, coded, source.coding, f"{column} ({feature.words.lower()})")
+        nothing: Mask = np.zeros(len(coded_values), dtype=np.bool_)
+        return coded_values, nothing, nothing
     if source.coding is not None:
         values = [source.coding.get(str(value).strip(), value) for value in values]
     numbers, unreadable = _numbers(values)
@@ -73,13 +73,13 @@ def _in_units_of_rows(source: InputColumn, numbers: Array, units: Values) -> tup
     analyte = source.feature.measured
     assert analyte is not None  # noqa: S101 - plan_of refuses a unit column for anything else
     coding = source.unit_coding or {}
-    known: dict[str, Conversion | None] = {}
+    conversions: dict[str, Conversion | None] = {}
     factors, offsets = np.full(len(numbers), np.nan), np.zeros(len(numbers))
     for row in np.flatnonzero(~np.isnan(numbers)).tolist():
         text = _text(units[row])
-        if text not in known:
-            known[text] = analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
-        conversion = known[text]
+        if text not in conversions:
+            conversions[text] = analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
+        conversion = conversions[text]
         if conversion is not None:
             factors[row], offsets[row] = conversion.factor, conversion.offset
     strange: Mask = ~np.isnan(numbers) & np.isnan(factors)
@@ -121,8 +121,8 @@ def _codes_of(feature: Feature, column: str) -> dict[str, float]:
         # A column called sex may count the sexes in any way; only the name sex_male says what its 1 means.
         return {**_SEXES, **(_YES_NO if column == feature.name else {})}
     if feature.choices:
-        numbered = {str(place): float(place) for place in range(len(feature.choices))}
-        decimal = {f"{place}.0": value for place, value in numbered.items()}
+        numbered = {str(index): float(index) for index in range(len(feature.choices))}
+        decimal = {f"{index}.0": value for index, value in numbered.items()}
         return {**numbered, **decimal, **{words.lower(): float(n) for n, words in enumerate(feature.choices)}}
     return _YES_NO if feature.is_yes_no else {}
 
@@ -130,14 +130,14 @@ def _codes_of(feature: Feature, column: str) -> dict[str, float]:
 def _coded(values: Values, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> Array:
     meaning: dict[Any, float] = {}
     full = np.full(len(values), np.nan)
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         try:
-            known = meaning.get(value)
+            number = meaning.get(value)
         except TypeError as error:
             raise PanelRefused(f"The column {column} holds lists or structures, not values.") from error
-        if known is None:
-            known = meaning[value] = _meaning(value, codes, declared, column)
-        full[place] = known
+        if number is None:
+            number = meaning[value] = _meaning(value, codes, declared, column)
+        full[index] = number
     return full
 
 
@@ -155,9 +155,9 @@ def _meaning(value: Any, codes: Mapping[str, float], declared: Mapping[str, str]
             f"The column {column} holds dates, and is asked for a yes or a no: write 1 where there is a date and 0 "
             "where there is none."
         )
-    known = ", ".join(dict.fromkeys(codes))
+    meanings = ", ".join(dict.fromkeys(codes))
     raise PanelRefused(
-        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {known}. "
+        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {meanings}. "
         f"Say what it means: --values {name}={text[:_SHOWN]}:MEANING, where the meaning is one of these."
     )
 
@@ -172,18 +172,18 @@ def _numbers(values: Values) -> tuple[Array, Mask]:
     """Returns the numbers, NaN where there is none, and which of those were something else than blank."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         return values.astype(np.float64), np.zeros(len(values), dtype=np.bool_)
-    found, unreadable = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.bool_)
-    for place, value in enumerate(values):
+    numbers, unreadable = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.bool_)
+    for index, value in enumerate(values):
         if value is None or value == "":
             continue
         if type(value) in _NO_NUMBERS:
-            unreadable[place] = True
+            unreadable[index] = True
             continue
         try:
-            found[place] = float("x" if isinstance(value, str) and "_" in value else value)
+            numbers[index] = float("x" if isinstance(value, str) and "_" in value else value)
         except (TypeError, ValueError):
-            unreadable[place] = _text(value).lower() not in _ABSENT
-    return found, unreadable
+            unreadable[index] = _text(value).lower() not in _ABSENT
+    return numbers, unreadable
 
 
 def _refuse_column(
@@ -195,15 +195,15 @@ def _refuse_column(
     conversion: Conversion | None,
 ) -> None:
     """PanelRefused where most of a column is unreadable or cannot be: then it is not what it is said to be."""
-    known = int((~np.isnan(numbers)).sum())
-    if int(unreadable.sum()) > known:
+    count = int((~np.isnan(numbers)).sum())
+    if int(unreadable.sum()) > count:
         raise PanelRefused(
             f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
-            f"{known} that are: write numbers with a decimal point, or leave them blank."
+            f"{count} that are: write numbers with a decimal point, or leave them blank."
         )
-    if known < _ENOUGH_TO_JUDGE:
+    if count < _ENOUGH_TO_JUDGE:
         return
-    if 2 * int(implausible.sum()) <= known:
+    if 2 * int(implausible.sum()) <= count:
         _refuse_two_units(feature, column, numbers, implausible, conversion)
         return
     plain = numbers if conversion is None else (numbers - conversion.offset) / conversion.factor
@@ -221,17 +221,17 @@ def _refuse_two_units(
 ) -> None:
     """PanelRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
     strange = numbers[implausible]
-    known = int((~np.isnan(numbers)).sum())
+    count = int((~np.isnan(numbers)).sum())
     if (
         feature.measured is None
         or len(strange) < _FEWEST_OF_A_SECOND_UNIT
-        or len(strange) < _SHARE_OF_A_SECOND_UNIT * known
+        or len(strange) < _SHARE_OF_A_SECOND_UNIT * count
     ):
         return
     plain = strange if conversion is None else (strange - conversion.offset) / conversion.factor
     if fitting := _units_that_fit(feature.measured, plain):
         raise PanelRefused(
-            f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {known} values "
+            f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {count} values "
             f"are outside {feature.plausible_low:g} to {feature.plausible_high:g} {feature.unit} and would fit in "
             f"{', '.join(fitting)}. Others of them may fit in both and would be scored wrong: bring the column to one "
             "unit first."

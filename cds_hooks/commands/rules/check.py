@@ -107,27 +107,29 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
     if answer.status_code != 200:
         return [f"answered {answer.status_code}"]
     cards = answer.json()["cards"]
-    found = {
-        (one["rule"], one["band"], card["indicator"])
+    findings = {
+        (finding["rule"], finding["band"], card["indicator"])
         for card in cards
-        for one in card["extension"][EXTENSION_KEY].get("findings", ())
+        for finding in card["extension"][EXTENSION_KEY].get("findings", ())
     }
     expected = case["expected"]
-    wanted = [_bands(one) for one in expected.get("findings", ())]
+    wanted = [_bands(finding) for finding in expected.get("findings", ())]
     rules = {pair for bands in wanted for pair in bands}
-    pairs = {one[:2] for one in found}
+    pairs = {finding[:2] for finding in findings}
     # Findings about one order share a card, whose indicator is that of the worst of them.
     faults = [f"no finding {'/'.join(bands[0])}" for bands in wanted if not pairs.intersection(bands)]
-    indicators = {one["indicator"] for one in expected.get("findings", ())}
-    if "critical" in indicators and "critical" not in {one[2] for one in found}:
+    indicators = {finding["indicator"] for finding in expected.get("findings", ())}
+    if "critical" in indicators and "critical" not in {finding[2] for finding in findings}:
         faults.append("no critical card")
     also = set(expected.get("allowed_also", ()))
     about = {words.partition("-")[0] for words in expected.get("must_not_fire", ()) if "-" in words.partition(" ")[0]}
-    alone = len(found) == 1
-    for rule, band, indicator in sorted(found):
+    alone = len(findings) == 1
+    for rule, band, indicator in sorted(findings):
         if (rule, band) in rules:
             continue
-        never = any(_forbids(each, rule, band, indicator, alone=alone) for each in expected.get("must_not_fire", ()))
+        never = any(
+            _forbids(finding, rule, band, indicator, alone=alone) for finding in expected.get("must_not_fire", ())
+        )
         # A case about the dose says nothing about what another family finds in the same order.
         is_about = not about or rule.partition("-")[0] in about
         allowed = {rule, f"{rule}/{band}", f"{rule} {indicator}"} & also
@@ -138,7 +140,7 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
 
 def _bands(expected: Json) -> list[tuple[str, str]]:
     """The band that a case names, and those it allows in its place ("lt30 shown as warning")."""
-    others = (each.split()[0] for each in expected.get("band_alternatives", ()))
+    others = (band.split()[0] for band in expected.get("band_alternatives", ()))
     return [(expected["rule"], band) for band in (expected["band"], *others)]
 
 
@@ -151,8 +153,8 @@ def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -
         return False
     if "separate card" in rest:
         return alone
-    said = rest.partition(" ")[0]
-    return indicator == said if said in SEVERITY else True
+    first_word = rest.partition(" ")[0]
+    return indicator == first_word if first_word in SEVERITY else True
 
 
 async def _answer(case: Json) -> httpx.Response:
@@ -191,14 +193,14 @@ def check(
                 left_out.append(path.name)
             else:
                 checked.append(Checked(path.name, (str(fault),)))
-    wrong = [each for each in checked if each.faults]
+    wrong = [case for case in checked if case.faults]
     if as_json:
-        cases_said = [{"case": each.name, "faults": list(each.faults)} for each in checked]
-        said = {"cases": cases_said, "wrong": len(wrong), "left_out": left_out}
-        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2))
+        cases_said = [{"case": case.name, "faults": list(case.faults)} for case in checked]
+        summary = {"cases": cases_said, "wrong": len(wrong), "left_out": left_out}
+        typer.echo(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     else:
-        for each in wrong:
-            typer.echo(f"{each.name}: {'; '.join(each.faults)}")
+        for case in wrong:
+            typer.echo(f"{case.name}: {'; '.join(case.faults)}")
         if left_out:
             more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
             typer.echo(f"No cases, left out: {', '.join(left_out[:_MOST_NAMED])}{more}.")
@@ -292,9 +294,9 @@ def _draw(simulation: SimulatedOrders, examples: int) -> None:
     table.add_column("per 100", justify="right")
     table.add_column("times", justify="right")
     table.add_column("examples", overflow="fold")
-    for rule, found in sorted(simulation.found.items(), key=lambda one: -len(one[1])):
-        shown = "\n".join(f"{one.band}: {one.summary}" for one in found[:examples])
-        table.add_row(rule, f"{simulation.per_100(len(found)):.2f}", str(len(found)), shown)
+    for rule, findings in sorted(simulation.found.items(), key=lambda item: -len(item[1])):
+        shown = "\n".join(f"{finding.band}: {finding.summary}" for finding in findings[:examples])
+        table.add_row(rule, f"{simulation.per_100(len(findings)):.2f}", str(len(findings)), shown)
     console.print(table)
 
 
@@ -311,14 +313,14 @@ def _sentence(simulation: SimulatedOrders) -> str:
 def _as_json(simulation: SimulatedOrders, examples: int) -> dict[str, Any]:
     rules = {
         rule: {
-            "times": len(found),
-            "per_100_orders": round(simulation.per_100(len(found)), 3),
+            "times": len(rule_findings),
+            "per_100_orders": round(simulation.per_100(len(rule_findings)), 3),
             "examples": [
-                {"band": one.band, "indicator": one.indicator, "drug": one.drug, "summary": one.summary}
-                for one in found[:examples]
+                {"band": finding.band, "indicator": finding.indicator, "drug": finding.drug, "summary": finding.summary}
+                for finding in rule_findings[:examples]
             ],
         }
-        for rule, found in sorted(simulation.found.items())
+        for rule, rule_findings in sorted(simulation.found.items())
     }
     return {
         "orders": simulation.orders,

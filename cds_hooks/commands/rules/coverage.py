@@ -44,7 +44,7 @@ def coverage(
     rules = rule_book().rules
     drugs, orders = drug_coverage(rules), study_coverage(rules)
     if drug is not None:
-        drugs = [one for one in drugs if one.rxcui == drug or one.name.startswith(drug.lower())]
+        drugs = [drug_row for drug_row in drugs if drug_row.rxcui == drug or drug_row.name.startswith(drug.lower())]
         orders = [order for order in orders if drug in order.loincs or order.words.lower().startswith(drug.lower())]
         if not drugs and not orders:
             typer.echo(f"No ingredient or test of the tables is called {drug}, nor is that the code of one.", err=True)
@@ -54,8 +54,8 @@ def coverage(
         typer.echo(orjson.dumps(_as_json(drugs, orders, tests), option=orjson.OPT_INDENT_2))
         return
     console = Console()
-    if named := [one for one in drugs if one.is_named or drug is not None]:
-        console.print(_checks("drug", [(one.name, one) for one in named]))
+    if named_drugs := [drug_row for drug_row in drugs if drug_row.is_named or drug is not None]:
+        console.print(_checks("drug", [(drug_row.name, drug_row) for drug_row in named_drugs]))
     if orders:
         console.print(_checks("order of imaging or a test", [(order.words, order) for order in orders]))
     if drug is None:
@@ -79,9 +79,9 @@ def _checks(what: str, rows: list[tuple[str, DrugCoverage]] | list[tuple[str, St
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in (what, "checks", "none for"):
         table.add_column(column, overflow="fold")
-    for words, one in rows:
-        checks = ", ".join(f"{check} {len(rules)}" for check, rules in one.checks.items())
-        table.add_row(words, checks or "none", ", ".join(one.lacks))
+    for words, drug_row in rows:
+        checks = ", ".join(f"{check} {len(rules)}" for check, rules in drug_row.checks.items())
+        table.add_row(words, checks or "none", ", ".join(drug_row.lacks))
     return table
 
 
@@ -97,14 +97,15 @@ def _tests(tests: list[AnalyteCoverage]) -> Table:
 
 
 def _counted(drugs: list[DrugCoverage], orders: list[StudyCoverage], tests: list[AnalyteCoverage]) -> list[str]:
-    named = sum(drug.is_named for drug in drugs)
+    named_count = sum(drug.is_named for drug in drugs)
     checks = ", ".join(f"{check} {sum(check in drug.checks for drug in drugs)}" for check in CHECKS)
     unread = [test.words for test in tests if not test.read_by and not test.ordered_by]
     codes = sum(len(order.loincs) for order in orders)
     checked = sum(len(order.loincs) for order in orders if order.checks)
     return [
         f"{codes:,} codes of imaging and tests that are ordered: a rule is about {checked:,} of them.",
-        f"{len(drugs):,} ingredients: a rule is about {named:,} of them, none about {len(drugs) - named:,} (--json).",
+        f"{len(drugs):,} ingredients: a rule is about {named_count:,} of them, "
+        f"none about {len(drugs) - named_count:,} (--json).",
         f"Ingredients with each check: {checks}.",
         f"No rule reads or orders: {', '.join(unread)}.",
     ]

@@ -66,7 +66,7 @@ def list_(
         typer.echo(f"There is no family {family}; there are {', '.join(families)}.", err=True)
         raise typer.Exit(1)
     if as_json:
-        _print_json([_summary(each, site) for each in rule_versions])
+        _print_json([_summary(rule_version, site) for rule_version in rule_versions])
         return
     console = Console(highlight=False, soft_wrap=True)
     for each in rule_versions:
@@ -80,12 +80,14 @@ def _print_review(site: SiteRules) -> None:
         typer.echo(f"# {version.rule.title}\n{version.rule.id} {version.digest}{needs_note}")
 
 
-def _draw(console: Console, said: dict[str, Any]) -> None:
-    bands = " ".join(band["indicator"][0] for band in said["bands"])
-    console.print(f"[bold]{said['id']}[/bold] ({bands}), version {said['version']}: {said['title']}")
-    console.print(f"  Checked: {said['verified']} ({said['verified_on']}). Family reviewed {said['reviewed']}.")
-    console.print(f"  Here: {said['here']}.")
-    console.print(f"  Sources: {'; '.join(one['label'] for one in said['evidence'])}.")
+def _draw(console: Console, summary: dict[str, Any]) -> None:
+    bands = " ".join(band["indicator"][0] for band in summary["bands"])
+    console.print(f"[bold]{summary['id']}[/bold] ({bands}), version {summary['version']}: {summary['title']}")
+    console.print(
+        f"  Checked: {summary['verified']} ({summary['verified_on']}). Family reviewed {summary['reviewed']}."
+    )
+    console.print(f"  Here: {summary['here']}.")
+    console.print(f"  Sources: {'; '.join(source['label'] for source in summary['evidence'])}.")
 
 
 @app.command()

@@ -103,4 +103,4 @@ def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
     patient = next((resource for resource in resources if resource.get("resourceType") == "Patient"), {})
     others = [resource for resource in resources if resource.get("resourceType") != "Patient"]
     known = known_at(patient, others, as_of.timestamp())
-    return [*(msgspec.json.encode(each) for each in known if each), *unread]
+    return [*(msgspec.json.encode(resource) for resource in known if resource), *unread]

@@ -91,8 +91,8 @@ def score(
         if name is None or rows is None:
             raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
         declared = _declared(column, unit, unit_column, values, without, none_has, exclude)
-        place = folder if folder != ARTIFACTS else folder_of(name, settings())
-        model = load(name, place, own_keys(settings()))
+        models_folder = folder if folder != ARTIFACTS else folder_of(name, settings())
+        model = load(name, models_folder, own_keys(settings()))
         _say_withheld(model)
         job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, moment())
         with progress_bars(as_json) as step:
@@ -104,7 +104,7 @@ def score(
 
 
 def _only_for_tables(*given: object) -> None:
-    if any(each is not None and each != [] for each in given):
+    if any(option_value is not None and option_value != [] for option_value in given):
         raise PanelRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
 
 
@@ -112,29 +112,29 @@ def _declared(
     column: Pairs, unit: Pairs, unit_column: Pairs, values: Pairs, without: Pairs, none_has: Pairs, exclude: Pairs
 ) -> TableDeclaration:
     codings = {}
-    for name, text in _named("--values", values).items():
+    for name, text in _pairs("--values", values).items():
         codings[name] = dict(_pair("--values", part, ":") for part in text.split(","))
     return TableDeclaration(
-        columns=_named("--column", column),
-        units=_named("--unit", unit),
+        columns=_pairs("--column", column),
+        units=_pairs("--unit", unit),
         values=codings,
         without=frozenset(without or ()),
         none_has=frozenset(none_has or ()),
         exclude=tuple(exclude or ()),
-        unit_columns=_named("--unit-column", unit_column),
+        unit_columns=_pairs("--unit-column", unit_column),
     )
 
 
-def _named(option: str, given: Pairs) -> dict[str, str]:
-    pairs = [_pair(option, each, "=") for each in given or ()]
+def _pairs(option: str, given: Pairs) -> dict[str, str]:
+    pairs = [_pair(option, pair_text, "=") for pair_text in given or ()]
     if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
         raise PanelRefused(f"{option} is given twice for {twice[0]!r}.")
     return dict(pairs)
 
 
 def _pair(option: str, text: str, sign: str) -> tuple[str, str]:
-    name, found, value = text.partition(sign)
-    if not (found and name.strip() and value.strip()):
+    name, separator, value = text.partition(sign)
+    if not (separator and name.strip() and value.strip()):
         raise PanelRefused(f"{option}: {text!r} has not the form NAME{sign}VALUE.")
     return name.strip(), value.strip()
 

@@ -87,13 +87,24 @@ def _false_estimates(text: str, session: PatientSession) -> Iterator[str]:
             yield f"no such estimate: {name} {shown} on {day}"
 
 
+def _is_old_for_a_stay(text: str, estimate: KidneyEstimate, record: PatientRecord) -> bool:
+    """Whether the sentence speaks of the last days in hospital, and the estimate is of a day before them."""
+    stay = re.search(r"in hospital (\d+) days", text)
+    return (
+        stay is not None
+        and estimate.time is not None
+        and record.as_of_epoch - estimate.time.instant > (float(stay[1]) - 1) * 86_400
+    )
+
+
 def _false_absences(text: str, session: PatientSession) -> Iterator[str]:
     record = session.record
     for first, second, on_record, count, unit, _year in _ABSENT.findall(text):
         days = None if on_record else float(count) * _DAYS[unit] if count else 365.0
         for name in filter(None, (first, second)):
             if name.lower() == "kidney function":
-                if isinstance(session.kidney("egfr_best"), KidneyEstimate):
+                estimate = session.kidney("egfr_best")
+                if isinstance(estimate, KidneyEstimate) and not _is_old_for_a_stay(text, estimate, record):
                     yield f"there is kidney function: {text}"
                 continue
             keys = _BY_NAME[name.lower()]
