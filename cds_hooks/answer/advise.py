@@ -2,7 +2,6 @@
 
 from itertools import count
 
-from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.answer.call import Call
 from cds_hooks.answer.hold_back import Advised, checked_call, choose_versions
 from cds_hooks.answer.understand import Chart
@@ -13,15 +12,16 @@ from cds_hooks.storage.decision import numbered_uuid
 
 
 async def advise(call: Call, chart: Chart) -> Advised:
-    """Return the advice of the service; of a service that is switched off the reason only.
+    """Return the advice of the service; where it is not asked the reason only.
 
     Raises:
         HookError: The service cannot judge what it was sent.
     """
     config = call.components.in_force.digest_with(call.released)
     checked = checked_call(call, chart)  # asked before the service, which may release the record
-    if call.why_off is not None:
-        return Advised(chart, no_card(call.service.id, SWITCHED_OFF, call.why_off), checked, config)
+    if chart.no_advice is not None:
+        silence = chart.no_advice
+        return Advised(chart, no_card(silence.subject, silence.reason, silence.text), checked, config)
     return Advised(chart, await call.service.decide(_service_input(call, chart, checked)), checked, config)
 
 

@@ -5,8 +5,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.answer.call import Call
 from cds_hooks.errors import BadRequest
+from cds_hooks.hold_back.service_checks import refuse_user
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
@@ -44,6 +47,8 @@ class Received(Struct):
     filled: FilledPrefetch
     is_complete: bool
     """Whether nothing has to be fetched."""
+    no_advice: Silence | None = None
+    """Why nothing is computed for this call; None where it is answered."""
 
     def release(self) -> None:
         """Give the memory of body and resources back; the states of the prefetch keys stay."""
@@ -62,13 +67,20 @@ def read(call: Call, source: Source) -> Received:
     """
     request = source.read_request(call)
     call.client.require(call.service.id, request.hook)
-    if call.why_off is None:
+    no_advice = _why_no_advice(call, request)
+    if no_advice is None:
         call.service.require_model()
     call.stages.end("decode")
     filled = source.prefetch(call, request)
     templates = call.service.templates_read_for(call.client.profile.version)
-    is_complete = call.why_off is not None or not (filled.state.gaps or has_missing_medications(request, templates))
-    return Received(source, request, filled, is_complete)
+    is_complete = no_advice is not None or not (filled.state.gaps or has_missing_medications(request, templates))
+    return Received(source, request, filled, is_complete, no_advice)
+
+
+def _why_no_advice(call: Call, request: CDSRequest) -> Silence | None:
+    if call.why_off is not None:
+        return Silence(call.service.id, SWITCHED_OFF, call.why_off)
+    return refuse_user(call.service.id, request.context.user_id)
 
 
 class ReceivedBody:

@@ -26,6 +26,8 @@ class Chart(Struct, frozen=True):
     record: PatientRecord
     originals: Sent
     """The JSON of the client's own orders, for services that return changed resources."""
+    no_advice: Silence | None = None
+    """Why nothing is computed for this call; None where it is answered."""
 
     @property
     def unread(self) -> list[Silence]:
@@ -40,16 +42,16 @@ class Chart(Struct, frozen=True):
 
 
 def understand(call: Call, received: Received) -> Chart:
-    """Return the facts about the patient; of a service that is switched off nothing is read.
+    """Return the facts about the patient; where there will be no advice nothing is read.
 
     Raises:
         BadRequest: A resource is about another patient than the call.
         PreconditionFailed: The service needs the Patient, who is neither in the prefetch nor to be had.
     """
     request, filled, source = received.request, received.filled, received.source
-    if call.why_off is not None:
+    if received.no_advice is not None:
         nothing = read_record({}, request.context.patient_id, call.as_of)
-        return Chart(request, filled.state, nothing, Sent(()))
+        return Chart(request, filled.state, nothing, Sent(()), received.no_advice)
     if call.service.needs_patient(request):
         filled.state.require("patient")
     record = source.read_record(call, request, filled)

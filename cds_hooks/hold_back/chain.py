@@ -21,12 +21,13 @@ from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved, RuleSwitch
 from cds_hooks.hold_back.release_checks import Paused, ReleaseState, SilentMode, SwitchedOff
 from cds_hooks.hold_back.releases import Origin, Releases
-from cds_hooks.hold_back.service_checks import AlreadyDone, ModelNotReleased, NoEstimate
+from cds_hooks.hold_back.service_checks import AlreadyDone, ModelNotReleased, NoEstimate, NotForThisUser
 from cds_hooks.hold_back.suppression import ShownBefore
 from cds_hooks.hold_back.turns import OneReminder
 
 CHECKS: Final[tuple[type[Check], ...]] = (
     SwitchedOff,
+    NotForThisUser,
     NoEstimate,
     AlreadyDone,
     ModelNotReleased,

@@ -3,7 +3,37 @@
 `services/` asks about the patient and what is on the chart, `services/_model.py` about the model (`ModelApprovals`).
 """
 
+from typing import Final
+
+from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import Check
+
+NOT_FOR_THIS_USER: Final = "not-for-this-user"
+_NO_CLINICIANS: Final = frozenset({"patient", "relatedperson"})
+
+
+class NotForThisUser(Check):
+    """The user is the patient or a related person: what the services say is written for clinicians."""
+
+    codes = (NOT_FOR_THIS_USER,)
+    level = "call"
+    title = "The user is no clinician"
+    lets_through = "A call by a clinician: context.userId names a Practitioner or PractitionerRole."
+    hides_findings = False
+
+
+def refuse_user(service: str, user_id: str | None) -> Silence | None:
+    """Return why a service says nothing to this user (CDS Hooks 2.0, userId); None where the user may be a clinician.
+
+    >>> refuse_user("planning", "https://ehr.example/fhir/RelatedPerson/7").reason
+    'not-for-this-user'
+    >>> refuse_user("planning", "Practitioner/Patient")
+    """
+    types = {part.strip().casefold() for part in (user_id or "").split("/")[:-1]}
+    if not types & _NO_CLINICIANS:
+        return None
+    text = "The user of this call is the patient or a related person; this service is written for clinicians."
+    return Silence(service, NOT_FOR_THIS_USER, text)
 
 
 class NoEstimate(Check):

@@ -110,7 +110,7 @@ def _context(context: Context, orders: Mapping[str, Any] | None, response: bytes
     }
     user = context.user_id
     if user and user.encode() not in response:
-        kind, slash, _ = user.partition("/")
+        kind, slash, _ = user.rpartition("/")
         members["userId"] = f"{kind}/{_NOBODY}" if slash else _NOBODY
     drafts = getattr(context, "draft_orders", None)
     if orders is not None and drafts is not None and orders.get("drafts") == drafts:

@@ -49,6 +49,31 @@ def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of
 
 
 @pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_a_patient_or_a_related_person_is_shown_nothing(
+    service: str, hook: str, tmp_path: Path, as_of: datetime
+) -> None:
+    """Not a card, not a worklist entry, and one reason, which tells nothing: the services are for clinicians."""
+    for user in ("Patient/1", "RelatedPerson/2", "https://ehr.example/fhir/Patient/1", "patient/1"):
+        requests = requests_of(service, hook, as_of)
+        for request in requests:
+            request["context"]["userId"] = user
+        for answer in answers_to(requests, service, tmp_path, as_of):
+            assert answer.json()["cards"] == []
+            assert [silence["reason"] for silence in ours(answer)["silence"]] == ["not-for-this-user"]
+            assert "worklist" not in ours(answer)
+
+
+@pytest.mark.parametrize("user", ["Practitioner/1", "PractitionerRole/2", "https://ehr.example/fhir/Practitioner/1"])
+def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> None:
+    requests = requests_of(planning.SERVICE.id, "patient-view", as_of)
+    for request in requests:
+        request["context"]["userId"] = user
+    answers = answers_to(requests, planning.SERVICE.id, tmp_path, as_of)
+    assert any(answer.json()["cards"] for answer in answers)
+    assert not any("not-for-this-user" in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
     service: str, hook: str, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
