@@ -223,9 +223,9 @@ def request_of_context(
 
 def read_context(hook: Hook, members: Raw) -> Context:
     """Returns the typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
-    if hook.modernise is not None:
-        members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
     try:
+        if hook.modernise is not None:
+            members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
         context = hook.decoder.decode(members)
     except msgspec.ValidationError as error:
         text = f"context does not fit {hook.name}: {describe_decoder_error(error)} (in context)."
