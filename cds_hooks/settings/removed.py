@@ -20,7 +20,6 @@ REMOVED: Final[Mapping[str, str]] = {
     "CDS_API_DOCS": "is no setting any more: /openapi.json and /api are served in the development profile only",
     "CDS_BODY_SECONDS": _CONSTANT.format("10"),
     "CDS_HEAD_SECONDS": _CONSTANT.format("10"),
-    "CDS_HOOKS_FILE": "is no setting any more: put the file as hooks.toml or hooks.json into CDS_MODELS_FOLDER",
     "CDS_KEEP_REQUESTS": "is no setting any more: with CDS_KEEP_FACTS (the default) a replay gives the same card",
     "CDS_LABEL_LAG_DAYS": _CONSTANT.format("3") + "; a model can declare another label_lag_days",
     "CDS_LINK_HOSTS": _TRUST_FILE.format("link_hosts"),
@@ -39,11 +38,13 @@ REFUSED: Final[Mapping[str, str]] = {
     "CDS_CONTENT_KEY": "is no setting any more: write the keys into a file, one a line, and name it in "
     "CDS_CONTENT_KEYS; without it the record would not be encrypted",
     "CDS_EXPLAIN_LINK_MINUTES": _CONSTANT.format("60") + ": CDS_EXPLAIN_LINK_KEY alone makes such links",
+    "CDS_HOOKS_FILE": "is no setting any more: put the file as hooks.toml or hooks.json into CDS_MODELS_FOLDER; "
+    "without it these hooks would not be answered",
     "CDS_LOGIN_HOURS": _CONSTANT.format("12"),
     "CDS_LOGIN_IDLE_MINUTES": _CONSTANT.format("15"),
     "CDS_SEAL_URL": 'is no setting any more: CDS_SEAL_COMMAND="curl --fail --data-binary @- URL" sends each seal',
 }
-"""Removed settings that protected something: the server does not start without what takes their place."""
+"""Removed settings that protected something or served hooks: nothing starts without what takes their place."""
 
 _WITHOUT_FIELD: Final = frozenset({"CDS_SANDBOX_DIR", "CDS_SPEC_DIR"})  # read by tests
 # Kubernetes sets these in every container for a Service whose name begins with "cds".
@@ -54,11 +55,11 @@ _ADDRESS_OF_KUBERNETES: Final = ("tcp://", "udp://", "sctp://")
 
 
 class RemovedSetting(Exception):
-    """The environment sets what protected something and is no setting any more; the message says what to use."""
+    """The environment sets one of `REFUSED`; the message says what to use."""
 
 
 def refuse_removed(environment: Mapping[str, str]) -> None:
-    """Refuses an environment that sets a removed setting which protected something.
+    """Refuses an environment that sets one of `REFUSED`.
 
     Raises:
         RemovedSetting: It does.
