@@ -39,11 +39,11 @@ ELSEWHERE = {
 }
 
 
-ALL_CHARTS = {f"{PROGRAM} medications doses"}
+ALL_CHARTS = {f"{PROGRAM} knowledge medications --doses"}
 """What reads the charts of other people's data where no folder is named."""
 
 # What reads all charts, or asks the kit for a long run, is in the slow tier.
-LONG = (f"{PROGRAM} medications ", f"{PROGRAM} check --")
+LONG = (f"{PROGRAM} knowledge medications ", f"{PROGRAM} check --")
 
 
 def _with_tier(command: str) -> object:
