@@ -193,12 +193,8 @@ def encounter(code: str, status: str = "in-progress") -> Json:
     }
 
 
-def test_in_an_emergency_for_a_patient_or_outside_a_visit_it_goes_to_the_worklist(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    patient = request()
-    patient["context"]["userId"] = "Patient/p1"
-    for body in (request(encounter("EMER")), patient, request(encounter("AMB", "finished"))):
+def test_in_an_emergency_or_outside_a_visit_it_goes_to_the_worklist(tmp_path: Path, as_of: datetime) -> None:
+    for body in (request(encounter("EMER")), request(encounter("AMB", "finished"))):
         (answered,) = answers(tmp_path, as_of, body)
         assert answered.json()["cards"] == []
         (entry,) = ours(answered)["worklist"]
