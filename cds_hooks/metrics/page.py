@@ -84,7 +84,7 @@ class _Counted(Collector):
         yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches)
 
     def _prefetch(self) -> CounterMetricFamily:
-        """Returns the calls that brought the same are counted together; by key they are told apart here."""
+        """Return the counts by prefetch key, of calls that are counted together where they brought the same keys."""
         by_key: Counter[tuple[str, ...]] = Counter()
         for (name, *labels), count in self._counts.items():
             if name == "cds_prefetch":

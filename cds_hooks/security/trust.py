@@ -95,7 +95,7 @@ class DevelopmentTrust:
         return ("*",)
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """Returns the same for every call, token or not."""
+        """Return the one client of the development profile, whatever token the call has."""
         del headers, path
         return self._client
 

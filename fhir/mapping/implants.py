@@ -88,7 +88,7 @@ def implants(record: PatientRecord) -> tuple[Implant, ...]:
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
     implants = [implant for device in record.devices if (implant := _of_device(device)) is not None]
     kinds = {implant.kind for implant in implants}
-    return (*implants, *(problem_code for problem_code in _of_problems(record) if problem_code.kind not in kinds))
+    return (*implants, *(implant for implant in _of_problems(record) if implant.kind not in kinds))
 
 
 def _of_device(device: Device) -> Implant | None:

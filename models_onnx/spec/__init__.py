@@ -242,7 +242,7 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
 
 
 def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Returns a fitted model's file is found beside its declaration."""
+    """Return the declaration with the folder in which the file of a fitted model lies: that of the declaration."""
     if not isinstance(spec.estimator, Fitted):
         return spec
     return replace(spec, estimator=replace(spec.estimator, folder=folder))

@@ -183,7 +183,7 @@ def _modern_dispatch(members: Members) -> Members:
 
 
 def _modern_allergy(members: Members) -> Members:
-    """Returns the library's examples wrap the resource, or send a Bundle of one under a plural name (TRAP-37)."""
+    """Return the members with a bare resource: the library's examples wrap it, or send a Bundle of one (TRAP-37)."""
     if "allergyIntolerances" in members and "allergyIntolerance" not in members:
         resources = _resources_of(members["allergyIntolerances"])
         if len(resources) == 1:
@@ -192,7 +192,7 @@ def _modern_allergy(members: Members) -> Members:
 
 
 def _modern_verify(members: Members) -> Members:
-    """Returns the library's examples call `medication` `order`, and wrap it (TRAP-37)."""
+    """Return the members with `medication`: the library's examples call it `order`, and wrap it (TRAP-37)."""
     if "order" in members:
         members.setdefault("medication", members.pop("order"))
     return _unwrapped(members, "medication")

@@ -66,11 +66,11 @@ def _module(name: str) -> ModuleType:
 
 def _line_of(error: Exception, name: str) -> str:
     """The innermost line of a module of this folder at which the error came up while the module was imported."""
-    folder, text = Path(__file__).parent, f"{name}.py, line 1"
+    folder, line = Path(__file__).parent, f"{name}.py, line 1"
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == "<module>" and Path(frame.filename).parent == folder:
-            text = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return f"{_PACKAGE.replace('.', '/')}/{text}"
+            line = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return f"{_PACKAGE.replace('.', '/')}/{line}"
 
 
 def _file(module: ModuleType) -> str:

@@ -172,8 +172,8 @@ class Feature(ABC):
 class YesNoFeature(Feature):
     """A feature that is 1 for yes and 0 for no.
 
-    What was looked for and not found is 0 with `found` False: "not recorded" is not "absent", and a card says which it
-    is. What was not asked for at all is missing.
+    What was looked for and not found is 0 with `is_found` False: "not recorded" is not "absent", and a card says which
+    it is. What was not asked for at all is missing.
     """
 
     is_yes_no: ClassVar[bool] = True
