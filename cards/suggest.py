@@ -201,7 +201,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
-    product = _check_accepted(corrected, plan, in_place=True)
+    product = _check_accepted(corrected, plan, change)
     description = f"{label}: {product.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
@@ -285,7 +285,9 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         raise SuggestionWithheld("the other order cannot be read")
     after = _amended(DraftMedication(before, before.order, plan.context.session.medications), change, plan.context)
     _check_valid(after, original)
-    plan.drafts.append(read_draft(after))
+    changed = read_draft(after)
+    _check_partner(before, changed, plan)
+    plan.drafts.append(changed)
     return Action(type="update", description=f"{declared.label}: {partner.medication.said}", resource=after)
 
 
@@ -299,7 +301,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
         )
         try:
             _check_valid(resource, {})
-            _check_fits(_check_accepted(resource, plan, in_place=False), context)
+            _check_fits(_check_accepted(resource, plan), context)
         except SuggestionWithheld as reason:
             reasons.append(str(reason))
         else:
@@ -322,26 +324,44 @@ def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -
 # Is it safe
 
 
-def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedication:
-    """The order as it would be judged after acceptance.
+def _check_accepted(resource: Json, plan: _Plan, change: OrderChange | None = None) -> DraftMedication:
+    """The order as it would be judged after acceptance: the draft with this change, else another order.
 
-    Withheld where a rule would find something that finds nothing now, about it or about another draft beside it.
+    Withheld where a rule would find something that finds nothing now, about it or about another draft beside it; where
+    it is another drug, or a dose that we write, also where a warning about it would stay.
     """
     context = plan.context
     draft = context.drafted.draft
+    in_place = change is not None
     accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
     drafts = [accepted if in_place and entry is draft else entry for entry in plan.drafts]
     after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((medication for medication in after.drafted if medication.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise SuggestionWithheld("it cannot be judged")
-    replaces = in_place or plan.is_removed
-    before = context.finding_keys(context.drafted) if replaces else frozenset()
-    known_bands = frozenset(band for band in before if band[0] != plan.finding.rule)
+    other_drug = drafted.medication.rxcuis != context.drafted.medication.rxcuis
+    new_dose = change is None or change.writes_dose
+    known_bands: FoundBands = frozenset()
+    if in_place or plan.is_removed:
+        evaluation = context.evaluated(context.drafted)
+        known_bands = evaluation.tolerated(plan.finding.rule, other_drug=other_drug, new_dose=new_dose)
     context.check_nothing_new(after, drafted, known_bands)
-    if drafted.medication.rxcuis != context.drafted.medication.rxcuis:
+    if change is not None and not change.raises:
+        _check_no_more(drafted, context.drafted)
+    if other_drug:
         _check_beside(after, drafted, context)
     return drafted
+
+
+_MORE: Final = 1.001
+
+
+def _check_no_more(corrected: DraftMedication, drafted: DraftMedication) -> None:
+    """A correction for safety never gives more a day than what was ordered."""
+    for amount in corrected.dose.per_day:
+        ordered = drafted.dose.daily(amount.rxcui)
+        if ordered is not None and amount.high > ordered.high * _MORE:
+            raise SuggestionWithheld("it would give more a day than was ordered")
 
 
 def _check_draft_stays(plan: _Plan) -> None:
@@ -351,6 +371,19 @@ def _check_draft_stays(plan: _Plan) -> None:
     drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
     if drafted is not None:
         context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
+
+
+def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None:
+    """The order on the other side must be no worse off by our change of it."""
+    context = plan.context
+    as_it_is, as_changed = (context.session.with_drafts([*plan.drafts, draft]) for draft in (before, changed))
+    old = next((medication for medication in as_it_is.drafted if medication.draft is before), None)
+    new = next((medication for medication in as_changed.drafted if medication.draft is changed), None)
+    if old is None or new is None:
+        raise SuggestionWithheld("the other order cannot be judged")
+    known_bands = context.book.evaluate(as_it_is, old).tolerated(plan.finding.rule, new_dose=True)
+    context.check_nothing_new(as_changed, new, known_bands)
+    _check_no_more(new, old)
 
 
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:

@@ -148,7 +148,8 @@ def _change(rule: CompiledRule, suggestion: CompiledSuggestion, context: RuleCon
     declared = suggestion.declared.change
     if declared is None or declared.computed is None:
         return declared
-    return rule.family.changes[declared.computed](context)
+    change = rule.family.changes[declared.computed](context)
+    return replace(change, raises=True) if change is not None and declared.raises else change
 
 
 def _fits(suggestion: CompiledSuggestion, context: RuleContext) -> bool:

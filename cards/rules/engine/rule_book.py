@@ -71,6 +71,23 @@ class DraftEvaluation:
             if isinstance(evaluation, Match)
         )
 
+    def tolerated(self, rule: str, *, other_drug: bool = False, new_dose: bool = False) -> frozenset[tuple[str, str]]:
+        """Rule and band of what may still be found after a suggestion of this rule is accepted.
+
+        What the rule itself found must be gone. With another drug only information may be left, with a new dose no
+        warning about a dose: what we write must be right by every rule.
+        """
+        return frozenset(
+            (match.rule.id, matched_band(match))
+            for match in self._decided
+            if isinstance(match, Match)
+            and match.rule.id != rule
+            and (
+                match.says.declared.indicator == "info"
+                or not (other_drug or (new_dose and not match.says.when.uses.isdisjoint(_DOSE)))
+            )
+        )
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The findings, with their texts."""

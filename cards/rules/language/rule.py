@@ -176,7 +176,8 @@ class OrderChange(Declared, frozen=True):
     `test` is the code of the study or test that is ordered instead, in a draft that orders one.
     `computed` names the family's function that works the change out for this draft; the rest stays empty then. It may
     give a `second` instruction beside the first: 400 mg and 200 mg on alternate days; of a study or test the day
-    (`occurrence`, an ISO date); and a `label` that says what was worked out.
+    (`occurrence`, an ISO date); and a `label` that says what was worked out. Only a change that `raises` may give more
+    a day than was ordered: one dose too few a day, a dose under the label's.
     """
 
     sig: Sig | None = None
@@ -190,6 +191,12 @@ class OrderChange(Declared, frozen=True):
     occurrence: str | None = None
     label: str | None = None
     computed: str | None = None
+    raises: bool = False
+
+    @property
+    def writes_dose(self) -> bool:
+        """Whether it says how much is taken or how often."""
+        return self.sig is not None or self.part is not None or self.product is not None
 
     @property
     def is_of_study(self) -> bool:
