@@ -20,19 +20,19 @@ def objections_to(record: PatientRecord, order: dict[str, Any], book: RuleBook |
     session = PatientSession(record, [read_draft(order)], signing=True)
     if not session.drafted or not session.drafted[0].medication.recognised:
         raise ValueError("The proposed order names no medication that is recognised.")
-    found = (book or rule_book()).evaluate(session, session.drafted[0]).findings
-    return tuple(finding for finding in found if _warns(finding))
+    findings = (book or rule_book()).evaluate(session, session.drafted[0]).findings
+    return tuple(finding for finding in findings if _warns(finding))
 
 
 def findings_of_taken(
-    record: PatientRecord, taken: Iterable[DraftOrder], book: RuleBook | None = None
+    record: PatientRecord, medications: Iterable[DraftOrder], book: RuleBook | None = None
 ) -> Iterator[tuple[DraftMedication, tuple[Finding, ...]]]:
     """The warnings about each medication that is taken, as signing an order of it today would find them.
 
-    `taken` is what is taken, each as an order (cds_hooks/services/_current_medications.py). What two of them do
+    `medications` are what is taken, each as an order (cds_hooks/services/_current_medications.py). What two of them do
     together is told of one of them; what is only asked for because it is missing is left out.
     """
-    session = PatientSession(record, taken, signing=True, active_orders=True)
+    session = PatientSession(record, medications, signing=True, active_orders=True)
     judged = [drafted for drafted in session.drafted if drafted.medication.recognised]
     rules = book or rule_book()
     warnings = [
