@@ -24,7 +24,7 @@ from cards.preventive.knowledge import Order, PreventiveService
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition, find_condition_group
-from fhir.mapping.medications.active import active_medications
+from fhir.mapping.medications.presence import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory
 from fhir.record.measurement import Measurement
 from fhir.terminology.analytes import ANALYTES
@@ -44,7 +44,11 @@ _RISK: Final = 0.10
 _LDL_OTHER_GUIDELINES: Final = 190.0
 _STATIN_OUTPUT: Final = "ascvd|10y"
 _NICOTINE, _VARENICLINE, _DENOSUMAB = "7407", "591622", "993449"
-_DIABETES_DRUGS: Final = ("insulin", "biguanide", "sulfonylurea", "dpp4")
+_DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp4"})
+_FOR_BONES: Final = frozenset({"bisphosphonate", _DENOSUMAB})
+_STEROIDS: Final = frozenset({"corticosteroid"})
+_TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
+_STATINS: Final = frozenset({"statin"})
 _COLONOSCOPY: Final = Order(
     "Colonoscopy after a positive stool test",
     ({"system": "http://snomed.info/sct", "code": "73761001", "display": "Colonoscopy"},),
@@ -184,23 +188,23 @@ def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
 
 
 def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
-    for medication in active_medications(chart.record):
-        keys = medication.identity.keys
-        if "bisphosphonate" in keys or _DENOSUMAB in keys:
-            return judge(service, "not due", "condition", f"treated with {plain(medication.name, 60)}")
-        if "corticosteroid" in keys and medication.identity.systemic:
-            text = f"takes {plain(medication.name, 60)}: bone loss by a drug is judged otherwise"
-            return judge(service, "not due", "condition", text)
-    return by_interval(service, chart)
+    treated = presence_of(chart.record, _FOR_BONES)
+    if treated.taken:
+        return judge(service, "not due", "condition", f"treated with {plain(treated.taken[0].name, 60)}")
+    steroid = presence_of(chart.record, _STEROIDS)
+    if steroid.taken:
+        text = f"takes {plain(steroid.taken[0].name, 60)}: bone loss by a drug is judged otherwise"
+        return judge(service, "not due", "condition", text)
+    return _naming_unreadable(by_interval(service, chart), treated)
 
 
 def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     record = chart.record
     if find_condition(record, "pregnancy"):
         return judge(service, "not due", "condition", "not meant in pregnancy")
-    for medication in active_medications(record):
-        if any(name in medication.identity.keys for name in _DIABETES_DRUGS):
-            return judge(service, "not due", "condition", f"takes {plain(medication.name, 60)}")
+    treated = presence_of(record, _DIABETES_DRUGS)
+    if treated.taken:
+        return judge(service, "not due", "condition", f"takes {plain(treated.taken[0].name, 60)}")
     tested = _glucose(chart)
     if tested is not None:
         return _of_glucose(service, *tested)
@@ -210,7 +214,8 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     if bmi is not None and bmi < _OVERWEIGHT:
         return judge(service, "not due", "risk", f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25")
     why = f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m²" if bmi is not None else "obesity on record"
-    return judge(service, "due", "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
+    judgement = judge(service, "due", "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
+    return _naming_unreadable(judgement, treated)
 
 
 def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
@@ -254,6 +259,10 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
         return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
     if not all(record.was_requested(need) for need in service.needs):
         return judge(service, "not known", "not-sent", "problems or medications not sent")
+    unreadable = presence_of(record, _STATINS).unreadable_words
+    if unreadable:
+        text = f"whether a statin is taken is not known (not readable on the medication list: {unreadable})"
+        return judge(service, "not known", "not-charted", text)
     factors = _risk_factors(chart)
     if not factors:
         return judge(
@@ -293,14 +302,21 @@ def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
         return replace(judge(service, "due", "not-asked", "no smoking status on record: ask"), order=None)
     if answer.status != "current":
         return judge(service, "not due", "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
-    for medication in active_medications(chart.record):
-        if _NICOTINE in medication.identity.keys or _VARENICLINE in medication.identity.keys:
-            return judge(service, "not due", "done", f"treated with {plain(medication.name, 60)}")
+    treated = presence_of(chart.record, _TO_STOP_SMOKING, systemic=False)
+    if treated.taken:
+        return judge(service, "not due", "done", f"treated with {plain(treated.taken[0].name, 60)}")
     judgement = by_interval(service, chart)
     if judgement.state != "due":
         return judgement
     text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop on record in the last year"
-    return replace(judgement, because="smokes", text=text)
+    return _naming_unreadable(replace(judgement, because="smokes", text=text), treated)
+
+
+def _naming_unreadable(judgement: Judgement, treated: Presence) -> Judgement:
+    """What is due because no treatment was found, with the medications that could be the treatment."""
+    if judgement.state != "due" or not treated.unreadable:
+        return judgement
+    return replace(judgement, text=f"{judgement.text}; not readable on the medication list: {treated.unreadable_words}")
 
 
 def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:

@@ -35,6 +35,7 @@ from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, fi
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
+from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.condition_words import is_of_patient
@@ -49,6 +50,7 @@ _NEWEST_DAYS: Final = 90.0
 _VERY_LOW: Final = (("hemoglobin", "Haemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
 """Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
 _STOPPED_DAYS: Final = 365.0
+_ANTICOAGULANTS: Final = frozenset({"anticoagulant"})
 _BY_MOUTH: Final = frozenset({"vka", "doac"})
 _CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
 # CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
@@ -163,8 +165,10 @@ async def decide(call: ServiceInput) -> Advice:
     rhythm = find_condition_group(record, "atrial_fibrillation")
     anticoagulant = vector.evidence[-1]
     if anticoagulant is None and rhythm is not None:
+        unreadable = presence_of(record, _ANTICOAGULANTS).unreadable_words
+        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
         return no_card(
-            EQUATION.id, "input-missing", "Whether an anticoagulant is active is not known: nothing is said."
+            EQUATION.id, "input-missing", f"Whether an anticoagulant is active is not known{why}: nothing is said."
         )
     if (anticoagulant is not None and anticoagulant.value) or find_condition_group(
         record, "anticoagulant_long_term"

@@ -25,6 +25,7 @@ from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -66,6 +67,10 @@ async def decide(call: ServiceInput) -> Advice:
     reviewed = list(_reviewed_drugs(record, drafts, advice.silences, call))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
     advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
+    unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
+    if unreadable:
+        text = f"On the medication list, not readable, so not reviewed: {unreadable}."
+        advice.silences.append(Silence("medications", "not-recognised", text))
     if not reviewed:
         advice.silences.append(_nothing_found(record, len(drafts)))
     elif not is_moment_for_review(call):

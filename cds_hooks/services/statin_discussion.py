@@ -33,6 +33,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.medications.active import active_medications
+from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.condition_words import is_of_patient
@@ -107,7 +108,9 @@ async def decide(call: ServiceInput) -> Advice:
     if statin is not None and statin.value:
         return no_card(EQUATION.id, "already-done", "A statin is active.")
     if statin is None:
-        return no_card(EQUATION.id, "input-missing", "Whether a statin is active is not known: nothing is said.")
+        unreadable = presence_of(record, _STATIN).unreadable_words
+        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
+        return no_card(EQUATION.id, "input-missing", f"Whether a statin is active is not known{why}: nothing is said.")
     indication = statin_indication(record)
     if indication is not None and indication.id != "diabetes":
         return advise_by_guideline(call, _indication_content(call, indication))

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.language.rule import RuleError
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.medication_session import EVERYTHING
 
 Truth: TypeAlias = bool | None
@@ -113,12 +113,13 @@ def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
 
 def none_of(part: Predicate) -> Predicate:
     """True when the part is false."""
+    uses = part.uses | {WITHOUT_DRUG} if "active" in part.uses else part.uses
 
     def test(context: RuleContext) -> Truth:
         truth = part.test(context)
         return None if truth is None else not truth
 
-    return Predicate(test, no_facts, part.uses, part.limits, part.needs)
+    return Predicate(test, no_facts, uses, part.limits, part.needs)
 
 
 def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:

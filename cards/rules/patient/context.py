@@ -14,6 +14,7 @@ from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
 from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
@@ -22,6 +23,9 @@ _ESTIMATES = frozenset(ESTIMATES)
 # The facts that are entries of the problem list where no key of the tables stands for them.
 _PROBLEMS = frozenset({"condition", "problem"})
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
+WITHOUT_DRUG = "without-drug"
+"""What a condition uses that rests on a drug not being taken: a medication that cannot be read may be that drug."""
+_NO_DRUG = frozenset({WITHOUT_DRUG, "childbearing"})
 _UNKNOWN = {
     "each_dose": ("dose_mg", "dose-not-entered", "the dose is {not_entered}."),
     "frequency": ("times_per_day", "dose-not-entered", "the frequency is {not_entered}."),
@@ -322,6 +326,9 @@ class RuleContext(Struct, frozen=True, eq=False):
             f"{plain(doubted_condition.words)}: charted as {doubted_condition.doubt}."
             for doubted_condition in doubted_conditions(self.session.record, used)
         ]
+        unreadable = unreadable_medications(self.session.record) if not _NO_DRUG.isdisjoint(used) else ()
+        if unreadable:
+            sentences.append(f"Not readable on the medication list: {words_of_unreadable(unreadable)}.")
         return list(dict.fromkeys(sentences))
 
     def running_note(self) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
-from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CLASS_MEMBERS
 
@@ -25,25 +25,15 @@ class TakesMedication(YesNoFeature):
     reads: ClassVar[frozenset[str]] = frozenset({"MedicationRequest", "MedicationStatement"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The first such medicine with the date of its order."""
-        wanted, nameless = set(self.classes), None
-        for active_medication in active_medications(record):
-            identity = active_medication.identity
-            if _is_nameless(active_medication):
-                nameless = nameless or active_medication.source
-            names = {ingredient.name for ingredient in identity.ingredients}
-            is_meant = bool(identity.classes & wanted) and not (names and names <= self.other_than)
-            if is_meant and identity.systemic is not False:
-                when = (
-                    active_medication.authored.text
-                    if active_medication.authored is not None
-                    else record.as_of.date().isoformat()
-                )
-                return FeatureValue(self, 1.0, when, active_medication.source, "", 1.0, active_medication.name)
-        if nameless is not None:
-            return Missing(
-                self, "unknown", f"{self.words}: {nameless} has neither a name nor a known code of its medicine."
-            )
+        """The first such medicine with the date of its order; missing where one on the list could not be read."""
+        presence = presence_of(record, frozenset(self.classes), other_than=self.other_than)
+        if presence.taken:
+            first = presence.taken[0]
+            when = first.authored.text if first.authored is not None else record.as_of.date().isoformat()
+            return FeatureValue(self, 1.0, when, first.source, "", 1.0, first.name)
+        if presence.state == "unreadable":
+            text = f"{self.words}: not known, because the medication list has what could not be read"
+            return Missing(self, "unknown", f"{text} ({presence.unreadable_words}).")
         return self.not_found(record) if record.was_requested("MedicationRequest") else self.not_requested()
 
     @property
@@ -55,13 +45,6 @@ class TakesMedication(YesNoFeature):
         """Faults of the declaration; each class of medicines must be in the table."""
         faults = Feature.lint(self) if self.classes else [*Feature.lint(self), f"{self.name}: names no class"]
         return faults + not_in_table(self.name, "class", self.classes, CLASS_MEMBERS, _TABLE)
-
-
-def _is_nameless(medication: ActiveMedication) -> bool:
-    """Whether nothing says which medicine it is: a reference to nothing that was sent, or an unknown code alone."""
-    identity, reference = medication.identity, medication.order.medicationReference
-    address = reference.reference if reference is not None else None
-    return not identity.recognised and identity.words.strip() in ("", address or "", identity.rxnorm or "")
 
 
 _PREVENT = "an input of PREVENT (Khan 2024)"

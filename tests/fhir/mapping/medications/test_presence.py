@@ -1,0 +1,49 @@
+"""Whether a drug is taken: present, absent, unreadable, or not asked for."""
+
+import pytest
+
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Missing, map_features
+from fhir.mapping.medications.presence import presence_of, unreadable_medications
+from tests.fhir.mapping.charts import coded, record_of, request, statement
+
+ANTICOAGULANT = frozenset({"anticoagulant"})
+
+
+def test_a_drug_that_is_on_the_list_is_present_whatever_else_is_unreadable() -> None:
+    presence = presence_of(record_of(request("Xyzabloc 5 mg"), statement("apixaban")), ANTICOAGULANT)
+    assert (presence.state, [drug.name for drug in presence.taken]) == ("present", ["apixaban"])
+
+
+@pytest.mark.parametrize("words", ["Xyzabloc 5 mg", "Blutverdünner nach Plan", "study drug or placebo"])
+def test_a_medication_that_no_table_knows_is_never_the_absence_of_a_drug(words: str) -> None:
+    presence = presence_of(record_of(request("metformin"), request(words, id="m2")), ANTICOAGULANT)
+    assert presence.state == "unreadable"
+    assert presence.unreadable_words == words
+
+
+def test_a_code_without_words_and_a_reference_to_nothing_are_unreadable() -> None:
+    unknown = request(coded("99999999", ""), id="m2")
+    assert presence_of(record_of(unknown), ANTICOAGULANT).state == "unreadable"
+    lost = request("", id="m3", medicationReference={"reference": "Medication/lost"})
+    del lost["medicationCodeableConcept"]
+    presence = presence_of(record_of(lost), ANTICOAGULANT)
+    assert presence.unreadable_words == "MedicationRequest/m3 (its medicine was not sent)"
+
+
+@pytest.mark.parametrize("words", ["insulin needles", "lancets", "Lactated Ringers"])
+def test_supplies_and_fluids_hide_no_drug(words: str) -> None:
+    assert presence_of(record_of(request(words)), ANTICOAGULANT).state == "absent"
+
+
+def test_what_acts_only_where_it_is_put_hides_no_drug_for_the_whole_body() -> None:
+    record = record_of(request("Xyzavis eye drops"))
+    assert presence_of(record, ANTICOAGULANT).state == "absent"
+    assert presence_of(record, ANTICOAGULANT, systemic=False).state == "unreadable"
+    assert len(unreadable_medications(record, systemic=False)) == 1
+
+
+def test_a_feature_of_the_medication_list_is_missing_with_the_words_that_could_not_be_read() -> None:
+    vector = map_features(record_of(request("Xyzabloc 5 mg")), features_named(("takes_statin",)))
+    assert [type(missing) for missing in vector.missing] == [Missing]
+    assert "Xyzabloc 5 mg" in vector.missing[0].text
