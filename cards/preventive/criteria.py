@@ -48,7 +48,6 @@ _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp
 _FOR_BONES: Final = frozenset({"bisphosphonate", _DENOSUMAB})
 _STEROIDS: Final = frozenset({"corticosteroid"})
 _TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
-_STATINS: Final = frozenset({"statin"})
 _COLONOSCOPY: Final = Order(
     "Colonoscopy after a positive stool test",
     ({"system": "http://snomed.info/sct", "code": "73761001", "display": "Colonoscopy"},),
@@ -259,10 +258,6 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
         return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
     if not all(record.was_requested(need) for need in service.needs):
         return judge(service, "not known", "not-sent", "problems or medications not sent")
-    unreadable = presence_of(record, _STATINS).unreadable_words
-    if unreadable:
-        text = f"whether a statin is taken is not known (not readable on the medication list: {unreadable})"
-        return judge(service, "not known", "not-charted", text)
     factors = _risk_factors(chart)
     if not factors:
         return judge(

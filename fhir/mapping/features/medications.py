@@ -33,7 +33,7 @@ class TakesMedication(YesNoFeature):
             return FeatureValue(self, 1.0, when, first.source, "", 1.0, first.name)
         if presence.state == "unreadable":
             text = f"{self.words}: not known, because the medication list has what could not be read"
-            return Missing(self, "unknown", f"{text} ({presence.unreadable_words}).")
+            return Missing(self, "unknown", f"{text}: {presence.unreadable_words}.")
         return self.not_found(record) if record.was_requested("MedicationRequest") else self.not_requested()
 
     @property

@@ -103,5 +103,5 @@ def _words(medication: ActiveMedication) -> str:
     address = (reference.reference or "") if reference is not None else ""
     words = medication.identity.words.strip()
     if words in ("", address):
-        return f"{medication.source} (its medicine was not sent)" if address else f"{medication.source} (no name)"
+        return f"{medication.source}, {'whose medicine was not sent' if address else 'without a name'}"
     return plain(words, _LONGEST_WORDS)

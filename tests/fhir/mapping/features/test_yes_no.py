@@ -141,7 +141,10 @@ def test_a_medicine_that_nothing_names_leaves_it_open_what_is_taken() -> None:
     order["medicationReference"] = {"reference": "Medication/not-sent"}
     found = _one(record_of(order), "takes_statin")
     assert isinstance(found, Missing)
-    assert found.text == "Statin: MedicationRequest/m-1 has neither a name nor a known code of its medicine."
+    assert found.text == (
+        "Statin: not known, because the medication list has what could not be read: "
+        "MedicationRequest/m-1, whose medicine was not sent."
+    )
     assert _value("takes_statin", order, _order("83367", "atorvastatin 20 MG Oral Tablet")) == 1.0
     unknown = _order("999999999", "")
     del unknown["medicationCodeableConcept"]["text"]

@@ -28,7 +28,7 @@ def test_a_code_without_words_and_a_reference_to_nothing_are_unreadable() -> Non
     lost = request("", id="m3", medicationReference={"reference": "Medication/lost"})
     del lost["medicationCodeableConcept"]
     presence = presence_of(record_of(lost), ANTICOAGULANT)
-    assert presence.unreadable_words == "MedicationRequest/m3 (its medicine was not sent)"
+    assert presence.unreadable_words == "MedicationRequest/m3, whose medicine was not sent"
 
 
 @pytest.mark.parametrize("words", ["insulin needles", "lancets", "Lactated Ringers"])
