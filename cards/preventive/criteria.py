@@ -188,11 +188,11 @@ def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
 
 def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
     treated = presence_of(chart.record, _FOR_BONES)
-    if treated.taken:
-        return judge(service, "not due", "condition", f"treated with {plain(treated.taken[0].name, 60)}")
+    if treated.medications:
+        return judge(service, "not due", "condition", f"treated with {plain(treated.medications[0].name, 60)}")
     steroid = presence_of(chart.record, _STEROIDS)
-    if steroid.taken:
-        text = f"takes {plain(steroid.taken[0].name, 60)}: bone loss by a drug is judged otherwise"
+    if steroid.medications:
+        text = f"takes {plain(steroid.medications[0].name, 60)}: bone loss by a drug is judged otherwise"
         return judge(service, "not due", "condition", text)
     return _naming_unreadable(by_interval(service, chart), treated)
 
@@ -202,8 +202,8 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     if find_condition(record, "pregnancy"):
         return judge(service, "not due", "condition", "not meant in pregnancy")
     treated = presence_of(record, _DIABETES_DRUGS)
-    if treated.taken:
-        return judge(service, "not due", "condition", f"takes {plain(treated.taken[0].name, 60)}")
+    if treated.medications:
+        return judge(service, "not due", "condition", f"takes {plain(treated.medications[0].name, 60)}")
     tested = _glucose(chart)
     if tested is not None:
         return _of_glucose(service, *tested)
@@ -298,8 +298,8 @@ def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
     if answer.status != "current":
         return judge(service, "not due", "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
     treated = presence_of(chart.record, _TO_STOP_SMOKING, systemic=False)
-    if treated.taken:
-        return judge(service, "not due", "done", f"treated with {plain(treated.taken[0].name, 60)}")
+    if treated.medications:
+        return judge(service, "not due", "done", f"treated with {plain(treated.medications[0].name, 60)}")
     judgement = by_interval(service, chart)
     if judgement.state != "due":
         return judgement

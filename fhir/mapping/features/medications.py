@@ -27,8 +27,8 @@ class TakesMedication(YesNoFeature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The first such medicine with the date of its order; missing where one on the list could not be read."""
         presence = presence_of(record, frozenset(self.classes), other_than=self.other_than)
-        if presence.taken:
-            first = presence.taken[0]
+        if presence.medications:
+            first = presence.medications[0]
             when = first.authored.text if first.authored is not None else record.as_of.date().isoformat()
             return FeatureValue(self, 1.0, when, first.source, "", 1.0, first.name)
         if presence.state == "unreadable":

@@ -29,7 +29,7 @@ class Presence(Struct, frozen=True):
     """
 
     state: State
-    taken: tuple[ActiveMedication, ...] = ()
+    medications: tuple[ActiveMedication, ...] = ()
     unreadable: tuple[ActiveMedication, ...] = ()
 
     @property
@@ -49,11 +49,11 @@ def presence_of(
         other_than: RxNorm codes and names of ingredients that do not count, although they are of such a class.
         systemic: Whether only drugs that act on the whole body count.
     """
-    taken = tuple(
+    medications = tuple(
         medication for medication in active_medications(record) if _is_meant(medication, keys, other_than, systemic)
     )
-    if taken:
-        return Presence("present", taken)
+    if medications:
+        return Presence("present", medications)
     unreadable = unreadable_medications(record, systemic=systemic)
     if unreadable:
         return Presence("unreadable", unreadable=unreadable)

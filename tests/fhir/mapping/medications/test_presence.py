@@ -12,7 +12,7 @@ ANTICOAGULANT = frozenset({"anticoagulant"})
 
 def test_a_drug_that_is_on_the_list_is_present_whatever_else_is_unreadable() -> None:
     presence = presence_of(record_of(request("Xyzabloc 5 mg"), statement("apixaban")), ANTICOAGULANT)
-    assert (presence.state, [drug.name for drug in presence.taken]) == ("present", ["apixaban"])
+    assert (presence.state, [drug.name for drug in presence.medications]) == ("present", ["apixaban"])
 
 
 @pytest.mark.parametrize("words", ["Xyzabloc 5 mg", "Blutverdünner nach Plan", "study drug or placebo"])
