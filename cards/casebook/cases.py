@@ -15,7 +15,7 @@ from cards.rules.engine.rule_book import RuleBook, whole_book
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 
 Case = dict[str, Any]
 
@@ -64,7 +64,7 @@ def _form_faults(rule: str, case: Case) -> Iterator[str]:
     conditions = [
         condition if isinstance(condition, str) else condition[0] for condition in patient.get("conditions", ())
     ]
-    yield from _unknown("`conditions`: fhir/terminology/tables/conditions.csv", conditions, CONDITION_KEYS)
+    yield from _unknown("`conditions`: fhir/terminology/tables/condition_groups.csv", conditions, CONDITION_GROUPS)
     yield from _unknown(
         "`labs`: fhir/terminology/tables/analytes.csv", [lab[0] for lab in patient.get("labs", ())], ANALYTES
     )

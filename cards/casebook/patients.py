@@ -19,15 +19,19 @@ Json = dict[str, Any]
 PATIENT_ID = "case"
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _UCUM = "http://unitsofmeasure.org"
-_SYSTEMS = {"snomed": "http://snomed.info/sct", "icd10": "http://hl7.org/fhir/sid/icd-10-cm"}
+_SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
 
-def _code_of(row: Mapping[str, str]) -> tuple[str, str]:
-    return next((_SYSTEMS[column], row[column].split(";")[0]) for column in ("snomed", "icd10") if row[column])
+def _codes_of_groups() -> Mapping[str, tuple[str, str]]:
+    rows = [row for row in table_rows("condition_groups.csv") if row["icd10"]]
+    codes = {row["group"]: (_ICD10, row["icd10"].split(";")[0]) for row in rows}
+    for row in table_rows("condition_codes.csv"):
+        codes[row["group"]] = (_SNOMED, row["snomed"].split(";")[0])
+    return codes
 
 
-_CODES: Final = {row["key"]: _code_of(row) for row in table_rows("conditions.csv")}
-"""One code for each condition key of the tables."""
+_CODES: Final = _codes_of_groups()
+"""One code for each group of conditions that has codes."""
 
 
 def record_of(patient: Json, as_of: datetime) -> PatientRecord:

@@ -23,7 +23,7 @@ from cards.preventive.judgement import (
 from cards.preventive.knowledge import Order, PreventiveService
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.medications.presence import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory
 from fhir.record.measurement import Measurement
@@ -83,7 +83,7 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
             text = f"{words} of {stool.when} positive, no colonoscopy on record since: it is needed now"
             judgement = judge(service, "due", "positive-test", text, last=stool, facts=(fact_of(stool),))
             return replace(judgement, order=_COLONOSCOPY)
-    polyp = find_condition_group(chart.record, "colon_polyp")
+    polyp = find_condition(chart.record, "colon_polyp")
     if polyp is not None:
         text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
         return judge(service, "not known", "not-charted", text)
@@ -108,7 +108,7 @@ def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
         text = f"the last {chart.test(newest.test).words}{_when(newest)} was not normal: follow-up is by its result"
         return judge(service, "not due", "abnormal", text, last=newest, facts=(fact_of(newest),))
     unclear = chart.done("hysterectomy")
-    is_left = find_condition_group(chart.record, "cervix_left") is not None
+    is_left = find_condition(chart.record, "cervix_left") is not None
     if unclear and not is_left:
         return judge(
             service,
@@ -139,7 +139,7 @@ def _breast(service: PreventiveService, chart: Chart) -> Judgement:
 
 
 def _one_sided(side: str, chart: Chart) -> bool:
-    absent = find_condition_group(chart.record, f"breast_absent_{side}")
+    absent = find_condition(chart.record, f"breast_absent_{side}")
     return absent is not None or bool(chart.done(f"mastectomy_{side}"))
 
 
@@ -207,7 +207,7 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     tested = _glucose(chart)
     if tested is not None:
         return _of_glucose(service, *tested)
-    bmi, obesity = chart.bmi(), find_condition_group(record, "obesity")
+    bmi, obesity = chart.bmi(), find_condition(record, "obesity")
     if bmi is None and obesity is None:
         return judge(service, "not known", "not-charted", "body mass index not on record")
     if bmi is not None and bmi < _OVERWEIGHT:
@@ -283,9 +283,9 @@ def _risk_factors(chart: Chart) -> list[str]:
     evidence = chart.risk.evidence
     smokes, diabetes = evidence.get("current_smoker"), evidence.get("diabetes")
     factors = {
-        "high cholesterol": find_condition_group(chart.record, "hyperlipidemia") is not None,
+        "high cholesterol": find_condition(chart.record, "hyperlipidemia") is not None,
         "diabetes": diabetes is not None and bool(diabetes.value),
-        "hypertension": find_condition_group(chart.record, "hypertension") is not None,
+        "hypertension": find_condition(chart.record, "hypertension") is not None,
         "smoking": smokes is not None and bool(smokes.value),
     }
     return [name for name, is_there in factors.items() if is_there]

@@ -14,7 +14,7 @@ from cards.preventive.criteria import DECIDERS
 from cards.preventive.judgement import Chart, Judgement, by_interval, judge
 from cards.preventive.knowledge import PreventiveKnowledge, PreventiveService
 from cards.text import plain
-from fhir.mapping.conditions import ConditionHit, find_condition_group
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.record import PatientRecord
 from models_onnx.equations.record_inputs import RecordInputs
@@ -61,7 +61,7 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
         return judge(service, "not known", "not-charted", "the sex is not known")
     if service.sex is not None and sex != service.sex:
         return judge(service, "not due", "sex", f"for {'women' if service.sex == 'female' else 'men'}")
-    hit = find_condition_group(chart.record, *service.excluded) if service.excluded else None
+    hit = find_condition(chart.record, *service.excluded) if service.excluded else None
     return _for_condition(service, hit) if hit is not None else None
 
 

@@ -27,8 +27,6 @@ from fhir.mapping.conditions import (
     condition_time,
     doubt_of,
     find_condition,
-    find_condition_group,
-    groups_named,
 )
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
@@ -246,17 +244,14 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         for active_medication in active_medications(record)
         if active_medication.identity.systemic
     ]
-    groups = groups_named(record)
     for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
             medication = next((item for item, keys in systemic if key in keys), None)
             if medication is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
-        elif kind == "condition" or key in groups:
-            hit = find_condition(record, key) if kind == "condition" else find_condition_group(record, key)
-            if hit is not None:
-                is_open = kind == _TO_CHECK or bool(hit.doubt)
-                yield PatientObservation(observation, _day(hit.time), hit.source, hit.words, is_open)
+        elif (hit := find_condition(record, key)) is not None:
+            is_open = kind == _TO_CHECK or bool(hit.doubt)
+            yield PatientObservation(observation, _day(hit.time), hit.source, hit.words, is_open)
     steroid = next((item for item, keys in systemic if _STEROID in keys and not _is_low_dose(item)), None)
     if steroid is not None:
         yield PatientObservation(_SUPPRESSED, _day(steroid.authored), steroid.source, steroid.name, is_open=True)

@@ -32,13 +32,12 @@ from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model
-from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
 from fhir.mapping.stays import current_stay
 from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
-from fhir.terminology.conditions import CONDITION_GROUPS
 from models_onnx.discovery import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
@@ -250,24 +249,15 @@ def _reason_for_nothing(declared: ServiceFile, subject: str, record: PatientReco
     if (declared.only_with or declared.not_with) and not record.was_requested("Condition"):
         text = "The problem list is not available: whether this is for the patient is not known."
         return no_card(subject, "input-missing", text)
-    against = _first_of(record, declared.not_with)
+    against = find_condition(record, *declared.not_with)
     if against is not None:
         text = f"Not for people with {plain(against.words or against.code, 60)}."
         return no_card(subject, "outside-population", text)
-    if declared.only_with and _first_of(record, declared.only_with) is None:
+    if declared.only_with and find_condition(record, *declared.only_with) is None:
         return no_card(subject, "outside-population", f"None of these is on record: {', '.join(declared.only_with)}.")
     done = declared.already_done
     source = find_named_in_chart(record, tuple(word.lower() for word in done.words), done.days) if done else None
     return no_card(subject, "already-done", f"It is planned or was done ({source}).") if source is not None else None
-
-
-def _first_of(record: PatientRecord, names: tuple[str, ...]) -> ConditionHit | None:
-    """The condition of the first of these groups, or keys of single conditions, that the record has."""
-    hits = (
-        find_condition_group(record, name) if name in CONDITION_GROUPS else find_condition(record, name)
-        for name in names
-    )
-    return next((hit for hit in hits if hit is not None), None)
 
 
 def _topic(declared: ServiceFile) -> Coding:

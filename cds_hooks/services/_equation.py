@@ -19,7 +19,7 @@ from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable
 from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
-from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_condition_group
+from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
@@ -32,7 +32,7 @@ from models_onnx.equations.compiled import confirm_with_onnx, equation_reference
 from models_onnx.equations.record_inputs import RecordInputs
 from models_onnx.errors import EquationRefused
 
-# SNOMED CT as in tables/conditions.csv: palliative care, hospice care, admission to a hospice.
+# SNOMED CT as in tables/condition_groups.csv: palliative care, hospice care, admission to a hospice.
 _SNOMED = "http://snomed.info/sct"
 PALLIATIVE_WORDS = (
     "hospice",
@@ -129,7 +129,7 @@ def reason_not_to_advise(
         return no_card(subject, "deceased", "The patient has died.")
     if can_opt_out and record.opted_out:
         return no_card(subject, OPTED_OUT, opted_out_words(record))
-    if find_condition(record, "palliative_or_hospice") or find_condition_group(record, "palliative_or_dnr"):
+    if find_condition(record, "palliative_or_hospice") or find_condition(record, "palliative_or_dnr"):
         return no_card(subject, "palliative", "Palliative care is on record: nothing is said.")
     if (cared := find_named_in_chart(record, PALLIATIVE_WORDS, _A_YEAR_DAYS)) is not None:
         return no_card(subject, "palliative", f"Palliative care is on the chart ({cared}): nothing is said.")
@@ -140,7 +140,7 @@ def reason_not_to_advise(
 
 def limited_outlook(record: PatientRecord) -> str | None:
     """The words of the problem that decides the outlook; None where the record has none."""
-    hit = find_condition_group(record, *LIMITED_OUTLOOK)
+    hit = find_condition(record, *LIMITED_OUTLOOK)
     if hit is not None:
         return plain(hit.words or hit.code, 60)
     return next((plain(words, 60) for words in record.derive(_active_problems) if _says_short_life(words)), None)
@@ -202,7 +202,7 @@ def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
 
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """The condition of the first of these groups that is no tentative diagnosis; None where there is none."""
-    hits = (find_condition_group(record, group) for group in groups)
+    hits = (find_condition(record, group) for group in groups)
     return next((hit for hit in hits if hit is not None and not hit.doubt), None)
 
 

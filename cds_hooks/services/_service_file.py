@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cards.card import SUMMARY_LIMIT
-from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.discovery import DeclaringFile
 from models_onnx.errors import DeclarationError
@@ -175,14 +175,11 @@ def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
 
 
 def _condition_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
-    known_groups = {*CONDITION_GROUPS, *CONDITION_KEYS}
     for name in ("only_with", "not_with"):
         for group in getattr(declared, name):
-            if group not in known_groups:
-                yield (
-                    f"{name}: there is no group of conditions {group!r}; there are {', '.join(sorted(known_groups))}",
-                    group,
-                )
+            if group not in CONDITION_GROUPS:
+                groups = ", ".join(sorted(CONDITION_GROUPS))
+                yield f"{name}: there is no group of conditions {group!r}; there are {groups}", group
 
 
 def _summary_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:

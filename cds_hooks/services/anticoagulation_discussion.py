@@ -31,7 +31,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition, find_condition_group
+from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
@@ -73,13 +73,13 @@ _EVER: Final = 200 * 365.25
 
 def reason_against(record: PatientRecord, subject: str) -> Silence | None:
     """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
-    inside = find_condition_group(record, "intracranial_bleeding")
+    inside = find_condition(record, "intracranial_bleeding")
     if inside is not None:
         text = "whether to anticoagulate after it is a decision of its own, so no score is shown."
         return Silence(
             subject, "contraindicated", f"Bleeding inside the skull is on record ({_condition_words(inside)}): {text}"
         )
-    bleeding = find_condition_group(record, "bleeding_major")
+    bleeding = find_condition(record, "bleeding_major")
     if bleeding is not None and _is_recent(bleeding, record):
         text = f"Major bleeding of the last year is on record ({_condition_words(bleeding)}): no talk is suggested."
         return Silence(subject, "contraindicated", text)
@@ -162,7 +162,7 @@ async def decide(call: ServiceInput) -> Advice:
             EQUATION.id, "input-missing", "The problem list is not available: atrial fibrillation is not known."
         )
     vector = map_features(record, FEATURES)
-    rhythm = find_condition_group(record, "atrial_fibrillation")
+    rhythm = find_condition(record, "afib")
     anticoagulant = vector.evidence[-1]
     if anticoagulant is None and rhythm is not None:
         unreadable = presence_of(record, _ANTICOAGULANTS).unreadable_words
@@ -170,7 +170,7 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "input-missing", f"Whether an anticoagulant is active is not known{why}: nothing is said."
         )
-    if (anticoagulant is not None and anticoagulant.value) or find_condition_group(
+    if (anticoagulant is not None and anticoagulant.value) or find_condition(
         record, "anticoagulant_long_term"
     ) is not None:
         return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
@@ -187,7 +187,7 @@ async def decide(call: ServiceInput) -> Advice:
         against = reason_against(record, EQUATION.id)
         if against is not None:
             return Advice(silences=[against], features=vector)
-        valve = find_condition_group(record, "mechanical_valve", "mitral_stenosis")
+        valve = find_condition(record, "mechanical_valve", "mitral_stenosis")
         if valve is not None:
             return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
     bleeding = inputs_from_record(BESIDE, record, vector=vector)

@@ -25,7 +25,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import ConditionHit, find_condition_group
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
@@ -74,7 +74,7 @@ async def decide(call: ServiceInput) -> Advice:
     past = reason_not_to_advise(record, EQUATION.id)
     if past is not None:
         return past
-    if find_condition_group(record, "cirrhosis", "liver_severe") is not None:
+    if find_condition(record, "cirrhosis", "liver_severe") is not None:
         return no_card(EQUATION.id, "already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")
     if not record.was_requested("Condition"):
         text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
@@ -110,7 +110,7 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
             return f"FIB-4: {name.upper()} {value} is over five times normal ({_ENZYME_LIMIT:g} U/L): an acute injury."
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
     for group in _DISTURBING:
-        hit = find_condition_group(record, group)
+        hit = find_condition(record, group)
         if hit is not None and _is_near(hit, [time.instant for time in times if time is not None]):
             return f"FIB-4: not with {_risk_words(hit)} near these results: they are not those of the liver's scarring."
     return None

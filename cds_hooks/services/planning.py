@@ -24,7 +24,7 @@ from cds_hooks.services._service import (
     opted_out_words,
 )
 from cds_hooks.trusted_models import served_model
-from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, Missing, map_features
 from fhir.mapping.stays import stays_in_hospital
@@ -112,7 +112,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     for key in population.exclude_conditions:
         if find_condition(record, key):
             return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
-    if find_condition(record, "palliative_or_hospice") or find_condition_group(record, "palliative_or_dnr"):
+    if find_condition(record, "palliative_or_hospice") or find_condition(record, "palliative_or_dnr"):
         return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
     if planned is not None:
@@ -173,7 +173,7 @@ def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector
 
 
 def _diagnoses_beside(record: PatientRecord) -> str:
-    hits = [hit for group in _BESIDE if (hit := find_condition_group(record, group)) is not None]
+    hits = [hit for group in _BESIDE if (hit := find_condition(record, group)) is not None]
     words = list(dict.fromkeys(plain(hit.words or hit.code, 40) for hit in hits))
     if not words:
         return ""

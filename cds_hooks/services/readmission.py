@@ -26,7 +26,7 @@ from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, faci
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
 from cds_hooks.trusted_models import served_model
-from fhir.mapping.conditions import find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import PatientRecord
@@ -75,7 +75,7 @@ async def _by_model(call: ServiceInput) -> Advice:
 
 
 def _without_diabetes(record: PatientRecord) -> Silence | None:
-    if find_condition_group(record, "diabetes") is not None:
+    if find_condition(record, "diabetes") is not None:
         return None
     text = "The model is of stays with diabetes; none is on record."
     return Silence(MODEL.manifest.id, "outside-population", text)

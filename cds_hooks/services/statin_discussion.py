@@ -31,7 +31,7 @@ from cds_hooks.services._equation import (
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
@@ -82,20 +82,20 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if find_condition(record, "pregnancy"):
         return no_card(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
-    if find_condition_group(record, "liver_severe") is not None:
+    if find_condition(record, "liver_severe") is not None:
         return no_card(EQUATION.id, "contraindicated", "Severe liver disease is on record: a statin is not discussed.")
     allergy = allergy_to_class(record, "statin")
     if allergy is not None:
         return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
-    if find_condition_group(record, "statin_intolerance") is not None or any(map(_harmed, record.conditions)):
+    if find_condition(record, "statin_intolerance") is not None or any(map(_harmed, record.conditions)):
         return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
-    if find_condition_group(record, "rhabdomyolysis") is not None:
+    if find_condition(record, "rhabdomyolysis") is not None:
         return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
-    if find_condition_group(record, "cancer_metastatic") is not None:
+    if find_condition(record, "cancer_metastatic") is not None:
         return no_card(
             EQUATION.id, "outside-population", "Metastatic cancer is on record: prevention is not discussed."
         )
-    if find_condition_group(record, "dialysis") is not None:
+    if find_condition(record, "dialysis") is not None:
         text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
         return no_card(EQUATION.id, "contraindicated", text)
     unwanted = declined(record, _STATIN, _CALLED)
@@ -205,7 +205,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
 
 def _question(call: ServiceInput) -> EquationQuestion:
     # A result would change nothing where the outlook is short: the project's own choice of conditions.
-    is_pointless = find_condition_group(call.record, "cancer_any", "dementia_severe") is not None
+    is_pointless = find_condition(call.record, "cancer_any", "dementia_severe") is not None
     below = "The 10-year risk is below the intermediate band (5 %)."
     for_missing = None if is_pointless else partial(_content_for_missing, call)
     return EquationQuestion(OUTPUT, _reaches, below, partial(_content, call), for_missing)

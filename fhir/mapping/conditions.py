@@ -13,7 +13,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS, condition_meaning
+from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 
@@ -43,17 +43,21 @@ class ConditionHit(Struct, frozen=True, gc=False):
     doubt: str = ""
 
 
-def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
-    """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none.
+def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
+    """The newest condition of the first of these groups that the record has (tables/condition_groups.csv), or None.
 
     Of a pregnancy it is the earliest entry that belongs to it.
 
-    Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
+    Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    CONDITION_KEYS[key]
-    entries = record.derive(_entries_by_meaning).of_keys.get(key)
-    hit = _key_hit(record, key, entries) if entries else None
-    return _beside_the_problem_list(record, key) if hit is None else hit
+    entries = record.derive(_entries_by_group)
+    for group in groups:
+        key = CONDITION_GROUPS[group].key
+        hit = _group_hit(record, entries, key) if key in entries.entries else None
+        hit = _beside_the_problem_list(record, key) if hit is None else hit
+        if hit is not None:
+            return hit
+    return None
 
 
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
@@ -127,45 +131,37 @@ def _names_mechanical_valve(words: str) -> bool:
     return match is not None and is_of_patient(words, match.start())
 
 
-class _EntriesByMeaning:
-    """The conditions of a record, each with its code, by the keys and by the groups that the code means."""
+class _EntriesByGroup:
+    """The conditions of a record, each with its code, by the groups that the code means."""
 
-    __slots__ = ("group_hits", "key_hits", "of_groups", "of_keys")
+    __slots__ = ("entries", "hits")
 
     def __init__(self) -> None:
-        self.of_keys: dict[str, list[tuple[Condition, str]]] = {}
-        self.of_groups: dict[str, list[tuple[Condition, str]]] = {}
-        # What has been found of them so far: most keys are never asked for.
-        self.key_hits: dict[str, ConditionHit | None] = {}
-        self.group_hits: dict[str, ConditionHit | None] = {}
+        self.entries: dict[str, list[tuple[Condition, str]]] = {}
+        # What has been found of them so far: most groups are never asked for.
+        self.hits: dict[str, ConditionHit | None] = {}
 
 
-def _entries_by_meaning(record: PatientRecord) -> _EntriesByMeaning:
-    """One pass over the conditions for both tables: most codes mean nothing in either."""
-    entries = _EntriesByMeaning()
+def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
+    by_group = _EntriesByGroup()
     for condition in record.conditions:
         for coding in condition.code.coding if condition.code is not None else ():
-            meaning = condition_meaning(coding.system, coding.code)
-            if meaning is not None:
-                entry = condition, coding.code or ""
-                for key in meaning[0]:
-                    entries.of_keys.setdefault(key, []).append(entry)
-                for group in meaning[1]:
-                    entries.of_groups.setdefault(group, []).append(entry)
-    return entries
+            for group in condition_groups_of(coding.system, coding.code):
+                by_group.entries.setdefault(group, []).append((condition, coding.code or ""))
+    return by_group
 
 
-def _key_hit(record: PatientRecord, key: str, entries: list[tuple[Condition, str]]) -> ConditionHit | None:
-    record.derive_checked(_impossible_pregnancies)
-    key_hits = record.derive(_entries_by_meaning).key_hits
-    if key not in key_hits:
+def _group_hit(record: PatientRecord, by_group: _EntriesByGroup, group: str) -> ConditionHit | None:
+    if group == "pregnancy":
+        record.derive_checked(_impossible_pregnancies)
+    if group not in by_group.hits:
         best: ConditionHit | None = None
-        for condition, code in entries:
-            hit = condition_hit(key, condition, code, record)
+        for condition, code in by_group.entries[group]:
+            hit = condition_hit(group, condition, code, record)
             if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
                 best = hit
-        key_hits[key] = best
-    return key_hits[key]
+        by_group.hits[group] = best
+    return by_group.hits[group]
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
@@ -179,7 +175,7 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
     if record.sex != "male":
         return None, ()
-    entries = record.derive(_entries_by_meaning).of_keys.get("pregnancy", ())
+    entries = record.derive(_entries_by_group).entries.get("pregnancy", ())
     hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
     return None, tuple(dict.fromkeys(_impossible(hit) for hit in hits if _is_impossible(hit, record)))
 
@@ -256,7 +252,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
-    history = CONDITION_KEYS[hit.key].when_resolved
+    history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
     return hit.status != "past" or history == "any"
@@ -281,47 +277,19 @@ def _weight(hit: ConditionHit) -> tuple[bool, bool, float]:
     return not hit.doubt, hit.status == "active", hit.time.instant if hit.time else 0.0
 
 
-def condition_group_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
+def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
     """The condition of each group that the record has and that counts at `as_of`, computed once per record.
 
-    What is resolved counts only in groups that are kept for good; what begins after `as_of` never does.
+    What is resolved counts only in groups whose history counts; what begins after `as_of` never does.
     """
-    return record.derive(_all_group_hits)
+    return record.derive(_all_hits)
 
 
-def _all_group_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    entries = record.derive(_entries_by_meaning)
-    return {group: hit for group in entries.of_groups if (hit := _group_hit(record, entries, group)) is not None}
+def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
+    by_group = record.derive(_entries_by_group)
+    return {group: hit for group in by_group.entries if (hit := _group_hit(record, by_group, group)) is not None}
 
 
 def groups_named(record: PatientRecord) -> Collection[str]:
     """The groups that some code among the conditions means, whether or not it counts at `as_of`."""
-    return record.derive(_entries_by_meaning).of_groups.keys()
-
-
-def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:
-    """The condition of the first of these groups that the record has; KeyError for a group that the table lacks."""
-    group_codes, entries = CONDITION_GROUPS, record.derive(_entries_by_meaning)
-    for group in groups:
-        key = group_codes[group].key
-        if key in entries.of_groups:
-            hit = _group_hit(record, entries, key)
-            if hit is not None:
-                return hit
-        if key == _VALVE and (implanted := record.derive(_implanted_valve)) is not None:
-            return implanted
-    return None
-
-
-def _group_hit(record: PatientRecord, entries: _EntriesByMeaning, group: str) -> ConditionHit | None:
-    if group not in entries.group_hits:
-        keeps, as_of_epoch = CONDITION_GROUPS[group].keeps, record.as_of_epoch
-        best: ConditionHit | None = None
-        for condition, code in entries.of_groups[group]:
-            hit = condition_hit(group, condition, code, record)
-            begins_later = hit.time is not None and hit.time.is_after(as_of_epoch)
-            counts = not begins_later and (hit.status != "past" or keeps) and not _is_tissue_valve(hit)
-            if counts and is_better_hit(hit, best):
-                best = hit
-        entries.group_hits[group] = best
-    return entries.group_hits[group]
+    return record.derive(_entries_by_group).entries.keys()

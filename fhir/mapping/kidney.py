@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.equations import (
     AGE_YEARS,
     CKD_EPI_UNIT,
@@ -123,7 +123,7 @@ def egfr_best(record: PatientRecord) -> KidneyFunction:
 
 
 def _of_stage(record: PatientRecord) -> KidneyEstimate | None:
-    if find_condition_group(record, "kidney_transplant") is not None:
+    if find_condition(record, "kidney_transplant") is not None:
         return None
     for key, method, limit in _STAGES:
         hit = find_condition(record, key)

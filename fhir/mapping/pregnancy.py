@@ -16,7 +16,7 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import condition_keys_of, ends_pregnancy, weeks_of_code
+from fhir.terminology.conditions import condition_groups_of, ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
 LONGEST_DAYS = 310.0
@@ -157,7 +157,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
     weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(
-        "pregnancy" in condition_keys_of(coding.system, coding.code) for coding in condition.code.coding
+        "pregnancy" in condition_groups_of(coding.system, coding.code) for coding in condition.code.coding
     ):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
         weeks = int(match[1]) if match is not None else None
@@ -237,7 +237,7 @@ def _says_ended(words: str, was_done: bool) -> bool:
 
 
 def _is_pregnancy(concept: CodeableConcept) -> bool:
-    return any("pregnancy" in condition_keys_of(coding.system, coding.code) for coding in concept.coding)
+    return any("pregnancy" in condition_groups_of(coding.system, coding.code) for coding in concept.coding)
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:

@@ -10,7 +10,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Observation
-from fhir.terminology.conditions import PregnancyMeaning, condition_meaning, pregnancy_meaning
+from fhir.terminology.conditions import PregnancyMeaning, condition_groups_of, pregnancy_meaning
 
 PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
 
@@ -159,8 +159,7 @@ def _of_number(seen: Observation) -> bool | None:
 def _visit(visit: Encounter, record: PatientRecord) -> Iterator[PregnancySign]:
     for concept in visit.reasonCode:
         for coding in concept.coding:
-            meaning = condition_meaning(coding.system, coding.code)
-            if meaning is not None and "pregnancy" in meaning[0]:
+            if "pregnancy" in condition_groups_of(coding.system, coding.code):
                 time = parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
                 if time is not None and not time.is_after(record.as_of_epoch):
                     yield PregnancySign("visit", concept.words, coding.code or "", f"Encounter/{visit.id}", time)

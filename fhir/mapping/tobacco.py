@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.conditions import find_condition_group
+from fhir.mapping.conditions import find_condition
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
@@ -122,7 +122,7 @@ _PROBLEMS: Final[tuple[tuple[str, Smoking], ...]] = (("tobacco_use", "current"),
 
 def _on_problem_list(record: PatientRecord) -> Answer | None:
     for group, status in _PROBLEMS:
-        hit = find_condition_group(record, group)
+        hit = find_condition(record, group)
         if hit is not None:
             return Answer(status, hit.words, hit.time, hit.source)
     return None

@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_fields
 from fhir.record.datatypes import Coding, parse_time
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
-from fhir.terminology.conditions import SYSTEMS, condition_meaning
+from fhir.terminology.conditions import SYSTEMS, condition_groups_of
 
 _T = TypeVar("_T")
 
@@ -136,7 +136,7 @@ def _with_code_of_words(condition: Condition) -> Condition:
 
 def _is_read(coding: Coding) -> bool:
     short = SYSTEMS.get(coding.system or "")
-    return short is not None and (short != "snomed" or condition_meaning(coding.system, coding.code) is not None)
+    return short is not None and (short != "snomed" or bool(condition_groups_of(coding.system, coding.code)))
 
 
 def class_of_words(words: str) -> str | None:

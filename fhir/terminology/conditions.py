@@ -1,20 +1,16 @@
-"""Which SNOMED CT, ICD-10 and ICD-9 codes mean heart failure, dialysis, pregnancy: keys for rules, groups for models.
+"""Which SNOMED CT, ICD-10 and ICD-9 codes mean which group of conditions: heart failure, dialysis, a pregnancy.
 
-There are two tables, because they answer two questions: what an order must not meet (tables/conditions.csv, from
-shared/data/medications/conditions.csv) and what a study counted (tables/condition_groups.csv, from
-shared/data/codes/condition_groups.csv; prefixes after Quan 2005 and public MIT-LCP/mimic-code). SNOMED codes match
-exactly, ICD codes by prefix and only within their own code system, with or without dots. `?` in a prefix stands for
-any one character.
+A group is one meaning for rules, models and services (tables/condition_groups.csv): its name, other ids that it goes
+by, whether a condition of the past counts, which groups it implies, and how its ICD codes begin. SNOMED CT codes match
+exactly (tables/condition_codes.csv), ICD codes by prefix and only within their own code system, with or without dots;
+`?` in a prefix stands for any one character, and what stands under `except` is left out.
 
-Where the two tables disagree, each is used for its own question only; the table for orders is the fuller one. Its notes
-are columns here: `icd10_except`, `icd9_except` and `when_resolved`.
-
-A third table says what codes mean for a pregnancy, its end, and whether one can begin (tables/pregnancy.csv has the
+A second table says what codes mean for a pregnancy, its end, and whether one can begin (tables/pregnancy.csv has the
 sources). SNOMED CT, LOINC and RxNorm codes match exactly there, ICD codes as above.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -44,12 +40,13 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
 }
 
 
-class ConditionKey(Struct, frozen=True, gc=False):
-    """One key of the table; `when_resolved` is "any" or "5 years" where a past condition counts too, or so long."""
+class ConditionGroup(Struct, frozen=True, gc=False):
+    """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty."""
 
     key: str
     meaning: str
-    when_resolved: Literal["", "any", "5 years"] = ""
+    history: Literal["", "any", "5 years"] = ""
+    implies: tuple[str, ...] = ()
 
 
 class _Beginnings(Struct, frozen=True):
@@ -63,54 +60,6 @@ class _Beginnings(Struct, frozen=True):
         return code.startswith(self.plain) or (self.pattern is not None and self.pattern.match(code) is not None)
 
 
-class _Codes(Struct, frozen=True):
-    snomed: Mapping[str, tuple[str, ...]]
-    prefixes: Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]
-
-
-CONDITION_KEYS: Final[Mapping[str, ConditionKey]] = {
-    row["key"]: ConditionKey(row["key"], row["meaning"], row["when_resolved"])  # type: ignore[arg-type]  # table
-    for row in table_rows("conditions.csv")
-}
-"""Every condition key with its meaning."""
-
-
-@remembered("conditions of a code", entries=8192, longest=200)
-def condition_meaning(system: str | None, code: str | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The condition keys and the groups of a code, looked up at once; None for a code that means neither."""
-    meanings = condition_keys_of(system, code), condition_groups_of(system, code)
-    return meanings if any(meanings) else None
-
-
-def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
-    """The condition keys that a code means, () for none.
-
-    >>> condition_keys_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_keys_of("urn:other", "N18.4")
-    (('ckd4',), ())
-    """
-    short = SYSTEMS.get(system or "")
-    if short is None or not code:
-        return ()
-    if short == "snomed":
-        return _CODES.snomed.get(code.strip(), ())
-    bare = code.strip().replace(".", "").upper()
-    return tuple(
-        key for start, excepted, key in _CODES.prefixes[short] if start.begin(bare) and not excepted.begin(bare)
-    )
-
-
-def _read_codes() -> _Codes:
-    snomed: dict[str, tuple[str, ...]] = {}
-    prefixes: dict[str, list[tuple[_Beginnings, _Beginnings, str]]] = {"icd10": [], "icd9": []}
-    for row in table_rows("conditions.csv"):
-        for code in _items(row["snomed"]):
-            snomed[code] = (*snomed.get(code, ()), row["key"])
-        for system, prefix_rows in prefixes.items():
-            if row[system]:
-                prefix_rows.append((_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["key"]))
-    return _Codes(snomed, {system: tuple(keys) for system, keys in prefixes.items()})
-
-
 def _items(column: str) -> list[str]:
     return [item for item in column.split(";") if item]
 
@@ -119,25 +68,71 @@ def _prefixes(column: str) -> _Beginnings:
     """Prefixes of a column, in which `?` stands for any sign."""
     items = [item.replace(".", "") for item in _items(column)]
     unsure = [re.escape(item).replace(r"\?", ".") for item in items if "?" in item]
-    return _beginnings((item for item in items if "?" not in item), unsure)
+    plain = tuple(item for item in items if "?" not in item)
+    return _Beginnings(plain, late_pattern("|".join(unsure)) if unsure else None)
 
 
-def _beginnings(plain: Iterable[str], patterns: Sequence[str]) -> _Beginnings:
-    return _Beginnings(tuple(plain), late_pattern("|".join(patterns)) if patterns else None)
+def _read_groups() -> Mapping[str, ConditionGroup]:
+    groups: dict[str, ConditionGroup] = {}
+    for row in _ROWS:
+        group = ConditionGroup(row["group"], row["name"], row["history"], tuple(_items(row["implies"])))  # type: ignore[arg-type]  # table
+        groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
+    return groups
 
 
-_CODES: Final[_Codes] = _read_codes()
+_ROWS: Final = tuple(table_rows("condition_groups.csv"))
+CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = _read_groups()
+"""Every group by its id and by the other ids that it goes by."""
+
+
+def _with_implied(keys: Iterable[str]) -> tuple[str, ...]:
+    """The groups with all that they imply, each once, those named first."""
+    groups = list(dict.fromkeys(keys))
+    for key in groups:  # grows while it is read
+        groups.extend(
+            implied.key
+            for name in CONDITION_GROUPS[key].implies
+            if (implied := CONDITION_GROUPS[name]).key not in groups
+        )
+    return tuple(groups)
+
+
+def _read_snomed() -> Mapping[str, tuple[str, ...]]:
+    snomed: dict[str, tuple[str, ...]] = {}
+    for row in table_rows("condition_codes.csv"):
+        for code in _items(row["snomed"]):
+            snomed[code] = (*snomed.get(code, ()), row["group"])
+    return snomed
+
+
+_SNOMED: Final = _read_snomed()
+_PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]] = {
+    system: tuple(
+        (_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["group"]) for row in _ROWS if row[system]
+    )
+    for system in ("icd10", "icd9")
+}
+
+
+@remembered("conditions of a code", entries=8192, longest=200)
+def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
+    """The groups that a code means, with those that they imply; () for none.
+
+    >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_groups_of("urn:other", "N18.4")
+    (('ckd4', 'ckd_any'), ())
+    """
+    short = SYSTEMS.get(system or "")
+    if short is None or not code:
+        return ()
+    if short == "snomed":
+        return _with_implied(_SNOMED.get(code.strip(), ()))
+    bare = code.strip().replace(".", "").upper()
+    return _with_implied(
+        key for start, excepted, key in _PREFIXES[short] if start.begin(bare) and not excepted.begin(bare)
+    )
 
 
 SmokingStatus = Literal["current", "former", "never", "not current", "missing"]
-
-
-class ConditionGroup(Struct, frozen=True, gc=False):
-    """One group: `keeps` says that it counts for good, also when it is resolved (a stroke, a transplant)."""
-
-    key: str
-    meaning: str
-    keeps: bool
 
 
 class CharlsonItem(Struct, frozen=True, gc=False):
@@ -147,28 +142,6 @@ class CharlsonItem(Struct, frozen=True, gc=False):
     groups: tuple[str, ...]
     points: int
     family: str
-
-
-CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = {
-    row["key"]: ConditionGroup(row["key"], row["meaning"], row["when_resolved"] == "any")
-    for row in table_rows("condition_groups.csv")
-}
-"""Every group by its key."""
-
-
-def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
-    """The groups that a code belongs to, () for none; ICD codes with or without dots, within their own system.
-
-    >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "E11.22")
-    ('diabetes', 'diabetes_complicated', 'ckd_any')
-    """
-    short = SYSTEMS.get(system or "")
-    if short is None or not code:
-        return ()
-    if short == "snomed":
-        return _SNOMED_GROUPS.get(code.strip(), ())
-    bare = code.strip().replace(".", "").upper()
-    return tuple(key for start, key in _GROUP_PREFIXES[short] if start.begin(bare))
 
 
 _NOT_LETTERS = re.compile(r"[^a-z]+")
@@ -225,31 +198,6 @@ CHARLSON_ITEMS: Final[tuple[CharlsonItem, ...]] = tuple(
     for row in table_rows("charlson_lace.csv")
 )
 """The items of the Charlson index with the points that LACE gives them."""
-
-
-def _read_snomed_groups() -> Mapping[str, tuple[str, ...]]:
-    snomed_groups: dict[str, tuple[str, ...]] = {}
-    for row in table_rows("condition_groups.csv"):
-        for code in filter(None, row["snomed"].split(";")):
-            snomed_groups[code] = (*snomed_groups.get(code, ()), row["key"])
-    return snomed_groups
-
-
-_SNOMED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = _read_snomed_groups()
-
-
-def _group_prefixes(column: str) -> _Beginnings:
-    """Prefixes of a column, some of which are regular expressions."""
-    items = _items(column)
-    return _beginnings(filter(str.isalnum, items), [item for item in items if not item.isalnum()])
-
-
-_GROUP_PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, str], ...]]] = {
-    system: tuple(
-        (_group_prefixes(row[system]), row["key"]) for row in table_rows("condition_groups.csv") if row[system]
-    )
-    for system in ("icd10", "icd9")
-}
 
 
 PregnancyMeaning: TypeAlias = Literal[

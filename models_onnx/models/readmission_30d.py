@@ -33,9 +33,9 @@ AGAINST_ADVICE = "7"
 # nearly always stand, so at the bedside they would mean something else.
 DIAGNOSES = {
     "stay_heart_failure": ("heart_failure",),
-    "stay_copd": ("copd",),
+    "stay_copd": ("copd", "bronchitis_unspecified"),
     "stay_kidney_disease": ("ckd_any",),
-    "stay_kidney_injury": ("acute_kidney_injury",),
+    "stay_kidney_injury": ("aki",),
     "stay_diabetes_complicated": ("diabetes_complicated",),
     "stay_cancer": ("cancer_any",),
     "stay_cancer_metastatic": ("cancer_metastatic",),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
 from models_onnx.discovery import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
@@ -167,9 +167,9 @@ class ModelSpec:
             if group.at_least > len(group.members):
                 text = f"group {group.name} wants {group.at_least} of {len(group.members)} inputs: nobody gets a score"
                 yield text, group.name
-        if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
+        if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_GROUPS}):
             keys = ", ".join(strange)
-            yield f"exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv", strange[0]
+            yield f"exclude_conditions {keys} is no key of fhir/terminology/tables/condition_groups.csv", strange[0]
         if leaked := sorted(features & set(self.never_inputs)):
             yield f"{', '.join(leaked)} is an input and may never be one", leaked[0]
         if self.standardise_by is not None and self.standardise_by not in self.subgroups:

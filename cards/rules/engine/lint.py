@@ -22,7 +22,7 @@ from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, ORDERABLES
 
@@ -133,7 +133,7 @@ def _codes(raw: Mapping[str, Any]) -> Iterator[Fault]:
     closed = {
         "classes": CLASS_MEMBERS,
         "exclude_classes": CLASS_MEMBERS,
-        "condition_any": CONDITION_KEYS,
+        "condition_any": CONDITION_GROUPS,
         "lab": ANALYTES,
         "lab_missing": ANALYTES,
         "class": CLASS_MEMBERS,

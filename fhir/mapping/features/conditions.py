@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fhir.mapping.conditions import ConditionHit, condition_group_hits, find_condition, find_condition_group
+from fhir.mapping.conditions import ConditionHit, condition_hits, find_condition
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.features.measured import limit_words, read_past_limit
 from fhir.mapping.tobacco import read_smoking_answer
@@ -35,7 +35,7 @@ class HasCondition(YesNoFeature):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """The condition with its words and date; else whether the value has reached the limit; else not found."""
-        hit = find_condition_group(record, *self.groups)
+        hit = find_condition(record, *self.groups)
         if hit is not None and self._is_current(record, hit):
             return _of_condition(self, record, hit)
         if not record.was_requested("Condition"):
@@ -95,7 +95,7 @@ class Smokes(HasCondition):
             return FeatureValue(self, smokes, time.text, source, code, smokes, words)
         if not (record.was_requested("Condition") and record.was_requested("smoking_status")):
             return self.not_requested()
-        hit = find_condition_group(record, *self.groups)
+        hit = find_condition(record, *self.groups)
         if hit is not None:
             return _of_condition(self, record, hit)
         if newest is not None and read_smoking_answer(newest[1])[0] == "current":
@@ -129,7 +129,7 @@ class CharlsonPoints(Feature):
         """The points, with the conditions that give them."""
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
-        hits = condition_group_hits(record)
+        hits = condition_hits(record)
         there = [item for item in CHARLSON_ITEMS if any(group in hits for group in item.groups)]
         families: dict[str, int] = {}
         for item in there:
@@ -151,7 +151,7 @@ class CharlsonCount(Feature):
         """The number of items."""
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the diagnoses are not available.")
-        hits = condition_group_hits(record)
+        hits = condition_hits(record)
         count = sum(any(group in hits for group in item.groups) for item in CHARLSON_ITEMS)
         return self.of_chart(record, float(count), "conditions")
 
@@ -187,7 +187,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     _has("has_peripheral_artery_disease", "Artery disease", _EXCLUSION, "peripheral_artery"),
     _has("has_vascular_disease", "Vascular disease", _AF, "myocardial_infarction", "peripheral_artery"),
-    _has("has_atrial_fibrillation", "Atrial fibrillation", "whom CHA2DS2-VASc is for", "atrial_fibrillation"),
+    _has("has_atrial_fibrillation", "Atrial fibrillation", "whom CHA2DS2-VASc is for", "afib"),
     _has("has_mechanical_valve", "Mechanical heart valve", _EXCLUSION, "mechanical_valve"),
     _has("has_mitral_stenosis", "Mitral stenosis", _EXCLUSION, "mitral_stenosis"),
     _has("on_dialysis", "Dialysis", _EXCLUSION, "dialysis"),
@@ -196,7 +196,7 @@ FEATURES: tuple[Feature, ...] = (
         "has_acute_kidney_injury",
         "Acute kidney injury",
         _EXCLUSION,
-        groups=("acute_kidney_injury",),
+        groups=("aki",),
         window_days=_QUARTER,
     ),
     IsPregnant("is_pregnant", "Pregnancy", _EXCLUSION),

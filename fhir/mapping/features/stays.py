@@ -30,7 +30,7 @@ from fhir.record.datatypes import parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.conditions import CONDITION_GROUPS, SYSTEMS, condition_groups_of, condition_meaning
+from fhir.terminology.conditions import CONDITION_GROUPS, SYSTEMS, condition_groups_of
 
 # What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
 # beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.
@@ -92,8 +92,7 @@ class StayDiagnosis(YesNoFeature):
             return diagnosed
         for condition in diagnosed:
             for coding in condition.code.coding if condition.code is not None else ():
-                meaning = condition_meaning(coding.system, coding.code)
-                if meaning is not None and any(group in self.groups for group in meaning[1]):
+                if any(group in self.groups for group in condition_groups_of(coding.system, coding.code)):
                     return self._of(record, condition, coding.code or "")
         return self.not_found(record)
 
@@ -173,7 +172,7 @@ def _enrolled_for(groups: set[str]) -> str | None:
         ("Colon cancer", "colon" in groups),
         ("Cirrhosis", bool(groups & {"cirrhosis", "liver_severe"})),
         ("Heart failure", "heart_failure" in groups),
-        ("COPD", "copd" in groups),
+        ("COPD", bool(groups & {"copd", "bronchitis_unspecified"})),
     )
     return next((name for name, fits in order if fits), None)
 
@@ -272,9 +271,9 @@ FEATURES: tuple[Feature, ...] = (
         choices=_DESTINATIONS,
     ),
     _diagnosed("stay_heart_failure", "Heart failure in this stay", "heart_failure"),
-    _diagnosed("stay_copd", "COPD in this stay", "copd"),
+    _diagnosed("stay_copd", "COPD in this stay", "copd", "bronchitis_unspecified"),
     _diagnosed("stay_kidney_disease", "Chronic kidney disease in this stay", "ckd_any"),
-    _diagnosed("stay_kidney_injury", "Acute kidney injury in this stay", "acute_kidney_injury"),
+    _diagnosed("stay_kidney_injury", "Acute kidney injury in this stay", "aki"),
     _diagnosed("stay_diabetes_complicated", "Diabetes with complications in this stay", "diabetes_complicated"),
     _diagnosed("stay_cancer", "Cancer in this stay", "cancer_any"),
     _diagnosed("stay_cancer_metastatic", "Metastatic cancer in this stay", "cancer_metastatic"),

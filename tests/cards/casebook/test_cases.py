@@ -31,9 +31,9 @@ def test_a_case_that_is_right_has_no_fault() -> None:
         ({"quiet": "palliativ"}, "`quiet`: age-meperidine has no 'palliativ'; did you mean palliative"),
         ({"patient": {"aeg": 80}}, "a patient has no 'aeg'; did you mean age"),
         (
-            {"patient": {"conditions": ["paliative"]}},
-            "`conditions`: fhir/terminology/tables/conditions.csv has no 'paliative'; did you mean "
-            "palliative_or_hospice",
+            {"patient": {"conditions": ["paliative_dnr"]}},
+            "`conditions`: fhir/terminology/tables/condition_groups.csv has no 'paliative_dnr'; did you mean "
+            "palliative_or_dnr",
         ),
         (
             {"patient": {"labs": [["potasium", 5]]}},

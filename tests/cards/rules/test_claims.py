@@ -29,7 +29,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import examples
@@ -225,7 +225,7 @@ def _charts(draw: st.DrawFn) -> Json:
         "age": draw(st.one_of(st.none(), st.integers(0, 100))),
         "sex": draw(st.sampled_from(["male", "female", None])),
         "labs": draw(st.lists(_results(), max_size=6)),
-        "conditions": draw(st.lists(st.sampled_from(sorted(CONDITION_KEYS)), max_size=3, unique=True)),
+        "conditions": draw(st.lists(st.sampled_from(sorted(CONDITION_GROUPS)), max_size=3, unique=True)),
         "active": draw(st.lists(st.sampled_from(DRUGS), max_size=3, unique=True)),
         "inpatient": draw(st.booleans()),
         "not_sent": draw(st.lists(st.sampled_from([*LISTS, *ASKED]), max_size=4, unique=True)),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.conditions import find_condition
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, condition, record_of
 
 PREGNANT = "72892002"
@@ -106,7 +106,7 @@ def test_the_hits_of_a_record_are_found_once() -> None:
 
 def test_a_condition_without_a_code_is_read_over() -> None:
     record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
-    assert all(find_condition(record, key) is None for key in CONDITION_KEYS)
+    assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)
 
 
 class TestPregnancy:

@@ -15,7 +15,7 @@ from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import RecordReleased, Refusal
 from fhir.record.results import Absent, Found, Refused
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of
 
@@ -87,7 +87,7 @@ def test_a_record_cannot_be_changed() -> None:
 
 def condition_hits(record: PatientRecord) -> dict[str, ConditionHit]:
     """Every condition key that the record has, with the condition that counts for it."""
-    return {key: hit for key in CONDITION_KEYS if (hit := find_condition(record, key)) is not None}
+    return {key: hit for key in CONDITION_GROUPS if (hit := find_condition(record, key)) is not None}
 
 
 READINGS: dict[str, Callable[[PatientRecord], object]] = {

@@ -3,7 +3,7 @@
 import pytest
 
 from fhir.terminology.condition_words import code_of_words, is_of_patient
-from fhir.terminology.conditions import condition_meaning, pregnancy_meaning
+from fhir.terminology.conditions import condition_groups_of, pregnancy_meaning
 from fhir.terminology.medications import table_rows
 from tests.fhir.record.charts import record_of
 
@@ -34,7 +34,7 @@ def test_every_name_of_the_table_is_read_and_every_code_means_something() -> Non
         for name in row["words"].split(";"):
             assert code_of_words(name) == code, name
             assert code_of_words(f"{name.title()} (HCC)") == code, name
-        known = condition_meaning(ICD10, code) or pregnancy_meaning(ICD10, code)
+        known = condition_groups_of(ICD10, code) or pregnancy_meaning(ICD10, code)
         assert known or code in _OF_SINGLE_RULES, code
 
 

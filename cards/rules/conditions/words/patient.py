@@ -78,7 +78,7 @@ def _needs_of_conditions(spec: Spec) -> DataNeeds:
 
 _CONDITION_ANY = Condition(
     "condition_any",
-    "one of these keys of `fhir/terminology/tables/conditions.csv` is on the problem list",
+    "one of these keys of `fhir/terminology/tables/condition_groups.csv` is on the problem list",
     _condition_any,
     TEXTS,
     lambda spec: " or ".join(spec["condition_any"]),

@@ -6,7 +6,7 @@ from typing import Final
 from cards.rules.families.genes.knowledge import FDA_LINES, AdviceIndicator, Recommendation
 from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
-from fhir.mapping.conditions import find_condition_group
+from fhir.mapping.conditions import find_condition
 
 _LIMIT = re.compile(r"(?P<sign>>=|≥|<=|≤|<|>)?\s*(?P<number>\d+(?:\.\d+)?)(?P<note> note)?")
 _AZATHIOPRINE: Final = "1256"
@@ -28,7 +28,7 @@ def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
     if within is not None:
         return "silent" if within else row.indicator
     if _DEPRESSION_DOSES in row.action.instruction and daily <= _LOW_TRICYCLIC_MG:
-        return "info" if find_condition_group(context.session.record, "depression") is None else row.indicator
+        return "info" if find_condition(context.session.record, "depression") is None else row.indicator
     if context.ingredient.rxcui == _AZATHIOPRINE and row.action.name == "reduce":
         weight = context.weight_kg
         return "silent" if weight is not None and daily / weight < _FULL_AZATHIOPRINE_MG_KG else row.indicator

@@ -11,7 +11,7 @@ from fhir.record.charts import Chart, ChartsRefused, Json, read_charts
 from fhir.record.datatypes import parse_time
 from fhir.record.reading import read_record, read_value
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
-from fhir.terminology.conditions import SYSTEMS, condition_groups_of, condition_keys_of
+from fhir.terminology.conditions import SYSTEMS, condition_groups_of
 from models_onnx.workbench.training.data.check_tables import DataReport
 
 # Refusals of the mapping, by what they are about.
@@ -129,7 +129,7 @@ def _is_mapped(kind: str, coding: Json) -> bool:
     system, code = coding.get("system"), coding.get("code")
     if kind == "Observation":
         return system == LOINC and code in ANALYTE_BY_LOINC
-    return bool(condition_groups_of(system, code) or condition_keys_of(system, code))
+    return bool(condition_groups_of(system, code))
 
 
 def _short(system: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -37,7 +37,7 @@ def test_every_row_names_a_known_drug_a_known_condition_and_a_document() -> None
         for row in rows:
             assert INGREDIENTS[rxcui].name == row.drug
             assert row.source in EVIDENCE
-            assert {row.condition, row.without_condition} <= {"", *CONDITION_KEYS}
+            assert {row.condition, row.without_condition} <= {"", *CONDITION_GROUPS}
             assert row.most > 0
             assert row.ages
     used = {row.source for rows in LIMITS.values() for row in rows}
