@@ -15,6 +15,7 @@ from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
+from cards.replacements import why_unfit
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
@@ -398,12 +399,15 @@ def _check_beside(after: PatientSession, accepted: DraftMedication, context: Sug
 
 
 def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:
-    """Allergy and duplication, which no substitute may bring about whatever rules there are."""
+    """Allergy, duplication and what a drug is not for, whatever rules there are."""
     medication = substitute.medication
     if context.session.is_allergic_to(medication):
         raise SuggestionWithheld(f"an allergy to {medication.name} or its class is on the list")
     if context.session.medications_beside(context.drafted, medication.rxcuis):
         raise SuggestionWithheld(f"{medication.name} is on the list already")
+    why = why_unfit(medication, context.session, context.drafted)
+    if why is not None:
+        raise SuggestionWithheld(why)
 
 
 # Is it valid

@@ -1,0 +1,97 @@
+"""Says for whom a drug must not be offered in place of another, or beside it, though no rule about orders speaks.
+
+`replacements.csv` has for each drug that any rule offers what excludes it: conditions by their key, words of the
+draft's own reason or of the problem list, drugs that are taken, and the route of the draft. Every row only withholds.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Final, Literal, get_args
+
+from msgspec import Struct
+
+from cards.rules.patient.orders import DraftMedication, order_text
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.conditions import condition_status
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.late_pattern import late_pattern
+
+Kind = Literal["condition", "reason", "draft_reason", "taken", "route"]
+
+
+class Exclusion(Struct, frozen=True):
+    """One row: what excludes the drug; `unless` is a condition with which `values` do not count."""
+
+    kind: Kind
+    values: tuple[str, ...]
+    unless: str
+    why: str
+    words: re.Pattern[str]
+
+    def holds(self, session: PatientSession, drafted: DraftMedication) -> bool:
+        """Whether it excludes the drug for this patient with this draft."""
+        if self.unless and session.condition(self.unless) is not None:
+            return False
+        match self.kind:
+            case "condition":
+                return any(session.condition(key) is not None for key in self.values)
+            case "taken":
+                return bool(session.medications_beside(drafted, self.values))
+            case "route":
+                return drafted.medication.is_injected
+            case "draft_reason":
+                return self.words.search(_reason(drafted)) is not None
+            case "reason":
+                texts = (_reason(drafted), *_problems(session))
+                return any(self.words.search(text) is not None for text in texts)
+
+
+def _reason(drafted: DraftMedication) -> str:
+    """What the draft says that it is for, with the words of its instructions."""
+    as_needed = (dosage.asNeededCodeableConcept for dosage in drafted.order.dosageInstruction)
+    return " ".join((order_text(drafted.order), *(reason.words for reason in as_needed if reason is not None)))
+
+
+def _problems(session: PatientSession) -> Iterator[str]:
+    """The words of the problems that are not over."""
+    record = session.record
+    for problem in record.conditions:
+        if problem.code is not None and condition_status(problem, record.as_of_epoch) != "past":
+            yield problem.code.words
+
+
+def _exclusion(row: Mapping[str, str]) -> Exclusion:
+    kind: Kind = next(name for name in get_args(Kind) if name == row["kind"])
+    values = tuple(row["values"].split("|"))
+    keys = (*values, row["unless"]) if kind == "condition" else (row["unless"],)
+    if unknown := [key for key in keys if key and key not in CONDITION_KEYS]:
+        raise ValueError(f"replacements.csv, {row['drug']}: no condition has the key {', '.join(unknown)}")
+    return Exclusion(kind, values, row["unless"], row["why"], late_pattern(_at_word(values), re.IGNORECASE))
+
+
+def _at_word(words: tuple[str, ...]) -> str:
+    return rf"\b(?:{'|'.join(map(re.escape, words))})"
+
+
+def _read() -> Mapping[str, tuple[Exclusion, ...]]:
+    by_drug: dict[str, tuple[Exclusion, ...]] = {}
+    text = files("cards").joinpath("replacements.csv").read_text("utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _exclusion(row))
+    return by_drug
+
+
+EXCLUSIONS: Final = _read()
+"""The rows by the RxNorm code of the ingredient that is offered."""
+
+
+def why_unfit(offered: MedicationIdentity, session: PatientSession, drafted: DraftMedication) -> str | None:
+    """Why the drug is not offered to this patient for this draft; None where no row is against it."""
+    for rxcui in offered.rxcuis:
+        for exclusion in EXCLUSIONS.get(rxcui, ()):
+            if exclusion.holds(session, drafted):
+                return exclusion.why
+    return None

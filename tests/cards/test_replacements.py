@@ -1,0 +1,60 @@
+"""For whom a drug is not offered: every row of replacements.csv withholds, and its look-alike does not."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from cards.replacements import EXCLUSIONS, why_unfit
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.medications.identity import identify_concept
+from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.medications import classes_of
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+METFORMIN = {"drug": "861007", "dose": "1 tablet", "times": 2}
+
+
+def _why(patient: dict[str, Any], draft: dict[str, Any], offered: str, as_of: datetime) -> str | None:
+    session = PatientSession(record_of(patient, as_of), drafts_of(draft_of(draft)), signing=True)
+    return why_unfit(identify_concept(CodeableConcept((), offered)), session, session.drafted[0])
+
+
+def test_metformin_for_polycystic_ovaries_is_no_reason_for_linagliptin(as_of: datetime) -> None:
+    for_ovaries = {**METFORMIN, "more": {"reasonCode": [{"text": "Polycystic ovary syndrome"}]}}
+    assert _why({}, for_ovaries, "linagliptin 5 mg tablet", as_of) is not None
+    assert _why({"conditions": ["dm2"]}, METFORMIN, "linagliptin 5 mg tablet", as_of) is None
+    assert _why({"conditions": ["dm1"]}, METFORMIN, "linagliptin 5 mg tablet", as_of) is not None
+
+
+@pytest.mark.parametrize("reason", ["infusion reaction", "insomnia", "premedication before transfusion", "vertigo"])
+def test_loratadine_is_offered_for_hay_fever_and_not_for_other_uses_of_its_elders(reason: str, as_of: datetime) -> None:
+    draft = {"drug": "diphenhydramine 25 mg capsule", "dose": "25 mg", "times": 1}
+    assert _why({}, {**draft, "more": {"reasonCode": [{"text": reason}]}}, "loratadine 10 mg tablet", as_of)
+    hay_fever = {**draft, "more": {"reasonCode": [{"text": "hay fever"}]}}
+    assert _why({}, hay_fever, "loratadine 10 mg tablet", as_of) is None
+    injected = {**draft, "drug": "diphenhydramine 50 mg/mL injection"}
+    assert _why({}, injected, "loratadine 10 mg tablet", as_of)
+
+
+def test_acetaminophen_does_not_replace_what_is_given_against_inflammation_or_to_prevent(as_of: datetime) -> None:
+    ibuprofen = {"drug": "ibuprofen 600 mg tablet", "dose": "600 mg", "times": 3}
+    for reason in ("Acute gout", "Pericarditis", "Patent ductus arteriosus"):
+        draft = {**ibuprofen, "more": {"reasonCode": [{"text": reason}]}}
+        assert _why({}, draft, "acetaminophen 500 mg tablet", as_of)
+    assert _why({}, ibuprofen, "acetaminophen 500 mg tablet", as_of) is None
+
+
+def test_every_drug_that_a_rule_offers_is_known_with_its_values(as_of: datetime) -> None:
+    for rxcui, exclusions in EXCLUSIONS.items():
+        for exclusion in exclusions:
+            assert exclusion.why
+            assert exclusion.kind != "condition" or set(exclusion.values) <= set(CONDITION_KEYS), rxcui
+            assert exclusion.kind != "taken" or all(one in _classes() for one in exclusion.values), exclusion.values
+
+
+def _classes() -> frozenset[str]:
+    names = ("metoprolol", "diltiazem", "lorazepam", "phenelzine", "naltrexone", "omeprazole")
+    concepts = (identify_concept(CodeableConcept((), name)) for name in names)
+    return frozenset().union(*(classes_of(one.ingredients) for one in concepts))
