@@ -213,7 +213,14 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     Never for a first order: the maximum is no dose to begin with.
     """
     excess, single_mg, times = _excess(context), _each_mg(context), context.times_per_day
-    if excess is None or context.new_start is not False or single_mg is None or times not in _OFTEN or excess.limit.per_kg or excess.limit.per_dose:
+    if (
+        excess is None
+        or context.new_start is not False
+        or single_mg is None
+        or times not in _OFTEN
+        or excess.limit.per_kg
+        or excess.limit.per_dose
+    ):
         return None
     daily_mg = single_mg * times
     room_mg = (excess.limit.most - (excess.amount - daily_mg)) / times
