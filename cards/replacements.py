@@ -16,7 +16,7 @@ from cards.rules.patient.orders import DraftMedication, order_text
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.late_pattern import late_pattern
 
 Kind = Literal["condition", "reason", "draft_reason", "taken", "route"]
@@ -67,7 +67,7 @@ def _exclusion(row: Mapping[str, str]) -> Exclusion:
     kind: Kind = next(name for name in get_args(Kind) if name == row["kind"])
     values = tuple(row["values"].split("|"))
     keys = (*values, row["unless"]) if kind == "condition" else (row["unless"],)
-    if unknown := [key for key in keys if key and key not in CONDITION_KEYS]:
+    if unknown := [key for key in keys if key and key not in CONDITION_GROUPS]:
         raise ValueError(f"replacements.csv, {row['drug']}: no condition has the key {', '.join(unknown)}")
     return Exclusion(kind, values, row["unless"], row["why"], late_pattern(_at_word(values), re.IGNORECASE))
 

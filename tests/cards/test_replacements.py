@@ -9,7 +9,7 @@ from cards.replacements import EXCLUSIONS, why_unfit
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import classes_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -50,7 +50,7 @@ def test_every_drug_that_a_rule_offers_is_known_with_its_values(as_of: datetime)
     for rxcui, exclusions in EXCLUSIONS.items():
         for exclusion in exclusions:
             assert exclusion.why
-            assert exclusion.kind != "condition" or set(exclusion.values) <= set(CONDITION_KEYS), rxcui
+            assert exclusion.kind != "condition" or set(exclusion.values) <= set(CONDITION_GROUPS), rxcui
             assert exclusion.kind != "taken" or all(one in _classes() for one in exclusion.values), exclusion.values
 
 
