@@ -222,7 +222,7 @@ def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
     )
 
 
-_BY_TWO_PEOPLE: Final = ("approved", "active")
+BY_TWO_PEOPLE: Final = ("approved", "active")
 
 
 class ModelApprovals:
@@ -245,7 +245,7 @@ class ModelApprovals:
         if withheld is not None or self._book is None or release is None:
             return withheld
         today = self._today()
-        if self._lowest_state in _BY_TWO_PEOPLE:
+        if self._lowest_state in BY_TWO_PEOPLE:
             missing = self._book.why_not_approved("model", model_subject(release), today)
             if missing is not None:
                 return f"{missing[0].upper()}{missing[1:]}."

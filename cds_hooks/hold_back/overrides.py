@@ -71,7 +71,7 @@ class NotApproved(Check):
 
 
 class Acknowledged(Check):
-    """A clinician overrode the finding lately with a reason, and nothing is worse."""
+    """A clinician overrode the finding lately with a reason, and the facts have not become worse."""
 
     codes = (ACKNOWLEDGED,)
     level = "finding"
@@ -94,7 +94,8 @@ class Acknowledged(Check):
         for override in overrides:
             is_recent = 0 <= call.as_of - override.at <= days * _DAY_SECONDS
             if is_recent and override.counts_for(finding):
-                text = f"it was answered with “{override.reason}” within the last {days} days, and nothing is worse."
+                lately = "the last day" if days == 1 else f"the last {days} days"
+                text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
                 silence = _silence(finding, ACKNOWLEDGED, text)
                 call.answered.append((finding, silence))
                 return silence

@@ -89,8 +89,10 @@ class PageServer:
         """How models and rules stand at this site."""
         from cds_hooks.pages.committee.standing import Committee
 
-        components = self.components
-        return Committee(self.settings.database_url, components.governance, self.approvals, components.releases)
+        components, settings = self.components, self.settings
+        return Committee(
+            settings.database_url, components.governance, self.approvals, components.releases, settings.model_state
+        )
 
     @cached_property
     def counts(self) -> "CountKeeper":

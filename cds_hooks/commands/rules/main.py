@@ -22,7 +22,7 @@ from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
 from cds_hooks.hold_back.rules_file import RulesFileError
-from cds_hooks.pages.rules.description import approval_status
+from cds_hooks.hold_back.standing import rule_standing
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 
@@ -150,7 +150,7 @@ def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
         "verified_on": rule.audit.date,
         "reviewed": version.table.reviewed,
         "status": version.table.status,
-        "here": approval_status(version, site, needs_approval=settings().trust_file is not None).words,
+        "here": rule_standing(version, site, needs_approval=settings().trust_file is not None).words,
         "bands": [{"id": band.id, "indicator": band.indicator} for band in rule.bands],
         "evidence": [
             {

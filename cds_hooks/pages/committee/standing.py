@@ -13,6 +13,7 @@ from cds_hooks.hold_back.approvals import ApprovalBook, Signed, why_waiver_is_no
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
+from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.committee.tables import (
     ModelStanding,
@@ -24,7 +25,7 @@ from cds_hooks.pages.committee.tables import (
     rules_values,
 )
 from cds_hooks.pages.model_files import GateRow
-from cds_hooks.pages.rules.description import approval_status
+from cds_hooks.settings import ModelState
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.release_file import Release
@@ -68,8 +69,16 @@ class RuleUse:
 class Committee:
     """How models and rules stand, from files, record and signatures."""
 
-    def __init__(self, url: str, governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:
+    def __init__(
+        self,
+        url: str,
+        governance: Governance,
+        approvals: ApprovalBook | None,
+        releases: Releases,
+        lowest_state: ModelState,
+    ) -> None:
         """`approvals` is None in the development profile, where no signature is needed."""
+        self._lowest_state = lowest_state
         self._governance = governance
         self._approvals = approvals
         self._releases = releases
@@ -82,27 +91,20 @@ class Committee:
         book, today = self._approvals, datetime.now(UTC).date()
         subject = model_subject(release)
         signed = book.signers("model", subject) if book is not None else []
-        state = self._releases.current.states.get(("model", release.id))
+        waiver_rows = tuple(self._waiver(release, waiver, today) for waiver in waivers)
+        faults = [row.fault for row in waiver_rows if row.fault is not None]
         steps = [StepRow(step.at[:10], step.state, f"{step.by} ({step.role})", step.why) for step in release.history]
         return ModelStanding(
             release.id,
             title,
             release.version,
             release.state,
-            state.words if state is not None else "as released",
+            model_standing(release, self._releases, book, self._lowest_state, today, faults),
             tuple(gates),
-            tuple(self._waiver(release, waiver, today) for waiver in waivers),
+            waiver_rows,
             _signatures(signed),
             book.why_not_approved("model", subject, today) if book is not None else None,
             (*steps, *self._acts("model", release.id)),
-            (
-                ("Sign (two people in two roles)", f"cds-hooks approve model {release.id} --key PERSON.pem"),
-                ("Show nothing of it, at once", f'cds-hooks release set shadow model {release.id} --why "REASON"'),
-                (
-                    "Show it to some patients",
-                    f'cds-hooks release set canary model {release.id} --share 5 --why "REASON"',
-                ),
-            ),
             _may_try(),
         )
 
@@ -120,17 +122,12 @@ class Committee:
         subject = rule_subject(rule, version.digest)
         signed = book.signers("rule", subject) if book is not None else []
         return RuleStanding(
+            self._now(version),
             self._use.of_rule(rule),
             self._use.counted.calls,
             _signatures(signed),
             book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None,
             self._acts("rule", rule),
-            (
-                ("Sign (two people)", f"cds-hooks approve rule {rule} --version {version.digest} --key PERSON.pem"),
-                ("Switch it off, at once", f'cds-hooks release set off rule {rule} --why "REASON"'),
-                ("Judge and count it, show nothing", f'cds-hooks release set shadow rule {rule} --why "REASON"'),
-                ("Try all rules on the charts of a folder", "cds-hooks rules simulate CHARTS/ --orders 20"),
-            ),
             _may_try(),
         )
 
@@ -146,18 +143,17 @@ class Committee:
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
-        return self._row(all_rule_versions()[rule]).kind == "speaks"
+        return self._now(all_rule_versions()[rule]).state == "on"
+
+    def _now(self, version: RuleVersion) -> Standing:
+        needs_approval = self._approvals is not None
+        site = self._governance.site
+        return rule_standing(version, site, self._releases, self._approvals, needs_approval=needs_approval)
 
     def _row(self, version: RuleVersion) -> RuleRow:
         rule = version.rule
-        state = self._releases.current.states.get(("rule", rule.id))
-        status = approval_status(version, self._governance.site, needs_approval=self._approvals is not None)
-        here, kind = status.brief, str(status.kind)
-        if state is not None:
-            here = f"{state.words} by an act"
-            kind = {"off": "off", "retired": "off", "shadow": "shadow"}.get(state.state, kind)
         counted = self._use.of_rule(rule.id)
-        return RuleRow(rule.id, rule.title, version.table.title, version.digest, here, kind, counted)
+        return RuleRow(rule.id, rule.title, version.table.title, version.digest, self._now(version), counted)
 
     def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:
         acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]
@@ -173,7 +169,7 @@ def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:
     words = wanted["what"].strip().casefold()
     return (
         (not wanted["family"] or row.family == wanted["family"])
-        and (not wanted["kind"] or row.kind == wanted["kind"])
+        and (not wanted["kind"] or row.now.state == wanted["kind"])
         and words in f"{row.title} {row.id}".casefold()
     )
 

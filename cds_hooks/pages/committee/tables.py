@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from cds_hooks.hold_back.rule_counts import RuleCounts
+from cds_hooks.hold_back.standing import SIGNS, Standing
 from cds_hooks.pages.model_files import GateRow
 
 
@@ -46,22 +47,18 @@ class WaiverRow(Struct, frozen=True):
 
 
 class ModelStanding(Struct, frozen=True):
-    """How a model stands at this site. `missing` says why it is not approved by two people; None where it is.
-
-    `commands` are what is typed to sign or switch: a browser never has a private key.
-    """
+    """How a model stands at this site. `missing` says why it is not approved by two people; None where it is."""
 
     id: str
     title: str
     version: str
     state: str
-    here: str
+    now: Standing
     gates: tuple[GateRow, ...]
     waivers: tuple[WaiverRow, ...]
     signatures: tuple[SignatureRow, ...]
     missing: str | None
     steps: tuple[StepRow, ...]
-    commands: tuple[tuple[str, str], ...]
     may_try: bool = True
     """Whether who looks at the page may try a change to it."""
 
@@ -69,7 +66,7 @@ class ModelStanding(Struct, frozen=True):
     def gate_words(self) -> str:
         """How many gates passed, and which did not."""
         counts = Counter(row.status for row in self.gates)
-        not_passed = [f"{row.gate} {row.status}" for row in self.gates if row.status != "passed"]
+        not_passed = [f"{row.title}: {row.status}" for row in self.gates if row.status != "passed"]
         passed = f"{counts['passed']} of {len(self.gates)} passed"
         return f"{passed}; {', '.join(not_passed)}" if not_passed else passed
 
@@ -81,20 +78,19 @@ class RuleRow(Struct, frozen=True):
     title: str
     family: str
     version: str
-    here: str
-    kind: str
+    now: Standing
     counted: RuleCounts
 
 
 class RuleStanding(Struct, frozen=True):
     """What the page of one rule adds for a committee."""
 
+    now: Standing
     counted: RuleCounts
     calls: int
     signatures: tuple[SignatureRow, ...]
     missing: str | None
     steps: tuple[StepRow, ...]
-    commands: tuple[tuple[str, str], ...]
     may_try: bool = True
     """Whether who looks at the page may try a change to it."""
 
@@ -123,5 +119,5 @@ def rules_values(
 
 ROWS_ON_A_PAGE = 50
 
-KINDS = {"": "All", "speaks": "Shows cards", "shadow": "In shadow", "off": "Switched off"}
+KINDS = {"": "All"} | {state: word for state, (_, word) in SIGNS.items()}
 """The states by which the list of rules is filtered."""

@@ -12,11 +12,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from cards.card import SEVERITY
+from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.chain import SUPPRESSED
+from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import AT_ONCE, Counted
-from cds_hooks.pages.explain.recorded_decision import read_basis, read_cards
+from cds_hooks.pages.explain.recorded_decision import is_refused, read_basis, read_cards
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
@@ -29,6 +32,7 @@ OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": 
 _MOST_PLACES: Final = 2_000
 _LONGEST: Final = 200
 _SHOWN: Final = 3
+_WORDS: Final = {"info": "Info", "warning": "Warning", "critical": "Critical"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class Row:
     decision: Decision
     texts: tuple[str, ...]
     count: int
+    sign: tuple[str, str]
+    """The mark of the row and its word: how grave the worst card is, or what the answer without a card means."""
 
     @property
     def time(self) -> str:
@@ -153,17 +159,26 @@ def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:
 
 
 def _row(decision: Decision) -> Row:
-    texts = _texts(decision)
-    return Row(decision, texts[:_SHOWN], len(texts))
+    texts, sign = _texts_and_sign(decision)
+    return Row(decision, texts[:_SHOWN], len(texts), sign)
 
 
-def _texts(decision: Decision) -> tuple[str, ...]:
+def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str]]:
     try:
-        if decision.outcome == "cards":
-            return tuple(card.summary for card in read_cards(decision))
-        return tuple(text for _, _, text in read_basis(decision).silence)
+        if cards := read_cards(decision):
+            cards.sort(key=lambda card: SEVERITY.get(card.indicator, 0), reverse=True)
+            worst = cards[0].indicator if cards[0].indicator in SEVERITY else "info"
+            return tuple(card.summary for card in cards), (worst, _WORDS[worst])
+        reasons = [Silence(*silence) for silence in read_basis(decision).silence]
     except msgspec.MsgspecError:
-        return ("The record has another form than this version reads.",)
+        failed = ("critical", "Failed") if is_refused(decision) else ("none", "Not readable")
+        return ("The record has another form than this version reads.",), failed
+    if is_refused(decision):
+        return tuple(silence.text for silence in reasons), ("critical", "Failed")
+    no_card = explain_no_card(reasons)
+    first = [silence for silence in no_card.reasons if silence in reasons]
+    texts = dict.fromkeys(silence.text for silence in (*first, *reasons))
+    return tuple(texts), ("warning" if no_card.kind == "held-back" else "none", f"No card: {no_card.title.lower()}")
 
 
 def _as_text(place: Place) -> str:

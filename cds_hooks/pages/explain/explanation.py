@@ -7,6 +7,7 @@ from msgspec import Struct
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
+from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
@@ -135,6 +136,11 @@ class Explanation(Struct, frozen=True):
         return tuple(
             silence for silence in self.silences if silence.reason not in _SCOPE and silence.reason not in WITHHELD
         )
+
+    @property
+    def no_card(self) -> NoCard:
+        """What the answer means where it has no card."""
+        return explain_no_card(self.silences)
 
     @property
     def gaps(self) -> list[Input]:

@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cards.rules.engine.finding import Silence
 from cds_hooks.access.roles import ANSWERERS
+from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move, earlier_estimates, missing_moves
-from cds_hooks.pages.explain.recorded_decision import read_basis
+from cds_hooks.pages.explain.recorded_decision import is_refused, read_basis, read_cards
 from cds_hooks.pages.explain.what_if import WhatIf, ask, what_if
 from cds_hooks.pages.gate import SEEN
 from cds_hooks.pages.model_files import evidence_of
@@ -37,7 +39,6 @@ ANSWER_EVENT: Final = "card-answer"
 _ANSWERS: Final = 50
 _EARLIER: Final = 12
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_OUTCOMES: Final = {"cards": "cards", "silent": "evaluated, nothing to recommend", "refused": "no answer"}
 
 _NO_DECISION: Final = Failure(
     "No such page",
@@ -207,10 +208,20 @@ def _patient_rows(decisions: Iterable[Decision], titles: Mapping[str, str]) -> l
             "id": decision.id,
             "when": format_time(time_of(decision.decided_at)),
             "title": titles.get(decision.service, decision.service),
-            "outcome": _OUTCOMES.get(decision.outcome, decision.outcome),
+            "outcome": _outcome(decision),
         }
         for decision in decisions
     ]
+
+
+def _outcome(decision: Decision) -> str:
+    """Return in a few words what was answered."""
+    if is_refused(decision):
+        return "no answer: the call was refused"
+    if count := len(read_cards(decision)):
+        return "1 card" if count == 1 else f"{count} cards"
+    no_card = explain_no_card(Silence(*silence) for silence in read_basis(decision).silence)
+    return f"no card: {no_card.title.lower()}"
 
 
 def routes(server: PageServer) -> list[Route]:

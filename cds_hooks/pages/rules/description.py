@@ -1,12 +1,11 @@
-"""One medication rule laid out for reading: what it says when, what it rests on, who has approved it here."""
+"""One medication rule laid out for reading: what it says when, and what it rests on."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from msgspec import Struct
 
 from cards.rules.engine.family import family_named
-from cards.rules.engine.governance import RuleVersion, SiteRules, all_rule_versions
+from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 
@@ -30,7 +29,6 @@ class RulePage(Struct, frozen=True):
     checked: str
     reviewed: str
     status: str
-    here: str
     differs: str | None
     bands: tuple[BandRow, ...]
     silences: tuple[str, ...]
@@ -53,8 +51,8 @@ def rule_entries() -> list[RuleEntry]:
     ]
 
 
-def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> RulePage:
-    """Return the facts of a rule; `needs_approval` where there is a trust file."""
+def describe_rule(version: RuleVersion) -> RulePage:
+    """Return the facts of a rule."""
     rule, table = version.rule, version.table
     vocabulary = family_named(table.family).vocabulary
     bands = tuple(
@@ -69,43 +67,11 @@ def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool
         checked=f"{rule.audit.verified}: {rule.audit.source}, {rule.audit.date}",
         reviewed=table.reviewed,
         status=table.status,
-        here=approval_status(version, site, needs_approval=needs_approval).words,
         differs=rule.audit.differs,
         bands=bands,
         silences=tuple(silence.text for silence in rule.silent_when),
         evidence=rule.evidence,
     )
-
-
-class ApprovalStatus(Struct, frozen=True):
-    """Whether a rule shows cards at a site, and who has approved it."""
-
-    kind: Literal["speaks", "shadow", "off"]
-    """As the filter of the list names it."""
-    brief: str
-    details: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> str:
-        """All of it in one line."""
-        return "; ".join((self.brief, *self.details))
-
-
-def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> ApprovalStatus:
-    """Return whether the rule shows cards at this site, and who has approved it."""
-    switches = site.switches.get(version.rule.id, ())
-    approval = site.approvals.get(version.rule.id)
-    if any(switch.off and not switch.clients and not switch.units for switch in switches):
-        return ApprovalStatus("off", "switched off")
-    partly = ("partly switched off",) if switches else ()
-    if approval is not None and approval.digest == version.digest:
-        by = f"approved by {approval.by} ({approval.role}) on {approval.on}"
-        return ApprovalStatus("speaks", "shows cards", (f"{by}: {approval.note}" if approval.note else by, *partly))
-    if not needs_approval:
-        brief = "shows cards, as every rule does in the development profile"
-        return ApprovalStatus("speaks", brief, ("not approved", *partly))
-    brief = "in shadow: judged and counted, not shown, because this version is not approved"
-    return ApprovalStatus("shadow", brief, partly)
 
 
 def _offers(suggestions: Iterable[SuggestionTemplate]) -> tuple[str, ...]:

@@ -23,9 +23,7 @@ def routes(server: PageServer) -> list[Route]:
 
     def rule(request: Request) -> Response:
         version = _version(request)
-        needs_approval = server.settings.trust_file is not None
-        facts = describe_rule(version, server.components.governance.site, needs_approval=needs_approval)
-        return server.page("rules/rule.html", it=facts, standing=server.committee.rule(version))
+        return server.page("rules/rule.html", it=describe_rule(version), standing=server.committee.rule(version))
 
     def changes(request: Request) -> Response:
         return Changes(server).rule(request, _version(request))

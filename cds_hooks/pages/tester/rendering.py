@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from cards.rules.engine.finding import Silence
+from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.pages.tester.actions import Entry, Tester
@@ -45,6 +46,7 @@ class Answer:
     waterfall: Waterfall
     scope: tuple[Silence, ...]
     unsaid: tuple[Silence, ...]
+    no_card: NoCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def _answer(exchanged: Exchanged) -> Answer:
         waterfall=waterfall(exchanged),
         scope=tuple(silence for silence in silences if silence.reason in _SCOPE),
         unsaid=tuple(silence for silence in silences if silence.reason not in _SCOPE),
+        no_card=explain_no_card(silences),
     )
 
 

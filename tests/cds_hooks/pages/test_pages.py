@@ -197,7 +197,7 @@ def test_the_page_of_a_rule_says_what_it_rests_on_and_whether_it_speaks_here(tmp
     found, missing = _get(tmp_path, "/rules/renal-metformin", "/rules/nothing")
     page = _assert_is_a_page(found, 200)
     assert "Metformin" in page.text
-    assert "not approved" in page.text
+    assert "Not approved" in page.text
     assert "Reviewed" in page.text
     _assert_is_a_page(missing, 404)
 
