@@ -91,7 +91,9 @@ class Committee:
         book, today = self._approvals, datetime.now(UTC).date()
         subject = model_subject(release)
         signed = book.signers("model", subject) if book is not None else []
-        waiver_rows = tuple(self._waiver(release, waiver, today) for waiver in waivers)
+        gates = tuple(gates)
+        titles = {row.gate: row.title for row in gates}
+        waiver_rows = tuple(self._waiver(release, waiver, titles, today) for waiver in waivers)
         faults = [row.fault for row in waiver_rows if row.fault is not None]
         steps = [StepRow(step.at[:10], step.state, f"{step.by} ({step.role})", step.why) for step in release.history]
         return ModelStanding(
@@ -100,7 +102,7 @@ class Committee:
             release.version,
             release.state,
             model_standing(release, self._releases, book, self._lowest_state, today, faults),
-            tuple(gates),
+            gates,
             waiver_rows,
             _signatures(signed),
             book.why_not_approved("model", subject, today) if book is not None else None,
@@ -108,11 +110,14 @@ class Committee:
             _may_try(),
         )
 
-    def _waiver(self, release: Release, waiver: dict[str, str], today: date) -> WaiverRow:
+    def _waiver(self, release: Release, waiver: dict[str, str], titles: Mapping[str, str], today: date) -> WaiverRow:
         subject = waiver_subject(release.id, release.version, waiver)
         fault = why_waiver_is_none(self._approvals, subject, today) if self._approvals is not None else None
         return WaiverRow(
-            str(waiver.get("gate", "")), str(waiver.get("reason", "")), str(waiver.get("expires", "")), fault
+            titles.get(str(waiver.get("gate", "")), str(waiver.get("gate", ""))),
+            str(waiver.get("reason", "")),
+            str(waiver.get("expires", "")),
+            fault,
         )
 
     def rule(self, version: RuleVersion) -> RuleStanding:
