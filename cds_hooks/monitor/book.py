@@ -20,7 +20,7 @@ from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback
 from cds_hooks.monitor.postings import TABLES, Postings, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.queries import LISTED, read_rows, rules_by_card
+from cds_hooks.storage.queries import LISTED, Place, read_rows, rules_by_card
 from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.monitoring.day import DayCounts
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # who counts or finds decisions judges nothing, and the judgi
     from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 6
+_VERSION: Final = 7
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """
@@ -118,14 +118,17 @@ class CountBook:
             answers.override_reason_code, answers.decision, answers.card, answers.outcome_timestamp,
         )  # fmt: skip
         for after, batch in self._batches(url, "feedback", query, answers.sequence, AT_ONCE):
-            days, on_cards = {}, _rules_on(url, {row.decision for row in batch if row.decision})
+            days, postings = {}, Postings()
+            on_cards, place_of = _answered(url, {row.decision for row in batch if row.decision})
             for row in batch:
                 key = (day_of(row.received_at), row.client, row.service)
                 rules = on_cards.get(row.card, set())
                 seconds = seconds_under_way(row.outcome_timestamp, row.received_at)
                 day = days.setdefault(key, DayCounts())
                 count_feedback(day, row.outcome, row.override_reason_code, rules, seconds)
-            self._add("feedback", days, after, batch[-1].sequence, Postings())
+                if row.decision in place_of:
+                    postings.note([f"answer {row.outcome}"], place_of[row.decision])
+            self._add("feedback", days, after, batch[-1].sequence, postings)
         return count
 
     def counted_to(self) -> int:
@@ -319,15 +322,18 @@ def _settled(url: str) -> Select[Any]:
     return query.where(decisions.c.decided_at < (time() - _SETTLED_SECONDS) * 1e6)
 
 
-def _rules_on(url: str, ids: set[str]) -> dict[str, set[str]]:
-    """By the uuid of a card of these decisions the rules whose findings it shows."""
+def _answered(url: str, ids: set[str]) -> tuple[dict[str, set[str]], dict[str, Place]]:
+    """Returns the rules on each card of these decisions by its uuid, and the places of the decisions by their id."""
     rules_on: dict[str, set[str]] = {}
+    place_of: dict[str, Place] = {}
+    query = select(decisions.c.id, decisions.c.decided_at, decisions.c.sequence, decisions.c.response)
     several = sorted(ids)
     for start in range(0, len(several), _ANSWERED_AT_ONCE):
         some = several[start : start + _ANSWERED_AT_ONCE]
-        for row in read_rows(url, select(decisions.c.response).where(decisions.c.id.in_(some))):
+        for row in read_rows(url, query.where(decisions.c.id.in_(some))):
             rules_on |= rules_by_card(row.response)
-    return rules_on
+            place_of[row.id] = (row.decided_at, row.sequence)
+    return rules_on, place_of
 
 
 def day_of(microseconds: int) -> str:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cds_hooks.monitor.postings import names_of, plain_subject
 from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.queries import cards_of
+from cds_hooks.storage.queries import cards_of, severities_of
 from models_onnx.monitoring.day import DIFFER_BY_SEX, DayCounts, count, count_need, groups_of, sketch_value
 from models_onnx.monitoring.sketch import bucket_of, log_odds_bucket
 
@@ -70,7 +70,7 @@ def count_decision(day: DayCounts, decision: Decision) -> set[str]:
     day.cards += len(cards)
     for rule in rules:
         count(day.rules, rule)
-    return names_of(*plain, rules, silences)
+    return names_of(*plain, rules, silences, severities_of(decision))
 
 
 class CallOrder:

@@ -36,7 +36,8 @@ def needs_book(wanted: DecisionFilter) -> bool:
     """Whether no index of the database leads to these decisions: the filter names neither patient nor hook call."""
     if wanted.patient is not None or wanted.hook_instance is not None:
         return False
-    return any((wanted.held_back, wanted.service, wanted.client, wanted.outcome, wanted.rule, wanted.reason))
+    names = ("held_back", "service", "client", "outcome", "rule", "reason", "severity", "answer")
+    return any(getattr(wanted, name) for name in names)
 
 
 def book_for(
@@ -82,12 +83,12 @@ def find(
         return
     newest = newer_than(url, wanted, book.counted_to(), most_not_counted)
     tail = (row for row in newest if before is None or row.place < before)
-    yield from merge(
-        tail,
-        _counted(url, book, wanted, before, budget or Budget()),
-        key=lambda row: row.place,
-        reverse=True,
-    )
+    counted = _counted(url, book, wanted, before, budget or Budget())
+    last: Place | None = None
+    for row in merge(tail, counted, key=lambda row: row.place, reverse=True):
+        if row.place != last:  # an answer can be counted before its decision
+            yield row
+        last = row.place
 
 
 def _counted(
@@ -96,7 +97,7 @@ def _counted(
     if wanted.until is not None:
         before = min(before or (wanted.until, 0), (wanted.until, 0))
     # the places say all that the database would be asked for, and its planner is not led away from their numbers
-    read = replace(wanted, service=None, client=None, outcome=None, since=None, until=None)
+    read = replace(wanted, service=None, client=None, outcome=None, answer=None, since=None, until=None)
     with book.open(is_writing=False) as connection:
         leading = places(connection, groups_of(connection, wanted), before, wanted.since, budget)
         while batch := list(islice(leading, _AT_ONCE)):

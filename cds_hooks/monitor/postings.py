@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS places (
 _AT_ONCE: Final = 200
 _PLAIN: Final = re.compile(r"[a-z][A-Za-z0-9_.-]{0,79}")
 _NEWEST: Final = 1 << 62
+_EXACT: Final = ("service", "client", "outcome", "severity", "answer")
 
 Groups = list[list[str]]
 """Names: of each group a decision has at least one."""
@@ -38,12 +39,18 @@ def plain_subject(subject: str) -> str:
 
 
 def names_of(
-    service: str, client: str, outcome: str, rules: Iterable[str], silences: Iterable[tuple[str, str]]
+    service: str,
+    client: str,
+    outcome: str,
+    rules: Iterable[str],
+    silences: Iterable[tuple[str, str]],
+    severities: Iterable[str] = (),
 ) -> set[str]:
     """Returns the names under which a decision is found; `silences` are subjects and reasons."""
     silent = (f"silent {plain_subject(subject)} {reason}" for subject, reason in silences)
     plain = {f"service {service}", f"client {client}", f"outcome {outcome}"}
-    return {*plain, *(f"rule {rule}" for rule in rules), *silent}
+    severe = (f"severity {severity}" for severity in severities)
+    return {*plain, *(f"rule {rule}" for rule in rules), *silent, *severe}
 
 
 class Postings(Counter[str]):
@@ -90,7 +97,7 @@ class Budget:
 
 def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
     """Returns the names that the filter asks for, as far as it asks for any."""
-    groups = [[f"{kind} {value}"] for kind in ("service", "client", "outcome") if (value := getattr(wanted, kind))]
+    groups = [[f"{kind} {value}"] for kind in _EXACT if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
     found = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
     if wanted.held_back:

@@ -97,6 +97,7 @@ class _Suggestion(Struct):
 
 class _Card(Struct):
     uuid: str = ""
+    indicator: str = ""
     suggestions: tuple[_Suggestion, ...] = ()
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
@@ -137,6 +138,10 @@ class DecisionFilter(Struct, frozen=True):
     """Only decisions of this call of a hook; the services of one hook share it."""
     reason: str | None = None
     """Only decisions with this reason for silence; with `rule`, that of this rule."""
+    severity: str | None = None
+    """Only decisions with a card of this indicator (info, warning, critical)."""
+    answer: str | None = None
+    """Only decisions of which a card was answered so (accepted, overridden)."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """Returns the query with all conditions that the database can evaluate: all but the rule."""
@@ -149,10 +154,15 @@ class DecisionFilter(Struct, frozen=True):
             query = query.where(decisions.c.decided_at >= self.since)
         if self.until is not None:
             query = query.where(decisions.c.decided_at < self.until)
+        if self.answer is not None:
+            answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
+            query = query.where(answered.where(feedback.c.outcome == self.answer).exists())
         return query
 
     def fits(self, decision: Decision) -> bool:
-        """Whether the rule, the reason for silence, or something held back, is in this decision, where asked."""
+        """Whether the rule, reason for silence, severity, or something held back is in this decision, where asked."""
+        if self.severity is not None and self.severity not in severities_of(decision):
+            return False
         if not (self.held_back or self.reason or self.rule):
             return True
         silences = _basis.decode(decision.basis).silence
@@ -171,6 +181,13 @@ def rules_of(decision: Decision) -> set[str]:
 def rules_on_cards(decision: Decision) -> set[str]:
     """Returns the rules whose findings are on the cards; none where no card was given."""
     return {rule for card in cards_of(decision) for rule in card}
+
+
+def severities_of(decision: Decision) -> set[str]:
+    """Returns the indicators of the cards that were given."""
+    return (
+        {card.indicator for card in _response.decode(decision.response).cards} if decision.outcome == "cards" else set()
+    )
 
 
 def cards_of(decision: Decision) -> list[set[str]]:

@@ -3,7 +3,7 @@
 A patient, a hook call or a card is asked for by a posted form only: no address, log or history has it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -25,10 +25,24 @@ from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
 
 ROWS: Final = 20
-IN_ADDRESS: Final = ("service", "client", "outcome", "rule", "reason", "since", "until", "withheld", "before")
+IN_ADDRESS: Final = (
+    "service", "client", "outcome", "rule", "reason", "severity", "answer", "since", "until", "withheld", "before",
+)  # fmt: skip
 """What an address may ask for: nothing of a patient or of one call."""
 IN_FORM: Final = ("patient", "hook_instance", "card", *IN_ADDRESS)
 OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": "failed"}
+SEVERITIES: Final = {"critical": "critical", "warning": "warning", "info": "info"}
+ANSWERS: Final = {"accepted": "accepted", "overridden": "overridden"}
+CHOICES: Final = {"outcome": OUTCOMES, "severity": SEVERITIES, "answer": ANSWERS}
+"""The fields with a choice, and the words of each."""
+SEARCHES: Final = (
+    ("Critical cards", "severity=critical"),
+    ("Overridden cards", "answer=overridden"),
+    ("Findings that were held back", "withheld=1"),
+    ("Calls that failed", "outcome=error"),
+)
+"""Searches that are asked for often, as the addresses that find them."""
+MOST_IN_FILE: Final = 1_000
 _MOST_PLACES: Final = 2_000
 _LONGEST: Final = 200
 _SHOWN: Final = 3
@@ -69,6 +83,8 @@ class Asked:
             held_back=SUPPRESSED if text["withheld"] else (),
             hook_instance=text["hook_instance"],
             reason=text["reason"],
+            severity=text["severity"],
+            answer=text["answer"],
         )
 
     @property
@@ -85,8 +101,9 @@ def read_asked(form: Mapping[str, str]) -> Asked:
     for name in ("since", "until"):
         if name not in faults and not _is_time(fields[name]):
             faults[name] = "Write a day as 2026-11-20, or a time (UTC) as 2026-11-20 09:14."
-    if fields["outcome"] and fields["outcome"] not in OUTCOMES:
-        faults["outcome"] = "There is no such outcome."
+    for name, words in CHOICES.items():
+        if fields[name] and fields[name] not in words:
+            faults[name] = f"There is no such {name}."
     at, _, sequence = fields["before"].partition(".")
     if fields["before"] and not (at.isdecimal() and sequence.isdecimal() and len(fields["before"]) < 36):
         fields["before"] = ""
@@ -136,21 +153,30 @@ class Listing:
     looked_to: str = ""
 
 
-def list_rows(url: str, asked: Asked, counted: Counted) -> Listing:
-    """Return the newest decisions that are asked for, from the place that the form names.
+def list_rows(url: str, asked: Asked, counted: Counted, most: int = ROWS) -> Listing:
+    """Return the newest decisions that are asked for, from the place that the form names, at most so many.
 
     Raises:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
     every = find(url, counted.book, asked.wanted, asked.before, budget, AT_ONCE)
-    places = list(islice(every, ROWS + 1))
-    rows = tuple(_row(place.decision) for place in places[:ROWS])
-    if len(places) > ROWS:
-        return Listing(rows, _as_text(places[ROWS - 1].place))
+    places = list(islice(every, most + 1))
+    rows = tuple(_row(place.decision) for place in places[:most])
+    if len(places) > most:
+        return Listing(rows, _as_text(places[most - 1].place))
     if budget.is_spent and budget.reached is not None:
         return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
     return Listing(rows)
+
+
+def file_rows(listing: Listing) -> Iterator[Sequence[str]]:
+    """Yield the lines of a CSV file: its head, then the decisions."""
+    yield ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts")
+    for row in listing.rows:
+        it = row.decision
+        texts = " | ".join(row.texts)
+        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], texts)
 
 
 def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:

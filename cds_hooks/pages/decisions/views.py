@@ -11,7 +11,19 @@ from starlette.routing import Route
 
 from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.decisions.replay import replay
-from cds_hooks.pages.decisions.search import IN_ADDRESS, OUTCOMES, Asked, Listing, Row, list_rows, read_asked, rows_of
+from cds_hooks.pages.decisions.search import (
+    CHOICES,
+    IN_ADDRESS,
+    MOST_IN_FILE,
+    SEARCHES,
+    Asked,
+    Listing,
+    Row,
+    file_rows,
+    list_rows,
+    read_asked,
+    rows_of,
+)
 from cds_hooks.pages.decisions.timeline import timeline
 from cds_hooks.pages.explain.explanation import explain
 from cds_hooks.pages.model_files import evidence_of
@@ -19,6 +31,7 @@ from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.decision import Decision, decision_of
 from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_places, get_decision
+from cds_hooks.web.files import csv_download
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 
 _MOST_BESIDE: Final = 21
@@ -52,12 +65,16 @@ class _Decisions:
         asked = read_asked(fields)
         if asked.faults:
             return self._listed(asked, None, None, 400)
+        if request.method == "POST" and asked.address and not fields.get("file") and not asked.get("before"):
+            return RedirectResponse(f"decisions?{asked.address}#found", 303, HEADERS)
         card, counted = asked.get("card"), self._server.counts.counted()
         if card:
             decision_id = decision_of(card)
             if decision_id is not None and get_decision(self._url, decision_id) is not None:
                 return RedirectResponse(f"decisions/{decision_id}", 303, HEADERS)
             return self._listed(asked, None, counted, 404)
+        if fields.get("file"):
+            return csv_download("decisions", file_rows(list_rows(self._url, asked, counted, MOST_IN_FILE)))
         return self._listed(asked, list_rows(self._url, asked, counted), counted)
 
     def _listed(self, asked: Asked, found: Listing | None, counted: Counted | None, status: int = 200) -> Response:
@@ -68,7 +85,9 @@ class _Decisions:
             found=found,
             counted=counted,
             services=sorted(self._server.services),
-            outcomes=OUTCOMES,
+            choices=CHOICES,
+            searches=SEARCHES,
+            most_in_file=MOST_IN_FILE,
         )
 
     def show(self, request: Request) -> Response:

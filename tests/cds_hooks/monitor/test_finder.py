@@ -15,9 +15,10 @@ from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.finder import book_for, find, needs_book
 from cds_hooks.monitor.postings import Budget, plain_subject
 from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from tests.cds_hooks.storage.samples import a_decision
+from cds_hooks.storage.queries import DecisionFilter, find_decisions, store_feedback
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
 
 REASONS = ("below-threshold", "said-once", "shadow")
 RULES = ("renal-one", "renal-two", "Observation/secret-1")
@@ -30,6 +31,9 @@ FILTERS = (
     DecisionFilter(reason="said-once", service="planning"),
     DecisionFilter(held_back=sorted(SUPPRESSED)),
     DecisionFilter(rule="never-heard-of"),
+    DecisionFilter(severity="critical"),
+    DecisionFilter(severity="warning", service="planning"),
+    DecisionFilter(severity="never"),
     DecisionFilter(service="planning", since=1_100, until=1_200),
     DecisionFilter(outcome="cards", until=1_000),
     DecisionFilter(outcome="cards", patient="patient-1", rule="renal-one"),
@@ -42,7 +46,8 @@ def invented(count: int, seed: int) -> list[Decision]:
     for number in range(count):
         rule, silent = random.choice(RULES), random.choice(RULES)
         finding = {"rule": rule, "band": "b", "indicator": "info"}
-        card = {"summary": "s", "extension": {EXTENSION_KEY: {"findings": [finding]}}}
+        indicator = random.choice(("info", "warning", "critical"))
+        card = {"summary": "s", "indicator": indicator, "extension": {EXTENSION_KEY: {"findings": [finding]}}}
         found.append(
             a_decision(
                 # some have the same time, and some come later than those with a higher number
@@ -168,3 +173,21 @@ def test_the_book_of_an_older_version_is_made_again(record: str, tmp_path: Path)
     assert again.counted_to() == 0
     assert again.read(record) == 300
     assert again.open_incidents() == {("north", "units")}
+
+
+def test_an_answer_leads_to_its_decision_whether_or_not_it_was_counted(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/d.sqlite3"
+    decisions = invented(60, 3)
+    write(url, decisions)
+    items = [
+        some_feedback(decision.id, outcome="overridden" if number % 2 else "accepted")
+        for number, decision in enumerate(decisions[::5])
+    ]
+    store_feedback(parse_url(url), items)
+    for counted in (60, 30, 0):
+        book = CountBook(tmp_path / f"{counted}.sqlite3")
+        if counted:
+            book.read(url, at_once=10, most=counted)
+        for wanted in (DecisionFilter(answer="overridden"), DecisionFilter(answer="accepted", service="planning")):
+            assert [each.decision.id for each in find(url, book, wanted)] == expected(url, wanted)
+    assert len(expected(url, DecisionFilter(answer="overridden"))) == 6

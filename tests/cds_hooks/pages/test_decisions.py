@@ -1,6 +1,7 @@
 """The list of decisions and the page of one, over the real app."""
 
 import asyncio
+import csv
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -53,7 +54,9 @@ async def decided(calls: httpx.AsyncClient, sample: str, draft: str | None = Non
 
 async def find(calls: httpx.AsyncClient, **fields: str) -> httpx.Response:
     """What the form answers."""
-    return await calls.post("/decisions", data=fields, headers=FORM)
+    answer = await calls.post("/decisions", data=fields, headers=FORM)
+    address = answer.headers.get("location", "")
+    return await calls.get(f"/{address}") if address.startswith("decisions?") else answer
 
 
 def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_path: Path) -> None:
@@ -118,6 +121,48 @@ def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
     run(tmp_path, task)
     told = capsys.readouterr()
     assert '"infant"' not in told.out + told.err
+
+
+def test_a_search_without_a_patient_gets_an_address_that_can_be_kept(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        answer = await calls.post("/decisions", data={"service": ORDERS, "severity": "critical"}, headers=FORM)
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"decisions?service={ORDERS}&severity=critical#found"
+        page = (await calls.get(f"/{answer.headers['location']}")).text
+        assert f"decisions/{made['id']}" in page
+        assert ">Critical</span>" in page.partition("listing")[2]
+        page = (await calls.get("/decisions", params={"severity": "info"})).text
+        assert made["id"] not in page
+
+    run(tmp_path, task)
+
+
+def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        other = await decided(calls, "planning-talk")
+        item = {"card": made["card"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:20:00Z"}
+        await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
+        page = (await calls.get("/decisions", params={"answer": "overridden"})).text
+        assert made["id"] in page
+        assert other["id"] not in page
+        assert made["id"] not in (await calls.get("/decisions", params={"answer": "accepted"})).text
+
+    run(tmp_path, task)
+
+
+def test_what_was_found_comes_as_a_csv_file_also_for_a_patient(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        await decided(calls, "planning-talk")
+        answer = await find(calls, patient="ckd4-metformin", file="csv")
+        assert answer.headers["content-type"].startswith("text/csv")
+        head, *rows = list(csv.reader(answer.text.splitlines()))
+        assert head[:3] == ["time", "decision", "service"]
+        assert [(row[1], row[5], row[7]) for row in rows] == [(made["id"], "ckd4-metformin", "Critical")]
+
+    run(tmp_path, task)
 
 
 def test_a_time_that_cannot_be_read_is_said_at_its_field(tmp_path: Path) -> None:
