@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
+.PHONY: docs pictures run serve test test-slow test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -49,6 +49,10 @@ lint: dev-environment
 # The service against a bare handler, in one run.
 bench: dev-environment
 	@exec $(bin)/python -m benchmarks
+
+# Small seeded faults in tables, rules, templates and code: which of them no test notices (benchmarks/mutants.py).
+mutants: dev-environment
+	@$(bin)/python -m benchmarks.mutants $(FAULTS)
 
 # The wheel of the last commit, the same bytes each time (dist/).
 wheel: dev-environment

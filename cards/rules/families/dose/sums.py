@@ -103,15 +103,20 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
 
 
 def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
-    """The rows of the order's form. Where it does not say the form: of those that it may be only the highest."""
+    """The rows of the order's form. Where it does not say the form: of those that it may be only the highest.
+
+    A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
+    """
     possible = []
+    has_any_form = False
     for row in rows:
         fits = _fits_form(row.form, medication)
         if fits is True:
+            has_any_form = has_any_form or not (row.form or row.per_dose)
             yield row
         elif fits is None and not row.per_dose:
             possible.append(row)
-    if possible:
+    if possible and not has_any_form:
         yield max(possible, key=lambda row: row.most)
 
 

@@ -1,0 +1,1 @@
+"""Tables of the product against something that is not themselves."""
