@@ -283,10 +283,8 @@ def main() -> int:
                 tried, started = tried + 1, time.monotonic()
                 lives = survives(fault, copy, files, chosen.seconds)
                 survivors += lives
-                print(
-                    f"{'SURVIVES' if lives else 'noticed '} {kind} {path}: {fault.words} ({time.monotonic() - started:.0f} s)",
-                    flush=True,
-                )
+                verdict, seconds = "SURVIVES" if lives else "noticed ", time.monotonic() - started
+                print(f"{verdict} {kind} {path}: {fault.words} ({seconds:.0f} s)", flush=True)
     print(f"{survivors} survive.")
     return 1 if survivors else 0
 

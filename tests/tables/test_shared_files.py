@@ -53,8 +53,6 @@ _TABLES: Final = "fhir/terminology/tables"
 # The file has no RxNorm code of these, and of co-trimoxazole that of the combination: ours is its sulfamethoxazole's.
 _CODES_OF_OUR_OWN: Final = frozenset({"nateglinide", "mavacamten"})
 _CO_TRIMOXAZOLE: Final = frozenset({"8481227", "8481228", "8481229", "8481230", "8481231"})
-# 250.?1 and 250.?3 stand for every fifth digit; a code of use disorder and repeated falls (R29.6) were added.
-_WIDER_GROUPS: Final = frozenset({"dm1", "substance_use_disorder", "falls_or_fracture"})
 # The file lacks the progestogen of Apri and the elvitegravir of Genvoya.
 _WHOLE_COMBINATIONS: Final = frozenset({"apri", "genvoya"})
 
@@ -132,7 +130,7 @@ COMPARISONS: Final = (
         f"{_TABLES}/charlson_lace.csv",
         "codes/charlson_lace.csv",
         _both("item"),
-        (*_both("groups"), (_text("points"), _text("lace_points"))),
+        ((_text("points"), _text("lace_points")),),
         14,
     ),
     Comparison(
@@ -155,18 +153,6 @@ COMPARISONS: Final = (
         _both("rxcui"),
         (*_both("name", "atc"), (_set("classes"), _set("classes"))),
         572,
-    ),
-    Comparison(
-        f"{_TABLES}/conditions.csv",
-        "medications/conditions.csv",
-        _both("key"),
-        (
-            (_set("snomed"), _set("snomed")),
-            (_set("icd10"), _set("icd10_prefix")),
-            (_set("icd9"), _set("icd9_prefix")),
-        ),
-        46,
-        _WIDER_GROUPS,
     ),
     Comparison(
         f"{_TABLES}/products.csv",
