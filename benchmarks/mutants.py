@@ -75,8 +75,8 @@ def _python(text: str) -> Iterator[Change]:
     raw = text.encode()
 
     def at(node: ast.AST) -> tuple[int, int]:
-        place: Any = node
-        return starts[place.lineno - 1] + place.col_offset, starts[place.end_lineno - 1] + place.end_col_offset
+        located: Any = node
+        return starts[located.lineno - 1] + located.col_offset, starts[located.end_lineno - 1] + located.end_col_offset
 
     def changed(start: int, end: int, new: str) -> Change:
         old, line = raw[start:end].decode(), raw.count(b"\n", 0, start) + 1
@@ -226,9 +226,9 @@ def concerned_tests(path: str, files: list[str], copy: Path) -> list[str]:
 
 def survives(fault: Fault, copy: Path, files: list[str], seconds: float) -> bool:
     """Whether the tests that concern the file pass with the fault; where they take too long it counts as noticed."""
-    place = copy / fault.path
-    original = place.read_text(encoding="utf-8")
-    place.write_text(fault.text, encoding="utf-8")
+    target = copy / fault.path
+    original = target.read_text(encoding="utf-8")
+    target.write_text(fault.text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.setdefault("CDS_DATA_DIR", str(ROOT.parent / "shared" / "data"))
@@ -244,7 +244,7 @@ def survives(fault: Fault, copy: Path, files: list[str], seconds: float) -> bool
     except subprocess.TimeoutExpired:
         return False
     finally:
-        place.write_text(original, encoding="utf-8")
+        target.write_text(original, encoding="utf-8")
     if ran.returncode not in (0, 1, 2):
         raise SystemExit(f"pytest ended with {ran.returncode}: {ran.stdout.decode()[-500:]}")
     return ran.returncode == 0
@@ -277,7 +277,7 @@ def main() -> int:
             while tried < chosen.share:
                 path = chance.choice(paths)
                 faults = faults_of(path, (ROOT / path).read_text(encoding="utf-8"), chance)
-                fault = next((one for one in faults if (one.path, one.words) not in equivalent), None)
+                fault = next((fault for fault in faults if (fault.path, fault.words) not in equivalent), None)
                 if fault is None:
                     continue
                 tried, started = tried + 1, time.monotonic()
