@@ -102,7 +102,7 @@ CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
 # A forecast from dated doses is no estimate.
 _OVERRIDE_REASONS = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
 # A reference to another document of CDC within a contraindication.
-_SEE = re.compile(r"\s*[(\[]See [^)\]]*[)\]]")
+_SEE = re.compile(r"\s?[(\[]See [^)\]]{0,200}[)\]]")
 _LINES = 6
 _ORDERS = 4
 _SUMMARY_NAMES = 4

@@ -150,7 +150,7 @@ def scopes_for(queries: Iterable[str], version: Literal[1, 2], context: str = "u
 
 
 _ESCAPED: Final = r"\\(?P<escaped>[!-/:-@\[-`{-~])"
-_LINK: Final = r"\[(?P<label>(?:\\.|[^\]\\])*)\]\((?P<url>[^)\s]*)\)"
+_LINK: Final = r"\[(?P<label>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)"
 _LINK_OR_ESCAPED: Final = re.compile(f"{_ESCAPED}|{_LINK}")
 _MARKUP: Final = re.compile(f"{_ESCAPED}|{_LINK}|(?P<bold>\\*\\*)")
 

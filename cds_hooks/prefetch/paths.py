@@ -17,7 +17,7 @@ USER_TOKENS: Final = {
     "userPatientId": "Patient",
     "userRelatedPersonId": "RelatedPerson",
 }
-TOKEN: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+TOKEN: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 _TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d{1,6})\s*days?)?")
 # The text of 3.0 writes both `context` and `%context` (TRAP-11); a key with other characters stands in backticks.

@@ -115,7 +115,7 @@ class OriginalOrders:
         return self.by_id(identity) if kind == self._kind else None
 
 
-_TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}]')
+_TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')
 
 
 def _object_at(text: bytes, start: int) -> bytes:

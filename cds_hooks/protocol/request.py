@@ -20,7 +20,8 @@ from cds_hooks.protocol.body import (
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.repair import repair_bytes
-from fhir.record.reading import BrokenResource, read_value
+from fhir.record.chart_text import may_hold_runs
+from fhir.record.reading import BrokenResource, read_value, without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Bundle
 
@@ -308,7 +309,10 @@ def _advice(body: bytes) -> str | None:
 
 def _decode(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
     check_text(body)
-    return _decode_in_two(body) or _decode_whole(body)
+    wire, prefetch, refusals = _decode_in_two(body) or _decode_whole(body)
+    if may_hold_runs(body):
+        prefetch = {key: without_runs(value) for key, value in prefetch.items()}
+    return wire, prefetch, refusals
 
 
 def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:

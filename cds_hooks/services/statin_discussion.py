@@ -49,7 +49,7 @@ TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
 _STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
 _HARM = re.compile(
     r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
-    r"|(?:intoleran\w+|adverse \w+|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
+    r"|(?:intoleran\w{1,5}|adverse \w{1,20}|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
     re.IGNORECASE,
 )
 _SPOKEN = frozenset({"intermediate", "high"})

@@ -49,7 +49,7 @@ REFUSED: Final[Mapping[str, str]] = {
 _WITHOUT_FIELD: Final = frozenset({"CDS_SANDBOX_DIR", "CDS_SPEC_DIR"})  # read by tests
 # Kubernetes sets these in every container for a Service whose name begins with "cds".
 _OF_KUBERNETES: Final = re.compile(
-    r"CDS_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+    r"CDS_(\w{1,63}_)?(SERVICE_HOST|SERVICE_PORT(_\w{1,63})?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _ADDRESS_OF_KUBERNETES: Final = ("tcp://", "udp://", "sctp://")
 

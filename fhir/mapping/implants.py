@@ -65,7 +65,7 @@ _KINDS = (
         "implanted pump",
         (),
         (),
-        r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump",
+        r"(?:implant|intrathecal).{0,80}\bpump|\bpump.{0,80}(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump",
     ),
 )
 _NOT_IMPLANTED = late_pattern(

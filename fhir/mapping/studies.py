@@ -46,10 +46,10 @@ _TESTS: Mapping[str, frozenset[str]] = {
 _NAMED: Mapping[str, re.Pattern[str]] = {
     name: re.compile(words, re.IGNORECASE)
     for name, words in {
-        "carotid": r"carotid.*(?:ultraso|duplex|doppler|\bus\b)|(?:ultraso|duplex|doppler|\bus\b).*carotid",
+        "carotid": r"carotid.{0,80}(?:ultraso|duplex|doppler|\bus\b)|(?:ultraso|duplex|doppler|\bus\b).{0,80}carotid",
         "aorta": AORTA,
         "ovary": r"transvaginal|\bca[ -]?125\b",
-        "urine_culture": r"urine.*cultur|cultur.*urine",
+        "urine_culture": r"urine.{0,80}cultur|cultur.{0,80}urine",
     }.items()
 }
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.

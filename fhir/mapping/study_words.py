@@ -82,7 +82,9 @@ _TRUNK: Final = late_pattern(
     r"|whole body|skull(?: base)? to (?:mid-?)?thigh",
     re.IGNORECASE,
 )
-AORTA: Final = r"\baort.*(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).*\baort|\baaa\b.*(?:screen|ultraso)"
+AORTA: Final = (
+    r"\baort.{0,80}(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).{0,80}\baort|\baaa\b.{0,80}(?:screen|ultraso)"
+)
 """Ultrasound of the aorta, which has no code in the sets that were read."""
 _AORTA: Final = late_pattern(AORTA, re.IGNORECASE)
 _SCREENING_WORDS: Final = late_pattern(r"screen", re.IGNORECASE)
@@ -94,7 +96,7 @@ _LOW_DOSE: Final = late_pattern(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen",
 _ADDS_NOTHING: Final = late_pattern(
     r"\b(?:level|levels|test|tests|testing|lab|serum|plasma|blood|whole blood|venous|routine|screen|screening|fasting"
     r"|annual|repeat|measurement|procedure|assay|quantitative|quant|point of care|poc|in|of|with reflex"
-    r"|reflex|diagnostic)\b|[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
+    r"|reflex|diagnostic)\b|(?<![\d.])[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
     re.IGNORECASE,
 )
 _BETWEEN: Final = late_pattern(r"\s*[()\[\],;:]\s*|\s[-–—]\s")

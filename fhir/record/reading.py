@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from fhir.record.chart_text import LONGEST_TEXT
+from fhir.record.chart_text import LONGEST_TEXT, collapse_runs, map_texts, may_hold_runs
 from fhir.record.datatypes import Subject
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, record_of_resources
@@ -64,8 +64,35 @@ _raw_entry = msgspec.json.Decoder(_RawEntry)
 def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     """A lean resource or Bundle (or None for null) and what in it could not be read; `name` is its prefetch key.
 
+    Runs of white space in its texts are collapsed: no reader meets one.
+
     Raises msgspec.DecodeError only where the bytes are no JSON at all.
     """
+    value, refused = _read_value(name, raw)
+    return (without_runs(value) if may_hold_runs(bytes(raw)) else value), refused
+
+
+def without_runs(value: Any) -> Any:
+    """Return the lean resource or Bundle with the runs of white space in its texts collapsed.
+
+    What is read of a chart mostly has none: they stand in the narrative, which is not read.
+    """
+    if not isinstance(value, Bundle):
+        return _resource_without_runs(value)
+    if not may_hold_runs(msgspec.json.encode(value)):
+        return value
+    entries = (structs.replace(entry, resource=_resource_without_runs(entry.resource)) for entry in value.entry)
+    return structs.replace(value, entry=tuple(entries))
+
+
+def _resource_without_runs(resource: Any) -> Any:
+    text = msgspec.json.encode(resource)
+    if not may_hold_runs(text):
+        return resource
+    return msgspec.json.decode(msgspec.json.encode(collapse_runs(msgspec.json.decode(text))), type=type(resource))
+
+
+def _read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     try:
         return (None if bytes(raw) == b"null" else decoder.decode(raw)), []
     except msgspec.ValidationError as error:
@@ -114,7 +141,7 @@ def _read_shortened(
     if f"length <= {LONGEST_TEXT}" not in str(error):
         return broken, [_refusal(broken, location, error)]
     try:
-        resource = decoder.decode(msgspec.json.encode(_shortened(msgspec.json.decode(raw))))
+        resource = decoder.decode(msgspec.json.encode(map_texts(_cut, msgspec.json.decode(raw))))
     except msgspec.ValidationError as other:
         return broken, [_refusal(broken, location, other)]
     name = f"{broken.resource_type}/{broken.id}" if broken.id else location
@@ -122,13 +149,8 @@ def _read_shortened(
     return resource, [Refusal(name, "text-cut", text)]
 
 
-def _shortened(value: Any) -> Any:
-    """The same JSON value with every text cut to the length that is read."""
-    if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 1]}…"
-    if isinstance(value, list):
-        return [_shortened(element) for element in value]
-    return {name: _shortened(element) for name, element in value.items()} if isinstance(value, dict) else value
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _head_of(raw: bytes | Raw) -> _Head | None:

@@ -148,7 +148,7 @@ _NOT_LETTERS = re.compile(r"[^a-z]+")
 
 
 def _plain_answer(words: str) -> str:
-    return _NOT_LETTERS.sub(" ", re.sub(r"\(.*?\)", " ", words.lower())).strip()
+    return _NOT_LETTERS.sub(" ", re.sub(r"\([^)]{0,200}\)", " ", words.lower())).strip()
 
 
 SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {

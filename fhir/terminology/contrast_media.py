@@ -16,8 +16,8 @@ _GADOLINIUM: Final = late_pattern(
     re.IGNORECASE,
 )
 _IODINATED: Final = late_pattern(
-    r"iodin\w*\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
-    r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w*|radiogra\w+)[ -](?:contrast|dye)"
+    r"iodin\w{0,10}\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
+    r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w{0,12}|radiogra\w{1,8})[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
     r"|\blipiodol|\brenografin|\bhypaque",
     re.IGNORECASE,

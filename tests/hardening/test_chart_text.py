@@ -106,3 +106,36 @@ def test_no_long_text_is_kept_as_a_key() -> None:
         for key in cache:
             texts = [each for each in (key if isinstance(key, tuple) else (key,)) if isinstance(each, str)]
             assert all(len(text) <= LONGEST_KEY_TEXT for text in texts), cache.name
+
+
+@pytest.mark.parametrize("white", [" ", "\t", "\n", "\u00a0", "\u2003", "\u3000", " \u00a0", "\n\t "])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_a_run_of_white_space_reaches_no_reader(white: str, indent: int | None, is_ascii: bool) -> None:
+    written = f"a{white * 600}b"
+    resource = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": written},
+        "component": [{"code": {"coding": [{"display": written}]}, "valueString": written}],
+        "note": [{"text": written}],
+        "subject": {"reference": "Patient/p"},
+    }
+    for value in (resource, {"resourceType": "Bundle", "entry": [{"resource": resource}]}):
+        read, _ = read_value("labs", json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode())
+        observation = read.entry[0].resource if value is not resource else read
+        component = observation.component[0]
+        texts = (observation.code.text, component.code.coding[0].display, component.valueString)
+        expected = "a\nb" if "\n" in white else "a b"
+        assert [*texts, observation.note[0].text] == [expected] * 4
+
+
+def test_what_is_no_run_stays_as_it_was_written() -> None:
+    resource = {
+        "resourceType": "Condition",
+        "code": {"text": 'a b\nc\\n\\nd "e": f'},
+        "subject": {"reference": "Patient/p"},
+    }
+    for indent in (None, 4):
+        read, _ = read_value("problems", json.dumps(resource, indent=indent).encode())
+        assert read.code.text == 'a b\nc\\n\\nd "e": f'

@@ -21,7 +21,8 @@ from fhir.mapping.medications.identity import (
 )
 from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
-from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers
+from fhir.record.chart_text import collapse_runs, may_hold_runs
+from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers, write_exactly
 from fhir.record.measurement import Measurement
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
@@ -91,6 +92,8 @@ def read_draft(resource: dict[str, Any], *, full_url: str | None = None, positio
 
 
 def _convert(resource: dict[str, Any], target: Any) -> Any:
+    if may_hold_runs(write_exactly(resource)):
+        resource = collapse_runs(resource)
     try:
         return msgspec.convert(resource, target)
     except msgspec.ValidationError:

@@ -112,7 +112,7 @@ R4_TYPES: Final = frozenset(_R4.split())
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
+RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 
 
 def reference_problem(reference: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
-_TOKEN: Final = re.compile(r"\{\{(.*?)\}\}")
+_TOKEN: Final = re.compile(r"\{\{([^{}]*)\}\}")
 _LITERAL: Final = re.compile(r"'[^']*'")
 
 
@@ -21,7 +21,7 @@ def without_tokens(template: str) -> str:
 
 def functions_in(token: str) -> set[str]:
     """Return the names of the functions a token calls."""
-    return set(re.findall(r"([A-Za-z]+)\(", _LITERAL.sub("''", token)))
+    return set(re.findall(r"\b([A-Za-z]{1,40})\(", _LITERAL.sub("''", token)))
 
 
 def keys_in(template: str) -> frozenset[str]:
@@ -117,7 +117,7 @@ def _written(node: Any) -> str:
     return str(node) if isinstance(node, str | int | float) else ""
 
 
-_TOKEN_WITH_SPACES: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_TOKEN_WITH_SPACES: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d+)\s*days?)?")
 _NEEDS_THREE: Final = re.compile(r"[%(|]|context\.\w+\.")
 _NONE: Final[Mapping[str, Any]] = {}

@@ -247,7 +247,7 @@ _ORAL = frozenset({"11289", "1364430", "1546356", "1114195", "1599538"})
 _INFUSED = re.compile(
     r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
 )
-_UNITS = re.compile(r"([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
+_UNITS = re.compile(r"(?<![\d,.])([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
 
 
 def is_treatment(medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:

@@ -53,7 +53,7 @@ _CERVICAL_FROM, _CERVICAL_TO = 21, 65
 # ICD-10-CM Z90.710 and Z90.712: no cervix any more. A hysterectomy of which no more is said may have left it.
 _NO_CERVIX_ICD10 = ("Z90710", "Z90712")
 _WITHOUT_CERVIX = re.compile(
-    r"\b(?:total|radical)\b[^.;]*hysterectomy|hysterectomy (?:with|including) (?:the )?cervix|absence of cervix",
+    r"\b(?:total|radical)\b[^.;]{0,80}hysterectomy|hysterectomy (?:with|including) (?:the )?cervix|absence of cervix",
     re.IGNORECASE,
 )
 

@@ -13,7 +13,7 @@ from cds_hooks.kit.contract.target import Service
 
 INDICATORS: Final = ("info", "warning", "critical")
 _CODING: Final = frozenset({"code", "system", "display", "extension"})
-_HTML: Final = re.compile(r"</?[a-zA-Z][^>\n]*>")
+_HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
 # GFM escapes with a backslash, shows code as it is, and takes <https://…> for a link.
 _NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^>\s]*>", re.DOTALL)
 

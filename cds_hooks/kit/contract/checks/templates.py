@@ -108,7 +108,7 @@ def fhirpath_keeps_to_the_subset(template: Node) -> Faults:
 def of_type_names_a_resource_type(template: Node) -> Faults:
     """Give ofType() a FHIR resource type."""
     for token in tokens_in(template.value):
-        for name in re.findall(r"ofType\(\s*([^)]*?)\s*\)", token):
+        for name in re.findall(r"ofType\(\s*([^()]*?)\s*\)", token):
             if name not in R4_TYPES:
                 yield template.fault(f"ofType({name})")
 
