@@ -103,8 +103,8 @@ Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 _CRITICAL = late_pattern(
     r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bten\b|\bdress\b|drug reaction with eosin"
     r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?larynx"
-    r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W+(?:swell|o?edema|clos|tight)"
-    r"|swell\w* (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
+    r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W{1,5}(?:swell|o?edema|clos|tight)"
+    r"|swell\w{0,5} (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
     re.IGNORECASE,
 )
 # "nausea, headache": what is no allergy.

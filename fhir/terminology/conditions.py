@@ -228,7 +228,7 @@ _PREGNANCY_SYSTEMS: Mapping[str, str] = {
 _BY_PREFIX = ("icd10", "icd9", "icd9proc", "icd10pcs")
 # Synthea writes 5880005 (physical examination) for the visit after a birth and for the first one in a pregnancy.
 _EXAMINATION = "5880005"
-_AFTER_BIRTH = re.compile(r"follow\w* (?:birth|abortion|delivery)", re.IGNORECASE)
+_AFTER_BIRTH = re.compile(r"follow\w{0,10} (?:birth|abortion|delivery)", re.IGNORECASE)
 # ICD-10-CM Z3A.08 to Z3A.42: so many completed weeks; Z3A.00, Z3A.01 and Z3A.49 name none.
 _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 

@@ -15,7 +15,7 @@ INDICATORS: Final = ("info", "warning", "critical")
 _CODING: Final = frozenset({"code", "system", "display", "extension"})
 _HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
 # GFM escapes with a backslash, shows code as it is, and takes <https://…> for a link.
-_NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^>\s]*>", re.DOTALL)
+_NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^<>\s]*>", re.DOTALL)
 
 
 @check_part(Subject.RESPONSE, "RESP-01")

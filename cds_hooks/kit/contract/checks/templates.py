@@ -278,7 +278,7 @@ def a_count_is_a_whole_number(template: Node) -> Faults:
 def a_search_is_sorted_by_sort(template: Node) -> Faults:
     """Write _sort=-date for the newest first; sort:desc of the specification's examples is no FHIR parameter."""
     for name, modifier, value in _parameters(template):
-        if name == "sort" or (name == "_sort" and (modifier or not re.fullmatch(r"-?[\w-]+(,-?[\w-]+)*", value))):
+        if name == "sort" or (name == "_sort" and (modifier or not re.fullmatch(r"[\w-]+(,[\w-]+)*", value))):
             yield template.fault(f"{_key(template)}: {name}{':' if modifier else ''}{modifier}={value}")
 
 
