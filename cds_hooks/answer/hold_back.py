@@ -14,7 +14,8 @@ from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import MetFinding
 from cds_hooks.answer.call import Call
 from cds_hooks.answer.understand import Chart
-from cds_hooks.hold_back.checks import NOBODY, Audience, CheckedCall
+from cds_hooks.hold_back.budgets import audience_of
+from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.services import Advice
@@ -49,17 +50,17 @@ class Selected(Struct, frozen=True):
 
 def checked_call(call: Call, chart: Chart) -> CheckedCall:
     """Return what the checks are told of this call, as far as it follows from the chart."""
-    record, context, governance = chart.record, chart.request.context, call.components.governance
-    units = partial(care_units, record)
-    silent = call.released.silent_mode(call.client.name, units, context.user_id)
+    record, user, components = chart.record, chart.request.context.user_id or "", call.components
+    site, units = components.governance.site, partial(care_units, record)
+    silent = call.released.silent_mode(call.client.name, units, user)
     return CheckedCall(
         Caller(call.client.name, record.patient_id, call.service.id, chart.request.hook),
         record.as_of_epoch,
         call.released,
-        governance.site,
+        site,
         units,
         silent if silent is not None else call.silent_user,
-        _audience(call, context.user_id or "", governance.budgets.units_of(units)),
+        audience_of(site.budgets, units, lambda: components.users.recorded(call.client.name, user) or user),
     )
 
 
@@ -88,13 +89,6 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         worklist=advice.worklist + chosen.worklist,
         units=checked.audience.units if advice.cards else (),
     )
-
-
-def _audience(call: Call, user: str, units: tuple[str, ...]) -> Audience:
-    """The user, where users have a budget, and the care units that have one."""
-    if not user or not call.components.governance.budgets.asks_for_user:
-        return Audience(units=units) if units else NOBODY
-    return Audience(call.components.users.recorded(call.client.name, user) or user, units)
 
 
 def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:

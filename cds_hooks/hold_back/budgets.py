@@ -14,7 +14,7 @@ from typing import Final
 from cards.card import SEVERITY, Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import Budget
-from cds_hooks.hold_back.checks import Audience, Check, CheckedCall, Reason
+from cds_hooks.hold_back.checks import NOBODY, Audience, Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.sent_cards import ShownDecision
 
@@ -26,6 +26,20 @@ _DAYS_KEPT: Final = 2
 
 _Key = tuple[int, str, str, str]
 """Day (UTC, days since 1970), of what, client, name."""
+
+
+def audience_of(
+    budgets: Sequence[Budget], units: Callable[[], Collection[str]], recorded_user: Callable[[], str]
+) -> Audience:
+    """Returns the user, where users have a budget, and those of the patient's care units that have one.
+
+    `units` and `recorded_user` are asked only where a budget is about them.
+    """
+    if not budgets:
+        return NOBODY
+    names = [budget.names for budget in budgets if budget.of == "unit"]
+    user = recorded_user() if any(budget.of == "user" for budget in budgets) else ""
+    return Audience(user, tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ())
 
 
 class Budgets(Check):
@@ -49,23 +63,17 @@ class Budgets(Check):
         self._claims = claims
         self._shown: Counter[_Key] = Counter()
 
-    def units_of(self, units: Callable[[], Collection[str]]) -> tuple[str, ...]:
-        """Returns those of the patient's care units that have a budget; `units` is asked only where one has."""
-        names = [budget.names for budget in self._budgets() if budget.of == "unit"]
-        return tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ()
-
-    @property
-    def asks_for_user(self) -> bool:
-        """Whether users have a budget."""
-        return any(budget.of == "user" for budget in self._budgets())
-
     def order(self, cards: Sequence[Card]) -> Sequence[Card]:
         """Returns the most severe first."""
         return sorted(cards, key=lambda card: -SEVERITY[card.indicator]) if len(cards) > 1 else cards
 
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether the rules file has no budget."""
+        return not call.site.budgets
+
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Returns which budget has no place for the card; a card that is shown takes its places."""
-        if card.indicator == "critical" or not call.site.budgets:
+        if card.indicator == "critical":
             return None
         limits = self._limits(call.site.budgets, call.caller.client, call.audience)
         budget = await self._exhausted(limits, call.passed)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from cards.card import Card, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import SuppressionCheck
 from cds_hooks.hold_back.budgets import Budgets
 from cds_hooks.hold_back.checks import ActsThen, Check, CheckedCall
 from cds_hooks.hold_back.loop_guard import LoopGuard
@@ -89,13 +90,18 @@ class Chain:
         """Returns the checks that decide the same again whatever was shown or answered since."""
         return Chain(check for check in self.checks if not check.remembers)
 
-    def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
-        """Returns the first reason why a finding of a medication rule is not shown; None where it is."""
-        for check in self._of_findings:
-            silence = check.check_finding(finding, call)
-            if silence is not None:
-                return silence
-        return None
+    def check_findings(self, call: CheckedCall) -> SuppressionCheck:
+        """Returns what gives the first reason why a finding of a medication rule is not shown in this call."""
+        checks = [check for check in self._of_findings if not check.is_idle(call)]
+
+        def first_reason(finding: Finding) -> Silence | None:
+            for check in checks:
+                silence = check.check_finding(finding, call)
+                if silence is not None:
+                    return silence
+            return None
+
+        return first_reason
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Returns the cards to show now, and the reason against each of the others."""
@@ -103,7 +109,8 @@ class Chain:
         for check in self._of_cards:
             if not chosen.cards:
                 break
-            await _ask(check, chosen, call)
+            if not check.is_idle(call):
+                await _ask(check, chosen, call)
         return chosen
 
 

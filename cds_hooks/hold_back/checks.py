@@ -109,6 +109,10 @@ class Check:
     hides_findings: ClassVar[bool] = True
     """Whether something was found that it hides; False where it says that nothing is looked for."""
 
+    def is_idle(self, call: CheckedCall) -> bool:  # noqa: ARG002 - most can always hold something back
+        """Returns whether the check can hold nothing back in this call, so that it is not asked."""
+        return False
+
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:  # noqa: ARG002 - most hold cards
         """Returns why a finding of a medication rule is not shown; None where it is."""
         return None

@@ -92,7 +92,7 @@ class Governance:
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Returns what says of a finding why it is not shown in this call."""
-        return lambda finding: self.chain.check_finding(finding, call)
+        return self.chain.check_findings(call)
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Returns the cards to show now, and the reason against each of the others."""

@@ -84,6 +84,10 @@ class LoopGuard(Check):
             new = tuple(suggestion for suggestion in accepted if suggestion not in accepted_before)
             self._accepted.put(patient, (*accepted_before, *new)[-_OF_ONE:])
 
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether nothing was accepted about the patient."""
+        return not self._accepted.get((call.caller.client, call.caller.patient))
+
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Returns why a card with the same findings on the same order is not shown again."""
         extension = card.own_extension

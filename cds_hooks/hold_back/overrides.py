@@ -39,6 +39,10 @@ class RuleSwitch(Check):
     title = "A switch of the rules file"
     lets_through = "A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md)."
 
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether the rules file has no switch."""
+        return not call.site.switches
+
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why the site does not want this finding."""
         for switch in call.site.switches.get(finding.rule, ()):
@@ -58,10 +62,12 @@ class NotApproved(Check):
     def __init__(self, *, needs_approval: bool = False) -> None:
         self._needs_approval = needs_approval
 
+    def is_idle(self, call: CheckedCall) -> bool:  # noqa: ARG002 - it is the same for every call
+        """Returns whether rules need no approval here."""
+        return not self._needs_approval
+
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why the rule runs in shadow."""
-        if not self._needs_approval:
-            return None
         version = all_rule_versions().get(finding.rule)
         if version is None or call.site.is_approved(finding.rule, version.digest):
             return None  # what is no rule needs no approval: that a drug is not covered
@@ -84,6 +90,10 @@ class Acknowledged(Check):
         self._now = now
         self._by_patient: dict[tuple[str, str], Overrides] = {}
         self._writing = Lock()
+
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether nobody has answered anything about the patient."""
+        return not self.of_patient(call.caller.client, call.caller.patient)
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why the finding is not shown again; it is noted in `call.answered`."""

@@ -39,14 +39,16 @@ class ReleaseState(Check):
         "An act of release about NAME: cds-hooks release set on, canary or activate (docs/operations/release.md)."
     )
 
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether there is no act of release."""
+        return not call.released.states
+
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why the rule shows nothing to this patient."""
         return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Returns why the model or equation shows nothing to this patient."""
-        if not call.released.states:
-            return None
         name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
         for kind in ("model", "equation"):
             silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
@@ -69,6 +71,10 @@ class SilentMode(Check):
     lets_through = 'An act of release: cds-hooks release set on client CLIENT --why "…", or of the unit or user.'
     is_said_once = True
 
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether the caller is shown cards."""
+        return call.silent is None
+
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:  # noqa: ARG002 - it holds back every card
         """Holds back every card of the call."""
         return Reason(Silence(call.caller.service, SILENT_MODE, call.silent)) if call.silent is not None else None
@@ -87,6 +93,10 @@ class Paused(Check):
     codes = (PAUSED,)
     title = "A pause: hardly any card was accepted, or the advice does not fit the patients"
     lets_through = 'An act of release ends it: cds-hooks release set on rule NAME --why "…", or of the service.'
+
+    def is_idle(self, call: CheckedCall) -> bool:
+        """Returns whether nothing is paused."""
+        return not call.released.paused
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why a finding of a paused rule is not shown."""

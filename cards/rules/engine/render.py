@@ -1,6 +1,6 @@
 """Renders an evaluation in words: a finding with its facts and texts, or a silence with its reason."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -202,7 +202,8 @@ def render_finding(match: Match) -> Finding:
 def _finding_of(match: Match, band: CompiledBand) -> Finding:
     rule, context, declared = match.rule, match.context, band.declared
     assert declared.indicator != "silent"  # noqa: S101 - finding.py makes a silence of it
-    doubts = context.doubts_of(band.when.facts(context))
+    facts = band.when.facts(context)
+    doubts = context.doubts_of(facts)
     unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     milder = tuple(reason.text for reason in reasons(band, context, "info"))
@@ -211,7 +212,7 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
         lower = tuple(reason.text for reason in reasons(band, context, "warning"))
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
-    text = _Text(declared.id, indicator, band.when, summary, band.detail, not unsure, declared.cites)
+    text = _Text(declared.id, indicator, band.when, facts, summary, band.detail, not unsure, declared.cites)
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
     if not match.less:
         return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
@@ -227,9 +228,10 @@ def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsur
 
 
 def _ask(match: Match, entry: CompiledMissingData) -> Finding:
-    text = _Text(MISSING, entry.declared.indicator, entry.when, entry.summary, entry.detail, is_certain=True, cites=())
-    offers = offered_suggestions(match.rule, entry.suggestions, match.context, doubtful=False)
-    return _finding(match.rule, text, offers, match.context)
+    when, context = entry.when, match.context
+    text = _Text(MISSING, entry.declared.indicator, when, when.facts(context), entry.summary, entry.detail, True, ())
+    offers = offered_suggestions(match.rule, entry.suggestions, context, doubtful=False)
+    return _finding(match.rule, text, offers, context)
 
 
 def render_silence(no_match: NoMatch) -> Silence:
@@ -268,11 +270,12 @@ def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> 
 
 
 class _Text(Struct, frozen=True):
-    """The texts of a finding, its indicator, and the condition whose facts fill them."""
+    """The texts of a finding, its indicator, and the condition with the facts that made it true, which fill them."""
 
     band: str
     indicator: Indicator
     when: Predicate
+    facts: Sequence[Fact]
     summary: Template
     detail: Template
     is_certain: bool
@@ -287,7 +290,7 @@ def _finding(
     also: tuple[str, ...] = (),
     beside: Iterable[Fact] = (),
 ) -> Finding:
-    all_facts = [context.drafted_fact(), *context.partner_facts(), *text.when.facts(context), *beside]
+    all_facts = [context.drafted_fact(), *context.partner_facts(), *text.facts, *beside]
     facts = tuple(dict.fromkeys(all_facts))
     word = placeholder_lookup(rule, text.when, facts, context)
     questions = [question for question, when in rule.questions if when.test(context) is True]

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -269,7 +268,7 @@ def simulate_folder(
     simulation = SimulatedOrders()
     console = Console(stderr=True)
     call = CheckedCall(Caller("", "", "", ""), 0.0, site=site)
-    suppress = partial(Chain.of_site().check_finding, call=call)
+    suppress = Chain.of_site().check_findings(call)
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):

@@ -61,7 +61,7 @@ def hear(
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site or SiteRules(), units=lambda: units
     )
-    silence = Chain.of_site(NotApproved(needs_approval=needs_approval), acknowledged).check_finding(said, call)
+    silence = Chain.of_site(NotApproved(needs_approval=needs_approval), acknowledged).check_findings(call)(said)
     assert bool(call.answered) == (silence is not None and silence.reason == "acknowledged")
     return silence.reason if silence else None
 
