@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
+from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import (
     Band,
@@ -69,8 +70,10 @@ class CompiledBand(Struct, frozen=True):
     """Whether it asks for a dose that is derived from an estimate."""
     answering: tuple[CompiledSuggestion, ...]
     """Those of its suggestions of which other orders can be the answer."""
-    quiet: tuple[CompiledSilentWhen, ...]
-    """The reasons of its rule to stay silent, or to say less, that are meant for it."""
+    silencing: tuple[CompiledSilentWhen, ...]
+    """The reasons of its rule to stay silent that are meant for it."""
+    softening: tuple[CompiledSilentWhen, ...]
+    """The reasons of its rule to say less that are meant for it."""
 
 
 class CompiledMissingData(Struct, frozen=True):
@@ -104,6 +107,10 @@ class CompiledRule(Struct, frozen=True):
     answers: frozenset[str]
     """The tests and drugs beside the draft that answer what one of its findings asks for."""
     estimates: tuple[str, ...]
+    found_nothing: str
+    """What is said where it looked and no limit is reached, without the values that it looked at."""
+    at_selection: str
+    """What is said before the order is signed, where some of its bands wait for that; else empty."""
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
@@ -165,7 +172,18 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
         answers=frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers)),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
+        found_nothing=f"{rule.title}: looked, no limit is reached.",
+        at_selection=_at_selection(rule, bands),
     )
+
+
+def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:
+    """What a rule says of which all or some bands are checked only when the order is signed."""
+    waiting = [band for band in bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
+    if not waiting:
+        return ""
+    when_checked = "checked" if len(waiting) == len(bands) else "only in part checked, the rest"
+    return f"{rule.title}: {when_checked} when the order is signed."
 
 
 def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
@@ -182,6 +200,7 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
         with within("when"):
             when = family.vocabulary.compile(band.when)
         suggestions = _suggestions(band.suggestions, family)
+        meant = [entry for entry in quiet if band.id not in entry.declared.except_bands]
         return CompiledBand(
             band,
             when,
@@ -194,7 +213,8 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
                 for suggestion in suggestions
             ),
             _answering(suggestions),
-            tuple(entry for entry in quiet if band.id not in entry.declared.except_bands),
+            tuple(entry for entry in meant if entry.declared.instead == "silence"),
+            tuple(entry for entry in meant if entry.declared.instead != "silence"),
         )
 
 

@@ -284,19 +284,19 @@ def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleC
 
 def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Silence | None:
     """The reason why the rule shows nothing for this band; None where there is none."""
-    for quiet in band.quiet:
-        declared = quiet.declared
-        if declared.instead == "silence" and quiet.when.test(context) is True:
+    for quiet in band.silencing:
+        if quiet.when.test(context) is True:
+            declared = quiet.declared
             return Silence(rule.id, declared.code.replace("_", "-"), f"{rule.declared.title}: {declared.text}")
     return None
 
 
 def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[SilentWhen]:
     """The entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
-    if not band.quiet:
-        return []
     return [
-        quiet.declared for quiet in band.quiet if quiet.declared.instead == instead and quiet.when.test(context) is True
+        quiet.declared
+        for quiet in band.softening
+        if quiet.declared.instead == instead and quiet.when.test(context) is True
     ]
 
 

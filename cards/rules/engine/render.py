@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from cards.card import Indicator
 from cards.extension import Fact
 from cards.rules.conditions.condition import Predicate
-from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
 from cards.rules.engine.finding import Finding, Match, NoMatch, OfferedSuggestion, Silence, offered_suggestions, reasons
 from cards.rules.language.rule import Evidence
@@ -237,30 +236,18 @@ def _ask(match: Match, entry: CompiledMissingData) -> Finding:
 def render_silence(no_match: NoMatch) -> Silence:
     """Why a rule that was asked has nothing to say."""
     rule, context = no_match.rule, no_match.context
-    waits = [band for band in rule.bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
-    if waits and not no_match.unknown and not context.session.signing:
-        return _before_signing(rule, is_all=len(waits) == len(rule.bands))
+    if rule.at_selection and not no_match.unknown and not context.session.signing:
+        return Silence(rule.id, "at-selection", rule.at_selection)
     if not no_match.unknown:
         if rule.family.nothing_found is not None:
             reason, text = rule.family.nothing_found(rule.id, context)
             return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
-        seen = ", ".join(context.estimate_phrases(rule.band_uses))
-        return Silence(
-            rule.id,
-            WITHIN_LIMITS,
-            f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
-        )
+        seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
+        text = f"{rule.found_nothing[:-1]} ({seen})." if seen else rule.found_nothing
+        return Silence(rule.id, WITHIN_LIMITS, text)
     uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
     reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
     return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
-
-
-def _before_signing(rule: CompiledRule, *, is_all: bool) -> Silence:
-    """The silence of a rule of which all or some bands are checked only when the order is signed."""
-    when_checked = (
-        "checked when the order is signed" if is_all else "only in part checked, the rest when the order is signed"
-    )
-    return Silence(rule.id, "at-selection", f"{rule.declared.title}: {when_checked}.")
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:

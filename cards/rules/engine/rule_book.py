@@ -119,6 +119,10 @@ class ActivatedRule(NamedTuple):
     """The ingredients and classes of the partners, where they are those of a pair."""
     looks_for: frozenset[str]
     """Ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
+    has_washout: bool
+    """Whether a partner that ended lately counts."""
+    local: Silence | None
+    """Why the rule is not asked about a form that acts only where it is put."""
 
     @classmethod
     def by(cls, medication: MedicationIdentity, rule: CompiledRule, activation: Activation) -> "ActivatedRule":
@@ -127,7 +131,10 @@ class ActivatedRule(NamedTuple):
         looks_for = rule.needs.beside | rule.answers | partner_keys | activation.same_class
         if activation.same_ingredient or SAME_DRUG in looks_for:
             looks_for |= frozenset(medication.rxcuis)
-        return cls(rule, activation, partner_keys, looks_for)
+        has_washout = any(selector.washout_days for selector in activation.partners)
+        text = f"{rule.declared.title}: not checked for a form that acts only where it is put."
+        local = Silence(rule.id, "local-form", text) if activation.is_local else None
+        return cls(rule, activation, partner_keys, looks_for, has_washout, local)
 
 
 class RuleBook:
@@ -240,10 +247,8 @@ def _evaluate(
 ) -> Evaluation | None:
     """The evaluation of one rule; None where it is about a pair and no partner is there."""
     rule, activation = activated.rule, activated.activation
-    if activation.is_local:
-        return Silence(
-            rule.id, "local-form", f"{rule.declared.title}: not checked for a form that acts only where it is put."
-        )
+    if activated.local is not None:
+        return activated.local
     partners = _partners(activated, session, drafted)
     if not partners and not activation.alone:
         return None
@@ -259,6 +264,8 @@ def _evaluate(
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
     activation = activated.activation
     if activation.partners:
+        if not session.may_meet(activated.partner_keys, also_ended=activated.has_washout):
+            return []
         return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)

@@ -68,6 +68,9 @@ class MedicationSession:
         # What families derive once of this patient with these drafts.
         self._derived: dict[object, Any] = {}
         self._selected: dict[Selector, list[CurrentMedication]] = {}
+        self._recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = (
+            {} if base is None else base._recent_starts
+        )
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """The same patient with other drafts; what is known of the patient is kept."""
@@ -193,11 +196,40 @@ class MedicationSession:
     @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
+        if self._base is not None:
+            return self._by_key_changed(self._base)
         by_key: dict[str, list[CurrentMedication]] = {}
-        for medication in (*self.active, *self._as_taken.values()):
+        for medication in self._beside:
             for key in medication.medication.keys:
                 by_key.setdefault(key, []).append(medication)
         return by_key
+
+    def _by_key_changed(self, base: "MedicationSession") -> dict[str, list[CurrentMedication]]:
+        """The lists of the session that this one was made of; made anew are those of what differs between the two."""
+        positions = {id(medication): position for position, medication in enumerate(self._beside)}
+        before = set(map(id, base._beside))
+        by_key = dict(base._by_key)
+        added = [medication for medication in self._beside if id(medication) not in before]
+        removed = [medication for medication in base._beside if id(medication) not in positions]
+        for key in frozenset().union(*(medication.medication.keys for medication in (*added, *removed))):
+            listed = [medication for medication in by_key.get(key, ()) if id(medication) in positions]
+            listed += [medication for medication in added if key in medication.medication.keys]
+            by_key[key] = sorted(listed, key=lambda medication: positions[id(medication)])
+        return by_key
+
+    @cached_property
+    def _beside(self) -> tuple[CurrentMedication, ...]:
+        """What is active, then what is drafted."""
+        return (*self.active, *self._as_taken.values())
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        """The ingredients and classes of what is active or drafted."""
+        return frozenset(key for key, medications in self._by_key.items() if medications)
+
+    def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
+        """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
+        return not keys.isdisjoint(self._keys) or (also_ended and bool(self._ended))
 
     @cached_property
     def _as_taken(self) -> dict[int, CurrentMedication]:
@@ -231,9 +263,9 @@ class MedicationSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
-        by_key = self._by_key
-        if selector.keyed.isdisjoint(by_key):
+        if selector.keyed.isdisjoint(self._keys):
             return []
+        by_key = self._by_key
         by_id = {id(medication): medication for key in selector.keys for medication in by_key.get(key, ())}
         return [medication for medication in by_id.values() if selector.matches(medication.medication)]
 
@@ -281,8 +313,11 @@ class MedicationSession:
 
     def is_recent_start(self, medication: MedicationIdentity, days: float) -> bool | None:
         """Whether an ingredient of the medication was begun in the last `days`."""
-        answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
-        return True if True in answers else None if None in answers else False
+        key = (medication.rxcuis, days)
+        if key not in self._recent_starts:
+            answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
+            self._recent_starts[key] = True if True in answers else None if None in answers else False
+        return self._recent_starts[key]
 
     def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
