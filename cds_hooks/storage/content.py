@@ -290,13 +290,16 @@ class UserNames:
 
 
 def _hashed(key: bytes, client: str, user: str) -> str:
-    message = f"{client}\0{user}".encode(errors="surrogatepass")
-    digest = hmac.digest(key, message, "sha256")[:_HASH_BYTES]
-    return f"{_key_id(key)}:{digest.hex()}"
+    key_id, begun = _begun_hash(key)
+    keyed_hash = begun.copy()
+    keyed_hash.update(f"{client}\0{user}".encode(errors="surrogatepass"))
+    return f"{key_id}:{keyed_hash.digest()[:_HASH_BYTES].hex()}"
 
 
-def _key_id(key: bytes) -> str:
-    return hashlib.sha256(key).hexdigest()[:_ID_DIGITS]
+@cache
+def _begun_hash(key: bytes) -> tuple[str, hmac.HMAC]:
+    """Returns the id of the key, and the hash that begins with it."""
+    return hashlib.sha256(key).hexdigest()[:_ID_DIGITS], hmac.new(key, digestmod="sha256")
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:

@@ -90,11 +90,16 @@ class CompiledEquation:
         return outputs
 
     def work(self, values: Mapping[str, Value]) -> Working | None:
-        """Returns the value of one person with its working, as the equation's own; None where the file refuses."""
-        rows = self.rows(self.row_of(values))
-        value, parts = rows.value[0].item(), rows.contributions[0].tolist()
+        """Returns the value of one person with its working, as the equation's own; None where the file refuses.
+
+        It checks the same as `rows` without the 40 µs that numpy takes for it; only what is used is fetched.
+        """
+        outputs = self._session.run(self._outputs[:3], {"features": self.row_of(values)})
+        value, margin, (parts,) = outputs[0].item(), outputs[1].item(), outputs[2].tolist()
         if isnan(value):
             return None
+        if not abs(margin - self.base - sum(parts)) <= ADDITIVITY * max(1.0, abs(margin)):
+            raise ExplanationMismatch(f"{self.metadata['model_id']}: the contributions do not add up to the margin")
         pairs = zip(self._names, parts, strict=True)
         contributions = tuple([Contribution(name, values[name], part) for name, part in pairs if name in values])
         return Working(int(value) if self._is_whole else value, self.link, self.base, contributions)

@@ -29,6 +29,7 @@ from fhir.mapping.genomics.words import (
 )
 from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time
 from fhir.record.resources import Observation, ObservationComponent
+from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, read_name
 
@@ -82,7 +83,7 @@ class GeneReading(Struct, frozen=True, gc=False):
 
 def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[GeneReading]:
     """Every statement of an observation of this time about genes; none for most observations."""
-    if not observation.component and not _may_tell(observation):
+    if not may_tell(observation):
         return
     if is_of_another(_texts(observation.code)):
         return
@@ -101,12 +102,31 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
     yield from maker.components(gene)
 
 
-def _may_tell(observation: Observation) -> bool:
-    return (
-        bool(_code_of(observation.code, "genotype", "haplotype", "phenotype of one gene", "allele presence", "enzyme"))
-        or bool(genes_named(_texts(observation.code)))
-        or bool((text := _value_text(observation)) and genes_named([text]))
-    )
+def may_tell(observation: Observation) -> bool:
+    """Whether an observation may say something about genes: by its code, a component's code, or the words it has.
+
+    Most results of a chart do not, and a blood pressure with its two components least of all.
+    """
+    if _is_about_genes(observation.code) or any(_is_about_genes(part.code) for part in observation.component):
+        return True
+    text = _value_text(observation)
+    return bool(text) and bool(genes_named([text]))
+
+
+def _is_about_genes(code: ObservationCode) -> bool:
+    words = [word for coding in code.coding for word in (coding.code, coding.display)]
+    return _are_about_genes((code.text, *words))
+
+
+_USES = ("gene", "implication drug", "enzyme", *_RESULTS)
+
+
+@remembered("codes about genes", entries=2048, longest=400)
+def _are_about_genes(words: tuple[str | None, ...]) -> bool:
+    """Whether codes, names and text of a code, together, are about genes."""
+    texts = [word for word in words if word]
+    is_coded = any(text in codes(use) for text in texts for use in _USES)
+    return is_coded or bool(genes_named(texts)) or any(_GENE.fullmatch(text.strip()) for text in texts)
 
 
 class _Maker:

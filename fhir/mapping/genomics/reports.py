@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace as replace_fields
 
 from fhir.mapping.conditions import doubt_of
-from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplotype, readings_of
+from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplotype, may_tell, readings_of
 from fhir.mapping.genomics.tables import HLA_ALLELES
 from fhir.mapping.genomics.translation import translate
 from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
@@ -84,6 +84,8 @@ _Observed: TypeAlias = tuple[Observation, FhirTime | None, list[GeneReading]]
 def _observed(record: PatientRecord) -> Iterator[_Observed]:
     """The observations that came by themselves, with what they say of genes."""
     for observation in record.genetic_observations():
+        if not may_tell(observation):
+            continue
         time = effective_time(observation)
         if time is not None and time.is_after(record.as_of_epoch):
             continue
