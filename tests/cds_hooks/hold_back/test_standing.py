@@ -42,7 +42,7 @@ def releases_after(folder: Path, *states: ActState, kind: ActKind = "rule", name
 def is_shown(site: SiteRules, releases: Releases, *, needs_approval: bool) -> bool:
     call = CheckedCall(Caller("order-safety", "ehr", "1", "order-sign"), 0.0, releases.current, site)
     chain = Chain.of_site(NotApproved(needs_approval=needs_approval))
-    return chain.check_finding(FINDING, call) is None
+    return chain.check_findings(call)(FINDING) is None
 
 
 @pytest.mark.parametrize("needs_approval", [False, True])
