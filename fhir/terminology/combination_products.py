@@ -41,15 +41,18 @@ def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned
     return {codes: frozenset(product) for codes, product in products.items()}
 
 
-def assign_strengths(members: Sequence[Ingredient], strengths: Sequence[Strength]) -> tuple[Strength | None, ...]:
+def assign_strengths(
+    members: Sequence[Ingredient], strengths: Sequence[Strength], *, in_order: bool = True
+) -> tuple[Strength | None, ...]:
     """The strengths in the order of `members`; None for each where no product, or more than one way, fits.
 
-    A combination of which no product is known keeps the order in which the strengths are given.
+    A combination of which no product is known keeps the order in which the strengths are given where the words name
+    its parts `in_order`; the parts of a brand have none.
     """
     order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
     products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order))
     if products is None:
-        return tuple(strengths)
+        return tuple(strengths) if in_order else (None,) * len(members)
     fitting = _fitting(products, strengths) if len(strengths) <= _MOST_INGREDIENTS else set()
     if len(fitting) != 1:
         return (None,) * len(members)
@@ -59,7 +62,16 @@ def assign_strengths(members: Sequence[Ingredient], strengths: Sequence[Strength
 
 def _fitting(products: frozenset[_Assigned], strengths: Sequence[Strength]) -> set[_Assigned]:
     ways = set(permutations(map(_rounded, strengths)))
-    return ways & products or {way for way in ways if _is_near(way, products)}
+    exact = ways & products or {product for product in products for way in ways if _is_of_amounts(way, product)}
+    return exact or {way for way in ways if _is_near(way, products)}
+
+
+def _is_of_amounts(way: _Assigned, product: _Assigned) -> bool:
+    """Whether it is the product without what its amounts are in: "250-50 mcg" of a puff, "100 units-33 mcg/mL"."""
+    return all(
+        (written.amount, written.unit) == (sold.amount, sold.unit) and written.per in ("unit", sold.per)
+        for written, sold in zip(way, product, strict=True)
+    )
 
 
 def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
@@ -83,16 +95,26 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
     products = COMBINATION_PRODUCTS.get(tuple(sorted(member.rxcui for member in members)))
     if products is None or len(members) > _MOST_INGREDIENTS:
         return None
-    return next(
-        (strengths for strengths in _lists(words, len(members)) if set(permutations(strengths)) & products), None
-    )
+    for strengths in _lists(words, len(members)):
+        if set(permutations(strengths)) & products:
+            return strengths
+    return None
 
 
 def _lists(words: str, length: int) -> Iterator[_Assigned]:
+    """Every list of so many numbers, first as milligrams all, then with each number as micrograms too."""
     for match in _LIST.finditer(words):
-        strengths = tuple(Strength(number(digits), "mg") for digits in _EACH.findall(match.group()))
-        if len(strengths) == length:
-            yield strengths
+        amounts = [number(digits) for digits in _EACH.findall(match.group())]
+        if len(amounts) == length:
+            for factors in _FACTORS[: 1 + length * (length > 1)]:
+                yield tuple(
+                    Strength(round(amount * factor, 4), "mg")
+                    for amount, factor in zip(amounts, factors[-length:], strict=True)
+                )
+
+
+# "Junel 1.5/30" is 1.5 mg and 30 micrograms: in a list the smaller part may stand last or first.
+_FACTORS = ((1.0,) * 5, (1.0, 1.0, 1.0, 1.0, 0.001), (1.0, 1.0, 1.0, 0.001, 1.0), (1.0, 1.0, 0.001, 1.0, 1.0))
 
 
 def _rounded(strength: Strength) -> Strength:

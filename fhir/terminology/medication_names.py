@@ -263,11 +263,22 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
         # "Percocet 5-325 mg (oxycodone 5 mg/acetaminophen 325 mg)" says the same twice.
         stated = list(dict.fromkeys(stated))
     if len(stated) == len(members):
-        return assign_strengths(members, stated)
+        return assign_strengths(members, stated, in_order=len(mentions) == len(members))
     unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
-    return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
+    if unitless is not None:
+        return assign_strengths(members, unitless)
+    drugs = tuple(member for member in members if member.rxcui not in _BESIDE)
+    if 1 < len(drugs) < len(members):
+        # "Loestrin Fe 1-20": iron is in the tablets of the fourth week only.
+        written = stated if len(stated) == len(drugs) else strengths_without_unit(drugs, words) or ()
+        if written:
+            by_drug = dict(zip(drugs, assign_strengths(drugs, written, in_order=False), strict=True))
+            return tuple(by_drug.get(member) for member in members)
+    return (None,) * len(members)
 
 
+_BESIDE = frozenset({"24941", "24947"})
+"""Ferrous fumarate and ferrous sulfate: beside hormones they have tablets of their own."""
 # The USP names of the tablets of sulfamethoxazole with trimethoprim (label of Bactrim: "Bactrim DS (double strength)").
 _NAMED = (
     (("10180", "10829"), late_pattern(r"\b(?:ds|double strength)\b", re.IGNORECASE), ("800 mg", "160 mg")),

@@ -67,6 +67,16 @@ _STRENGTH = late_pattern(
     re.IGNORECASE,
 )
 _LISTED = late_pattern(_NUMBER)
+_UNIT = r"(?:mcg|mg|ug|µg|μg|gm|g|units?|unt|iu|meq)"
+# "1-20 mg-mcg": the numbers first, then the unit of each.
+_PAIRED = late_pattern(
+    rf"(?<![\w.,])(?P<numbers>(?:{_NUMBER})(?: ?[-/] ?(?:{_NUMBER})){{1,3}}) ?"
+    rf"(?P<units>{_UNIT}(?: ?[-/] ?{_UNIT}){{1,3}})(?: ?(?:/|per) ?(?:(?P<count>{_NUMBER}) ?)?"
+    r"(?P<per>ml|actuation|actuat|hour|hr|tablet|capsule|puff|spray|dose|h))?"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+_UNITS = late_pattern(_UNIT, re.IGNORECASE)
 
 
 class Strength(Struct, frozen=True, gc=False):
@@ -109,13 +119,28 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
 
     >>> [found.strength for found in find_strengths("Amoxicillin 250 mg/5 mL")]
     [Strength(amount=50.0, unit='mg', per='mL')]
+    >>> [found.strength.amount for found in find_strengths("norethindrone-ethinyl estradiol 1-20 mg-mcg")]
+    [1.0, 0.02]
     """
+    paired = [match for match in _PAIRED.finditer(words) if _are_paired(match)]
+    for match in paired:
+        units = _UNITS.findall(match["units"])
+        for amount, unit in zip(_LISTED.findall(match["numbers"]), units, strict=True):
+            strength = _strength(match, amount, unit)
+            if strength is not None:
+                yield FoundStrength(match.start(), match.end(), strength, is_listed=True)
     for match in _STRENGTH.finditer(words):
+        if any(pair.start() < match.end() and match.start() < pair.end() for pair in paired):
+            continue
         listed = [*_LISTED.findall(match["before"]), match["amount"]]
         for amount in listed:
-            strength = _strength(match, amount)
+            strength = _strength(match, amount, match["unit"])
             if strength is not None:
                 yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
+
+
+def _are_paired(match: re.Match[str]) -> bool:
+    return len(_LISTED.findall(match["numbers"])) == len(_UNITS.findall(match["units"]))
 
 
 def read_strengths(words: str) -> list[Strength]:
@@ -123,14 +148,15 @@ def read_strengths(words: str) -> list[Strength]:
     return [strength.strength for strength in find_strengths(words)]
 
 
-def _strength(match: re.Match[str], written: str) -> Strength | None:
-    unit = match["unit"].lower().replace("μ", "µ")
+def _strength(match: re.Match[str], written: str, unit: str) -> Strength | None:
+    unit = unit.lower().replace("μ", "µ")
     factor = MILLIGRAMS.get(unit)
     unit = "mg" if factor is not None else _OTHER_UNITS[unit]
     amount = number(written) * (factor or 1.0)
     per, count = "unit", number(match["count"]) if match["count"] else 1.0
-    if match["per"] or match["mass"]:
-        per = _PER[(match["per"] or match["mass"]).lower()]
+    divisor = match["per"] or match.groupdict().get("mass")
+    if divisor:
+        per = _PER[divisor.lower()]
     if not amount or not count:
         return None
     if per == "L":

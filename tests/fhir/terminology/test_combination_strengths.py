@@ -1,12 +1,15 @@
 """Strengths of combination products: whatever way a product is written, each strength goes to its own ingredient."""
 
+import csv
 from collections.abc import Iterator
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
 from fhir.terminology.combination_products import COMBINATION_PRODUCTS
 from fhir.terminology.medication_names import read_name
+from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import INGREDIENTS, RXNORM_NAMES, product_of, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
@@ -95,7 +98,15 @@ def test_no_two_ways_of_reading_a_product_are_both_sold() -> None:
             assert len(set(permutations(product)) & products) == 1
 
 
-def test_the_table_holds_just_the_combinations_of_the_rxnorm_names() -> None:
+def _listed() -> set[tuple[tuple[str, ...], tuple[float, ...]]]:
+    return {
+        (codes, tuple(one.amount for one in product))
+        for codes, products in COMBINATION_PRODUCTS.items()
+        for product in products
+    }
+
+
+def _of_rxnorm_names() -> set[tuple[tuple[str, ...], tuple[float, ...]]]:
     derived = set()
     for name in RXNORM_NAMES.values():
         reading = read_name(name)
@@ -106,12 +117,23 @@ def test_the_table_holds_just_the_combinations_of_the_rxnorm_names() -> None:
         )
         if 1 < len(pairs) == len(name.split(" / ")) == len(reading.ingredients):
             derived.add((tuple(code for code, _ in pairs), tuple(round(one.amount, 4) for _, one in pairs)))
-    listed = {
-        (codes, tuple(one.amount for one in product))
-        for codes, products in COMBINATION_PRODUCTS.items()
-        for product in products
-    }
-    assert listed == derived
+    return derived
+
+
+def test_the_table_holds_every_combination_of_the_rxnorm_names() -> None:
+    assert _of_rxnorm_names() <= _listed()
+
+
+@pytest.mark.outside_data
+def test_what_it_holds_beside_them_is_a_product_of_the_release(data_folder: Path) -> None:
+    released = set()
+    with (data_folder / "drugnames" / "rxnorm_products.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            read = [read_strengths(text) for text in row["strengths"].split(";")]
+            if all(len(one) == 1 for one in read):
+                pairs = sorted(zip(row["ingredient_rxcuis"].split(";"), read, strict=False))
+                released.add((tuple(code for code, _ in pairs), tuple(round(one[0].amount, 4) for _, one in pairs)))
+    assert _listed() - _of_rxnorm_names() <= released
 
 
 def test_the_products_of_the_sample_charts_have_strengths_that_are_sold() -> None:
@@ -131,6 +153,13 @@ def _coded(row: dict[str, str]) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("words", "milligrams"),
     [
+        ("Sprintec 0.25 mg-35 mcg tablet", {"ethinyl estradiol": 0.035, "norgestimate": 0.25}),
+        ("norethindrone-ethinyl estradiol 1-20 mg-mcg", {"norethindrone": 1.0, "ethinyl estradiol": 0.02}),
+        ("ethinyl estradiol-norethindrone 1-20 mg-mcg", {"norethindrone": 1.0, "ethinyl estradiol": 0.02}),
+        ("Loestrin 1/20", {"norethindrone": 1.0, "ethinyl estradiol": 0.02}),
+        ("Junel FE 1.5/30", {"norethindrone": 1.5, "ethinyl estradiol": 0.03, "ferrous fumarate": None}),
+        ("Advair Diskus 250-50 mcg/dose", {"fluticasone": 0.25, "salmeterol": 0.05}),
+        ("Tri-Sprintec 0.18/0.215/0.25 mg-35 mcg", {"ethinyl estradiol": None, "norgestimate": None}),
         ("Percocet 5-325 mg tablet", {"oxycodone": 5.0, "acetaminophen": 325.0}),
         ("Percocet 5/325", {"oxycodone": 5.0, "acetaminophen": 325.0}),
         ("Norco 10-325", {"hydrocodone": 10.0, "acetaminophen": 325.0}),
