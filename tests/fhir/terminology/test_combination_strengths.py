@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from itertools import permutations
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_what_it_holds_beside_them_is_a_product_of_the_release(data_folder: Path
         for row in csv.DictReader(file):
             read = [read_strengths(text) for text in row["strengths"].split(";")]
             if all(len(one) == 1 for one in read):
-                pairs = sorted(zip(row["ingredient_rxcuis"].split(";"), read, strict=False))
+                pairs = sorted(zip(row["ingredient_rxcuis"].split(";"), read, strict=False), key=itemgetter(0))
                 released.add((tuple(code for code, _ in pairs), tuple(round(one[0].amount, 4) for _, one in pairs)))
     assert _listed() - _of_rxnorm_names() <= released
 
