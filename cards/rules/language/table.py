@@ -2,7 +2,14 @@
 
 A file with `"for_each": "drugs.csv"` is a rule for each row of that table of the folder: `$column` in its texts becomes
 the row's value. A band with `"only_for": NAME` stands in the rule of a row only where the row's column `bands`, names
-with spaces between them, has it. So knowledge about a hundred drugs is a table and not a hundred files.
+with spaces between them, has it. So knowledge about a hundred drugs is a table and not a hundred files. What a row
+leaves empty is left out, a column with `;` between its values gives a list:
+
+- an item of a list that is `"$column"`, or an object of such texts, stands once for each value of its columns;
+- a member that is `"$column"` is left out where the row has nothing;
+- `{"column": NAME}` is the number of that column; without one the item of a list that it stands in is left out.
+
+`"ingredients": {"of_table": "limits.csv"}` are the drugs of that table's columns `rxcui` and `drug`, each once.
 
 Every fault is named by the file and the line that it stands in.
 """
@@ -38,6 +45,7 @@ class RuleFile:
 
     name: str
     text: str
+    folder: Traversable
     row: Mapping[str, str] | None = None
 
     @cached_property
@@ -66,7 +74,8 @@ class RuleFile:
             raise RuleError(f"{self.name}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
         if not isinstance(document, dict):
             raise RuleError(f"{self.name}, line 1: this is not a JSON object")
-        return document
+        with_drugs: dict[str, Any] = _with_drugs_of_tables(document, self.folder)
+        return with_drugs
 
     def line_of(self, path: Path) -> int:
         """The line of the value at a path, or of the last part of the path that is in the file."""
@@ -102,20 +111,27 @@ def read_family(family: str) -> FamilyFiles:
     if "family.json" not in names:
         raise RuleError(f"{_FAMILIES}/{family}/family.json is missing")
     by_name = {
-        name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names
+        name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8"), folder)
+        for name in names
     }
     head = by_name.pop("family.json")
-    return FamilyFiles(head, tuple(rule_file for file in by_name.values() for rule_file in _for_each_row(file, folder)))
+    return FamilyFiles(head, tuple(rule_file for file in by_name.values() for rule_file in _for_each_row(file)))
 
 
-def _for_each_row(file: RuleFile, folder: Traversable) -> Iterator[RuleFile]:
+def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
     """The file itself, or it with each row of the table that it names."""
     table = file.raw.get("for_each")
     if table is None:
         yield file
         return
-    lines = folder.joinpath(table).read_text("utf-8").splitlines()
-    yield from (RuleFile(file.name, file.text, row) for row in csv.DictReader(lines))
+    yield from (RuleFile(file.name, file.text, file.folder, row) for row in _rows(file.folder, table))
+
+
+def _rows(folder: Traversable, table: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(folder.joinpath(table).read_text("utf-8").splitlines())
+
+
+_LEFT_OUT: Any = object()
 
 
 def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
@@ -123,10 +139,43 @@ def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return Template(value).substitute(row) if "$" in value else value
     if isinstance(value, list):
-        return [_filled_from_row(item, row) for item in value]
+        return [filled for item in value for filled in _items_from_row(item, row) if filled is not _LEFT_OUT]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"column"}:
+        number = row[value["column"]]
+        return float(number) if number else _LEFT_OUT
+    members = {
+        name: _filled_from_row(item, row) for name, item in value.items() if not (_is_column(item) and not row[item[1:]])
+    }
+    return _LEFT_OUT if any(item is _LEFT_OUT for item in members.values()) else members
+
+
+def _items_from_row(item: Any, row: Mapping[str, str]) -> Iterator[Any]:
+    """What an item of a list becomes: itself, or one item for each value of the columns that it consists of."""
+    texts = [item] if isinstance(item, str) else list(item.values()) if isinstance(item, dict) else []
+    if not texts or not all(map(_is_column, texts)):
+        yield _filled_from_row(item, row)
+        return
+    for values in zip(*(row[text[1:]].split(";") for text in texts), strict=True):
+        if any(values):
+            yield values[0] if isinstance(item, str) else dict(zip(item, values, strict=True))
+
+
+def _is_column(value: object) -> bool:
+    """Whether a text is the name of a column and nothing else."""
+    return isinstance(value, str) and value[:1] == "$" and value[1:].isidentifier()
+
+
+def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
+    """The value with the drugs of a table in place of each `{"of_table": NAME}`."""
     if isinstance(value, dict):
-        return {name: _filled_from_row(item, row) for name, item in value.items()}
-    return value
+        if set(value) == {"of_table"}:
+            rows = _rows(folder, value["of_table"])
+            drugs = {row["rxcui"]: row["drug"] for row in rows if not row.get("left_out")}
+            return [{"rxcui": rxcui, "name": name} for rxcui, name in drugs.items()]
+        return {name: _with_drugs_of_tables(item, folder) for name, item in value.items()}
+    return [_with_drugs_of_tables(item, folder) for item in value] if isinstance(value, list) else value
 
 
 def raw_table(family: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import math
 
+import msgspec
+
 from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
@@ -9,11 +11,16 @@ from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, Limit
 from cards.rules.families.dose.sums import (
+    FAR_OVER,
+    FAR_OVER_NARROW,
+    TEN_FOLD,
     TIMES_RECOMMENDED,
+    TIMES_RECOMMENDED_FOR_CHILD,
     Excess,
     implausible,
     judged,
     labelled_from,
+    rows_for,
     total_mg,
 )
 from cards.rules.language.rule import Evidence, OrderChange, Sig
@@ -22,6 +29,7 @@ from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized, format_dose, format_number
 
 _METHOTREXATE = "6851"
+_LEAD = "The limit is from a page that follows the label, not from the label: check it there."
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 _CONDITIONS = {"hf": "in heart failure", "hypertension": "in hypertension", "epilepsy": "in epilepsy"}
 
@@ -36,7 +44,22 @@ def _over_maximum(context: RuleContext) -> Truth:
 
 def _maximum_is_firm(context: RuleContext) -> Truth:
     excess = judged(context).excess
-    return excess.limit.is_firm if excess is not None else None
+    return excess.is_firm if excess is not None else None
+
+
+def _is_far_over(context: RuleContext) -> Truth:
+    excess = judged(context).excess
+    return excess.is_far_over if excess is not None else None
+
+
+def _is_ten_fold_maximum(context: RuleContext) -> Truth:
+    excess = judged(context).excess
+    return excess.times >= TEN_FOLD if excess is not None else None
+
+
+def _is_ten_fold_recommended(context: RuleContext) -> Truth:
+    dose, is_unknown = implausible(context)
+    return dose.times >= TEN_FOLD if dose is not None else None if is_unknown else False
 
 
 def _dose_facts(context: RuleContext) -> list[Fact]:
@@ -89,7 +112,7 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     age = context.age_years
     if age is None:
         return "age-missing", "no birth date on record."
-    rows = [row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()) if age in row.ages]
+    rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):
@@ -114,7 +137,7 @@ def _over_drug(context: RuleContext) -> str | None:
 
 def _unit(limit: Limit) -> str:
     mass = "mg/kg" if limit.per_kg else "mg"
-    return f"{mass} a dose" if limit.per_dose else f"{mass}/day"
+    return f"{mass} a dose" if limit.per_dose else f"{mass} a week" if limit.per_week else f"{mass}/day"
 
 
 def _amount(context: RuleContext) -> str | None:
@@ -134,14 +157,34 @@ def _most(context: RuleContext) -> str | None:
     limit = excess.limit
     form = f" ({_FORMS[limit.form]})" if limit.form else ""
     where = f" {_CONDITIONS[limit.condition]}" if limit.condition else ""
-    phrase = "the maximum of" if limit.is_firm else "the usual maximum of"
+    phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
+    if excess.of_adult:
+        phrase = "the adult maximum of"
+    elif limit.population == "first order":
+        phrase = "the usual maximum first dose of"
     return f"{phrase} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
 
 
 def _note(context: RuleContext) -> str:
     excess = _excess(context)
-    note = excess.limit.note if excess is not None else ""
-    return f"{capitalized(note)}." if note else ""
+    if excess is None:
+        return ""
+    note = f"{capitalized(excess.limit.note)}." if excess.limit.note else ""
+    return f"{note} {_LEAD}" if excess.limit.page else note
+
+
+def _times_maximum(context: RuleContext) -> str | None:
+    excess = _excess(context)
+    return _whole(excess.times) if excess is not None else None
+
+
+def _times_recommended(context: RuleContext) -> str | None:
+    dose, _ = implausible(context)
+    return _whole(dose.times) if dose is not None else None
+
+
+def _whole(times: float) -> str:
+    return f"{math.floor(times):,}"
 
 
 def _labelled_age(context: RuleContext) -> str | None:
@@ -156,7 +199,10 @@ def _written(context: RuleContext) -> str | None:
 
 def _recommended(context: RuleContext) -> str | None:
     excess, _ = implausible(context)
-    return f"{format_dose(excess.row.recommended_mg_day)} mg/day" if excess is not None else None
+    if excess is None:
+        return None
+    weight = f" at {format_number(excess.weight_kg)} kg" if excess.weight_kg is not None else ""
+    return f"{format_dose(excess.recommended_mg_day)} mg/day{weight}"
 
 
 def _implausible_drug(context: RuleContext) -> str | None:
@@ -186,7 +232,10 @@ def _how_often(context: RuleContext) -> str | None:
 def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
     excess = _excess(context)
     row = excess.limit if excess is not None else labelled_from(context)
-    return (EVIDENCE[row.source],) if row is not None else ()
+    if row is None:
+        return ()
+    evidence = EVIDENCE[row.source]
+    return (msgspec.structs.replace(evidence, section=row.page) if row.page else evidence,)
 
 
 # Corrections
@@ -213,14 +262,11 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     Never for a first order: the maximum is no dose to begin with.
     """
     excess, single_mg, times = _excess(context), _each_mg(context), context.times_per_day
-    if (
-        excess is None
-        or context.new_start is not False
-        or single_mg is None
-        or times not in _OFTEN
-        or excess.limit.per_kg
-        or excess.limit.per_dose
-    ):
+    if excess is None or excess.of_adult or excess.limit.page or single_mg is None or times not in _OFTEN:
+        return None
+    limit = excess.limit
+    has_no_room = limit.per_kg or limit.per_dose or limit.per_week or excess.times >= FAR_OVER
+    if has_no_room or context.new_start is not False:
         return None
     daily_mg = single_mg * times
     room_mg = (excess.limit.most - (excess.amount - daily_mg)) / times
@@ -242,7 +288,7 @@ def micrograms(context: RuleContext) -> OrderChange | None:
     if excess is None or single_mg is None or times not in _OFTEN:
         return None
     milligrams = excess.amount / 1000.0
-    if not excess.row.recommended_mg_day / 20.0 <= milligrams <= excess.row.recommended_mg_day:
+    if not excess.recommended_mg_day / 20.0 <= milligrams <= excess.recommended_mg_day:
         return None
     text = f"{format_number(single_mg)} micrograms {_OFTEN[int(times)]} daily"
     return OrderChange(sig=Sig(text, single_mg / 1000.0, times_per_day=int(times)))
@@ -284,6 +330,19 @@ _WORDS: tuple[Condition, ...] = (
     ),
     flag("maximum_is_firm", _maximum_is_firm, "the source of that row gives a maximum and no target", _SUM),
     flag(
+        "far_over_maximum",
+        _is_far_over,
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range",
+        _SUM,
+    ),
+    flag("ten_fold_maximum", _is_ten_fold_maximum, f"it is {TEN_FOLD:g} times the limit and more", _SUM),
+    flag(
+        "ten_fold_recommended",
+        _is_ten_fold_recommended,
+        f"the draft gives {TEN_FOLD:g} times FDA's recommended maximum a day and more",
+        _ALONE,
+    ),
+    flag(
         "under_labelled_age",
         lambda context: None if context.age_years is None else labelled_from(context) is not None,
         "the patient is younger than a row of limits.csv says the drug is labelled from",
@@ -293,7 +352,8 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over",
         _far_over,
-        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv)",
+        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv), for a"
+        f" child more than {TIMES_RECOMMENDED_FOR_CHILD:g} times that of its weight",
         _ALONE,
         lambda context: context.number_facts("daily_dose_mg"),
     ),
@@ -308,6 +368,8 @@ FAMILY = Family(
         "amount": _amount,
         "most": _most,
         "note": _note,
+        "times": _times_maximum,
+        "times_recommended": _times_recommended,
         "labelled_age": _labelled_age,
         "far_drug": _implausible_drug,
         "written": _written,
@@ -318,11 +380,13 @@ FAMILY = Family(
     longest={
         "over_drug": "chlorpheniramine",
         "amount": "12,800.5 mg/day with the other order",
-        "most": "the usual maximum of 4,000 mg/day (extended release) in heart failure",
+        "most": "the usual maximum first dose of 4,000 mg/day (extended release)",
+        "times": "1,000",
+        "times_recommended": "1,000",
         "labelled_age": "18",
         "far_drug": "mycophenolate mofetil",
         "written": "120,000.5 mg/day",
-        "recommended": "24,000 mg/day",
+        "recommended": "24,000 mg/day at 12.5 kg",
         "micrograms_meant": " Micrograms meant?",
         "how_often": "12.5 times a week",
     },

@@ -1,8 +1,11 @@
 """The dose knowledge: maximum doses, recommended maxima that catch ten-fold errors, and their sources, read once.
 
-`limits.csv` holds maximum doses by form, age, condition and setting; an empty cell does not narrow the row. `is_firm`
-"no": the source gives a target or a usual dose, and what goes over it is information only. `labelled_from` is the age
-in years under which the source says that the drug is not for children. `plausibility.csv` holds FDA's recommended
+`limits.csv` holds maximum doses by route, form, age, weight, condition and setting; an empty cell does not narrow the
+row, an empty route is every one but an injection. `population` "first order" holds where the drug was not taken before,
+"continued" for what is more than one dose. `is_firm` "no": the source gives a target or a usual dose, or is no label
+(then `page` names what was read): what goes over it is information, unless it is far over; "narrow": the same, and far
+over begins earlier, because the drug is seldom given in more. `labelled_from` is the age in
+years under which the source says that the drug is not for children. `plausibility.csv` holds FDA's recommended
 maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
@@ -17,6 +20,8 @@ from cards.rules.language.rule import Evidence
 
 _PACKAGE = "cards.rules.families.dose"
 _OLDEST = 200
+ADULT_YEARS = 18
+"""The age in years from which limits are those of adults."""
 
 
 class Limit(Struct, frozen=True):
@@ -24,20 +29,31 @@ class Limit(Struct, frozen=True):
 
     drug: str
     rxcui: str
+    route: str
     form: str
+    population: str
     ages: range
     """Completed years."""
     condition: str
     without_condition: str
     setting: str
+    weight_from_kg: float | None
     weight_to_kg: float | None
     most: float
     per_dose: bool
     per_kg: bool
+    per_week: bool
     is_firm: bool
+    is_narrow: bool
     labelled_from: int | None
     note: str
     source: str
+    page: str
+
+    @property
+    def is_for_adults(self) -> bool:
+        """Whether it holds for adults; the maximum of an adult is no child's, but more than that is too much for one."""
+        return ADULT_YEARS in self.ages
 
 
 class PlausibleDose(Struct, frozen=True):
@@ -54,33 +70,33 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     return by_drug
 
 
-_AMOUNTS = {
-    "max_daily_mg": (False, False),
-    "max_single_mg": (True, False),
-    "max_daily_mg_kg": (False, True),
-    "max_single_mg_kg": (True, True),
-}
+_AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg", "max_single_mg_kg")
 
 
 def _limit(row: Mapping[str, str]) -> Limit:
     column = next(name for name in _AMOUNTS if row[name])
-    per_dose, per_kg = _AMOUNTS[column]
     return Limit(
         row["drug"],
         row["rxcui"],
+        row["route"],
         row["form"],
+        row["population"],
         range(int(row["age_from"] or 0), int(row["age_to"] or _OLDEST) + 1),
         row["condition"],
         row["without_condition"],
         row["setting"],
+        float(row["weight_from_kg"]) if row["weight_from_kg"] else None,
         float(row["weight_to_kg"]) if row["weight_to_kg"] else None,
         float(row[column]),
-        per_dose,
-        per_kg,
+        "single" in column,
+        column.endswith("_kg"),
+        "weekly" in column,
         row["is_firm"] == "yes",
+        row["is_firm"] == "narrow",
         int(row["labelled_from"]) if row["labelled_from"] else None,
         row["note"],
         row["source"],
+        row["page"],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from cards.rules.families.dose.knowledge import LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
+from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -23,6 +23,18 @@ _TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
 _TOLERANCE = 1e-6
 TIMES_RECOMMENDED = 3.0
 """A dose over so many times FDA's recommended maximum is taken for an error of writing."""
+# FDA's figures are for each kilogram; children are given up to two or three times as much for each.
+TIMES_RECOMMENDED_FOR_CHILD = 4.0
+_FDA_WEIGHT_KG = 60.0
+
+
+FAR_OVER = 3.0
+"""A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
+FAR_OVER_NARROW = 2.0
+# Over a limit that was not read on a label by less than this is a rounding, or a label that says a little more.
+_WORTH_SAYING = 2.0
+TEN_FOLD = 10.0
+"""A dose of so many times a maximum, whatever its source, can hardly be meant."""
 
 
 class Excess(Struct, frozen=True):
@@ -31,14 +43,42 @@ class Excess(Struct, frozen=True):
     limit: Limit
     amount: float
     beside: tuple[CurrentMedication, ...]
+    of_adult: bool = False
+    """The patient is a child and the limit that of adults: no row is about children of this age."""
+
+    @property
+    def times(self) -> float:
+        """How many times the limit it is."""
+        return self.amount / self.limit.most * (1.0 + _TOLERANCE)
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether the source gives a maximum for this patient, and no target or adult's dose."""
+        return self.limit.is_firm and not self.of_adult
+
+    @property
+    def is_far_over(self) -> bool:
+        """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
+        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow else FAR_OVER)
+
+    @property
+    def _rank(self) -> tuple[bool, bool, float]:
+        return self.times >= TEN_FOLD, self.is_firm or self.is_far_over, self.times
 
 
 class Implausible(Struct, frozen=True):
-    """A daily dose in mg that is far over FDA's recommended maximum."""
+    """A daily dose in mg that is far over FDA's recommended maximum, for a child that of the weight (`weight_kg`)."""
 
     row: PlausibleDose
     rxcui: str
     amount: float
+    recommended_mg_day: float
+    weight_kg: float | None = None
+
+    @property
+    def times(self) -> float:
+        """How many times the recommended maximum it is."""
+        return self.amount / self.recommended_mg_day * (1.0 + _TOLERANCE)
 
 
 class Judged(Struct, frozen=True):
@@ -107,17 +147,19 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
 
     A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
     """
-    possible = []
-    has_any_form = False
+    possible: dict[object, Limit] = {}
+    of_any_form = set()
     for row in rows:
         fits = _fits_form(row.form, medication)
+        kind = (row.per_dose, row.per_kg, row.per_week, row.population)
         if fits is True:
-            has_any_form = has_any_form or not (row.form or row.per_dose)
+            of_any_form |= set() if row.form else {kind}
             yield row
-        elif fits is None and not row.per_dose:
-            possible.append(row)
-    if possible and not has_any_form:
-        yield max(possible, key=lambda row: row.most)
+        elif fits is None and (not row.per_dose or row.route == "injected"):
+            highest = possible.get(kind)
+            if highest is None or row.most > highest.most:
+                possible[kind] = row
+    yield from (row for kind, row in possible.items() if kind not in of_any_form)
 
 
 # Maximum doses
@@ -129,25 +171,53 @@ def judged(context: RuleContext) -> Judged:
 
 
 def _judge(context: RuleContext) -> Judged:
-    medication, age = context.medication, context.age_years
     excesses: list[Excess] = []
     is_unknown = False
-    for rxcui in () if medication.is_injected else medication.rxcuis:
-        rows = LIMITS.get(rxcui, ())
-        if rows and age is None:
+    for rxcui in context.medication.rxcuis:
+        rows = _rows_of_route(rxcui, context.medication)
+        if rows and context.age_years is None:
             is_unknown = True
             continue
-        fitting = [row for row in rows if age is not None and age in row.ages]
-        for row in _of_this_form(fitting, medication):
-            excess = _excess(row, context)
-            is_unknown = is_unknown or excess is None
+        for row, of_adult in rows_for(context, rxcui):
+            excess = _excess(row, context, of_adult)
+            is_unknown = is_unknown or (excess is None and not of_adult)
             if isinstance(excess, Excess):
                 excesses.append(excess)
-    worst = max(excesses, key=lambda excess: (excess.limit.is_firm, excess.amount / excess.limit.most), default=None)
+    worst = max(excesses, key=lambda excess: excess._rank, default=None)
     return Judged(worst, is_unknown)
 
 
-def _excess(row: Limit, context: RuleContext) -> Excess | bool | None:
+def _rows_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
+    """The rows of the order's route; a drug that is only injected is, whatever its order says."""
+    rows = LIMITS.get(rxcui, ())
+    route = "injected" if medication.is_injected or all(row.route == "injected" for row in rows) else ""
+    return [row for row in rows if row.route in (route, "any")]
+
+
+def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
+    """The rows about this drug for the patient's age, its route and form, and whether they are an adult's for a child.
+
+    A child for whom no row gives a dose is measured by the adult's.
+    """
+    medication, age = context.medication, context.age_years
+    rows = _rows_of_route(rxcui, medication)
+    fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
+    for row in _of_this_form(fitting, medication):
+        yield row, False
+    if age is not None and age < ADULT_YEARS and not fitting:
+        for row in _of_this_form([row for row in rows if row.is_for_adults and not row.condition], medication):
+            yield row, True
+
+
+def _fits_weight(row: Limit, context: RuleContext) -> bool:
+    """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
+    weight = context.weight_kg
+    if row.weight_from_kg is not None and (weight is None or weight < row.weight_from_kg):
+        return False
+    return row.weight_to_kg is None or (weight is not None and weight <= row.weight_to_kg)
+
+
+def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool | None:
     """The excess over this row; False where there is none or the row is not meant, None where that is not known."""
     amount, is_whole = _amount(row, context)
     if amount is None:
@@ -158,7 +228,11 @@ def _excess(row: Limit, context: RuleContext) -> Excess | bool | None:
     if is_meant is not True:
         return is_meant
     beside = () if row.per_dose else tuple(taken_beside(context, row.rxcui))
-    return Excess(row, amount, beside)
+    excess = Excess(row, amount, beside, of_adult)
+    if row.population == "first order":
+        # Many are begun with more; only what can hardly be meant is of interest.
+        return excess if excess.is_far_over else False
+    return excess if excess.amount > _WORTH_SAYING * row.most or not row.page else False
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
@@ -168,6 +242,8 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount, is_whole = single_dose.high if single_dose is not None else None, True
     else:
         amount, is_whole = total_mg(context, row.rxcui)
+    if amount is not None and row.per_week:
+        amount *= 7.0
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         return (amount / weight, is_whole) if weight else (None, False)
@@ -175,12 +251,14 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
 
 
 def _is_meant(row: Limit, context: RuleContext) -> bool | None:
-    """Whether condition, setting and weight are those of the row."""
+    """Whether condition, setting and population are those of the row."""
     if row.setting == "outpatient" and not _is_outpatient(context):
         return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
-    if row.weight_to_kg is not None and (context.weight_kg is None or context.weight_kg > row.weight_to_kg):
+    if row.population == "continued" and context.drafted.dose.single:
+        return False
+    if row.population == "first order" and context.new_start is not True:
         return False
     if row.without_condition and context.has_condition(row.without_condition) is not False:
         return False
@@ -222,12 +300,17 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     """
     implausible_doses: list[Implausible] = []
     is_unknown = False
+    weight = context.weight_kg
+    is_child = context.age_years is not None and context.age_years < ADULT_YEARS
+    weight = weight if is_child and weight is not None and weight < _FDA_WEIGHT_KG else None
+    times = TIMES_RECOMMENDED if weight is None else TIMES_RECOMMENDED_FOR_CHILD
     for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
         if row is None:
             continue
         amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
-        if amount is not None and amount > TIMES_RECOMMENDED * row.recommended_mg_day:
-            implausible_doses.append(Implausible(row, rxcui, amount))
-    return max(implausible_doses, key=lambda dose: dose.amount / dose.row.recommended_mg_day, default=None), is_unknown
+        recommended = row.recommended_mg_day * (weight / _FDA_WEIGHT_KG if weight is not None else 1.0)
+        if amount is not None and amount > times * recommended:
+            implausible_doses.append(Implausible(row, rxcui, amount, recommended, weight))
+    return max(implausible_doses, key=lambda dose: dose.times, default=None), is_unknown

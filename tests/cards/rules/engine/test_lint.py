@@ -164,10 +164,10 @@ RULE_FILE = """{
     ],
 )
 def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> None:
-    files = FamilyFiles(RuleFile("family.json", FAMILY_FILE), (RuleFile("renal-metformin.json", RULE_FILE),))
+    files = FamilyFiles(RuleFile("family.json", FAMILY_FILE, Path()), (RuleFile("renal-metformin.json", RULE_FILE, Path()),))
     assert files.describe(path, "it is wrong.") == f"{said}it is wrong."
 
 
 def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
     with pytest.raises(RuleError, match=r"^renal-metformin\.json, line 2: this is not valid JSON"):
-        _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}').raw
+        _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}', Path()).raw
