@@ -146,7 +146,9 @@ def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
         number = row[value["column"]]
         return float(number) if number else _LEFT_OUT
     members = {
-        name: _filled_from_row(item, row) for name, item in value.items() if not (_is_column(item) and not row[item[1:]])
+        name: _filled_from_row(item, row)
+        for name, item in value.items()
+        if not (_is_column(item) and not row[item[1:]])
     }
     return _LEFT_OUT if any(item is _LEFT_OUT for item in members.values()) else members
 

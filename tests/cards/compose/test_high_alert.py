@@ -70,8 +70,8 @@ def test_every_row_of_the_table_finds_a_drug_and_says_where_it_is_from() -> None
 
 
 def test_a_high_alert_drug_without_a_rule_gives_one_line(as_of: datetime) -> None:
-    (card,) = _uncovered(as_of, "Pomalyst")
-    assert (card.summary, card.indicator) == ("Pomalyst is not covered by these checks.", "info")
+    (card,) = _uncovered(as_of, "Sutent")
+    assert (card.summary, card.indicator) == ("Sutent is not covered by these checks.", "info")
     assert card.detail is not None
     assert "only allergies and duplicates were checked" in card.detail
     assert card.suggestions == ()
@@ -87,9 +87,9 @@ def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime
 
 
 def test_several_share_one_card_within_its_length(as_of: datetime) -> None:
-    names = ("Pomalyst", "eptifibatide", "Ibrance", "alteplase", "o" * 200 + " chemo")
+    names = ("Sutent", "eptifibatide", "Ibrance", "alteplase", "o" * 200 + " chemo")
     (card,) = _uncovered(as_of, *names)
-    assert card.summary.startswith("Pomalyst, eptifibatide, Ibrance and 2 more are not covered")
+    assert card.summary.startswith("Sutent, eptifibatide, Ibrance and 2 more are not covered")
     assert {fact.source for fact in card.own_extension.facts} >= {"MedicationRequest/draft-0"}
     (long,) = _uncovered(as_of, *("o" * 200 + f" {index} chemo" for index in range(3)))
     assert len(long.summary) < 140
@@ -105,16 +105,16 @@ def test_a_drug_that_has_a_card_is_not_named_again(as_of: datetime) -> None:
         "resourceType": "AllergyIntolerance",
         "id": "allergy",
         "patient": {"reference": f"Patient/{PATIENT_ID}"},
-        "code": {"text": "pomalidomide"},
+        "code": {"text": "sunitinib"},
         "reaction": [{"manifestation": [{"text": "anaphylaxis"}]}],
     }
-    outcome = check(record_of({"more": [allergy]}, as_of), drafts_of(draft_of({"drug": "Pomalyst"})))
+    outcome = check(record_of({"more": [allergy]}, as_of), drafts_of(draft_of({"drug": "Sutent"})))
     assert [rule for rule, _, _ in findings(outcome)] == ["allergy-same-ingredient"]
     assert [card.own_extension.output for card in outcome.cards] == [None]
 
 
 def test_the_scope_of_an_uncovered_drug_stays_among_the_silences(as_of: datetime) -> None:
-    outcome = check(record_of({}, as_of), drafts_of(draft_of({"drug": "Pomalyst"})))
+    outcome = check(record_of({}, as_of), drafts_of(draft_of({"drug": "Sutent"})))
     assert "scope" in {reason for _, reason in reasons(outcome)}
     assert outcome.drafts == tuple(fact.source for fact in outcome.cards[0].own_extension.facts)
 

@@ -9,7 +9,7 @@ from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, 
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.engine.family import Correction, Family
-from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, Limit
+from cards.rules.families.dose.knowledge import EVIDENCE, Limit
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_NARROW,
@@ -116,7 +116,10 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):
-        is_old = context.session.record.newest("body_weight") is not None
+        record = context.session.record
+        if not record.was_requested("body_weight"):
+            return "weight-missing", "the weight did not come with the call."
+        is_old = record.newest("body_weight") is not None
         return "weight-missing", "the weight on record is too old." if is_old else "no weight on record."
     if any(not total_mg(context, row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
@@ -352,8 +355,8 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over",
         _far_over,
-        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv), for a"
-        f" child more than {TIMES_RECOMMENDED_FOR_CHILD:g} times that of its weight",
+        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv), for"
+        f" a child more than {TIMES_RECOMMENDED_FOR_CHILD:g} times that of its weight",
         _ALONE,
         lambda context: context.number_facts("daily_dose_mg"),
     ),

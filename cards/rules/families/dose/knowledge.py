@@ -52,7 +52,7 @@ class Limit(Struct, frozen=True):
 
     @property
     def is_for_adults(self) -> bool:
-        """Whether it holds for adults; the maximum of an adult is no child's, but more than that is too much for one."""
+        """Whether it holds for adults: an adult's maximum is no child's dose, but more is too much."""
         return ADULT_YEARS in self.ages
 
 
