@@ -67,6 +67,7 @@ def test_the_figures_are_those_of_the_doses_that_were_read(data_folder: Path) ->
             figures.setdefault(row["rxcui"], set()).update(float(one) for one in amounts if _is_number(one))
     # Read elsewhere (sources.csv) or in a note of the file: carvedilol over 85 kg, imipramine of inpatients.
     elsewhere = {("3407", 1.5), ("6809", 3000.0), ("6809", 2000.0), ("20352", 100.0), ("5691", 300.0)}
+    elsewhere |= {("9997", 400.0), ("4603", 600.0), ("4603", 6.0), ("57258", 36.0), ("6185", 2400.0), ("10582", 0.3)}
     for row in _rows(READING):
         limit = (row["rxcui"], float(row["most"]))
         assert limit in elsewhere or limit[1] in figures[row["rxcui"]], f"{_name(row)}: {row['most']} {row['unit']}"

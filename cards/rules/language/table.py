@@ -9,7 +9,7 @@ leaves empty is left out, a column with `;` between its values gives a list:
 - a member that is `"$column"` is left out where the row has nothing;
 - `{"column": NAME}` is the number of that column; without one the item of a list that it stands in is left out.
 
-`"ingredients": {"of_table": "limits.csv"}` are the drugs of that table's columns `rxcui` and `drug`, each once.
+`"ingredients": {"of_tables": ["limits.csv"]}` are the drugs of their columns `rxcui` and `drug`, each once.
 
 Every fault is named by the file and the line that it stands in.
 """
@@ -170,10 +170,10 @@ def _is_column(value: object) -> bool:
 
 
 def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
-    """The value with the drugs of a table in place of each `{"of_table": NAME}`."""
+    """The value with the drugs of tables in place of each `{"of_tables": [NAME]}`."""
     if isinstance(value, dict):
-        if set(value) == {"of_table"}:
-            rows = _rows(folder, value["of_table"])
+        if set(value) == {"of_tables"}:
+            rows = (row for table in value["of_tables"] for row in _rows(folder, table))
             drugs = {row["rxcui"]: row["drug"] for row in rows if not row.get("left_out")}
             return [{"rxcui": rxcui, "name": name} for rxcui, name in drugs.items()]
         return {name: _with_drugs_of_tables(item, folder) for name, item in value.items()}

@@ -1,11 +1,13 @@
 """The dose knowledge: maximum doses, recommended maxima that catch ten-fold errors, and their sources, read once.
 
-`limits.csv` holds maximum doses by route, form, age, weight, condition and setting; an empty cell does not narrow the
-row, an empty route is every one but an injection. `population` "first order" holds where the drug was not taken before,
-"continued" for what is more than one dose. `is_firm` "no": the source gives a target or a usual dose, or is no label
-(then `page` names what was read): what goes over it is information, unless it is far over; "narrow": the same, and far
-over begins earlier, because the drug is seldom given in more. `labelled_from` is the age in
-years under which the source says that the drug is not for children. `plausibility.csv` holds FDA's recommended
+`limits.csv` holds maximum doses by form, age, condition and setting; an empty cell does not narrow the row. `is_firm`
+"no": the source gives a target or a usual dose, and what goes over it is information, unless it is far over.
+`labelled_from` is the age in years under which the source says that the drug is not for children.
+
+`leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
+every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
+dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug
+is seldom given in more. `plausibility.csv` holds FDA's recommended
 maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
@@ -65,7 +67,7 @@ class PlausibleDose(Struct, frozen=True):
 
 def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     by_drug: dict[str, tuple[Limit, ...]] = {}
-    for row in _rows("limits.csv"):
+    for row in (*_rows("limits.csv"), *_rows("leads.csv")):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
     return by_drug
 
@@ -74,18 +76,18 @@ _AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg",
 
 
 def _limit(row: Mapping[str, str]) -> Limit:
-    column = next(name for name in _AMOUNTS if row[name])
+    column = next(name for name in _AMOUNTS if row.get(name))
     return Limit(
         row["drug"],
         row["rxcui"],
-        row["route"],
+        row.get("route", ""),
         row["form"],
-        row["population"],
+        row.get("population", ""),
         range(int(row["age_from"] or 0), int(row["age_to"] or _OLDEST) + 1),
         row["condition"],
         row["without_condition"],
         row["setting"],
-        float(row["weight_from_kg"]) if row["weight_from_kg"] else None,
+        float(row["weight_from_kg"]) if row.get("weight_from_kg") else None,
         float(row["weight_to_kg"]) if row["weight_to_kg"] else None,
         float(row[column]),
         "single" in column,
@@ -96,7 +98,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         int(row["labelled_from"]) if row["labelled_from"] else None,
         row["note"],
         row["source"],
-        row["page"],
+        row.get("page", ""),
     )
 
 
