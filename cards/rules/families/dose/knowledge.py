@@ -6,8 +6,8 @@
 
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
-dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug
-is seldom given in more. `plausibility.csv` holds FDA's recommended
+dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the
+drug is seldom given in more. `plausibility.csv` holds FDA's recommended
 maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
