@@ -52,7 +52,7 @@ def opened(chart: Chart, way: str, now: datetime) -> tuple[list[Resource], str |
 
 
 async def cards_of(
-    client: httpx.AsyncClient, resources: list[Resource], visit: str | None, today: datetime
+    client: httpx.AsyncClient, resources: list[Resource], visit: str | None, today: datetime, only: str = ""
 ) -> dict[str, Any]:
     """The cards of every service of patient-view for one opened chart, all asked in one moment."""
     instance = str(uuid4())
@@ -72,24 +72,24 @@ async def cards_of(
         (service.id, entry)
         for service in find_services().values()
         for entry in service.discovery()
-        if entry["hook"] == _HOOK
+        if entry["hook"] == _HOOK and only in ("", service.id)
     ]
     return dict(await asyncio.gather(*(ask(service, entry) for service, entry in entries)))
 
 
-async def measure(charts: list[Chart], way: str, now: datetime, *, show: bool, **settings: Any) -> None:
+async def measure(charts: list[Chart], way: str, now: datetime, only: str, *, show: bool) -> None:
     """Prints the cards a chart by service, and the share of charts that are silent."""
     counts: Counter[str] = Counter()
     silent = 0
     with tempfile.TemporaryDirectory(prefix="cds-burden-") as folder:
         configured = Settings(
-            database_url=f"sqlite:///{Path(folder) / 'decisions.sqlite3'}", log_level="error", as_of=now, **settings
+            database_url=f"sqlite:///{Path(folder) / 'decisions.sqlite3'}", log_level="error", as_of=now
         )
         transport = httpx.ASGITransport(app=create_app(configured))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
             for chart in charts:
                 resources, visit = opened(chart, way, now)
-                answers = await cards_of(client, resources, visit, now)
+                answers = await cards_of(client, resources, visit, now, only)
                 counts.update({service: len(cards) for service, cards in answers.items()})
                 silent += not any(answers.values())
                 for service, cards in answers.items() if show else ():
@@ -102,14 +102,16 @@ async def measure(charts: list[Chart], way: str, now: datetime, *, show: bool, *
 
 def main(
     folder: Annotated[Path | None, typer.Option(help="A folder of charts; default: <data>/fhir.")] = None,
+    service: Annotated[str, typer.Option(help="Ask this service only; default: all.")] = "",
+    way: Annotated[str, typer.Option(help="Open the charts in this way only; default: in all.")] = "",
     show: Annotated[bool, typer.Option(help="Print every card.")] = False,
 ) -> None:
     """Counts the cards when charts are opened without a visit, in their newest visit, and in one that goes on."""
     root = folder or Settings().data_dir / "fhir"
     charts = [read_chart(file) for file in sorted(root.rglob("*.json.gz")) if "perf" not in file.parts]
     now = datetime.now(UTC).replace(microsecond=0)
-    for way in _WAYS:
-        asyncio.run(measure(charts, way, now, show=show))
+    for opened_in in (way,) if way else _WAYS:
+        asyncio.run(measure(charts, opened_in, now, service, show=show))
 
 
 if __name__ == "__main__":

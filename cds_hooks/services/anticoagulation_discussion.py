@@ -1,144 +1,59 @@
 """Who with atrial fibrillation may benefit from talking about an anticoagulant: CHA2DS2-VASc at patient-view.
 
 2023 ACC/AHA guideline: a yearly risk of stroke of 2 % as threshold, which by the rates of Friberg 2012 is 2 points.
-HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold.
+HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold. The guideline goes by the risk and
+not by the rhythm (6.3.1), after ablation too: a fibrillation that is on record as past counts as one.
 
-What is a reason against a talk about an anticoagulant, and which anticoagulant was stopped: facts with their dates.
+What the chart tells of rhythm, anticoagulants and reasons against a talk: `_anticoagulation.py`.
 """
 
-import re
 from functools import partial
-from typing import Final
+
+from msgspec.structs import replace
 
 from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, extension_of
 from cards.compose.identity import OrderSuggestion
 from cards.extension import CardExtension
 from cards.new_orders import service_order
-from cards.rules.engine.finding import Silence
-from cards.text import decapitalized, escape, format_number, plain
+from cards.text import capitalized, decapitalized, escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.services._anticoagulation import (
+    BY_MOUTH,
+    CALLED,
+    RHYTHM_GROUP,
+    anticoagulation,
+    condition_words,
+    listed_use,
+    past_rhythm,
+    reason_against,
+    still_holds,
+    stopped_anticoagulant,
+)
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
-    find_named_in_chart,
     reason_already_planned,
     reason_not_to_advise,
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import ConditionHit, condition_status, doubt_of, find_condition
+from fhir.mapping.conditions import (
+    ConditionHit,
+    find_condition,
+)
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
 from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition
-from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
-
-# RE-LY (Connolly 2009) left out people with gastrointestinal bleeding within a year: table 5 of PMC3956385.
-_BLEEDING_DAYS: Final = 365.0
-_NEWEST_DAYS: Final = 90.0
-_VERY_LOW: Final = (("hemoglobin", "Haemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
-"""Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
-_STOPPED_DAYS: Final = 365.0
-_ANTICOAGULANTS: Final = frozenset({"anticoagulant"})
-_BY_MOUTH: Final = frozenset({"vka", "doac"})
-_CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
-# CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
-_CLOSED: Final = (
-    *(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269")),
-    "appendage clos",
-    "appendage occlu",
-    "appendage exclu",
-    "appendage ligat",
-    "closure of left atrial appendage",
-    "occlusion of left atrial appendage",
-    "exclusion of left atrial appendage",
-    "closure of the left atrial appendage",
-    "occlusion of the left atrial appendage",
-    "watchman",
-)
-_CLOSED_WORDS: Final = re.compile(r"watchman|appendage (?:clos|occlu|exclu|ligat)", re.IGNORECASE)
-_EVER: Final = 200 * 365.25
-
-
-def reason_against(record: PatientRecord, subject: str) -> Silence | None:
-    """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
-    inside = find_condition(record, "intracranial_bleeding")
-    if inside is not None:
-        text = "whether to anticoagulate after it is a decision of its own, so no score is shown."
-        return Silence(
-            subject, "contraindicated", f"Bleeding inside the skull is on record ({_condition_words(inside)}): {text}"
-        )
-    bleeding = find_condition(record, "bleeding_major")
-    if bleeding is not None and _is_recent(bleeding, record):
-        text = f"Major bleeding of the last year is on record ({_condition_words(bleeding)}): no talk is suggested."
-        return Silence(subject, "contraindicated", text)
-    for analyte, words, limit, unit in _VERY_LOW:
-        measurement = record.newest(analyte, _NEWEST_DAYS)
-        if measurement is not None and measurement.value < limit:
-            value = f"{format_number(measurement.value, [limit])} {unit} ({measurement.time.date})"
-            return Silence(
-                subject,
-                "contraindicated",
-                f"{words} {value} is under {limit:g} {unit} (CTCAE 5.0, grade 3): no talk is suggested.",
-            )
-    closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
-    if closed is not None:
-        return Silence(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
-    device = next((condition for condition in record.conditions if _names_closed_appendage(condition, record)), None)
-    if device is not None:
-        return Silence(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
-    if find_condition(record, "pregnancy"):
-        text = "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."
-        return Silence(subject, "contraindicated", text)
-    return None
-
-
-def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
-    """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
-    words = condition.code.words if condition.code is not None else ""
-    match = _CLOSED_WORDS.search(words)
-    is_fact = match is not None and is_of_patient(words, match.start()) and not doubt_of(condition)
-    return is_fact and condition_status(condition, record.as_of_epoch) != "past"
-
-
-def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
-    if hit.time is None:
-        return hit.status != "past"
-    return hit.time.age_days(record.as_of_epoch) <= _BLEEDING_DAYS
-
-
-def _condition_words(hit: ConditionHit) -> str:
-    words = plain(hit.words or hit.code, 60)
-    return f"{words}, {hit.time.date}" if hit.time is not None else words
-
-
-def stopped_anticoagulant(record: PatientRecord) -> str | None:
-    """The anticoagulant by mouth that was stopped in the last year, with the date that the chart gives; None for none.
-
-    FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
-    """
-    if any(active_medication.identity.classes & _BY_MOUTH for active_medication in active_medications(record)):
-        return None
-    for ended in ended_medications(record, _STOPPED_DAYS):
-        if ended.identity.classes & _BY_MOUTH and ended.ended is not None:
-            return f"{plain(ended.name, 40)} ended {ended.ended.date}"
-    for order in orders_not_active(record):
-        ordered = order.authored
-        if order.identity.classes & _BY_MOUTH and ordered is not None and ordered.age_days(record.as_of_epoch) <= 365.0:
-            return f"{plain(order.name, 40)} stopped (ordered {ordered.date})"
-    return None
-
 
 EQUATION = get_equation("cha2ds2_vasc")
 BESIDE = get_equation("has_bled")
@@ -162,22 +77,26 @@ async def decide(call: ServiceInput) -> Advice:
             EQUATION.id, "input-missing", "The problem list is not available: atrial fibrillation is not known."
         )
     vector = map_features(record, FEATURES)
-    rhythm = find_condition(record, "afib")
+    active_rhythm = find_condition(record, RHYTHM_GROUP)
+    rhythm = active_rhythm or past_rhythm(record)
     anticoagulant = vector.evidence[-1]
     if anticoagulant is None and rhythm is not None:
-        unreadable = presence_of(record, _ANTICOAGULANTS).unreadable_words
+        unreadable = presence_of(record, frozenset({"anticoagulant"})).unreadable_words
         why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
         return no_card(
             EQUATION.id, "input-missing", f"Whether an anticoagulant is active is not known{why}: nothing is said."
         )
-    if (anticoagulant is not None and anticoagulant.value) or find_condition(
-        record, "anticoagulant_long_term"
-    ) is not None:
-        return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
-    unwanted = declined(record, _BY_MOUTH, _CALLED) if rhythm is not None else None
+    taken = anticoagulation(record)
+    if taken.treating is not None:
+        return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({taken.treating}).")
+    listed = listed_use(record)
+    if listed is not None and still_holds(listed, record):
+        text = f"The problem list has long-term use of an anticoagulant ({condition_words(listed)})."
+        return no_card(EQUATION.id, "already-done", text)
+    unwanted = declined(record, BY_MOUTH, CALLED) if rhythm is not None else None
     if unwanted is not None:
         return no_card(EQUATION.id, "declined", unwanted)
-    charted = inputs_from_record(EQUATION, record, vector=vector)
+    charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
     if rhythm is not None and rhythm.doubt:
         text = (
             f"{plain(rhythm.words or rhythm.code, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."
@@ -190,12 +109,18 @@ async def decide(call: ServiceInput) -> Advice:
         valve = find_condition(record, "mechanical_valve", "mitral_stenosis")
         if valve is not None:
             return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
-    bleeding = inputs_from_record(BESIDE, record, vector=vector)
-    return advise_by_equation(call, charted, _question(call, rhythm, bleeding))
+    bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
+    return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
+
+
+def _for_any_rhythm(charted: RecordInputs, rhythm: ConditionHit | None) -> RecordInputs:
+    """Return the inputs as of somebody with fibrillation, where the chart has it as past only."""
+    is_without_rhythm = charted.excluded is not None and charted.excluded.inputs == charted.equation.only_with
+    return replace(charted, excluded=None) if rhythm is not None and is_without_rhythm else charted
 
 
 def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
-    """Flutter, which the guideline treats as fibrillation, is called by its name."""
+    """Return the name of the rhythm: flutter, which the guideline treats as fibrillation, has its own."""
     words = rhythm.words.lower() if rhythm is not None else ""
     return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
 
@@ -241,10 +166,12 @@ def _since(hit: ConditionHit) -> str:
     return f" ({hit.time.date})" if hit.time is not None else ""
 
 
-def _question(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs) -> EquationQuestion:
+def _question(
+    call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs, *, is_past: bool
+) -> EquationQuestion:
     # Nothing to order: every input is age, sex or a condition.
     below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
-    content = partial(_content, call, _rhythm_in_words(rhythm), bleeding)
+    content = partial(_content, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
     return EquationQuestion(OUTPUT, _reaches, below, content)
 
 
@@ -253,7 +180,12 @@ def _reaches(result: EquationResult) -> bool:
 
 
 def _content(
-    call: ServiceInput, rhythm: str, bleeding: RecordInputs, _charted: RecordInputs, result: EquationResult
+    call: ServiceInput,
+    past: ConditionHit | None,
+    rhythm: str,
+    bleeding: RecordInputs,
+    _charted: RecordInputs,
+    result: EquationResult,
 ) -> EquationCardContent:
     record = call.record
     score = int(result.number)
@@ -261,12 +193,15 @@ def _content(
     people = f"{yearly:g} in 100"
     line, other_results = _bleeding(bleeding)
     stopped = stopped_anticoagulant(record)
-    statement = "No active anticoagulant was found."
+    has_low_dose = anticoagulation(record).preventing is not None
+    statement = f"No active anticoagulant{' in a treatment dose' if has_low_dose else ''} was found."
     if stopped is not None:
         statement = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
+    statement += _beside(record, past)
+    named = rhythm if past is None else f"History of {decapitalized(rhythm)}"
     return EquationCardContent(
         summary=(
-            f"{rhythm}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
+            f"{named}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
         opening=(
@@ -286,6 +221,30 @@ def _content(
         other_results=other_results,
         closing="Not for emergencies.",
     )
+
+
+def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
+    """What else the talk needs: a past rhythm, a low dose, an old entry of the list, kidneys that have failed."""
+    parts = []
+    if past is not None:
+        parts.append(
+            f"**The rhythm is on record as past** ({escape(condition_words(past), 130)}): the guideline goes by the "
+            "risk of stroke and not by the rhythm, after ablation too."
+        )
+    preventing, listed = anticoagulation(record).preventing, listed_use(record)
+    if preventing is not None:
+        parts.append(
+            f"**{escape(capitalized(preventing))}** is active in a prophylactic dose, which prevents no stroke."
+        )
+    if listed is not None:
+        parts.append(f"The problem list still has {escape(condition_words(listed), 90)}; no order is active.")
+    kidneys = find_condition(record, "ckd5_or_dialysis")
+    if kidneys is not None:
+        parts.append(
+            f"**{escape(condition_words(kidneys), 90)}**: in end-stage kidney disease and on dialysis the benefit is "
+            "uncertain; warfarin or apixaban might be reasonable (2023 guideline, class 2b)."
+        )
+    return "".join(f" {part}" for part in parts)
 
 
 def _paper(source: str) -> str:

@@ -1,9 +1,11 @@
 """The service `anticoagulation-discussion` on charts that the samples do not have."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cds_hooks.services.chart_cases import answers, drug, operation, patient, problem, text_of
 from tests.cds_hooks.services.equation_calls import (
     added,
     ago,
@@ -137,3 +139,30 @@ def test_an_abbreviation_keeps_its_capitals_beside_the_score(server_here: str) -
     aspirin = order("af-no-anticoagulant", "1191", "aspirin 81 MG Oral Tablet")
     card = only_card(answer(server_here, *AF, added("medications", aspirin)))
     assert "antiplatelet or NSAID" in card["detail"]
+
+
+OLD_USE = ("Long term (current) use of anticoagulants", "Z79.01")
+FIBRILLATION = problem("Atrial fibrillation", "I48.91")
+SCORED = "CHA2DS2-VASc 2"
+"""A man of 74 with hypertension, each with a fibrillation of his own, and what the card must say; "" for no card."""
+CHARTS: list[tuple[list[dict[str, Any]], str]] = [
+    ([problem("Atrial fibrillation", "I48.91", status="resolved")], "is on record as past"),
+    ([problem("Paroxysmal AF s/p PVI 2022", "Z86.79")], "History of atrial fibrillation"),
+    ([operation("Catheter ablation, pulmonary vein isolation", "2023-02-02")], "not by the rhythm"),
+    ([operation("Catheter ablation of ventricular tachycardia", "2023-02-02")], ""),
+    ([problem("Family history of atrial fibrillation", "Z82.49")], ""),
+    ([problem("Postoperative atrial fibrillation", status="resolved")], ""),
+    ([FIBRILLATION, drug("enoxaparin 40 mg SC daily (DVT prophylaxis)", "67108")], "in a prophylactic dose"),
+    ([FIBRILLATION, drug("heparin flush 100 units/mL", "5224")], SCORED),
+    ([FIBRILLATION, drug("enoxaparin 80 mg SC twice daily", "67108")], ""),
+    ([FIBRILLATION, drug("apixaban 5 mg", "1364430", status="on-hold")], "apixaban on hold (ordered"),
+    ([FIBRILLATION, problem(*OLD_USE, when="2020-01-18")], "The problem list still has Long term"),
+    ([FIBRILLATION, problem(*OLD_USE, when="2026-09-01")], ""),
+    ([FIBRILLATION, problem("Dependence on renal dialysis", "Z99.2")], "the benefit is uncertain"),
+]
+
+
+def test_the_risk_and_not_the_rhythm_decides_and_only_a_treatment_is_an_anticoagulant(tmp_path: Path) -> None:
+    charts = [[patient(74, "male"), problem("Hypertension", "I10"), *chart] for chart, _ in CHARTS]
+    for answered, (chart, words) in zip(answers(tmp_path, AF[0], charts), CHARTS, strict=True):
+        assert (words in text_of(answered)) if words else not answered["cards"], (chart, text_of(answered))

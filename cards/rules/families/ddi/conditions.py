@@ -277,8 +277,13 @@ def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
     return float(units[1].replace(",", "")) * dose.times_per_day > _DALTEPARIN_UNITS
 
 
+def order_treats(medication: MedicationIdentity, dose: DailyDose, order: object) -> Truth:
+    """Whether an order of an anticoagulant is one of a treatment dose, by its own instructions too."""
+    return is_treatment(medication, dose, _instructions(order))
+
+
 def _both_treat(context: RuleContext) -> Truth:
-    answers = [is_treatment(member.medication, member.dose, _instructions(member.order)) for member in _pair(context)]
+    answers = [order_treats(member.medication, member.dose, member.order) for member in _pair(context)]
     return False if False in answers else None if None in answers else True
 
 
