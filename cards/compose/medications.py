@@ -1,14 +1,16 @@
 """Composes the two cards about what is taken already: the medication review, and genetic results that matter to it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Action, Card, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, Source, Suggestion
 from cards.compose.identity import CardIdentity
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
@@ -16,7 +18,7 @@ MEDICATION_REVIEW: Final = "medication-review"
 GENES_AND_MEDICATIONS: Final = "genes-and-medications"
 """The outputs of the two cards, by which they are remembered."""
 MOST_LINES: Final = 6
-MOST_STOPS: Final = 4
+MOST_OFFERS: Final = 4
 _NAMED: Final = 3
 _GENES_LINES: Final = 3
 _GENES_NAMED: Final = 2
@@ -26,22 +28,17 @@ TAPERED: Final = frozenset(
     {
         "anticoagulant", "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine",
         "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin", "mood_stabilizer",
-        "opioid", "snri", "ssri", "tca", "z_drug",
+        "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca", "z_drug",
     }
 )  # fmt: skip
 
-Json = dict[str, Any]
-
 
 class ReviewedDrug(Struct, frozen=True):
-    """A finding about a drug that is taken: its name, the finding, and the order (the client's JSON) to be stopped.
-
-    The order is there only in a review, where it came with the call and stopping it is what the rule offers.
-    """
+    """A finding about a drug that is taken: its name, the finding, and in a review the suggestions that fit it."""
 
     name: str
     finding: Finding
-    order: Json | None = None
+    offers: tuple[Suggestion, ...] = ()
 
 
 class _Line(Struct, frozen=True):
@@ -63,9 +60,41 @@ class _Line(Struct, frozen=True):
         return ", ".join(dict.fromkeys(drug.name for drug in self.drugs))
 
 
+# Their labels warn of seizures, hallucinations or a neuroleptic malignant syndrome where they are stopped at once.
+_TAPERED_DRUGS: Final = frozenset({"baclofen", "levodopa", "carbidopa", "pramipexole", "ropinirole", "rotigotine"})
+# The finding asks for something else than an end of the drug: a lower dose, a taper, a value first.
+_ASKS_LESS: Final = re.compile(
+    r"\b(?:reduc|lower(?:ing)? (?:the )?dose|lower dose|less |halve|taper|wean|repeat|recheck|before deciding"
+    r"|check|measure|level in|smaller)",
+    re.IGNORECASE,
+)
+_STEPWISE: Final = re.compile(r"\b(?:stepwise|taper|gradual|wean)", re.IGNORECASE)
+_ASKS_END: Final = re.compile(r"\b(?:stop|discontinu|contraindicated|avoid|do not use|not recommended)", re.IGNORECASE)
+
+
 def may_be_stopped(medication: MedicationIdentity) -> bool:
     """Whether an order of the drug can be stopped at once; others are tapered, and no order says how."""
-    return not medication.classes & TAPERED
+    names = {ingredient.name for ingredient in medication.ingredients}
+    return not medication.classes & TAPERED and not names & _TAPERED_DRUGS
+
+
+def fits_sentence(offer: OfferedSuggestion, finding: Finding, medication: MedicationIdentity) -> bool:
+    """Whether a suggestion does what the sentence of the finding asks for, of a drug that is taken already.
+
+    A drug is stopped or held by a button only where the finding is certain and asks for no lower dose, taper or value
+    instead. What would begin another drug, or changes the other drug of a pair, is left to the clinician.
+    """
+    declared = offer.suggestion.declared
+    if declared.create or declared.stop_partner is not None or declared.change_partner is not None:
+        return False
+    sentence = f"{finding.summary} {finding.detail}"
+    if not declared.takes_draft_away:
+        is_step = declared.change is not None and _STEPWISE.search(sentence) is not None
+        return not is_step or may_be_stopped(medication) or _STEPWISE.search(declared.label) is not None
+    asks_less = _ASKS_LESS.search(finding.summary) is not None or (
+        _ASKS_LESS.search(sentence) is not None and _ASKS_END.search(sentence) is None
+    )
+    return finding.is_certain and may_be_stopped(medication) and not asks_less
 
 
 def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:
@@ -76,7 +105,7 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:
     lines = sorted(_grouped(drugs), key=lambda line: line.rank)
     worst = lines[0].finding
     evidence = worst.evidence[0]
-    suggestions = tuple(_stops(lines, identity.suggestion_uuid))
+    suggestions = tuple(_numbered(_offers(lines), identity))
     return Card(
         uuid=identity.uuid,
         summary=_summary(lines),
@@ -139,13 +168,23 @@ def _labels(finding: Finding) -> str:
     return finding.evidence[0].label
 
 
-def _stops(lines: Sequence[_Line], suggestion_uuid: Callable[[int], str]) -> Iterator[Suggestion]:
-    """One suggestion for each order that can be stopped, at most four of them."""
-    orders = {str(drug.order.get("id")): drug for line in lines for drug in line.drugs if drug.order is not None}
-    for number, drug in enumerate(list(orders.values())[:MOST_STOPS], start=1):
-        name = plain(drug.name, 60)
-        action = Action(type="update", description=f"Stop {name}", resource={**(drug.order or {}), "status": "stopped"})
-        yield Suggestion(label=f"Stop {name}", uuid=suggestion_uuid(number), actions=(action,))
+def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iterator[Suggestion]:
+    """The suggestions with the uuids of this card; none is preselected: what is taken was ordered for a reason."""
+    for number, suggestion in enumerate(suggestions, start=1):
+        yield replace(suggestion, uuid=identity.suggestion_uuid(number), is_recommended=False)
+
+
+def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
+    """The suggestions of the findings, the worst first: one change of an order, each test once, at most four."""
+    changed: set[str] = set()
+    labels: set[str] = set()
+    for suggestion in (offer for line in lines for drug in line.drugs for offer in drug.offers):
+        orders = {str((action.resource or {}).get("id")) for action in suggestion.actions if action.type == "update"}
+        if suggestion.label in labels or orders & changed or len(labels) == MOST_OFFERS:
+            continue
+        changed |= orders
+        labels.add(suggestion.label)
+        yield suggestion
 
 
 # Genetic results

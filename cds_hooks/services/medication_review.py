@@ -1,7 +1,8 @@
 """What is taken already and does not fit this patient: one card at patient-view, in place of one for each criterion.
 
-At 65 and over the criteria of STOPP version 3; at every age the contraindications by a disease or a value. What is
-ordered now is judged by `order-safety`, what goes home by `discharge-medications`.
+At 65 and over the criteria of STOPP version 3; at every age what `order-safety` would warn of as dangerous if the drug
+were ordered today: diseases, values, pregnancy, allergies, pairs. What is ordered now is judged by `order-safety`, what
+goes home by `discharge-medications`.
 """
 
 import csv
@@ -10,14 +11,23 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from cards.card import SEVERITY
-from cards.compose.medications import MEDICATION_REVIEW, ReviewedDrug, may_be_stopped, review_card
+from msgspec.structs import replace
+
+from cards.card import SEVERITY, Suggestion
+from cards.compose.medications import (
+    MEDICATION_REVIEW,
+    ReviewedDrug,
+    fits_sentence,
+    may_be_stopped,
+    review_card,
+)
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
-from cards.rules.engine.rule_book import MISSING, RuleBook, whole_book
+from cards.rules.engine.rule_book import MISSING, DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
+from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, suggestions_for
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -31,11 +41,11 @@ from fhir.record.record import PatientRecord
 SUBJECT: Final = MEDICATION_REVIEW
 FROM_YEARS: Final = 65
 """STOPP is about people of this age and over."""
-_CONTRAINDICATIONS: Final = "disease"
-"""The family whose warnings hold at every age."""
-_OWN: Final = frozenset({"review", _CONTRAINDICATIONS})
-_ELSEWHERE: Final = frozenset({"renal-dabigatran/mechanical_valve"})
-"""Contraindications by a disease that stand in a rule of another family, as `rule/band`."""
+_OWN: Final = frozenset({"review", "disease"})
+_OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
+"""Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
+_CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "monitoring", "opioid"})
+"""Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
 
 
 @cache
@@ -49,9 +59,8 @@ def _criteria() -> frozenset[str]:
 
 @cache
 def review_book() -> RuleBook:
-    """The rules of the review: its own family, the contraindications, and what other families have of STOPP."""
-    rule_ids = {criterion.partition("/")[0] for criterion in _criteria() | _ELSEWHERE}
-    return RuleBook(rule for rule in whole_book().rules if rule.family.name in _OWN or rule.id in rule_ids)
+    """The rules of the review: its own family, what else covers STOPP, and what can be dangerous in what is taken."""
+    return RuleBook(rule for rule in whole_book().rules if rule.family.name not in _OF_ORDERS_ONLY)
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -93,15 +102,25 @@ def _reviewed_drugs(
     is_older = age is not None and age >= FROM_YEARS
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
+    evaluated: dict[str, DraftEvaluation] = {}
+
+    def evaluate(drafted: DraftMedication) -> DraftEvaluation:
+        name = drafted.draft.name
+        return evaluated.get(name) or evaluated.setdefault(name, review_book().evaluate(session, drafted))
+
     by_draft = []
     for drafted in drugs:
-        evaluation = review_book().evaluate(session, drafted)
-        meant_findings = [finding for finding in evaluation.findings if _is_meant(finding, is_older=is_older)]
-        by_draft.append((drafted.draft.name, shown_findings(meant_findings, call.suppress, silences)))
+        meant_findings = [finding for finding in evaluate(drafted).findings if _is_meant(finding, is_older=is_older)]
+        needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
+        by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
+    originals, allowance = OriginalOrders(call.sent), EvaluationBudget()
     for drafted, findings in zip(drugs, kept_findings, strict=True):
-        yield from (_reviewed(drafted, finding) for finding in findings)
+        context = SuggestionContext(
+            session, drafted, evaluate, originals.original, review_book(), NamingBudget(call.card_uuid), allowance
+        )
+        yield from (_reviewed(finding, context) for finding in findings)
 
 
 def _nothing_found(record: PatientRecord, count: int) -> Silence:
@@ -118,23 +137,43 @@ def _nothing_found(record: PatientRecord, count: int) -> Silence:
 
 
 def _is_meant(finding: Finding, *, is_older: bool) -> bool:
-    """Whether the review tells it: at 65 and over every criterion, before that the contraindications.
+    """Whether the review tells it: at 65 and over every criterion, at every age what is dangerous to take.
 
     What is only asked for because it is missing is left to the order.
     """
     if finding.band == MISSING:
         return False
-    name = f"{finding.rule}/{finding.band}"
-    if name in _ELSEWHERE or (finding.group == _CONTRAINDICATIONS and SEVERITY[finding.indicator] > SEVERITY["info"]):
+    if finding.indicator == "critical":
         return True
-    return is_older and (finding.group in _OWN or name in _criteria())
+    if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
+        return True
+    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
 
 
-def _reviewed(drafted: DraftMedication, finding: Finding) -> ReviewedDrug:
-    resource = drafted.draft.resource
-    is_offered = any(offer.suggestion.declared.only_removes for offer in finding.suggestions)
-    can_stop = resource.get("id") and is_offered and may_be_stopped(drafted.medication)
-    return ReviewedDrug(plain(drafted.medication.name, 60), finding, resource if can_stop else None)
+def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
+    """The finding with what can be done about it here, of an order that came with the call."""
+    medication = context.drafted.medication
+    name = plain(medication.name, 60)
+    fitting = tuple(offer for offer in finding.suggestions if fits_sentence(offer, finding, medication))
+    if not fitting or not context.drafted.draft.resource.get("id"):
+        return ReviewedDrug(name, finding)
+    offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
+    return ReviewedDrug(name, finding, tuple(replace(offer, label=_label(offer, name)) for offer in offers))
+
+
+def _label(offer: Suggestion, name: str) -> str:
+    """What a button does to which drug: a card of the review is about several."""
+    if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
+        return f"Stop {name}"
+    return (
+        offer.label
+        if name.lower() in offer.label.lower() or _only_tests(offer)
+        else plain(f"{name}: {offer.label}", 80)
+    )
+
+
+def _only_tests(offer: Suggestion) -> bool:
+    return all(action.type == "create" for action in offer.actions)
 
 
 SERVICE = Service(
@@ -142,12 +181,13 @@ SERVICE = Service(
     hooks=(PATIENT_VIEW,),
     title="A review of the medications that are taken",
     description=(
-        "Compares what is taken with STOPP version 3 at 65 and over, and with contraindications by diseases and values "
-        "at every age; one card with what to do for each finding, silent where nothing is found and in palliative care."
+        "Compares what is taken with STOPP version 3 at 65 and over and, at every age, with what an order of it today "
+        "would be warned of; one card with what to do for each finding, silent where nothing is found and in "
+        "palliative care."
     ),
     usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
     warns_of_harm=True,
-    needs=Needs.of(analytes=review_book().needs.analytes, resources=review_book().needs.resources),
+    needs=Needs.of(analytes=review_book().needs.analytes, resources=review_book().needs.resources - {"Device"}),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
 )
