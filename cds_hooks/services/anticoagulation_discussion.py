@@ -86,9 +86,9 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "input-missing", f"Whether an anticoagulant is active is not known{why}: nothing is said."
         )
-    taken = anticoagulation(record)
-    if taken.treating is not None:
-        return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({taken.treating}).")
+    anticoagulants = anticoagulation(record)
+    if anticoagulants.treating is not None:
+        return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({anticoagulants.treating}).")
     listed = listed_use(record)
     if listed is not None and still_holds(listed, record):
         text = f"The problem list has long-term use of an anticoagulant ({condition_words(listed)})."
@@ -198,10 +198,10 @@ def _content(
     if stopped is not None:
         statement = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
     statement += _beside(record, past)
-    named = rhythm if past is None else f"History of {decapitalized(rhythm)}"
+    rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
     return EquationCardContent(
         summary=(
-            f"{named}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
+            f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
         opening=(
