@@ -4,7 +4,7 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -108,6 +108,8 @@ class ModelCardContent(Struct, frozen=True):
     """The outcome in a word or two, as in "57 in 100 died"."""
     first_line: str = ""
     """What stands before the estimate: what the model cannot know of this patient, say."""
+    lead: str = ""
+    """What stands right before the estimate in the detail, where the summary does not name it."""
     remark: str = ""
     """A sentence before everything that is not known: that a model with fewer inputs is used, say."""
     topic: Coding = TOPICS["planning"]
@@ -203,7 +205,23 @@ def _why_low_raises(value: FeatureValue, contribution: float, manifest: Manifest
     )
 
 
-def is_calibrated(prediction: Prediction) -> bool:
+class ObservedNear(Protocol):
+    """A probability and what was seen among people with similar ones: a prediction, or the scores of a decision."""
+
+    @property
+    def probability(self) -> float:
+        """The model's own figure."""
+
+    @property
+    def observed_rate(self) -> float:
+        """How many of the people nearest to it had the outcome."""
+
+    @property
+    def observed_high(self) -> float:
+        """The upper end of the range of that."""
+
+
+def is_calibrated(prediction: ObservedNear) -> bool:
     """Whether the estimate is not above what was seen among people with similar estimates.
 
     At the upper end few people are alike and the model overstates; its own figure stays in the extension.
@@ -211,26 +229,33 @@ def is_calibrated(prediction: Prediction) -> bool:
     return in_100(prediction.probability) <= in_100(prediction.observed_high)
 
 
+def people_shown(prediction: ObservedNear) -> int:
+    """The one number of an estimate, in 100, on its card and on every page: the model's own, or what was seen."""
+    return in_100(prediction.probability if is_calibrated(prediction) else prediction.observed_rate)
+
+
 def estimate_words(prediction: Prediction, seen: str) -> str:
     """The estimate in the words of every model's card: its number, or what was seen with the range of that."""
+    people = people_shown(prediction)
     if is_calibrated(prediction):
-        return f"about {in_100(prediction.probability)} in 100"
+        return f"about {people} in 100"
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
-    return f"{in_100(prediction.observed_rate)} in 100 {seen} (range {low}–{high})"
+    return f"{people} in 100 {seen} (range {low}–{high})"
 
 
 def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardContent) -> str:
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     alike = f"{prediction.observed_count:,} {manifest.row_words} in the study with similar estimates"
+    people = people_shown(prediction)
     if is_calibrated(prediction):
-        people = in_100(prediction.probability)
         return (
-            f"**About {people} in 100** {planned.alike} {manifest.outcome.words}; {100 - people} did not. "
+            f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
+            f"{100 - people} did not. "
             f"Of {alike}, {low} to {high} in 100 did. "
         )
-    people = in_100(prediction.observed_rate)
     return (
-        f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); {100 - people} did not. "
+        f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
+        f"{100 - people} did not. "
         "The model's own figure is not given here: it is too high in this range. "
     )
 

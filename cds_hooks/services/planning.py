@@ -36,9 +36,8 @@ from models_onnx.serving.eligibility import not_in_population
 
 MODEL, TWIN = served_model("mortality_5y"), served_model("mortality_5y_small")
 FEATURES = features_named(MODEL.features)
-SUMMARY = (
-    "Death within 5 years: {estimate} (higher than {higher} in 100 US adults of 40 and over). Consider planning ahead."
-)
+SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
+"""The number of deaths is no headline: it stands in the detail, behind the reason."""
 CARD = ModelCardContent(
     summary=SUMMARY,
     offer=OrderSuggestion(
@@ -48,6 +47,7 @@ CARD = ModelCardContent(
         is_recommended=True,
     ),
     seen="died",
+    lead="Why: Death within 5 years. ",
 )
 """The words of the card, which gate G13 of the model reads."""
 SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."

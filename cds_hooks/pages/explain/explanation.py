@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from cards.compose.model import in_100
+from cards.compose.model import in_100, is_calibrated, people_shown
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
@@ -57,7 +57,10 @@ class Band(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """A model's estimate for this patient: the risk in 100, its percentile, its contributions, and their exact sum."""
+    """A model's estimate for this patient: the risk in 100, its percentile, its contributions, and their exact sum.
+
+    `people` is the number of the card (`people_shown`); where it is not the model's own, that one is not given either.
+    """
 
     scores: Scores
     people: int
@@ -76,9 +79,14 @@ class Estimate(Struct, frozen=True):
         return None if self.band is None else self.band.percentile(self.scores.margin)
 
     @property
+    def is_own_figure(self) -> bool:
+        """Whether the number is the model's own, and not what was seen among the people nearest to it."""
+        return is_calibrated(self.scores)
+
+    @property
     def beyond(self) -> str:
         """ "above" or "below" where the estimate is outside what happened to people near it, else ""."""
-        if self.people > in_100(self.scores.observed_high):
+        if not self.is_own_figure:
             return "above"
         return "below" if self.people < in_100(self.scores.observed_low) else ""
 
@@ -206,7 +214,7 @@ def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | N
 def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, age: float | None) -> Estimate:
     return Estimate(
         scores=scores,
-        people=in_100(scores.probability),
+        people=people_shown(scores),
         percentile=min(99, int(scores.percentile)),
         near=people_range(scores.observed_low, scores.observed_high),
         bands=_bands(scores, manifest),

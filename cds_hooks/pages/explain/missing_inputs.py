@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from cards.compose.model import in_100
+from cards.compose.model import in_100, people_shown
 from cds_hooks.pages.explain.recorded_decision import Basis, Scores, read_basis
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.model_words import words_of
@@ -47,7 +47,7 @@ def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[Earlier
             continue
         if scores is not None and scores.id == model:
             when = format_time(time_of(decision.decided_at))
-            estimates.append(EarlierEstimate(decision.id, when, in_100(scores.probability), scores.version))
+            estimates.append(EarlierEstimate(decision.id, when, people_shown(scores), scores.version))
     return estimates
 
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from cards.compose.model import in_100, strength
+from cards.compose.model import in_100, people_shown, strength
 from cds_hooks.pages.explain.inputs import Input
 from cds_hooks.pages.explain.recorded_decision import Scores
 from cds_hooks.web.charts import Scale, with_ticks
@@ -86,7 +86,7 @@ def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
         tuple(steps),
         in_100(logistic(scores.base)),
         scale.at(scores.base),
-        in_100(scores.probability),
+        people_shown(scores),
         scale.at(scores.margin),
     )
 

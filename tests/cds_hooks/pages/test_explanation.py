@@ -125,7 +125,10 @@ def test_an_estimate_outside_what_happened_near_it_is_called_so(talk: Decision) 
         return basis
 
     assert "Outside that range" not in page_of(talk).text
-    assert "The estimate is above what happened" in page_of(rewritten(talk, basis=higher)).text
+    withheld = page_of(rewritten(talk, basis=higher))
+    assert "6 in 100 of the people with similar estimates" in withheld.text
+    assert "Own figure not given" in withheld.text
+    assert "One hundred squares, 6 of them filled" in withheld.html
 
 
 def test_who_it_was_tested_on_is_said_in_natural_words_with_intervals_and_for_the_patients_own_groups(
