@@ -52,7 +52,7 @@ _LISTED_DAYS: Final = 365.0
 """So long "long-term use of anticoagulants" on the problem list counts without an order; the project's own choice."""
 _RHYTHM: Final = re.compile(
     r"\batrial (?:fibrillation|flutter|fib)\b|\b(?:PAF|[Aa]-?[Ff]ib)\b"
-    r"|\bAF\b(?=.{0,80}(?:ablat|PVI|isolation|cardiover|s/p))|(?:ablat|isolation)\w* (?:of|for) AF\b",
+    r"|\bAF\b(?=.{0,80}(?:ablat|PVI|isolation|cardiover|s/p))|\b(?:ablation|isolation) (?:of|for) AF\b",
     re.IGNORECASE,
 )
 _AFTER_SURGERY: Final = re.compile(r"post-?\s?op|peri-?\s?op|after (?:surgery|cabg)", re.IGNORECASE)
