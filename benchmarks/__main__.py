@@ -17,14 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import growth, loaded, mixed, order_sign, ratios, starting, touched
+from benchmarks import growth, loaded, mixed, order_sign, ratios, resources, starting, touched
 from benchmarks.charts import load_patients
 from benchmarks.load import share_out_cores
 from benchmarks.ratios import Bodies, Plan
 from benchmarks.servers import DidNotStart, Server, running, service_command
 from benchmarks.subject import NoService, Subject, WrongAnswer, discover, find_subjects
 
-PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "files", "loaded")
+PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "files", "loaded", "resources")
 _OTHER_PARTS_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
 _BUSY_LOAD = 0.5
@@ -61,6 +61,9 @@ class Run:
             lines = loaded.measure_loaded()
             self.figures["loaded"] = loaded.as_json(lines)
             self.console.print(loaded.table(lines))
+        if "resources" in self.parts:
+            self.figures["resources"] = resources.measure_resources(self.services)
+            self.console.print(resources.table(self.figures["resources"]))
 
     def _measure_servers(self, folder: Path, sizes_kb: list[int], calls: int, rate_seconds: float, starts: int) -> None:
         plan = self.plan

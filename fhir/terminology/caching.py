@@ -13,6 +13,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, Generic, TypeVar, cast
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
 
@@ -90,10 +93,17 @@ def remembered(name: str, *, entries: int, longest: int) -> Callable[[_Function]
 def _is_short(key: Any) -> bool:
     if isinstance(key, str | bytes):
         return len(key) <= LONGEST_KEY_TEXT
-    return all(map(_is_short, key)) if isinstance(key, tuple) else True
+    return all(map(_is_short, _parts(key)))
 
 
 def _characters(key: Any) -> int:
     if isinstance(key, str | bytes):
         return len(key)
-    return sum(_characters(part) for part in key) if isinstance(key, tuple) else 0
+    return sum(map(_characters, _parts(key)))
+
+
+def _parts(key: Any) -> tuple[Any, ...]:
+    """The members of a key that is a tuple or a frozen struct."""
+    if isinstance(key, tuple):
+        return key
+    return astuple(key) if isinstance(key, Struct) else ()

@@ -107,26 +107,23 @@ def may_tell(observation: Observation) -> bool:
 
     Most results of a chart do not, and a blood pressure with its two components least of all.
     """
-    if _is_about_genes(observation.code) or any(_is_about_genes(part.code) for part in observation.component):
+    if _is_about_genes(observation.code):
         return True
-    text = _value_text(observation)
-    return bool(text) and bool(genes_named([text]))
-
-
-def _is_about_genes(code: ObservationCode) -> bool:
-    words = [word for coding in code.coding for word in (coding.code, coding.display)]
-    return _are_about_genes((code.text, *words))
+    if observation.component and any(_is_about_genes(part.code) for part in observation.component):
+        return True
+    if observation.valueCodeableConcept is None and not observation.valueString:
+        return False
+    return bool(genes_named([_value_text(observation)]))
 
 
 _USES = ("gene", "implication drug", "enzyme", *_RESULTS)
 
 
 @remembered("codes about genes", entries=2048, longest=400)
-def _are_about_genes(words: tuple[str | None, ...]) -> bool:
-    """Whether codes, names and text of a code, together, are about genes."""
-    texts = [word for word in words if word]
-    is_coded = any(text in codes(use) for text in texts for use in _USES)
-    return is_coded or bool(genes_named(texts)) or any(_GENE.fullmatch(text.strip()) for text in texts)
+def _is_about_genes(code: ObservationCode) -> bool:
+    texts = _texts(code)
+    is_named = any(_GENE.fullmatch(text.strip()) for text in texts) or bool(genes_named(texts))
+    return is_named or _code_of(code, *_USES) is not None
 
 
 class _Maker:
