@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Select, select
 
 from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
-from cds_hooks.monitor.postings import TABLES, Postings, known_names
+from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import LISTED, Place, read_rows, rules_by_card
@@ -212,6 +212,11 @@ class CountBook:
         """Returns the clients and services that were ever counted."""
         with self.open(is_writing=False) as connection:
             return {kind: known_names(connection, kind) for kind in ("client", "service")}
+
+    def callers(self, since: int) -> dict[str, tuple[int, int]]:
+        """Returns when each client called last, and how often since an instant (both in microseconds since 1970)."""
+        with self.open(is_writing=False) as connection:
+            return callers(connection, since)
 
     def is_of(self, url: str) -> bool:
         """Returns whether the book was made of this record, or of none yet.

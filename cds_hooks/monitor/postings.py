@@ -152,3 +152,14 @@ def known_names(connection: sqlite3.Connection, kind: str) -> list[str]:
     """Returns what was found under a kind (service, client, rule), in alphabetic order."""
     query = "SELECT substr(name, ?) FROM names WHERE name >= ? AND name < ? ORDER BY name"
     return list(chain.from_iterable(connection.execute(query, (len(kind) + 2, f"{kind} ", f"{kind}!"))))
+
+
+def callers(connection: sqlite3.Connection, since: int) -> dict[str, tuple[int, int]]:
+    """Returns for each client the instant of its newest counted call, and its calls since an instant (microseconds)."""
+    counted: dict[str, tuple[int, int]] = {}
+    query = "SELECT id, substr(name, 8) FROM names WHERE name >= 'client ' AND name < 'client!' ORDER BY name"
+    for number, client in connection.execute(query).fetchall():
+        newest = connection.execute("SELECT max(at) FROM places WHERE name = ?", (number,)).fetchone()[0]
+        calls = connection.execute("SELECT count(*) FROM places WHERE name = ? AND at >= ?", (number, since)).fetchone()
+        counted[client] = (int(newest or 0), int(calls[0]))
+    return counted

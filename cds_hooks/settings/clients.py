@@ -72,6 +72,12 @@ class ClientSettings(BaseSettings):
         default="http://127.0.0.1:8085",
         description="The address under which clinicians' browsers reach this server; links on cards start with it.",
     )
+    contact: str = Field(
+        default="",
+        max_length=200,
+        description="Whom to call about this server, as /ops and the pages of errors name them: a name, a telephone "
+        "number, an address.",
+    )
     explain_pages: Literal["operator", "everyone"] = Field(
         default="operator",
         description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "

@@ -31,7 +31,7 @@ def routes(server: PageServer) -> list[Route]:
     absent = {model.name for service in server.services.values() for model in service.absent_models}
 
     def models(_: Request) -> Response:
-        standings = [_standing(server, name, manifest) for name, manifest in files.manifests().items()]
+        standings = [standing_of(server, name, manifest) for name, manifest in files.manifests().items()]
         present = [standing for standing in standings if standing is not None]
         return server.page("models/models.html", models=present, needs_approval=server.approvals is not None)
 
@@ -44,7 +44,7 @@ def routes(server: PageServer) -> list[Route]:
             raise Refusal(_NO_MODEL)
         values = model_values(manifest, files.card(model_id), files.release(model_id), files.effects(model_id),
                               files.evaluation(model_id))  # fmt: skip
-        return server.page("models/model.html", standing_here=_standing(server, model_id, manifest), **values)
+        return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
     def card(request: Request) -> Response:
         card_as = files.card_as(request.path_params["model_id"], request.path_params["form"], server.settings)
@@ -67,7 +67,8 @@ def routes(server: PageServer) -> list[Route]:
     ]
 
 
-def _standing(server: PageServer, model_id: str, manifest: Manifest) -> ModelStanding | None:
+def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelStanding | None:
+    """Return how a model in use stands here; None where it was never released."""
     release = server.files.release(model_id)
     if release is None:
         return None

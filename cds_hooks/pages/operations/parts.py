@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.pages.operations.comparison import DATA, NEEDS, Judged, data_part, incidents_part, waiting_part
+from cds_hooks.pages.operations.comparison import DATA, NEEDS, data_part, incidents_part, waiting_part
 from cds_hooks.pages.operations.counts import Span, read_counts
 from cds_hooks.pages.operations.figures import (
     PERIODS,
@@ -20,7 +20,7 @@ from cds_hooks.pages.operations.figures import (
 from cds_hooks.pages.operations.record_state import budgets_part, record_part, refused_part
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.queries import newest_number
-from models_onnx.monitoring.figure import incidents
+from models_onnx.monitoring.figure import Figure, incidents
 
 _LONGEST = 200
 
@@ -33,17 +33,14 @@ def span_of(asked: Mapping[str, str]) -> Span:
     return Span(today, period, asked.get("client", "")[:_LONGEST], asked.get("service", "")[:_LONGEST])
 
 
-def all_parts(
-    server: PageServer, book: CountBook, span: Span, judged: Judged, wait_seconds: float | None = None
-) -> list[Part]:
-    """Return the parts in the order of the page; what is not judged after so long says so in its place.
+def all_parts(server: PageServer, book: CountBook, span: Span, figures: list[Figure] | None) -> list[Part]:
+    """Return the parts in the order of the page; what is not judged yet (`figures` None) says so in its place.
 
     Raises:
         RecordUnavailable: the book or the record cannot be read.
     """
     components, counts = server.components, read_counts(book, span)
     newest = newest_number(server.settings.database_url)
-    figures = judged.figures(book, span, wait_seconds)
     return [
         waiting_part("incidents", NEEDS)
         if figures is None

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.operations.comparison import Judged
+from cds_hooks.pages.operations.glance import look
 from cds_hooks.pages.operations.parts import all_parts, span_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.files import csv_download
@@ -35,12 +36,14 @@ def routes(server: PageServer) -> list[Route]:
     def show(request: Request) -> Response:
         counted, span = server.counts.counted(), span_of(request.query_params)
         book = _book(counted)
+        figures = judged.figures(book, span, _JUDGING_SECONDS)
         query = {"days": f"{span.days}", "client": span.client, "service": span.service}
         return server.page(
             "operations/ops.html",
             span=span,
             counted=counted,
-            parts=all_parts(server, book, span, judged, _JUDGING_SECONDS),
+            glance=look(server, book, counted, figures),
+            parts=all_parts(server, book, span, figures),
             periods=_PERIODS,
             names=book.names(),
             query=urlencode({name: value for name, value in query.items() if value}),
@@ -48,7 +51,8 @@ def routes(server: PageServer) -> list[Route]:
         )
 
     def csv(request: Request) -> Response:
-        parts = all_parts(server, _book(server.counts.counted()), span_of(request.query_params), judged)
+        book, span = _book(server.counts.counted()), span_of(request.query_params)
+        parts = all_parts(server, book, span, judged.figures(book, span, None))
         part = next((part for part in parts if part.id == request.path_params["part"]), None)
         if part is None:
             raise Refusal(_NO_PART)

@@ -5,23 +5,29 @@ import csv
 import io
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
+from cds_hooks.hold_back.releases import Releases
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages import count_keeper as keeping
+from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.operations.counts import DaySumsCache, Span, read_counts
 from cds_hooks.pages.operations.figures import cards_part, percent, prefetch_part, stages_part
+from cds_hooks.pages.operations.glance import Glance, look
 from cds_hooks.pages.operations.parts import span_of
 from cds_hooks.pages.operations.record_state import refused_part
+from cds_hooks.pages.server import PageServer
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, open_decision_log
 from cds_hooks.web.charts import round_scale
 from cds_hooks.web.files import csv_download
+from models_onnx.monitoring.figure import Figure
 from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
 from tests.cds_hooks.storage.samples import a_decision
@@ -80,6 +86,70 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> CountBook:
 
 
 SPAN = Span(date(2026, 11, 20), 7)
+
+
+def test_the_strip_says_who_called_and_what_waits_and_is_healthy_only_when_all_was_counted(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        page = (await calls.get("/ops")).text.partition('id="glance"')[2].partition("</section>")[0]
+        assert "No call is on record" in page
+        assert "The record was never verified on this machine." in page
+        await decided(calls, "infant")
+        strip = (await calls.get("/ops")).text.partition('id="glance"')[2].partition("</section>")[0]
+        assert "1 counted call in the last hour" in strip
+        assert "Ann at extension 4711" in strip
+
+    run(tmp_path, task, contact="Ann at extension 4711")
+
+
+def glance_after(folder: Path, figures: list[Figure] | None, note: str = "", fault: str | None = None) -> Glance:
+    url, book = f"sqlite:///{folder}/d.sqlite3", CountBook(folder / "m.sqlite3")
+    write(url, week(datetime(2026, 11, 19, 8, tzinfo=UTC)))
+    book.read(url)
+    if fault is not None:
+        book.note_verification(100, fault)
+    server = cast("PageServer", _Server(url))
+    return look(server, book, Counted(book, note), figures)
+
+
+class _Server:
+    """What the strip asks of a server: no models, the development profile."""
+
+    def __init__(self, url: str) -> None:
+        self.services: dict[str, Any] = {}
+        self.settings = SimpleNamespace(contact="", database_url=url)
+        self.files = SimpleNamespace(manifests=dict)
+        governance = SimpleNamespace(approval_counts=lambda: {"approved": 3, "not_approved": 2})
+        self.components = SimpleNamespace(governance=governance, releases=Releases(None))
+
+
+@pytest.mark.parametrize(
+    ("figures", "note", "fault", "health"),
+    [
+        ([], "", "", "healthy"),
+        (None, "", "", "unknown"),
+        ([], "12 decisions are not counted yet.", "", "unknown"),
+        ([], "", "row 3 was changed", "degraded"),
+    ],
+)
+def test_the_strip_is_healthy_unknown_or_degraded(
+    tmp_path: Path, figures: list[Figure] | None, note: str, fault: str, health: str
+) -> None:
+    glance = glance_after(tmp_path, figures, note, fault)
+    assert glance.health == health
+    assert bool(glance.reasons) is (health != "healthy")
+    assert [(caller.name, caller.last, caller.calls) for caller in glance.callers] == [
+        ("a hospital", "2026-11-19 08:00 UTC", 0)
+    ]
+    assert [task.what for task in glance.tasks] == ["2 rules that are not approved here"]
+
+
+def test_a_record_that_nobody_verified_for_a_week_waits_for_a_person(tmp_path: Path) -> None:
+    book = CountBook(tmp_path / "m.sqlite3")
+    with book.open() as connection:
+        old = int(datetime.now(UTC).timestamp()) - 9 * 86_400
+        connection.execute("INSERT INTO verifications VALUES (?, 5, '')", (old,))
+    glance = glance_after(tmp_path, [])
+    assert "The record was last verified 9 days ago." in [task.what for task in glance.tasks]
 
 
 def test_the_figures_are_those_of_the_record(counted: CountBook) -> None:
