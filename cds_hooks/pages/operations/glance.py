@@ -91,14 +91,22 @@ def look(server: PageServer, book: CountBook, counted: Counted, figures: list[Fi
             Caller(name, format_time(datetime.fromtimestamp(last / 1e6, UTC)) if last else "never", calls)
             for name, (last, calls) in sorted(callers.items())
         ),
-        tuple(_tasks(server, book, len(urgent), now)),
+        (*_tasks_of_incidents(len(urgent)), *tasks_of(server, book, now)),
         server.settings.contact,
     )
 
 
-def _tasks(server: PageServer, book: CountBook, urgent: int, now: datetime) -> list[Task]:
-    components = server.components
-    tasks = [_task(urgent, "incident", "ops#incidents", "critical")]
+def _tasks_of_incidents(count: int) -> list[Task]:
+    return [_task(count, "incident", "ops#incidents", "critical")] if count else []
+
+
+def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
+    """Return what waits for a person, but for incidents.
+
+    Raises:
+        RecordUnavailable: the book cannot be read.
+    """
+    components, tasks = server.components, []
     counts = components.governance.approval_counts()
     if counts is not None:
         tasks.append(_task(counts["not_approved"], "rule that is not approved here", "rules?kind=waiting", "warning"))

@@ -18,7 +18,17 @@ from cds_hooks.pages.tester.cards import CannotBeDrawn, Choice, DrawnCard, draw
 from cds_hooks.pages.tester.exchange import Caller, Exchanged, Outcome, Sent
 from cds_hooks.pages.tester.feedback import accepted_feedback, apply_actions, next_request, override_feedback
 from cds_hooks.pages.tester.orders import Catalogue, Orderable, UnusableOrder, compose
-from cds_hooks.pages.tester.state import ALL, FHIR, FILE, SAMPLE, Bench, Problem, UnusableForm, object_in
+from cds_hooks.pages.tester.state import (
+    ALL,
+    FHIR,
+    FILE,
+    SAMPLE,
+    WORST_FIRST,
+    Bench,
+    Problem,
+    UnusableForm,
+    object_in,
+)
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.web.forms import Form
@@ -73,6 +83,9 @@ class Tester:
             "sign": lambda: self._sign(bench, form),
             "open": lambda: self._open(bench, form),
             "add": lambda: self._add(bench),
+            "named": lambda: self._add_named(bench, argument),
+            "order": lambda: self._order(bench, argument),
+            "choose": lambda: self._choose(bench),
             "words": lambda: self._add(bench, in_words=True),
             "ready": lambda: self._add_ready(bench, form.get("ready", "")),
             "remove": lambda: self._remove(bench, argument),
@@ -259,6 +272,19 @@ class Tester:
         bench.carried.drafts.append(compose(what, bench.dosing, self.now().date()))
         bench.order = ""
         await self._take_drafts(bench)
+
+    async def _add_named(self, bench: Bench, name: str) -> None:
+        """Adds one of the candidates that the search for a name gave."""
+        bench.order = name
+        await self._add(bench)
+
+    async def _choose(self, bench: Bench) -> None:
+        """Shows another patient: what was sent and answered about the one before goes."""
+        bench.forget_answers()
+        bench.request = bench.service = ""
+
+    async def _order(self, bench: Bench, order: str) -> None:
+        bench.worst_first = order == WORST_FIRST
 
     async def _add_ready(self, bench: Bench, draft: str) -> None:
         if draft not in {order.draft for sample in list_samples() for order in sample.orders}:

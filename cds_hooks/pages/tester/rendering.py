@@ -136,12 +136,14 @@ def _drafts(bench: Bench) -> list[Draft]:
 
 
 def _cards(bench: Bench) -> list[ShownCard]:
-    """Return the cards of all answers, the most urgent first, in the order of the answers otherwise."""
+    """Return the cards of all answers in the order in which they were sent, or the gravest first where asked."""
     shown_cards = [
         ShownCard(f"{number}:{position}", exchanged.service, card, exchanged.outcomes.get(position))
         for number, exchanged in enumerate(bench.carried.exchanges)
         for position, card in enumerate(draw(exchanged.cards, bench.draw))
     ]
+    if not bench.worst_first:
+        return shown_cards
     return sorted(shown_cards, key=lambda shown_card: _WORST_FIRST.get(shown_card.card.indicator, 2))
 
 

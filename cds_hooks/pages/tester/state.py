@@ -18,6 +18,9 @@ ALL: Final = "*"
 """In place of a service: all services of the hook."""
 
 
+WORST_FIRST: Final = "worst"
+
+
 class UnusableForm(ValueError):
     """The form, or a file in it, cannot be read; the message says what to do."""
 
@@ -62,6 +65,8 @@ class Bench:
     token: str = ""
     """The client's token for the next call; it is never written into the page."""
     draw: str = AS_SENT
+    worst_first: bool = False
+    """Whether the cards are shown by how grave they are, and not in the order in which they were sent."""
     order: str = ""
     dosing: Dosing = field(default_factory=Dosing)
     carried: Carried = field(default_factory=Carried)
@@ -117,6 +122,7 @@ def bench_of(form: Form) -> Bench:
         service=form.get("service", ""),
         token=form.get("token", "").strip(),
         draw=form.get("draw", AS_SENT),
+        worst_first=form.get("order_of_cards") == WORST_FIRST,
         order=form.get("order", "").strip(),
         dosing=dosing,
         carried=carried,

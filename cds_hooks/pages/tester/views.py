@@ -17,14 +17,21 @@ from cds_hooks.web.site import SCRIPT_HEADERS, Failure, Refusal
 _FORMS_OF_A_BODY: Final = 3
 """A form carries the request, the answers and a chart that was uploaded: so many times the longest body of a call."""
 _LONGEST: Final = 100
+_PREPARED: Final = (
+    "This call was prepared: an invented patient, opened as in an EHR. Choose another patient, hook or order, and send."
+)
 
 
 def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the tester's page."""
     tester = Tester(server.settings, server.services, server.app)
 
-    async def show(_: Request) -> Response:
-        return await _shown(server, tester, Bench())
+    async def show(request: Request) -> Response:
+        bench = Bench()
+        if server.site.development and request.query_params.get("start") != "empty":
+            bench.note = _PREPARED
+            await tester.press(bench, "all", {})
+        return await _shown(server, tester, bench)
 
     async def press(request: Request) -> Response:
         form = await server.form(request, _FORMS_OF_A_BODY * server.settings.max_body_bytes, upload=True)

@@ -51,13 +51,11 @@
     });
   }
 
-  // The patient at the top is that of the last call until the next one is built.
+  // Another sample patient is shown at the top at once, with nothing sent: the page of the form as it stands then.
   const patient = byId("patient");
-  const named = document.querySelector(".who dd");
   const shown = patient.value;
   patient.addEventListener("change", () => {
-    const isOther = named && patient.value !== shown;
-    byId("patient-said").textContent = isOther ? `Build or send to change to this patient. The page still shows ${named.textContent}.` : "";
+    if (patient.value.startsWith("sample:") && patient.value !== shown) byId("choose").click();
   });
 
   // One press is one call.

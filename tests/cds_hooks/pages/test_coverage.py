@@ -33,10 +33,10 @@ def test_every_drug_and_every_code_of_the_tables_stands_in_one_row() -> None:
         assert sorted((*row.checks, *row.lacks), key=CHECKS.index) == list(CHECKS)
 
 
-def test_the_start_page_says_which_checks_exist_and_which_do_not(tmp_path: Path) -> None:
+def test_the_page_of_services_says_which_checks_exist_and_which_do_not(tmp_path: Path) -> None:
     async def read() -> str:
         async with client(tmp_path) as calls:
-            return (await calls.get("/")).text
+            return (await calls.get("/services")).text
 
     page = asyncio.run(read())
     assert faults(page) == []

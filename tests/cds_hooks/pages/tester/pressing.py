@@ -92,5 +92,5 @@ class Bench:
 
 
 async def opened(client: httpx.AsyncClient) -> Bench:
-    """The page as it is first opened."""
-    return Bench(client, await client.get("/try"))
+    """The page before anything was sent."""
+    return Bench(client, await client.get("/try?start=empty"))

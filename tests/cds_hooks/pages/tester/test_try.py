@@ -47,6 +47,53 @@ def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_pat
         assert f'value="{part}"' in bench.html
 
 
+def test_the_first_visit_shows_a_prepared_call_with_its_cards_beside_its_request(tmp_path: Path) -> None:
+    async def look(bench: Bench) -> Bench:
+        return Bench(bench._client, await bench._client.get("/try"))
+
+    bench = _tried(tmp_path, look)
+    _is_sound(bench)
+    assert "This call was prepared" in bench.text
+    assert "people with results like these" in bench.text
+    assert "Nothing sent yet" not in bench.text
+    assert bench.text.count("POST /cds-services/") > 1
+
+
+def test_another_patient_is_shown_at_once_and_the_answers_about_the_one_before_go(tmp_path: Path) -> None:
+    async def choose(bench: Bench) -> Bench:
+        answered = await bench.press("send")
+        assert "Brandt" in answered.text
+        return await answered.press("choose", patient="sample:infant")
+
+    bench = _tried(tmp_path, choose)
+    _is_sound(bench)
+    assert "Brandt" not in bench.text
+    assert "Nothing sent yet" in bench.text
+    assert len(list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")) == 1
+
+
+def test_cards_come_as_sent_and_worst_first_where_that_is_chosen(tmp_path: Path) -> None:
+    async def order(bench: Bench) -> Bench:
+        bench = await bench.press("send", patient="sample:ckd4-metformin", call="patient-view/*")
+        sent = bench.buttons("accept:")
+        bench = await bench.press("order:worst")
+        assert bench.fields["order_of_cards"] == "worst"
+        assert set(bench.buttons("accept:")) == set(sent)
+        return bench
+
+    _is_sound(_tried(tmp_path, order))
+
+
+def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> None:
+    async def choose(bench: Bench) -> Bench:
+        bench = await bench.press("add", order="naproxen 500")
+        return await bench.press(bench.buttons("named:")[0])
+
+    bench = _tried(tmp_path, choose)
+    (draft,) = json.loads(bench.fields["carried"])["drafts"]
+    assert "naproxen" in draft["medicationCodeableConcept"]["text"].lower()
+
+
 def test_the_start_page_leads_there_first(tmp_path: Path) -> None:
     async def look(bench: Bench) -> Bench:
         return Bench(bench._client, await bench._client.get("/"))

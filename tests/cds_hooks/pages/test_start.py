@@ -1,0 +1,51 @@
+"""The start page: what each role does most, the state of the server, and a card that the server really answers."""
+
+from pathlib import Path
+
+import httpx
+
+from tests.cds_hooks.calls import ORDERS, request_for
+from tests.cds_hooks.pages.test_decisions import decided, run
+from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.web.markup import Page, faults
+
+ROLES = ("Try it out", "Treat patients", "Check medications", "Operate the server", "Audit", "Work on models")
+
+
+def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        page = (await calls.get("/")).text
+        assert faults(page) == []
+        for role in ROLES:
+            assert f"<dt>{role}</dt>" in page
+        links = [each.attributes["href"] for each in Page(page).all("a") if "main" in each.path]
+        assert {"try", "decisions", "ops", "rules", "models", "services", "worklist", "approvals"} <= set(links)
+        for link in links:
+            if not link.startswith("docs/"):
+                assert (await calls.get(f"/{link}")).status_code == 200, link
+
+    run(tmp_path, task)
+
+
+def test_the_calls_of_today_and_what_waits_for_a_person_are_there(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        assert "0 counted calls today" in (await calls.get("/")).text
+        await decided(calls, "infant")
+        page = (await calls.get("/")).text
+        assert "1 counted call today" in page
+        assert "The record was never verified on this machine." in page
+
+    run(tmp_path, task)
+
+
+def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        request = request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+        card = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()["cards"][0]
+        page = Page((await calls.get("/")).text)
+        assert card["summary"] in page.text
+        for suggestion in card["suggestions"]:
+            assert suggestion["label"] in page.text, "write the card anew into cds_hooks/pages/start/example.json"
+        assert f"card {card['indicator']}" in [each.attributes.get("class") for each in page.all("article")]
+
+    run(tmp_path, task)
