@@ -23,6 +23,9 @@ Health = Literal["healthy", "degraded", "unknown"]
 SIGNS: Final[dict[Health, str]] = {"healthy": "good", "degraded": "critical", "unknown": "none"}
 _STARTED: Final = time()
 _HOUR: Final = timedelta(hours=1)
+_NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
+_HALF_SIGNED: Final = ("act that waits for a second signature", "acts that wait for a second signature")
+_SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
 _VERIFIED_DAYS: Final = 7
 """A record that nobody has verified for so long waits for a person."""
 
@@ -97,7 +100,7 @@ def look(server: PageServer, book: CountBook, counted: Counted, figures: list[Fi
 
 
 def _tasks_of_incidents(count: int) -> list[Task]:
-    return [_task(count, "incident", "ops#incidents", "critical")] if count else []
+    return [_task(count, "ops#incidents", "critical", ("incident", "incidents"))] if count else []
 
 
 def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
@@ -109,12 +112,12 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     components, tasks = server.components, []
     counts = components.governance.approval_counts()
     if counts is not None:
-        tasks.append(_task(counts["not_approved"], "rule that is not approved here", "rules?kind=waiting", "warning"))
+        tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
     acts = len(components.releases.waiting_for_second())
-    tasks.append(_task(acts, "act that waits for a second signature", "approvals", "warning"))
+    tasks.append(_task(acts, "approvals", "warning", _HALF_SIGNED))
     standings = [standing_of(server, name, manifest) for name, manifest in server.files.manifests().items()]
     silent = sum(standing is None or standing.now.state in ("waiting", "refused") for standing in standings)
-    tasks.append(_task(silent, "model that may show no cards", "models", "warning"))
+    tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
     verified = book.last_verification()
     if verified is None:
         tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record"))
@@ -124,12 +127,6 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     return [task for task in tasks if task.what]
 
 
-def _task(count: int, what: str, link: str, sign: str) -> Task:
-    """Return the task of so many things; without words where there is none."""
-    return Task(f"{count:,} {_plural(what) if count != 1 else what}" if count else "", sign, link)
-
-
-def _plural(what: str) -> str:
-    noun, _, rest = what.partition(" ")
-    words = rest.replace("is not", "are not").replace("waits for", "wait for")
-    return f"{noun}s {words}".rstrip()
+def _task(count: int, link: str, sign: str, words: tuple[str, str]) -> Task:
+    """Return the task of so many things, with the words for one and for several; without words where there is none."""
+    return Task(f"{count:,} {words[count != 1]}" if count else "", sign, link)
