@@ -441,13 +441,15 @@ class RuleContext(Struct, frozen=True, eq=False):
     # Doses of a drug, drafted or active
 
     def drug_daily_mg(self, rxcui: str) -> float | None:
-        """Milligrams a day of a drug: of the drafted order, else the most of one active order."""
+        """Milligrams a day of a drug: of the drafted order, else the most of one active order; 0 if nobody takes it."""
         drafted_daily = self.drafted.dose.daily(rxcui)
         if self.medication.has(rxcui):
             return drafted_daily.high if drafted_daily is not None else None
         doses = [
             self._daily_of(medication, rxcui) for medication in self.session.medications_beside(self.drafted, (rxcui,))
         ]
+        if not doses:
+            return 0.0 if self.session.knows_medications else None
         known_doses = [dose for dose in doses if dose is not None]
         return max(known_doses) if known_doses and len(known_doses) == len(doses) else None
 

@@ -1,0 +1,117 @@
+"""One card of each band of each rule, whole, as a text that a pharmacist can review.
+
+Written for review by `python -m tests.cards.rules.confirm`; compared by test_pinned.py.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from cards.card import Card
+from cards.compose.orders import OrderOutcome
+from cards.rules.engine.rule_book import RuleBook, whole_book
+from tests.cards.rules.cases import Case, all_cases, check_case
+from tests.conftest import ROOT
+
+REVIEWS: Final = ROOT / "tests" / "cases" / "review"
+FOLDER: Final = ROOT / "tests" / "cases" / "cards"
+AS_OF: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+# What every draft has: it says nothing about the change.
+_ALWAYS: Final = frozenset({"resourceType", "id", "status", "intent", "subject", "authoredOn", "requester"})
+
+
+@cache
+def named_cases() -> dict[str, dict[str, Case]]:
+    """Return the cases of each rule, those of a review too, by a name that no other case of the rule has."""
+    reviews = [(path.stem, case) for path in sorted(REVIEWS.glob("*.json")) for case in json.loads(path.read_text())]
+    named: dict[str, dict[str, Case]] = {}
+    for rule, case in [*all_cases(), *reviews]:
+        cases = named.setdefault(rule, {})
+        name = f"{case['about']}, {case['kind']}: {case['id']}"
+        cases[f"{name} ({len(cases)})" if name in cases else name] = case
+    return named
+
+
+@cache
+def book_of(rule: str) -> RuleBook:
+    """Return the rules of the family of a rule."""
+    family = next(known.family.name for known in whole_book().rules if known.id == rule)
+    return RuleBook(known for known in whole_book().rules if known.family.name == family)
+
+
+def cases_of_bands(rule: str) -> list[Case]:
+    """Return the first case of each band that fires, and of each finding that asks for missing data."""
+    chosen: dict[tuple[str, str], Case] = {}
+    for case in named_cases()[rule].values():
+        if "silent" not in case:
+            chosen.setdefault((case["band"], case["indicator"]), case)
+    return list(chosen.values())
+
+
+def text_of_rule(rule: str) -> str:
+    """Return the pinned text of a rule: a card for each band."""
+    cards = [
+        f"## {case['band']}: {case['id']}\n\n{text_of_outcome(check_case(case, AS_OF, book_of(rule)))}"
+        for case in cases_of_bands(rule)
+    ]
+    return "\n".join([f"# {rule}\n", *cards])
+
+
+def text_of_outcome(outcome: OrderOutcome) -> str:
+    """Return everything that a clinician is shown or told is not shown, with the changes that are offered."""
+    return "\n".join([*(line for card in outcome.cards for line in _card(card)), ""])
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield f"{card.indicator}: {card.summary}"
+    yield from (card.detail or "").splitlines()
+    topic = f" [{card.source.topic.code}]" if card.source.topic else ""
+    yield f"Source: {card.source.label}{topic} {card.source.url or ''}".rstrip()
+    for suggestion in card.suggestions:
+        yield f"{'* ' if suggestion.is_recommended else '- '}{suggestion.label}"
+        for action in suggestion.actions:
+            yield f"    {action.type}: {action.description} {action.resource_id or ''}".rstrip()
+            if action.type != "delete" and action.resource:
+                yield from (f"      {line}" for line in _changes(action.resource))
+    if card.override_reasons:
+        yield f"Override reasons: {', '.join(reason.code for reason in card.override_reasons)}"
+    for finding in card.own_extension.findings:
+        yield f"Finding: {finding.rule}/{finding.band}"
+    for fact in card.own_extension.facts:
+        unit = f" {fact.unit}" if fact.unit else ""
+        yield f"Fact: {fact.name} = {fact.value}{unit}, {fact.effective or 'no date'}, {fact.source}"
+    yield ""
+
+
+def _changes(resource: dict[str, Any]) -> Iterator[str]:
+    """The members of a resource that say what is ordered."""
+    yield f"{resource['resourceType']} {resource.get('status', '')} {resource.get('intent', '')}".rstrip()
+    for name, value in sorted(resource.items()):
+        if name not in _ALWAYS:
+            yield f"{name}: {json.dumps(_short(value), ensure_ascii=False, sort_keys=True)}"
+
+
+def _short(value: Any) -> Any:
+    """A value without what every resource of its kind has: a coding is its code, a quantity a number with its unit."""
+    if isinstance(value, list):
+        return [_short(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    if "coding" in value:
+        return f"{', '.join(str(coding.get('code')) for coding in value['coding'])} {value.get('text', '')}"
+    if "value" in value and "unit" in value:
+        return f"{value['value']} {value['unit']}"
+    return {name: _short(member) for name, member in value.items()}
+
+
+def file_of(rule: str) -> Path:
+    """Return the file with the pinned text of a rule."""
+    return FOLDER / f"{rule}.txt"
+
+
+def rules_with_cases() -> list[str]:
+    """Return the rules that have cases."""
+    return sorted(named_cases())
