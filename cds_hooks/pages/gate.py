@@ -4,6 +4,7 @@ Where pages need a login (CDS_LOGIN), a path without a door is closed. Without a
 operator's, and a session that an EHR opened still opens the pages of its patient.
 """
 
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import quote
 
@@ -30,12 +31,6 @@ SEEN: Final = "cds_hooks.seen"
 """Member of the ASGI scope: what else the page showed, as a word for the record ("what-if")."""
 
 _READING: Final = ("GET", "HEAD")
-_NOT_YOURS: Final = Failure(
-    "Not for your role",
-    "Refused",
-    "This page is for people with another role than yours. Nothing of it was shown.",
-    "Ask the operator of this server for the role, or log in with another account.",
-)
 _LOG_IN: Final = Failure(
     "Log in first",
     "Refused",
@@ -60,6 +55,18 @@ _NOT_RECORDED: Final = Failure(
     "Each view of a patient's page is recorded, and the record cannot be written at the moment. Nothing was shown.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
+
+
+def _not_yours(roles: Collection[str], visitor: Visitor) -> Failure:
+    """Return what somebody reads who has none of the roles that a page is for."""
+    needed = f"the role {' or '.join(sorted(roles))}" if roles else "nobody"
+    yours = ", ".join(sorted(visitor.roles)) or "none"
+    return Failure(
+        "Not for your role",
+        "Refused",
+        f"This page is for {needed}, and yours is {yours}. Nothing of it was shown.",
+        "Ask the operator of this server for the role, or log in with another account.",
+    )
 
 
 def _operator_only(door: Door) -> Failure:
@@ -127,7 +134,7 @@ class Gate:
         if door is not None and not is_reading and door.changes is not None:
             roles = door.changes
         if roles is None or roles.isdisjoint(visitor.roles):
-            return self._server.refuse(request, _NOT_YOURS, 403)
+            return self._server.refuse(request, _not_yours(roles or (), visitor), 403)
         return None
 
     def _is_open(self, request: Request, door: Door, visitor: Visitor | None, *, is_reading: bool) -> bool:

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown
 from cards.rules.engine.finding import Silence
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
+from cds_hooks.pages.explain.equation_estimate import EquationEstimate, equation_estimate
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
     EvidenceOf,
@@ -116,6 +120,8 @@ class Explanation(Struct, frozen=True):
     estimate: Estimate | None
     held_back: tuple[HeldBack, ...] = ()
     """Each reason for which a card was held back, with its check, its act, and what would let the card through."""
+    computed: EquationEstimate | None = None
+    """What the equation computed that was asked, where this server still computes it in the same way."""
     coverage: tuple[OrderCoverage, ...] = ()
     """Which checks exist for each drafted drug or test of this decision."""
 
@@ -127,6 +133,25 @@ class Explanation(Struct, frozen=True):
             return None
         same = any(equation_digest(known, output.id) == self.model.sha256 for output in known.outputs)
         return known if same else None
+
+    @property
+    def heading(self) -> str:
+        """What the page says first: the gravest card, that the call was refused, or what no card means."""
+        if self.refused:
+            return "No answer: the call was refused"
+        if not self.cards:
+            return f"No card: {self.no_card.title.lower()}"
+        return self.cards[0].summary
+
+    @property
+    def tab_title(self) -> str:
+        """What the browser's tab and history name: the kind of the finding, and nothing of the patient."""
+        if self.refused or not self.cards:
+            return f"{self.heading} ({self.title})"
+        gravest = self.cards[0]
+        rule = next((finding.rule for finding in gravest.findings), "")
+        version = all_rule_versions().get(rule)
+        return f"{gravest.indicator.capitalize()}: {version.rule.title if version is not None else self.title}"
 
     @property
     def scope(self) -> tuple[Silence, ...]:
@@ -176,7 +201,8 @@ def explain(
     inputs = read_inputs(basis, scores, manifest)
     figures = {item.name: item.figure for item in inputs}
     age, _, _ = basis.features.get(AGE, (None, "", ""))
-    return Explanation(
+    cards = (sent_card(card, evidence_of) for card in read_cards(decision))
+    explanation = Explanation(
         decision=decision.id,
         service=decision.service,
         title=service_title,
@@ -189,7 +215,7 @@ def explain(
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
         refused=is_refused(decision),
-        cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
+        cards=tuple(sorted(cards, key=lambda card: SEVERITY[card.indicator], reverse=True)),
         silences=silences,
         held_back=tuple(explain_held_back(silences, decision.service, decision.client, acts_then)),
         model=model,
@@ -200,6 +226,8 @@ def explain(
         estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
         coverage=coverage_of_orders(read_orders(basis.orders)),
     )
+    equation = explanation.equation
+    return replace(explanation, computed=equation_estimate(basis, equation)) if equation is not None else explanation
 
 
 def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:

@@ -197,7 +197,31 @@ def test_the_banner_holds_what_the_record_holds_and_the_title_nothing_of_the_pat
     banner = next(each for each in page.all("section") if each.attributes.get("aria-label") == "Patient")
     assert " ".join(banner.text.split()) == f"Patient{TALK}Age78 yearsSexmale"
     (title,) = page.all("title")
-    assert title.text == "Why this answer"
+    assert title.text == f"Info: {explained(talk).title}"
+
+
+def test_the_heading_is_the_finding_and_the_tab_names_its_rule(order: Decision) -> None:
+    page = page_of(order)
+    (heading,) = page.all("h1")
+    assert heading.text.startswith("Metformin is contraindicated: eGFR")
+    (title,) = page.all("title")
+    assert title.text == "Critical: Metformin and kidney function"
+    assert "eGFR" not in title.text
+
+
+def test_several_cards_are_listed_with_the_gravest_first_and_lead_to_their_places(order: Decision) -> None:
+    def doubled(response: Any) -> Any:
+        (card,) = response["cards"]
+        mild = card | {"indicator": "info", "summary": "A mild finding.", "uuid": card["uuid"][:-4] + "0200"}
+        return response | {"cards": [mild, card]}
+
+    page = page_of(rewritten(order, response=doubled))
+    (listed,) = [each for each in page.all("nav") if each.attributes.get("aria-label") == "Cards of this answer"]
+    assert listed.text.index("contraindicated") < listed.text.index("A mild finding.")
+    links = [each.attributes["href"] for each in page.all("a") if each.attributes.get("href", "").startswith("#card-")]
+    ids = {each.attributes.get("id") for each in page.elements}
+    assert links == ["#card-1", "#card-2"]
+    assert {link[1:] for link in links} <= ids
 
 
 def _hostile(value: Any) -> Any:

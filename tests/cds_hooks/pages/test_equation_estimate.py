@@ -1,0 +1,46 @@
+"""What the page of an equation's card begins with: the value, one square for each person, and what each input adds."""
+
+from typing import Any
+
+import pytest
+
+from cds_hooks.pages.explain.equation_estimate import equation_estimate
+from cds_hooks.pages.explain.recorded_decision import Basis
+from models_onnx.equations.declaration import find_equations
+from tests.cds_hooks.web.decisions import AS_OF
+
+KFRE = {"id": "kfre_4", "output": "risk_5y", "value": 0.123, "link": "cloglog", "parts": {"egfr": 1.5, "age": -0.5}}
+
+
+def basis(**scores: Any) -> Basis:
+    return Basis(as_of=AS_OF, scores=scores)
+
+
+def test_a_probability_is_people_in_100_and_the_largest_part_comes_first() -> None:
+    equation = find_equations()["kfre_4"]
+    output = next(output for output in equation.outputs if output.kind == "probability")
+    estimate = equation_estimate(basis(**KFRE | {"output": output.id}), equation)
+    assert estimate is not None
+    assert (estimate.value, estimate.people) == ("about 12 in 100", 12)
+    assert [(part.adds, part.raises) for part in estimate.parts] == [("+1.50", True), ("−0.50", False)]
+    left, right = estimate.parts[1], estimate.parts[0]
+    assert left.left + left.width == pytest.approx(50, abs=0.05)
+    assert right.left == pytest.approx(50, abs=0.05)
+    assert right.width == pytest.approx(3 * left.width, abs=0.1)
+
+
+def test_points_are_no_people_and_parts_that_add_nothing_are_left_out() -> None:
+    equation = find_equations()["cha2ds2_vasc"]
+    parts = {"age": 2.0, "sex": 1.0, "diabetes": 0.0}
+    estimate = equation_estimate(basis(output="score", value=3, link="identity", parts=parts), equation)
+    assert estimate is not None
+    assert estimate.people is None
+    assert estimate.value.startswith("3")
+    assert len(estimate.parts) == 2
+
+
+@pytest.mark.parametrize(
+    "scores", [{"guideline": "KDIGO"}, {"output": "other", "value": 1.0}, {"output": "score", "value": "a"}]
+)
+def test_other_scores_make_no_estimate(scores: dict[str, Any]) -> None:
+    assert equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"]) is None
