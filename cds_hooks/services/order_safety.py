@@ -17,6 +17,7 @@ from cds_hooks.protocol.repair import has_stu3_dose, repair_resource, with_numer
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
+from fhir.record.chart_text import may_hold_runs
 from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, may_be_patient
 
@@ -51,8 +52,9 @@ def _drafts(
     context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
 ) -> tuple[list[DraftOrder], set[str]]:
     """The drafts, and the names of those with a number that came as text."""
+    raw = bytes(context.draft_orders)
     try:
-        bundle = decode_exactly(context.draft_orders)
+        bundle = decode_exactly(raw)
     except RecursionError as error:
         raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
     except msgspec.DecodeError as error:
@@ -69,7 +71,7 @@ def _drafts(
             "context.draftOrders",
         )
     from_text: set[str] = set()
-    drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
+    drafts = [_mended(draft, from_text) for draft in read_drafts(entries, has_runs=may_hold_runs(raw))]
     for draft in drafts:
         if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):
             raise BadRequest(

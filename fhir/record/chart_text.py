@@ -22,6 +22,8 @@ ChartText: TypeAlias = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
 _RUN: Final = re.compile(r"\s{2,}")
 _SPACES: Final = (b" ", b"\\n", b"\\t", b"\\r", b"\\f")
+_MANY_ESCAPES: Final = 1000
+"""From here on looking at each escape takes longer than looking for each pair of them."""
 _PAIRS: Final = tuple(first + second for first in _SPACES for second in _SPACES)
 # White space beyond ASCII, in UTF-8: U+0085, U+00A0, U+1680, U+2000 to U+205F, U+3000.
 _LEADS: Final = (
@@ -36,14 +38,30 @@ def may_hold_runs(raw: bytes) -> bool:
     """Whether a text in this JSON may hold white space beside white space, which `collapse_runs` then collapses.
 
     No reader of text is then asked about a run of blanks, for which a pattern such as `\\s+$` takes quadratic time. The
-    usual body is looked through by `find` alone: 7 µs for 68 KB.
+    usual body has no line break and is looked through for two blanks only: 16 µs for 68 KB. One sign is looked for ten
+    times as fast as two, and so it is looked for first.
     """
-    lines = raw.split(b"\n") if b"\n " in raw or b"\n\t" in raw else [raw]
+    lines = raw.split(b"\n") if b"\n" in raw and (b"\n " in raw or b"\n\t" in raw) else [raw]
     if any(b"  " in line.strip() for line in lines) if len(lines) > 1 else b"  " in raw:
         return True
-    if b"\\" in raw and (b"\\u" in raw or any(pair in raw for pair in _PAIRS)):
+    if b"\\" in raw and _may_hold_escaped_runs(raw):
         return True
     return not raw.isascii() and any(lead in raw and any(sign in raw for sign in signs) for lead, signs in _LEADS)
+
+
+def _may_hold_escaped_runs(raw: bytes) -> bool:
+    """The same of white space that is written as an escape, such as a line break in a text."""
+    if raw.count(b"\\") > _MANY_ESCAPES:
+        return b"\\u" in raw or any(pair in raw for pair in _PAIRS)
+    place = raw.find(b"\\")
+    while place >= 0:
+        after = place + 2
+        if raw[place + 1 : after] == b"u":
+            return True
+        if raw[place:after] in _SPACES and (raw[place - 1 : place] == b" " or raw.startswith(_SPACES, after)):
+            return True
+        place = raw.find(b"\\", after)
+    return False
 
 
 def collapse_runs(value: Any) -> Any:

@@ -53,6 +53,8 @@ class DraftOrder(Struct, frozen=True):
     full_url: str | None = None
     read: MedicationRequest | ServiceRequest | Medication | None = None
     fault: str | None = None
+    may_hold_runs: bool = True
+    """Whether its texts may hold runs of white space, which are collapsed before they are read."""
 
     @property
     def name(self) -> str:
@@ -77,22 +79,27 @@ class DraftOrder(Struct, frozen=True):
         )
 
 
-def read_draft(resource: dict[str, Any], *, full_url: str | None = None, position: int = 0) -> DraftOrder:
-    """The draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`."""
+def read_draft(
+    resource: dict[str, Any], *, full_url: str | None = None, position: int = 0, has_runs: bool = True
+) -> DraftOrder:
+    """The draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`.
+
+    `has_runs` is False where the JSON was looked through and no text of it holds a run of white space.
+    """
     kind = str(resource.get("resourceType", ""))
     reference = _reference(kind, resource.get("id"), full_url)
     target = _READ.get(kind)
     if target is None:
-        return DraftOrder(resource, kind, reference, position, full_url)
+        return DraftOrder(resource, kind, reference, position, full_url, None, None, has_runs)
     try:
-        read = _convert(resource, target)
+        read = _convert(resource, target, has_runs)
     except msgspec.ValidationError as error:
-        return DraftOrder(resource, kind, reference, position, full_url, fault=str(error))
-    return DraftOrder(resource, kind, reference, position, full_url, read)
+        return DraftOrder(resource, kind, reference, position, full_url, None, str(error), has_runs)
+    return DraftOrder(resource, kind, reference, position, full_url, read, None, has_runs)
 
 
-def _convert(resource: dict[str, Any], target: Any) -> Any:
-    if may_hold_runs(write_exactly(resource)):
+def _convert(resource: dict[str, Any], target: Any, has_runs: bool) -> Any:
+    if has_runs and may_hold_runs(write_exactly(resource)):
         resource = collapse_runs(resource)
     try:
         return msgspec.convert(resource, target)
@@ -101,16 +108,18 @@ def _convert(resource: dict[str, Any], target: Any) -> Any:
         return msgspec.convert(with_plain_numbers(resource), target)
 
 
-def read_drafts(entries: Iterable[Any]) -> list[DraftOrder]:
-    """The drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over."""
+def read_drafts(entries: Iterable[Any], *, has_runs: bool = True) -> list[DraftOrder]:
+    """The drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over.
+
+    `has_runs`: see `read_draft`.
+    """
     drafts = []
     for position, entry in enumerate(entries):
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             full_url = entry.get("fullUrl")
-            drafts.append(
-                read_draft(resource, full_url=full_url if isinstance(full_url, str) else None, position=position)
-            )
+            url = full_url if isinstance(full_url, str) else None
+            drafts.append(read_draft(resource, full_url=url, position=position, has_runs=has_runs))
     return drafts
 
 
