@@ -1,11 +1,15 @@
-"""How the time of a call grows with each kind of resource: 10, 100, 1,000 and 5,000 of it, everything else the same."""
+"""How the time of a call grows with each list and each text: 1, 2, 4 and 8 times as much of it, the rest the same.
+
+A list is 250 to 2,000 resources of one kind, or 25 to 200 drafts. A text is every text of ten resources of one kind, of
+250 to 2,000 characters, which is the longest that is read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import chain, cycle, islice
-from math import log
+from math import log2
 from time import process_time
 from typing import Any
 
@@ -19,12 +23,16 @@ from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer, discover, find_subjects
 from cds_hooks.kit.simulator.chart import move_dates
 
-COUNTS = (10, 100, 1000, 5000)
-_MORE_OF_DRAFTS = (50, 200)
-"""Of what is refused in thousands: the server judges 200 orders at most."""
+COUNTS = (250, 500, 1000, 2000)
+_OF_DRAFTS = (25, 50, 100, 200)
+"""The server judges 200 orders at most."""
 _LINEAR_UP_TO = 1.3
-"""n log n grows from 1,000 to 5,000 as n to the power of 1.13; the rest is for what a busy machine adds."""
-_TOO_SMALL_MS = 5.0
+"""n log n grows from 1,000 to 2,000 as n to the power of 1.1; the rest is for what a busy machine adds."""
+_TOO_SMALL_MS = 1.0
+_TEXTS = frozenset({"text", "display", "conclusion", "comment", "patientInstruction", "valueString", "div"})
+"""The members that hold words."""
+_FILLER = "one tablet by mouth with food -- see note, "
+_WITH_TEXTS = 10
 _LONGEST_CALL_SECONDS = 3.0
 _PER_DAY = 10
 _WITH_BROKEN_PARTS = "messy-record"
@@ -45,7 +53,9 @@ def measure_growth(services: Iterable[str] = (), advance: Callable[[str], None] 
             base = orjson.loads(build_body(entry, subject.patients[0]))
             for kind, grown in _kinds(entry, base, models):
                 advance(f"{entry['id']} ({entry['hook']}): {kind}")
-                rows.append(_grown(service, subject.path, entry, kind, grown))
+                rows.append(
+                    _grown(service, subject.path, entry, kind, grown, COUNTS if kind != "draft" else _OF_DRAFTS)
+                )
     return rows
 
 
@@ -71,6 +81,7 @@ def _kinds(entry: dict[str, Any], base: dict[str, Any], models: dict[str, list[R
     for kind, key in keys.items():
         if kind in models and kind != "Patient" and "/" not in kind:
             kinds.append((kind, _more_in_prefetch(base, key, models[kind])))
+            kinds.append((f"texts of {kind}", _longer_texts(base, key, models[kind])))
     if "Observation" in keys:
         unreadable = [_in_furlongs(model) for model in models["Observation"] if "valueQuantity" in model]
         kinds.append(("Observation of a wrong unit", _more_in_prefetch(base, keys["Observation"], unreadable)))
@@ -90,6 +101,25 @@ def _more_in_prefetch(base: dict[str, Any], key: str, models: list[Resource]) ->
         return _encoded({**base, "prefetch": {**base["prefetch"], key: bundle}})
 
     return grown
+
+
+def _longer_texts(base: dict[str, Any], key: str, models: list[Resource]) -> Grown:
+    def grown(characters: int) -> bytes:
+        long_models = [_with_long_texts(model, characters) for model in models]
+        return _more_in_prefetch(base, key, long_models)(_WITH_TEXTS)
+
+    return grown
+
+
+def _with_long_texts(value: Any, characters: int, name: str = "") -> Any:
+    """The resource with every text in it so long."""
+    if isinstance(value, dict):
+        return {member: _with_long_texts(element, characters, member) for member, element in value.items()}
+    if isinstance(value, list):
+        return [_with_long_texts(element, characters, name) for element in value]
+    if name not in _TEXTS or not isinstance(value, str):
+        return value
+    return f"{value}, {_FILLER * (characters // len(_FILLER) + 1)}"[:characters].strip()
 
 
 def _more_drafts(base: dict[str, Any], models: list[Resource]) -> Grown:
@@ -119,11 +149,10 @@ def _encoded(request: dict[str, Any]) -> bytes:
     return orjson.dumps(with_marked_ids(request))
 
 
-def _grown(service: InProcess, path: str, entry: dict[str, Any], kind: str, grown: Grown) -> Row:
-    times, refused = _times(service, path, grown, COUNTS)
-    if refused and max(times, default=0) < _MORE_OF_DRAFTS[-1]:
-        more, _ = _times(service, path, grown, _MORE_OF_DRAFTS)
-        times = dict(sorted((times | more).items()))
+def _grown(
+    service: InProcess, path: str, entry: dict[str, Any], kind: str, grown: Grown, counts: tuple[int, ...]
+) -> Row:
+    times, refused = _times(service, path, grown, counts)
     power = exponent(times)
     return {
         "service": entry["id"],
@@ -150,12 +179,11 @@ def _times(service: InProcess, path: str, grown: Grown, counts: Iterable[int]) -
 
 
 def exponent(times: dict[int, float]) -> float | None:
-    """The power of n with which the last step grew, what ten of them cost taken off; None where it is too small."""
-    counts = [count for count in times if count > COUNTS[0]]
-    if len(counts) < 2 or times[counts[-1]] - times[COUNTS[0]] < _TOO_SMALL_MS:
+    """The power of n by the last two steps, each of which doubles n; None where they are too small to be compared."""
+    if len(times) < 3:
         return None
-    before, last = (max(times[count] - times[COUNTS[0]], 0.05) for count in counts[-2:])
-    return log(last / before) / log(counts[-1] / counts[-2])
+    first, second, last = list(times.values())[-3:]
+    return log2((last - second) / (second - first)) if min(last - second, second - first) > _TOO_SMALL_MS else None
 
 
 def _milliseconds(service: InProcess, path: str, body: bytes) -> float:

@@ -53,14 +53,14 @@ def _may_hold_escaped_runs(raw: bytes) -> bool:
     """The same of white space that is written as an escape, such as a line break in a text."""
     if raw.count(b"\\") > _MANY_ESCAPES:
         return b"\\u" in raw or any(pair in raw for pair in _PAIRS)
-    place = raw.find(b"\\")
-    while place >= 0:
-        after = place + 2
-        if raw[place + 1 : after] == b"u":
+    start = raw.find(b"\\")
+    while start >= 0:
+        after = start + 2
+        if raw[start + 1 : after] == b"u":
             return True
-        if raw[place:after] in _SPACES and (raw[place - 1 : place] == b" " or raw.startswith(_SPACES, after)):
+        if raw[start:after] in _SPACES and (raw[start - 1 : start] == b" " or raw.startswith(_SPACES, after)):
             return True
-        place = raw.find(b"\\", after)
+        start = raw.find(b"\\", after)
     return False
 
 
