@@ -1,7 +1,8 @@
 """Who may benefit from seeing a nephrologist: the kidney failure risk equation at patient-view.
 
 KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for referral, beside eGFR and albumin
-criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months.
+criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months, by the eGFR, by albumin
+in the urine, or by polycystic kidneys. A creatinine that has risen as in acute injury is asked about first.
 """
 
 from functools import partial
@@ -13,7 +14,7 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, pe
 from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
-from cards.text import format_number
+from cards.text import format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -31,6 +32,7 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.egfr import CKD_EPI_2021_LOINC
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
+from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
@@ -46,6 +48,14 @@ _REFERRED_DAYS = 365.0
 _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
 _REFER_EGFR = 30.0  # KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2
+# KDIGO 2024, table of albumin categories: from 30 mg/g a marker of kidney damage, from 300 severely increased, of which
+# a consistent finding is a reason to refer.
+_ALBUMINURIA, _SEVERE_ALBUMINURIA = 30.0, 300.0
+_ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365.0, 3 * 365.25
+# KDIGO 2012 (acute kidney injury, 2.1.1): 1.5 times the baseline, known or presumed to have occurred within 7 days.
+_ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
+_WEEK = 7 * DAY_SECONDS
+_TREND_VALUES = 4
 _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
@@ -68,9 +78,17 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id,
             "outside-population",
-            "No chronic kidney disease: none is confirmed on the problem list, and no eGFR by CKD-EPI 2021 of over "
-            "three months ago was under 60.",
+            "No chronic kidney disease: none is confirmed on the problem list, no eGFR by CKD-EPI 2021 of over three "
+            "months ago was under 60, and no albumin in the urine was raised.",
         )
+    acute = acute_rise(record)
+    if acute is not None:
+        return advise_by_guideline(call, _acute_content(call, *acute))
+    injury = find_condition(record, "aki")
+    if injury is not None and injury.status == "active" and not injury.doubt:
+        words = plain(injury.words or injury.code, 60)
+        text = f"{words} is on record: KFRE and a routine referral are not for kidneys that change."
+        return no_card(EQUATION.id, "outside-population", text)
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
     low = _low_kidney_function(record) if charted.excluded is None else None
     if _is_end_stage(record) and charted.excluded is None:
@@ -79,7 +97,89 @@ async def decide(call: ServiceInput) -> Advice:
         )
     if low is not None:
         return advise_by_guideline(call, _low_content(call, low))
+    albumin = severe_albuminuria(record)
+    if albumin and charted.excluded is None:
+        advice = advise_by_equation(call, charted, replace(_question(call), content_for_missing=None))
+        return advice if advice.cards else advise_by_guideline(call, _albumin_content(call, albumin))
     return advise_by_equation(call, charted, _question(call))
+
+
+def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
+    """The creatinine of the last weeks and the one before it, where it has risen as in acute injury; else None."""
+    values = record.measurements("creatinine")
+    if not values or values[0].age_days(record.as_of_epoch) > _ACUTE_DAYS:
+        return None
+    newest = values[0]
+    earlier = (value for value in values[1:] if newest.time.instant - value.time.instant >= _WEEK)
+    baseline = next(earlier, None)
+    if baseline is None or newest.time.instant - baseline.time.instant > _BASELINE_DAYS * DAY_SECONDS:
+        return None
+    return (newest, baseline) if newest.value >= _ACUTE_SHARE * baseline.value else None
+
+
+def severe_albuminuria(record: PatientRecord) -> tuple[Measurement, ...]:
+    """The newest albumin/creatinine ratio from 300 mg/g on, and an earlier one that confirms it; () for none."""
+    values = record.measurements("uacr")
+    if not values or values[0].age_days(record.as_of_epoch) > _ALBUMIN_DAYS or values[0].value < _SEVERE_ALBUMINURIA:
+        return ()
+    newest = values[0]
+    before = (
+        value
+        for value in values[1:]
+        if value.value >= _SEVERE_ALBUMINURIA and newest.time.instant - value.time.instant > _CHRONIC_DAYS * DAY_SECONDS
+    )
+    confirming = next(before, None)
+    return (newest,) if confirming is None else (newest, confirming)
+
+
+def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:
+    """The rise comes before any referral: when it happened and why."""
+    values = call.record.measurements("creatinine")[:_TREND_VALUES]
+    trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
+    rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
+    test = orderable_test_for(("creatinine",))
+    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
+    return GuidelineCardContent(
+        id="acute_rise",
+        summary=f"Creatinine {rise}: possible acute kidney injury. Consider a repeat now and a look for the cause.",
+        opening=(
+            f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
+            "it is known or presumed to have occurred within 7 days (KDIGO 2012). It is not a matter of a routine "
+            "referral, and no risk of kidney failure is worked out from it."
+        ),
+        guideline="KDIGO 2012 guideline on acute kidney injury",
+        url="https://kdigo.org/guidelines/acute-kidney-injury/",
+        topic=TOPICS["nephrology"],
+        facts=(fact,),
+        offers=offers,
+        closing="Symptoms, high potassium or little urine: see the patient now.",
+    )
+
+
+def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> GuidelineCardContent:
+    """Albumin from 300 mg/g: a referral where it is consistent, a repeat first where it was measured once."""
+    newest = albumin[0]
+    fact = Fact(name="uacr", value=newest.value, unit="mg/g", effective=newest.time.text, source=newest.source)
+    values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
+    is_consistent = len(albumin) > 1
+    test = orderable_test_for(("uacr",))
+    offers = () if is_consistent or test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    advice = "consider a referral to nephrology" if is_consistent else "consider a repeat, then a referral"
+    once = "" if is_consistent else " One value is not a consistent finding yet: infection, fever or exercise raise it."
+    return _referral_content(
+        call,
+        summary=f"Urine albumin/creatinine {values}: {advice}.",
+        opening=(
+            f"**Urine albumin/creatinine {values}.** KDIGO 2024 names a consistent finding of 300 mg/g or more as a "
+            f"reason to refer, whatever the eGFR.{once} No referral was found in the last 12 months."
+        ),
+        reason=f"urine albumin/creatinine {values}",
+        fact=fact,
+        also=offers,
+        name="albumin_from_300",
+        is_test_first=not is_consistent,
+    )
 
 
 def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
@@ -110,6 +210,8 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardCon
     )
     if kidney.is_diagnosis:
         return _stage_content(call, kidney, dated, fact)
+    if kidney.disputed:
+        return _disputed_content(call, kidney, dated, fact)
     number = format_number(kidney.value, [_REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
     return _referral_content(
@@ -121,6 +223,27 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardCon
         ),
         reason=f"{value} mL/min/1.73 m2{dated}",
         fact=fact,
+    )
+
+
+def _disputed_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> GuidelineCardContent:
+    """The values of one day contradict each other: a repeat, before a referral is thought of."""
+    values = sorted(round(value.value) for value in kidney.conflicting_values)
+    value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
+    test = orderable_test_for(("creatinine",))
+    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    return GuidelineCardContent(
+        id="egfr_disputed",
+        summary=f"Kidney disease with {value}: repeat before deciding on a referral.",
+        opening=(
+            f"**{value}**: the values of that day contradict each other. KDIGO 2024 refers to nephrology under 30; "
+            "which of them is right, a repeat shows."
+        ),
+        guideline="KDIGO 2024 guideline on chronic kidney disease",
+        url="https://doi.org/10.1016/j.kint.2023.10.018",
+        topic=TOPICS["nephrology"],
+        facts=(fact,),
+        offers=offers,
     )
 
 
@@ -145,28 +268,37 @@ def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact:
 
 
 def _referral_content(
-    call: ServiceInput, *, summary: str, opening: str, reason: str, fact: Fact, also: tuple[OrderSuggestion, ...] = ()
+    call: ServiceInput,
+    *,
+    summary: str,
+    opening: str,
+    reason: str,
+    fact: Fact,
+    also: tuple[OrderSuggestion, ...] = (),
+    name: str = "egfr_under_30",
+    is_test_first: bool = False,
 ) -> GuidelineCardContent:
     order = service_order("Referral to nephrology", call.record.patient_id, today(call), reasonCode=[{"text": reason}])
     referral = OrderSuggestion("Refer to nephrology", "Draft referral to nephrology with the reason.", order)
     return GuidelineCardContent(
-        id="egfr_under_30",
+        id=name,
         summary=summary,
         opening=opening,
         guideline="KDIGO 2024 guideline on chronic kidney disease",
         url="https://doi.org/10.1016/j.kint.2023.10.018",
         topic=TOPICS["nephrology"],
         facts=(fact,),
-        offers=(referral, *also),
+        offers=(*also, referral) if is_test_first else (referral, *also),
     )
 
 
 def is_chronic(record: PatientRecord) -> bool:
     """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old.
 
-    The eGFR is computed from creatinine, or was reported by the laboratory by the same equation.
+    Albumin in the urine makes it chronic too: raised now and more than three months ago, or severely raised now. The
+    eGFR is computed from creatinine, or was reported by the laboratory by the same equation.
     """
-    if find_confirmed(record, "ckd_any") is not None:
+    if find_confirmed(record, "ckd_any", "polycystic_kidney") is not None or _has_albuminuria(record):
         return True
     reported = (measurement for measurement in record.measurements("egfr") if measurement.code == CKD_EPI_2021_LOINC)
     if any(measurement.value < _CHRONIC_EGFR and _is_old(measurement, record) for measurement in reported):
@@ -176,6 +308,18 @@ def is_chronic(record: PatientRecord) -> bool:
         return False
     old = (measurement for measurement in record.measurements("creatinine") if _is_old(measurement, record))
     return any(ckd_epi_2021(age, sex, measurement.value) < _CHRONIC_EGFR for measurement in old)
+
+
+def _has_albuminuria(record: PatientRecord) -> bool:
+    values = [value for value in record.measurements("uacr") if value.value >= _ALBUMINURIA]
+    recent = [value for value in values if value.age_days(record.as_of_epoch) <= _ALBUMIN_DAYS]
+    before = (value for value in values if value.age_days(record.as_of_epoch) <= _ALBUMIN_BEFORE_DAYS)
+    newest = recent[0] if recent else None
+    if newest is None:
+        return False
+    apart = _CHRONIC_DAYS * DAY_SECONDS
+    is_repeated = any(newest.time.instant - value.time.instant > apart for value in before)
+    return is_repeated or newest.value >= _SEVERE_ALBUMINURIA
 
 
 def _is_old(measurement: Measurement, record: PatientRecord) -> bool:
