@@ -20,7 +20,7 @@ from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
-from fhir.mapping.stays import is_inpatient
+from fhir.mapping.stays import is_inpatient, is_left_open
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
@@ -252,7 +252,13 @@ def is_visit(call: ServiceInput) -> bool:
         for encounter in call.record.encounters
         if encounter.class_ is not None and encounter.class_.code in _AMBULATORY
     ]
-    return any(visit.id == encounter_id if encounter_id else visit.status in _VISIT_GOES_ON for visit in visits)
+    as_of_epoch = call.record.as_of_epoch
+    return any(
+        visit.id == encounter_id
+        if encounter_id
+        else visit.status in _VISIT_GOES_ON and not is_left_open(visit, as_of_epoch)
+        for visit in visits
+    )
 
 
 def is_moment_for_review(call: ServiceInput) -> bool:
@@ -285,7 +291,9 @@ def _visits_now(call: ServiceInput) -> list[Encounter]:
     """The visit of the call's context where the chart has it, else those that go on now."""
     charted, encounter_id = _charted_visits(call), call.request.context.encounter_id
     return [visit for visit in charted if visit.id == encounter_id] or [
-        visit for visit in charted if visit.status in _VISIT_GOES_ON
+        visit
+        for visit in charted
+        if visit.status in _VISIT_GOES_ON and not is_left_open(visit, call.record.as_of_epoch)
     ]
 
 

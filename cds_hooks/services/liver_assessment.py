@@ -1,7 +1,8 @@
 """Who with risk factors may benefit from a second test of the liver: FIB-4 at patient-view.
 
 AASLD 2023: from 1.30 a second test (2.0 at 65 and over, McPherson 2017), over 2.67 high. Only for people who have a
-reason for liver disease: diabetes, obesity, alcohol, or a liver disease without cirrhosis.
+reason for liver disease: diabetes, obesity (on the list or measured), alcohol, or a liver disease without cirrhosis.
+Values of a stay in hospital and of two weeks after it are not used: acute illness changes them.
 """
 
 import re
@@ -26,6 +27,9 @@ from cds_hooks.services._equation import (
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.mapping.outside_stays import without_stays
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
@@ -65,6 +69,12 @@ _DISTURBING = (
     "chemotherapy",
     "cancer_of_blood",
 )
+_FOR_GOOD = frozenset({"itp", "cancer_of_blood"})
+"""What lowers platelets as long as it is on the problem list."""
+_LAB_FEATURES = frozenset({"ast_u_l", "alt_u_l", "platelets_10e3_ul"})
+# WHO: obesity is a body mass index of 30 kg/m2 or more.
+_OBESE_BMI = 30.0
+_BMI = features_named(("bmi_kg_m2",))
 _APART_DAYS = 92.0  # labs of one day, or at most 3 months apart
 
 
@@ -79,7 +89,7 @@ async def decide(call: ServiceInput) -> Advice:
     if not record.was_requested("Condition"):
         text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
         return no_card(EQUATION.id, "input-missing", text)
-    risk = find_confirmed(record, *_RISKS)
+    risk = find_confirmed(record, *_RISKS) or _measured_obesity(record)
     if risk is None:
         text = (
             "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
@@ -90,7 +100,11 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."
         )
-    charted = inputs_from_record(EQUATION, record)
+    vector = without_stays(record, map_features(record, EQUATION.features))
+    of_stay = [gap.text for gap in vector.missing if gap.reason == "refused" and gap.feature.name in _LAB_FEATURES]
+    if of_stay:
+        return no_card(EQUATION.id, "excluded", f"FIB-4: {of_stay[0]} Acute illness changes these values.")
+    charted = inputs_from_record(EQUATION, record, vector=vector)
     if _is_apart(charted):
         return no_card(
             EQUATION.id, "input-missing", "AST, ALT and platelets are more than 3 months apart: not combined."
@@ -99,6 +113,15 @@ async def decide(call: ServiceInput) -> Advice:
     if disturbed is not None:
         return no_card(EQUATION.id, "excluded", disturbed)
     return advise_by_equation(call, charted, _question(call, risk))
+
+
+def _measured_obesity(record: PatientRecord) -> ConditionHit | None:
+    """A body mass index of 30 or more, as the reason that the problem list does not name."""
+    (value,) = map_features(record, _BMI).evidence
+    if value is None or value.value < _OBESE_BMI:
+        return None
+    words = f"body mass index {value.value:.0f} kg/m²"
+    return ConditionHit("obesity", words, "", value.source, parse_time(value.effective), "active")
 
 
 def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
@@ -117,8 +140,8 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
 
 
 def _is_near(hit: ConditionHit, instants: list[float]) -> bool:
-    """Whether it was charted within three months of a result; one without a date counts, and so does ITP for good."""
-    if hit.time is None or hit.key == "itp" or not instants:
+    """Whether it was charted within three months of a result; one without a date counts, and some count for good."""
+    if hit.time is None or hit.key in _FOR_GOOD or not instants:
         return True
     return any(abs(instant - hit.time.instant) <= _APART_DAYS * DAY_SECONDS for instant in instants)
 
@@ -181,7 +204,8 @@ def _content_for_missing(
 
 
 def _risk_words(risk: ConditionHit) -> str:
-    return escape(risk.words or risk.key, 60)
+    words = escape(risk.words or risk.key, 60)
+    return f"{words} ({risk.time.date})" if not risk.code and risk.time is not None else words
 
 
 SERVICE = Service(
@@ -193,6 +217,6 @@ SERVICE = Service(
         "nobody looked further, suggests elastography."
     ),
     usage_requirements="For physicians and nurses at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
+    needs=Needs.of(features=(*FEATURES, *_BMI), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
     decide=decide,
 )

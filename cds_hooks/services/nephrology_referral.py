@@ -14,13 +14,14 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, pe
 from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
-from cards.text import format_number, plain
+from cards.text import escape, format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
+    fact_of_condition,
     find_confirmed,
     find_named_in_chart,
     reason_not_to_advise,
@@ -28,7 +29,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.egfr import CKD_EPI_2021_LOINC
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
@@ -74,7 +75,10 @@ async def decide(call: ServiceInput) -> Advice:
     if find_condition(record, "pregnancy"):
         text = "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it."
         return no_card(EQUATION.id, "outside-population", text)
+    albumin = severe_albuminuria(record)
     if not is_chronic(record):
+        if albumin:
+            return advise_by_guideline(call, _albumin_content(call, albumin))
         return no_card(
             EQUATION.id,
             "outside-population",
@@ -88,7 +92,7 @@ async def decide(call: ServiceInput) -> Advice:
     if injury is not None and injury.status == "active" and not injury.doubt:
         words = plain(injury.words or injury.code, 60)
         text = f"{words} is on record: KFRE and a routine referral are not for kidneys that change."
-        return no_card(EQUATION.id, "outside-population", text)
+        return no_card(EQUATION.id, "excluded", text)
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
     low = _low_kidney_function(record) if charted.excluded is None else None
     if _is_end_stage(record) and charted.excluded is None:
@@ -97,11 +101,14 @@ async def decide(call: ServiceInput) -> Advice:
         )
     if low is not None:
         return advise_by_guideline(call, _low_content(call, low))
-    albumin = severe_albuminuria(record)
     if albumin and charted.excluded is None:
         advice = advise_by_equation(call, charted, replace(_question(call), content_for_missing=None))
         return advice if advice.cards else advise_by_guideline(call, _albumin_content(call, albumin))
-    return advise_by_equation(call, charted, _question(call))
+    advice = advise_by_equation(call, charted, _question(call))
+    inherited = find_confirmed(record, "polycystic_kidney")
+    if inherited is None or advice.cards or charted.excluded is not None:
+        return advice
+    return advise_by_guideline(call, _inherited_content(call, inherited))
 
 
 def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
@@ -154,6 +161,22 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
         facts=(fact,),
         offers=offers,
         closing="Symptoms, high potassium or little urine: see the patient now.",
+    )
+
+
+def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> GuidelineCardContent:
+    """A kidney disease that is inherited is a reason to refer, whatever the eGFR."""
+    words = plain(inherited.words or inherited.code, 60)
+    return _referral_content(
+        call,
+        summary=f"{words}, no nephrologist found: consider a referral to nephrology.",
+        opening=(
+            f"**{escape(words)}** is on record. KDIGO 2024 names hereditary kidney disease as a reason to refer, "
+            "whatever the eGFR. No referral was found in the last 12 months."
+        ),
+        reason=words,
+        fact=fact_of_condition("polycystic_kidney", inherited),
+        name="hereditary_kidney_disease",
     )
 
 
@@ -295,8 +318,8 @@ def _referral_content(
 def is_chronic(record: PatientRecord) -> bool:
     """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old.
 
-    Albumin in the urine makes it chronic too: raised now and more than three months ago, or severely raised now. The
-    eGFR is computed from creatinine, or was reported by the laboratory by the same equation.
+    Albumin in the urine makes it chronic too: raised now and more than three months ago. The eGFR is computed
+    from creatinine, or was reported by the laboratory by the same equation.
     """
     if find_confirmed(record, "ckd_any", "polycystic_kidney") is not None or _has_albuminuria(record):
         return True
@@ -318,8 +341,7 @@ def _has_albuminuria(record: PatientRecord) -> bool:
     if newest is None:
         return False
     apart = _CHRONIC_DAYS * DAY_SECONDS
-    is_repeated = any(newest.time.instant - value.time.instant > apart for value in before)
-    return is_repeated or newest.value >= _SEVERE_ALBUMINURIA
+    return any(newest.time.instant - value.time.instant > apart for value in before)
 
 
 def _is_old(measurement: Measurement, record: PatientRecord) -> bool:

@@ -1,6 +1,5 @@
 """Who may benefit from a planning conversation: the 5-year mortality model at patient-view."""
 
-from math import nan
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,9 +25,10 @@ from cds_hooks.services._service import (
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import FeatureVector, Missing, map_features
-from fhir.mapping.stays import stays_in_hospital
-from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.mapping.features.feature import FeatureVector, map_features
+from fhir.mapping.outside_stays import without_stays
+from fhir.mapping.stays import is_left_open
+from fhir.record.datatypes import parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
@@ -79,8 +79,6 @@ TALKED_ABOUT = (
     "healthcare proxy",
     "health-care proxy",
 )
-STAY_DAYS = 14.0
-"""Values of a stay in hospital and of so many days after it are not used: the study examined people living at home."""
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
@@ -112,7 +110,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     for key in population.exclude_conditions:
         if find_condition(record, key):
             return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
-    if find_condition(record, "palliative_or_hospice") or find_condition(record, "palliative_or_dnr"):
+    if find_condition(record, "palliative_or_hospice", "palliative_or_dnr", "advance_care_planning"):
         return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
     if planned is not None:
@@ -133,43 +131,19 @@ def _inputs(record: PatientRecord) -> FeatureVector:
 
 
 def _open_encounters(record: PatientRecord) -> list[Encounter]:
-    """Those going on; one that nobody closed but that has an end in the past is over."""
+    """Those going on; one that nobody closed but that has an end in the past, or is long past, is over."""
     return [stay for stay in record.encounters if stay.status in _GOING_ON and not _is_over(stay, record)]
 
 
 def _is_over(stay: Encounter, record: PatientRecord) -> bool:
     end = parse_time(stay.period.end) if stay.period is not None and stay.period.end else None
-    return end is not None and end.age_days(record.as_of_epoch) > (0.0 if end.precision == "instant" else 1.0)
+    if end is None:
+        return is_left_open(stay, record.as_of_epoch)
+    return end.age_days(record.as_of_epoch) > (0.0 if end.precision == "instant" else 1.0)
 
 
 def _silence(reason: str, text: str) -> Silence:
     return Silence(MODEL.manifest.id, reason, text)
-
-
-def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector:
-    """The vector without what was measured in a stay in hospital or in the two weeks after it.
-
-    Where an older value of the same kind was measured outside every such time it is not looked for: it would be of
-    another state of the patient than the other inputs.
-    """
-    spans = [
-        (stay.start.instant - DAY_SECONDS, stay.until(record.as_of_epoch) + STAY_DAYS * DAY_SECONDS)
-        for stay in stays_in_hospital(record)
-    ]
-    if not spans:
-        return vector
-    values, evidence, missing = vector.values.copy(), list(vector.evidence), list(vector.missing)
-    for position, value in enumerate(vector.evidence):
-        if value is None or not value.is_measured:
-            continue
-        time = parse_time(value.effective)
-        if time is not None and any(begin <= time.instant <= end for begin, end in spans):
-            words = (
-                f"{value.feature.words} of {value.effective[:10]} is of a stay in hospital or the two weeks after it."
-            )
-            missing.append(Missing(value.feature, "refused", words))
-            values[position], evidence[position] = nan, None
-    return FeatureVector(vector.features, values, evidence, missing)
 
 
 def _diagnoses_beside(record: PatientRecord) -> str:

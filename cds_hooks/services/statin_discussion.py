@@ -13,7 +13,7 @@ from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
 from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
-from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
+from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.text import capitalized, escape, format_number
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -24,6 +24,7 @@ from cds_hooks.services._equation import (
     advise_by_guideline,
     fact_of_condition,
     find_confirmed,
+    limited_outlook,
     reason_already_planned,
     reason_not_to_advise,
     suggestion_of_test,
@@ -65,6 +66,15 @@ _HIV_2024 = (
     "HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
     "https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
 )
+_VESSELS = (
+    "coronary_disease",
+    "stroke_ischaemic",
+    "peripheral_artery",
+    "carotid_stenosis",
+    "stent_coronary",
+    "cabg",
+    "aortic_aneurysm",
+)
 _PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
@@ -91,10 +101,10 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
     if find_condition(record, "rhabdomyolysis") is not None:
         return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
-    if find_condition(record, "cancer_metastatic") is not None:
-        return no_card(
-            EQUATION.id, "outside-population", "Metastatic cancer is on record: prevention is not discussed."
-        )
+    outlook = limited_outlook(record)
+    if outlook is not None:
+        text = f"{outlook} is on record: prevention that pays after years is not discussed."
+        return no_card(EQUATION.id, "outside-population", text)
     if find_condition(record, "dialysis") is not None:
         text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
         return no_card(EQUATION.id, "contraindicated", text)
@@ -114,7 +124,7 @@ async def decide(call: ServiceInput) -> Advice:
     indication = statin_indication(record)
     if indication is not None and indication.id != "diabetes":
         return advise_by_guideline(call, _indication_content(call, indication))
-    advice = advise_by_equation(call, charted, _question(call))
+    advice = advise_by_equation(call, charted, _question(call, charted))
     if indication is not None and advice.scores is None:
         return advise_by_guideline(call, _indication_content(call, indication))  # diabetes, and no score to go with it
     if indication is not None and not advice.cards:
@@ -144,7 +154,7 @@ def statin_indication(record: PatientRecord) -> Indication | None:
     age = record.age_years()
     if age is None or age < _ADULT_YEARS:
         return None
-    vessels = find_confirmed(record, "coronary_disease", "stroke_ischaemic", "peripheral_artery")
+    vessels = find_confirmed(record, *_VESSELS)
     if vessels is not None:
         return _of_condition("atherosclerosis", "known atherosclerotic disease", vessels)
     inherited = find_confirmed(record, "familial_hypercholesterolaemia")
@@ -186,7 +196,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
         summary=f"{capitalized(why.words)}, no statin found. Consider talking about one.",
         opening=(
             f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
-            "score. Ask first whether one was tried and not tolerated."
+            f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
         ),
         guideline=why.guideline,
         url=why.url,
@@ -203,11 +213,23 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
     )
 
 
-def _question(call: ServiceInput) -> EquationQuestion:
-    # A result would change nothing where the outlook is short: the project's own choice of conditions.
-    is_pointless = find_condition(call.record, "cancer_any", "dementia_severe") is not None
+def _over_75(call: ServiceInput) -> str:
+    """What is known of statins at over 75, after the sentence that names one."""
+    age = call.record.age_years()
+    if age is None or age <= _TO_AGE:
+        return ""
+    return (
+        f" At {age} the evidence is less certain: 2018 AHA/ACC calls a statin reasonable over 75 after weighing "
+        "benefit, interactions, frailty and wishes; USPSTF 2022 finds too little evidence for prevention from 76."
+    )
+
+
+def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     below = "The 10-year risk is below the intermediate band (5 %)."
-    for_missing = None if is_pointless else partial(_content_for_missing, call)
+    # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
+    is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is LIPIDS
+    is_lipids = is_lipids and find_condition(call.record, "cancer_any") is None
+    for_missing = partial(_content_for_missing, call) if is_lipids else None
     return EquationQuestion(OUTPUT, _reaches, below, partial(_content, call), for_missing)
 
 
@@ -226,7 +248,7 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
         ),
         opening=(
             f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not (PREVENT). "
-            f"That is **{band}** risk: {_FROM[band]} ({result.table.source})."
+            f"That is **{band}** risk: {_FROM[band]} ({result.table.source}).{_over_75(call)}"
         ),
         topic=TOPICS["statin"],
         offers=(

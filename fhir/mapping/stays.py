@@ -43,9 +43,23 @@ def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
     if encounter.status == "planned" or (start is not None and start.is_after(as_of_epoch)):
         return False
     if end is None:
-        return encounter.status in _GOING_ON
+        return encounter.status in _GOING_ON and not is_left_open(encounter, as_of_epoch)
     # An end given as a day lasts until that day is over.
     return start is not None and end.instant + (0.0 if end.precision == "instant" else 86_400.0) >= as_of_epoch
+
+
+LONGEST_STAY_DAYS = 365.0
+LONGEST_VISIT_DAYS = 7.0
+"""After so many days a stay, or another visit, that nobody closed is over; the project's own choice."""
+
+
+def is_left_open(encounter: Encounter, as_of_epoch: float) -> bool:
+    """Whether a visit without an end began so long ago that nobody has closed it."""
+    start, end = _begin_and_end(encounter)
+    if end is not None or start is None:
+        return False
+    is_stay = encounter.class_ is not None and encounter.class_.code in _INPATIENT
+    return start.age_days(as_of_epoch) > (LONGEST_STAY_DAYS if is_stay else LONGEST_VISIT_DAYS)
 
 
 def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | None]:

@@ -150,7 +150,6 @@ HOME = ("discharge-follow-up", "going-home")
         (KIDNEY, added("conditions", condition("ckd-uacr", "Z94.0")), "excluded"),
         (KIDNEY, added("conditions", condition("ckd-uacr", "N17.9")), "excluded"),
         (KIDNEY, valued("9318-7", 2, "mg/g"), "below-threshold"),
-        (KIDNEY, valued("2160-0", 0.8), "out-of-range"),
         (AF, added("medications", order("af-no-anticoagulant", "1364430", "apixaban")), "already-done"),
         (AF, added("tests", service_request("af-no-anticoagulant", anticoagulation_discussion.TALK)), "already-done"),
         (AF, _hidden("medications"), "input-missing"),
@@ -177,7 +176,6 @@ def test_an_order_that_was_revoked_is_no_referral(server_here: str) -> None:
     [
         (STATIN, without("2093-3", "2085-9"), "57698-3", ["total_cholesterol", "hdl_cholesterol"]),
         (STATIN, without("2085-9"), "57698-3", ["hdl_cholesterol"]),
-        (STATIN, without("2160-0"), "51990-0", ["egfr"]),
         (KIDNEY, without("9318-7"), "9318-7", ["uacr"]),
         (LIVER, without("777-3"), "58410-2", ["platelets"]),
         (LIVER, without("1920-8"), "24325-3", ["ast"]),

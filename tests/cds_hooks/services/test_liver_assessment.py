@@ -1,10 +1,22 @@
 """The service `liver-assessment` on charts that the samples do not have."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cds_hooks.services.equation_calls import added, answer, changed, only_card, procedure, reasons, said, worded
+from tests.cds_hooks.services.chart_cases import answers, patient, problem, result, stay, text_of
+from tests.cds_hooks.services.equation_calls import (
+    added,
+    answer,
+    changed,
+    only_card,
+    procedure,
+    reasons,
+    said,
+    without,
+    worded,
+)
 
 LIVER = ("liver-assessment", "fatty-liver")
 CPT = "http://www.ama-assn.org/go/cpt"
@@ -30,8 +42,9 @@ def test_a_reason_for_the_liver_index_may_be_in_words(server_here: str, words: s
     def unlisted(request: dict[str, Any]) -> None:
         request["prefetch"]["conditions"] = {"resourceType": "Bundle", "type": "searchset", "entry": []}
 
-    assert reasons(answer(server_here, *LIVER, unlisted)) == ["outside-population"]
-    assert only_card(answer(server_here, *LIVER, unlisted, added("conditions", worded("fatty-liver", words))))
+    slim = without("39156-5", "29463-7", "3141-9", "8302-2")
+    assert reasons(answer(server_here, *LIVER, unlisted, slim)) == ["outside-population"]
+    assert only_card(answer(server_here, *LIVER, unlisted, slim, added("conditions", worded("fatty-liver", words))))
 
 
 def test_ast_of_a_haemolysed_sample_is_not_used(server_here: str) -> None:
@@ -41,3 +54,24 @@ def test_ast_of_a_haemolysed_sample_is_not_used(server_here: str) -> None:
     silent = answer(server_here, *LIVER, changed("Observation", haemolysed, "1920-8"))
     assert "is from a haemolysed sample" in said(silent)
     assert silent.json()["cards"] == [] or "FIB-4 for liver fibrosis cannot" in silent.json()["cards"][0]["summary"]
+
+
+LABS = [result("1920-8", 80, "U/L"), result("1742-6", 50, "U/L"), result("777-3", 140, "10*3/uL")]
+FATTY = problem("Fatty liver", "K76.0")
+"""A man of 60 with FIB-4 of 4.85, and what is on his chart beside it: a card, or none."""
+CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
+    ([FATTY], True),
+    ([result("39156-5", 36, "kg/m2")], True),
+    ([result("39156-5", 27, "kg/m2")], False),
+    ([FATTY, stay("2026-10-29", "2026-11-04")], False),
+    ([FATTY, stay("2026-08-29", "2026-09-04")], True),
+    ([FATTY, problem("Chronic lymphocytic leukemia", "C91.10", when="2022-06-05")], False),
+]
+
+
+def test_obesity_may_be_measured_and_values_of_a_stay_or_with_leukaemia_say_nothing_of_the_liver(
+    tmp_path: Path,
+) -> None:
+    charts = [[patient(60, "male"), *LABS, *chart] for chart, _ in CHARTS]
+    for answered, (chart, is_shown) in zip(answers(tmp_path, LIVER[0], charts), CHARTS, strict=True):
+        assert ("FIB-4" in text_of(answered)) is is_shown, chart

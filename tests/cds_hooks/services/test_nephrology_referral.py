@@ -1,9 +1,11 @@
 """The service `nephrology-referral` on charts that the samples do not have."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cds_hooks.services.chart_cases import answers, patient, problem, result, text_of
 from tests.cds_hooks.services.equation_calls import (
     added,
     ago,
@@ -52,7 +54,8 @@ def test_a_laboratorys_own_estimates_make_kidney_disease_chronic(server_here: st
         request["prefetch"]["conditions"] = {"resourceType": "Bundle", "type": "searchset", "entry": []}
 
     bare = (unlisted, without("2160-0", "33914-3", "48642-3", "62238-1"))
-    assert reasons(answer(server_here, *KIDNEY, *bare, added("labs", report(1, 42, 10)))) == ["outside-population"]
+    once = (*bare, without("9318-7"), added("labs", report(1, 42, 10)))
+    assert reasons(answer(server_here, *KIDNEY, *once)) == ["outside-population"]
     both = added("labs", report(1, 42, 10), report(2, 44, 300))
     assert only_card(answer(server_here, *KIDNEY, *bare, both))["summary"].startswith("Kidney failure within 5 years")
 
@@ -106,3 +109,31 @@ def test_the_place_of_a_visit_says_who_saw_the_patient(server_here: str) -> None
     place = [{"location": {"display": "Nephrology Clinic, 2nd floor"}}]
     visit = visit_of("ckd-uacr", "Office visit", "finished", 10, location=place)
     assert reasons(answer(server_here, *KIDNEY, added("encounters", visit))) == ["already-done"]
+
+
+RATIO, CREATININE = "9318-7", "2160-0"
+"""A man of 55 with these results and problems, and what the card says; "" for no card."""
+CHARTS: list[tuple[list[dict[str, Any]], str]] = [
+    ([result(RATIO, 900, "mg/g"), result(RATIO, 850, "mg/g", "2026-05-06")], "consider a referral to nephrology"),
+    ([result(RATIO, 650, "mg/g")], "consider a repeat, then a referral"),
+    ([result(RATIO, 120, "mg/g")], ""),
+    ([result(CREATININE, 1.0, "mg/dL"), problem("Polycystic kidney disease", "Q61.2")], "hereditary kidney disease"),
+    (
+        [result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 1.5, "mg/dL", "2026-05-06"), problem("CKD 3", "N18.31")],
+        "1.5 (2026-05-06), 4.2 (2026-11-02)",
+    ),
+    (
+        [result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 4.1, "mg/dL", "2026-05-06")],
+        "refers to nephrology under 30",
+    ),
+    (
+        [result(CREATININE, 3.6, "mg/dL"), result("98979-8", 45, "mL/min/{1.73_m2}"), problem("CKD", "N18.9")],
+        "disputed",
+    ),
+]
+
+
+def test_albumin_counts_and_what_is_acute_or_disputed_is_no_reason_for_a_referral(tmp_path: Path) -> None:
+    charts = [[patient(55, "male"), *chart] for chart, _ in CHARTS]
+    for answered, (chart, words) in zip(answers(tmp_path, KIDNEY[0], charts), CHARTS, strict=True):
+        assert (words in text_of(answered)) if words else not answered["cards"], (chart, text_of(answered))
