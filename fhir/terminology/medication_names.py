@@ -6,6 +6,8 @@ whole words, whatever stands between them, so that "Hydrocodone-Acetaminophen (5
 """
 
 import re
+import sys
+import unicodedata
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
@@ -19,12 +21,13 @@ from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, read_strengths
 from fhir.terminology.medications import (
     INGREDIENT_BY_NAME,
-    RXNORM_SYSTEMS,
+    INGREDIENT_ROWS,
     Ingredient,
     Product,
     atc_codes,
+    drug_system,
     product_of,
-    rxnorm_name,
+    rxnorm_entry,
     table_rows,
 )
 
@@ -34,10 +37,13 @@ LONGEST_NAME = 1000
 # "allopurinol300mg": the strength is stuck to the name.
 _GLUED = late_pattern(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
 _SHORTEST_IN_TWO = 8
+# Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
+_BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)} | {0xDF: "s"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = late_pattern(
-    r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|blood[- ](?:glucose|sugar)"
+    r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"
+    r"|pump (?:supplies|cartridges?|reservoirs?|tubing|batter(?:y|ies))|blood[- ](?:glucose|sugar)"
     r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
@@ -82,10 +88,13 @@ _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
 _PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
+UNSAID_INSULIN: Final = "atc-A10A"
+"""The key of an insulin of which nothing says which one it is."""
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
 
 Members: TypeAlias = tuple[Ingredient, ...]
-_Phrases: TypeAlias = "Mapping[str, list[tuple[tuple[str, ...], _Meaning]]]"
+# Names by their words, a name of one word by that word: 12,000 names take 1.7 MB less than in lists of tuples.
+_Phrases: TypeAlias = "Mapping[str | tuple[str, ...], _Meaning]"
 
 
 class NameReading(Struct, frozen=True, gc=False):
@@ -99,10 +108,14 @@ class NameReading(Struct, frozen=True, gc=False):
 
 
 class _Meaning(Struct, frozen=True, gc=False):
-    """What a name means; `is_local` for a brand that is only sold as drops, cream or the like."""
+    """What a name means; `is_local` for a brand that is only sold as drops, cream or the like.
+
+    `is_brand` for the brands of RxNorm and of other countries, of which another word makes another product.
+    """
 
     members: Members
     is_local: bool = False
+    is_brand: bool = False
 
 
 class _Mention(Struct, frozen=True, gc=False):
@@ -128,7 +141,7 @@ def read_name(words: str) -> NameReading:
         return NameReading()
     words = _GLUED.sub(r"\1 \2", words)
     # "Tylenol #3" is the third of a series, not Tylenol.
-    mentions = _mentions(words.lower().replace("#", " no "))
+    mentions = _mentions(_bare(words).replace("#", " no "))
     members = _distinct(mentions)
     if not members:
         return NameReading()
@@ -183,32 +196,51 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
     'apixaban 5 MG Oral Tablet [Eliquis]'
     """
     product = product_of(system, code)
-    name = rxnorm_name(code) if product is None and system in RXNORM_SYSTEMS and code else None
-    if name is None:
+    if product is not None or not code or drug_system(system) != "rxnorm":
         return product
-    reading = read_name(name)
-    return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, name)
+    entry = rxnorm_entry(code.strip())
+    if entry is None:
+        return None
+    reading = read_name(entry.name)
+    if not entry.ingredients:
+        return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, entry.name)
+    form = _FORM.search(entry.name)
+    systemic = not is_local(entry.ingredients, entry.name)
+    return Product(entry.ingredients, entry.strengths, form.group(0) if form else None, systemic, entry.name)
 
 
 def _distinct(mentions: list[_Mention]) -> Members:
     members = tuple(dict.fromkeys(member for mention in mentions for member in mention.members))
     # "Lantus Solostar U-100 Insulin" is one insulin: the bare word says no more than the name before it.
-    if len(members) > 1 and any(member.name.startswith("insulin ") for member in members):
-        return tuple(member for member in members if member.name != "insulin, regular, human")
+    if len(members) > 1 and any(member.name.startswith("insulin") for member in members):
+        named = tuple(member for member in members if member.rxcui != UNSAID_INSULIN)
+        return named if any(member.name.startswith("insulin") for member in named) else members
     return members
+
+
+def _spelled(text: str) -> tuple[str, ...]:
+    """The words of a name in lower case, without accents."""
+    return tuple(map(sys.intern, _WORD.findall(_bare(text))))
+
+
+def _bare(text: str) -> str:
+    lowered = text.lower()
+    return lowered if lowered.isascii() else lowered.translate(_BARE)
 
 
 def _mentions(words: str) -> list[_Mention]:
     words_with_places = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
     spelled = tuple(word for word, _, _ in words_with_places)
-    phrases, mentions, position = _PHRASES, [], 0
+    mentions, position = [], 0
     while position < len(words_with_places):
-        for tail, meaning in phrases.get(spelled[position], ()):
-            if spelled[position + 1 : position + 1 + len(tail)] == tail:
-                mentions.append(
-                    _Mention(words_with_places[position][1], words_with_places[position + len(tail)][2], meaning)
-                )
-                position += len(tail)
+        for length in (*_LENGTHS.get(spelled[position], ()), 1):
+            phrase = spelled[position : position + length]
+            meaning = _PHRASES.get(phrase if length > 1 else phrase[0])
+            if meaning is not None:
+                last = position + len(phrase) - 1
+                if not (meaning.is_brand and _is_another_brand(spelled, position, last)):
+                    mentions.append(_Mention(words_with_places[position][1], words_with_places[last][2], meaning))
+                position = last
                 break
         else:
             in_two = _in_two_words(spelled[position : position + 2])
@@ -219,6 +251,17 @@ def _mentions(words: str) -> list[_Mention]:
     return [mention for mention in mentions if mention.members]
 
 
+# "Micardis Plus", "Co-Diovan": another product than the brand without it, with one more ingredient.
+_WITH_MORE = frozenset({"plus", "comp", "compositum", "duo", "combi", "komb"})
+
+
+def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:
+    """Whether words beside a brand make another product of it that the tables do not have."""
+    after = spelled[last + 1 : last + 3]
+    ends = len(after) == 1 or (len(after) == 2 and after[1][0].isdigit())
+    return (ends and after[0] in _WITH_MORE) or (first > 0 and spelled[first - 1] == "co")
+
+
 def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
     """What a name means that is written in two words: "atorva statin", "methyl prednisolone"; None for any other."""
     if len(pair) < 2 or not all(map(str.isalpha, pair)):
@@ -226,24 +269,47 @@ def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
     name = "".join(pair)
     if len(name) < _SHORTEST_IN_TWO:
         return None
-    return next((meaning for tail, meaning in _PHRASES.get(name, ()) if not tail), None)
+    return _PHRASES.get(name)
 
 
 def _read_phrases() -> _Phrases:
     by_name = INGREDIENT_BY_NAME
-    meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in by_name.items()}
+    phrases: dict[str | tuple[str, ...], _Meaning] = {}
+    shared: dict[_Meaning, _Meaning] = {}
+
+    def add(text: str, meaning: _Meaning) -> None:
+        words = _spelled(text)
+        phrases[words if len(words) > 1 else words[0]] = shared.setdefault(meaning, meaning)
+
+    for name, ingredient in by_name.items():
+        # Excipients and ions are known by their codes alone: "starch" and "copper" are no names of what is ordered.
+        if INGREDIENT_ROWS[ingredient.rxcui].is_word:
+            add(name, _Meaning((ingredient,)))
     # What aliases.csv says of a name goes before the brands of RxNorm.
-    for row in (*table_rows("brand_names.csv"), *table_rows("aliases.csv")):
-        # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
-        members = tuple(by_name[name] for name in row["ingredients"].split(";") if name)
-        meanings[tuple(_WORD.findall(row["text"]))] = _Meaning(members, row["local"] == "yes")
-    phrases: dict[str, list[tuple[tuple[str, ...], _Meaning]]] = {}
-    for phrase in sorted(meanings, key=len, reverse=True):
-        phrases.setdefault(phrase[0], []).append((phrase[1:], meanings[phrase]))
+    for table in ("brand_names.csv", "aliases.csv"):
+        for row in table_rows(table):
+            # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
+            members = tuple(by_name[name] for name in row["ingredients"].split(";") if name)
+            is_brand = "brand" in row["source"] or row["source"].startswith("RxNorm")
+            add(row["text"], _Meaning(members, row["local"] == "yes", is_brand))
     return phrases
 
 
 _PHRASES: Final[_Phrases] = _read_phrases()
+
+
+def _read_lengths() -> Mapping[str, tuple[int, ...]]:
+    lengths: dict[str, set[int]] = {}
+    for phrase in _PHRASES:
+        if isinstance(phrase, tuple):
+            lengths.setdefault(phrase[0], set()).add(len(phrase))
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    descending = {word: tuple(sorted(numbers, reverse=True)) for word, numbers in lengths.items()}
+    return {word: shared.setdefault(numbers, numbers) for word, numbers in descending.items()}
+
+
+_LENGTHS: Final[Mapping[str, tuple[int, ...]]] = _read_lengths()
+"""How many words the names of several words have, by their first word, the longest first."""
 
 
 def _is_local_brand(mentions: list[_Mention], words: str) -> bool:

@@ -2,7 +2,7 @@
 
 Facts carried from shared/data/medications (its README names the sources: NDF-RT to RxNorm and FDA substance tables,
 ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
-was checked. `tables/rxnorm.csv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
+was checked. `tables/rxnorm.tsv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
 ingredients that rules know (read from davidanderson3/rxnorm-ingredients@a8fcf13, which lacks the ingredients under A;
 two codes of Eliquis are from public code).
 
@@ -10,7 +10,14 @@ two codes of Eliquis are from public code).
 brands of the same release; under A the ingredients on whose code NDF-RT and the FDA's table agree
 (dbmi-pitt/public-PDDI-analysis@8199ee6; of the names of the release that they hold, 1,297 of 1,300 and 1,742 of 1,751
 have its code); ATC codes of 2021-12-03 by name (wislibot/RxNorm@026f509). An ingredient whose RxNorm code was not read
-has its ATC code as its key ("atc-L01EF03"). For all of them allergies and duplicates are checked.
+has its ATC code as its key ("atc-B01AA04"). For all of them allergies and duplicates are checked.
+
+Facts carried from shared/data/drugnames (its README names sources and licences): further codes and names of the same
+release and RxNorm names seen in public value sets (tables/rxnorm_products.tsv); INN, and names in German (epha, MIT;
+KBV MIOParser, Apache-2.0), French (BDPM of 2019-11-15, licence ouverte) and Spanish; brands of the EU (EMA medicines
+list of 2025-10-27), of France (BDPM), of the UK (NHS dm+d, OGL) and, as facts of general knowledge, of other countries.
+tables/atc_groups.csv has the classes of ATC groups (WHO Collaborating Centre for Drug Statistics Methodology, index of
+2026-04-25; read on 2026-11-22): codes of groups, no names.
 
 This product uses publicly available data from the U.S. National Library of Medicine (NLM), National Institutes of
 Health, Department of Health and Human Services; NLM is not responsible for the product and does not endorse or
@@ -18,8 +25,10 @@ recommend this or any other product.
 """
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from mmap import ACCESS_READ, mmap
 from typing import Final
 
 from msgspec import Struct
@@ -50,7 +59,15 @@ _SYSTEMS = {
     ATC: "atc",
     CVX: "cvx",
     "urn:oid:2.16.840.1.113883.12.292": "cvx",
+    # WHO's list, the German edition that follows it, and the Swiss use of it.
     "urn:oid:2.16.840.1.113883.6.73": "atc",
+    "http://whocc.no/atc": "atc",
+    "http://www.whocc.no/atc_ddd_index": "atc",
+    "http://atcddd.fhi.no/atc_ddd_index": "atc",
+    "http://fhir.de/CodeSystem/bfarm/atc": "atc",
+    "http://fhir.de/CodeSystem/dimdi/atc": "atc",
+    "urn:oid:1.2.276.0.76.5.529": "atc",
+    "http://fhir.ch/atc": "atc",
 }
 RXNORM_SYSTEMS = frozenset(address for address, short in _SYSTEMS.items() if short == "rxnorm")
 _ATC_LOCAL = ("D", "S", "M02")
@@ -93,18 +110,30 @@ def table_rows(name: str) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _read_ingredient_rows() -> Mapping[str, dict[str, str]]:
+class IngredientRow(Struct, frozen=True, gc=False):
+    """A row of the tables of ingredients; `is_word` is False where the name alone is no name of what is ordered."""
+
+    name: str
+    atc: tuple[str, ...]
+    classes: frozenset[str]
+    is_word: bool
+
+
+def _read_ingredient_rows() -> Mapping[str, IngredientRow]:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
-    ingredient_rows: dict[str, dict[str, str]] = {}
+    ingredient_rows: dict[str, IngredientRow] = {}
     names: set[str] = set()
+    classes: dict[str, frozenset[str]] = {}  # of 4,800 rows 150 differ
     for row in rows:
         if row["rxcui"] not in ingredient_rows and row["name"] not in names:
-            ingredient_rows[row["rxcui"]] = row
+            of_row = classes.setdefault(row["classes"], frozenset(filter(None, row["classes"].split(";"))))
+            atc = tuple(filter(None, row["atc"].split(";")))
+            ingredient_rows[row["rxcui"]] = IngredientRow(row["name"], atc, of_row, row.get("words") != "no")
             names.add(row["name"])
     return ingredient_rows
 
 
-INGREDIENT_ROWS: Final[Mapping[str, dict[str, str]]] = _read_ingredient_rows()
+INGREDIENT_ROWS: Final[Mapping[str, IngredientRow]] = _read_ingredient_rows()
 """The rows of both tables of ingredients by code: those that rules know first, then the others.
 
     An ingredient that stands in both is what `ingredients.csv` says of it.
@@ -112,7 +141,7 @@ INGREDIENT_ROWS: Final[Mapping[str, dict[str, str]]] = _read_ingredient_rows()
 
 
 INGREDIENTS: Final[Mapping[str, Ingredient]] = {
-    rxcui: Ingredient(rxcui, row["name"]) for rxcui, row in INGREDIENT_ROWS.items()
+    rxcui: Ingredient(rxcui, row.name) for rxcui, row in INGREDIENT_ROWS.items()
 }
 """Every known ingredient by its RxNorm code."""
 
@@ -123,28 +152,55 @@ INGREDIENT_BY_NAME: Final[Mapping[str, Ingredient]] = {
 """Every known ingredient by its name in lower case."""
 
 
-_CLASSES_BY_INGREDIENT: Final[Mapping[str, frozenset[str]]] = {
-    rxcui: frozenset(filter(None, row["classes"].split(";"))) for rxcui, row in INGREDIENT_ROWS.items()
+_CLASSES_BY_ATC_GROUP: Final[Mapping[str, frozenset[str]]] = {
+    row["code"]: frozenset(row["classes"].split(";")) for row in table_rows("atc_groups.csv") if row["classes"]
 }
+"""The classes of the ATC groups of the third and fourth level: what a code of the group is whatever its ingredient."""
+
+_ATC_KEY = "atc-"
+_ATC_GROUPS = (5, 4)  # characters of a code of the fourth and the third level
+
+
+def classes_of_atc(code: str) -> frozenset[str]:
+    """The classes of the narrowest group of this ATC code; empty where no group is in a class.
+
+    >>> sorted(classes_of_atc("J01CA99"))
+    ['beta_lactam_penicillin_allergen', 'penicillin']
+    """
+    groups = (_CLASSES_BY_ATC_GROUP.get(code[:length]) for length in _ATC_GROUPS if len(code) >= length)
+    return next((classes for classes in groups if classes), frozenset())
+
+
+def _classes_of_ingredient(rxcui: str) -> frozenset[str]:
+    row = INGREDIENT_ROWS.get(rxcui)
+    if row is not None:
+        return row.classes
+    return classes_of_atc(rxcui.removeprefix(_ATC_KEY)) if rxcui.startswith(_ATC_KEY) else frozenset()
 
 
 def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
     """The ATC codes of an ingredient, one for each use; empty where the tables have none."""
-    return tuple(filter(None, INGREDIENT_ROWS[ingredient.rxcui]["atc"].split(";")))
+    row = INGREDIENT_ROWS.get(ingredient.rxcui)
+    if row is None:
+        return (ingredient.rxcui.removeprefix(_ATC_KEY),) if ingredient.rxcui.startswith(_ATC_KEY) else ()
+    return row.atc
 
 
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
     """The classes of all these ingredients together; empty for ingredients that are in none."""
-    by_ingredient = _CLASSES_BY_INGREDIENT
     if len(members) == 1:
-        return by_ingredient.get(members[0].rxcui, frozenset())
-    return frozenset().union(*(by_ingredient.get(member.rxcui, frozenset()) for member in members))
+        return _classes_of_ingredient(members[0].rxcui)
+    return frozenset().union(*(_classes_of_ingredient(member.rxcui) for member in members))
+
+
+CLASS_KINDS: Final[Mapping[str, str]] = {row["class"]: row["kind"] for row in table_rows("medication_classes.csv")}
+"""Whether a class is therapeutic, or made for a rule, by its name."""
 
 
 def _read_class_members() -> Mapping[str, frozenset[str]]:
     members: dict[str, set[str]] = {row["class"]: set() for row in table_rows("medication_classes.csv")}
-    for rxcui, names in _CLASSES_BY_INGREDIENT.items():
-        for name in names:
+    for rxcui, row in INGREDIENT_ROWS.items():
+        for name in row.classes:
             members[name].add(rxcui)
     return {name: frozenset(codes) for name, codes in members.items()}
 
@@ -174,16 +230,35 @@ _PRODUCT_ROWS: Final[Mapping[tuple[str, str], dict[str, str]]] = {
 }
 
 
-def _read_ingredient_by_atc() -> Mapping[str, Ingredient]:
+def _read_ingredients_by_atc() -> Mapping[str, tuple[Ingredient, ...]]:
     ingredients = INGREDIENTS
-    ingredient: dict[str, Ingredient] = {}
+    by_atc: dict[str, tuple[Ingredient, ...]] = {}
     for rxcui, row in INGREDIENT_ROWS.items():
-        for code in filter(None, row["atc"].split(";")):
-            ingredient.setdefault(code, ingredients[rxcui])
-    return ingredient
+        for code in row.atc:
+            by_atc.setdefault(code, (ingredients[rxcui],))
+    for group in table_rows("atc_groups.csv"):
+        if group["ingredients"]:
+            by_atc.setdefault(group["code"], tuple([ingredients[code] for code in group["ingredients"].split(";")]))
+    return by_atc
 
 
-_INGREDIENT_BY_ATC: Final[Mapping[str, Ingredient]] = _read_ingredient_by_atc()
+_INGREDIENTS_BY_ATC: Final[Mapping[str, tuple[Ingredient, ...]]] = _read_ingredients_by_atc()
+
+
+def drug_system(system: str | None) -> str | None:
+    """The short name of a code system of drugs, by any of its addresses; None for other systems.
+
+    >>> drug_system("https://www.nlm.nih.gov/research/umls/rxnorm/"), drug_system("http://loinc.org")
+    ('rxnorm', None)
+    """
+    address = system or ""
+    short = _SYSTEMS.get(address)
+    if short is None and address:
+        # Charts write https for http, a slash at the end, and a bare OID.
+        address = address.strip().rstrip("/").split("|", 1)[0]
+        address = f"http{address[5:]}" if address.startswith("https") else address
+        short = _SYSTEMS.get(address) or _SYSTEMS.get(f"urn:oid:{address}")
+    return short
 
 
 def product_of(system: str | None, code: str | None) -> Product | None:
@@ -194,7 +269,7 @@ def product_of(system: str | None, code: str | None) -> Product | None:
     >>> product_of("urn:other", "1049221") is None
     True
     """
-    short = _SYSTEMS.get(system or "")
+    short = drug_system(system)
     if short is None or not code:
         return None
     if short == "atc":
@@ -235,29 +310,100 @@ def _product_of_rxnorm(code: str) -> Product | None:
     return Product(orderable.ingredients, (None,) * len(orderable.ingredients), name=orderable.name)
 
 
+class RxNormEntry(Struct, frozen=True, gc=False):
+    """A name of RxNorm; `ingredients` and `strengths` only where they cannot be read from the name."""
+
+    name: str
+    ingredients: tuple[Ingredient, ...] = ()
+    strengths: tuple[Strength | None, ...] = ()
+
+
+def _map_lines(name: str) -> mmap:
+    with (files("fhir.terminology") / "tables" / name).open("rb") as table:
+        return mmap(table.fileno(), 0, access=ACCESS_READ)
+
+
+_RXNORM: Final[tuple[mmap, mmap]] = (_map_lines("rxnorm.tsv"), _map_lines("rxnorm_products.tsv"))
+"""The lines of both tables in ascending order of their codes, mapped: only what is looked up is ever in memory."""
+
+
+def rxnorm_names() -> Iterator[tuple[str, str]]:
+    """Every code of tables/rxnorm.tsv, the drugs that rules know, with its name."""
+    for line in _RXNORM[0][:].decode().splitlines():
+        code, _, name = line.partition("\t")
+        yield code, name
+
+
+def rxnorm_entry(code: str) -> RxNormEntry | None:
+    """What the tables have of a product, a component, a salt or a brand of RxNorm; None for other codes."""
+    if not code.isascii() or not code.isdigit():
+        return None
+    lines = (_line_of(table, int(code)) for table in _RXNORM)
+    return next((_entry_of_line(line.decode()) for line in lines if line is not None), None)
+
+
+def _line_of(table: mmap, wanted: int) -> bytes | None:
+    """The rest of the line that begins with this code, by halving the table: 17 steps."""
+    low, high = 0, len(table)
+    while low < high:
+        start = table.rfind(b"\n", 0, (low + high) // 2) + 1
+        end = table.find(b"\n", start)
+        number, _, rest = table[start:end].partition(b"\t")
+        if int(number) == wanted:
+            return rest
+        if int(number) < wanted:
+            low = end + 1
+        else:
+            high = start
+    return None
+
+
+def _entry_of_line(line: str) -> RxNormEntry:
+    name, _, stated = line.partition("\t")
+    if not stated:
+        return RxNormEntry(name)
+    codes, _, strengths = stated.partition("\t")
+    members = tuple(INGREDIENTS[code] for code in codes.split(";"))
+    stated_strengths = [read_strengths(text) for text in strengths.split(";")] if strengths else []
+    read = tuple(texts[0] if texts else None for texts in stated_strengths)
+    return RxNormEntry(name, members, read if len(read) == len(members) else (None,) * len(members))
+
+
 def rxnorm_name(code: str) -> str | None:
-    """The RxNorm name of a product, a component, a salt or a brand (tables/rxnorm.csv); None for other codes."""
-    return RXNORM_NAMES.get(code)
-
-
-def _read_rxnorm_names() -> Mapping[str, str]:
-    text = (files("fhir.terminology") / "tables" / "rxnorm.csv").read_text(encoding="utf-8")
-    return dict(csv.reader(text.splitlines()))
-
-
-RXNORM_NAMES: Final[Mapping[str, str]] = _read_rxnorm_names()
-"""Every name of tables/rxnorm.csv by its RxNorm code."""
+    """The RxNorm name of a product, a component, a salt or a brand; None for other codes."""
+    entry = rxnorm_entry(code)
+    return entry.name if entry is not None else None
 
 
 def _product_of_atc(code: str) -> Product | None:
-    by_atc = _INGREDIENT_BY_ATC
-    ingredient = by_atc.get(code)
-    if ingredient is None:
+    by_atc = _INGREDIENTS_BY_ATC
+    members = by_atc.get(code)
+    if members is None:
         return None
     # ATC groups D (skin), S (eye, ear) and M02 (joints, topical) are local, but for drugs that have no other code:
     # acetazolamide tablets are S01EC01, acitretin capsules D05BB02.
-    elsewhere = any(by_atc[other] == ingredient for other in by_atc if not other.startswith(_ATC_LOCAL))
-    return Product((ingredient,), (None,), systemic=not (code.startswith(_ATC_LOCAL) and elsewhere))
+    elsewhere = any(by_atc[other] == members for other in by_atc if not other.startswith(_ATC_LOCAL))
+    return Product(members, (None,) * len(members), systemic=not (code.startswith(_ATC_LOCAL) and elsewhere))
+
+
+_ATC_CODE = re.compile(r"[A-Z]\d\d[A-Z]{1,2}(?:\d\d)?")
+
+
+def product_of_atc_group(system: str | None, code: str | None) -> Product | None:
+    """What an ATC code says whose ingredient the tables do not have: a drug of the classes of its group.
+
+    >>> product_of_atc_group(ATC, "J01CA99").ingredients
+    (Ingredient(rxcui='atc-J01CA99', name='penicillin (ATC J01CA99)'),)
+    """
+    atc = (code or "").strip().upper()
+    if drug_system(system) != "atc" or _ATC_CODE.fullmatch(atc) is None:
+        return None
+    classes = classes_of_atc(atc)
+    if not classes:
+        return None
+    kind = min(classes, key=lambda name: (CLASS_KINDS[name] != "therapeutic", name)).replace("_", " ")
+    systemic = not atc.startswith(_ATC_LOCAL)
+    return Product((Ingredient(f"{_ATC_KEY}{atc}", f"{kind} (ATC {atc})"),), (None,), systemic=systemic)
 
 
 def ndc11(code: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from cds_hooks.kit.simulator.chart import Resource
-from fhir.terminology.medications import RXNORM, table_rows
+from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 
 LOINC: Final = "http://loinc.org"
 _UCUM: Final = "http://unitsofmeasure.org"
@@ -64,9 +64,7 @@ class Catalogue:
 
     @cached_property
     def _by_name(self) -> dict[str, Orderable]:
-        orderables = [
-            Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("rxnorm.csv")
-        ]
+        orderables = [Orderable("MedicationRequest", name, RXNORM, code) for code, name in rxnorm_names()]
         orderables += [
             Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("ingredients.csv")
         ]

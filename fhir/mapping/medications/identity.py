@@ -23,7 +23,15 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import acts_on_whole_body, is_local_route, said_route
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
-from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
+from fhir.terminology.medications import (
+    MIMIC_GROUP,
+    MIMIC_NAME,
+    Ingredient,
+    Product,
+    classes_of,
+    drug_system,
+    product_of_atc_group,
+)
 
 Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense
 Medications: TypeAlias = Mapping[str, Medication]
@@ -137,11 +145,21 @@ def _identify_texts(
     words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
     product = rxnorm = None
     for coding in concept.coding:
-        if coding.system == RXNORM and rxnorm is None:
+        if rxnorm is None and drug_system(coding.system) == "rxnorm":
             rxnorm = coding.code
         if product is None:
             product = medication_of_code(coding.system, coding.code)
-    return _identity(product, words, rxnorm) if product is not None else _from_words(concept, words, rxnorm)
+    if product is not None:
+        return _identity(product, words, rxnorm)
+    identity = _from_words(concept, words, rxnorm)
+    return identity if identity.recognised else _of_atc_group(concept, words) or identity
+
+
+def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
+    """What only the group of an ATC code says: a penicillin, whichever it is."""
+    products = (product_of_atc_group(coding.system, coding.code) for coding in concept.coding)
+    product = next((product for product in products if product is not None), None)
+    return _identity(product, words, None) if product is not None else None
 
 
 def _from_words(concept: CodeableConcept, words: str, rxnorm: str | None) -> MedicationIdentity:

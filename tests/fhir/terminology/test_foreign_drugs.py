@@ -1,0 +1,118 @@
+"""Drugs by the codes and names of other countries: RxNorm codes without words, ATC groups, INN, brands, insulins."""
+
+import pytest
+
+from fhir.mapping.medications.identity import identify_concept
+from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medications import ATC, INGREDIENTS, RXNORM, classes_of_atc, drug_system, rxnorm_entry, table_rows
+
+
+def _names(words: str) -> list[str]:
+    return sorted(ingredient.name for ingredient in read_name(words).ingredients)
+
+
+def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozenset[str]]:
+    identity = identify_concept(CodeableConcept((Coding(system, code, words or None),)))
+    return sorted(identity.name.split("/")), identity.classes
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("Marcumar 3 mg", ["phenprocoumon"]),
+        ("Lixiana 60 mg Filmtabletten", ["edoxaban"]),
+        ("acide acétylsalicylique", ["aspirin"]),
+        ("Paracetamol 500 mg", ["acetaminophen"]),
+        ("Madopar 125", ["levodopa"]),
+        ("ASS 100", ["aspirin"]),
+    ],
+)
+def test_names_of_other_countries_are_read(words: str, names: list[str]) -> None:
+    assert _names(words) == names
+
+
+@pytest.mark.parametrize("words", ["Micardis Plus", "Micardis plus 80/12,5", "Co-Diovan", "ACC", "Marcumarin"])
+def test_a_suffix_a_prefix_and_a_longer_word_make_another_product(words: str) -> None:
+    assert _names(words) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("insulin glargine", ["insulin glargine"]),
+        ("Lantus Solostar insulin", ["insulin glargine"]),
+        ("insulin glulisine 100", ["insulin glulisine"]),
+        ("NPH insulin", ["insulin isophane"]),
+        ("Humulin N", ["insulin isophane"]),
+        ("Humulin R", ["insulin, regular, human"]),
+        ("Novolin 70/30", ["insulin isophane", "insulin, regular, human"]),
+        ("insulin xyzulin", ["insulin"]),
+        ("Insulin", ["insulin"]),
+        ("insulin pump supplies", []),
+        ("insulin pen needles", []),
+    ],
+)
+def test_insulins_stay_apart(words: str, names: list[str]) -> None:
+    assert _names(words) == names
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "http://www.nlm.nih.gov/research/umls/rxnorm", "https://www.nlm.nih.gov/research/umls/rxnorm/",
+        "urn:oid:2.16.840.1.113883.6.88", "2.16.840.1.113883.6.88",
+    ],
+)  # fmt: skip
+def test_an_rxnorm_code_without_words_is_read_by_every_address(system: str) -> None:
+    assert drug_system(system) == "rxnorm"
+    assert _of_code(system, "248648")[0] == ["insulin isophane"]
+
+
+def test_every_line_of_the_rxnorm_table_is_reached_and_recognised() -> None:
+    from importlib.resources import files
+
+    lines = (files("fhir.terminology") / "tables" / "rxnorm_products.tsv").read_text("utf-8").splitlines()
+    codes = [int(line.partition("\t")[0]) for line in lines]
+    assert len(codes) > 25_000
+    assert codes == sorted(set(codes))
+    for line in (*lines[:3], *lines[::97], *lines[-3:]):
+        code, name, *stated = line.split("\t")
+        entry = rxnorm_entry(code)
+        assert entry is not None
+        assert entry.name == name
+        product = medication_of_code(RXNORM, code)
+        assert product is not None
+        assert product.ingredients
+        assert len(product.strengths) == len(product.ingredients)
+        assert not stated or {part.rxcui for part in product.ingredients} == set(stated[0].split(";"))
+    assert rxnorm_entry("0") is None
+    assert rxnorm_entry("99999999") is None
+    assert rxnorm_entry("²") is None
+
+
+@pytest.mark.parametrize("system", [ATC, "http://fhir.de/CodeSystem/bfarm/atc", "urn:oid:2.16.840.1.113883.6.73"])
+def test_an_atc_code_says_the_class_of_its_group_even_without_the_ingredient(system: str) -> None:
+    names, classes = _of_code(system, "J01CA99")
+    assert names == ["penicillin (ATC J01CA99)"]
+    assert "penicillin" in classes
+    assert _of_code(system, "B01AA99", "Xyzamar")[1] >= {"vka", "anticoagulant"}
+    assert _of_code(system, "B01AF03")[0] == ["edoxaban"]
+    assert _of_code(system, "J01CA99", "Amoxicillin 500 mg")[0] == ["amoxicillin"]
+
+
+@pytest.mark.parametrize("code", ["", "J", "J01", "xyz", "Z99ZZ99", "J01CA9999"])
+def test_what_is_no_group_of_a_class_stays_unknown(code: str) -> None:
+    assert identify_concept(CodeableConcept((Coding(ATC, code),))).recognised is False
+
+
+def test_a_combination_of_the_atc_has_all_its_ingredients() -> None:
+    assert _of_code(ATC, "A10BD03")[0] == ["metformin", "rosiglitazone"]
+
+
+def test_the_table_of_groups_names_what_is_known() -> None:
+    for row in table_rows("atc_groups.csv"):
+        assert bool(row["ingredients"]) is not bool(row["classes"]), row
+        assert set(filter(None, row["ingredients"].split(";"))) <= set(INGREDIENTS), row
+        if row["classes"]:
+            assert classes_of_atc(row["code"]) == set(row["classes"].split(";"))
