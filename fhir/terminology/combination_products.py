@@ -2,7 +2,7 @@
 
 "Percocet 5-325 mg" is 5 mg of oxycodone and 325 mg of acetaminophen although its table lists acetaminophen first. The
 products are those of tables/combination_strengths.csv, which a test derives again from the RxNorm names in
-tables/rxnorm.tsv. What fits no product, or fits in two ways, has no strength: it is never guessed.
+tables/rxnorm.csv. What fits no product, or fits in two ways, has no strength: it is never guessed.
 """
 
 import re

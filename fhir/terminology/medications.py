@@ -2,7 +2,7 @@
 
 Facts carried from shared/data/medications (its README names the sources: NDF-RT to RxNorm and FDA substance tables,
 ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
-was checked. `tables/rxnorm.tsv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
+was checked. `tables/rxnorm.csv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
 ingredients that rules know (read from davidanderson3/rxnorm-ingredients@a8fcf13, which lacks the ingredients under A;
 two codes of Eliquis are from public code).
 
@@ -13,7 +13,7 @@ have its code); ATC codes of 2021-12-03 by name (wislibot/RxNorm@026f509). An in
 has its ATC code as its key ("atc-B01AA04"). For all of them allergies and duplicates are checked.
 
 Facts carried from shared/data/drugnames (its README names sources and licences): further codes and names of the same
-release and RxNorm names seen in public value sets (tables/rxnorm_products.tsv); INN, and names in German (epha, MIT;
+release and RxNorm names seen in public value sets (tables/rxnorm_products.csv); INN, and names in German (epha, MIT;
 KBV MIOParser, Apache-2.0), French (BDPM of 2019-11-15, licence ouverte) and Spanish; brands of the EU (EMA medicines
 list of 2025-10-27), of France (BDPM), of the UK (NHS dm+d, OGL) and, as facts of general knowledge, of other countries.
 tables/atc_groups.csv has the classes of ATC groups (WHO Collaborating Centre for Drug Statistics Methodology, index of
@@ -323,15 +323,14 @@ def _map_lines(name: str) -> mmap:
         return mmap(table.fileno(), 0, access=ACCESS_READ)
 
 
-_RXNORM: Final[tuple[mmap, mmap]] = (_map_lines("rxnorm.tsv"), _map_lines("rxnorm_products.tsv"))
+_RXNORM: Final[tuple[mmap, mmap]] = (_map_lines("rxnorm.csv"), _map_lines("rxnorm_products.csv"))
 """The lines of both tables in ascending order of their codes, mapped: only what is looked up is ever in memory."""
 
 
 def rxnorm_names() -> Iterator[tuple[str, str]]:
-    """Every code of tables/rxnorm.tsv, the drugs that rules know, with its name."""
-    for line in _RXNORM[0][:].decode().splitlines():
-        code, _, name = line.partition("\t")
-        yield code, name
+    """Every code of tables/rxnorm.csv, the drugs that rules know, with its name."""
+    for row in table_rows("rxnorm.csv"):
+        yield row["rxcui"], row["name"]
 
 
 def rxnorm_entry(code: str) -> RxNormEntry | None:
@@ -344,11 +343,11 @@ def rxnorm_entry(code: str) -> RxNormEntry | None:
 
 def _line_of(table: mmap, wanted: int) -> bytes | None:
     """The rest of the line that begins with this code, by halving the table: 17 steps."""
-    low, high = 0, len(table)
+    low, high = table.find(b"\n") + 1, len(table)  # after the header
     while low < high:
         start = table.rfind(b"\n", 0, (low + high) // 2) + 1
         end = table.find(b"\n", start)
-        number, _, rest = table[start:end].partition(b"\t")
+        number, _, rest = table[start:end].partition(b",")
         if int(number) == wanted:
             return rest
         if int(number) < wanted:
@@ -359,10 +358,9 @@ def _line_of(table: mmap, wanted: int) -> bytes | None:
 
 
 def _entry_of_line(line: str) -> RxNormEntry:
-    name, _, stated = line.partition("\t")
-    if not stated:
+    name, codes, strengths, *_ = [*next(csv.reader([line])), "", ""]
+    if not codes:
         return RxNormEntry(name)
-    codes, _, strengths = stated.partition("\t")
     members = tuple(INGREDIENTS[code] for code in codes.split(";"))
     stated_strengths = [read_strengths(text) for text in strengths.split(";")] if strengths else []
     read = tuple(texts[0] if texts else None for texts in stated_strengths)

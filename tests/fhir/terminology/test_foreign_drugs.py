@@ -70,22 +70,20 @@ def test_an_rxnorm_code_without_words_is_read_by_every_address(system: str) -> N
 
 
 def test_every_line_of_the_rxnorm_table_is_reached_and_recognised() -> None:
-    from importlib.resources import files
-
-    lines = (files("fhir.terminology") / "tables" / "rxnorm_products.tsv").read_text("utf-8").splitlines()
-    codes = [int(line.partition("\t")[0]) for line in lines]
+    rows = table_rows("rxnorm_products.csv")
+    codes = [int(row["rxcui"]) for row in rows]
     assert len(codes) > 25_000
     assert codes == sorted(set(codes))
-    for line in (*lines[:3], *lines[::97], *lines[-3:]):
-        code, name, *stated = line.split("\t")
-        entry = rxnorm_entry(code)
+    for row in (*rows[:3], *rows[::97], *rows[-3:]):
+        entry = rxnorm_entry(row["rxcui"])
         assert entry is not None
-        assert entry.name == name
-        product = medication_of_code(RXNORM, code)
+        assert entry.name == row["name"]
+        product = medication_of_code(RXNORM, row["rxcui"])
         assert product is not None
         assert product.ingredients
         assert len(product.strengths) == len(product.ingredients)
-        assert not stated or {part.rxcui for part in product.ingredients} == set(stated[0].split(";"))
+        stated = set(filter(None, row["ingredients"].split(";")))
+        assert not stated or {part.rxcui for part in product.ingredients} == stated
     assert rxnorm_entry("0") is None
     assert rxnorm_entry("99999999") is None
     assert rxnorm_entry("²") is None
