@@ -232,13 +232,14 @@ _PRODUCT_ROWS: Final[Mapping[tuple[str, str], dict[str, str]]] = {
 
 def _read_ingredients_by_atc() -> Mapping[str, tuple[Ingredient, ...]]:
     ingredients = INGREDIENTS
-    by_atc: dict[str, tuple[Ingredient, ...]] = {}
+    by_atc = {
+        group["code"]: tuple([ingredients[code] for code in group["ingredients"].split(";")])
+        for group in table_rows("atc_groups.csv")
+        if group["ingredients"]
+    }
     for rxcui, row in INGREDIENT_ROWS.items():
         for code in row.atc:
             by_atc.setdefault(code, (ingredients[rxcui],))
-    for group in table_rows("atc_groups.csv"):
-        if group["ingredients"]:
-            by_atc.setdefault(group["code"], tuple([ingredients[code] for code in group["ingredients"].split(";")]))
     return by_atc
 
 

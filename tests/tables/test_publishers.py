@@ -173,6 +173,8 @@ def test_a_brand_name_is_the_drug_that_rxnorm_says(data_folder: Path) -> None:
             brands.setdefault(row["brand"].lower(), set()).update(_parts(row["ingredients"].lower()))
     compared, faults = 0, []
     for row in _rows(TABLES / "brand_names.csv"):
+        if not row["source"].startswith("RxNorm"):  # the EU says of some biologicals which protein it is
+            continue
         theirs = brands.get(row["text"])
         if not theirs:
             continue

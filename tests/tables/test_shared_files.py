@@ -159,7 +159,7 @@ COMPARISONS: Final = (
         "medications/products.csv",
         ((lambda row: row["code"], lambda row: row["code"]), (_set("ingredients"), _set("ingredient_rxcuis"))),
         (*_both("dose_form", "systemic"),),
-        1440,
+        1430,
     ),
     Comparison(
         f"{_TABLES}/retest_intervals.csv",
@@ -196,9 +196,19 @@ COMPARISONS: Final = (
         "medications/aliases.csv",
         ((_text("text"), _text("text_lower_case")),),
         ((_set("ingredients"), _set("ingredients")),),
-        178,
-        _WHOLE_COMBINATIONS,
+        170,
+        # The file reads every insulin of no known kind, and isophane, as the regular one.
+        _WHOLE_COMBINATIONS
+        | {
+            "humulin",
+            "insulin",
+            "insulin human, isophane",
+            "insulin pump",
+            "novolin 70-30",
+            "nph insulin human recomb",
+        },
     ),
+    Comparison(f"{_TABLES}/rxnorm_products.csv", "drugnames/rxnorm_products.csv", _both("rxcui"), _both("name"), 25000),
     Comparison(f"{_TABLES}/unit_spellings.csv", "codes/unit_aliases.csv", _both("text"), _both("ucum"), 23),
 )
 
