@@ -213,8 +213,8 @@ def _distinct(mentions: list[_Mention]) -> Members:
     members = tuple(dict.fromkeys(member for mention in mentions for member in mention.members))
     # "Lantus Solostar U-100 Insulin" is one insulin: the bare word says no more than the name before it.
     if len(members) > 1 and any(member.name.startswith("insulin") for member in members):
-        named = tuple(member for member in members if member.rxcui != UNSAID_INSULIN)
-        return named if any(member.name.startswith("insulin") for member in named) else members
+        stated = tuple(member for member in members if member.rxcui != UNSAID_INSULIN)
+        return stated if any(member.name.startswith("insulin") for member in stated) else members
     return members
 
 
