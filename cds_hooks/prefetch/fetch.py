@@ -174,7 +174,7 @@ class PrefetchFill:
                 return
 
     def _only_referred_to(self, count: int, orders: list[KeyState], ended: GapReason) -> None:
-        text = f"{count} medications are only referred to"
+        text = "1 medication is only referred to" if count == 1 else f"{count} medications are only referred to"
         for state in orders:
             if state.is_known and not state.reason:
                 self._keep(_in_part(replace(state, text=text), ended))

@@ -98,7 +98,8 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
         yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.medication_statements)
     if stated:
-        yield Silence("statements", "stated-only", f"{stated} medications are stated, not ordered: not judged.")
+        what = "1 medication is" if stated == 1 else f"{stated} medications are"
+        yield Silence("statements", "stated-only", f"{what} stated, not ordered: not judged.")
 
 
 # The cards

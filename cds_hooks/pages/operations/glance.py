@@ -15,6 +15,7 @@ from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.models.views import standing_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out
+from cds_hooks.trusted_models import AbsentModel
 from cds_hooks.web.numbers import format_time
 from models_onnx.monitoring.figure import Figure, incidents
 
@@ -115,7 +116,9 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
         tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
     acts = len(components.releases.waiting_for_second())
     tasks.append(_task(acts, "approvals", "warning", _HALF_SIGNED))
-    standings = [standing_of(server, name, manifest) for name, manifest in server.files.manifests().items()]
+    models = (model for service in server.services.values() for model in service.models)
+    manifests = {model.manifest.id: model.manifest for model in models if not isinstance(model, AbsentModel)}
+    standings = [standing_of(server, name, manifest) for name, manifest in manifests.items()]
     silent = sum(standing is None or standing.now.state in ("waiting", "refused") for standing in standings)
     tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
     verified = book.last_verification()
