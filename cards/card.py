@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +24,8 @@ SelectionBehavior = Literal["at-most-one", "any"]
 ActionType = Literal["create", "update", "delete"]
 LinkType = Literal["absolute", "smart"]
 
+WebAddress: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s\"'<>\\]+$")]
+"""An address of the web: a file with another one, such as `javascript:`, is not read."""
 SEVERITY: Mapping[str, int] = {"silent": 0, "info": 1, "warning": 2, "critical": 3}
 """The one scale of severity: a higher number is worse. "silent" is a band of a rule that shows nothing."""
 INDICATORS: tuple[Indicator, ...] = get_args(Indicator)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from cards.card import WebAddress
 from fhir.record.datatypes import CodeableConcept, ObservationCode
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
@@ -112,7 +113,7 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     year: int
     published: str
     reviewed: str
-    url: str
+    url: WebAddress
     source: str
     sex: Literal["male", "female"] | None
     from_age: int

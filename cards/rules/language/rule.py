@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from cards.card import WebAddress
+
 BandIndicator = Literal["silent", "info", "warning", "critical"]
 Verification = Literal["source read", "search", "knowledge", "needs label check"]
 
@@ -72,7 +74,7 @@ class Evidence(Declared, frozen=True):
     grade: str
     grade_scheme: str
     basis: str
-    url: str | None = None
+    url: WebAddress | None = None
 
 
 class Drug(Declared, frozen=True):
