@@ -37,9 +37,9 @@ _KINDS: dict[str, Callable[[str], bool]] = {
 _GENERIC = ("tests/tables", "tests/cards/rules/test_pinned.py", "tests/cards/rules/test_sweeps.py")
 _CONCERNED = {
     "cards/rules/families": "tests/cards/rules/engine/test_page.py tests/cards/rules tests/cards/compose",
-    "cds_hooks/pages": "tests/cds_hooks/pages tests/cds_hooks/web",
-    "cds_hooks/web": "tests/cds_hooks/web tests/cds_hooks/pages",
-    "models_onnx/templates": "tests/models_onnx/model_card tests/cds_hooks/pages",
+    "cds_hooks/pages": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/pages tests/cds_hooks/web",
+    "cds_hooks/web": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/web tests/cds_hooks/pages",
+    "models_onnx/templates": "tests/cds_hooks/web/test_templates.py tests/models_onnx/model_card",
     "fhir/mapping": "tests/fhir/mapping tests/cards/rules/test_cases.py",
 }
 
