@@ -148,21 +148,19 @@ class _SentValue:
 
     def find(self, identity: str) -> Json | Raw | None:
         """Returns the resource of this id, decoded or not; of two the later."""
-        written = identity.encode()
         try:
-            for resource in reversed(self._resources):
-                if written in resource or b"\\" in resource:  # an id can be written with escapes
-                    head = _head.decode(resource)
-                    if head.id == identity and head.resourceType == self._kind:
-                        return Raw(resource)
+            return self._resources.get(identity)
         except msgspec.DecodeError:
             return self._decoded.get(identity)
-        return None
 
     @cached_property
-    def _resources(self) -> list[bytes]:
-        """The JSON of each resource of a Bundle; DecodeError where it is none."""
-        return [bytes(entry.resource) for entry in _bundle.decode(self._raw).entry]
+    def _resources(self) -> dict[str | None, Raw]:
+        """The JSON of the resources of the type in a Bundle, by id; DecodeError where it is none."""
+        kind = self._kind.encode()
+        sent = (entry.resource for entry in _bundle.decode(self._raw).entry)
+        named = [raw for raw in sent if kind in bytes(raw) or b"\\" in bytes(raw)]  # a type can be written with escapes
+        heads = [_head.decode(raw) for raw in named]
+        return {head.id: raw for head, raw in zip(heads, named, strict=True) if head.resourceType == self._kind}
 
     @cached_property
     def _decoded(self) -> dict[str, Json]:

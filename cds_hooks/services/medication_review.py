@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -71,7 +72,8 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
         return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
-    drafts = [draft for _, draft in taken_medications(record, OriginalOrders(call.sent))][: call.max_drafts]
+    taken = taken_medications(record, OriginalOrders(call.sent))
+    drafts = [draft for _, draft in islice(taken, call.max_drafts)]
     advice = Advice()
     reviewed = list(_reviewed_drugs(record, drafts, advice.silences, call))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
