@@ -1,24 +1,28 @@
 """Where a call is computed and for how long, so that the calls of one client do not make those of another wait.
 
-A short call is computed on the event loop. Where several clients have calls under way they take turns: one call each,
-however many each has sent. A large call would stop the loop for too long, so it is computed on a thread beside it, one
-call of each client at a time. Where several clients call, middling ones are computed there as well: a call comes back
-to the loop four times (body, token, turn, record), and each time it would wait for one of the other client's. Threads
-of Python share one interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
-docs/decisions/0009-large-calls.md has the measurements.
+A short call is computed on the event loop. What takes longer there than its size promised (a chart of 100 KB can hold
+texts that take seconds to read) is stopped and computed again beside the loop, as are that client's next calls. Where
+several clients have calls under way they take turns: one call each, however many each has sent. A large call would stop
+the loop for too long, so it is computed on a thread beside it, one call of each client at a time. Where several clients
+call, middling ones are computed there as well: a call comes back to the loop four times (body, token, turn, record),
+and each time it would wait for one of the other client's. Threads of Python share one interpreter, so this makes
+nothing faster: it lets the loop answer small calls in between. docs/decisions/0009-large-calls.md has the measurements.
 """
 
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
-from time import monotonic
+from math import inf
+from time import monotonic, thread_time
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from cds_hooks.errors import CallTimedOut
+from fhir.terminology.time_limit import TimeIsOver, time_limit
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
@@ -29,9 +33,15 @@ MIDDLING_BYTES: Final = 128 * 1024
 MIDDLING_ORDER_BYTES: Final = 2 * 1024
 """What is large where other clients call at the same time: 10 drafts beside 100 medications take 20 ms and more."""
 
+_LOOP_SECONDS: Final = 0.05
+"""Processor time after which a stage is stopped on the loop: the stages of usual calls take less than 0.01."""
+_SLOW_CLIENT_SECONDS: Final = 10.0
+"""For how long the calls of a client of whom one was stopped are computed beside the loop from their beginning."""
+
 _NEIGHBOUR_SECONDS: Final = 1.0
 """How long ago another client's call may have begun for it to be a neighbour."""
 
+_NO_ANSWER: Final = "No answer within {:g} seconds: no advice is given."
 _THREADS: Final = 4
 _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
@@ -51,6 +61,8 @@ class Computing:
         self._neighbours_until = 0.0
         self._under_way: dict[str, int] = {}
         """How many calls each client has under way; of a client without one nothing is kept."""
+        self._slow_until: dict[str, float] = {}
+        """Of the clients of whom a call took too long on the loop, one entry for each client of the trust file."""
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
@@ -80,6 +92,14 @@ class Computing:
             return True
         is_middling = size >= MIDDLING_BYTES or order_size >= MIDDLING_ORDER_BYTES
         return is_middling and self._clock() < self._neighbours_until
+
+    def note_slow(self, client: str) -> None:
+        """Notes that a call of the client took too long on the loop."""
+        self._slow_until[client] = self._clock() + _SLOW_CLIENT_SECONDS
+
+    def is_slow(self, client: str) -> bool:
+        """Whether a call of the client took too long on the loop a short time ago."""
+        return client in self._slow_until and self._clock() < self._slow_until[client]
 
     async def wait_for_turn(self, client: str) -> None:
         """Returns when a small call of this client may go on: at once where no other client has one under way."""
@@ -115,9 +135,11 @@ class CallUnderWay:
         self._computing, self._client = computing, client
         self._has_turn = False
         self._is_large = computing.is_large(size)
+        self._end = inf
 
     async def __aenter__(self) -> Self:
         self._time = await asyncio.timeout(self._computing.seconds).__aenter__()
+        self._end = monotonic() + self._computing.seconds
         self._computing.begin_call(self._client)
         return self
 
@@ -128,17 +150,21 @@ class CallUnderWay:
         try:
             await self._time.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            seconds = self._computing.seconds
-            raise CallTimedOut(f"No answer within {seconds:g} seconds: no advice is given.") from late
+            raise CallTimedOut(_NO_ANSWER.format(self._computing.seconds)) from late
 
     async def compute(
         self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
-        """Return what the work returns: of a large call on a thread, of a small one when it has its turn."""
-        if self._is_large:
-            return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
-        await self._take_turn()
-        return work(*args, **kwargs)
+        """Return what the work returns: of a large call on a thread, of a small one when it has its turn.
+
+        Raises:
+            CallTimedOut: The work was stopped on its thread, when the time of the call was over.
+        """
+        if not self._is_beside():
+            await self._take_turn()
+            with suppress(TimeIsOver), self._on_the_loop():
+                return work(*args, **kwargs)
+        return await self._beside(partial(work, *args, **kwargs))
 
     async def compute_async(
         self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
@@ -148,10 +174,35 @@ class CallUnderWay:
         async def run() -> _Result:
             return await work(*args, **kwargs)
 
-        if self._is_large:
-            return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
-        await self._take_turn()
-        return await work(*args, **kwargs)
+        if not self._is_beside():
+            await self._take_turn()
+            with suppress(TimeIsOver), self._on_the_loop():
+                return await work(*args, **kwargs)
+        return await self._beside(lambda: asyncio.run(run()))
+
+    def _is_beside(self) -> bool:
+        return self._is_large or self._computing.is_slow(self._client)
+
+    @contextmanager
+    def _on_the_loop(self) -> Iterator[None]:
+        """What is computed inside is stopped when it takes too long; whether or not it was, it is noted."""
+        begun = thread_time()
+        try:
+            with time_limit(_LOOP_SECONDS, thread_time):
+                yield
+        finally:
+            if thread_time() - begun > _LOOP_SECONDS:
+                self._computing.note_slow(self._client)
+
+    async def _beside(self, work: Callable[[], _Result]) -> _Result:
+        def until_the_end() -> _Result:
+            try:
+                with time_limit(self._end - monotonic(), monotonic):
+                    return work()
+            except TimeIsOver as late:
+                raise CallTimedOut(_NO_ANSWER.format(self._computing.seconds)) from late
+
+        return await self._computing.compute_beside_the_loop(self._client, until_the_end)
 
     async def _take_turn(self) -> None:
         if not self._has_turn:

@@ -19,7 +19,7 @@ from msgspec import Raw
 from cards.card import Card, check_card
 from cards.extension import EXTENSION_KEY, ResponseExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
-from cds_hooks.errors import BadRequest
+from cds_hooks.errors import BadRequest, PayloadTooLarge
 from fhir.record.datatypes import write_decimal
 
 _T = TypeVar("_T")
@@ -81,6 +81,23 @@ def check_text(body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from error
+
+
+_DENSE_BYTES: Final = 1 << 20
+_MOST_OBJECTS: Final = 400_000
+_MOST_COMMAS: Final = 600_000
+
+
+def check_density(body: bytes) -> None:
+    """PayloadTooLarge where a large body has more elements than FHIR of that size.
+
+    Decoding five million empty objects holds the interpreter for 2 s. The densest chart of 17.7 MB (MIMIC-IV demo) has
+    310,000 objects and lists, and 356,000 commas.
+    """
+    if len(body) < _DENSE_BYTES:
+        return
+    if body.count(b"{") + body.count(b"[") > _MOST_OBJECTS or body.count(b",") > _MOST_COMMAS:
+        raise PayloadTooLarge("The body has more elements than any chart of its size; nothing was read.")
 
 
 def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field, structs
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
     MemberName,
+    check_density,
     check_head,
     check_text,
     check_whole,
@@ -309,6 +310,7 @@ def _advice(body: bytes) -> str | None:
 
 def _decode(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
     check_text(body)
+    check_density(body)
     wire, prefetch, refusals = _decode_in_two(body) or _decode_whole(body)
     if may_hold_runs(body):
         prefetch = {key: without_runs(value) for key, value in prefetch.items()}

@@ -27,6 +27,7 @@ from fhir.record.resources import (
     ServiceRequest,
 )
 from fhir.record.results import ALL, AnalyteResults, Found, Holder, KeepFacts, Lookup, ReadResources, Released
+from fhir.terminology.time_limit import check_time, lift_time_limit
 
 _T = TypeVar("_T")
 
@@ -71,6 +72,7 @@ class PatientRecord:
         more, in memory gone cold, than everything that is computed from them. Reading afterwards raises
         RecordReleased, because an empty chart would look like a patient without findings.
         """
+        lift_time_limit()
         self._holder.content = Released(self.refusals, self.kept_facts())
 
     def keep_facts(self, keep: KeepFacts) -> None:
@@ -112,6 +114,7 @@ class PatientRecord:
         derived = content.derived
         pair = derived.get(make)
         if pair is None:
+            check_time()
             pair = derived[make] = (make(self), ())
         value: _T = pair[0]
         return value
@@ -121,6 +124,7 @@ class PatientRecord:
         derived = self._open.derived
         pair = derived.get(make)
         if pair is None:
+            check_time()
             pair = derived[make] = make(self)
         value: _T = pair[0]
         return value

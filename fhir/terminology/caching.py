@@ -16,6 +16,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from fhir.terminology.time_limit import check_time
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
 
@@ -39,6 +41,7 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
         self._longest_alone = min(longest, LONGEST_KEY_TEXT)
 
     def __missing__(self, key: Any) -> _Value:
+        check_time()
         value = self.compute(key)
         if len(key) <= self._longest_alone if type(key) is str else self._is_kept(key):
             if len(self) >= self.entries:

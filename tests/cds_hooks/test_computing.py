@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing
 from cds_hooks.errors import CallTimedOut
+from fhir.terminology.time_limit import check_time
 
 Work = Callable[[], str]
 
@@ -166,3 +168,55 @@ def test_what_fails_by_itself_fails_with_its_own_error() -> None:
 
     with pytest.raises(TimeoutError, match="of a database"):
         asyncio.run(run())
+
+
+def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_and_so_are_the_next_ones() -> None:
+    places: list[str] = []
+
+    def slow() -> str:
+        places.append(threading.current_thread().name)
+        end = time.thread_time() + 0.2
+        while time.thread_time() < end:
+            check_time()
+        return "computed"
+
+    async def slow_async() -> str:
+        return slow()
+
+    async def run() -> None:
+        computing = Computing(60)
+        async with computing.call_of("a") as turn:
+            assert await turn.compute(slow) == "computed"
+            assert await turn.compute_async(slow_async) == "computed"
+        assert await _call(computing, "a", _work_in(places)) == "computed"
+        assert await _call(computing, "b", _work_in(places)) == "computed"
+
+    asyncio.run(run())
+    assert [name.startswith("large-call") for name in places] == [False, True, True, True, False]
+
+
+def _work_in(places: list[str]) -> Work:
+    def work() -> str:
+        places.append(threading.current_thread().name)
+        return "computed"
+
+    return work
+
+
+def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> None:
+    ended = threading.Event()
+
+    def endless() -> str:
+        try:
+            while True:
+                check_time()
+        finally:
+            ended.set()
+
+    async def run() -> None:
+        computing = Computing(0.1)
+        with pytest.raises(CallTimedOut):
+            await _call(computing, "a", endless, is_large=True)
+        assert await asyncio.to_thread(ended.wait, 30)
+
+    asyncio.run(run())

@@ -36,6 +36,7 @@ from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import Ingredient
+from fhir.terminology.time_limit import check_time
 
 __all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book", "whole_book"]
 
@@ -196,6 +197,7 @@ class RuleBook:
         """Evaluates every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
+        check_time()
         activated = self.rules_for(drafted.medication)
         return DraftEvaluation(session, drafted, [_evaluate(rule, session, drafted, contexts) for rule in activated])
 
@@ -213,6 +215,7 @@ class RuleBook:
         These are what was found about it in the session that this one was made of, if it was drafted there.
         """
         contexts: dict[Ingredient, RuleContext] = {}
+        check_time()
         for activated in sorted(self.rules_to_evaluate(session, drafted), key=_id_of_rule):
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):

@@ -26,7 +26,7 @@ _EITHER_COPIES = late_pattern(r"\((?P<one>\*\d+)\s*/\s*(?P<other>\*\d+)\)\s*(?P<
 _ALTERNATIVE = late_pattern(r"\s+or\s+|\s*;\s*", re.IGNORECASE)
 _PAIR = late_pattern(r"\s*[/|]\s*")
 _ZYGOSITY = late_pattern(
-    r"^(?:(?P<before>hetero|homo)zygous(?: for)?[: ]+)?(?P<name>.+?)(?:[\s,(]+(?P<after>hetero|homo)zygous\)?)?$",
+    r"^(?:(?P<before>hetero|homo)zygous(?: for)?[: ]+)?(?P<name>.+?)(?:[\s,(]{1,3}(?P<after>hetero|homo)zygous\)?)?$",
     re.IGNORECASE,
 )
 _STARS = late_pattern(
@@ -72,7 +72,7 @@ _TWO_FUNCTIONS = late_pattern(
 )
 _STRAND = str.maketrans("ACGT", "TGCA")
 _PAIR_AND_ZYGOSITY = late_pattern(
-    r"^(?P<pair>[^/|]+[/|][^/|]+?)[\s,(]+(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE
+    r"^(?P<pair>[^/|]+[/|][^/|]+?)[\s,(]{1,3}(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE
 )
 
 

@@ -20,6 +20,7 @@ from fhir.mapping.genomics.words import (
     without_labels,
 )
 from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.time_limit import check_time
 
 _ABBREVIATIONS = {
     "um": "ultrarapid", "urm": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate",
@@ -76,6 +77,7 @@ def translate(gene: str, text: str) -> tuple[Translation, ...]:
 
 
 def _translate(gene: str, text: str) -> tuple[Translation, ...]:
+    check_time()
     if gene in HLA_ALLELES:
         return tuple(translate_hla(gene, text))
     plain = _WORDS_AFTER_PAIR.sub(r"\g<pair>; ", unified(gene, without_gene(gene, text)))
