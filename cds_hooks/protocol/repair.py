@@ -157,10 +157,12 @@ class _SentValue:
     def _resources(self) -> dict[str | None, Raw]:
         """The JSON of the resources of the type in a Bundle, by id; DecodeError where it is none."""
         kind = self._kind.encode()
-        sent = (entry.resource for entry in _bundle.decode(self._raw).entry)
-        named = [raw for raw in sent if kind in bytes(raw) or b"\\" in bytes(raw)]  # a type can be written with escapes
-        heads = [_head.decode(raw) for raw in named]
-        return {head.id: raw for head, raw in zip(heads, named, strict=True) if head.resourceType == self._kind}
+        resources = (entry.resource for entry in _bundle.decode(self._raw).entry)
+        with_type = [
+            raw for raw in resources if kind in bytes(raw) or b"\\" in bytes(raw)
+        ]  # a type can be written with escapes
+        heads = [_head.decode(raw) for raw in with_type]
+        return {head.id: raw for head, raw in zip(heads, with_type, strict=True) if head.resourceType == self._kind}
 
     @cached_property
     def _decoded(self) -> dict[str, Json]:

@@ -72,8 +72,8 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
         return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
-    taken = taken_medications(record, OriginalOrders(call.sent))
-    drafts = [draft for _, draft in islice(taken, call.max_drafts)]
+    medications = taken_medications(record, OriginalOrders(call.sent))
+    drafts = [draft for _, draft in islice(medications, call.max_drafts)]
     advice = Advice()
     reviewed = list(_reviewed_drugs(record, drafts, advice.silences, call))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
