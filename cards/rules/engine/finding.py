@@ -8,6 +8,7 @@ or drafted. Such a rule is judged with each partner, and the most severe finding
 offered for a finding go with it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -108,16 +109,24 @@ def merge_repeated_findings(
         for position, (name, findings) in enumerate(by_draft)
         for finding in findings
     ]
-    kept_views: list[_Told] = []
+    of_draft: list[list[Finding]] = [[] for _ in by_draft]
+    # Only what the draft of another view names can tell it: each of 200 drafts is not compared with all others.
+    kept_views: defaultdict[tuple[str, str], list[tuple[int, _Told]]] = defaultdict(list)
     silences = []
-    for view in sorted(seen, key=lambda view: view.preference):
-        better = next((other for other in kept_views if other.tells(view)), None)
+    for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
+        rule = view.finding.rule
+        others = (ranked for name in view.drugs for ranked in kept_views.get((rule, name), ()))
+        _, better = min((ranked for ranked in others if ranked[1].tells(view)), key=_first, default=(0, None))
         if better is None:
-            kept_views.append(view)
+            kept_views[rule, view.name].append((rank, view))
+            of_draft[view.position].append(view.finding)
         else:
-            silences.append(Silence(view.finding.rule, "said-once", f"{view.name}: said on the card of {better.name}."))
-    of_draft = [[view.finding for view in kept_views if view.position == position] for position in range(len(by_draft))]
+            silences.append(Silence(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
     return of_draft, silences
+
+
+def _first(ranked: tuple[int, _Told]) -> int:
+    return ranked[0]
 
 
 def _drugs(finding: Finding) -> Iterable[str]:
