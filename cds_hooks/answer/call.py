@@ -121,8 +121,6 @@ class Call(Struct, frozen=True, kw_only=True):
     as_of: datetime
     released: Released
     """What may show cards, to the end of this call; the digest of what is in force with it is recorded."""
-    why_off: str | None
-    """Why nothing is computed for this call; None where it is answered."""
     trace: CallTrace | None = None
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
@@ -148,6 +146,5 @@ def open_call(
         decision_id=decision_id,
         as_of=components.settings.as_of or datetime.now(UTC),
         released=released,
-        why_off=released.why_off(service.id, client.name),
         trace=trace,
     )

@@ -78,8 +78,9 @@ def read(call: Call, source: Source) -> Received:
 
 
 def _why_no_advice(call: Call, request: CDSRequest) -> Silence | None:
-    if call.why_off is not None:
-        return Silence(call.service.id, SWITCHED_OFF, call.why_off)
+    why_off = call.released.why_off(call.service.id, call.client.name)
+    if why_off is not None:
+        return Silence(call.service.id, SWITCHED_OFF, why_off)
     return refuse_user(call.service.id, request.context.user_id)
 
 

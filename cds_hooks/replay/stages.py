@@ -55,7 +55,6 @@ def answer_again(
         decision_id=decision.id,
         as_of=as_of,
         released=released,
-        why_off=released.why_off(service.id, client.name),
         silent_user=_why_silent(basis),
     )
     return _result(invoke(call, _KeptFacts(decision, facts), _Unrecorded()))
