@@ -97,8 +97,10 @@ class OriginalOrders:
     def by_id(self, identity: str) -> Json | None:
         """Returns the order of this id, None when it did not come along; of two the later."""
         position = self._places.get(identity)
-        sent = _object_at(*position) if position is not None else self._find(identity)
+        sent = _balanced_at(*position) if position is not None else self._find(identity)
         decoded = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
+        if decoded is None and position is not None:
+            decoded = _decoded(_object_at(*position))
         if not isinstance(decoded, dict) or decoded.get("resourceType") != self._kind:
             return None
         if isinstance(self._sent, Sent):
@@ -116,6 +118,22 @@ class OriginalOrders:
 
 
 _TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')
+
+
+def _balanced_at(text: bytes, start: int) -> bytes:
+    """Returns what begins there up to where as many braces are closed as opened: the object, or no JSON.
+
+    No JSON where a text of the object holds a brace; looking for the braces alone takes a third of the time.
+    """
+    opened = closed = 0
+    begin, end = start, text.find(b"}", start)
+    while end >= 0:
+        opened, closed = opened + text.count(b"{", begin, end), closed + 1
+        begin = end + 1
+        if opened == closed:
+            return text[start:begin]
+        end = text.find(b"}", begin)
+    return text[start:]
 
 
 def _object_at(text: bytes, start: int) -> bytes:

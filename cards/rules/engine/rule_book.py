@@ -279,6 +279,7 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
 _MOST_VALUES = 6
+_MOST_TEXTS = 8
 
 
 class _LookedFor(NamedTuple):
@@ -314,6 +315,8 @@ class _Asks(NamedTuple):
     has_own_rules: bool
     """Whether a rule is about the drug itself and not about any drug."""
     more_at_signing: bool
+    texts: dict[tuple[bool, ...], str]
+    """The sentences so far, by what of the parts is known; `_MOST_TEXTS` of them."""
 
 
 class _RulesOfDrug(NamedTuple):
@@ -353,20 +356,28 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     parts += [_GENES] if "genes" in uses else []
     parts += [_OWN_DOSE] if not uses.isdisjoint(_DOSE) else []
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
-    return _Asks(tuple(parts), bool(specific_rules), more_at_signing)
+    return _Asks(tuple(parts), bool(specific_rules), more_at_signing, {})
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
     requested = record.requested
-    are_known = [part.is_known(drafted, requested) for part in asks.parts]
+    are_known = tuple([part.is_known(drafted, requested) for part in asks.parts])
+    text = asks.texts.get(are_known)
+    if text is None:
+        text = _text_of_scope(asks, are_known)
+        if len(asks.texts) < _MOST_TEXTS:
+            asks.texts[are_known] = text
+    return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
+
+
+def _text_of_scope(asks: _Asks, are_known: tuple[bool, ...]) -> str:
     statements = dict.fromkeys([part.words for part, is_known in zip(asks.parts, are_known, strict=True) if is_known])
     gaps = dict.fromkeys([part.gap for part, is_known in zip(asks.parts, are_known, strict=True) if not is_known])
-    name = plain(drafted.medication.name)
     missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
     only = "" if asks.has_own_rules else " No rule is about this drug itself."
     later = " The rest is checked when the order is signed." if asks.more_at_signing else ""
     looked = ", ".join(statements) or "nothing"
-    return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}{later}")
+    return f"looked for {looked}.{only}{missing}{later}"
 
 
 def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:

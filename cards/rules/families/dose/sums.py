@@ -130,9 +130,9 @@ def is_slow(medication: MedicationIdentity) -> bool:
 
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     """Whether a row for this form is meant; None where the order does not say the form."""
-    words = f"{medication.dose_form or ''} {medication.words}"
     if not form:
         return True
+    words = f"{medication.dose_form or ''} {medication.words}"
     if not is_slow(medication):
         return None if medication.dose_form is None else form == "immediate"
     if form in ("immediate", "slow"):
@@ -241,7 +241,9 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         single_dose = context.drafted.dose.per_dose_of(row.rxcui)
         amount, is_whole = single_dose.high if single_dose is not None else None, True
     else:
-        amount, is_whole = total_mg(context, row.rxcui)
+        amount, is_whole = context.session.derive(
+            ("daily dose", context.drafted, row.rxcui), lambda: total_mg(context, row.rxcui)
+        )
     if amount is not None and row.per_week:
         amount *= 7.0
     if amount is not None and row.per_kg:
