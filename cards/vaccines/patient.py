@@ -28,7 +28,7 @@ from fhir.mapping.conditions import (
     doubt_of,
     find_condition,
 )
-from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
+from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.pregnancy import gestation
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -36,6 +36,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.medications import CVX_SYSTEMS
 
 
 class PatientObservation(Struct, frozen=True):

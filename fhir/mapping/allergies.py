@@ -12,53 +12,10 @@ from msgspec import Struct
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance
+from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, read_allergens
 from fhir.terminology.caching import remembered
-from fhir.terminology.conditions import SNOMED
-from fhir.terminology.contrast_media import contrast_classes
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_names import medication_of_code, read_name
-from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, Ingredient, table_rows
-
-_NEGATED = late_pattern(
-    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?|ruled[ -]?out|excluded"
-    r"|de-?label+ed|challenge (?:passed|tolerated|negative)"
-    # Of somebody else; what a mother tells of her child is the child's.
-    r"|(?:mother|father|brother|sister|son|daughter|husband|wife|spouse)"
-    r" (?:(?:is |was )?allergic|(?:has|had) (?:an? )?(?:\w+ ){0,2}allergy))\b",
-    re.IGNORECASE,
-)
-
-
-class Allergen(Struct, frozen=True, gc=False):
-    """The drugs that an allergy is about: single ingredients and whole classes."""
-
-    ingredients: frozenset[Ingredient] = frozenset()
-    classes: frozenset[str] = frozenset()
-
-    def __or__(self, other: "Allergen") -> "Allergen":
-        """Both together."""
-        return Allergen(self.ingredients | other.ingredients, self.classes | other.classes)
-
-
-def allergen_of_code(system: str | None, code: str | None) -> Allergen:
-    """The drugs a code stands for; an empty Allergen for food, pollen and what is not known."""
-    if system == SNOMED:
-        return _BY_SNOMED.get(code or "", Allergen())
-    product = medication_of_code(system, code)
-    return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
-
-
-def allergen_of_words(words: str) -> Allergen:
-    """The drugs the words name; "no known allergies" names none.
-
-    >>> sorted(allergen_of_words("Penicillins").classes)
-    ['beta_lactam_penicillin_allergen']
-    """
-    if _NEGATED.search(words):
-        return Allergen()
-    ingredients = frozenset(read_name(words).ingredients)
-    classes = frozenset(meaning for word, meaning in _CLASS_WORDS if not ingredients and word.search(words))
-    return Allergen(ingredients, classes if ingredients else classes | contrast_classes(words))
+from fhir.terminology.medications import CLASS_MEMBERS, table_rows
 
 
 def reaction_words(code: str | None) -> str | None:
@@ -69,30 +26,6 @@ def reaction_words(code: str | None) -> str | None:
 _REACTIONS_BY_CODE: Final[Mapping[str, str]] = {
     row["code"]: row["value"] for row in table_rows("allergens.csv") if row["kind"] == "reaction"
 }
-
-
-def _allergen_of_row(row: dict[str, str]) -> Allergen:
-    if row["meaning"] == "class":
-        return Allergen(classes=frozenset({row["value"]}))
-    return Allergen(frozenset({INGREDIENTS[row["value"]]}))
-
-
-def _read_snomed_codes() -> Mapping[str, Allergen]:
-    snomed_codes: dict[str, Allergen] = {}
-    for row in table_rows("allergens.csv"):
-        if row["kind"] == "snomed":
-            snomed_codes[row["code"]] = snomed_codes.get(row["code"], Allergen()) | _allergen_of_row(row)
-    return snomed_codes
-
-
-_BY_SNOMED: Final[Mapping[str, Allergen]] = _read_snomed_codes()
-
-
-_CLASS_WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (late_pattern(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
-    for row in table_rows("allergens.csv")
-    if row["kind"] == "word"
-)
 
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -255,8 +188,13 @@ def _read_allergies(record: PatientRecord) -> Iterator[Allergy]:
         if is_over(resource):
             continue
         allergen = _allergen(resource)
-        if allergen.ingredients or allergen.classes:
+        if allergen.ingredients or allergen.classes or _names_drugs(allergen):
             yield _allergy(resource, allergen)
+
+
+def _names_drugs(allergen: Allergen) -> bool:
+    """Whether a class is named that has drugs for members: latex and eggs have none."""
+    return any(ALLERGEN_CLASSES[name].members for name in allergen.named_classes)
 
 
 def is_over(resource: AllergyIntolerance) -> bool:
@@ -290,14 +228,12 @@ def _meaning(concept: CodeableConcept) -> Allergen:
 
 @remembered("allergens", entries=2048, longest=400)
 def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
-    meaning = Allergen()
-    for system, code, _ in codings:
-        meaning |= allergen_of_code(system, code)
-    if meaning != Allergen():
-        return meaning
-    for words in (text, *(display for _, _, display in codings)):
-        meaning |= allergen_of_words(words) if words else Allergen()
-    return meaning
+    return read_allergens(text, codings)
+
+
+def allergen_classes(resource: AllergyIntolerance) -> frozenset[str]:
+    """The classes of allergy lists (tables/allergen_classes.csv) that an entry is about, drugs or not."""
+    return _allergen(resource).allergen_classes
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:

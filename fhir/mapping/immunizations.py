@@ -7,17 +7,29 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
-from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Immunization
-from fhir.terminology.medications import CVX
+from fhir.terminology.medications import CVX_SYSTEMS
+from fhir.terminology.vaccines import families_of_code, families_of_words
 
-# The OID is that of the same code system (HL7 registry).
-CVX_SYSTEMS = frozenset({CVX, "urn:oid:2.16.840.1.113883.12.292"})
 _MVX_SYSTEMS = frozenset({"http://hl7.org/fhir/sid/mvx", "urn:oid:2.16.840.1.113883.12.227"})
 # CVX 998: "no vaccine administered", which records a refusal or an immunity.
 _NO_VACCINE = frozenset({"998"})
+
+
+def vaccine_families(concept: CodeableConcept, *, is_vaccine: bool = False) -> frozenset[str]:
+    """The families of vaccines (tables/vaccine_families.csv) that a concept means by its codes, else by its words.
+
+    With `is_vaccine` the name of a disease alone is that of its vaccine, as in an Immunization.
+    """
+    codings = concept.coding
+    by_code = frozenset[str]().union(*(families_of_code(coding.system, coding.code) for coding in codings))
+    if by_code:
+        return by_code
+    texts = (concept.text, *(coding.display for coding in codings))
+    return frozenset[str]().union(*(families_of_words(text, is_vaccine=is_vaccine) for text in texts if text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fhir.mapping.allergies import Allergen, allergen_of_code, allergen_of_words, reaction_words
+from fhir.mapping.allergies import reaction_words
+from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, allergen_of_code, allergen_of_words
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, table_rows
 
 
@@ -49,3 +50,50 @@ def test_a_reaction_by_its_code_has_words() -> None:
     assert reaction_words("39579001") == "anaphylaxis"
     assert reaction_words("1") is None
     assert reaction_words(None) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [
+        ("heparin (HIT)", {"heparin"}),
+        ("sulfa", {"sulfonamide_antibiotic"}),
+        ("Mycins", {"macrolide"}),
+        ("statins", {"statin"}),
+        ("ACE", {"ace_inhibitor"}),
+        ("iodine", {"iodine"}),
+        ("Penicillins, sulfa & latex", {"penicillin", "sulfonamide_antibiotic", "latex"}),
+        ("ciprofloxacin and levaquin", {"fluoroquinolone"}),
+        ("Omnicef", {"beta_lactam", "cephalosporin"}),
+        ("polysorbate 80", {"polysorbate"}),
+        ("sulfite preservatives", {"sulfite"}),
+        ("furosemide", {"loop_diuretic"}),
+        ("morphine sulfate", {"opioid"}),
+        ("shellfish", {"shellfish"}),
+        ("milk of magnesia", set()),
+        ("red dye", set()),
+        ("bee stings", set()),
+        ("no known drug allergies", set()),
+    ],
+)
+def test_an_entry_means_its_classes_and_those_of_its_drugs(words: str, classes: set[str]) -> None:
+    assert allergen_of_words(words).allergen_classes == classes
+
+
+def test_a_brand_names_its_drug_and_not_the_whole_class() -> None:
+    allergen = allergen_of_words("Levaquin")
+    assert {ingredient.name for ingredient in allergen.ingredients} == {"levofloxacin"}
+    assert allergen.classes == allergen.named_classes == frozenset()
+
+
+def test_the_code_of_an_allergy_to_aspirin_is_aspirin_alone() -> None:
+    allergen = allergen_of_code("http://snomed.info/sct", "293586001")
+    assert {ingredient.name for ingredient in allergen.ingredients} == {"aspirin"}
+    assert allergen.classes == frozenset()
+
+
+def test_every_class_has_a_source_and_members_that_are_known() -> None:
+    for name, allergen_class in ALLERGEN_CLASSES.items():
+        assert allergen_class.same_class in ("yes", "no", "ask"), name
+        assert allergen_class.source or not allergen_class.cross_reaction, name
+        assert allergen_class.members <= set(INGREDIENTS), name
+        assert allergen_class.medication_classes <= set(CLASS_MEMBERS), name

@@ -1,0 +1,218 @@
+"""What the entry of an allergy list names: ingredients, classes of drugs, and allergens that are no drug.
+
+tables/allergen_classes.csv has the classes of allergy lists with their words, SNOMED CT codes and members: from
+shared/data/terminology (its README names sources and licences). A member is an ingredient that is listed or whose ATC
+code is in the class. `same_class` says whether an allergy to one member speaks against the others (yes, no, or ask), by
+the practice parameter that `source` names.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, TypeAlias, cast
+
+from msgspec import Struct
+
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
+from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
+
+SameClass: TypeAlias = Literal["yes", "no", "ask"]
+_SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
+_NEGATED = late_pattern(
+    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?|ruled[ -]?out|excluded"
+    r"|de-?label+ed|challenge (?:passed|tolerated|negative)"
+    # Of somebody else; what a mother tells of her child is the child's.
+    r"|(?:mother|father|brother|sister|son|daughter|husband|wife|spouse)"
+    r" (?:(?:is |was )?allergic|(?:has|had) (?:an? )?(?:\w+ ){0,2}allergy))\b",
+    re.IGNORECASE,
+)
+_WORD = late_pattern(r"[a-z0-9]+")
+
+
+class AllergenClass(Struct, frozen=True):
+    """A class of allergy lists; `medication_classes` are the classes of our drug tables that it stands for."""
+
+    name: str
+    same_class: SameClass
+    members: frozenset[str]
+    medication_classes: frozenset[str]
+    cross_reaction: str
+    source: str
+
+
+class Allergen(Struct, frozen=True, gc=False):
+    """What an allergy is about: single ingredients, whole classes of drugs, and classes of allergy lists.
+
+    `classes` are those of tables/medication_classes.csv; `named_classes` those of tables/allergen_classes.csv that the
+    entry names itself, drugs or not ("latex").
+    """
+
+    ingredients: frozenset[Ingredient] = frozenset()
+    classes: frozenset[str] = frozenset()
+    named_classes: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Allergen") -> "Allergen":
+        """Both together."""
+        return Allergen(
+            self.ingredients | other.ingredients,
+            self.classes | other.classes,
+            self.named_classes | other.named_classes,
+        )
+
+    @property
+    def allergen_classes(self) -> frozenset[str]:
+        """The classes of allergy lists that are named or that an ingredient which is named is in."""
+        return self.named_classes | allergen_classes_of(self.ingredients)
+
+
+def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
+    """The classes of allergy lists that a drug with these ingredients is in.
+
+    >>> sorted(allergen_classes_of(read_name("amoxicillin").ingredients))
+    ['aminopenicillin', 'beta_lactam', 'penicillin']
+    """
+    return frozenset().union(*(_CLASSES_OF_INGREDIENT.get(ingredient.rxcui, ()) for ingredient in ingredients))
+
+
+def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
+    """What the code of an allergy means; its words are read only where no code says it."""
+    meaning = Allergen()
+    for system, code, _ in codings:
+        meaning |= allergen_of_code(system, code)
+    if meaning != Allergen():
+        return meaning
+    for words in (text, *(display for _, _, display in codings)):
+        meaning |= allergen_of_words(words) if words else Allergen()
+    return meaning
+
+
+def allergen_of_code(system: str | None, code: str | None) -> Allergen:
+    """What a code stands for; an empty Allergen for food, pollen and what is not known."""
+    if system in _SNOMED:
+        return _BY_SNOMED.get(code or "", Allergen())
+    product = medication_of_code(system, code)
+    return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
+
+
+def allergen_of_words(words: str) -> Allergen:
+    """What the words name, several things where there are several; "no known allergies" names none.
+
+    >>> sorted(allergen_of_words("Penicillins").classes)
+    ['beta_lactam_penicillin_allergen']
+    >>> sorted(allergen_of_words("sulfa, latex and codeine").allergen_classes)
+    ['latex', 'opioid', 'sulfonamide_antibiotic']
+    """
+    if _NEGATED.search(words):
+        return Allergen()
+    ingredients = frozenset(read_name(words).ingredients)
+    # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
+    parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}
+    phrases = _class_phrases(words)
+    named = frozenset(name for phrase, name in phrases if not parts.issuperset(phrase))
+    classes = frozenset[str]().union(
+        *(ALLERGEN_CLASSES[name].medication_classes for name in named - {IODINATED, GADOLINIUM})
+    )
+    contrast = frozenset[str]() if ingredients else contrast_classes(words)
+    return Allergen(ingredients, classes | contrast, named | contrast)
+
+
+def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
+    """The words of classes in a text with their classes: whole words in the singular or plural, the longest first."""
+    spelled = tuple(_singular(word) for word in _WORD.findall(words.lower()))
+    phrases, position = [], 0
+    while position < len(spelled):
+        for length in _LENGTHS.get(spelled[position], ()):
+            phrase = spelled[position : position + length]
+            if phrase in _CLASS_WORDS:
+                phrases += [(phrase, name) for name in _CLASS_WORDS[phrase]]
+                position += length - 1
+                break
+        position += 1
+    return phrases
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def _read_classes() -> Mapping[str, AllergenClass]:
+    rows = table_rows("allergen_classes.csv")
+    by_prefix = [(row["allergen_class"], tuple(filter(None, row["atc"].split(";")))) for row in rows]
+    members = {row["allergen_class"]: set(filter(None, row["members"].split(";"))) for row in rows}
+    for ingredient in INGREDIENTS.values():
+        codes = atc_codes(ingredient)
+        for name, prefixes in by_prefix if codes else ():
+            if prefixes and any(code.startswith(prefixes) for code in codes):
+                members[name].add(ingredient.rxcui)
+    return {
+        row["allergen_class"]: AllergenClass(
+            row["name"],
+            cast("SameClass", row["same_class"]),
+            frozenset(members[row["allergen_class"]]),
+            frozenset(filter(None, row["classes"].split(";"))),
+            row["cross_reaction"],
+            row["source"],
+        )
+        for row in rows
+    }
+
+
+ALLERGEN_CLASSES: Final[Mapping[str, AllergenClass]] = _read_classes()
+"""The classes of allergy lists by their id."""
+
+
+def _read_memberships() -> Mapping[str, frozenset[str]]:
+    memberships: dict[str, frozenset[str]] = {}
+    for name, allergen_class in ALLERGEN_CLASSES.items():
+        for rxcui in allergen_class.members:
+            memberships[rxcui] = memberships.get(rxcui, frozenset()) | {name}
+    return memberships
+
+
+_CLASSES_OF_INGREDIENT: Final[Mapping[str, frozenset[str]]] = _read_memberships()
+
+
+def _read_class_words() -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    names: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for row in table_rows("allergen_classes.csv"):
+        for words in filter(None, row["words"].split(";")):
+            phrase = tuple(map(_singular, words.split()))
+            names[phrase] = tuple(dict.fromkeys((*names.get(phrase, ()), row["allergen_class"])))
+        for words in filter(None, row["not_words"].split(";")):  # "milk of magnesia" is no milk
+            names[tuple(map(_singular, words.split()))] = ()
+    return names
+
+
+_CLASS_WORDS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = _read_class_words()
+
+
+def _read_lengths() -> Mapping[str, tuple[int, ...]]:
+    lengths: dict[str, set[int]] = {}
+    for phrase in _CLASS_WORDS:
+        lengths.setdefault(phrase[0], set()).add(len(phrase))
+    return {word: tuple(sorted(numbers, reverse=True)) for word, numbers in lengths.items()}
+
+
+_LENGTHS: Final[Mapping[str, tuple[int, ...]]] = _read_lengths()
+
+
+def _read_snomed_codes() -> Mapping[str, Allergen]:
+    snomed_codes: dict[str, Allergen] = {}
+
+    def add(code: str, allergen: Allergen) -> None:
+        snomed_codes[code] = snomed_codes.get(code, Allergen()) | allergen
+
+    for row in table_rows("allergens.csv"):
+        if row["kind"] == "snomed" and row["meaning"] == "class":
+            add(row["code"], Allergen(classes=frozenset({row["value"]})))
+        elif row["kind"] == "snomed":
+            add(row["code"], Allergen(frozenset({INGREDIENTS[row["value"]]})))
+    for row in table_rows("allergen_classes.csv"):
+        name = row["allergen_class"]
+        for code in filter(None, row["snomed"].split(";")):
+            add(code, Allergen(frozenset(), ALLERGEN_CLASSES[name].medication_classes, frozenset({name})))
+    return snomed_codes
+
+
+_BY_SNOMED: Final[Mapping[str, Allergen]] = _read_snomed_codes()

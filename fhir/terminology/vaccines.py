@@ -1,0 +1,79 @@
+"""The families of vaccines that names, brands and codes mean: "Tdap" is tetanus, diphtheria and pertussis.
+
+tables/vaccine_families.csv: CVX codes and SNOMED CT codes of severe reactions by family of CDC's CDSi 4.64; brands of
+FDA and EMA labels, abbreviations of the ACIP. The name of a disease means its vaccine only where the text says that it
+is one ("influenza vaccine", "tetanus shot"), or where the resource is an Immunization.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.medications import CVX_SYSTEMS, table_rows
+
+_SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
+_WORD = late_pattern(r"[a-z0-9]+")
+_VACCINE = late_pattern(r"vaccin|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE)
+_LONGEST_TEXT = 1000
+
+
+def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
+    """The families of a CVX code, or of the SNOMED CT code of a severe reaction to one.
+
+    >>> sorted(families_of_code("http://hl7.org/fhir/sid/cvx", "3"))
+    ['Measles', 'Mumps', 'Rubella']
+    """
+    code = (code or "").strip()
+    if system in CVX_SYSTEMS:
+        return _BY_CVX.get(code.lstrip("0").zfill(2), frozenset())
+    return _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset()
+
+
+def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]:
+    """The families that a text names; with `is_vaccine` the name of a disease alone is that of its vaccine.
+
+    >>> sorted(families_of_words("Shingrix")), sorted(families_of_words("influenza"))
+    (['Zoster'], [])
+    >>> sorted(families_of_words("tetanus shot"))
+    ['Tetanus']
+    """
+    if len(words) > _LONGEST_TEXT:
+        return frozenset()
+    names = _NAMES | _DISEASES if is_vaccine or _VACCINE.search(words) else _NAMES
+    spelled = _WORD.findall(words.lower())
+    return frozenset().union(*_phrases(spelled, names))
+
+
+def _phrases(spelled: list[str], names: Mapping[str, frozenset[str]]) -> Iterator[frozenset[str]]:
+    """The families of each name in the words, the longest first: "meningococcal B" is not meningococcal ACWY too."""
+    position = 0
+    while position < len(spelled):
+        for length in range(_LONGEST_NAME, 0, -1):
+            families = names.get(" ".join(spelled[position : position + length]))
+            if families is not None:
+                yield families
+                position += length - 1
+                break
+        position += 1
+
+
+def _read(column: str) -> Mapping[str, frozenset[str]]:
+    families: dict[str, frozenset[str]] = {}
+    for row in table_rows("vaccine_families.csv"):
+        for key in filter(None, row[column].split(";")):
+            families[key] = families.get(key, frozenset()) | {row["family"]}
+    return families
+
+
+def _longest(names: Iterable[str]) -> int:
+    return max(name.count(" ") for name in names) + 1
+
+
+_BY_CVX: Final = _read("cvx")
+_BY_SNOMED: Final = _read("snomed")
+_NAMES: Final = dict(_read("names"))
+_DISEASES: Final = dict(_read("diseases"))
+_LONGEST_NAME: Final = _longest((*_NAMES, *_DISEASES))
+VACCINE_FAMILIES: Final = frozenset(row["family"] for row in table_rows("vaccine_families.csv"))
+"""Every family of vaccines."""
