@@ -109,12 +109,12 @@ def allergen_of_words(words: str) -> Allergen:
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
     parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}
     phrases = _class_phrases(words)
-    named = frozenset(name for phrase, name in phrases if not parts.issuperset(phrase))
+    stated = frozenset(name for phrase, name in phrases if not parts.issuperset(phrase))
     classes = frozenset[str]().union(
-        *(ALLERGEN_CLASSES[name].medication_classes for name in named - {IODINATED, GADOLINIUM})
+        *(ALLERGEN_CLASSES[name].medication_classes for name in stated - {IODINATED, GADOLINIUM})
     )
     contrast = frozenset[str]() if ingredients else contrast_classes(words)
-    return Allergen(ingredients, classes | contrast, named | contrast)
+    return Allergen(ingredients, classes | contrast, stated | contrast)
 
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
