@@ -1,0 +1,1 @@
+"""Pairs of drugs that labels name: a table, and the one rule that reads it."""

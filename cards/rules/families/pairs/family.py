@@ -1,0 +1,162 @@
+"""Pairs of drugs that labels name: the table, and the words of the one rule that reads it.
+
+`pairs.csv` has in `a_key` and `b_key` an ingredient (RxNorm) or a class; `severity` is how it is shown, `unless` what
+stays silent; `sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from itertools import product
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, medications_beside, no_facts, only
+from cards.rules.engine.family import Family
+from cards.rules.language.rule import Evidence
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import capitalized
+
+_PACKAGE: Final = "cards.rules.families.pairs"
+_FLUCONAZOLE: Final = "4450"
+_SAYS: Final = {
+    "contraindicated": "the label contraindicates it",
+    "avoid": "to be avoided",
+    "adjust": "the dose needs a change",
+}
+_SEVERITIES: Final = ("critical", "warning", "info")
+
+
+class Pair(Struct, frozen=True):
+    """One row: the two drugs by ingredient or class, how it is shown, and what it rests on."""
+
+    keys: frozenset[str]
+    severity: str
+    says: str
+    mechanism: str
+    advice: str
+    unless: str
+    evidence: Evidence
+
+    def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
+        """Whether this patient is given none of the two in the way that the row leaves out."""
+        drugs = (context.medication, partner.medication)
+        if self.unless != "local_too" and any(drug.systemic is False for drug in drugs):
+            return False
+        if self.unless == "injected":
+            return not any(drug.is_injected for drug in drugs)
+        if self.unless == "single_fluconazole":
+            orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
+            return not any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders)
+        if self.unless in _UP_TO_DAYS:
+            age = _age_days(context)
+            return age is not None and age <= _UP_TO_DAYS[self.unless]
+        return True
+
+
+_UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}
+
+
+def _age_days(context: RuleContext) -> float | None:
+    record = context.session.record
+    return record.birth_date.age_days(record.as_of_epoch) if record.birth_date is not None else None
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    yield from csv.DictReader(files(_PACKAGE).joinpath(name).read_text("utf-8").splitlines())
+
+
+def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
+    documents = {row.pop("id"): row for row in _rows("sources.csv")}
+    pairs: dict[frozenset[str], tuple[Pair, ...]] = {}
+    for row in _rows("pairs.csv"):
+        document = documents[row["source"]]
+        section = row["section"] or document["section"]
+        label = (
+            f"{capitalized(row['a'])} or {row['b']} label, section {section}" if row["section"] else document["label"]
+        )
+        evidence = msgspec.convert(
+            {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
+        )
+        keys = frozenset((row["a_key"], row["b_key"]))
+        says = _SAYS[row["words"]] if row["source"] != "lead" else "a drug information page advises against it"
+        pair = Pair(keys, row["severity"], says, row["mechanism"], row["advice"], row["unless"], evidence)
+        pairs[keys] = (*pairs.get(keys, ()), pair)
+    return pairs
+
+
+PAIRS: Final = _read_pairs()
+"""The rows by the two keys."""
+
+
+def pair_of(context: RuleContext) -> Pair | None:
+    """The worst row about the draft and the partner that is looked at."""
+    if not context.partners:
+        return None
+    partner = context.partners[0]
+    return context.session.derive(
+        ("pair-label", context.drafted.draft.name, partner.source), lambda: _worst(context, partner)
+    )
+
+
+def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
+    keys = product(context.medication.keys, partner.medication.keys)
+    rows = (row for both in keys for row in PAIRS.get(frozenset(both), ()))
+    meant_rows = [row for row in rows if row.is_meant(context, partner)]
+    return min(meant_rows, key=lambda row: _SEVERITIES.index(row.severity), default=None)
+
+
+def _label_pair(spec: Spec) -> Predicate:
+    severity = str(only(spec, "label_pair")["label_pair"])
+
+    def test(context: RuleContext) -> Truth:
+        pair = pair_of(context)
+        return pair is not None and pair.severity == severity
+
+    keys = frozenset().union(*PAIRS)
+    return Predicate(test, no_facts, frozenset({"active"}), needs=medications_beside(keys))
+
+
+def _summary(context: RuleContext) -> str | None:
+    pair = pair_of(context)
+    names = context.partner_names()
+    if pair is None or not names:
+        return None
+    other = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return f"{context.ingredient.name} with {other}: {pair.says} ({pair.mechanism})."
+
+
+def _detail(context: RuleContext) -> str | None:
+    pair = pair_of(context)
+    return f"{capitalized(pair.advice)}." if pair is not None else None
+
+
+def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
+    pair = pair_of(context)
+    return (pair.evidence,) if pair is not None else ()
+
+
+def _nothing_found(_rule: str, _context: RuleContext) -> tuple[str, str]:
+    return "no-pair", "no row names the drugs that are taken with it."
+
+
+LABEL_PAIR = Condition(
+    "label_pair",
+    "a row of pairs.csv of this severity names the draft and the partner",
+    _label_pair,
+    {"enum": list(_SEVERITIES)},
+    lambda spec: f"a row of pairs.csv ({spec['label_pair']}) names the two drugs",
+    medications_beside(frozenset().union(*PAIRS)),
+)
+
+FAMILY = Family(
+    "pairs",
+    placeholders={"pair_summary": _summary, "pair_detail": _detail},
+    longest={"pair_summary": "x" * 130, "pair_detail": "x" * 120},
+    conditions=(LABEL_PAIR,),
+    evidence={"pair-label": _evidence},
+    nothing_found=_nothing_found,
+)
