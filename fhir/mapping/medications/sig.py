@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.medications.sig_frequency import (
+    MEALS_A_DAY,
     NUMBER,
     UNIT,
     SigFrequency,
@@ -87,6 +88,10 @@ _CHANGES = late_pattern(
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol|additional|another"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
+# What was done with the dose before, in brackets: "50 mg daily (reduced to one third for allopurinol)".
+_REMARK = late_pattern(
+    r"\((?:dose |this is )?(?:reduced|increased|decreased|changed|lowered|raised|was|previously)\b[^()]{0,120}\)"
+)
 # "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
 _COUNTED_ON = late_pattern(
     rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
@@ -151,7 +156,7 @@ def read_sig(words: str) -> Sig:
     """
     if len(words) > LONGEST_SIG:
         return Sig(problem=_TOO_LONG)
-    text = normalise_sig(words)
+    text = _REMARK.sub(" ", normalise_sig(words))
     maximum = _MAXIMUM.search(text)
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
@@ -234,9 +239,10 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
         return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
+    if amount is None and all(time.name == "meals" for time in times):
+        times = ()  # "Take with meals" is advice; how much so often stands elsewhere.
     rate = _agreed(times)
-    if times and (rate is None or (_MEALS.search(text) and all(time.by_clock for time in times))):
-        # "Before meals and at bedtime" is more often than at bedtime.
+    if times and (rate is None or _is_between_meals(text, times)):
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and _is_daily_total(text, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
@@ -247,6 +253,12 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if _SINGLE.search(text):
         return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
     return _with(frame, amount=amount)
+
+
+def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:
+    """Whether meals are named in a way that is not counted, and nothing but the time of the day beside them."""
+    at_meals = any(time.name == "meals" for time in times)
+    return not at_meals and _MEALS.search(text) is not None and all(time.by_clock for time in times)
 
 
 def _without_amounts(text: str, amounts: Iterable[SigAmount]) -> str:
@@ -366,7 +378,12 @@ def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
     frequencies = list(times)
     rates = [frequency for frequency in frequencies if not frequency.by_clock]
     moments = {frequency.name for frequency in frequencies if frequency.by_clock}
-    count = float(len(moments))
+    if "meals" in moments:
+        # A frequency beside the meals says how often; without one they are three, and bedtime is one more.
+        moments -= {"meals", "morning", "noon", "evening"}
+        count = len(moments) + (0.0 if rates else MEALS_A_DAY)
+    else:
+        count = float(len(moments))
     if rates:
         rate = rates[0]
         # "Three times a day and at bedtime" is four times, "weekly in the morning and evening" not once a week.

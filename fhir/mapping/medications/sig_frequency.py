@@ -146,6 +146,15 @@ _CLOCK = late_pattern(
 )
 
 
+# Three times a day, unless another frequency stands beside it: "twice daily with meals" is twice. Of "with meals and
+# snacks" and "between meals" nobody says how often.
+_AT_MEALS = late_pattern(
+    r"\b(?:(?:with|before|after|at|following|per)(?: (?:the|all|each|every))? meals|(?:each|every) meal|ac|pc)\b"
+    r"(?! (?:and|&|or) snack)"
+)
+MEALS_A_DAY = 3.0
+
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 _DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
@@ -226,10 +235,15 @@ def _clock(match: re.Match[str]) -> SigFrequency:
     return SigFrequency(1.0, 1.0, match.start(), match.end(), by_clock=True, name=match.lastgroup or "")
 
 
+def _at_meals(match: re.Match[str]) -> SigFrequency:
+    return SigFrequency(MEALS_A_DAY, MEALS_A_DAY, match.start(), match.end(), by_clock=True, name="meals")
+
+
 _READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SigFrequency | None]], ...] = (
     (_EVERY, _every),
     (_TIMES, _times),
     (_DAYS_A_WEEK, _days_a_week),
     (_SIMPLE, _simple),
     (_CLOCK, _clock),
+    (_AT_MEALS, _at_meals),
 )

@@ -346,7 +346,7 @@ def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) ->
         "1 tablet three times daily and at bedtime",
         "1 tablet daily and an additional tablet at bedtime",
         "6 tablets weekly in the morning and evening",
-        "1 tablet before meals and at bedtime",
+        "1 tab bid ac and hs",
         "1 tablet daily for 5 days a week",
         "1 tablet daily 3 weeks a month",
         "1 tablet daily, 21 days on, 7 days off",
@@ -356,6 +356,31 @@ def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     sig = read_sig(words)
     assert sig.problem is not None
     assert sig.times_high is None
+
+
+@pytest.mark.parametrize(
+    ("words", "a_day"),
+    [
+        ("1 tablet with meals", 3.0),
+        ("4 units before each meal", 3.0),
+        ("1 tab AC & HS", 4.0),
+        ("1 tablet before meals and at bedtime", 4.0),
+        ("500 mg twice daily with meals", 2.0),
+        ("1 tab po tid ac", 3.0),
+        ("1 capsule with the evening meal", 1.0),
+        ("take with meals", None),
+        ("1 capsule with meals and snacks", None),
+        ("1 tablet between meals", None),
+    ],
+)
+def test_meals_are_three_a_day_unless_another_frequency_is_named(words: str, a_day: float | None) -> None:
+    assert read_sig(words).times_high == a_day
+
+
+def test_what_was_done_with_the_dose_before_is_no_change_of_it() -> None:
+    sig = read_sig("50 mg daily (reduced to one third for allopurinol)")
+    assert sig.problem is None
+    assert sig.times_high == 1.0
 
 
 def test_up_to_so_many_a_day_is_at_most_that() -> None:
