@@ -19,6 +19,7 @@ from fhir.terminology.medications import Ingredient, classes_of
 _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
 )
+_INTRATHECAL = re.compile(r"\bintra-?(?:thecal|ventricular)|\bintra-?cerebro", re.IGNORECASE)
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
 TEST = "test:"
@@ -110,6 +111,8 @@ def is_test(identity: MedicationIdentity) -> bool:
 
 
 def _is_given(route: str, identity: MedicationIdentity) -> bool:
+    if route == "intrathecal":
+        return _INTRATHECAL.search(f"{identity.route or ''} {identity.dose_form or ''} {identity.words}") is not None
     if route == "injected":
         return identity.is_injected
     if identity.is_injected:

@@ -39,7 +39,8 @@ _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
 _DEEPEST_REFERENCE = 4
 _INJECTED = re.compile(
-    r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b",
+    r"inject|infus|intraven|intramusc|intrathec|subcut|prefilled syringe"
+    r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
     re.IGNORECASE,
 )
 
@@ -94,8 +95,8 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_injected(self) -> bool:
-        """Whether route or form say that it is injected or infused; the route that is ordered goes first."""
-        return _INJECTED.search(self.route or self.dose_form or "") is not None
+        """Whether it is injected or infused: by the route that is ordered, else by its form, else by its words."""
+        return _INJECTED.search(self.route or self.dose_form or self.words) is not None
 
     @cached_property
     def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":

@@ -1,6 +1,7 @@
 """Doses: the placeholders, conditions and corrections that only these rules use."""
 
 import math
+import re
 
 import msgspec
 
@@ -99,6 +100,18 @@ def _far_over(context: RuleContext) -> Truth:
 
 def _is_one_instruction(context: RuleContext) -> Truth:
     return len(context.drafted.order.dosageInstruction) <= 1
+
+
+_DEPOT = re.compile(
+    r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot"
+    r"|(?:extended|prolonged)[- ]release (?:inj|susp)",
+    re.IGNORECASE,
+)
+
+
+def _is_depot(context: RuleContext) -> Truth:
+    medication = context.medication
+    return _DEPOT.search(f"{medication.dose_form or ''} {medication.words}") is not None
 
 
 def _names_a_day(context: RuleContext) -> Truth:
@@ -361,6 +374,7 @@ _WORDS: tuple[Condition, ...] = (
         lambda context: context.number_facts("daily_dose_mg"),
     ),
     flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
+    flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", _names_a_day, "the order names a day of the week"),
 )
 

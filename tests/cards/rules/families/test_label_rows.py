@@ -1,0 +1,125 @@
+"""Rules from tables of label facts: each row fires for each of its drugs, in both directions, else it is silent."""
+
+from datetime import datetime
+from typing import Any
+
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.language.rule import Rule
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, table_rows
+from tests.cards.rules.cases import check, family_book, findings
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_each
+
+Json = dict[str, Any]
+CODED = {row["group"] for row in table_rows("condition_groups.csv") if row["icd10"]} | {
+    row["group"] for row in table_rows("condition_codes.csv")
+}
+RULES = {rule.id: rule.declared for rule in rule_book().rules}
+
+
+def _of_template(template: str) -> list[tuple[str, tuple[Rule]]]:
+    rows = [(rule_id, (rule,)) for rule_id, rule in RULES.items() if rule.template == template]
+    assert rows
+    return rows
+
+
+def _names(selectors: Any) -> list[str]:
+    """One name for each ingredient, and for each class one of its members."""
+    selected = [drug.name for selector in selectors for drug in selector.ingredients]
+    return selected + [INGREDIENTS[min(CLASS_MEMBERS[name])].name for one in selectors for name in one.classes]
+
+
+def _found(rule: Rule, patient: Json, draft: Json, as_of: datetime) -> list[str]:
+    outcome = check(record_of(patient, as_of), drafts_of(draft_of(draft)), book=family_book(rule.id))
+    return [band for found, band, _ in findings(outcome) if found == rule.id]
+
+
+def test_a_pair_fires_whichever_of_the_two_is_drafted(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        first, second = (_names(side) for side in rule.trigger.pair)
+        pairs = [(first[0], name) for name in second] + [(name, second[0]) for name in first]
+        for one, other in pairs:
+            if one == other:
+                continue
+            for drafted, taken in ((one, other), (other, one)):
+                patient = {"active": [{"drug": taken, "days_ago": 3}]}
+                assert _found(rule, patient, {"drug": drafted}, as_of) == [band.id], (drafted, taken)
+        assert _found(rule, {"active": ["folic acid"]}, {"drug": first[0]}, as_of) == []
+
+    for_each(_of_template("ddi-label"), fires)
+
+
+def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        parts = band.when["all"]
+        (groups, *also) = [part["condition_any"] for part in parts if "condition_any" in part]
+        groups = [group for group in groups if group in CODED]
+        if not groups:  # known by its words only
+            return
+        beside = [also[0][0]] if also else []
+        for drug in _names(rule.trigger.draft):
+            assert _found(rule, {"conditions": [groups[0], *beside]}, {"drug": drug}, as_of) == [band.id], drug
+        name = _names(rule.trigger.draft)[0]
+        assert _found(rule, {"conditions": ["gout"]}, {"drug": name}, as_of) == []
+        without = [part["not"]["condition_any"][0] for part in parts if "not" in part]
+        if without:
+            assert _found(rule, {"conditions": [groups[0], *beside, *without]}, {"drug": name}, as_of) == []
+
+    for_each(_of_template("dz-label"), fires)
+
+
+def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (drug,) = _names(rule.trigger.draft)
+        low = {"labs": [["creatinine", 14.0, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
+        normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
+        assert _found(rule, low, {"drug": drug}, as_of) == [band.id]
+        assert _found(rule, normal, {"drug": drug}, as_of) == []
+
+    for_each(_of_template("renal-label"), fires)
+
+
+def test_pregnancy_and_feeding_rows_are_silent_for_a_man(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (drug,) = _names(rule.trigger.draft)
+        when = band.when["all"][1] if "all" in band.when else band.when
+        state = when["condition_any"]
+        woman, man = ({"age": 30, "sex": sex, "conditions": state} for sex in ("female", "male"))
+        assert _found(rule, woman, {"drug": drug}, as_of) == [band.id]
+        assert _found(rule, man, {"drug": drug}, as_of) == []
+        assert _found(rule, {"age": 30, "sex": "female"}, {"drug": drug}, as_of) == []
+
+    for_each([*_of_template("preg-label"), *_of_template("preg-label-feeding")], fires)
+
+
+def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (drug,) = _names(rule.trigger.draft)
+        parts = rule.bands[0].when["all"]
+        depot = " decanoate injection" if any("depot" in part for part in parts) else ""
+        forms = rule.trigger.draft[0].dose_form_any
+        name = f"{drug}{depot}{' transdermal patch' if forms else ''}"
+        order: Json = {
+            "drug": name,
+            "dose": "150 mg",
+            "route": "intramuscular" if depot or not forms else "transdermal",
+        }
+        if any("dose_mg" in part for part in parts):
+            order |= {"route": "oral"}
+        bands = [band.id for band in rule.bands]
+        assert bands == ["far_too_often", "too_often"]
+        often = _found(rule, {}, {**order, "times": 1}, as_of)
+        assert often in (["far_too_often"], ["too_often"])
+        (most,) = (part["times_per_week"]["gt"] for part in parts if "times_per_week" in part)
+        assert often == ["far_too_often" if most < 7 else "too_often"]
+        repeat = {"repeat": {"frequency": 1, "period": 8, "periodUnit": "wk"}}
+        usual = draft_of(order)
+        usual["dosageInstruction"][0]["timing"] = repeat
+        outcome = check(record_of({}, as_of), drafts_of(usual), book=family_book(rule.id))
+        assert [band for found, band, _ in findings(outcome) if found == rule.id] == []
+
+    for_each(_of_template("dose-interval"), fires)
