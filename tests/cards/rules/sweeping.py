@@ -206,7 +206,7 @@ def unmet_limits() -> dict[str, list[str]]:
     The limits of rules that are made from a table are swept with their table (tests/cards/rules/families).
     """
     of_tables = {
-        json.dumps(part)
+        json.dumps(part, sort_keys=True)
         for rule in rule_book().rules
         if rule.declared.template is not None
         for band in rule.declared.bands
