@@ -1,10 +1,11 @@
 """Reads the bytes of a hook call into a typed request. Errors name the place, never the value."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field, structs
+from msgspec import Meta, Raw, Struct, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
@@ -34,11 +35,11 @@ class FhirAuthorization(Struct, frozen=True, gc=False):
 
     access_token: str
     token_type: str
-    scope: str
+    scope: str | None = None
     """Scopes granted, of SMART v1 or v2, divided by spaces. The FHIR server is who judges by them."""
-    subject: str
-    """Our client id at the client's authorization server."""
-    expires_in: int | None = None
+    subject: str | None = None
+    """Our client id at the client's authorization server. Required by the specification and missing in practice."""
+    expires_in: float | str | None = None
     """Seconds. Required by the specification and missing in practice (TRAP-41): the token is used at once or never."""
     patient: str | None = None
     """The one patient that the token is limited to."""
@@ -48,33 +49,46 @@ class FhirAuthorization(Struct, frozen=True, gc=False):
 
 
 _WEB: Final = ("http://", "https://")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|//", re.IGNORECASE)
 
 
-def check_server(fhir_server: str | None) -> None:
-    """BadRequest where `fhirServer` is given and is no address of the web; the message does not repeat it."""
+def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
+    """The address of the call's FHIR server, or why it is not used: it is no address of the web.
+
+    Raises:
+        BadRequest: It has another scheme than http or https, such as file; the message does not repeat it.
+    """
     address = (fhir_server or "").strip()
-    if address and not address[:8].lower().startswith(_WEB):
+    if not address or address[:8].lower().startswith(_WEB):
+        return fhir_server, None
+    if _SCHEME.match(address):
         raise BadRequest("fhirServer is not an http or https URL; nothing was read from it.", "fhirServer")
+    return None, Refusal("fhirServer", "malformed", "fhirServer is no http or https address: nothing was read from it.")
 
 
-def check_authorization(authorization: FhirAuthorization | None, fhir_server: str | None, patient_id: str) -> None:
-    """BadRequest where the parts do not go together; no message holds a value of them."""
+def usable_authorization(
+    authorization: FhirAuthorization | None, fhir_server: str | None, patient_id: str
+) -> tuple[FhirAuthorization | None, Refusal | None]:
+    """The authorization, or why it is not used; the prefetch is judged without it.
+
+    Raises:
+        BadRequest: It holds no bearer token, or is for another patient; no message holds a value of it.
+    """
     if authorization is None:
-        return
-    if not (fhir_server or "").strip():
-        raise BadRequest(
-            "fhirAuthorization came without fhirServer: send the address of the server that the token is for.", _PLACE
-        )
-    if authorization.token_type != "Bearer":  # noqa: S105 - the one word that CDS Hooks allows here
+        return None, None
+    if authorization.token_type.lower() != "bearer":
         raise BadRequest("fhirAuthorization.token_type is not Bearer.", f"{_PLACE}.token_type")
-    for name in ("access_token", "scope", "subject"):
-        if not getattr(authorization, name).strip():
-            raise BadRequest(f"fhirAuthorization.{name} is blank; it is required.", f"{_PLACE}.{name}")
+    if not authorization.access_token.strip():
+        raise BadRequest("fhirAuthorization.access_token is blank; it is required.", f"{_PLACE}.access_token")
     if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
         raise BadRequest(
             "fhirAuthorization.patient is another patient than context.patientId; nothing was computed.",
             f"{_PLACE}.patient",
         )
+    if not (fhir_server or "").strip():
+        text = "fhirAuthorization came without a usable fhirServer: the token was not used, the prefetch was."
+        return None, Refusal(_PLACE, "not-used", text)
+    return authorization, None
 
 
 class EntryLimits(NamedTuple):
@@ -93,7 +107,7 @@ class _Wire(Struct, frozen=True, gc=False):
     hookInstance: str
     context: Raw
     fhirServer: str | None = None
-    fhirAuthorization: FhirAuthorization | UnsetType = UNSET
+    fhirAuthorization: FhirAuthorization | None = None
     prefetch: dict[str, AnyResource | None] | None = None
     extension: Raw = Raw(b"null")
 
@@ -108,7 +122,7 @@ class HookRequest(Struct, frozen=True):
     hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]
     context: Annotated[Raw, Meta(description="What the hook says it has: patientId always, userId mostly.")]
     fhirServer: str | None = None
-    fhirAuthorization: FhirAuthorization | UnsetType = UNSET
+    fhirAuthorization: FhirAuthorization | None = None
     prefetch: Annotated[
         dict[str, Raw] | None,
         Meta(description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."),
@@ -198,9 +212,9 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
     if hook is None:
         raise _other_hook(wire.hook, hooks)
     context = read_context(hook, wire.context)
-    authorization = wire.fhirAuthorization or None
-    check_server(wire.fhirServer)
-    check_authorization(authorization, wire.fhirServer, context.patient_id)
+    fhir_server, server_refusal = usable_server(wire.fhirServer)
+    authorization, token_refusal = usable_authorization(wire.fhirAuthorization, fhir_server, context.patient_id)
+    refusals += [refusal for refusal in (server_refusal, token_refusal) if refusal is not None]
     return CDSRequest(
         hook=hook.name,
         hook_instance=wire.hookInstance,
@@ -208,7 +222,7 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
         prefetch=prefetch,
         refusals=refusals,
         wants_timings=b'"timings"' in extension,
-        fhir_server=wire.fhirServer,
+        fhir_server=fhir_server,
         fhir_authorization=authorization,
     )
 
@@ -233,7 +247,8 @@ def read_context(hook: Hook, members: Raw) -> Context:
         text = f"context does not fit {hook.name}: {describe_decoder_error(error)} (in context)."
         raise BadRequest(text, error_path(error, "context")) from error
     for attribute, name in hook.texts:
-        if not getattr(context, attribute).strip():
+        value = getattr(context, attribute)
+        if value is not None and not value.strip():
             raise BadRequest(f"context.{name} is blank; it is required for {hook.name}.", f"context.{name}")
     for attribute, name, required in hook.objects:
         value = memoryview(getattr(context, attribute))

@@ -245,7 +245,7 @@ def _example_context(context: type[Context]) -> dict[str, Any]:
 def _example(field: structs.FieldInfo) -> Any:
     if field.type is Raw:
         return {"resourceType": "Bundle", "type": "collection", "entry": []}
-    return _EXAMPLE_TEXTS.get(field.encode_name, "example") if field.type is str else []
+    return _EXAMPLE_TEXTS.get(field.encode_name, "example") if field.type in (str, str | None) else []
 
 
 def _json(description: str, model: str) -> dict[str, Any]:

@@ -129,8 +129,9 @@ def _ordered_now(action: Action, call: ServiceInput) -> Action:
         **(action.resource or {}),
         "encounter": {"reference": f"Encounter/{context.encounter_id}"},
         "authoredOn": call.record.as_of.date().isoformat(),
-        "requester": {"reference": context.user_id},
     }
+    if context.user_id:
+        resource["requester"] = {"reference": context.user_id}
     if resource["resourceType"] == "MedicationRequest":
         resource["category"] = [{"coding": [{"system": CATEGORIES, "code": "discharge"}]}]
     return structs.replace(action, resource=resource)

@@ -238,7 +238,8 @@ def read_record(
     patient has opted out at this site.
 
     Raises:
-        WrongPatient: a resource is about another patient; with `on_other_patient="refuse"` it is refused and named.
+        WrongPatient: the Patient, or half of the resources or more, are another patient's. A smaller part is refused
+            and named, and with `on_other_patient="refuse"` every one.
         ValueError: `as_of` has no time zone.
     """
     reading = _Reading(patient_id, on_other_patient)
@@ -290,6 +291,7 @@ class _Reading:
         # The last reference that was found to be ours: most of a Bundle repeats it.
         self.usual = f"Patient/{patient_id}"
         self.undecided: list[tuple[Any, str | None]] = []
+        self.of_others: list[str] = []
 
     def take_bundle(self, bundle: Bundle) -> None:
         by_type, usual = self.resources.by_type, self.usual
@@ -319,7 +321,15 @@ class _Reading:
         for resource, full_url in self.undecided:  # only now are all names of the patient known
             if self._is_ours(resource):
                 self._keep(resource, full_url)
+        self._check_others()
         return self.resources
+
+    def _check_others(self) -> None:
+        """Stops where half of the chart or more is about others: then it is not this patient's chart."""
+        if self.on_other_patient == "stop" and self.of_others:
+            kept = sum(map(len, self.resources.by_type.values()))
+            if kept <= len(self.of_others):
+                raise WrongPatient(self.of_others[0])
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:
         if patient.id is not None and patient.id != self.patient_id:
@@ -358,8 +368,9 @@ class _Reading:
     def _refuse_other_patient(self, resource: Any) -> None:
         # A Patient's id is the very thing that must not be repeated in an error.
         name = "The Patient resource" if isinstance(resource, Patient) else _name_of(resource)
-        if self.on_other_patient == "stop":
+        if self.on_other_patient == "stop" and isinstance(resource, Patient):
             raise WrongPatient(name)
+        self.of_others.append(name)
         text = f"{name} is about another patient: not used."
         self.resources.refusals.append(Refusal(name, "other-patient", text))
 

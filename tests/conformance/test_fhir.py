@@ -33,7 +33,7 @@ def test_every_request_carries_the_token_and_goes_to_the_servers_base(server: Ou
 
 
 @row("FHIR-03")
-@pytest.mark.parametrize("granted", [{}, None, [], "token"])
+@pytest.mark.parametrize("granted", [{}, [], "token"])
 def test_an_authorization_that_is_none_is_refused(server: Outside, granted: Json) -> None:
     request = _view() | {"fhirServer": "http://127.0.0.1:9/fhir", "fhirAuthorization": granted}
     assert server.call(PLANNING, request).status_code == 400
@@ -91,7 +91,44 @@ def test_without_a_trust_file_nothing_beyond_this_machine_is_called(server: Outs
 
 
 @row("FHIR-21")
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://fhir.example.org/r4", "fhir.example.org/r4"])
+@pytest.mark.parametrize("address", ["fhir.example.org/r4", "not an address", "${FHIR_BASE}"])
+def test_a_malformed_address_is_not_used_and_the_prefetch_is_judged(server: Outside, address: str) -> None:
+    answer = server.call(PLANNING, at_server(_view(), address, SECRET))
+    assert answer.status_code == 200
+    assert "nothing was read from it" in answer.text
+    assert SECRET not in answer.text
+
+
+@row("FHIR-03", "FHIR-06")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"expires_in": "300"},
+        {"token_type": "bearer"},
+        {"scope": None},
+        {"subject": ""},
+        {"scope": " ", "subject": None},
+    ],
+)
+def test_an_authorization_that_is_written_otherwise_is_used(server: Outside, changed: Json) -> None:
+    with serving_fhir([sample_chart(PATIENT, AS_OF)], page_size=5, token=SECRET) as running:
+        request = at_server(without(_view()), running.base, SECRET)
+        granted = {name: value for name, value in (request["fhirAuthorization"] | changed).items() if value is not None}
+        answer = server.call(PLANNING, request | {"fhirAuthorization": granted})
+    assert len(answer.json()["cards"]) == 1
+
+
+@row("FHIR-03")
+def test_null_is_absent(server: Outside) -> None:
+    request = _view() | {"fhirServer": None, "fhirAuthorization": None}
+    request["context"] = request["context"] | {"userId": None}
+    answer = server.call(PLANNING, request)
+    assert answer.status_code == 200
+    assert "fhirAuthorization" not in answer.text
+
+
+@row("FHIR-21")
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://fhir.example.org/r4", "//fhir.example.org/r4"])
 def test_a_fhir_server_that_is_no_address_of_the_web_is_a_bad_request(server: Outside, address: str) -> None:
     answer = server.call(PLANNING, at_server(_view("conditions"), address, SECRET))
     assert answer.status_code == 400

@@ -54,10 +54,12 @@ def test_any_instance_is_taken_and_a_second_time_too(server: Outside, instance: 
 
 
 @row("REQ-05")
-def test_a_token_without_a_server_is_refused(server: Outside) -> None:
+def test_a_token_without_a_server_is_not_used_and_said(server: Outside) -> None:
     granted = {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "s", "subject": "s"}
     request = request_for(PLANNING, "patient-view", "infant", AS_OF)
-    assert server.call(PLANNING, request | {"fhirAuthorization": granted}).status_code == 400
+    answer = server.call(PLANNING, request | {"fhirAuthorization": granted})
+    assert answer.status_code == 200
+    assert "the token was not used" in answer.text
     assert (
         server.call(
             PLANNING, request | {"fhirAuthorization": granted, "fhirServer": "http://127.0.0.1:9/f"}

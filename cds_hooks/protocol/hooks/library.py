@@ -28,9 +28,9 @@ class Context(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class UserContext(Context, frozen=True, rename="camel", kw_only=True):
-    """A context that names its user, as `Type/id`."""
+    """A context that names its user, as `Type/id`; null where the client knows none, and never left out."""
 
-    user_id: str
+    user_id: str | None
 
 
 class PatientViewContext(UserContext, frozen=True, rename="camel", kw_only=True):
@@ -139,7 +139,7 @@ class Hook:
 
 def _is_text(field_info: structs.FieldInfo) -> bool:
     """Returns whether the field is a required string: GEN-06 says that such a one may not be blank either."""
-    return bool(field_info.required and field_info.type is str)
+    return bool(field_info.required and field_info.type in (str, str | None))
 
 
 PATIENT_VIEW: Final = "patient-view"

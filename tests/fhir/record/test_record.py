@@ -148,3 +148,13 @@ def test_null_and_empty_values_are_no_error() -> None:
 def test_a_medication_is_found_by_every_name_it_has() -> None:
     record = record_of({"resourceType": "Medication", "id": "m1"})
     assert set(record.medications) == {"m1", "Medication/m1", "https://ehr.example/Medication/m1"}
+
+
+def test_a_resource_of_somebody_else_among_many_of_the_patient_is_not_used_and_said() -> None:
+    other = CONDITION | {"id": "x", "subject": {"reference": "Patient/p2"}}
+    record = record_of(CONDITION, CONDITION | {"id": "c2"}, other)
+    assert [condition.id for condition in record.conditions] == ["c1", "c2"]
+    assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [("Condition/x", "other-patient")]
+    assert "p2" not in record.refusals[0].text
+    with pytest.raises(WrongPatient):
+        record_of(CONDITION, other)

@@ -85,8 +85,11 @@ def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
 
 @check_service("REQ-05", level=SHOULD)
 def a_token_comes_with_its_server(service: Service) -> Faults:
-    """Refuse fhirAuthorization without fhirServer: a token without an address is a mistake."""
-    yield from _refused_access(service, "fhirAuthorization without fhirServer", KIT_AUTHORIZATION, server=False)
+    """Refuse fhirAuthorization without fhirServer or answer from the prefetch: the token is of no use either way."""
+    request = service.request() | {"fhirAuthorization": KIT_AUTHORIZATION}
+    exchange = service.send_as_is(request, "fhirAuthorization without fhirServer", broken=True)
+    if exchange.status != 200:
+        yield from expect_refusal(exchange)
 
 
 @check_service("FHIR-03", level=SHOULD)
@@ -109,10 +112,8 @@ def the_token_type_is_bearer(service: Service) -> Faults:
     yield from _refused_access(service, "token_type mac", KIT_AUTHORIZATION | {"token_type": "mac"})
 
 
-def _refused_access(service: Service, title: str, access: object, *, server: bool = True) -> Faults:
-    request = service.request() | {"fhirAuthorization": access}
-    if server:
-        request["fhirServer"] = "https://ehr.example/fhir"
+def _refused_access(service: Service, title: str, access: object) -> Faults:
+    request = service.request() | {"fhirAuthorization": access, "fhirServer": "https://ehr.example/fhir"}
     yield from expect_refusal(service.send_as_is(request, title, broken=True))
 
 
