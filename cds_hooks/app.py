@@ -137,6 +137,7 @@ def _counted(components: ServerComponents, services: Mapping[str, Service], seal
     metrics.paused = lambda: list(components.releases.current.paused)
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at
+    metrics.record_cut = lambda: sealing.cut
     return MetricsFolder(metrics, components.settings.metrics_dir)
 
 

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ import orjson
 from msgspec import Struct
 from sqlalchemy import select
 
+from cds_hooks.audit.archive import EVENT
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -37,12 +39,19 @@ from models_onnx.artifact.keys import Keys, Signer, read_signer
 _OVERLAP: Final = 512
 """PostgreSQL can commit a smaller sequence number after a larger one: so many rows are looked at again."""
 
+_LOOKED_AT: Final = 500
+"""Seals, from the newest back, whose ends are looked for in the record before the next one: some milliseconds."""
+
 End = tuple[int, str]
 """Position and hash (hexadecimal) of the newest row of a chain."""
 
 
 class SealsUnusable(Exception):
     """The seals cannot be read or were not made by the key; one sentence."""
+
+
+class RecordCut(SealsUnusable):
+    """The record does not hold what its newest seal says it held."""
 
 
 class Seal(Struct, frozen=True):
@@ -75,7 +84,10 @@ class _Line(Struct, frozen=True):
 def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
     """Returns what is to be sealed after `last`, whose line is `line`; None where nothing has moved.
 
-    It only reads; RecordUnavailable where the record cannot be read.
+    It only reads.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
     """
     after = (last.sequence if last else 0) - _OVERLAP
     columns = [decisions.c[name] for name in ("sequence", "chain", "position", "hash")]
@@ -112,6 +124,37 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
         acts,
         later,
     )
+
+
+def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
+    """Raises RecordCut where the end of a chain that the seals name last is not there any more, or is another one.
+
+    Rows that an archive took from the beginning of a chain are gone rightly, and all of a chain with the archive.
+    """
+    last = seals[-1]
+    newest = {chain: end for seal in seals for chain, end in seal.decisions.items()}
+    ends = [(f"decisions {chain}", decisions, decisions.c.chain == chain, end) for chain, end in newest.items()]
+    tables = (feedback, last.feedback), (events, last.events), (outcomes, last.outcomes)
+    ends += [(table.name, table, table.c.sequence > 0, end) for table, end in tables if end[0]]
+    for name, table, of_chain, (position, digest) in ends:
+        columns = select(table.c.position, table.c.hash).where(of_chain, table.c.position >= position)
+        rows = read_rows(url, columns.order_by(table.c.position).limit(1))
+        if rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest):
+            continue
+        if not rows and table is decisions and not _has_rows(url, of_chain) and _was_archived(url):
+            continue
+        raise RecordCut(
+            f"the record does not hold row {position} of {name} as seal {last.number} sealed it: it was cut, rolled "
+            "back or changed, and is not sealed on (docs/operations/evidence.md)"
+        )
+
+
+def _has_rows(url: str, of_chain: Any) -> bool:
+    return bool(read_rows(url, select(decisions.c.position).where(of_chain).limit(1)))
+
+
+def _was_archived(url: str) -> bool:
+    return bool(read_rows(url, select(events.c.position).where(events.c.kind == EVENT).limit(1)))
 
 
 def _end(url: str, table: Any) -> End:
@@ -185,10 +228,13 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
         RecordUnavailable: The record cannot be read.
         OSError: The file cannot be written.
         SealsUnusable: The file's last line is not a seal.
+        RecordCut: The record does not hold what was sealed. It is not sealed on: a seal would hide that.
     """
     with locked(file) as descriptor:
         lines = file.read_bytes().splitlines()
         last = _last(lines)
+        if last is not None:
+            _refuse_cut(url, [msgspec.json.decode(line, type=_Line).seal for line in lines[-_LOOKED_AT:]])
         seal = next_seal(url, last, lines[-1] if lines else None)
         if seal is None:
             return None
@@ -228,14 +274,23 @@ class Sealing:
     """The background task of one server process; of several processes whichever is first adds the next seal."""
 
     def __init__(self, configured: Settings) -> None:
-        """SignatureRefused where there is a key that cannot be read. Without a key nothing is sealed."""
+        """Without a key nothing is sealed.
+
+        Raises:
+            SignatureRefused: There is a key that cannot be read.
+            SealsUnusable: The folder of the seals or the program that sends them is not there.
+        """
         self._url = configured.database_url
         self._file = configured.seal_file
         self._seconds = configured.seal_seconds
         self._command = shlex.split(configured.seal_command or "")
         self._signer = read_signer(configured.seal_key, "record") if configured.seal_key is not None else None
+        if self._signer is not None:
+            _refuse_missing(self._file, self._command)
         self.failures = 0
         """How often the record could not be sealed, or a seal not be sent, since the process started."""
+        self.cut = ""
+        """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
         self.sealed_at: float | None = None if self._signer is None else self._last_seal()
         """Epoch seconds until which everything recorded is sealed and sent; None where nothing is to be sealed."""
 
@@ -263,9 +318,10 @@ class Sealing:
             self._send()
         except _FAILURES as error:
             self.failures += 1
+            self.cut = str(error) if isinstance(error, RecordCut) else self.cut
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
-        self.sealed_at = began
+        self.sealed_at, self.cut = began, ""
         return True
 
     def _send(self) -> None:
@@ -285,6 +341,15 @@ class Sealing:
 
     def _send_line(self, line: bytes) -> None:
         subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
+
+
+def _refuse_missing(file: Path, command: Sequence[str]) -> None:
+    if file.parent != Path("var") and not file.parent.is_dir():
+        raise SealsUnusable(
+            f"the folder {file.parent} of CDS_SEAL_FILE is not there: mount its volume, or make it for new seals"
+        )
+    if command and shutil.which(command[0]) is None:
+        raise SealsUnusable(f"the program {command[0]} of CDS_SEAL_COMMAND is not there, or cannot be run")
 
 
 def sent_count_file(seals: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from cds_hooks.audit.seals import Sealing
+from cds_hooks.audit.seals import Sealing, SealsUnusable
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
 from cds_hooks.hold_back.people import PeopleFileError, read_people
@@ -169,6 +169,10 @@ def _check_start() -> None:
     if settings().trust_file is not None and settings().as_of is not None:
         typer.echo("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", err=True)
         raise typer.Exit(2)
+    folder = settings().metrics_dir
+    if folder is not None and not folder.is_dir():
+        typer.echo(f"The folder {folder} of CDS_METRICS_DIR is not there, so nothing is served: make it.", err=True)
+        raise typer.Exit(1)
     try:
         asyncio.run(_open_all())
     except (RecordUnavailable, ReplayStoreFailed) as error:
@@ -182,6 +186,9 @@ def _check_start() -> None:
         raise typer.Exit(1) from error
     except SignatureRefused as error:
         typer.echo(f"A key file cannot be used, so nothing is served: {error}.", err=True)
+        raise typer.Exit(1) from error
+    except SealsUnusable as error:
+        typer.echo(f"The record cannot be sealed, so nothing is served: {error}.", err=True)
         raise typer.Exit(1) from error
     except RulesFileError as error:
         typer.echo(f"The rules file cannot be used, so nothing is served. {error}", err=True)

@@ -69,6 +69,8 @@ class Metrics:
         """How often the record could not be sealed, or a seal not be sent, so far."""
         self.sealed_at: Callable[[], float | None] = lambda: None
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
+        self.record_cut: Callable[[], str] = str
+        """What of the record is not there any more although it was sealed; "" where nothing is known."""
         self.paused: Callable[[], Sequence[tuple[str, str]]] = list
         """Kind and name of each rule and service that is paused."""
         self.models_out: Sequence[str] = ()
@@ -109,6 +111,10 @@ class Metrics:
     def refused(self, service: str, status: int) -> None:
         """Counts one call that was answered with an error."""
         self.counts["cds_requests", service, "", str(status)] += 1
+
+    def refused_client(self, client: str, service: str, hook: str, reason: str) -> None:
+        """Counts one call of a trusted client that was answered with an error."""
+        self.counts["cds_refused", client, service, hook, reason] += 1
 
     def untrusted(self, reason: str) -> None:
         """Counts one call that no trusted client is shown to have made."""

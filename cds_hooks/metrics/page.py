@@ -23,6 +23,10 @@ _HELP: Final = {
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),
+    "cds_refused": (
+        "Calls of trusted clients that were answered with an error, by client, service, hook and class of the reason.",
+        ("client", "service", "hook", "reason"),
+    ),
     "cds_connections": ("Connections that were accepted; those that were not are in cds_edge_refused.", ()),
     "cds_edge_refused": (
         "Connections that were refused or ended before a request was answered, by reason (docs/security.md).",

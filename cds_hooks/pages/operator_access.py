@@ -38,7 +38,8 @@ class OperatorAccess:
     def _came_to_operator(self, request: HTTPConnection) -> bool:
         """Return whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.
 
-        On loopback a browser could have been brought there by the name of another site (routes/entrance.py).
+        On loopback a browser could have been brought there by the name of another site (routes/entrance.py). An
+        address that other machines reach proves nothing: there the token or a login is asked for.
         """
         socket = request.scope.get("server")
         if self._listen is None or socket is None:
@@ -46,11 +47,10 @@ class OperatorAccess:
         host, port = self._listen
         if port is None:
             return tuple(socket) == self._listen
-        address = ip_address(host)
-        if socket[1] != port or not (address.is_unspecified or socket[0] == host):
+        if socket[1] != port or socket[0] != host or not ip_address(host).is_loopback:
             return False
         headers = dict(request.scope["headers"])
-        return not address.is_loopback or self._hosts.allows(headers.get(b"host", b"localhost"))
+        return self._hosts.allows(headers.get(b"host", b"localhost"))
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
         token = headers.get("authorization", "")

@@ -1,6 +1,7 @@
 """The route of a hook call: reads the body within limits, finds the service and answers."""
 
 import asyncio
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
@@ -158,6 +159,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX: Final = "/cds-services/"
+_HOOK: Final = re.compile(rb'"hook"\s?:\s?"([a-z][a-z.-]{1,60})"')
 
 
 class HookRoute:
@@ -196,12 +198,14 @@ class HookRoute:
         )  # what else stands in a URL may be anything
         decision_id = new_decision_id()
         trace = self._trace(scope["headers"])
+        attempt = _Attempt()
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"])  # before anything is said of services
+            attempt.client = client.name
             if trace is not None:
                 trace.trusted(client.name, decision_id)
             service = self._service(name, scope["method"])
-            response = await self._invoke(service, client, decision_id, scope, receive, trace)
+            response = await self._invoke(service, client, decision_id, scope, receive, trace, attempt)
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
             self.components.metrics.refused(service_id, error.status)
@@ -210,18 +214,23 @@ class HookRoute:
             log_refusal(service_id, error.status, error.reason, decision_id, error.client, trace)
         except HookError as error:
             reason = type(error).__name__
-            self.components.metrics.refused(service_id, error.status)
+            self._count_refusal(service_id, error.status, reason, attempt)
             await send_refusal(send, error, decision_id, receive if isinstance(error, BodyTooLarge) else None)
-            log_refusal(service_id, error.status, reason, decision_id, "", trace)
+            log_refusal(service_id, error.status, reason, decision_id, attempt.client, trace, attempt.hook)
             _end(trace, service_id, error.status, reason)
         except Exception as error:
-            self.components.metrics.refused(service_id, 500)
+            self._count_refusal(service_id, 500, type(error).__name__, attempt)
             await send_json(send, 500, failure_outcome(decision_id), [(CALL_ID, decision_id.encode())])
             log_failure("call failed", error, decision_id, service_id, **_trace_of(trace))
             _end(trace, service_id, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
             _end(trace, service_id, 200)
+
+    def _count_refusal(self, service: str, status: int, reason: str, attempt: "_Attempt") -> None:
+        self.components.metrics.refused(service, status)
+        if attempt.client:
+            self.components.metrics.refused_client(attempt.client, service, attempt.hook, reason)
 
     def _trace(self, headers: Iterable[tuple[bytes, bytes]]) -> CallTrace | None:
         """Returns the trace of the call; None where it names none and no spans are sent."""
@@ -236,12 +245,14 @@ class HookRoute:
         scope: Scope,
         receive: Receive,
         trace: CallTrace | None,
+        attempt: "_Attempt",
     ) -> bytes:
         self.intake.enter_client(client, self.components.settings)
         try:
-            body = ReceivedBody(await self.intake.body(scope["headers"], receive))
-            call = open_call(service, client, self.components, decision_id, body.size, trace)
-            answer = await invoke(call, body, self.recording)
+            content = await self.intake.body(scope["headers"], receive)
+            attempt.hook = _hook_of(content, service)
+            call = open_call(service, client, self.components, decision_id, len(content), trace)
+            answer = await invoke(call, ReceivedBody(content), self.recording)
             return answer.decision.response
         finally:
             self.intake.leave(client.name)
@@ -255,8 +266,30 @@ class HookRoute:
         return service
 
 
+class _Attempt:
+    """What is known of a call when it is refused: the client after its token, the hook after its body."""
+
+    __slots__ = ("client", "hook")
+
+    def __init__(self) -> None:
+        self.client = self.hook = ""
+
+
+def _hook_of(body: bytes, service: Service) -> str:
+    """Returns the hook of the service that the body seems to name; "" for anything else, which may be anything."""
+    match = _HOOK.search(body)
+    name = match[1].decode() if match is not None else ""
+    return name if name in service.answers else ""
+
+
 def log_refusal(
-    service: str, status: int, reason: str, call_id: str, client: str = "", trace: CallTrace | None = None
+    service: str,
+    status: int,
+    reason: str,
+    call_id: str,
+    client: str = "",
+    trace: CallTrace | None = None,
+    hook: str = "",
 ) -> None:
     """One line of the operational log about a call that is answered with an error."""
     log().info(
@@ -266,6 +299,7 @@ def log_refusal(
         reason=reason,
         decision=call_id,
         client=client,
+        hook=hook,
         **_trace_of(trace),
     )
 

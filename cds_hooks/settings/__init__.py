@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cds_hooks.settings.cards import CardSettings, ModelState
-from cds_hooks.settings.checks import SafeAddress
+from cds_hooks.settings.checks import SafeAddress, is_loopback
 from cds_hooks.settings.clients import ClientSettings
 from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.limits import LimitSettings
@@ -89,6 +89,13 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
     def _asks_all_or_nobody(self) -> "Settings":
         if self.login != "none" and self.explain_pages == "everyone":
             raise ValueError("CDS_LOGIN asks everybody to log in, and CDS_EXPLAIN_PAGES=everyone nobody: choose one")
+        host, port = self.operator_address or ("", None)
+        is_public = port is not None and not is_loopback(host)
+        if is_public and self.operator_token is None and self.login == "none":
+            raise ValueError(
+                "CDS_OPERATOR_LISTEN is an address that other machines reach, and would give them decisions without a "
+                "token: listen on 127.0.0.1 or unix:/…, or set CDS_OPERATOR_TOKEN or CDS_LOGIN"
+            )
         if self.explain_link_key is not None and self.explain_pages == "everyone":
             raise ValueError("With CDS_EXPLAIN_PAGES=everyone no link ends: choose it or CDS_EXPLAIN_LINK_KEY")
         return self

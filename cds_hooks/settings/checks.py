@@ -29,7 +29,7 @@ def address_fault(text: str, *, origin: bool = False) -> str | None:
 def plain_http_fault(text: str) -> str | None:
     """What is wrong where an address is http and not of this machine; what is sent there could be read or changed."""
     parts = urlsplit(text)
-    if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return None
     return "http is for this machine only, another one is reached by https"
 
@@ -49,7 +49,8 @@ def parts_of(text: str) -> list[str]:
     return [part for part in map(str.strip, text.split(",")) if part]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -94,7 +94,8 @@ class ClientSettings(BaseSettings):
         default=None,
         description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
         "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file; on "
-        "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name.",
+        "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name. At an address that "
+        "other machines reach it needs CDS_OPERATOR_TOKEN or CDS_LOGIN, which are asked for there.",
     )
     people_file: Path | None = Field(
         default=None,

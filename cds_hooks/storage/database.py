@@ -21,6 +21,7 @@ PAGE_BYTES = 8192
 """Measured in docs/decisions/0004-decision-record.md: three decisions to a page."""
 
 LOCK_WAIT_SECONDS = 5.0
+_DEFAULT_FOLDER: Final = Path("var")
 
 
 def parse_url(text: str) -> URL:
@@ -48,11 +49,16 @@ def sqlite_file(url: URL) -> Path:
 
 
 def make_file(file: Path) -> None:
-    """Creates the file and its folder where they do not exist.
+    """Creates the file where it does not exist; of the folders only the default one.
 
     Raises:
-        RecordUnavailable: they cannot be created.
+        RecordUnavailable: It cannot be created, or its folder is not there, as where a volume was not mounted.
     """
+    if file.parent != _DEFAULT_FOLDER and not file.parent.is_dir():
+        raise RecordUnavailable(
+            f"the folder {file.parent} of the record is not there, and none is made, because an empty record would "
+            "take the place of yours: mount its volume, or make the folder for a new record"
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # it will hold patients' data: only this user may read it, and SQLite gives its other files the same permissions

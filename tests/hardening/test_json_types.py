@@ -39,6 +39,46 @@ def _request(hook: str) -> dict[str, Any]:
     return {"hook": hook, "hookInstance": instance, "context": context, "prefetch": {}}
 
 
+def _members_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where each member and each element of a list stands, at any depth."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield (*path, name)
+        yield from _members_of(inner, (*path, name))
+
+
+def _with(request: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    changed = json.loads(json.dumps(request))
+    holder: Any = changed
+    for name in path[:-1]:
+        holder = holder[name]
+    holder[path[-1]] = value
+    return dict(changed)
+
+
+def _whole_request(hook: str) -> dict[str, Any]:
+    """A call with everything that the protocol has, an order, and resources in prefetch."""
+    order = {
+        "resourceType": "MedicationRequest", "id": "o1", "status": "draft", "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"coding": [{"system": "s", "code": "c"}], "text": "warfarin 5 mg"},
+        "dosageInstruction": [{"text": "daily", "doseAndRate": [{"doseQuantity": {"value": 5, "unit": "mg"}}]}],
+    }  # fmt: skip
+    request = _request(hook)
+    request["context"] |= {"draftOrders": {"resourceType": "Bundle", "entry": [{"resource": order}]}}
+    request["fhirServer"] = "https://fhir.example.org/r4"
+    request["fhirAuthorization"] = {
+        "access_token": "t", "token_type": "Bearer", "scope": "patient/*.rs", "subject": "us", "expires_in": 300,
+    }  # fmt: skip
+    patient = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01", "gender": "female"}
+    taken = {**order, "status": "active", "id": "m1"}
+    request["prefetch"] = {
+        "patient": patient,
+        "medications": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": taken}]},
+    }
+    return request
+
+
 def _refused_with(service: InProcess, path: str, request: dict[str, Any]) -> str:
     """The status and the start of the answer; '' for 200."""
     try:
@@ -60,3 +100,12 @@ def test_no_member_of_another_type_is_a_failure_of_the_server(service: InProcess
             refusal = _refused_with(service, f"/cds-services/{name}", request)
             assert not refusal.startswith("5"), (request, refusal)
             assert not refusal or "OperationOutcome" in refusal, (request, refusal)
+
+
+@pytest.mark.parametrize(("name", "hook"), [("order-safety", "order-sign"), ("medication-review", "patient-view")])
+def test_no_inner_member_of_another_type_is_a_failure_of_the_server(service: InProcess, name: str, hook: str) -> None:
+    whole = _whole_request(hook)
+    for path in _members_of(whole):
+        for value in VALUES[:6]:
+            refusal = _refused_with(service, f"/cds-services/{name}", _with(whole, path, value))
+            assert not refusal.startswith("5"), (path, value, refusal)

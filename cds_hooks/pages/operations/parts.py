@@ -55,5 +55,5 @@ def all_parts(server: PageServer, book: CountBook, span: Span, figures: list[Fig
         silence_part(counts),
         budgets_part(counts, components.governance.site.budgets),
         waiting_part("data", DATA) if figures is None else data_part(figures, span),
-        record_part(book.last_verification(), components.metrics.sealed_at(), newest),
+        record_part(book.last_verification(), components.metrics.sealed_at(), newest, components.metrics.record_cut()),
     ]

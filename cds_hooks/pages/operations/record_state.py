@@ -57,7 +57,7 @@ def budgets_part(counts: Counts, budgets: Sequence[Budget]) -> Part:
     )
 
 
-def record_part(verified: Verified | None, sealed_at: float | None, newest: int) -> Part:
+def record_part(verified: Verified | None, sealed_at: float | None, newest: int, cut: str = "") -> Part:
     """Return whether the record is as it was written, as far as that was looked at."""
     rows = []
     if verified is not None:
@@ -68,9 +68,13 @@ def record_part(verified: Verified | None, sealed_at: float | None, newest: int)
         rows.append(
             Row("Sealed and sent off up to", (Cell(_instant(sealed_at)), Cell(""), Cell("sealed", sign="good")))
         )
+    if cut:
+        rows.append(Row("What was sealed", (Cell("now"), Cell(""), Cell(cut, cut, "critical"))))
     answer = "Not verified on this machine."
     if verified is not None:
         answer = "It is broken." if verified.fault else f"Verified {_instant(verified.at)}."
+    if cut:
+        answer = "It was cut or changed after it was sealed."
     return Part(
         "record",
         "Is the record whole?",

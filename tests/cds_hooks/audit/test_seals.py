@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, select, text
 
-from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
+from cds_hooks.audit.seals import RecordCut, Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
@@ -110,6 +110,35 @@ def _forge_feedback(url: str) -> None:
     assert set(FEEDBACK_COLUMNS) <= row.keys()
     digest = feedback_hash(row["previous"], row["position"], row)
     _tamper(url, "UPDATE feedback SET outcome = 'accepted', hash = :hash WHERE sequence = 6", hash=digest)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM decisions WHERE sequence > 4",
+        "DELETE FROM decisions",
+        "DELETE FROM events",
+        "UPDATE decisions SET hash = previous WHERE sequence = 6",
+    ],
+)
+def test_a_record_that_was_cut_is_not_sealed_on(url: str, seals: Path, signer: Signer, statement: str) -> None:
+    _tamper_all(url, statement)
+    with pytest.raises(RecordCut, match="cut, rolled back or changed"):
+        add_seal(url, seals, signer)
+    _write(url, 3)
+    with pytest.raises(RecordCut):
+        add_seal(url, seals, signer)
+
+
+def _tamper_all(url: str, statement: str) -> None:
+    if "events" in statement:
+        parsed = parse_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        names = ("refuse_update", "refuse_delete") if is_sqlite else ("refuse", "refuse_row")
+        with engine_for(parsed).begin() as connection:
+            for name in names:
+                connection.execute(text(f"DROP TRIGGER IF EXISTS events_{name}{'' if is_sqlite else ' ON events'}"))
+    _tamper(url, statement)
 
 
 def _put_in(url: str) -> None:

@@ -39,8 +39,8 @@ def postgres_url(postgres_server: str) -> str:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """A SQLite file that is not there yet, in a folder that is not there yet."""
-    return f"sqlite:///{tmp_path}/var/decisions.sqlite3"
+    """A SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path}/decisions.sqlite3"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

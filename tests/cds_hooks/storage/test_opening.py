@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage import opening
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.tables import SCHEMA_VERSION, metadata
 
 
@@ -75,3 +77,12 @@ def test_feedback_of_the_first_schema_is_kept_and_stays_append_only(url: str, mo
         assert connection.execute(text("SELECT card, override_reason_display FROM feedback")).all() == [("c", None)]
     with engine_for(parse_url(url)).begin() as connection, pytest.raises(DBAPIError, match="append-only"):
         connection.execute(text("UPDATE feedback SET card = 'd'"))
+
+
+def test_the_folder_of_a_record_is_not_made_because_its_volume_may_not_be_mounted(tmp_path: Path) -> None:
+    folder = tmp_path / "volume" / "record"
+    with pytest.raises(RecordUnavailable, match="mount its volume"):
+        upgrade_schema(parse_url(f"sqlite:///{folder}/decisions.sqlite3"))
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    upgrade_schema(parse_url(f"sqlite:///{folder}/decisions.sqlite3"))
