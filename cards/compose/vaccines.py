@@ -103,6 +103,8 @@ CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
 _OVERRIDE_REASONS = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
 # A reference to another document of CDC within a contraindication.
 _SEE = re.compile(r"\s?[(\[]See [^)\]]{0,200}[)\]]")
+# An older date is that of an age alone, before there was a vaccine perhaps.
+_DATED_DAYS = 5 * 365
 _LINES = 6
 _ORDERS = 4
 _SUMMARY_NAMES = 4
@@ -126,9 +128,9 @@ def vaccines_card(
         uuid=identity.uuid,
         summary=_summary(due),
         indicator="info",
-        detail="\n".join(_detail(due, charted, [*due.not_judged, *unread])),
+        detail="\n".join(_detail(due, charted, [*due.not_judged, *unread], knowledge)),
         source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
-        suggestions=order_suggestions(_offers(due, patient_id, knowledge), identity),
+        suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge), identity),
         selection_behavior="any",
         override_reasons=_OVERRIDE_REASONS,
         links=identity.links,
@@ -170,6 +172,8 @@ def _summary(due: VaccinesDue) -> str:
         names = [item.label for item in due.catch_up]
         listed = f": {first_few(names, _SUMMARY_NAMES)}" if not due.due else ""
         parts.append(f"{len(names)} to catch up{listed}.")
+    if due.of_season:
+        parts.append(f"Of this season no dose on record: {', '.join(group for group, _ in due.of_season)}.")
     return plain(" ".join(parts), 139)
 
 
@@ -177,11 +181,16 @@ def _dose_named(item: DueVaccine) -> str:
     return f"{item.label} (dose {item.forecast.dose_number})" if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
-def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
+def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge) -> list[str]:
     lines = [_due_line(item, due.as_of) for item in due.due[:_LINES]]
+    lines += [_season_line(group, end) for group, end in due.of_season]
     if more := due.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
     lines += _catch_up_lines(due.catch_up)
+    lines += _unspecified_lines(due, charted, knowledge)
+    if due.declined:
+        names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
+        lines.append(f"- Declined by the patient within a year: {names}.")
     if due.ordered:
         lines.append(f"- Ordered already: {', '.join(due.ordered)}.")
     if due.to_discuss:
@@ -196,6 +205,36 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> 
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
+
+
+def _season_line(group: str, end: date) -> str:
+    """A vaccine of every season, where the release ends before this one: what is no longer known is said."""
+    return (
+        f"- **{group} (this season)**: no dose since {end} on record. ACIP recommends one each season; the release "
+        "here covers no later day, so this season's recommendation is not known here: check."
+    )
+
+
+def unspecified_doses(due: VaccinesDue, charted: ChartedPerson, knowledge: VaccineKnowledge) -> dict[str, list[str]]:
+    """The days of the doses whose formulation is not recorded, by the group that is due."""
+    days: dict[str, list[str]] = {}
+    for dose in charted.history.doses:
+        vaccine = knowledge.schedule.vaccines.get(dose.cvx)
+        if vaccine is None or "unspecified" not in vaccine.name.lower():
+            continue
+        antigens = {part.antigen for part in vaccine.antigens}
+        for item in (*due.due, *due.catch_up):
+            if antigens & set(knowledge.schedule.groups[item.forecast.group].antigens):
+                days.setdefault(item.label, []).append(dose.given.isoformat())
+    return days
+
+
+def _unspecified_lines(due: VaccinesDue, charted: ChartedPerson, knowledge: VaccineKnowledge) -> Iterable[str]:
+    for label, days in unspecified_doses(due, charted, knowledge).items():
+        yield (
+            f"- {label}: the formulation of the dose of {', '.join(days)} is not recorded (unspecified), so it cannot "
+            "be judged. Look for the product before another dose."
+        )
 
 
 def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
@@ -239,6 +278,8 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     forecast, since = item.forecast, item.reason_since
     if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
         return f"due since {since}" if since is not None else "due"
+    if forecast.recommended is not None and (as_of - forecast.recommended).days > _DATED_DAYS:
+        return "overdue" if item.is_overdue(as_of) else "due"
     state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
     same = forecast.earliest == forecast.recommended
     dates = f"recommended{' and earliest' if same else ''} {forecast.recommended}"
@@ -306,11 +347,14 @@ def _basis(charted: ChartedPerson) -> str:
     return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
 
 
-def _offers(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Iterable[OrderSuggestion]:
+def _offers(
+    due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge
+) -> Iterable[OrderSuggestion]:
+    unspecified = unspecified_doses(due, charted, knowledge)
     for position, item in enumerate((*due.due, *due.catch_up)[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
         # What may be on record elsewhere is not preselected.
-        is_recommended = position == 0 and bool(due.due)
+        is_recommended = position == 0 and bool(due.due) and item.label not in unspecified
         order = vaccine_order(item, patient_id, due.as_of)
         yield OrderSuggestion(plain(label, 80), "Draft order for the vaccine dose.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)

@@ -5,7 +5,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import date
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from cards.vaccines.course import DoseStatus, Evaluation
+from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
-from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
+from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, PatientObservation, Person
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
@@ -84,6 +85,9 @@ _SEVEN = Period(years=7)
 _HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
 _LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
+
+
+NONE_DECLINED: Final[Mapping[str, DeclinedVaccine]] = {}
 
 
 class DueVaccine(Struct, frozen=True):
@@ -165,7 +169,9 @@ class ForbiddenVaccine(Struct, frozen=True):
 class VaccinesDue(Struct, frozen=True):
     """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due, and CDC's words.
 
-    `seasons_over` are the groups of which the release knows no dose of this season, and the last day that it covers.
+    `seasons_over` are the groups of which the release knows no dose of this season, and the last day that it covers;
+    `of_season` are those of them that are given now every year and of which no dose since then is on record.
+    `declined` are groups that are due and that the patient declined within a year.
     """
 
     as_of: date
@@ -178,12 +184,20 @@ class VaccinesDue(Struct, frozen=True):
     seasons_over: tuple[tuple[str, date], ...]
     not_judged: tuple[str, ...]
     forecasts: tuple[GroupForecast, ...]
+    declined: tuple[DeclinedVaccine, ...] = ()
+    of_season: tuple[tuple[str, date], ...] = ()
 
 
 def vaccines_due(
-    charted: ChartedPerson, as_of: date, knowledge: VaccineKnowledge, ordered: frozenset[str] = frozenset()
+    charted: ChartedPerson,
+    as_of: date,
+    knowledge: VaccineKnowledge,
+    ordered: frozenset[str] = frozenset(),
+    declined: Mapping[str, DeclinedVaccine] = NONE_DECLINED,
 ) -> VaccinesDue:
     """Evaluate and forecast every vaccine group, and sort the answers; `ordered` are groups with an open order.
+
+    `declined` are groups that the patient declined within a year: they are named and not due.
 
     What soon cannot be given any more comes first; then for a child the longest due, for an adult what came due last.
     What an adult should have had as a child
@@ -206,7 +220,7 @@ def vaccines_due(
     is_adult = not charted.person.within_ages(as_of, None, ADULT)
     needed = sorted(needed_by_group.values(), key=_recommended, reverse=is_adult)
     needed.sort(key=lambda item: item.last_day(as_of) or date.max)
-    open_ones = [item for item in needed if item.forecast.group not in ordered]
+    open_ones = [item for item in needed if item.forecast.group not in ordered and item.forecast.group not in declined]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
     return VaccinesDue(
         as_of,
@@ -219,7 +233,46 @@ def vaccines_due(
         tuple(seasons.items()),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
+        tuple(declined[item.forecast.group] for item in needed if item.forecast.group in declined),
+        tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())),
     )
+
+
+# ACIP, influenza (MMWR Recomm Rep 2024;73(5)): everybody from 6 months every season, from September on as long as the
+# viruses circulate. RSV in pregnancy (MMWR 2023;72:1115): September to January, at 32 to 36 weeks and 6 days.
+_INFLUENZA, _RSV = "Influenza", "RSV"
+_INFLUENZA_MONTHS: Final = frozenset({9, 10, 11, 12, 1, 2, 3})
+_RSV_MONTHS: Final = frozenset({9, 10, 11, 12, 1})
+_INFLUENZA_FROM: Final = Period(months=6)
+_RSV_WEEKS: Final = (32, 37)
+
+
+def _of_season(
+    seasons: Mapping[str, date],
+    charted: ChartedPerson,
+    as_of: date,
+    knowledge: VaccineKnowledge,
+    settled: Set[str],
+) -> Iterator[tuple[str, date]]:
+    """The vaccines of this season that the release is too old for, with the last day that it covers."""
+    for group, end in seasons.items():
+        antigens = set(knowledge.schedule.groups[group].antigens)
+        was_given = any(
+            dose.given > end and antigens & {part.antigen for part in vaccine.antigens}
+            for dose in charted.person.doses
+            if (vaccine := knowledge.schedule.vaccines.get(dose.cvx)) is not None
+        )
+        if group not in settled and not was_given and _is_for_season(group, charted.person, as_of):
+            yield group, end
+
+
+def _is_for_season(group: str, person: Person, as_of: date) -> bool:
+    if group == _INFLUENZA:
+        return as_of.month in _INFLUENZA_MONTHS and not person.within_ages(as_of, None, _INFLUENZA_FROM)
+    onset = person.observed(ONSET_OF_PREGNANCY) if group == _RSV and PREGNANT in person.codes else None
+    if onset is None or as_of.month not in _RSV_MONTHS:
+        return False
+    return _RSV_WEEKS[0] * 7 <= (as_of - onset).days < _RSV_WEEKS[1] * 7
 
 
 def _recommended(item: DueVaccine) -> date:
@@ -239,9 +292,20 @@ def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) ->
         shared_decision.group == forecast.group
         and person.within_ages(as_of, shared_decision.begin, shared_decision.end)
         and (shared_decision.even_if_started or not started)
-        and (shared_decision.even_at_risk or forecast.series_type != "Risk")
+        and (
+            shared_decision.even_at_risk
+            or forecast.series_type != "Risk"
+            or _is_at_risk_of(shared_decision, forecast, person)
+        )
         for shared_decision in _SHARED_DECISIONS
     )
+
+
+def _is_at_risk_of(shared_decision: "_SharedDecision", forecast: GroupForecast, person: Person) -> bool:
+    """Whether all that makes the dose one of risk is what ACIP leaves to a shared decision at this age."""
+    indications = {indication.observation for candidate in forecast.best for indication in candidate.series.indications}
+    reasons = indications & person.codes
+    return bool(reasons) and reasons <= shared_decision.at_risk_of
 
 
 class _SharedDecision(NamedTuple):
@@ -250,6 +314,7 @@ class _SharedDecision(NamedTuple):
     end: Period | None
     even_if_started: bool
     even_at_risk: bool
+    at_risk_of: frozenset[str]
 
 
 def _read_shared_decisions() -> tuple[_SharedDecision, ...]:
@@ -262,6 +327,7 @@ def _read_shared_decisions() -> tuple[_SharedDecision, ...]:
             _period(row["until_age"]),
             row["started"] == "any",
             row["risk"] == "any",
+            frozenset(row["risk"].split(";")) - {"any", "no", ""},
         )
         for row in rows
     )

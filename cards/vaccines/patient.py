@@ -20,7 +20,9 @@ from typing import Final
 from msgspec import Struct
 
 from cards.vaccines.doses_by_day import DosesByDay, GivenDose
+from cards.vaccines.evidence import immunity_shown
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
+from cards.vaccines.names import vaccines_named
 from fhir.mapping.allergies import allergy_grade, is_over
 from fhir.mapping.conditions import (
     condition_status,
@@ -171,6 +173,8 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
 def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
     observations = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
     yield from observations
+    for code, since, source, words in immunity_shown(record):
+        yield PatientObservation(code, since, source, words)
     yield from _onset_of_pregnancy(record)
     for item in observations:
         if item.code == _TRANSPLANT:
@@ -224,6 +228,12 @@ def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
         meanings = _meanings(allergy.code, with_vaccines=is_severe)
         for code in meanings:
             yield PatientObservation(code, None, source, words)
+        is_possible = is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")
+        if not meanings and is_possible:
+            # "Shingrix", "MMR vaccine": to a vaccine in words; where nothing says how severe it was, it is asked first.
+            for vaccine in vaccines_named(words):
+                for code in vaccine.severe_reactions:
+                    yield PatientObservation(code, None, source, words, is_open=not is_severe)
         if not meanings and (is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")):
             for code in _substances_named(words):
                 yield PatientObservation(code, None, source, words, is_open=not is_severe)

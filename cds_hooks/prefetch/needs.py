@@ -185,6 +185,9 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
         if analytes:
             query = _observations(analytes, count, needs.lab_codes if key == "labs" else ())
             templates.append(Template(key, query, "Observation", words, frozenset(analytes)))
+    if needs.lab_codes and not labs:
+        query = _observations((), 50, needs.lab_codes)
+        templates.append(Template("labs", query, "Observation", "laboratory results", policy=_UNSAID))
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"

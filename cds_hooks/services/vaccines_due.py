@@ -10,6 +10,7 @@ from msgspec import to_builtins
 from cards.compose.vaccines import forecast_entries, vaccines_card
 from cards.extension import WorklistEntry
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
+from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.prefetch.needs import Needs
@@ -34,11 +35,15 @@ async def decide(call: ServiceInput) -> Advice:
     if charted is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
     ordered = ordered_groups(record, KNOWLEDGE)
-    due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
+    declined = declined_vaccines(record, KNOWLEDGE)
+    settled = ordered | immunity_stated(record, KNOWLEDGE)
+    due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined)
     forecasts = forecast_entries(due, KNOWLEDGE)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
-    if not due.due and not due.catch_up:
+    if not due.due and not due.of_season:
         advice.silences = _reason_for_none(due).silences
+        # What an adult should have had as a child stands in a registry perhaps: it interrupts nobody.
+        advice.worklist = [_entry(due)] if due.catch_up else []
         return advice
     if not is_moment_for_reminder(call):
         advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(SUBJECT)]
@@ -51,14 +56,23 @@ async def decide(call: ServiceInput) -> Advice:
 
 def _entry(due: VaccinesDue) -> WorklistEntry:
     """What is due, for a list of what to do at the next visit."""
-    names = dict.fromkeys(vaccine.label for vaccine in (*due.due, *due.catch_up))
+    seasonal = (group for group, _ in due.of_season)
+    names = dict.fromkeys((*(vaccine.label for vaccine in (*due.due, *due.catch_up)), *seasonal))
     return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
 
 
 def _reason_for_none(due: VaccinesDue) -> Advice:
     if due.ordered:
         return no_card(SUBJECT, "already-ordered", f"What is due is ordered already: {', '.join(due.ordered)}.")
-    return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.")
+    if due.declined:
+        names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
+        return no_card(SUBJECT, "declined", f"What is due was declined by the patient within a year: {names}.")
+    if due.catch_up:
+        names = ", ".join(item.label for item in due.catch_up)
+        return no_card(SUBJECT, "worklist", f"Only doses of childhood may be missing: {names}. Kept for the worklist.")
+    over = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
+    past = f" Its seasons are over: {over} is not judged any more." if over else ""
+    return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.{past}")
 
 
 def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:
@@ -92,6 +106,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         analytes=("pregnancy_signs",),
+        lab_codes=IMMUNITY_CODES,
         resources=(
             "Immunization",
             "Condition",

@@ -19,6 +19,7 @@ from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     AnyResource,
+    Immunization,
     Medication,
     MedicationDispense,
     MedicationRequest,
@@ -67,8 +68,9 @@ def keep_facts(resources: ReadResources, named_orders: bytes = b"") -> bytes:
 def facts_read(resources: ReadResources, named_orders: bytes = b"") -> KeptFacts:
     """The facts that the questions so far have read."""
     chart = [fact for kind, facts in resources.facts.items() if kind is not Observation for fact in facts]
-    if Procedure in resources.facts:
-        chart += [procedure for procedure in resources.by_type[Procedure] if procedure.status == "not-done"]
+    for kind in (Procedure, Immunization):
+        if kind in resources.facts:
+            chart += [fact for fact in resources.by_type[kind] if fact.status == "not-done"]
     observations, partial = _observations(resources)
     return KeptFacts(
         patient=_without_names(resources.patient),

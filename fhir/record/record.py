@@ -209,6 +209,12 @@ class PatientRecord:
         return self._facts(ServiceRequest)
 
     @property
+    def immunizations_not_done(self) -> tuple[Immunization, ...]:
+        """Vaccine doses that were not given, with the reason where it is known."""
+        self._facts(Immunization)  # which notes that vaccinations were read
+        return tuple(dose for dose in distinct(self._open.by_type[Immunization]) if dose.status == "not-done")
+
+    @property
     def immunizations(self) -> tuple[Immunization, ...]:
         """Vaccine doses that were given."""
         return self._facts(Immunization)

@@ -320,6 +320,7 @@ class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
 
     id: ChartText | None = None
     status: ChartText | None = None
+    statusReason: CodeableConcept | None = None
     vaccineCode: CodeableConcept | None = None
     patient: Subject | None = None
     occurrenceDateTime: ChartText | None = None

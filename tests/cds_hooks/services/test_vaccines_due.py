@@ -149,7 +149,10 @@ def test_an_order_of_a_vaccine_in_words_is_read(tmp_path: Path, as_of: datetime,
 def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1960-01-01")
     assert "Influenza (to 2026-06-30)" in card["detail"]
-    assert "Influenza" not in card["summary"]
+    assert "- **Influenza (this season)**: no dose since 2026-06-30" in card["detail"]
+    assert "Of this season no dose on record: Influenza." in card["summary"]
+    given = only_card(tmp_path, as_of, "1960-01-01", dose(98, "150", "2026-10-10"))
+    assert "this season)" not in given["detail"]
 
 
 def test_the_country_of_birth_decides_about_varicella(tmp_path: Path, as_of: datetime) -> None:
@@ -186,8 +189,9 @@ def test_it_is_silent_when_nothing_is_due(tmp_path: Path, as_of: datetime) -> No
         *(dose(number + 30, "43", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
         *(dose(number + 40, "10", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
     ]
-    reason, text = silence(tmp_path, as_of, "1985-01-01", *doses)
+    reason, text = silence(tmp_path, as_of, "1985-01-01", *doses, dose(50, "150", "2026-10-10"))
     assert reason == "below-threshold"
+    assert "Its seasons are over: " in text
     assert "No vaccine is due by CDC CDSi 4.64" in text
 
 
@@ -208,7 +212,7 @@ def test_the_order_of_the_resources_does_not_matter(tmp_path: Path, as_of: datet
 def test_an_accepted_order_is_not_suggested_again(tmp_path: Path, as_of: datetime) -> None:
     first = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
     orders = [each["actions"][0]["resource"] for each in first["suggestions"][:-1]]
-    reason, text = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders)
+    reason, text = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders, dose(98, "150", "2026-10-10"))
     assert (reason, "MMR" in text) == ("already-ordered", True)
     second = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders[:2])
     assert "Ordered already: " in second["detail"]

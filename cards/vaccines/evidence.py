@@ -1,0 +1,145 @@
+"""What a chart says of vaccines beside the doses: immunity by a laboratory's result, and what the patient declines.
+
+CDC, logic specification for ACIP recommendations: evidence of immunity. Tables: `data/immunity_results.csv`.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import date
+from importlib.resources import files
+from typing import Final
+
+from msgspec import Struct
+
+from cards.vaccines.knowledge import VaccineKnowledge
+from cards.vaccines.names import vaccines_named
+from fhir.mapping.conditions import condition_status, condition_time
+from fhir.mapping.immunizations import CVX_SYSTEMS
+from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.record.measurement import USABLE_STATUS, effective_time
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Observation
+
+DECLINED_DAYS: Final = 365.0
+"""So long a refusal of a vaccine holds, as one of a screening test does (cards/preventive/chart.py)."""
+# HL7 v3 ActReason: objection of the patient, for belief or religion. SNOMED CT: refusals, as in cards/preventive/chart.
+_OBJECTIONS: Final = frozenset({"PATOBJ", "PHILISOP", "RELIG", "105480006", "183944003", "416432009"})
+_IMMUNE: Final = "IMMUNE"
+_REFUSED: Final = re.compile(r"declin|refus|not wanted|objection|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
+_POSITIVE: Final = re.compile(r"\b(?:positive|pos|reactive|detected|immune|present)\b", re.IGNORECASE)
+_NEGATIVE: Final = re.compile(r"\b(?:negative|neg|non|not|equivocal|indeterminate|borderline)\b", re.IGNORECASE)
+# HL7 v3 ObservationInterpretation.
+_POSITIVE_CODES: Final = frozenset({"POS", "RR", "WR", "DET"})
+_NEGATIVE_CODES: Final = frozenset({"NEG", "NR", "ND", "IND", "E"})
+_PER_LITRE: Final = frozenset({"[iu]/l", "iu/l", "miu/ml", "m[iu]/ml"})
+
+
+class ImmunityResult(Struct, frozen=True):
+    """A result that shows immunity or infection: CDC's observation, from which quantity on (None: by its words)."""
+
+    observation: str
+    at_least: float | None
+
+
+def _read_results() -> dict[str, ImmunityResult]:
+    text = (files("cards.vaccines") / "data" / "immunity_results.csv").read_text(encoding="utf-8")
+    return {
+        row["loinc"]: ImmunityResult(row["observation"], float(row["at_least"]) if row["at_least"] else None)
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+_RESULTS: Final = _read_results()
+IMMUNITY_CODES: Final = frozenset(_RESULTS)
+
+
+def immunity_shown(record: PatientRecord) -> Iterator[tuple[str, date | None, str, str]]:
+    """CDC's observations of immunity that results show: code, day, source and words."""
+    for observation in record.observations_for("immunity"):
+        code = next((coding.code for coding in observation.code.coding if coding.code in _RESULTS), None)
+        if code is None or observation.status not in USABLE_STATUS or not _shows(observation, _RESULTS[code]):
+            continue
+        time = effective_time(observation)
+        if time is None or time.is_after(record.as_of_epoch):
+            continue
+        record.note_use(observation)
+        words = CodeableConcept(coding=observation.code.coding, text=observation.code.text).words
+        yield _RESULTS[code].observation, date.fromisoformat(time.date), f"Observation/{observation.id}", words
+
+
+def _shows(observation: Observation, meaning: ImmunityResult) -> bool:
+    codes = {coding.code for concept in observation.interpretation for coding in concept.coding}
+    if codes & _NEGATIVE_CODES:
+        return False
+    if codes & _POSITIVE_CODES:
+        return True
+    quantity = observation.valueQuantity
+    if quantity is not None and meaning.at_least is not None and quantity.value is not None:
+        unit = (quantity.code or quantity.unit or "").lower()
+        is_at_least = quantity.comparator not in ("<", "<=") and float(quantity.value) >= meaning.at_least
+        return unit in _PER_LITRE and is_at_least
+    concept = observation.valueCodeableConcept
+    words = f"{observation.valueString or ''} {concept.words if concept is not None else ''}"
+    return _POSITIVE.search(words) is not None and _NEGATIVE.search(words) is None
+
+
+class DeclinedVaccine(Struct, frozen=True):
+    """A vaccine group that the patient declined, and when."""
+
+    group: str
+    when: str
+
+
+def declined_vaccines(record: PatientRecord, knowledge: VaccineKnowledge) -> dict[str, DeclinedVaccine]:
+    """The vaccine groups that the patient declined within a year, by their names."""
+    declined: dict[str, DeclinedVaccine] = {}
+    for groups, when in _refusals(record, knowledge):
+        time = parse_time(when or "")
+        if time is None or time.is_after(record.as_of_epoch) or time.age_days(record.as_of_epoch) > DECLINED_DAYS:
+            continue
+        for group in groups:
+            if group not in declined or declined[group].when < time.date:
+                declined[group] = DeclinedVaccine(group, time.date)
+    return declined
+
+
+def _refusals(record: PatientRecord, knowledge: VaccineKnowledge) -> Iterator[tuple[frozenset[str], str | None]]:
+    for entry in record.immunizations_not_done:
+        reason = entry.statusReason
+        if reason is not None and _objects(reason):
+            yield groups_of(entry.vaccineCode, knowledge), entry.occurrenceDateTime
+    for condition in record.conditions:
+        words = condition.code.words if condition.code is not None else ""
+        if _REFUSED.search(words) and condition_status(condition, record.as_of_epoch) != "past":
+            time = condition_time(condition, record)
+            yield frozenset(item.group for item in vaccines_named(words)), time.date if time is not None else None
+
+
+def _objects(reason: CodeableConcept) -> bool:
+    return any(coding.code in _OBJECTIONS for coding in reason.coding) or _REFUSED.search(reason.words) is not None
+
+
+def immunity_stated(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
+    """The vaccine groups of which a dose was not given because the patient is immune (FHIR R4, IMMUNE)."""
+    stated = (
+        groups_of(entry.vaccineCode, knowledge)
+        for entry in record.immunizations_not_done
+        if entry.statusReason is not None and entry.statusReason.has(_IMMUNE)
+    )
+    return frozenset().union(*stated)
+
+
+def groups_of(concept: CodeableConcept | None, knowledge: VaccineKnowledge) -> frozenset[str]:
+    """The vaccine groups that a concept means, by its CVX codes, else by its words."""
+    if concept is None:
+        return frozenset()
+    vaccines = knowledge.schedule.vaccines
+    antigens = {
+        part.antigen
+        for coding in concept.coding
+        if coding.system in CVX_SYSTEMS and (code := (coding.code or "").zfill(2)) in vaccines
+        for part in vaccines[code].antigens
+    }
+    coded = frozenset(name for name, group in knowledge.schedule.groups.items() if antigens & set(group.antigens))
+    return coded or frozenset(item.group for item in vaccines_named(concept.words))
