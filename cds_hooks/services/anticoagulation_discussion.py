@@ -280,7 +280,9 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES, resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest")
+        features=FEATURES,
+        resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
+        whole_history=("Procedure",),
     ),
     decide=decide,
 )

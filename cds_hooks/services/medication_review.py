@@ -189,7 +189,11 @@ SERVICE = Service(
     ),
     usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
     warns_of_harm=True,
-    needs=Needs.of(analytes=review_book().needs.analytes, resources=review_book().needs.resources - {"Device"}),
+    needs=Needs.of(
+        analytes=review_book().needs.analytes,
+        resources=review_book().needs.resources - {"Device"},
+        whole_history=("Procedure",),
+    ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
 )

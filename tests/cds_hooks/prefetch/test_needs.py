@@ -61,6 +61,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "fhir/mapping/stays.py",
         "cards/rules/families/opioid/family.py",
         "cds_hooks/services/_equation.py",
+        "cds_hooks/services/_anticoagulation.py",  # an ablation: the service asks for all of them (`whole_history`)
         "fhir/mapping/conditions.py",  # a mechanical valve that only a procedure tells of: one of longer ago is missed
         "cards/rules/families/genes/populations.py",  # why clopidogrel is ordered today
         "cards/rules/families/genes/advice.py",  # a transplant of liver or stem cells: an older one is a problem too
