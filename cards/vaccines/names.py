@@ -56,10 +56,10 @@ def vaccines_named(words: str) -> tuple[NamedVaccine, ...]:
     >>> [vaccine.group for vaccine in vaccines_named("MMR vaccine")]
     ['MMR']
     """
-    return tuple(dict.fromkeys(_named(words[:_LONGEST])))
+    return tuple(dict.fromkeys(_matching(words[:_LONGEST])))
 
 
-def _named(words: str) -> Iterator[NamedVaccine]:
+def _matching(words: str) -> Iterator[NamedVaccine]:
     patterns = [(_ALONE_PATTERN, _ALONE)]
     if _VACCINE.search(words):
         patterns.append((_WITH_WORD_PATTERN, _WITH_WORD))
