@@ -68,7 +68,7 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
 def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:
     words = plain(hit.words or hit.code, 60)
     when = f" ({hit.time.date})" if hit.time is not None else ""
-    return judge(service, "not due", "condition", f"not meant with {words}{when}")
+    return judge(service, "not due", "condition", f"for people at average risk, not meant with {words}{when}")
 
 
 def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:

@@ -22,6 +22,8 @@ KNOWN_SHARE: Final = 0.05
 FOLLOW_UP: Final = "follow-up after discharge"
 """The finding of every card that estimates who comes back after discharge, whichever score it names."""
 
+POSITIVE_TEST: Final = "positive-test"
+"""Why a preventive service is due after an abnormal result (cards/preventive/criteria.py)."""
 _NO_INPUTS: Final = (frozenset[str](), frozenset[str]())
 _FALLING_IS_WORSE: Final = frozenset({"egfr"})
 _OPEN: Final = "Not Complete"  # cards/vaccines/forecasting.py: a series that goes on
@@ -118,7 +120,9 @@ def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | Non
             for service in extension.preventive.services
             if service.state == "due"
         )
-        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True)
+        # The follow-up of an abnormal result is no reminder: it is never rationed.
+        is_follow_up = any(part.endswith(f" {POSITIVE_TEST}") for part in due)
+        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=not is_follow_up)
     model = extension.model["id"] if extension.model is not None else ""
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)

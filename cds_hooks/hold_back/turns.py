@@ -5,8 +5,10 @@ takes the turn, shows it for a day, and the others stay silent. Each worker know
 what another one showed; for calls of the same moment the workers ask a store that they share (`claims.py`).
 
 A reminder is a card of vaccines due, of preventive services due, or of a test to order: a patient gets one a day,
-whichever service shows it; the others go to the worklist. Of tests a patient is offered one in 90 days besides. At
-discharge one service shows a card for a patient in a day. Advice on a danger has no turns.
+whichever service shows it; the others go to the worklist. What is due and can be done at this visit goes before a test
+for an estimate, whichever call came first, and the follow-up of an abnormal result is no reminder: it has no turns. Of
+tests a patient is offered one in 90 days besides. At discharge one service shows a card for a patient in a day. Advice
+on a danger has no turns.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -53,6 +55,8 @@ class Turn(Struct, frozen=True, gc=False):
 
     owner: str
     at: float
+    rank: int = 0
+    """1 where the card says what is due and can be done at this visit, 0 where it asks for a test of an estimate."""
 
 
 def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
@@ -62,6 +66,11 @@ def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
     if finding.reminds:
         return (_REMINDER,)
     return (FOLLOW_UP,) if finding.about == FOLLOW_UP else ()
+
+
+def _rank(finding: PatientFinding) -> int:
+    """Returns the rank among reminders: one of less does not hold back one of more that came later."""
+    return 1 if finding.reminds else 0
 
 
 class OneReminder(Check):
@@ -96,22 +105,23 @@ class OneReminder(Check):
         The turn is kept for this caller until its answer is on record (`note_shown`), or for half a minute.
         """
         for kind in kinds_of(finding):
-            turn = await self._turn_of_kind(caller, kind)
+            turn = await self._turn_of_kind(caller, kind, _rank(finding))
             if turn is not None:
                 return turn
         return None
 
-    async def _turn_of_kind(self, caller: Caller, kind: str) -> Turn | None:
+    async def _turn_of_kind(self, caller: Caller, kind: str, rank: int) -> Turn | None:
         key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
         turn = self._turns.get(key)
-        if turn is not None and 0 <= now - turn.at <= _DAYS[kind] * _DAY_SECONDS:
+        if turn is not None and turn.rank >= rank and 0 <= now - turn.at <= _DAYS[kind] * _DAY_SECONDS:
             is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
             return None if is_again else turn
         reserved = self._reserved.get(key)
-        if reserved is not None and monotonic() - reserved.at < _RESERVED_SECONDS:
+        is_reserved = reserved is not None and monotonic() - reserved.at < _RESERVED_SECONDS
+        if reserved is not None and is_reserved and reserved.rank >= rank:
             return None if reserved.owner == owner else Turn(reserved.owner, now)
-        self._reserved.put(key, Turn(owner, monotonic()))  # before anything is waited for
-        if self._claims is None or await self._claims.is_first("\n".join(key), now):
+        self._reserved.put(key, Turn(owner, monotonic(), rank))  # before anything is waited for
+        if self._claims is None or await self._claims.is_first("\n".join((*key, str(rank))), now):
             return None
         self._reserved.remove(key)
         return Turn("", now)
@@ -129,12 +139,13 @@ class OneReminder(Check):
         """Takes what was shown at `at` (epoch seconds) and is on record."""
         if len(caller.patient) > LONGEST_ID:
             return
-        for kind in (kind for finding in findings for kind in kinds_of(finding)):
+        for kind, rank in ((kind, _rank(finding)) for finding in findings for kind in kinds_of(finding)):
             key = (caller.client, caller.patient, kind)
             with self._turns.writing:
                 turn = self._turns.get(key)
-                if turn is None or at - turn.at > _DAYS[kind] * _DAY_SECONDS or turn.at > self._now():
-                    self._turns.put(key, Turn(caller.service, at))
+                is_over = turn is None or at - turn.at > _DAYS[kind] * _DAY_SECONDS or turn.at > self._now()
+                if turn is None or is_over or turn.rank < rank:
+                    self._turns.put(key, Turn(caller.service, at, rank))
                 self._reserved.remove(key)
 
     def forget(self) -> None:

@@ -21,7 +21,7 @@ from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.stays import is_inpatient, is_left_open
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
@@ -138,9 +138,13 @@ def reason_not_to_advise(
     return None
 
 
-def limited_outlook(record: PatientRecord) -> str | None:
+SHORT_OUTLOOK = ("cancer_metastatic", "dementia_severe")
+"""Those of them that make prevention pointless: many people live with a cancer of the blood for decades."""
+
+
+def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUTLOOK) -> str | None:
     """The words of the problem that decides the outlook; None where the record has none."""
-    hit = find_condition(record, *LIMITED_OUTLOOK)
+    hit = find_condition(record, *groups)
     if hit is not None:
         return plain(hit.words or hit.code, 60)
     return next((plain(words, 60) for words in record.derive(_active_problems) if _says_short_life(words)), None)
@@ -165,11 +169,13 @@ def find_named_in_chart(
     *,
     not_with: re.Pattern[str] | None = None,
     only_done: bool = False,
+    until_days: float | None = None,
 ) -> str | None:
     """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None.
 
     A visit that is planned counts however far ahead it is. Words that `not_with` finds something in are of something
-    else. `only_done`: no order and no visit, but a procedure that was performed.
+    else. `only_done`: no order and no visit, but a procedure that was performed. `until_days`: what is planned for
+    later than so many days ahead does not count.
     """
     things = record.derive(_things_done)
     naming = {line for line in things.different if _holds((line, words))}
@@ -178,7 +184,8 @@ def find_named_in_chart(
     if not_with is not None:
         naming = {line for line in naming if not_with.search(line) is None}
     for event, line in zip(things.things, things.lines, strict=True):
-        if line in naming and not (only_done and not _is_done(event)):
+        is_later = until_days is not None and _is_planned_after(event, until_days, record)
+        if line in naming and not is_later and not (only_done and not _is_done(event)):
             source, when = _source_and_time(event)
             time = parse_time(when or "")
             if time is None or (_is_ahead(time, record) and _is_planned(event)):
@@ -190,6 +197,12 @@ def find_named_in_chart(
 
 def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
     return time.is_after(record.as_of_epoch)
+
+
+def _is_planned_after(event: ServiceRequest | Procedure | Encounter, days: float, record: PatientRecord) -> bool:
+    when = event.occurrenceDateTime if isinstance(event, ServiceRequest) else _source_and_time(event)[1]
+    time = parse_time(when or "")
+    return time is not None and time.instant - record.as_of_epoch > days * DAY_SECONDS
 
 
 def _is_planned(event: ServiceRequest | Procedure | Encounter) -> bool:
@@ -278,7 +291,39 @@ def is_moment_for_reminder(call: ServiceInput) -> bool:
     one goes on: a reminder has its place then.
     """
     is_looked_into = not (_visits_now(call) or call.request.context.encounter_id) and bool(_charted_visits(call))
-    return not is_looked_into and is_moment_for_review(call)
+    has_other_purpose = not is_check_up(call) and any(map(_OTHER_PURPOSE.search, _purposes(call)))
+    return not is_looked_into and not has_other_purpose and is_moment_for_review(call)
+
+
+# SNOMED CT: general examination of patient, check-up, well child visit. CPT 99381 to 99397: preventive visits. HCPCS
+# G0438, G0439: annual wellness visits. ICD-10-CM Z00: general examination.
+_CHECK_UP = re.compile(
+    r"check-?\s?up|annual|wellness|well[ -](?:child|adult|wom[ae]n|baby|visit)|preventive|physical exam|general exam"
+    r"|general medical exam|health maintenance"
+    r"|\|(?:162673000|185349003|410620009|9938[1-7]|9939[1-7]|G043[89]|Z00\.?\w{0,4}) ",
+    re.IGNORECASE,
+)
+_OTHER_PURPOSE = re.compile(
+    r"problem|urgent|emergency|symptom|\bsick\b|\bacute|procedure\b(?!\))|surg|dialysis|chemo|infusion|transfusion"
+    r"|natal\b|obstetric|hospice|consult|telephone|laborator|injection|therap|follow[ -]up|hospital|dental|death"
+    r"|rehabilit|psych",
+    re.IGNORECASE,
+)
+
+
+def is_check_up(call: ServiceInput) -> bool:
+    """Whether the visit is for prevention, by its type, its service or its reason."""
+    return any(map(_CHECK_UP.search, _purposes(call)))
+
+
+def _purposes(call: ServiceInput) -> list[str]:
+    """What the visits that go on now are for, in the words and codes of the chart."""
+    concepts = (
+        concept
+        for visit in _visits_now(call)
+        for concept in (*visit.type, *visit.reasonCode, *((visit.serviceType,) if visit.serviceType else ()))
+    )
+    return [_words(concept) for concept in concepts]
 
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:

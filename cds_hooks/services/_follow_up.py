@@ -39,11 +39,16 @@ from models_onnx.errors import EquationRefused
 
 FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
 FOLLOW_UP_DAYS = 7
+_EARLY_DAYS = 14.0
+"""What is arranged for later than this is no early follow-up; the project's own choice."""
 # "Follow-up CT chest" is a study, which brings nobody to a visit.
 _OF_A_STUDY = re.compile(
     r"^(?!.*(?:visit|appointment|clinic|consult|call|office|pcp|provider)).*"
     r"(?:\bct\b|\bmr[ia]?\b|\bpet\b|x-?ray|ultraso|mammogra|colonoscop|endoscop|echocardiogra|imaging|\bscan\b"
-    r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture)",
+    r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture)"
+    # "Follow-up visit in 8 weeks" is no early one.
+    r"|\b(?:[3-9]|[1-9]\d|three|four|five|six|eight|ten|twelve)[ -]?(?:to[ -]\d{1,2}[ -]?)?(?:weeks?|wks?)\b"
+    r"|\b(?:\d{1,2}|an?|one|two|three|four|six|nine|twelve)[ -]?(?:months?|mos?|years?|yrs?)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ADULT_YEARS = 18
@@ -97,7 +102,11 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
         text = f"The patient goes to {inside_a_sentence(destination[0].words)}: who follows up is decided there."
         return no_card(subject, "outside-population", text)
     arranged = find_named_in_chart(
-        record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch), not_with=_OF_A_STUDY
+        record,
+        FOLLOW_UP_WORDS,
+        stay.start.age_days(record.as_of_epoch),
+        not_with=_OF_A_STUDY,
+        until_days=_EARLY_DAYS,
     )
     if arranged is not None:
         return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")

@@ -6,7 +6,9 @@ The recommendations, with source, grade and year, are in `cards/preventive/servi
 from typing import Any, Final
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
+from cards.compose.model import people_shown
 from cards.compose.preventive import preventive_card, preventive_states
 from cards.extension import WorklistEntry
 from cards.preventive.judgement import Judgement
@@ -16,6 +18,8 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
+    SHORT_OUTLOOK,
+    is_check_up,
     is_moment_for_reminder,
     kept_for_worklist,
     limited_outlook,
@@ -23,9 +27,14 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.trusted_models import AbsentModel, served_model
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.mapping.outside_stays import without_stays
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
+from models_onnx.serving.eligibility import lacks_inputs, not_in_population
 
 SUBJECT: Final = "preventive-services"
 PREVENT = get_equation("prevent_base")
@@ -37,11 +46,26 @@ _REASONS: Final = {
     "declined": "declined",
     "condition": "outside-population",
     "abnormal": "outside-population",
+    "outlook": "outside-population",
+    "elsewhere": "already-done",
+    "check-up": "worklist",
     "risk": "below-threshold",
     "not-charted": "input-missing",
     "not-sent": "input-missing",
 }
 
+
+OUTLOOK = served_model("mortality_5y")
+OUTLOOK_FEATURES = features_named(OUTLOOK.features)
+_SHORT_OF_LIFE: Final = 50
+"""From so many deaths in 100 within 5 years on, screening for these cancers is not reminded of; the project's own
+choice. USPSTF names life expectancy (colorectal 2021, lung 2021) without a number of this kind."""
+_LATE_BENEFIT: Final = frozenset({"colorectal-cancer", "breast-cancer", "lung-cancer", "cervical-cancer"})
+_STATIN: Final = "statin"
+_AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
+"""Once in a life for nearly everybody: at a check-up; the project's own choice."""
+_FOR_CHECK_UP: Final = "check-up"
+POSITIVE_TEST: Final = "positive-test"
 
 _NOT_FOR: Final = frozenset({"age", "sex"})
 
@@ -53,15 +77,18 @@ async def decide(call: ServiceInput) -> Advice:
     if past is not None:
         return past
     risk = inputs_from_record(PREVENT, record)
-    judged = judge_services(record, PREVENTIVE, risk)
+    judged = _in_context(judge_services(record, PREVENTIVE, risk), await _likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
     due = [judgement for judgement in judged if judgement.state == "due"]
+    later = [judgement for judgement in judged if judgement.because == _FOR_CHECK_UP]
+    advice.worklist = [_entry(later)] if later else []
     if not due:
         return advice
-    if not is_moment_for_reminder(call):
-        advice.worklist = [_entry(due)]
+    is_follow_up = any(judgement.because == POSITIVE_TEST for judgement in due)
+    if not is_moment_for_reminder(call) and not is_follow_up:
+        advice.worklist = [_entry([*due, *later])]
         advice.silences.insert(0, kept_for_worklist(SUBJECT))
         return advice
     identity = call.card_identity()
@@ -71,8 +98,44 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
+def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
+    """What is due in the light of the visit and of the outlook; the follow-up of a result is never changed."""
+    return tuple(
+        judgement
+        if judgement.state != "due" or judgement.because == POSITIVE_TEST
+        else _changed(judgement, deaths, is_check_up)
+        for judgement in judged
+    )
+
+
+def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Judgement:
+    name = judgement.service.id
+    if name == _STATIN:
+        return replace(
+            judgement, state="not due", because="elsewhere", text="statin-discussion speaks of it", order=None
+        )
+    if deaths is not None and deaths >= _SHORT_OF_LIFE and name in _LATE_BENEFIT:
+        text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
+        return replace(judgement, state="not due", because="outlook", text=text, order=None)
+    if name in _AT_CHECK_UPS and not is_check_up:
+        text = f"{judgement.text}; kept for a check-up"
+        return replace(judgement, state="not due", because=_FOR_CHECK_UP, text=text, order=None)
+    return judgement
+
+
+async def _likely_deaths(call: ServiceInput) -> int | None:
+    """How many in 100 people with results like these died within 5 years; None where the model says nothing."""
+    record = call.record
+    if isinstance(OUTLOOK, AbsentModel) or not_in_population(OUTLOOK.manifest, record.age_years()) is not None:
+        return None
+    vector = without_stays(record, map_features(record, OUTLOOK_FEATURES))
+    if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
+        return None
+    return people_shown(await call.predict(OUTLOOK, vector.values))
+
+
 def _limited_outlook(record: PatientRecord) -> Advice | None:
-    words = limited_outlook(record)
+    words = limited_outlook(record, SHORT_OUTLOOK)
     if words is None:
         return None
     return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
@@ -122,7 +185,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=features_of(PREVENT),
+        features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
         analytes=("screening", "smoking_status", "hba1c", "glucose_fasting", "glucose", "ldl_cholesterol", "dbp"),
         resources=(
             "Condition",

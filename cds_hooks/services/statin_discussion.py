@@ -19,6 +19,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
+    SHORT_OUTLOOK,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -101,7 +102,7 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
     if find_condition(record, "rhabdomyolysis") is not None:
         return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
-    outlook = limited_outlook(record)
+    outlook = limited_outlook(record, SHORT_OUTLOOK)
     if outlook is not None:
         text = f"{outlook} is on record: prevention that pays after years is not discussed."
         return no_card(EQUATION.id, "outside-population", text)

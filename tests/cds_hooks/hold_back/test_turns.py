@@ -37,6 +37,8 @@ def _request(service: str) -> dict[str, Any]:
         request["prefetch"]["labs"].setdefault("entry", []).extend(
             {"resource": _enzyme(code)} for code in ("1920-8", "1742-6")
         )
+    for entry in request["prefetch"]["encounters"]["entry"]:
+        entry["resource"].pop("period", None)  # a visit that goes on, whenever the chart is opened
     return request
 
 
@@ -121,7 +123,15 @@ async def _remind(calls: httpx.AsyncClient, service: str) -> httpx.Response:
     return answered
 
 
-@pytest.mark.parametrize("first", REMINDERS)
+def test_what_is_due_is_not_held_back_by_a_test_for_an_estimate(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            assert _asked([await _remind(calls, each) for each in reversed(REMINDERS)]) == [1, 1, 0]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("first", REMINDERS[:2])
 def test_one_service_reminds_in_a_visit_and_nothing_of_the_others_is_lost(tmp_path: Path, first: str) -> None:
     others = [each for each in REMINDERS if each != first]
 
@@ -131,10 +141,9 @@ def test_one_service_reminds_in_a_visit_and_nothing_of_the_others_is_lost(tmp_pa
             later = [await _remind(calls, each) for each in others]
             assert _asked(later) == [0, 0]
             for service, answered in zip(others, later, strict=True):
-                (entry,) = ours(answered)["worklist"]
-                assert entry["because"] == "offered-before"
-                (silence,) = (each for each in ours(answered)["silence"] if each["reason"] == "worklist")
-                assert f"had a reminder by {first} on {NOW.date()}" in silence["text"], service
+                assert "offered-before" in [one["because"] for one in ours(answered)["worklist"]]
+                said = [each["text"] for each in ours(answered)["silence"] if each["reason"] == "worklist"]
+                assert f"had a reminder by {first} on {NOW.date()}" in " ".join(said), service
             assert _asked([await _remind(calls, first)]) == [1]  # somebody else opens the chart at this visit
 
     asyncio.run(story())

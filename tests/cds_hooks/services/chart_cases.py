@@ -116,6 +116,7 @@ def visit(**more: Any) -> Json:
 
 def answers(folder: Path, service: str, charts: list[list[Json]], **settings: Any) -> list[Json]:
     """The answers of a service for charts, each opened once by a practitioner in a visit or at the end of a stay."""
+    folder.mkdir(exist_ok=True)
     hook = find_services()[service].hooks[0]
     bodies = [as_call(service, hook, number, chart) for number, chart in enumerate(charts)]
     return asyncio.run(_answered(folder, service, bodies, settings))
