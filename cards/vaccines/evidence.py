@@ -15,11 +15,11 @@ from msgspec import Struct
 from cards.vaccines.knowledge import VaccineKnowledge
 from cards.vaccines.names import vaccines_named
 from fhir.mapping.conditions import condition_status, condition_time
-from fhir.mapping.immunizations import CVX_SYSTEMS
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
+from fhir.terminology.medications import CVX_SYSTEMS
 
 DECLINED_DAYS: Final = 365.0
 """So long a refusal of a vaccine holds, as one of a screening test does (cards/preventive/chart.py)."""
