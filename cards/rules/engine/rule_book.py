@@ -5,7 +5,7 @@ taken or drafted; it is then evaluated before each partner, and the worst findin
 drafted drug, and what of it is not known, is said too: silence about it means no more.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from operator import or_
 from typing import NamedTuple
@@ -54,14 +54,13 @@ class DraftEvaluation:
     """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
 
     def __init__(
-        self, session: PatientSession, drafted: DraftMedication, evaluations: Iterable[Evaluation | None]
+        self, session: PatientSession, drafted: DraftMedication, evaluations: Iterable[Evaluation | None], rules: int
     ) -> None:
-        """`evaluations` has None for each rule about a pair of which no partner is there."""
+        """`evaluations` has None for a rule about a pair of which no partner is there; `rules` counts all rules."""
         self._drafted = drafted
         self._knows_medications = session.knows_medications
-        every = list(evaluations)
-        self._decided = [evaluation for evaluation in every if evaluation is not None]
-        self._alone = len(every) - len(self._decided)
+        self._decided = [evaluation for evaluation in evaluations if evaluation is not None]
+        self._alone = rules - len(self._decided)
 
     @cached_property
     def finding_keys(self) -> frozenset[tuple[str, str]]:
@@ -198,8 +197,10 @@ class RuleBook:
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
         check_time()
-        activated = self.rules_for(drafted.medication)
-        return DraftEvaluation(session, drafted, [_evaluate(rule, session, drafted, contexts) for rule in activated])
+        of_drug = self._rules_of(drafted.medication)
+        rules = of_drug.beside(session.keys)
+        evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
+        return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
         """The rules of this draft that can find something else than in the session that this one was made of."""
@@ -325,13 +326,32 @@ class _RulesOfDrug(NamedTuple):
     activated: tuple[ActivatedRule, ...]
     at_signing: _Asks
     before_signing: _Asks
+    always: tuple[int, ...]
+    """Which of the rules are evaluated whatever else is taken or drafted."""
+    by_partner: Mapping[str, tuple[int, ...]]
+    """Which of the others are evaluated by an ingredient or class of what else is taken or drafted."""
 
     @classmethod
     def of(cls, activated: tuple[ActivatedRule, ...], medication: MedicationIdentity) -> "_RulesOfDrug":
         """The rules that this medication activates, with what they ask."""
         at_signing = _asks_of(activated, medication, signing=True)
         before = _asks_of(activated, medication, signing=False)
-        return cls(activated, at_signing, at_signing if before == at_signing else before)
+        always: list[int] = []
+        by_partner: dict[str, tuple[int, ...]] = {}
+        for position, rule in enumerate(activated):
+            needs_partner = rule.activation.partners and not rule.activation.alone and not rule.has_washout
+            if not needs_partner or rule.local is not None:
+                always.append(position)
+            for key in rule.partner_keys if needs_partner else ():
+                by_partner[key] = (*by_partner.get(key, ()), position)
+        return cls(activated, at_signing, at_signing if before == at_signing else before, tuple(always), by_partner)
+
+    def beside(self, keys: frozenset[str]) -> list[ActivatedRule]:
+        """The rules that can be about the drug beside what has these ingredients and classes, in their order."""
+        positions = set(self.always)
+        for key in self.by_partner.keys() & keys:
+            positions.update(self.by_partner[key])
+        return [self.activated[position] for position in sorted(positions)]
 
 
 def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity, *, signing: bool) -> _Asks:

@@ -223,13 +223,13 @@ class MedicationSession:
         return (*self.active, *self._as_taken.values())
 
     @cached_property
-    def _keys(self) -> frozenset[str]:
+    def keys(self) -> frozenset[str]:
         """The ingredients and classes of what is active or drafted."""
         return frozenset(key for key, medications in self._by_key.items() if medications)
 
     def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
         """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
-        return not keys.isdisjoint(self._keys) or (also_ended and bool(self._ended))
+        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._ended))
 
     @cached_property
     def _as_taken(self) -> dict[int, CurrentMedication]:
@@ -263,7 +263,7 @@ class MedicationSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
-        if selector.keyed.isdisjoint(self._keys):
+        if selector.keyed.isdisjoint(self.keys):
             return []
         by_key = self._by_key
         by_id = {id(medication): medication for key in selector.keys for medication in by_key.get(key, ())}
