@@ -36,6 +36,7 @@ COMMANDS = {
     "accounts": Lazy("accounts", "app"),
     "trust": Lazy("trust", "app"),
     "build-sheet": Lazy("build_sheet.main", "build_sheet"),
+    "understand": Lazy("understand", "understand_resources"),
     "settings": Lazy("settings", "show_settings"),
     "reference": Lazy("reference", "reference"),
 }

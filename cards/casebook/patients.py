@@ -23,10 +23,12 @@ _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 def _codes_of_groups() -> Mapping[str, tuple[str, str]]:
-    rows = [row for row in table_rows("condition_groups.csv") if row["icd10"]]
-    codes = {row["group"]: (_ICD10, row["icd10"].split(";")[0]) for row in rows}
-    for row in table_rows("condition_codes.csv"):
-        codes[row["group"]] = (_SNOMED, row["snomed"].split(";")[0])
+    codes: dict[str, tuple[str, str]] = {}
+    for row in table_rows("condition_codes.csv"):  # the first row of a group has its plainest codes
+        codes.setdefault(row["group"], (_SNOMED, row["snomed"].split(";")[0]))
+    for row in table_rows("condition_groups.csv"):
+        if row["icd10"]:
+            codes.setdefault(row["group"], (_ICD10, row["icd10"].split(";")[0]))
     return codes
 
 

@@ -17,7 +17,7 @@ from cards.card import WebAddress
 from fhir.record.datatypes import CodeableConcept, ObservationCode
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 
 _ICD9_PROCEDURES = frozenset(
     {
@@ -73,7 +73,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
     def _is_code(self, system: str | None, code: str) -> bool:
         if system == LOINC or (system is None and "-" in code):
             return code in self.loinc
-        if SYSTEMS.get(system or "") == "snomed":
+        if code_system(system) == "snomed":
             return code in self.snomed
         bare = code.replace(".", "")
         if system in _ICD9_PROCEDURES:

@@ -37,7 +37,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 from fhir.terminology.medications import CVX_SYSTEMS
 
 
@@ -291,7 +291,7 @@ def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -
     """The observations that CDC gives these codes for."""
     observations: tuple[str, ...] = ()
     for coding in concept.coding if concept is not None else ():
-        if SYSTEMS.get(coding.system or "") == "snomed":
+        if code_system(coding.system) == "snomed":
             observations += _OF_SNOMED.get(coding.code or "", ())
         elif with_vaccines and coding.system in CVX_SYSTEMS:
             observations += _OF_CVX.get((coding.code or "").zfill(2), ())

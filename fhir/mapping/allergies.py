@@ -187,7 +187,7 @@ def _read_allergies(record: PatientRecord) -> Iterator[Allergy]:
     for resource in record.allergies:
         if is_over(resource):
             continue
-        allergen = _allergen(resource)
+        allergen = allergen_of_resource(resource)
         if allergen.ingredients or allergen.classes or _names_drugs(allergen):
             yield _allergy(resource, allergen)
 
@@ -212,7 +212,8 @@ def allergy_grade(resource: AllergyIntolerance) -> Grade:
     return _grade(resource, _reactions(resource))
 
 
-def _allergen(resource: AllergyIntolerance) -> Allergen:
+def allergen_of_resource(resource: AllergyIntolerance) -> Allergen:
+    """The drugs and classes that an entry of the list of allergies means, by its code and its reactions."""
     meaning = _meaning(resource.code) if resource.code is not None else Allergen()
     for reaction in resource.reaction:
         if reaction.substance is not None:
@@ -233,7 +234,7 @@ def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | N
 
 def allergen_classes(resource: AllergyIntolerance) -> frozenset[str]:
     """The classes of allergy lists (tables/allergen_classes.csv) that an entry is about, drugs or not."""
-    return _allergen(resource).allergen_classes
+    return allergen_of_resource(resource).allergen_classes
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.reading import relative_reference
@@ -13,7 +14,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
+from fhir.terminology.conditions import CONDITION_GROUPS
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 
@@ -132,7 +133,7 @@ def _names_mechanical_valve(words: str) -> bool:
 
 
 class _EntriesByGroup:
-    """The conditions of a record, each with its code, by the groups that the code means."""
+    """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
     __slots__ = ("entries", "hits")
 
@@ -145,9 +146,8 @@ class _EntriesByGroup:
 def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
     by_group = _EntriesByGroup()
     for condition in record.conditions:
-        for coding in condition.code.coding if condition.code is not None else ():
-            for group in condition_groups_of(coding.system, coding.code):
-                by_group.entries.setdefault(group, []).append((condition, coding.code or ""))
+        for meant in read_concept(condition.code).meant:
+            by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
     return by_group
 
 

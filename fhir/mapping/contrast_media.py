@@ -14,7 +14,7 @@ from msgspec import Struct
 from fhir.mapping.allergies import Allergy, allergies_to_class
 from fhir.mapping.conditions import condition_status
 from fhir.record.record import PatientRecord
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 from fhir.terminology.late_pattern import late_pattern
 
@@ -91,7 +91,7 @@ def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
     for problem in record.conditions:
         codings = problem.code.coding if problem.code is not None else []
         has_code = any(
-            SYSTEMS.get(coding.system or "") == "icd10" and (coding.code or "").replace(".", "") == _DYE_ALLERGY
+            code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "") == _DYE_ALLERGY
             for coding in codings
         )
         if problem.code is not None and has_code and condition_status(problem, record.as_of_epoch) != "past":

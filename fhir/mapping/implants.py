@@ -16,7 +16,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 
 
@@ -144,7 +144,6 @@ def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:
 
 def _has_icd10(concept: CodeableConcept, prefixes: tuple[str, ...]) -> bool:
     return any(
-        SYSTEMS.get(coding.system or "") == "icd10"
-        and (coding.code or "").replace(".", "").upper().startswith(prefixes)
+        code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "").upper().startswith(prefixes)
         for coding in concept.coding
     )

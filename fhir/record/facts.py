@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_fields
 from fhir.record.datatypes import Coding, parse_time
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
-from fhir.terminology.conditions import SYSTEMS, condition_groups_of
+from fhir.terminology.conditions import code_system, condition_groups_of
 
 _T = TypeVar("_T")
 
@@ -135,7 +135,7 @@ def _with_code_of_words(condition: Condition) -> Condition:
 
 
 def _is_read(coding: Coding) -> bool:
-    short = SYSTEMS.get(coding.system or "")
+    short = code_system(coding.system)
     return short is not None and (short != "snomed" or bool(condition_groups_of(coding.system, coding.code)))
 
 

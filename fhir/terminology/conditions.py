@@ -2,8 +2,16 @@
 
 A group is one meaning for rules, models and services (tables/condition_groups.csv): its name, other ids that it goes
 by, whether a condition of the past counts, which groups it implies, and how its ICD codes begin. SNOMED CT codes match
-exactly (tables/condition_codes.csv), ICD codes by prefix and only within their own code system, with or without dots;
-`?` in a prefix stands for any one character, and what stands under `except` is left out.
+exactly (tables/condition_codes.csv: codes read in the sources that its column `source` names, without the names of
+SNOMED CT, which are not ours to copy; a row without a group holds what was read and is in none), ICD codes by prefix
+and only within their own code system, with or without dots; `?` in a prefix stands for any one character, and what
+stands under `except` is left out.
+
+Sources of condition_codes.csv, read 2026-11-22: `GPS` SNOMED CT Global Patient Set of 2020-09-30 as HL7 publishes it
+(HL7/UTG@a19c263, CC BY 4.0; SNOMED CT is copyright SNOMED International); `OpenSAFELY` code lists of study repositories
+(MIT); `OHDSI` OHDSI/PhenotypeLibrary@40106e4 (Apache-2.0); `DO` Disease Ontology (CC0 1.0); `Mondo` (CC BY 4.0);
+`today` and `project` the project's first lists. A code was put into a group where its name there fits the phrases of
+the group, and read in samples of each group.
 
 A second table says what codes mean for a pregnancy, its end, and whether one can begin (tables/pregnancy.csv has the
 sources). SNOMED CT, LOINC and RxNorm codes match exactly there, ICD codes as above.
@@ -29,6 +37,19 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
     "http://hl7.org/fhir/sid/icd-10": "icd10",
     "http://hl7.org/fhir/sid/icd-10-cm": "icd10",
     "http://fhir.de/CodeSystem/bfarm/icd-10-gm": "icd10",
+    "http://hl7.org/fhir/sid/icd-10-am": "icd10",
+    "http://hl7.org/fhir/sid/icd-10-gm": "icd10",
+    "http://hl7.org/fhir/sid/icd-10-ca": "icd10",
+    "http://hl7.org/fhir/sid/icd-10-uk": "icd10",
+    "http://hl7.org/fhir/sid/icd-10-de": "icd10",
+    "http://fhir.de/CodeSystem/dimdi/icd-10-gm": "icd10",
+    "http://fhir.de/CodeSystem/icd-10-gm": "icd10",
+    "http://terminology.hl7.org/CodeSystem/icd10": "icd10",
+    "http://terminology.hl7.org/CodeSystem/icd10CM": "icd10",
+    "http://terminology.hl7.org/CodeSystem/icd10am": "icd10",
+    "http://terminology.hl7.org/CodeSystem/icd10ca": "icd10",
+    "http://id.who.int/icd/release/10": "icd10",
+    "urn:oid:1.2.276.0.76.5.409": "icd10",
     "urn:oid:2.16.840.1.113883.6.3": "icd10",
     "urn:oid:2.16.840.1.113883.6.90": "icd10",
     f"{_MIMIC}icd10": "icd10",
@@ -40,13 +61,34 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
 }
 
 
+_PLAIN_SYSTEMS = {address.lower(): short for address, short in SYSTEMS.items()}
+
+
+@remembered("code systems of conditions", entries=256, longest=200)
+def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9"] | None:
+    """Which of the three code systems an address names: with a version, a final slash, https or other capitals, too.
+
+    >>> code_system("https://snomed.info/sct/900000000000207008/version/20240101"), code_system("urn:other")
+    ('snomed', None)
+    """
+    if not address:
+        return None
+    plain = address.strip().partition("|")[0].rstrip("/").lower()
+    plain = f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
+    return "snomed" if plain.startswith(f"{SNOMED}/") else _PLAIN_SYSTEMS.get(plain)
+
+
 class ConditionGroup(Struct, frozen=True, gc=False):
-    """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty."""
+    """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty.
+
+    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts.
+    """
 
     key: str
     meaning: str
     history: Literal["", "any", "5 years"] = ""
     implies: tuple[str, ...] = ()
+    history_in_words: bool = False
 
 
 class _Beginnings(Struct, frozen=True):
@@ -58,6 +100,9 @@ class _Beginnings(Struct, frozen=True):
     def begin(self, code: str) -> bool:
         """Whether the code begins as one of these."""
         return code.startswith(self.plain) or (self.pattern is not None and self.pattern.match(code) is not None)
+
+
+_CONCEPT = re.compile(r"\d{6,18}")
 
 
 def _items(column: str) -> list[str]:
@@ -75,7 +120,9 @@ def _prefixes(column: str) -> _Beginnings:
 def _read_groups() -> Mapping[str, ConditionGroup]:
     groups: dict[str, ConditionGroup] = {}
     for row in _ROWS:
-        group = ConditionGroup(row["group"], row["name"], row["history"], tuple(_items(row["implies"])))  # type: ignore[arg-type]  # table
+        implies = tuple(_items(row["implies"]))
+        in_words = row["history_in_words"] == "yes"
+        group = ConditionGroup(row["group"], row["name"], row["history"], implies, in_words)  # type: ignore[arg-type]  # table
         groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
     return groups
 
@@ -85,7 +132,7 @@ CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = _read_groups()
 """Every group by its id and by the other ids that it goes by."""
 
 
-def _with_implied(keys: Iterable[str]) -> tuple[str, ...]:
+def with_implied(keys: Iterable[str]) -> tuple[str, ...]:
     """The groups with all that they imply, each once, those named first."""
     groups = list(dict.fromkeys(keys))
     for key in groups:  # grows while it is read
@@ -97,21 +144,34 @@ def _with_implied(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(groups)
 
 
-def _read_snomed() -> Mapping[str, tuple[str, ...]]:
-    snomed: dict[str, tuple[str, ...]] = {}
-    for row in table_rows("condition_codes.csv"):
-        for code in _items(row["snomed"]):
-            snomed[code] = (*snomed.get(code, ()), row["group"])
-    return snomed
+# One text of codes for each row, in which a code is searched when it is first asked for (0.1 ms, then remembered): a
+# dictionary of 28,000 codes would take 6 MB and 40 ms of the start.
+_SNOMED_ROWS: Final = tuple((row["group"], f";{row['snomed']};") for row in table_rows("condition_codes.csv"))
 
 
-_SNOMED: Final = _read_snomed()
+def _snomed_rows(code: str) -> list[str]:
+    """The groups of a code of SNOMED CT, "" for a code that was read and is in none."""
+    wanted = f";{code};"
+    return [group for group, codes in _SNOMED_ROWS if wanted in codes]
+
+
 _PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]] = {
     system: tuple(
         (_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["group"]) for row in _ROWS if row[system]
     )
     for system in ("icd10", "icd9")
 }
+
+
+@remembered("known codes of conditions", entries=8192, longest=200)
+def is_known_condition(system: str | None, code: str | None) -> bool:
+    """Whether a code is understood, also where it means none of the groups: an ICD code is, of SNOMED CT those read.
+
+    >>> is_known_condition(SNOMED, "195662009"), is_known_condition(SNOMED, "1")
+    (True, False)
+    """
+    short = code_system(system)
+    return bool(code) and short is not None and (short != "snomed" or bool(_snomed_rows((code or "").strip())))
 
 
 @remembered("conditions of a code", entries=8192, longest=200)
@@ -121,13 +181,15 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_groups_of("urn:other", "N18.4")
     (('ckd4', 'ckd_any'), ())
     """
-    short = SYSTEMS.get(system or "")
+    short = code_system(system)
     if short is None or not code:
         return ()
     if short == "snomed":
-        return _with_implied(_SNOMED.get(code.strip(), ()))
+        # A post-coordinated expression means what its focus concepts mean: 84114007 |Heart failure| : 246112005 = …
+        concepts = _CONCEPT.findall(code.partition(":")[0])
+        return with_implied(group for concept in concepts for group in _snomed_rows(concept) if group)
     bare = code.strip().replace(".", "").upper()
-    return _with_implied(
+    return with_implied(
         key for start, excepted, key in _PREFIXES[short] if start.begin(bare) and not excepted.begin(bare)
     )
 
@@ -239,7 +301,7 @@ def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning 
     >>> pregnancy_meaning("http://loinc.org", "2106-3"), pregnancy_meaning("http://hl7.org/fhir/sid/icd-10-cm", "Z37.0")
     ('hcg', 'end')
     """
-    short = _PREGNANCY_SYSTEMS.get(system or "")
+    short = code_system(system) or _PREGNANCY_SYSTEMS.get(system or "")
     if short is None or not code:
         return None
     if short not in _BY_PREFIX:
@@ -250,14 +312,14 @@ def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning 
 
 def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> bool:
     """Whether a code with its words says that a pregnancy is over: delivery, loss, abortion, care after birth."""
-    if code == _EXAMINATION and SYSTEMS.get(system or "") == "snomed":
+    if code == _EXAMINATION and code_system(system) == "snomed":
         return _AFTER_BIRTH.search(words) is not None
     return pregnancy_meaning(system, code) == "end"
 
 
 def weeks_of_code(system: str | None, code: str | None) -> int | None:
     """The completed weeks that an ICD-10 code Z3A names."""
-    match = _WEEKS.match((code or "").strip().upper()) if SYSTEMS.get(system or "") == "icd10" else None
+    match = _WEEKS.match((code or "").strip().upper()) if code_system(system) == "icd10" else None
     return int(match[1]) if match is not None else None
 
 

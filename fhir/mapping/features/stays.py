@@ -30,7 +30,7 @@ from fhir.record.datatypes import parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.conditions import CONDITION_GROUPS, SYSTEMS, condition_groups_of
+from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
 
 # What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
 # beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.
@@ -178,7 +178,7 @@ def _enrolled_for(groups: set[str]) -> str | None:
 
 
 def _narrow(system: str | None, code: str | None) -> tuple[str, ...]:
-    short, bare = SYSTEMS.get(system or ""), (code or "").replace(".", "").upper()
+    short, bare = code_system(system), (code or "").replace(".", "").upper()
     return tuple(name for name, starts in _NARROW.get(short or "", {}).items() if bare.startswith(starts))
 
 

@@ -26,7 +26,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
 
@@ -179,7 +179,7 @@ def _read_statements(
     words: str, codings: tuple[tuple[str | None, str | None], ...]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
-    codes = [((code or "").replace(".", "").upper(), SYSTEMS.get(system or "")) for system, code in codings]
+    codes = [((code or "").replace(".", "").upper(), code_system(system)) for system, code in codings]
     for gene, icd10, snomed, key, pattern in _DIAGNOSES:
         match = pattern.search(words)
         if (

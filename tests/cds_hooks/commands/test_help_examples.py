@@ -114,6 +114,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))
     (folder / "response.json").write_text('{"cards": []}')
+    (folder / "chart.json").write_text('{"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}')
     (folder / "people.csv").write_text(
         "risk,race,conditions\n" + "".join(f"{n},{'ab'[n % 2]},{n}\n" for n in range(900))
     )

@@ -30,7 +30,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 
 CONDITIONS = needs("Condition")
 """What a condition needs that looks at the problem list."""
@@ -166,7 +166,7 @@ def _read(spec: Spec) -> Predicate:
 def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
     """The code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
     for coding in concept.coding:
-        system, code = SYSTEMS.get(coding.system or ""), (coding.code or "").strip()
+        system, code = code_system(coding.system), (coding.code or "").strip()
         if (system == "snomed" and code in codes) or (
             system == "icd10" and prefixes and code.replace(".", "").upper().startswith(prefixes)
         ):
@@ -218,9 +218,7 @@ class _Codes(NamedTuple):
 def _listed_codes(record: PatientRecord) -> _Codes:
     concepts = [condition.code for condition in record.conditions if condition.code is not None]
     codings = [
-        (SYSTEMS.get(coding.system or ""), (coding.code or "").strip())
-        for concept in concepts
-        for coding in concept.coding
+        (code_system(coding.system), (coding.code or "").strip()) for concept in concepts for coding in concept.coding
     ]
     return _Codes(
         frozenset([code.replace(".", "").upper() for system, code in codings if system == "icd10"]),

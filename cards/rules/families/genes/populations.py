@@ -8,7 +8,7 @@ from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import condition_status, doubt_of
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.conditions import code_system
 
 ANY: Final = "any"
 _NEVER, _LONG = "never had the drug", "had it over 3 months without skin reaction"
@@ -101,9 +101,7 @@ def _most_urgent(concepts: Iterable[CodeableConcept]) -> str | None:
 
 
 def _indications_of(concept: CodeableConcept) -> Iterator[str]:
-    codes = [
-        (SYSTEMS.get(coding.system or ""), (coding.code or "").replace(".", "").upper()) for coding in concept.coding
-    ]
+    codes = [(code_system(coding.system), (coding.code or "").replace(".", "").upper()) for coding in concept.coding]
     for name, icd10, snomed, _ in _INDICATIONS:
         if any((system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed)
                for system, code in codes):  # fmt: skip

@@ -1,0 +1,292 @@
+"""What is read of one resource as it stands in a chart: groups of conditions, allergens, vaccines, drugs, an analyte.
+
+The readers are those of the answers: `concepts.py` for problems, procedures and reasons, `medications/identity.py` for
+drugs, `allergies.py` and `immunizations.py`. Here they are asked of a single resource, for a report to a tester and for
+counting what is not understood. A resource that cannot be decoded is not understood, with the reason.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from fhir.mapping.allergies import allergen_classes, allergen_of_resource
+from fhir.mapping.concepts import ConceptReading, read_concept
+from fhir.mapping.immunizations import vaccine_families
+from fhir.mapping.medications.identity import identify, identify_medication
+from fhir.mapping.tobacco import read_smoking_answer
+from fhir.record.datatypes import CodeableConcept
+from fhir.record.resources import (
+    AllergyIntolerance,
+    Medication,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+)
+from fhir.terminology.analytes import ANALYTE_BY_LOINC
+from fhir.terminology.conditions import CONDITION_GROUPS, pregnancy_meaning
+
+Json: TypeAlias = Mapping[str, Any]
+NO_MEDICATIONS: Final[Mapping[str, Medication]] = {}
+
+
+class Understanding(Struct, frozen=True, kw_only=True):
+    """What was read of a resource: ids of the tables, what is said of them, and the reason where nothing was read."""
+
+    resource: str
+    groups: tuple[str, ...] = ()
+    allergen_classes: tuple[str, ...] = ()
+    vaccine_families: tuple[str, ...] = ()
+    drugs: tuple[str, ...] = ()
+    analyte: str | None = None
+    assertion: str = "affirmed"
+    understood: bool = False
+    words: str = ""
+    reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The type of the resource."""
+        return self.resource.partition("/")[0]
+
+
+def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
+    """What is read of a resource; a type that says nothing of problems, drugs, allergies or results is not understood.
+
+    An order may name one of the `medications` of its chart, which are by Type/id.
+
+    >>> understand({"resourceType": "Condition", "id": "1", "code": {"text": "No evidence of DVT"}}).assertion
+    'negated'
+    """
+    kind = str(resource.get("resourceType", ""))
+    name = f"{kind}/{resource['id']}" if resource.get("id") else kind
+    if kind not in READ_KINDS:
+        return Understanding(resource=name, reason="nothing is read of this type of resource")
+    try:
+        reading = _medication(resource, kind, medications) if kind in _ORDERS else _READERS[kind](resource)
+    except (msgspec.ValidationError, TypeError, AttributeError) as error:
+        return Understanding(resource=name, reason=f"the resource cannot be read: {error}")
+    return msgspec.structs.replace(reading, resource=name)
+
+
+def concepts_of(resource: Json, *elements: str) -> Iterator[CodeableConcept]:
+    """The concepts of these elements, each of which may be one or a list, a concept or a text."""
+    for element in elements:
+        value: Any = resource.get(element)
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, str):
+                yield CodeableConcept(text=item)
+            elif isinstance(item, Mapping):
+                inner = item.get("concept") if isinstance(item.get("concept"), Mapping) else item
+                if {"coding", "text"} & inner.keys():  # type: ignore[union-attr]  # a Mapping
+                    yield msgspec.convert(inner, CodeableConcept, strict=False)
+                elif isinstance(item.get("display"), str):
+                    yield CodeableConcept(text=item["display"])
+
+
+_DENIED: Final = frozenset({"refuted", "entered-in-error", "not-done", "stopped", "cancelled", "revoked", "rejected"})
+_AHEAD: Final = frozenset({"preparation", "planned", "proposed", "draft", "on-hold"})
+_DOUBTED: Final = frozenset({"provisional", "differential", "unconfirmed"})
+_PAST: Final = frozenset({"resolved", "inactive", "remission"})
+
+
+def _of_concepts(resource: Json, concepts: Iterator[CodeableConcept]) -> Understanding:
+    """Reads concepts that say something of the patient, with the status of their resource."""
+    readings: list[tuple[CodeableConcept, ConceptReading]] = [(concept, read_concept(concept)) for concept in concepts]
+    groups = tuple(dict.fromkeys(meant.group for _, reading in readings for meant in reading.meant))
+    words = "; ".join(concept.words for concept, _ in readings if concept.words)
+    is_understood = any(reading.is_understood for _, reading in readings)
+    assertion = _assertion(readings, groups)
+    stated = _statuses(resource)
+    if stated & _DENIED:
+        groups, assertion = (), "negated"
+    elif stated & _AHEAD:
+        groups, assertion = (), "hypothetical"
+    elif stated & _DOUBTED:
+        assertion = "possible"
+    elif stated & _PAST or any(resource.get(name) for name in ("abatementDateTime", "abatementString")):
+        groups = tuple(group for group in groups if CONDITION_GROUPS[group].history)
+        assertion = "historical"
+    reason = "" if is_understood else "no code of the tables and no phrase" if words else "neither a code nor a text"
+    return Understanding(
+        resource="", groups=groups, assertion=assertion, understood=is_understood, words=words, reason=reason
+    )
+
+
+def _assertion(readings: list[tuple[CodeableConcept, ConceptReading]], groups: tuple[str, ...]) -> str:
+    mentions = [mention for _, reading in readings for mention in reading.mentions]
+    of_groups = [mention for mention in mentions if mention.group in groups]
+    return (of_groups or mentions)[0].assertion.word if mentions and (of_groups or not groups) else "affirmed"
+
+
+def _statuses(resource: Json) -> set[str]:
+    """Every status that the resource states, by code or in words."""
+    stated: set[str] = set()
+    for element in ("status", "verificationStatus", "clinicalStatus", "lifecycleStatus"):
+        value = resource.get(element)
+        if isinstance(value, str):
+            stated.add(value.lower())
+        elif isinstance(value, Mapping):
+            stated |= {str(coding.get("code", "")).lower() for coding in value.get("coding") or ()}
+            stated.add(str(value.get("text") or "").lower().replace(" ", "-"))
+    return stated
+
+
+def _reader_of(*elements: str) -> Callable[[Json], Understanding]:
+    return lambda resource: _of_concepts(resource, concepts_of(resource, *elements))
+
+
+def _procedure(resource: Json) -> Understanding:
+    """Reads what was done with the part of the body, which may be an element of its own (mastectomy, left breast)."""
+    sites = " ".join(concept.words for concept in concepts_of(resource, "bodySite"))
+    concepts = list(concepts_of(resource, "code"))
+    if sites:
+        concepts += [CodeableConcept(text=f"{sites} {concept.words}") for concept in concepts]
+    return _of_concepts(resource, iter((*concepts, *concepts_of(resource, "reasonCode"))))
+
+
+def _family(resource: Json) -> Understanding:
+    concepts = [concept for item in resource.get("condition") or () for concept in concepts_of(item, "code")]
+    reading = _of_concepts(resource, iter(concepts))
+    return msgspec.structs.replace(reading, groups=(), assertion="family")
+
+
+def _device(resource: Json) -> Understanding:
+    names = [CodeableConcept(text=str(name.get("name", ""))) for name in resource.get("deviceName") or ()]
+    return _of_concepts(resource, iter((*concepts_of(resource, "type", "device", "reasonCode"), *names)))
+
+
+def _plan(resource: Json) -> Understanding:
+    details = [activity.get("detail") or {} for activity in resource.get("activity") or ()]
+    activities = [concept for detail in details for concept in concepts_of(detail, "code")]
+    return _of_concepts(
+        resource, iter((*concepts_of(resource, "title", "description", "category", "addresses"), *activities))
+    )
+
+
+def _coverage(resource: Json) -> Understanding:
+    classes = [CodeableConcept(text=str(item.get("name", ""))) for item in resource.get("class") or ()]
+    return _of_concepts(resource, iter((*concepts_of(resource, "type"), *classes)))
+
+
+def _consent(resource: Json) -> Understanding:
+    provision = resource.get("provision") or {}
+    return _of_concepts(resource, iter((*concepts_of(resource, "category", "scope"), *concepts_of(provision, "code"))))
+
+
+def _observation(resource: Json) -> Understanding:
+    """Reads a result by its analyte, and a finding by its code and value."""
+    observation = msgspec.convert(resource, Observation, strict=False)
+    code = next(concepts_of(resource, "code"), CodeableConcept())
+    loincs = [coding.code or "" for coding in code.coding]
+    analyte = next((ANALYTE_BY_LOINC[loinc].key for loinc in loincs if loinc in ANALYTE_BY_LOINC), None)
+    words = code.words
+    groups, assertion = _finding(observation, code, resource)
+    return Understanding(
+        resource="", groups=groups, analyte=analyte, assertion=assertion, words=words,
+        understood=bool(groups or analyte or assertion != "affirmed"),
+        reason="" if groups or analyte else "no test of the tables and no finding",
+    )  # fmt: skip
+
+
+_SMOKING: Final = "72166-2"
+_ANSWERS: Final = {"current": ("tobacco_use",), "former": ("tobacco_history",)}
+
+
+def _finding(observation: Observation, code: CodeableConcept, resource: Json) -> tuple[tuple[str, ...], str]:
+    answer = next(concepts_of(resource, "valueCodeableConcept", "valueString"), None)
+    if any(coding.code == _SMOKING for coding in code.coding):
+        status = read_smoking_answer(observation)[0]
+        return _ANSWERS.get(status or "", ()), "affirmed" if status in _ANSWERS else "negated"
+    meanings = {pregnancy_meaning(coding.system, coding.code) for coding in code.coding}
+    if meanings & {"due", "gestation"}:
+        return ("pregnancy",), "affirmed"
+    if meanings & {"status", "hcg"} and answer is not None:
+        answers = {pregnancy_meaning(coding.system, coding.code) for coding in answer.coding}
+        is_pregnant = "positive" in answers or answer.words.strip().lower() in ("positive", "pregnant", "yes")
+        return (("pregnancy",), "affirmed") if is_pregnant else ((), "negated")
+    if resource.get("valueBoolean") is False:
+        return (), "negated"
+    readings = [read_concept(concept) for concept in (answer, code) if concept is not None]
+    if answer is None and resource.get("valueBoolean") is not True:
+        return (), "affirmed"  # the name of a test is no finding
+    groups = tuple(dict.fromkeys(meant.group for reading in readings[:1] for meant in reading.meant))
+    return groups, "affirmed"
+
+
+def _medication(resource: Json, kind: str, medications: Mapping[str, Medication]) -> Understanding:
+    order = msgspec.convert(resource, _ORDERS[kind], strict=False)
+    identity = identify_medication(order) if isinstance(order, Medication) else identify(order, medications)
+    names = tuple(ingredient.name for ingredient in identity.ingredients)
+    return Understanding(
+        resource="",
+        groups=_of_concepts({}, concepts_of(resource, "reasonCode")).groups,
+        drugs=names,
+        words=identity.words,
+        understood=bool(names),
+        reason=identity.doubt or ("" if names else "no drug of the tables is named"),
+    )
+
+
+def _allergy(resource: Json) -> Understanding:
+    allergy = msgspec.convert(resource, AllergyIntolerance, strict=False)
+    allergen = allergen_of_resource(allergy)
+    concept = allergy.code or CodeableConcept()
+    classes, families = allergen_classes(allergy), vaccine_families(concept)
+    is_read = bool(allergen.ingredients or allergen.classes or classes or families)
+    denied = bool(_statuses(resource) & _DENIED)
+    return Understanding(
+        resource="",
+        allergen_classes=() if denied else tuple(sorted(classes)),
+        vaccine_families=() if denied else tuple(sorted(families)),
+        drugs=() if denied else tuple(sorted(ingredient.name for ingredient in allergen.ingredients)),
+        assertion="negated" if denied else "affirmed",
+        understood=is_read,
+        words=concept.words,
+        reason="" if is_read else "no drug, class or vaccine of the tables is named",
+    )
+
+
+def _immunization(resource: Json) -> Understanding:
+    concept = next(concepts_of(resource, "vaccineCode"), CodeableConcept())
+    families = vaccine_families(concept, is_vaccine=True)
+    return Understanding(
+        resource="",
+        vaccine_families=tuple(sorted(families)),
+        assertion="negated" if _statuses(resource) & _DENIED else "affirmed",
+        understood=bool(families),
+        words=concept.words,
+        reason="" if families else "no vaccine of the tables is named",
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[Json], Understanding]]] = {
+    "Condition": _reader_of("code"),
+    "Procedure": _procedure,
+    "FamilyMemberHistory": _family,
+    "Observation": _observation,
+    "Device": _device,
+    "DeviceUseStatement": _device,
+    "Flag": _reader_of("code"),
+    "CarePlan": _plan,
+    "Goal": _reader_of("description", "addresses"),
+    "DocumentReference": _reader_of("type", "category", "description"),
+    "Coverage": _coverage,
+    "Consent": _consent,
+    "Encounter": _reader_of("reasonCode"),
+    "ServiceRequest": _reader_of("reasonCode"),
+    "AllergyIntolerance": _allergy,
+    "Immunization": _immunization,
+}
+
+
+_ORDERS: Final[Mapping[str, Any]] = {
+    "MedicationRequest": MedicationRequest,
+    "MedicationStatement": MedicationStatement,
+    "MedicationDispense": MedicationDispense,
+    "Medication": Medication,
+}
+READ_KINDS: Final = frozenset({*_READERS, *_ORDERS})
+"""The types of resources of which something is read."""

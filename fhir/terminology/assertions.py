@@ -1,0 +1,276 @@
+"""What a text says of the things that it names: affirmed or denied, now or before, of the patient or of somebody else.
+
+One pass over the words of a text, in the manner of NegEx and ConText (Chapman 2001, Harkema 2009): cue words
+(tables/assertion_cues.csv) change the words behind or before them until a sentence, a line, "but" or a number of words
+ends their scope. The time that a reading takes grows linearly with the text, whatever stands in it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final, Literal, TypeAlias, cast
+
+from msgspec import Struct
+
+from fhir.terminology.medications import table_rows
+
+Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical"]
+Temporality: TypeAlias = Literal["current", "historical", "hypothetical"]
+Person: TypeAlias = Literal["patient", "family", "other"]
+
+
+class Assertion(Struct, frozen=True, gc=False):
+    """What is said of one thing that a text names."""
+
+    polarity: Polarity = "affirmed"
+    temporality: Temporality = "current"
+    person: Person = "patient"
+
+    @property
+    def is_of_patient(self) -> bool:
+        """Whether the patient has it or had it."""
+        return self.polarity == "affirmed" and self.person == "patient"
+
+    @property
+    def word(self) -> str:
+        """The most telling of the three in one word, for a report."""
+        if self.person != "patient":
+            return self.person
+        return self.temporality if self.polarity == "affirmed" and self.temporality == "historical" else self.polarity
+
+
+class Token(Struct, frozen=True, gc=False):
+    """One word or sign of a text, in lower case, with its position."""
+
+    word: str
+    start: int
+    end: int
+
+
+_TOKEN = re.compile(r"\d+\.\d+|[^\W_]+|[\n?.;:,()\[\]+/<>=%-]")
+_REACH: Final = 12
+"""How many words a cue reaches where the table does not say it."""
+_WHOLE_SENTENCE: Final = 12
+"""A cue that looks back further does so across commas: "smoker, 1 ppd, quit 2012"."""
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The words and signs of a text; "'s" is dropped."""
+    lower = text.lower()
+    if "'" in lower or "\u2019" in lower:
+        lower = re.sub("['\u2019]s\\b", "  ", lower)
+    if len(lower) != len(text):  # a letter whose lower case is longer
+        lower = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+    return [Token(match[0], match.start(), match.end()) for match in _TOKEN.finditer(lower)]
+
+
+class _Cue(Struct, frozen=True, gc=False):
+    words: tuple[str, ...]
+    kind: str
+    reach: int
+
+
+def _read_cues() -> dict[str, tuple[_Cue, ...]]:
+    cues: dict[str, list[_Cue]] = {}
+    for row in table_rows("assertion_cues.csv"):
+        for text in row["words"].split("|"):
+            words = tuple(token.word for token in tokens_of(text))
+            cues.setdefault(words[0], []).append(_Cue(words, row["kind"], int(row["reach"] or _REACH)))
+    return {first: tuple(sorted(of_word, key=lambda cue: -len(cue.words))) for first, of_word in cues.items()}
+
+
+_CUES: Final = _read_cues()
+_FORWARD = frozenset(
+    {"negated", "possible", "hypothetical", "historical", "family", "other", "negated historical", "negated family"}
+)
+_END_HISTORY = frozenset({",", "with"})
+
+
+class AssertedText:
+    """A text with what is said of each of its words."""
+
+    __slots__ = ("_people", "_polarities", "_times", "cue_tokens", "tokens")
+
+    def __init__(self, text: str) -> None:
+        self.tokens: Final[Sequence[Token]] = tokens_of(text)
+        length = len(self.tokens)
+        self._polarities: list[str] = ["affirmed"] * length
+        self._times: list[str] = ["current"] * length
+        self._people: list[str] = ["patient"] * length
+        self.cue_tokens: set[int] = set()
+        """The positions of the tokens that are cues themselves: no name of a disease begins with one."""
+        self._read()
+
+    def assertion(self, first: int, last: int) -> Assertion:
+        """What is said of the tokens from `first` to `last`: a denial or another person of any of them counts."""
+        positions = range(first, min(last + 1, len(self.tokens)))
+        polarity = _first_of(("negated", "possible", "hypothetical"), self._polarities, positions) or "affirmed"
+        person = _first_of(("family", "other"), self._people, positions) or "patient"
+        time = _first_of(("historical", "hypothetical"), self._times, positions) or "current"
+        if polarity == "hypothetical":
+            time = "hypothetical"
+        elif person == "family" and polarity == "affirmed":
+            time = "historical"
+        return Assertion(cast("Polarity", polarity), cast("Temporality", time), cast("Person", person))
+
+    def at(self, start: int, end: int) -> Assertion:
+        """What is said of the characters from `start` to `end`."""
+        positions = [position for position, token in enumerate(self.tokens) if token.start < end and token.end > start]
+        return self.assertion(positions[0], positions[-1]) if positions else Assertion()
+
+    def _read(self) -> None:
+        active: dict[str, int] = {}  # kind of a cue: the last token that it reaches
+        position, length = 0, len(self.tokens)
+        while position < length:
+            token = self.tokens[position]
+            cue = self._cue_at(position)
+            if cue is None:
+                if self._is_boundary(position):
+                    active.clear()
+                elif token.word in _END_HISTORY:
+                    active.pop("historical", None)
+                    active.pop("negated historical", None)
+                self._mark(position, active)
+                position += 1
+                continue
+            self.cue_tokens.update(range(position, position + len(cue.words)))
+            after = position + len(cue.words)
+            if cue.kind == "patient":
+                active.clear()
+            elif cue.kind == "stop":
+                active = {kind: reach for kind, reach in active.items() if kind in ("family", "other")}
+            elif cue.kind.startswith("after "):
+                self._mark_back(position, cue)
+            elif cue.kind in _FORWARD:
+                if cue.kind in ("family", "other"):
+                    self._mark_person_before(position, cue.kind, after)
+                active[cue.kind] = after + cue.reach
+            if cue.kind != "pseudo":
+                for inside in range(position, after):
+                    self._mark(inside, active, only_people=True)
+            else:
+                for inside in range(position, after):
+                    self._mark(inside, {kind: reach for kind, reach in active.items() if kind != "negated"})
+            position = after
+
+    def _cue_at(self, position: int) -> _Cue | None:
+        for cue in _CUES.get(self.tokens[position].word, ()):
+            if all(
+                position + offset < len(self.tokens) and self.tokens[position + offset].word == word
+                for offset, word in enumerate(cue.words)
+            ) and self._fits(cue, position):
+                return cue
+        return None
+
+    def _fits(self, cue: _Cue, position: int) -> bool:
+        """Whether a sign is one of a sign list: "edema -" or "(-) JVD", not the hyphen of "follow-up"."""
+        if cue.words in (("-",), ("+",)):
+            token = self.tokens[position]
+            before = self.tokens[position - 1] if position else None
+            behind = self.tokens[position + 1] if position + 1 < len(self.tokens) else None
+            spaced = before is not None and before.end < token.start
+            return spaced and (behind is None or behind.word in {",", ".", ";", "\n"})
+        if cue.words == ("?",):
+            token = self.tokens[position]
+            is_behind = position > 0 and self.tokens[position - 1].end == token.start
+            return is_behind == cue.kind.startswith("after")
+        return True
+
+    def _is_boundary(self, position: int) -> bool:
+        word = self.tokens[position].word
+        if word in {"\n", ";"}:
+            return True
+        if word == ".":
+            # "St. Jude", "vs. ": a full stop behind a short abbreviation ends nothing.
+            return not (position and self.tokens[position - 1].word in {"st", "dr", "vs", "approx", "hx", "dx", "no"})
+        if word == ")":
+            return position > 0 and self.tokens[position - 1].word.isdigit() and not self._opened(position)
+        return False
+
+    def _opened(self, position: int) -> bool:
+        return position > 1 and self.tokens[position - 2].word == "("
+
+    def _mark(self, position: int, active: dict[str, int], *, only_people: bool = False) -> None:
+        for kind, last in active.items():
+            if position >= last:
+                continue
+            if kind == "negated family":
+                self._people[position], self._polarities[position] = "family", "negated"
+            elif kind in ("family", "other"):
+                self._people[position] = kind
+            elif only_people:
+                continue
+            elif kind == "historical":
+                self._times[position] = "historical"
+            elif kind == "negated historical":
+                self._polarities[position], self._times[position] = "negated", "historical"
+            elif self._polarities[position] == "affirmed":
+                self._polarities[position] = kind
+
+    def _mark_back(self, position: int, cue: _Cue) -> None:
+        """Marks the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
+        kind = cue.kind.removeprefix("after ")
+        for before in islice(self._words_before(position, cue.reach), cue.reach):
+            if kind == "historical":
+                self._times[before] = "historical"
+            elif kind in ("family", "other"):
+                self._people[before] = kind
+            elif kind == "affirmed":
+                self._polarities[before] = "affirmed"
+            elif kind == "current":
+                self._times[before] = "current"
+            elif self._polarities[before] in ("affirmed", "possible"):
+                self._polarities[before] = kind
+
+    def _words_before(self, position: int, reach: int = 0) -> Iterator[int]:
+        opened = 0
+        for before in range(position - 1, -1, -1):
+            word = self.tokens[before].word
+            if word in {"(", "-", ":"} and before == position - 1:
+                continue
+            if word == "," and before == position - 1:
+                continue
+            if word == ")":
+                opened += 1
+                continue
+            if word == "(" and opened:
+                opened -= 1
+                continue
+            if word == "," and reach > _WHOLE_SENTENCE:
+                continue
+            if word in {",", "(", "]", "+"} or self._is_boundary(before) or word in _BREAKS:
+                return
+            yield before
+
+    def _mark_person_before(self, position: int, kind: str, after: int) -> None:
+        """Marks what stands before a relative: "breast cancer (sister)", "stroke in mother", "DVT - father"."""
+        if position == 0:
+            return
+        previous = self.tokens[position - 1].word
+        ends = after >= len(self.tokens) or self.tokens[after].word in {")", ".", ";", ",", "\n"}
+        if previous in {"(", "-", ",", ":"} and not ends:
+            return
+        if previous in {"(", "-", ",", ":", "in", "of", "her", "his"} or ends:
+            start = position - 1 if previous in {"(", "-", ",", ":", "in", "of"} else position
+            if previous in {"her", "his"} and position > 1 and self.tokens[position - 2].word in {"in", "of"}:
+                start = position - 2
+            for before in islice(self._words_before(start), 6):
+                self._people[before] = kind
+
+
+# Words behind which a new part of the sentence stands: "esophagitis with bleeding ruled out".
+_BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", "although", "however", "now"})
+
+
+def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> str | None:
+    marked = {marks[position] for position in positions}
+    return next((kind for kind in kinds if kind in marked), None)
+
+
+def assertion_at(text: str, start: int, end: int | None = None) -> Assertion:
+    """What a text says of the name that stands at `start`.
+
+    >>> assertion_at("No fever, but reports weight loss.", 3, 8).polarity
+    'negated'
+    """
+    return AssertedText(text).at(start, start + 1 if end is None else end)

@@ -1,0 +1,214 @@
+"""Which groups of conditions a text names, with what it says of them: "s/p mech AVR", "no evidence of DVT".
+
+tables/condition_phrases.csv has the phrases. A row is of a condition group, or of a list of words, named with "@",
+that other rows use. `words` are alternatives separated by "|"; each is one phrase, or several joined by " + " that must
+stand in the same sentence, in any order. What stands under `unless` must not stand there. Phrases are compared word by
+word, in the American spelling, without plural endings and without words that say nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Final
+
+from msgspec import Struct
+
+from fhir.terminology.assertions import AssertedText, Assertion, Token, tokens_of
+from fhir.terminology.caching import remembered
+from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
+from fhir.terminology.medications import table_rows
+
+_LONGEST = 2000
+_WINDOW: Final = 14
+"""Within so many words the phrases of one alternative must stand."""
+_IGNORED = frozenset({"of", "the", "nos", "unspecified", "other", "specified"})
+# How SNOMED CT ends the fully specified names of what a chart may hold.
+_TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)", "regime/therapy)"})
+_ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
+_BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"})
+_JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
+_KEEPS_S = frozenset({"aids", "lens", "ms", "as", "is", "gas", "yes", "cms"})
+_WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
+_GRAVIDA = re.compile(r"g\d{1,2}(?:p\d*)?$")
+_PARTS = frozenset({".", ";", "\n"})
+
+
+class _Rule(Struct, frozen=True, gc=False):
+    """One alternative: all of these names must stand near each other, none of the others."""
+
+    group: str
+    names: tuple[str, ...]
+    unless: frozenset[str]
+
+
+class _Phrases(Struct, frozen=True):
+    """The compiled table: phrases by their first word with the name that each has, and rules by their first name."""
+
+    by_first_word: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
+    rules: Mapping[str, tuple[_Rule, ...]]
+
+
+class Mention(Struct, frozen=True, gc=False):
+    """A group that a text names, with what the text says of it."""
+
+    group: str
+    assertion: Assertion
+
+
+@remembered("groups in words", entries=4096, longest=200)
+def groups_in_words(text: str) -> tuple[Mention, ...]:
+    """The groups that a text names, each once with the most affirmative of what it says, implied groups behind.
+
+    >>> [(mention.group, mention.assertion.word) for mention in groups_in_words("No DVT; h/o gout")][1]
+    ('gout', 'historical')
+    """
+    asserted = AssertedText(_without_tag(text[:_LONGEST]))
+    best: dict[str, Assertion] = {}
+    for part in _parts(asserted):
+        for group, assertion in _mentions(part, asserted):
+            if group not in best or _rank(assertion) > _rank(best[group]):
+                best[group] = assertion
+    for group in tuple(best):
+        for implied in with_implied((group,))[1:]:
+            if implied not in best or _rank(best[group]) > _rank(best[implied]):
+                best[implied] = best[group]
+    return tuple(Mention(group, assertion) for group, assertion in best.items())
+
+
+def _without_tag(text: str) -> str:
+    """The text without the semantic tag of SNOMED CT at its end."""
+    before, bracket, tag = text.rstrip().rpartition("(")
+    return before if bracket and tag in _TAGS else text
+
+
+def _rank(assertion: Assertion) -> tuple[bool, bool]:
+    return assertion.is_of_patient, assertion.temporality == "current"
+
+
+def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
+    """The words of a text as phrases have them, each with the position of its token."""
+    words: list[tuple[str, int]] = []
+    for position, token in enumerate(tokens):
+        word = token.word
+        if not word[0].isalnum():
+            continue
+        if word in _IGNORED or (word == "hcc" and words and tokens[position - 1].word in {"(", "/", "-", "cms"}):
+            continue  # Epic and Cerner write (HCC) behind what counts for payment
+        if _WEEKS.match(word):
+            word = "#weeks"
+        elif _GRAVIDA.match(word) and word[1:2].isdigit() and "p" in word:
+            word = "#gravida"
+        elif joined := _JOINED.match(word):
+            words.append((joined[1], position))
+            word = joined[2]
+        elif word in _ROMAN:
+            word = _ROMAN[word]
+        elif word == "i" and words and words[-1][0] in _BEFORE_ROMAN_ONE:
+            word = "1"
+        else:
+            word = _singular(word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor"))
+        words.append((word, position))
+    return words
+
+
+def _singular(word: str) -> str:
+    if len(word) < 4 or word[-1] != "s" or word[-2] in "sui" or word in _KEEPS_S:
+        return word
+    return f"{word[:-3]}y" if word.endswith("ies") and len(word) > 5 else word[:-1]
+
+
+def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
+    """The plain words between the ends of sentences."""
+    part: list[Token] = []
+    first = 0
+    for position, token in enumerate(asserted.tokens):
+        is_abbreviation = token.word == "." and position and asserted.tokens[position - 1].word in {"st", "dr", "vs"}
+        if token.word in _PARTS and not is_abbreviation:
+            if part:
+                yield [(word, first + at) for word, at in plain_words(part)]
+            part, first = [], position + 1
+        else:
+            part.append(token)
+    if part:
+        yield [(word, first + at) for word, at in plain_words(part)]
+
+
+def _mentions(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, Assertion]]:
+    phrases = _compiled()
+    positions: dict[str, list[tuple[int, int]]] = {}
+    texts = [word for word, _ in words]
+    for start, word in enumerate(texts):
+        for following, names in phrases.by_first_word.get(word, ()):
+            end = start + 1 + len(following)
+            if tuple(texts[start + 1 : end]) == following:
+                for name in names:
+                    positions.setdefault(name, []).append((start, end - 1))
+    for name in positions:
+        for rule in phrases.rules.get(name, ()):
+            if not rule.unless.isdisjoint(positions):
+                continue
+            for spans in _near(rule, positions):
+                yield rule.group, _assertion(asserted, words, spans)
+
+
+def _near(rule: _Rule, positions: Mapping[str, list[tuple[int, int]]]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """For each position of the first phrase the nearest positions of the others, if all of them are near."""
+    for first in positions[rule.names[0]]:
+        spans = [first]
+        for name in rule.names[1:]:
+            options = [span for span in positions.get(name, ()) if _distance(span, first) <= _WINDOW]
+            if not options:
+                break
+            spans.append(min(options, key=lambda span: _distance(span, first)))
+        else:
+            yield tuple(spans)
+
+
+def _distance(span: tuple[int, int], other: tuple[int, int]) -> int:
+    return max(span[0] - other[1], other[0] - span[1], 0)
+
+
+def _assertion(asserted: AssertedText, words: list[tuple[str, int]], spans: tuple[tuple[int, int], ...]) -> Assertion:
+    return min((asserted.assertion(words[first][1], words[last][1]) for first, last in spans), key=_rank)
+
+
+@cache
+def _compiled() -> _Phrases:
+    by_first_word: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    rules: dict[str, list[_Rule]] = {}
+
+    def name_of(phrase: str) -> str:
+        phrase = phrase.strip()
+        if phrase.startswith("@"):
+            return phrase
+        if phrase.startswith("#"):  # "#weeks pregnant": what plain_words makes of "24w"
+            mark, _, rest = phrase.partition(" ")
+            plain = (mark, *(word for word, _ in plain_words(tokens_of(rest))))
+        else:
+            plain = tuple(word for word, _ in plain_words(tokens_of(phrase)))
+        if not plain:
+            raise ValueError(f"a phrase without words: {phrase!r}")
+        _add(plain, " ".join(plain))
+        return " ".join(plain)
+
+    def _add(plain: tuple[str, ...], name: str) -> None:
+        names = by_first_word.setdefault(plain[0], {}).setdefault(plain[1:], [])
+        if name not in names:
+            names.append(name)
+
+    for row in table_rows("condition_phrases.csv"):
+        unless = frozenset(name_of(phrase) for phrase in row["unless"].split("|") if phrase.strip())
+        for alternative in row["words"].split("|"):
+            names = tuple(name_of(phrase) for phrase in alternative.split(" + "))
+            if row["group"].startswith("@"):
+                for word in names:
+                    _add(tuple(word.split()), row["group"])
+            else:
+                rules.setdefault(names[0], []).append(_Rule(CONDITION_GROUPS[row["group"]].key, names, unless))
+    return _Phrases(
+        {
+            first: tuple((following, tuple(names)) for following, names in endings.items())
+            for first, endings in by_first_word.items()
+        },
+        {name: tuple(alternatives) for name, alternatives in rules.items()},
+    )

@@ -1,0 +1,36 @@
+"""`cds-hooks understand`: a line for each resource, and counts by kind."""
+
+import json
+from pathlib import Path
+
+from tests.program import run_program
+
+_CHART = {
+    "resourceType": "Bundle",
+    "entry": [
+        {"resource": {"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}},
+        {"resource": {"resourceType": "Condition", "id": "2", "code": {"text": "Snorgling"}}},
+    ],
+}
+
+
+def test_a_chart_is_told_line_by_line_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "chart.json").write_text(json.dumps(_CHART))
+    done = run_program("understand", "chart.json", folder=tmp_path)
+    assert done.stdout.splitlines() == [
+        "Condition/1 (Gout): gout",
+        "Condition/2 (Snorgling): not understood: no code of the tables and no phrase",
+        "",
+        "Of 2 Condition resources 50% are understood; the commonest that are not: snorgling (1).",
+    ]
+
+
+def test_json_has_an_object_on_a_line_for_each_resource(tmp_path: Path) -> None:
+    (tmp_path / "chart.json").write_text(json.dumps(_CHART))
+    done = run_program("understand", "chart.json", "--json", folder=tmp_path)
+    readings = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(reading["resource"], reading["groups"]) for reading in readings] == [
+        ("Condition/1", ["gout"]),
+        ("Condition/2", []),
+    ]
+    assert {"allergen_classes", "vaccine_families", "drugs", "assertion", "understood"} <= set(readings[0])

@@ -1,0 +1,94 @@
+"""What is read of one resource: each type, what its status and its text say, and what is not understood."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.understanding import READ_KINDS, understand
+
+_SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
+
+
+def _of(kind: str, **elements: Any) -> Any:
+    return understand({"resourceType": kind, "id": "1", **elements})
+
+
+@pytest.mark.parametrize(
+    ("kind", "elements", "group"),
+    [
+        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "84114007"}]}}, "hf"),
+        ("Condition", {"code": {"coding": [{"system": "https://snomed.info/sct|2024", "code": "84114007"}]}}, "hf"),
+        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "84114007:246112005=24484000"}]}}, "hf"),
+        ("Condition", {"code": {"coding": [{"system": "urn:site", "code": "X1"}], "text": "CHF"}}, "hf"),
+        ("Condition", {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-am", "code": "I50.9"}]}}, "hf"),
+        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "1", "display": "Gout of toe"}]}}, "gout"),
+        ("Condition", {"code": {"text": "h/o MI"}}, "myocardial_infarction"),
+        ("Procedure", {"status": "completed", "code": {"text": "CABG x3"}}, "cabg"),
+        (
+            "Procedure",
+            {"status": "completed", "code": {"text": "Mastectomy"}, "bodySite": [{"text": "Left breast"}]},
+            "breast_absent_left",
+        ),
+        ("Device", {"type": {"text": "Dual chamber pacemaker"}}, "pacemaker"),
+        ("Flag", {"status": "active", "code": {"text": "DNR"}}, "do_not_resuscitate"),
+        ("CarePlan", {"status": "active", "title": "Hospice care plan"}, "hospice"),
+        ("Goal", {"description": {"text": "Control of type 2 diabetes"}}, "dm2"),
+        ("DocumentReference", {"type": {"text": "Advance directive"}}, "advance_care_planning"),
+        ("Coverage", {"status": "active", "class": [{"name": "Medicare Hospice"}]}, "hospice"),
+        ("Encounter", {"status": "finished", "reasonCode": [{"text": "Atrial fibrillation"}]}, "afib"),
+        ("ServiceRequest", {"status": "active", "reasonCode": [{"text": "Stroke 2015"}]}, "stroke"),
+    ],
+)
+def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, Any], group: str) -> None:
+    reading = _of(kind, **elements)
+    assert group in reading.groups
+    assert reading.understood
+    assert reading.resource == f"{kind}/1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "elements", "assertion"),
+    [
+        ("Condition", {"code": {"text": "No evidence of stroke"}}, "negated"),
+        ("Condition", {"code": {"text": "Family history of stroke"}}, "family"),
+        ("Condition", {"code": {"text": "?stroke"}}, "possible"),
+        (
+            "Condition",
+            {"code": {"text": "Stroke"}, "verificationStatus": {"coding": [{"code": "refuted"}]}},
+            "negated",
+        ),
+        ("Procedure", {"status": "not-done", "code": {"text": "CABG"}}, "negated"),
+        ("Procedure", {"status": "preparation", "code": {"text": "CABG"}}, "hypothetical"),
+        ("FamilyMemberHistory", {"condition": [{"code": {"text": "Stroke"}}]}, "family"),
+        ("Observation", {"status": "final", "code": {"text": "Stroke"}, "valueBoolean": False}, "negated"),
+    ],
+)
+def test_what_is_not_of_the_patient_now_means_no_group(kind: str, elements: dict[str, Any], assertion: str) -> None:
+    reading = _of(kind, **elements)
+    assert reading.groups == ()
+    assert reading.assertion == assertion
+
+
+def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
+    reading = _of("Condition", code={"coding": [{"system": _SNOMED, "code": "1"}], "text": "Snorgling"})
+    assert (reading.understood, reading.reason) == (False, "no code of the tables and no phrase")
+    assert not _of("Condition").understood
+
+
+def test_an_icd_code_outside_the_groups_is_understood() -> None:
+    reading = _of("Condition", code={"coding": [{"system": _ICD10, "code": "J06.9"}]})
+    assert (reading.understood, reading.groups) == (True, ())
+
+
+def test_a_resolved_condition_means_those_groups_for_which_the_past_counts() -> None:
+    resolved = {"coding": [{"code": "resolved"}]}
+    assert "stroke_tia" in _of("Condition", code={"text": "Stroke"}, clinicalStatus=resolved).groups
+    assert _of("Condition", code={"text": "Delirium"}, clinicalStatus=resolved).groups == ()
+
+
+@pytest.mark.parametrize("kind", sorted(READ_KINDS))
+@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [None], {"coding": [1]}, {"text": 5}])
+def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
+    elements = ("code", "reasonCode", "status", "type", "title", "provision", "condition", "deviceName", "activity")
+    for element in elements:
+        assert _of(kind, **{element: value}).resource == f"{kind}/1"

@@ -1,0 +1,60 @@
+"""What a text says of what it names: the given sentences, and look-alikes of problem lists."""
+
+import csv
+import io
+import time
+from pathlib import Path
+
+import pytest
+
+from fhir.terminology.assertions import assertion_at
+
+# Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
+_OPEN = {"a039"}
+
+
+@pytest.mark.outside_data
+def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> None:
+    text = (data_folder / "notes" / "assertions.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    wrong = []
+    for row in rows:
+        read = assertion_at(row["text"], int(row["start"]), int(row["end"]))
+        stated = (row["assertion"], row["temporality"], row["experiencer"])
+        if (read.polarity, read.temporality, read.person) != stated and row["id"] not in _OPEN:
+            wrong.append(row["text"])
+    assert rows
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "word"),
+    [
+        ("No DVT, PE or stroke, but atrial fibrillation", "stroke", "negated"),
+        ("No DVT, PE or stroke, but atrial fibrillation", "atrial", "affirmed"),
+        ("Breast cancer (sister)", "Breast", "family"),
+        ("Breast cancer in maternal aunt", "Breast", "family"),
+        ("FH: stroke, diabetes", "diabetes", "family"),
+        ("Screening for colon cancer", "colon", "negated"),
+        ("Stroke risk discussed", "Stroke", "hypothetical"),
+        ("H/O gout", "gout", "historical"),
+        ("Asthma?", "Asthma", "possible"),
+        ("?new afib", "afib", "possible"),
+        ("Triple negative breast cancer", "breast", "affirmed"),
+        ("Donor was hepatitis C positive", "hepatitis", "other"),
+        ("Sepsis ruled out", "Sepsis", "negated"),
+        ("NSTEMI, embolism ruled out", "NSTEMI", "affirmed"),
+        ("[ ] asthma [x] COPD", "asthma", "negated"),
+        ("[ ] asthma [x] COPD", "COPD", "affirmed"),
+        ("Graft versus host disease", "Graft", "affirmed"),
+    ],
+)
+def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
+    start = text.index(target)
+    assert assertion_at(text, start, start + len(target)).word == word
+
+
+def test_the_time_grows_no_faster_than_the_text() -> None:
+    began = time.process_time()
+    assertion_at("no (mother - ) ? , ruled out " * 20_000, 0)
+    assert time.process_time() - began < 10

@@ -1,0 +1,86 @@
+"""Groups named in words: abbreviations of problem lists, look-alikes, and ICD-10-CM titles against their own codes."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fhir.terminology.conditions import condition_groups_of
+from fhir.terminology.phrases import groups_in_words
+
+_ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+
+
+def _named(text: str) -> set[str]:
+    return {mention.group for mention in groups_in_words(text) if mention.assertion.is_of_patient}
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("s/p mech AVR", "mechanical_valve"),
+        ("IUP 24w", "pregnancy"),
+        ("G2P1 at 24w3d", "pregnancy"),
+        ("ESRD on HD MWF", "dialysis"),
+        ("APS", "antiphospholipid"),
+        ("chronic SDH", "intracranial_hemorrhage"),
+        ("Carcinoma of prostate", "prostate_cancer"),
+        ("Sensory neuropathy due to type 1 diabetes mellitus", "dm1"),
+        ("Acute anterior myocardial infarction", "infarction_acute"),
+        ("Nonparalytic stroke", "stroke"),
+        ("Haemorrhage of cerebellum", "intracranial_hemorrhage"),
+        ("CKD IIIa", "ckd3"),
+        ("Non-Hodgkin's lymphoma", "lymphoma"),
+        ("T2DM w/ proteinuria (HCC)", "diabetes_complicated"),
+        ("Wolff-Parkinson-White", "wpw"),
+    ],
+)
+def test_the_words_of_a_problem_list_name_their_group(text: str, group: str) -> None:
+    assert group in _named(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("Family history of stroke", "stroke"),
+        ("Mother with breast cancer", "breast_cancer"),
+        ("No evidence of DVT", "vte"),
+        ("r/o PE", "vte"),
+        ("Diabetes insipidus", "diabetes"),
+        ("Prediabetes", "diabetes"),
+        ("Heat stroke", "stroke"),
+        ("Pulmonary hypertension", "hypertension"),
+        ("Malignant hypertension", "cancer_any"),
+        ("Ventricular flutter", "afib"),
+        ("s/p bioprosthetic AVR", "mechanical_valve"),
+        ("Abdominal angina", "cad"),
+        ("Wolff-Parkinson-White", "parkinson"),
+        ("Hearing aids", "hiv"),
+        ("Non-Hodgkin's lymphoma", "hodgkin"),
+        ("Left mastectomy", "breasts_absent"),
+        ("Smokes: never", "tobacco_use"),
+        ("Nystatin allergy", "statin_intolerance"),
+        ("Screening for HIV", "hiv"),
+        ("Hepatitis B vaccination", "hepatitis_b"),
+        ("Kidney transplant waiting list", "kidney_transplant"),
+        ("Struck by falling object", "falls_or_fracture"),
+        ("Heart attack and renal failure", "hf"),
+    ],
+)
+def test_what_only_looks_like_a_group_is_none(text: str, group: str) -> None:
+    assert group not in _named(text)
+
+
+@pytest.mark.outside_data
+def test_titles_of_icd_10_cm_name_the_groups_of_their_codes(data_folder: Path) -> None:
+    text = gzip.decompress((data_folder / "terminology" / "icd10cm_codes.csv.gz").read_bytes()).decode()
+    titles = {row["code"]: row["title"] for row in csv.DictReader(text.splitlines()) if len(row["code"]) <= 4}
+    meant = named = wrong = 0
+    for code, title in titles.items():
+        groups, in_words = set(condition_groups_of(_ICD10, code)), _named(title)
+        meant += len(groups)
+        named += len(groups & in_words)
+        wrong += len(in_words - groups)
+    assert named / meant > 0.85
+    assert wrong / len(titles) < 0.12
