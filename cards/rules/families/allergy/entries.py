@@ -22,14 +22,25 @@ from cards.rules.conditions.words.patient import ALLERGIES
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
-from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst_allergy
+from fhir.mapping.allergies import Allergy, allergies, allergies_to_class, allergies_to_ingredient, worst_allergy
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
+from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_classes_of
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
 LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
 """The longest that a reaction and the name of an allergen become."""
-_MEMBERS = ("to_draft", "to_class", "to_ingredient", "grade", "reaction_any", "allergic", "other_ingredient", "worst")
+_MEMBERS = (
+    "to_draft",
+    "to_its_class",
+    "to_class",
+    "to_ingredient",
+    "grade",
+    "reaction_any",
+    "allergic",
+    "other_ingredient",
+    "worst",
+)
 _NOT_RECORDED = "reaction not recorded"
 
 
@@ -47,9 +58,39 @@ def to_draft(context: RuleContext) -> Sequence[Allergy]:
     return list({allergy.source: allergy for allergy in entries_of_drugs}.values())
 
 
+# Classes of allergy lists that a rule of their own is about.
+_OWN_RULE = frozenset(
+    {
+        "penicillin", "aminopenicillin", "cephalosporin", "carbapenem", "monobactam", "beta_lactam",
+        "sulfonamide_antibiotic", "nsaid", "salicylate", "cox2", "opioid", "ace_inhibitor", "statin",
+        "aromatic_anticonvulsant", "heparin", "iodinated_contrast", "gadolinium_contrast",
+    }
+)  # fmt: skip
+
+
+def to_its_class(context: RuleContext) -> Sequence[Allergy]:
+    """The entries that name a class which the draft is of, or another drug of a class where all members cross."""
+    classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
+    if not classes:
+        return ()
+    crossing = {name for name in classes if ALLERGEN_CLASSES[name].same_class == "yes"}
+    drafted = set(context.medication.rxcuis)
+    return [
+        allergy
+        for allergy in allergies(context.session.record)
+        if not classes.isdisjoint(allergy.allergen.named_classes)
+        or (
+            not crossing.isdisjoint(allergy.allergen.allergen_classes)
+            and drafted.isdisjoint(ingredient.rxcui for ingredient in allergy.allergen.ingredients)
+        )
+    ]
+
+
 def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Allergy]]:
     if wanted.get("to_draft"):
         return to_draft
+    if wanted.get("to_its_class"):
+        return to_its_class
     if "to_class" in wanted:
         name = str(wanted["to_class"])
         return lambda context: allergies_to_class(context.session.record, name)
@@ -93,7 +134,8 @@ def _reacts(spec: Spec) -> Predicate:
             candidates_with_reaction = [
                 allergy
                 for allergy in candidates_with_reaction
-                if any(pattern.search(text) for text in allergy.reactions)
+                # "Heparin (HIT)" names the reaction with the allergen.
+                if any(pattern.search(text) for text in (*allergy.reactions, allergy.words))
             ]
         if "worst" in wanted:
             first = worst_allergy(candidates_with_reaction)
@@ -220,6 +262,7 @@ def name_of(allergy: Allergy) -> str:
 _TO_CLASS = members(("to_class",), to_class=TEXT)
 _REACTS = members(
     to_draft={"const": True},
+    to_its_class={"const": True},
     to_class=TEXT,
     to_ingredient={"$ref": "#/$defs/drug"},
     grade={"type": "array", "items": {"enum": ["severe", "mild", "unknown"]}, "minItems": 1},
@@ -232,7 +275,11 @@ _REACTS = members(
 
 def _wording(spec: Spec) -> str:
     wanted = spec["reacts"]
-    to = wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
+    to = (
+        "a class of the draft"
+        if wanted.get("to_its_class")
+        else wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
+    )
     text = f"allergy to {to}"
     if "grade" in wanted:
         text += f" ({' or '.join(wanted['grade'])})"
@@ -246,7 +293,8 @@ def _wording(spec: Spec) -> str:
 ALLERGY_CONDITIONS = (
     Condition(
         "reacts",
-        "an entry of the allergy list `to_draft` (the drafted ingredients), `to_class` or `to_ingredient` is there, "
+        "an entry of the allergy list `to_draft` (the drafted ingredients), `to_its_class` (a class of allergy lists "
+        "without a rule of its own that the draft is of), `to_class` or `to_ingredient` is there, "
         "narrowed by `grade`, `reaction_any` (words), `allergic`, `other_ingredient`, or by how severe its `worst` is",
         _reacts,
         _REACTS,

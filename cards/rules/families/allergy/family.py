@@ -11,6 +11,7 @@ from cards.rules.families.allergy.entries import (
     reaction_of,
     reaction_pattern,
     to_draft,
+    to_its_class,
 )
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
@@ -62,6 +63,12 @@ def _of_class(name: str) -> Placeholder:
     return lambda context: reaction_of(worst_allergy(allergies_to_class(context.session.record, name)))
 
 
+def _its_class(context: RuleContext) -> str | None:
+    """What the worst entry to a class of the draft names, in the chart's words."""
+    first = worst_allergy(to_its_class(context))
+    return plain(first.words, 30) if first is not None else None
+
+
 def _scar(context: RuleContext) -> Allergy | None:
     pattern = reaction_pattern(SEVERE_DELAYED)
     entries_of_classes = (
@@ -97,6 +104,8 @@ FAMILY = Family(
         "ingredient": _ingredient,
         "reaction": _draft_reaction,
         "when": _when,
+        "class_entry": _its_class,
+        "class_reaction": lambda context: reaction_of(worst_allergy(to_its_class(context))),
         "entry": _entry,
         "since": _since,
         "penicillin_reaction": _of_class("beta_lactam_penicillin_allergen"),
@@ -112,6 +121,8 @@ FAMILY = Family(
         "ingredient": "sulfamethoxazole",
         "reaction": LONGEST_REACTION,
         "when": ", 2015",
+        "class_entry": "a" * 30,
+        "class_reaction": LONGEST_REACTION,
         "penicillin_reaction": LONGEST_REACTION,
         "cephalosporin_reaction": LONGEST_REACTION,
         "sulfa_reaction": LONGEST_REACTION,
