@@ -50,7 +50,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     served = served_versions(services, versions)
     components = open_components(configured, services, trust, approvals, claims, versions, served)
     sealing = Sealing(configured)
-    counted = _counted(components, services, sealing)
+    counted = _counted(components, services, sealing, approvals)
     trust.outbound.count_with(components.metrics.outbound)
     edge = _edge(configured, components.metrics)
     pausing = Pausing(configured, components.governance.acceptance, components.releases)
@@ -129,12 +129,27 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
     )
 
 
-def _counted(components: ServerComponents, services: Mapping[str, Service], sealing: Sealing) -> MetricsFolder:
+def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:
+    """Returns what people have signed, as the gauge `cds_in_force` has it."""
+    rules = components.governance.approval_counts()
+    counts = [(f"rules-{name.replace('_', '-')}", count) for name, count in rules.items()] if rules is not None else []
+    switches = sum(state.state in ("off", "shadow") for state in components.releases.current.states.values())
+    pending = len(components.releases.waiting_for_second()) if approvals is not None else 0
+    return [*counts, ("switches", switches), ("pending", pending)]
+
+
+def _counted(
+    components: ServerComponents,
+    services: Mapping[str, Service],
+    sealing: Sealing,
+    approvals: ApprovalBook | None,
+) -> MetricsFolder:
     """Returns the page of the metrics, which asks the parts of this worker when it is made."""
     metrics = components.metrics
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.paused = lambda: list(components.releases.current.paused)
+    metrics.in_force = lambda: _in_force(components, approvals)
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at
     metrics.record_cut = lambda: sealing.cut

@@ -172,16 +172,20 @@ def _sign(
         book = ApprovalBook(url, people or settings().people_file)
         signer = read_signer(key, "approval")
         today = datetime.now(UTC).date()
-        for kind, subject, note in wanted:
-            signed = book.approve(kind, subject, signer, note)
+        book.approve_all(wanted, signer)
+        faults = [book.why_not_approved(kind, subject, today) for kind, subject, _ in wanted]
+        if len(wanted) == 1:
+            kind, subject, _ = wanted[0]
+            signed = book.signers(kind, subject)
             by = " and ".join(f"{signature.person.name} ({signature.person.role})" for signature in signed)
-            still = book.why_not_approved(kind, subject, today)
-            if len(wanted) == 1:
-                typer.echo(f"{_capital(words_of(kind, subject))}: signed by {by}.")
-                typer.echo(f"It is approved: {_next(kind, subject)}" if still is None else f"{_capital(still)}.")
-        if len(wanted) > 1:
-            more = f"{NEEDED} people" if still is None else f"{signed[0].person.name} alone"
-            typer.echo(f"Signed: {len(wanted)} {wanted[0][0]}s, now signed by {more}.")
+            typer.echo(f"{_capital(words_of(kind, subject))}: signed by {by}.")
+            typer.echo(f"It is approved: {_next(kind, subject)}" if faults[0] is None else f"{_capital(faults[0])}.")
+        else:
+            approved = faults.count(None)
+            typer.echo(
+                f"Signed: {len(wanted)} {wanted[0][0]}s. Approved by {NEEDED} people now: {approved}; waiting for the "
+                f"signature of another person: {len(wanted) - approved}."
+            )
 
 
 def _write(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path | None, out: Path) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 from cds_hooks.audit.seals import Sealing, SealsUnusable
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
+from cds_hooks.hold_back.approvals import refuse_lost_people
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
@@ -212,13 +213,15 @@ async def _open_all() -> None:
     open_tracing(configured).close()
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
-    if configured.people_file is not None:
-        read_people(configured.people_file)
     Sealing(configured)
     trusted_keys(*([configured.model_keys] if configured.model_keys is not None else []))
     use_site_keys(configured)
     open_user_names(configured.record_user, configured.user_keys)
     await open_decision_log(configured.database_url).close()
+    if configured.people_file is not None:
+        people = read_people(configured.people_file)
+        if configured.trust_file is not None:
+            refuse_lost_people(configured.database_url, people)
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 
 

@@ -14,6 +14,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
+from cds_hooks.hold_back.people import is_same_name
 from models_onnx.artifact.release_file import Release
 
 APPROVAL_EVENT: Final = "approval"
@@ -99,7 +100,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
     def can_second(self, first: "Act") -> bool:
         """Returns whether it is by another person in another role than the first act."""
-        return self.by != first.by and self.role.casefold() != first.role.casefold()
+        return not is_same_name(self.by, first.by) and self.role.casefold() != first.role.casefold()
 
 
 class Pause(Struct, frozen=True):

@@ -4,7 +4,8 @@ A model may show cards by its release and, behind a trust file, by the signature
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
 from cds_hooks.hold_back.act_log import ActLog, Entry
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,
+    RELEASE_EVENT,
     ApprovalRefused,
     Kind,
     Statement,
@@ -31,7 +33,7 @@ from cds_hooks.hold_back.people import People, Person, read_people
 from cds_hooks.hold_back.signatures import SignedAct, sign_act
 from cds_hooks.settings import ModelState
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.entries import add_events
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.keys import Signer
@@ -72,7 +74,7 @@ class _Approvals:
 
     def _verified(self, entry: Entry) -> Signed:
         act = entry.read(SignedAct)
-        person = act.signer(self.people)
+        person = act.signer(self.people, entry.at)
         return Signed(act.approval(), person, entry.position)
 
 
@@ -99,6 +101,7 @@ class ApprovalBook:
         if stamp is not None and stamp == self._stamp:
             return None
         people = read_people(self._file)
+        people.refuse_lost({key: person.name for key, person in self.people.by_key.items()})
         self._stamp = stamp
         return _Approvals(people)
 
@@ -165,6 +168,15 @@ class ApprovalBook:
                 second signature this would be, or the waiver is not in force.
             RecordUnavailable: The record cannot be written.
         """
+        self.approve_all([(kind, subject, note)], signer)
+        return self.signers(kind, subject)
+
+    def approve_all(self, wanted: Sequence[tuple[Kind, Subject, str]], signer: Signer) -> None:
+        """Signs, records and verifies approvals (kind, subject, note) in one transaction: all of them or none.
+
+        Raises:
+            ApprovalRefused, RecordUnavailable: As `approve`, for the first of them that cannot be signed.
+        """
         upgrade_schema(parse_url(self._url))
         self.read()
         person = self.people.of_key(signer.public.id)
@@ -172,18 +184,22 @@ class ApprovalBook:
             file = self.people.file or "the file of people, which CDS_PEOPLE_FILE names"
             raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
         now = datetime.now(UTC)
-        self.refuse_signature(kind, subject, person, now.date())
-        statement = Statement(
-            kind=kind,
-            subject=dict(subject),
-            by=person.name,
-            role=person.role,
-            at=now.isoformat(timespec="seconds"),
-            note=note,
-        )
-        add_event(self._url, APPROVAL_EVENT, person.name, sign_act(statement, signer))
+        if person.has_left(now.date()):
+            raise ApprovalRefused(f"{person.name} left on {person.left_on}, and signs nothing any more")
+        new_events = []
+        for kind, subject, note in wanted:
+            self.refuse_signature(kind, subject, person, now.date())
+            statement = Statement(
+                kind=kind,
+                subject=dict(subject),
+                by=person.name,
+                role=person.role,
+                at=now.isoformat(timespec="seconds"),
+                note=note,
+            )
+            new_events.append((APPROVAL_EVENT, person.name, sign_act(statement, signer)))
+        add_events(self._url, new_events)
         self.read()
-        return self.signers(kind, subject)
 
     def refuse_signature(self, kind: Kind, subject: Subject, person: Person, today: date) -> None:
         """Raises ApprovalRefused where this person's signature would not count for the subject."""
@@ -220,6 +236,21 @@ def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
         datetime.fromisoformat(statements[-1].at).date(),
         "; ".join(statement.note for statement in statements if statement.note),
     )
+
+
+def refuse_lost_people(url: str, people: People) -> None:
+    """Raises PeopleFileError where an act in the record was signed by a key that has disappeared from the file.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    signers: dict[str, str] = {}
+    for entry in ActLog((APPROVAL_EVENT, RELEASE_EVENT)).read(url):
+        with suppress(ApprovalRefused):  # what counts for another reason not is said elsewhere
+            signed = entry.read(SignedAct)
+            if signed.key:  # none in the development profile
+                signers.setdefault(signed.key, str(signed.statement.get("by", "somebody")))
+    people.refuse_lost(signers)
 
 
 BY_TWO_PEOPLE: Final = ("approved", "active")

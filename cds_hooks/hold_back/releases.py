@@ -227,7 +227,8 @@ class Releases:
         elif entry.kind == ROLLBACK_EVENT:
             self._take_back(entry.read(Rollback), entry.at)
         else:
-            self._take_act(entry.read(SignedAct).act(self._people() if self._people is not None else None), entry.at)
+            people = self._people() if self._people is not None else None
+            self._take_act(entry.read(SignedAct).act(people, entry.at), entry.at)
 
     def _take_back(self, rollback: Rollback, at: float) -> None:
         """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""

@@ -11,7 +11,9 @@ The statement's own `format` says whether it is an approval (`Statement`) or an 
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -49,8 +51,8 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
         """The detail of the event that records it."""
         return {"statement": self.statement, "key": self.key, "signature": self.signature}
 
-    def signer(self, people: People) -> Person:
-        """Returns the person whose key signed this.
+    def signer(self, people: People, at: float | None = None) -> Person:
+        """Returns the person whose key signed what was recorded at that time (epoch seconds; None for now).
 
         Raises:
             ApprovalRefused: The key is nobody's, or the signature is of another statement.
@@ -65,13 +67,15 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
             raise ApprovalRefused("its signature is not base64") from error
         if not person.key.verifies(signature, _signed_bytes(self.statement)):
             raise ApprovalRefused("the signature does not belong to this statement")
+        if person.has_left(datetime.fromtimestamp(time() if at is None else at, UTC).date()):
+            raise ApprovalRefused(f"{person.name} had left on {person.left_on}, before it was recorded")
         return person
 
     def approval(self) -> Statement:
         """Returns the approval that the statement is; ApprovalRefused where it is none of this version."""
         return _converted(self.statement, Statement)
 
-    def act(self, people: People | None) -> Act:
+    def act(self, people: People | None, at: float | None = None) -> Act:
         """Returns the act of release; with `people` only where one of them has signed it under the own name.
 
         Raises:
@@ -81,7 +85,7 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
         if not SALT.fullmatch(act.salt) or not 1 <= act.share <= 100:
             raise ApprovalRefused("its share is not 1 to 100, or its salt is not 32 hexadecimal digits")
         if people is not None:
-            refuse_other_name(act, self.signer(people))
+            refuse_other_name(act, self.signer(people, at))
         return act
 
 

@@ -54,6 +54,7 @@ class Snapshot(Struct):
     """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
     paused: list[tuple[str, str]] = []
     models_out: list[str] = []
+    in_force: list[tuple[str, int]] = []
 
 
 class Metrics:
@@ -73,6 +74,8 @@ class Metrics:
         """What of the record is not there any more although it was sealed; "" where nothing is known."""
         self.paused: Callable[[], Sequence[tuple[str, str]]] = list
         """Kind and name of each rule and service that is paused."""
+        self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
+        """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
 
@@ -87,6 +90,7 @@ class Metrics:
             self.sealed_at() or 0.0,
             list(self.paused()),
             list(self.models_out),
+            list(self.in_force()),
         )
 
     def answered(

@@ -44,6 +44,12 @@ _HELP: Final = {
 }
 
 
+IN_FORCE: Final = (
+    "Behind a trust file how many rules are approved (rules-approved) and are not (rules-not-approved), and how many "
+    "acts wait for a second person (pending); everywhere what is switched off or held in shadow by an act (switches)."
+)
+
+
 def page_of(snapshots: Sequence[Snapshot], pids: Collection[int] | None = None) -> bytes:
     """Returns the text that Prometheus reads, of these workers together; without `pids` of this process."""
     registry = CollectorRegistry()
@@ -80,6 +86,10 @@ class _Counted(Collector):
         )
         text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
         yield _present("cds_paused", text, ("kind", "name"), (key for snapshot in snapshots for key in snapshot.paused))
+        family = GaugeMetricFamily("cds_in_force", IN_FORCE, labels=("what",))
+        for what in dict.fromkeys(what for snapshot in snapshots for what, _ in snapshot.in_force):
+            family.add_metric((what,), max(dict(snapshot.in_force).get(what, 0) for snapshot in snapshots))
+        yield family
         yield self._prefetch()
         stages = _sum(pair for snapshot in snapshots for pair in snapshot.stages)
         yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), stages)

@@ -57,6 +57,17 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     assert re.findall(r"runbooks\.md#(\w+)", text) == [alert.lower() for alert in alerts]
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+def test_the_alerts_say_what_they_should_about_recorded_series(tmp_path: Path) -> None:
+    series = Path(__file__).with_name("alerts_test.yml").read_text().replace("ALERTS", str(FOLDER / "files/alerts.yml"))
+    (tmp_path / "alerts_test.yml").write_text(series)
+    run = subprocess.run(["promtool", "test", "rules", "alerts_test.yml"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    configuration = ["promtool", "check", "config", str(FOLDER / "files/prometheus.yml")]
+    checked = subprocess.run(configuration, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_the_page_of_the_log_describes_every_field_and_no_other() -> None:
     page = (FOLDER / "logs.md").read_text().partition("| event |")[0]
     said = {

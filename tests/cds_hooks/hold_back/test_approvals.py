@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.hold_back.acts import ApprovalRefused, model_subject, rule_subject, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals, refuse_lost_people
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.people import PeopleFileError, Person, add_person, read_people
 from cds_hooks.storage.database import engine_for, parse_url
@@ -155,7 +155,9 @@ def test_a_changed_byte_in_the_record_does_not_count(
     assert book.in_force(SiteRules()).approvals == {}
 
 
-def test_whoever_is_taken_out_of_the_file_no_longer_counts_and_a_broken_file_changes_nothing(here: Site) -> None:
+def test_an_entry_that_disappears_and_a_broken_file_change_nothing_and_a_forgotten_key_counts_no_more(
+    here: Site,
+) -> None:
     here.book.approve("rule", SUBJECT, here.ann)
     here.book.approve("rule", SUBJECT, here.ben)
     whole = here.file.read_text()
@@ -163,10 +165,42 @@ def test_whoever_is_taken_out_of_the_file_no_longer_counts_and_a_broken_file_cha
     with pytest.raises(PeopleFileError, match="person 1 has the members name, role and public_key"):
         here.book.read()
     assert here.book.why_not_approved("rule", SUBJECT, TODAY) is None
-    here.file.write_text(whole.split("\n[[person]]")[0] + "\n[[person]]" + whole.split("\n[[person]]")[2])
+    entries = whole.split("\n[[person]]")
+    without_ann = "\n[[person]]".join([entries[0], *entries[2:]])
+    here.file.write_text(without_ann)
+    with pytest.raises(PeopleFileError, match=r"the entry of Ann Lee .* is gone"):
+        here.book.read()
+    assert here.book.why_not_approved("rule", SUBJECT, TODAY) is None
+    with pytest.raises(PeopleFileError, match="the entry of Ann Lee"):  # at a start nothing is remembered
+        refuse_lost_people(here.url, read_people(here.file))
+    here.file.write_text(without_ann.replace("version = 1", f'version = 1\nforgotten = ["{here.ann.public.id}"]'))
     here.book.read()
+    refuse_lost_people(here.url, read_people(here.file))
     assert "signed by Ben Ray alone" in str(here.book.why_not_approved("rule", SUBJECT, TODAY))
     assert "belongs to nobody in" in here.book.refused[0]
+
+
+def test_what_somebody_signed_stays_valid_after_they_left_and_they_sign_nothing_more(here: Site) -> None:
+    here.book.approve("rule", SUBJECT, here.ann)
+    here.book.approve("rule", SUBJECT, here.ben)
+    today, entries = datetime.now(UTC).date(), here.file.read_text().split("\n[[person]]")
+    for left_on, is_valid in ((today, True), (today - timedelta(days=1), False)):
+        entries_now = list(entries)
+        entries_now[1] = f"{entries[1].rstrip()}\nleft_on = {left_on}\n"
+        here.file.write_text("\n[[person]]".join(entries_now))
+        here.book.read()
+        assert (here.book.why_not_approved("rule", SUBJECT, TODAY) is None) is is_valid
+        refuse_lost_people(here.url, read_people(here.file))
+    with pytest.raises(ApprovalRefused, match="Ann Lee left on"):
+        here.book.approve("rule", {**SUBJECT, "digest": "0" * 16}, here.ann)
+
+
+def test_a_list_is_signed_as_a_whole_or_not_at_all(here: Site) -> None:
+    other = {**SUBJECT, "digest": "0" * 16}
+    here.book.approve("rule", SUBJECT, here.ann)
+    with pytest.raises(ApprovalRefused, match="has signed"):
+        here.book.approve_all([("rule", other, ""), ("rule", SUBJECT, "")], here.ann)
+    assert here.book.signers("rule", other) == []
 
 
 @pytest.mark.parametrize(
