@@ -148,9 +148,9 @@ def _person(row: Any, entry: str) -> Person:
     return Person(row["name"].strip(), row["role"].strip(), key, left_on)
 
 
-def is_same_name(one: str, other: str) -> bool:
+def is_same_name(name: str, other: str) -> bool:
     """Returns whether two names are of one person; case and spaces do not tell people apart."""
-    return _folded(one) == _folded(other)
+    return _folded(name) == _folded(other)
 
 
 def _folded(text: str) -> str:
