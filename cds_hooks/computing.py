@@ -1,7 +1,7 @@
 """Where a call is computed and for how long, so that the calls of one client do not make those of another wait.
 
 A short call is computed on the event loop. What takes longer there than its size promised (a chart of 100 KB can hold
-texts that take seconds to read) is stopped and computed again beside the loop, as are that client's next calls. Where
+texts that take seconds to read) is stopped and computed again beside the loop, after two also that client's next calls. Where
 several clients have calls under way they take turns: one call each, however many each has sent. A large call would stop
 the loop for too long, so it is computed on a thread beside it, one call of each client at a time. Where several clients
 call, middling ones are computed there as well: a call comes back to the loop four times (body, token, turn, record),
@@ -12,9 +12,9 @@ nothing faster: it lets the loop answer small calls in between. docs/decisions/0
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextvars import Token
 from functools import partial
 from math import inf
 from time import monotonic, thread_time
@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from cds_hooks.errors import CallTimedOut
-from fhir.terminology.time_limit import TimeIsOver, time_limit
+from fhir.terminology.time_limit import TimeIsOver, begin_limit, end_limit, time_limit
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
@@ -36,7 +36,7 @@ MIDDLING_ORDER_BYTES: Final = 2 * 1024
 _LOOP_SECONDS: Final = 0.05
 """Processor time after which a stage is stopped on the loop: the stages of usual calls take less than 0.01."""
 _SLOW_CLIENT_SECONDS: Final = 10.0
-"""For how long the calls of a client of whom one was stopped are computed beside the loop from their beginning."""
+"""For how long the calls of a client of whom two were stopped are computed beside the loop from their beginning."""
 
 _NEIGHBOUR_SECONDS: Final = 1.0
 """How long ago another client's call may have begun for it to be a neighbour."""
@@ -62,7 +62,9 @@ class Computing:
         self._under_way: dict[str, int] = {}
         """How many calls each client has under way; of a client without one nothing is kept."""
         self._slow_until: dict[str, float] = {}
-        """Of the clients of whom a call took too long on the loop, one entry for each client of the trust file."""
+        """Of the clients of whom two calls took too long on the loop, one entry for each client of the trust file."""
+        self._slow_at: dict[str, float] = {}
+        """When a call of each of them took too long for the last time."""
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
@@ -94,8 +96,14 @@ class Computing:
         return is_middling and self._clock() < self._neighbours_until
 
     def note_slow(self, client: str) -> None:
-        """Notes that a call of the client took too long on the loop."""
-        self._slow_until[client] = self._clock() + _SLOW_CLIENT_SECONDS
+        """Notes that a call of the client took too long on the loop.
+
+        Once is no sign of its charts: with the first order that is checked a library is loaded, which takes 0.2 s.
+        """
+        now = self._clock()
+        if now - self._slow_at.get(client, -inf) < _SLOW_CLIENT_SECONDS:
+            self._slow_until[client] = now + _SLOW_CLIENT_SECONDS
+        self._slow_at[client] = now
 
     def is_slow(self, client: str) -> bool:
         """Whether a call of the client took too long on the loop a short time ago."""
@@ -162,8 +170,13 @@ class CallUnderWay:
         """
         if not self._is_beside():
             await self._take_turn()
-            with suppress(TimeIsOver), self._on_the_loop():
+            started, limit = thread_time(), begin_limit(_LOOP_SECONDS, thread_time)
+            try:
                 return work(*args, **kwargs)
+            except TimeIsOver:
+                pass
+            finally:
+                self._end_on_the_loop(started, limit)
         return await self._beside(partial(work, *args, **kwargs))
 
     async def compute_async(
@@ -176,23 +189,23 @@ class CallUnderWay:
 
         if not self._is_beside():
             await self._take_turn()
-            with suppress(TimeIsOver), self._on_the_loop():
+            started, limit = thread_time(), begin_limit(_LOOP_SECONDS, thread_time)
+            try:
                 return await work(*args, **kwargs)
+            except TimeIsOver:
+                pass
+            finally:
+                self._end_on_the_loop(started, limit)
         return await self._beside(lambda: asyncio.run(run()))
 
     def _is_beside(self) -> bool:
         return self._is_large or self._computing.is_slow(self._client)
 
-    @contextmanager
-    def _on_the_loop(self) -> Iterator[None]:
-        """What is computed inside is stopped when it takes too long; whether or not it was, it is noted."""
-        begun = thread_time()
-        try:
-            with time_limit(_LOOP_SECONDS, thread_time):
-                yield
-        finally:
-            if thread_time() - begun > _LOOP_SECONDS:
-                self._computing.note_slow(self._client)
+    def _end_on_the_loop(self, started: float, limit: "Token[Any]") -> None:
+        """Ends the limit of a work on the loop, and notes where it took too long, whether or not it was stopped."""
+        end_limit(limit)
+        if thread_time() - started > _LOOP_SECONDS:
+            self._computing.note_slow(self._client)
 
     async def _beside(self, work: Callable[[], _Result]) -> _Result:
         def until_the_end() -> _Result:

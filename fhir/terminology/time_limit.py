@@ -6,7 +6,7 @@ place where nothing is half done, and may compute the same again on a thread. Wi
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Final, NamedTuple
 
 
@@ -22,14 +22,24 @@ class _Limit(NamedTuple):
 _LIMIT: Final[ContextVar[_Limit | None]] = ContextVar("time_limit", default=None)
 
 
+def begin_limit(seconds: float, clock: Callable[[], float]) -> "Token[_Limit | None]":
+    """What is computed from here on may take so long by this clock; `end_limit` must follow."""
+    return _LIMIT.set(_Limit(clock, clock() + seconds))
+
+
+def end_limit(begun: "Token[_Limit | None]") -> None:
+    """End the limit that `begin_limit` has set."""
+    _LIMIT.reset(begun)
+
+
 @contextmanager
 def time_limit(seconds: float, clock: Callable[[], float]) -> Iterator[None]:
     """What is computed inside may take so long by this clock."""
-    before = _LIMIT.set(_Limit(clock, clock() + seconds))
+    begun = begin_limit(seconds, clock)
     try:
         yield
     finally:
-        _LIMIT.reset(before)
+        end_limit(begun)
 
 
 def lift_time_limit() -> None:
