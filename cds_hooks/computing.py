@@ -1,12 +1,13 @@
 """Where a call is computed and for how long, so that the calls of one client do not make those of another wait.
 
 A short call is computed on the event loop. What takes longer there than its size promised (a chart of 100 KB can hold
-texts that take seconds to read) is stopped and computed again beside the loop, after two also that client's next calls. Where
-several clients have calls under way they take turns: one call each, however many each has sent. A large call would stop
-the loop for too long, so it is computed on a thread beside it, one call of each client at a time. Where several clients
-call, middling ones are computed there as well: a call comes back to the loop four times (body, token, turn, record),
-and each time it would wait for one of the other client's. Threads of Python share one interpreter, so this makes
-nothing faster: it lets the loop answer small calls in between. docs/decisions/0009-large-calls.md has the measurements.
+texts that take seconds to read) is stopped and computed again beside the loop, after the third time that client's next
+calls too. Where several clients have calls under way they take turns: one call each, however many each has sent. A
+large call would stop the loop for too long, so it is computed on a thread beside it, one call of each client at a time.
+Where several clients call, middling ones are computed there as well: a call comes back to the loop four times (body,
+token, turn, record), and each time it would wait for one of the other client's. Threads of Python share one
+interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
+docs/decisions/0009-large-calls.md has the measurements.
 """
 
 import asyncio
@@ -36,7 +37,9 @@ MIDDLING_ORDER_BYTES: Final = 2 * 1024
 _LOOP_SECONDS: Final = 0.05
 """Processor time after which a stage is stopped on the loop: the stages of usual calls take less than 0.01."""
 _SLOW_CLIENT_SECONDS: Final = 10.0
-"""For how long the calls of a client of whom two were stopped are computed beside the loop from their beginning."""
+"""For how long the calls of a client are computed beside the loop from their beginning."""
+_SLOW_TIMES: Final = 3
+"""After so many of its calls have taken too long, each within this time of the one before."""
 
 _NEIGHBOUR_SECONDS: Final = 1.0
 """How long ago another client's call may have begun for it to be a neighbour."""
@@ -61,10 +64,8 @@ class Computing:
         self._neighbours_until = 0.0
         self._under_way: dict[str, int] = {}
         """How many calls each client has under way; of a client without one nothing is kept."""
-        self._slow_until: dict[str, float] = {}
-        """Of the clients of whom two calls took too long on the loop, one entry for each client of the trust file."""
-        self._slow_at: dict[str, float] = {}
-        """When a call of each of them took too long for the last time."""
+        self._slow: dict[str, tuple[int, float]] = {}
+        """How often lately a call of a client took too long, and when the last one did; one entry for each client."""
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
@@ -98,16 +99,17 @@ class Computing:
     def note_slow(self, client: str) -> None:
         """Notes that a call of the client took too long on the loop.
 
-        Once is no sign of its charts: with the first order that is checked a library is loaded, which takes 0.2 s.
+        Once or twice is no sign of its charts: with the first order that is checked a library is loaded, which takes
+        0.2 s.
         """
         now = self._clock()
-        if now - self._slow_at.get(client, -inf) < _SLOW_CLIENT_SECONDS:
-            self._slow_until[client] = now + _SLOW_CLIENT_SECONDS
-        self._slow_at[client] = now
+        times, last = self._slow.get(client, (0, -inf))
+        self._slow[client] = (times + 1 if now - last < _SLOW_CLIENT_SECONDS else 1, now)
 
     def is_slow(self, client: str) -> bool:
-        """Whether a call of the client took too long on the loop a short time ago."""
-        return client in self._slow_until and self._clock() < self._slow_until[client]
+        """Whether calls of the client took too long on the loop a short time ago."""
+        times, last = self._slow.get(client, (0, -inf))
+        return times >= _SLOW_TIMES and self._clock() - last < _SLOW_CLIENT_SECONDS
 
     async def wait_for_turn(self, client: str) -> None:
         """Returns when a small call of this client may go on: at once where no other client has one under way."""
