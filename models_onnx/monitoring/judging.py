@@ -1,6 +1,6 @@
 """Compares the days of a window with the days before it: one figure for each thing that can go wrong.
 
-The limits are those of the table "Metrics and thresholds" of docs/operations/monitoring.md, with its sources. A figure
+The limits are those of "Figures and limits" in docs/operations/monitoring.md, with its sources. A figure
 says "act" only where the change is both large and certain, and certainty is asked for once for all figures of a kind
 together (Bonferroni), so that a month of days without a change raises no alarm.
 """
@@ -76,7 +76,8 @@ class Compared:
 
     def _arrival(self, family: Family, arrival_figure: arrival.Found) -> Figure:
         subject, state, n, minimum, value, before, text = arrival_figure
-        return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {text}.")
+        sentence = text if text.endswith("?") else f"{text}."
+        return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {sentence}")
 
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
         """Yields whether as many calls came as on the same days of the week before."""
