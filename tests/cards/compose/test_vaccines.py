@@ -1,6 +1,6 @@
 """The card of the vaccines due as a clinician reads it: names by age, dates of a risk, what was not looked at."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -152,3 +152,28 @@ def test_preferred_vaccines_and_a_dose_that_does_not_count_are_named(as_of: date
     assert "Also due: Varicella dose 1 (the dose of 2026-10-11 does not count (live virus conflict))" in detail
     assert "Vaccinations of 2 days are on record" in detail
     assert "Vaccinations of 1 day are" in (card_of(as_of, "2026-09-15", *doses("08", "2026-09-15")).detail or "")
+
+
+def test_a_season_without_an_end_lasts_a_year_to_the_day() -> None:
+    """CDC's release begins the COVID-19 season on 2025-08-27 and names no end."""
+    for day, known in ((26, True), (27, True), (28, False)):
+        found, _ = _found(datetime(2026, 8, day, 9, tzinfo=UTC), "1950-01-10", [])
+        seasons = dict(found.seasons_over)
+        assert (seasons.get("COVID-19") is None) is known, day
+        assert seasons["Influenza"] == date(2026, 6, 30)
+    assert seasons["COVID-19"] == date(2026, 8, 27)
+
+
+def test_a_vaccine_is_overdue_from_the_day_after_its_last_recommended_day(as_of: datetime) -> None:
+    found, _ = _found(as_of, "2025-09-15", [])
+    last_days = {item.label: item.forecast.past_due for item in found.due}
+    assert last_days["HepB"] == date(2025, 10, 12)
+    for item in found.due:
+        last = item.forecast.past_due
+        assert last is not None
+        assert (item.is_overdue(last), item.is_overdue(last + timedelta(days=1))) == (False, True), item.label
+    overdue = [item.label for item in found.due if item.is_overdue(found.as_of)]
+    assert overdue == ["HepB", "DTaP", "Hib", "Pneumococcal", "Polio"]
+    detail = card_of(as_of, "2025-09-15").detail or ""
+    assert detail.count("overdue since") == 5
+    assert "overdue since 2025-10-12 (recommended" in detail

@@ -1,0 +1,137 @@
+"""Computed corrections at their limits: weekdays, as-needed doses, the cap of a weight, two values of one instant."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from cards.compose.orders import OrderOutcome
+from tests.cards.rules.cases import check, family_book, findings
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_each
+
+Json = dict[str, Any]
+WEEKDAYS = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
+
+
+def _found(rule: str, patient: Json, draft: Json, as_of: datetime) -> OrderOutcome:
+    return check(record_of(patient, as_of), drafts_of(draft_of(draft)), book=family_book(rule))
+
+
+def _orders(outcome: OrderOutcome) -> list[Json]:
+    """The corrected orders of the card."""
+    return [
+        action.resource
+        for card in outcome.cards
+        for suggestion in card.suggestions
+        for action in suggestion.actions
+        if action.type != "delete" and action.resource and action.resource["resourceType"] == "MedicationRequest"
+        if "methotrexate" in str(action.resource["medicationCodeableConcept"])
+        or "enoxaparin" in str(action.resource["medicationCodeableConcept"])
+    ]
+
+
+def _methotrexate(days: list[str], dose: float = 2.5, **more: Any) -> Json:
+    repeat: Json = {"frequency": 1, "period": 1, "periodUnit": "d"}
+    if days:
+        repeat["dayOfWeek"] = days
+    dosage = {"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": {"value": dose, "unit": "mg"}}], **more}
+    return {"drug": "methotrexate 2.5 MG Oral Tablet", "more": {"dosageInstruction": [dosage]}}
+
+
+def test_methotrexate_once_weekly_is_written_on_the_first_day_that_was_ordered(as_of: datetime) -> None:
+    def written_on(days: list[str], expected: str) -> None:
+        outcome = _found("renal-methotrexate", {"labs": [["egfr", 90]]}, _methotrexate(days, 7.5), as_of)
+        assert [rule for rule, _, _ in findings(outcome)] == ["renal-methotrexate"]
+        corrected = _orders(outcome)
+        assert corrected
+        for order in corrected:
+            (dosage,) = order["dosageInstruction"]
+            assert dosage["text"] == f"7.5 mg once weekly on {WEEKDAYS[expected]}"
+            assert dosage["timing"]["repeat"]["dayOfWeek"] == [expected]
+            assert dosage["timing"]["repeat"]["periodUnit"] == "wk"
+
+    pairs = [
+        (day, later)
+        for day in WEEKDAYS
+        for later in WEEKDAYS
+        if list(WEEKDAYS).index(day) < list(WEEKDAYS).index(later)
+    ]
+    for_each(((f"{later} and {day}", ([later, day], day)) for day, later in pairs), written_on)
+    written_on([], "mon")
+
+
+def test_a_dose_that_is_not_one_dose_a_week_is_not_corrected(as_of: datetime) -> None:
+    patient = {"labs": [["egfr", 90]]}
+    assert _orders(_found("renal-methotrexate", patient, _methotrexate([], 25), as_of))
+    assert not _orders(_found("renal-methotrexate", patient, _methotrexate([], 25.1), as_of))
+    assert not _orders(_found("renal-methotrexate", patient, _methotrexate([], 7.5, asNeededBoolean=True), as_of))
+
+
+@pytest.mark.parametrize(
+    ("kilograms", "milligrams"),
+    [
+        (36, 30),
+        (37, 40),
+        (40, 40),
+        (44, 40),
+        (46, 50),
+        (54, 50),
+        (56, 60),
+        (64, 60),
+        (94, 90),
+        (96, 100),
+        (100, 100),
+        (120, 120),
+    ],
+)
+def test_enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_over_a_tenth_more(
+    kilograms: float, milligrams: int, as_of: datetime
+) -> None:
+    patient = {"age": 80, "labs": [["creatinine", 4.0], ["body_weight", kilograms, 5]]}
+    draft = {"drug": "enoxaparin", "dose": f"{kilograms} mg", "times": 2, "route": "subcutaneous"}
+    orders = _orders(_found("renal-enoxaparin", patient, draft, as_of))
+    assert orders[0]["dosageInstruction"][0]["text"] == f"{milligrams} mg (1 mg/kg, treatment) once daily"
+
+
+def test_of_two_creatinines_of_one_instant_the_higher_counts(as_of: datetime) -> None:
+    draft = {"drug": "861007", "dose": "1 tablet", "times": 2}
+    for labs in ([["creatinine", 1.0], ["creatinine", 3.0]], [["creatinine", 3.0], ["creatinine", 1.0]]):
+        outcome = _found("renal-metformin", {"labs": labs}, draft, as_of)
+        assert [band for _, band, _ in findings(outcome)] == ["lt30"]
+        assert "eGFR 23" in outcome.cards[0].summary
+
+
+def test_a_result_is_dated_by_the_start_of_its_period_where_it_has_no_end(as_of: datetime) -> None:
+    period = {"start": "2026-11-19T08:00:00+00:00"}
+    result = {
+        "resourceType": "Observation",
+        "id": "lab",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "33914-3"}]},
+        "subject": {"reference": "Patient/case"},
+        "effectivePeriod": period,
+        "valueQuantity": {"value": 20, "unit": "mL/min/{1.73_m2}", "code": "mL/min/{1.73_m2}"},
+    }
+    draft = {"drug": "861007", "dose": "1 tablet", "times": 2}
+    assert "2026-11-19" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
+    result["effectivePeriod"] = period | {"end": "2026-11-20T08:00:00+00:00"}
+    assert "2026-11-20" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
+
+
+@pytest.mark.parametrize(("level", "shown"), [(2.01, "2.01"), (2.04, "2.04"), (2.1, "2.1"), (2.004, "2.004")])
+def test_a_digoxin_level_over_two_is_never_shown_as_two(level: float, shown: str, as_of: datetime) -> None:
+    draft = {"drug": "digoxin 0.125 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+    patient = {"labs": [["digoxin_level", level], ["potassium", 4.2], ["magnesium", 2.0]]}
+    (card,) = _found("disease-digoxin", patient, draft, as_of).cards
+    assert f"level {shown} ng/mL" in f"{card.summary}{card.detail}"
+    on_it = _found("disease-digoxin", {"labs": [["digoxin_level", 2.0], ["potassium", 4.2]]}, draft, as_of)
+    assert findings(on_it) == []
