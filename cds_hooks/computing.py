@@ -15,7 +15,6 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Token
 from functools import partial
 from math import inf
 from time import monotonic, thread_time
@@ -172,13 +171,14 @@ class CallUnderWay:
         """
         if not self._is_beside():
             await self._take_turn()
-            started, limit = thread_time(), begin_limit(_LOOP_SECONDS, thread_time)
+            limit = begin_limit(_LOOP_SECONDS, thread_time)
             try:
                 return work(*args, **kwargs)
             except TimeIsOver:
                 pass
             finally:
-                self._end_on_the_loop(started, limit)
+                if end_limit(limit):
+                    self._computing.note_slow(self._client)
         return await self._beside(partial(work, *args, **kwargs))
 
     async def compute_async(
@@ -191,23 +191,18 @@ class CallUnderWay:
 
         if not self._is_beside():
             await self._take_turn()
-            started, limit = thread_time(), begin_limit(_LOOP_SECONDS, thread_time)
+            limit = begin_limit(_LOOP_SECONDS, thread_time)
             try:
                 return await work(*args, **kwargs)
             except TimeIsOver:
                 pass
             finally:
-                self._end_on_the_loop(started, limit)
+                if end_limit(limit):
+                    self._computing.note_slow(self._client)
         return await self._beside(lambda: asyncio.run(run()))
 
     def _is_beside(self) -> bool:
         return self._is_large or self._computing.is_slow(self._client)
-
-    def _end_on_the_loop(self, started: float, limit: "Token[Any]") -> None:
-        """Ends the limit of a work on the loop, and notes where it took too long, whether or not it was stopped."""
-        end_limit(limit)
-        if thread_time() - started > _LOOP_SECONDS:
-            self._computing.note_slow(self._client)
 
     async def _beside(self, work: Callable[[], _Result]) -> _Result:
         def until_the_end() -> _Result:
