@@ -77,13 +77,16 @@ async def cards_of(
     return dict(await asyncio.gather(*(ask(service, entry) for service, entry in entries)))
 
 
-async def measure(charts: list[Chart], way: str, now: datetime, only: str, *, show: bool) -> None:
+async def measure(charts: list[Chart], way: str, now: datetime, only: str, *, show: bool, window: float) -> None:
     """Prints the cards a chart by service, and the share of charts that are silent."""
     counts: Counter[str] = Counter()
     silent = 0
     with tempfile.TemporaryDirectory(prefix="cds-burden-") as folder:
         configured = Settings(
-            database_url=f"sqlite:///{Path(folder) / 'decisions.sqlite3'}", log_level="error", as_of=now
+            database_url=f"sqlite:///{Path(folder) / 'decisions.sqlite3'}",
+            log_level="error",
+            as_of=now,
+            visit_window=window,
         )
         transport = httpx.ASGITransport(app=create_app(configured))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
@@ -104,6 +107,7 @@ def main(
     folder: Annotated[Path | None, typer.Option(help="A folder of charts; default: <data>/fhir.")] = None,
     service: Annotated[str, typer.Option(help="Ask this service only; default: all.")] = "",
     way: Annotated[str, typer.Option(help="Open the charts in this way only; default: in all.")] = "",
+    window: Annotated[float, typer.Option(help="CDS_VISIT_WINDOW: seconds that a reminder waits.")] = 0.0,
     show: Annotated[bool, typer.Option(help="Print every card.")] = False,
 ) -> None:
     """Counts the cards when charts are opened without a visit, in their newest visit, and in one that goes on."""
@@ -111,7 +115,7 @@ def main(
     charts = [read_chart(file) for file in sorted(root.rglob("*.json.gz")) if "perf" not in file.parts]
     now = datetime.now(UTC).replace(microsecond=0)
     for opened_in in (way,) if way else _WAYS:
-        asyncio.run(measure(charts, opened_in, now, service, show=show))
+        asyncio.run(measure(charts, opened_in, now, service, show=show, window=window))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.vaccines.knowledge import VaccineKnowledge
-from cards.vaccines.names import vaccines_named
+from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
 from fhir.mapping.conditions import condition_status, condition_time
+from fhir.mapping.immunizations import vaccine_families
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.medications import CVX_SYSTEMS
+from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.vaccines import families_of_words
 
 DECLINED_DAYS: Final = 365.0
 """So long a refusal of a vaccine holds, as one of a screening test does (cards/preventive/chart.py)."""
@@ -113,7 +114,7 @@ def _refusals(record: PatientRecord, knowledge: VaccineKnowledge) -> Iterator[tu
         words = condition.code.words if condition.code is not None else ""
         if _REFUSED.search(words) and condition_status(condition, record.as_of_epoch) != "past":
             time = condition_time(condition, record)
-            yield frozenset(item.group for item in vaccines_named(words)), time.date if time is not None else None
+            yield _groups(families_of_words(words), knowledge), time.date if time is not None else None
 
 
 def _objects(reason: CodeableConcept) -> bool:
@@ -131,15 +132,37 @@ def immunity_stated(record: PatientRecord, knowledge: VaccineKnowledge) -> froze
 
 
 def groups_of(concept: CodeableConcept | None, knowledge: VaccineKnowledge) -> frozenset[str]:
-    """The vaccine groups that a concept means, by its CVX codes, else by its words."""
-    if concept is None:
-        return frozenset()
-    vaccines = knowledge.schedule.vaccines
-    antigens = {
-        part.antigen
-        for coding in concept.coding
-        if coding.system in CVX_SYSTEMS and (code := (coding.code or "").zfill(2)) in vaccines
-        for part in vaccines[code].antigens
-    }
-    coded = frozenset(name for name, group in knowledge.schedule.groups.items() if antigens & set(group.antigens))
-    return coded or frozenset(item.group for item in vaccines_named(concept.words))
+    """The vaccine groups that a concept means, by its codes or by its words."""
+    return frozenset() if concept is None else _groups(vaccine_families(concept, is_vaccine=True), knowledge)
+
+
+def _groups(families: frozenset[str], knowledge: VaccineKnowledge) -> frozenset[str]:
+    return frozenset(name for name, group in knowledge.schedule.groups.items() if families & set(group.antigens))
+
+
+# CDC's titles: "Severe allergic reaction after previous dose of Hepatitis B"; not those of one kind of a vaccine.
+_REACTION_TO: Final = "Severe allergic reaction after previous dose of "
+_ONE_KIND: Final = " any "
+
+
+def _read_reactions() -> dict[str, tuple[str, ...]]:
+    """CDC's observations of a severe reaction by the family of the vaccine."""
+    codes: dict[str, tuple[str, ...]] = {}
+    for code, observation in load_knowledge().schedule.observations.items():
+        if observation.title.startswith(_REACTION_TO) and _ONE_KIND not in observation.title:
+            for family in families_of_words(observation.title.removeprefix(_REACTION_TO), is_vaccine=True):
+                codes[family] = (*codes.get(family, ()), code)
+    return codes
+
+
+_REACTIONS: Final = _read_reactions()
+
+
+def severe_reactions_to(words: str) -> list[str]:
+    """CDC's observations of a severe reaction to the vaccines that a text names.
+
+    >>> severe_reactions_to("MMR vaccine"), severe_reactions_to("peanut")
+    (['091', '092', '093'], [])
+    """
+    families = families_of_words(words) if is_of_patient(f"reaction to {words}", 12) else frozenset()
+    return sorted(code for family in families for code in _REACTIONS.get(family, ()))

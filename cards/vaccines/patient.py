@@ -20,9 +20,8 @@ from typing import Final
 from msgspec import Struct
 
 from cards.vaccines.doses_by_day import DosesByDay, GivenDose
-from cards.vaccines.evidence import immunity_shown
+from cards.vaccines.evidence import immunity_shown, severe_reactions_to
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
-from cards.vaccines.names import vaccines_named
 from fhir.mapping.allergies import allergy_grade, is_over
 from fhir.mapping.conditions import (
     condition_status,
@@ -231,9 +230,8 @@ def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
         is_possible = is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")
         if not meanings and is_possible:
             # "Shingrix", "MMR vaccine": to a vaccine in words; where nothing says how severe it was, it is asked first.
-            for vaccine in vaccines_named(words):
-                for code in vaccine.severe_reactions:
-                    yield PatientObservation(code, None, source, words, is_open=not is_severe)
+            for code in severe_reactions_to(words):
+                yield PatientObservation(code, None, source, words, is_open=not is_severe)
         if not meanings and (is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")):
             for code in _substances_named(words):
                 yield PatientObservation(code, None, source, words, is_open=not is_severe)

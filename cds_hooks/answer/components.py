@@ -53,6 +53,7 @@ def open_components(
         claims=claims,
         horizons=_horizon_days(services),
         resumed=lambda: releases.resumed,
+        visit_seconds=configured.visit_window,
     )
     return ServerComponents(
         configured,

@@ -55,12 +55,13 @@ class Governance:
         claims: Claims | None = None,
         horizons: Mapping[str, float] | None = None,
         resumed: Callable[[], Mapping[Key, float]] = dict,
+        visit_seconds: float = 0.0,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have signed counts, which `approvals` knows. `now` gives epoch
         seconds by the clock of the calls. `rest_days` and `horizons`: see `ShownBefore`; `resumed`: see
-        `AcceptanceCounts`; `claims` where there are several workers.
+        `AcceptanceCounts`; `claims` where there are several workers; `visit_seconds`: see `OneReminder`.
         """
         self._file = file
         self._needs_approval = needs_approval
@@ -72,7 +73,7 @@ class Governance:
             NotApproved(needs_approval=needs_approval),
             Acknowledged(now),
             ShownBefore(now, rest_days, horizons),
-            OneReminder(now, claims),
+            OneReminder(now, claims, visit_seconds),
             LoopGuard(now),
             self.budgets,
         )

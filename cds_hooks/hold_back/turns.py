@@ -25,10 +25,12 @@ from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import LONGEST_ID, Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
+from cds_hooks.hold_back.one_visit import OneVisit
 from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding
 from cds_hooks.hold_back.remembered import Remembered
 from cds_hooks.hold_back.sent_cards import ShownDecision
 from cds_hooks.hold_back.suppression import SAID_ONCE, SHOWN_AGAIN_DAYS
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 
 WORKLIST: Final = "worklist"
 """The reason code of a reminder that is kept for another moment."""
@@ -81,16 +83,28 @@ class OneReminder(Check):
     remembers = True
     lets_through = "Time: the next day, or 90 days after the test that was offered; a reminder stands in the worklist."
 
-    def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:
-        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
+    def __init__(
+        self, now: Callable[[], float] = time, claims: Claims | None = None, visit_seconds: float = 0.0
+    ) -> None:
+        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers.
+
+        `visit_seconds`: how long a reminder waits for the other services of this moment (`OneVisit`).
+        """
         self._now = now
         self._claims = claims
+        self._one_visit = OneVisit(visit_seconds)
         self._turns = Remembered[_Key, Turn](_MOST)
         self._reserved = Remembered[_Key, Turn](_MOST)
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Returns why another service has the turn; a reminder comes back with its worklist entry."""
         finding = call.patient_finding(card)
+        if call.caller.hook == PATIENT_VIEW:
+            service = await self._one_visit.goes_before(call.caller, finding)
+            if service is not None and finding is not None:
+                entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
+                text = f"{entry.test}: kept for the worklist, because {service} goes before it at this visit."
+                return Reason(Silence(finding.subject, WORKLIST, text), worklist=entry)
         if finding is None or (turn := await self.turn_of_another(call.caller, finding)) is None:
             return None
         if not finding.asks and not finding.reminds:

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cards.vaccines.names import vaccines_named
 from tests.cds_hooks.services.chart_cases import allergy, answers, dose, patient, problem, reasons_of, result, text_of
 
 SERVICE = "vaccines-due"
@@ -57,18 +54,3 @@ def test_doses_of_childhood_alone_interrupt_nobody(tmp_path: Path) -> None:
     assert not answer["cards"]
     assert reasons_of(answer) == ["worklist"]
     assert "Tdap/Td" in answer["extension"]["org.cds-hooks-onnx"]["worklist"][0]["test"]
-
-
-@pytest.mark.parametrize(
-    ("words", "groups"),
-    [
-        ("Flu shot", ["Influenza"]),
-        ("influenza", []),
-        ("tetanus-diphtheria vaccine", ["DTaP/Tdap/Td"]),
-        ("Engerix-B", ["HepB"]),
-        ("no reaction to MMR vaccine", []),
-        ("shingles", []),
-    ],
-)
-def test_a_vaccine_is_known_by_its_brand_or_beside_the_word(words: str, groups: list[str]) -> None:
-    assert [vaccine.group for vaccine in vaccines_named(words)] == groups
