@@ -77,6 +77,13 @@ _SEARCHES = (
         "ordered tests",
         policy=_UNSAID,
     ),
+    Template(
+        "appointments",
+        f"Appointment?{_PATIENT}&_sort=-date&_count=20",
+        "Appointment",
+        "booked visits",
+        policy=_UNSAID,
+    ),
     Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),

@@ -108,8 +108,34 @@ def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | Non
         not_with=_OF_A_STUDY,
         until_days=_EARLY_DAYS,
     )
+    arranged = arranged or booked_follow_up(record)
     if arranged is not None:
         return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")
+    return None
+
+
+# FHIR R4, appointmentstatus: agreed on, or waiting for somebody to agree.
+_BOOKED = frozenset({"booked", "pending", "arrived", "checked-in"})
+
+
+def booked_follow_up(record: PatientRecord) -> str | None:
+    """The booked visit of the next two weeks that is no study, as Type/id; None where there is none."""
+    for appointment in record.appointments:
+        time = parse_time(appointment.start or "")
+        patients = [
+            participant.actor.reference
+            for participant in appointment.participant
+            if participant.actor is not None and "Patient/" in (participant.actor.reference or "")
+        ]
+        is_of_patient = not patients or any((who or "").endswith(f"/{record.patient_id}") for who in patients)
+        if time is None or appointment.status not in _BOOKED or not is_of_patient:
+            continue
+        kind = appointment.appointmentType
+        concepts = (*appointment.serviceType, *((kind,) if kind is not None else ()))
+        words = " ".join([appointment.description or "", *(concept.words for concept in concepts)])
+        is_early = 0 < time.instant + DAY_SECONDS - record.as_of_epoch <= (_EARLY_DAYS + 1) * DAY_SECONDS
+        if is_early and _OF_A_STUDY.search(words) is None:
+            return f"Appointment/{appointment.id}"
     return None
 
 

@@ -20,6 +20,8 @@ SERVICE = Service(
         "within a week."
     ),
     usage_requirements="For physicians, nurses and care managers at discharge; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
+    needs=Needs.of(
+        features=FEATURES, resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest")
+    ),
     decide=decide,
 )

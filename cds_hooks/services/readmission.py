@@ -131,7 +131,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and care managers at discharge; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *SCORE_FEATURES),
-        resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
+        resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest"),
         required=("encounters",),
     ),
     decide=decide,

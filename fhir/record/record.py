@@ -12,6 +12,7 @@ from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
 from fhir.record.refusals import RecordReleased, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
+    Appointment,
     Condition,
     Device,
     DiagnosticReport,
@@ -207,6 +208,11 @@ class PatientRecord:
     def service_requests(self) -> tuple[ServiceRequest, ...]:
         """Orders for tests and services."""
         return self._facts(ServiceRequest)
+
+    @property
+    def appointments(self) -> tuple[Appointment, ...]:
+        """Visits that are booked or were."""
+        return self._facts(Appointment)
 
     @property
     def immunizations_not_done(self) -> tuple[Immunization, ...]:

@@ -315,6 +315,25 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
         return self.intent in ("proposal", "option")
 
 
+class AppointmentParticipant(Element, frozen=True, gc=False):
+    """Who takes part in an appointment: the patient among others."""
+
+    actor: Subject | None = None
+
+
+class Appointment(LeanResource, frozen=True, gc=False, tag="Appointment"):
+    """A visit that is booked. Whose it is, R4 says among the participants and R5 as `subject`."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    description: ChartText | None = None
+    serviceType: tuple[CodeableConcept, ...] = ()
+    appointmentType: CodeableConcept | None = None
+    subject: Subject | None = None
+    start: ChartText | None = None
+    participant: tuple[AppointmentParticipant, ...] = ()
+
+
 class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
     """A vaccine dose that was given, or was not (`status` not-done)."""
 
@@ -431,6 +450,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     Procedure,
     DiagnosticReport,
     ServiceRequest,
+    Appointment,
     Immunization,
     Device,
     Consent,

@@ -25,6 +25,7 @@ from fhir.record.opting_out import Consent, Flag, SystemAndCode
 from fhir.record.refusals import RecordError, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
+    Appointment,
     Condition,
     Device,
     DiagnosticReport,
@@ -52,6 +53,7 @@ FACT_TYPES = (
     Procedure,
     DiagnosticReport,
     ServiceRequest,
+    Appointment,
     Immunization,
     Device,
     Consent,

@@ -61,6 +61,20 @@ ILL = [
     problem("Heart failure", "I50.22"),
     problem("Lung cancer", "C34.90"),
 ]
+
+
+def booked(day: str, words: str = "Post-discharge visit", status: str = "booked", of: str = "") -> Json:
+    """A booked visit of somebody; without a name nothing says whose it is."""
+    who = [{"actor": {"reference": f"Patient/{of}"}}] if of else []
+    return {
+        "resourceType": "Appointment",
+        "status": status,
+        "description": words,
+        "start": f"{day}T09:00:00Z",
+        "participant": who,
+    }
+
+
 ARRANGED: list[tuple[Json, bool]] = [
     (request("Follow-up visit in 1 week"), True),
     (request("Follow-up visit"), True),
@@ -69,6 +83,11 @@ ARRANGED: list[tuple[Json, bool]] = [
     (request("Follow-up visit", occurrenceDateTime="2027-01-20"), False),
     (request("Follow-up visit", occurrenceDateTime="2026-11-27"), True),
     (operation("Follow-up CT chest", "2026-11-21"), False),
+    (booked("2026-11-26"), True),
+    (booked("2027-01-15"), False),
+    (booked("2026-11-26", status="cancelled"), False),
+    (booked("2026-11-26", words="CT chest"), False),
+    (booked("2026-11-26", of="somebody-else"), False),
 ]
 
 
