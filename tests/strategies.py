@@ -222,6 +222,16 @@ def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def appointments(patient_id: str = "p") -> SearchStrategy[Json]:
+    participant = {"actor": {"reference": f"Patient/{patient_id}"}, "status": "accepted"}
+    return st.builds(
+        lambda *parts: {name: value for part in parts for name, value in part.items()},
+        st.just({"resourceType": "Appointment", "id": "a", "participant": [participant]}),
+        st.builds(dict, status=st.sampled_from(("booked", "pending", "cancelled", "noshow", "entered-in-error"))),
+        some(start=instants(), description=words()),
+    )
+
+
 def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
     return resource_about(
         "Immunization",
