@@ -19,6 +19,7 @@ from cards.replacements import why_unfit
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
+from cards.rules.language.site import absent_among
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
@@ -298,6 +299,9 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     context = plan.context
     reasons = []
     for alternative in alternatives:
+        if (absent := absent_among(alternative.product.rxcui)) is not None:
+            reasons.append(absent)
+            continue
         resource = medication_order(
             alternative, context.drafted.draft, context.session.record.patient_id, identity=context.new_uuid()
         )

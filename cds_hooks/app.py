@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from cards.rules.language.site import use_site_rules
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.answer.components import open_components
 from cds_hooks.audit.seals import Sealing
@@ -41,6 +42,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     use_site_keys(configured)
+    use_site_rules(configured.site_rules)
     services = services_for(configured)
     addresses = by_address(services)
     versions = versions_for(configured, services)

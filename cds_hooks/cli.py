@@ -89,6 +89,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
     _warn_of_settings()
     try:
+        _use_site_rules()
         app()
     except Exception as error:
         from fhir.mapping.features.feature import FeatureFault
@@ -136,6 +137,16 @@ def _warn_of_settings() -> None:
 
     for sentence in ignored_settings(os.environ, SETTINGS):
         typer.echo(f"Warning: {sentence}", err=True)
+
+
+def _use_site_rules() -> None:
+    """Names the folder of the hospital's rules for every command, before a rule is read."""
+    if "CDS_SITE_RULES" not in os.environ:
+        return
+    from cards.rules.language.site import use_site_rules
+    from cds_hooks.settings import settings
+
+    use_site_rules(settings().site_rules)
 
 
 def _about_a_file(error: Exception) -> str | None:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
+from cards.rules.language.site import site_folders
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import ORDERABLES
 
@@ -22,17 +23,20 @@ _SHARED: Final = "family.json"
 def file_faults(root: Traversable | None = None) -> list[str]:
     """Every fault of the files in a sentence with file and line; `root` holds one folder for each family."""
     folders = root or files(_FAMILIES.replace("/", "."))
+    of_site = () if root is not None else site_folders().values()
     return [
-        fault
-        for folder in sorted(folders.iterdir(), key=lambda folder: folder.name)
-        for fault in _folder_faults(folder)
+        *(
+            fault
+            for folder in sorted(folders.iterdir(), key=lambda folder: folder.name)
+            for fault in _folder_faults(folder, f"{_FAMILIES}/{folder.name}")
+        ),
+        *(fault for folder in of_site for fault in _folder_faults(folder, str(folder))),
     ]
 
 
-def _folder_faults(folder: Traversable) -> Iterator[str]:
+def _folder_faults(folder: Traversable, folder_name: str) -> Iterator[str]:
     entries = folder.iterdir() if folder.is_dir() else ()
     rules = sorted((entry for entry in entries if entry.name.endswith(".json")), key=lambda entry: entry.name)
-    folder_name = f"{_FAMILIES}/{folder.name}"
     if rules and all(rule.name != _SHARED for rule in rules):
         unread = f"the folder has no {_SHARED}, so its files ({len(rules)}) are not read"
         yield f"{folder_name}: {unread}; add one, or move the files to the folder of their family"
@@ -64,7 +68,7 @@ def _file_faults(name: str, text: str) -> Iterator[str]:
         statement = f"the id is {declared_id!r}, but the file is called {name}; give both the same name"
         yield f"line {_line_of(text, str(declared_id))}: {statement}"
     for form in _members_named("dose_form_any", document):
-        if not _is_read(form):
+        if not form.startswith("$") and not _is_read(form):
             yield f"line {_line_of(text, form)}: the dose form {form!r} is never read from a name of a drug"
 
 

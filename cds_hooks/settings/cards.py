@@ -33,6 +33,11 @@ class CardSettings(BaseSettings):
         description="TOML file of what this site says of the medication rules: which versions are approved, which are "
         "switched off (docs/rules/governance.md).",
     )
+    site_rules: Path | None = Field(
+        default=None,
+        description="A folder of the hospital's own rules, in the language of ours, with tables that replace or extend "
+        "our maximum doses and name the drugs that it does not have (docs/adding/site-rules.md).",
+    )
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "

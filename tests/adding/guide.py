@@ -12,6 +12,7 @@ What a guide consists of:
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def _run(body: str, copy: Path) -> list[str]:
 
 
 def _check(command: str, expected: list[str], copy: Path) -> None:
-    words = [sys.executable if word == ".venv/bin/python" else word for word in command.split()]
+    words = [sys.executable if word == ".venv/bin/python" else word for word in shlex.split(command)]
+    words, into = (words[: words.index(">")], words[-1]) if ">" in words else (words, None)
     given = {}
     while "=" in words[0]:  # a setting before the command
         name, _, value = words.pop(0).partition("=")
@@ -117,6 +119,8 @@ def _check(command: str, expected: list[str], copy: Path) -> None:
     # 200 columns, so that no line of a table is broken
     environment = os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"} | given
     done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
+    if into is not None:
+        (copy / into).write_text(done.stdout)
     printed = done.stdout + done.stderr
     status = _EXIT.search(expected[-1]) if expected else None
     assert done.returncode == (int(status[1]) if status else 0), f"$ {command}\n{printed}"

@@ -12,7 +12,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "name", ["command", "service", "dialect", "equation", "hold-back-check", "hospital-model", "model", "page", "rule"]
+    "name",
+    [
+        "command",
+        "service",
+        "dialect",
+        "equation",
+        "hold-back-check",
+        "hospital-model",
+        "model",
+        "page",
+        "rule",
+        "site-rules",
+    ],
 )
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
     assert follow(ROOT / "docs" / "adding" / f"{name}.md", tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 from cards.rules.conditions.condition import Condition
 from cards.rules.conditions.vocabulary import Vocabulary, common_vocabulary
 from cards.rules.language.rule import Evidence, OrderChange
+from cards.rules.language.site import site_folders
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 from models_onnx.discovery import discover
@@ -60,7 +61,7 @@ class Family:
 
 @cache
 def rule_families() -> tuple[Family, ...]:
-    """Every family: each is a folder of cards/rules/families with a `family.json`.
+    """Every family: each is a folder of cards/rules/families with a `family.json`, the last ones the hospital's own.
 
     Its module `family.py` declares FAMILY where it needs more than the common words; most rules do not.
 
@@ -69,7 +70,7 @@ def rule_families() -> tuple[Family, ...]:
     """
     declared = discover(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
     folders = {folder.name for folder in files(_FAMILIES).iterdir() if folder.joinpath("family.json").is_file()}
-    return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared)))
+    return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared) | set(site_folders())))
 
 
 def family_named(name: str) -> Family:

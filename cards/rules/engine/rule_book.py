@@ -24,6 +24,7 @@ from cards.rules.engine.finding import (
     evaluate_rule,
 )
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
+from cards.rules.language.site import replaced_rules
 from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
@@ -232,8 +233,10 @@ def _id_of_rule(activated: ActivatedRule) -> str:
 
 @cache
 def whole_book() -> RuleBook:
-    """The rules of every family, read and compiled once."""
-    return RuleBook(rule for family in rule_families() for rule in compile_family(family))
+    """The rules of every family but those that the hospital has replaced, read and compiled once."""
+    replaced = replaced_rules()
+    rules = (rule for family in rule_families() for rule in compile_family(family))
+    return RuleBook(rule for rule in rules if rule.id not in replaced)
 
 
 @cache

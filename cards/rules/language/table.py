@@ -19,7 +19,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -30,11 +30,13 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, within
+from cards.rules.language.site import SITE, site_folders, site_head, site_rows, with_owner
 
 Raw: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
 
 _FAMILIES = "cards/rules/families"
+_OF_SITE = ("hospital", "replaces")
 _BLANK = re.compile(r"\s*")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _decoder = json.JSONDecoder()
@@ -48,11 +50,12 @@ class RuleFile:
     text: str
     folder: Traversable
     row: Mapping[str, str] | None = None
+    is_of_site: bool = False
 
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The object that it holds, filled from its row. RuleError with the line where it is not a JSON object."""
-        written = self.written
+        written = with_owner(self.written) if self.is_of_site else self.written
         if self.row is None:
             return written
         bands = self.row.get("bands", "").split()
@@ -109,16 +112,32 @@ class FamilyFiles:
 
 def read_family(family: str) -> FamilyFiles:
     """The files of a family, as they are. RuleError where one is missing or cannot be read."""
-    folder = files(f"{_FAMILIES.replace('/', '.')}.{family}")
+    own = site_folders().get(family)
+    folder: Traversable = own if own is not None else files(f"{_FAMILIES.replace('/', '.')}.{family}")
+    place = str(own) if own is not None else f"{_FAMILIES}/{family}"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".json"))
     if "family.json" not in names:
-        raise RuleError(f"{_FAMILIES}/{family}/family.json is missing")
+        raise RuleError(f"{place}/family.json is missing")
     by_name = {
-        name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8"), folder)
+        name: RuleFile(
+            f"{place}/{name}",
+            folder.joinpath(name).read_text("utf-8"),
+            folder,
+            is_of_site=own is not None and name != "family.json",
+        )
         for name in names
     }
     head = by_name.pop("family.json")
-    return FamilyFiles(head, tuple(rule_file for file in by_name.values() for rule_file in _for_each_row(file)))
+    rules = [rule_file for file in by_name.values() for rule_file in _for_each_row(file)]
+    return FamilyFiles(head, (*rules, *(_absent_drugs(folder) if family == SITE else ())))
+
+
+def _absent_drugs(folder: Traversable) -> Iterator[RuleFile]:
+    """A rule for each drug that the hospital does not have."""
+    head, text = site_head(), files("cards.rules.language").joinpath("site-absent.json").read_text("utf-8")
+    for row in site_rows("absent.csv"):
+        of_row = {"note": "", **row, "hospital": head["hospital"], "reviewed": head["reviewed"]}
+        yield RuleFile(f"{folder}/absent.csv", text, folder, of_row, is_of_site=True)
 
 
 def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
@@ -127,7 +146,7 @@ def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
     if table is None:
         yield file
         return
-    yield from (RuleFile(file.name, file.text, file.folder, row) for row in _rows(file.folder, table))
+    yield from (replace(file, row=row) for row in _rows(file.folder, table))
 
 
 def _rows(folder: Traversable, table: str) -> Iterator[dict[str, str]]:
@@ -205,7 +224,7 @@ def read_table(family: str) -> RuleTable:
 def table_of(raw: Raw) -> RuleTable:
     """The typed table of a written one. RuleError with the path where a member or a name is not known."""
     shared = raw.get("shared", {})
-    family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules")}
+    family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules", *_OF_SITE)}
     rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
     return msgspec.structs.replace(_typed({**family_members, "rules": []}, RuleTable, shared), rules=rules)
 

@@ -18,6 +18,7 @@ from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
+from cds_hooks.commands.rules.new import new
 from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
@@ -31,6 +32,7 @@ app.command("check")(check)
 app.command("lint")(lint)
 app.command("simulate")(simulate_folder)
 app.command("coverage")(coverage)
+app.command("new")(new)
 
 RulesFile = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="Rules file of the site; else CDS_RULES_FILE.")
@@ -56,7 +58,7 @@ def list_(
     with _said_in_a_sentence():
         site = _site(file)
     if to_review:
-        _print_review(site)
+        _print_review(site, family)
         return
     rule_versions = [
         rule_version for rule_version in all_rule_versions().values() if family in (None, rule_version.table.family)
@@ -74,8 +76,9 @@ def list_(
     console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
 
 
-def _print_review(site: SiteRules) -> None:
-    for version in site.not_approved(all_rule_versions().values()):
+def _print_review(site: SiteRules, family: str | None) -> None:
+    of_family = (version for version in all_rule_versions().values() if family in (None, version.table.family))
+    for version in site.not_approved(of_family):
         needs_note = " |" if version.rule.audit.verified == NEEDS_NOTE else ""
         typer.echo(f"# {version.rule.title}\n{version.rule.id} {version.digest}{needs_note}")
 

@@ -19,6 +19,7 @@ from typing import Final
 from msgspec import Struct
 
 from cards.rules.language.rule import Evidence
+from cards.rules.language.site import site_head, site_rows
 
 _PACKAGE = "cards.rules.families.dose"
 _OLDEST = 200
@@ -69,9 +70,15 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     by_drug: dict[str, tuple[Limit, ...]] = {}
     for row in (*_rows("limits.csv"), *_rows("leads.csv")):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
-    return by_drug
+    of_site: dict[str, tuple[Limit, ...]] = {}
+    for row in site_rows("limits.csv"):
+        of_site[row["rxcui"]] = (*of_site.get(row["rxcui"], ()), _limit(_EMPTY | row | {"source": _SITE_SOURCE}))
+    return by_drug | of_site
 
 
+_SITE_SOURCE = "site"
+_COLUMNS = ["form", "condition", "without_condition", "setting", "note", "weight_to_kg", "labelled_from"]
+_EMPTY = dict.fromkeys([*_COLUMNS, "age_to"], "") | {"age_from": "18", "is_firm": "yes"}
 _AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg", "max_single_mg_kg")
 
 
@@ -112,6 +119,15 @@ def _rows(name: str) -> Iterable[dict[str, str]]:
     return csv.DictReader(text.splitlines())
 
 
+def _evidence_of_site() -> dict[str, Evidence]:
+    """What the hospital's own maximum doses rest on: the hospital."""
+    hospital = site_head().get("hospital")
+    if hospital is None:
+        return {}
+    label = f"{hospital}: own maximum doses"
+    return {_SITE_SOURCE: Evidence(label, hospital, "", "limits.csv of the site", label, "own", "own", "guideline")}
+
+
 EVIDENCE: Final[Mapping[str, Evidence]] = {
     row["id"]: Evidence(
         row["document"],
@@ -124,7 +140,7 @@ EVIDENCE: Final[Mapping[str, Evidence]] = {
         row["basis"],
     )
     for row in _rows("sources.csv")
-}
+} | _evidence_of_site()
 """The documents by their key in limits.csv."""
 
 

@@ -1,0 +1,112 @@
+"""The rules that a hospital writes itself: a folder beside the package, read as one family more.
+
+The folder has `family.json` (whose rules they are, and which of ours they replace), rule files in the same language as
+ours, and tables: `limits.csv` with the hospital's own maximum doses, `absent.csv` with the drugs that it does not have.
+A folder `review` in it holds rules that only the medication review asks. It is named once, before any rule is read.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from cards.rules.language.rule import RuleError
+from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.medications import INGREDIENTS, RXNORM
+
+SITE: Final = "site"
+REVIEW: Final = "site-review"
+_HEAD: Final = "family.json"
+_named: list[Path | None] = [None]
+
+
+def use_site_rules(folder: Path | None) -> None:
+    """Names the folder of the hospital's rules, once for the process.
+
+    Raises:
+        RuleError: There is no such folder, it has no family.json, or rules were read already with another folder.
+    """
+    if folder == _named[0]:
+        return
+    if folder is not None and not (folder / _HEAD).is_file():
+        raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; `cds-hooks rules new {folder}` makes one")
+    if _was_read:
+        raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
+    _named[0] = folder
+
+
+_was_read: list[str] = []
+
+
+def site_folders() -> dict[str, Path]:
+    """The folder of each family of the hospital, by the family's name; none where the site has none."""
+    folder = _named[0]
+    _was_read[:] = ["read"]
+    if folder is None:
+        return {}
+    review = folder / "review"
+    return {SITE: folder} | ({REVIEW: review} if (review / _HEAD).is_file() else {})
+
+
+@cache
+def site_head() -> Mapping[str, Any]:
+    """What `family.json` says; empty where the site has no rules."""
+    folder = site_folders().get(SITE)
+    if folder is None:
+        return {}
+    try:
+        head = json.loads((folder / _HEAD).read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        raise RuleError(f"{folder / _HEAD}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
+    if not isinstance(head, dict) or not isinstance(head.get("hospital"), str):
+        raise RuleError(f"{folder / _HEAD}, line 1: `hospital` is missing, the name that cards show")
+    return head
+
+
+def replaced_rules() -> frozenset[str]:
+    """The rules of ours that the hospital has replaced by its own: they are not asked."""
+    return frozenset(site_head().get("replaces", ()))
+
+
+def site_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table of the hospital; none where it has no such table. RuleError where a drug is not known."""
+    folder = site_folders().get(SITE)
+    path = folder / name if folder is not None else None
+    if path is None or not path.is_file():
+        return []
+    return list(_with_codes(path))
+
+
+def _with_codes(path: Path) -> Iterator[dict[str, str]]:
+    by_name = {ingredient.name: code for code, ingredient in INGREDIENTS.items()}
+    for line, row in enumerate(csv.DictReader(path.read_text("utf-8").splitlines()), 2):
+        code = by_name.get(row.get("drug", ""))
+        if code is None:
+            raise RuleError(f"{path}, line {line}: no ingredient of our tables is called {row.get('drug')!r}")
+        yield {name: cell or "" for name, cell in row.items() if name} | {"rxcui": code}
+
+
+@cache
+def absent_drugs() -> Mapping[str, str]:
+    """The ingredients that the hospital does not have, by RxNorm code, each with what it says of it."""
+    return {row["rxcui"]: row.get("note", "") for row in site_rows("absent.csv")}
+
+
+def absent_among(product: str) -> str | None:
+    """Why a product, by its RxNorm code, is not offered: the hospital does not have it. None where it may be."""
+    absent = absent_drugs()
+    drug = medication_of_code(RXNORM, product) if absent else None
+    name = next((part.name for part in drug.ingredients if part.rxcui in absent), None) if drug is not None else None
+    return f"{name} is not in use here" if name is not None else None
+
+
+def with_owner(written: dict[str, Any]) -> dict[str, Any]:
+    """A rule of the hospital, each of its texts ending with whose rule it is. RuleError for an id of another form."""
+    rule_id = str(written.get("id", ""))
+    if not rule_id.startswith("site-"):
+        raise RuleError(f"the id {rule_id!r} of a hospital's rule begins with site-, so that it is none of ours")
+    owner = f" (Rule of {site_head()['hospital']}.)"
+    bands = [band | {"detail": f"{band.get('detail', '')}{owner}".strip()} for band in written.get("bands", ())]
+    return written | {"bands": bands}

@@ -1,0 +1,110 @@
+"""A hospital's own rules: read, shown with their owner, and in place of ours; a folder that cannot be used is refused.
+
+The folder is named before the first rule is read, so each test asks in a process of its own.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.language.rule import RuleError
+from cards.rules.language.site import use_site_rules
+from cds_hooks.commands.rules.new import new
+
+Json = dict[str, Any]
+ASK = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from cards.rules.language.site import use_site_rules
+use_site_rules(Path(sys.argv[1]))
+from cards.casebook.patients import draft_of, drafts_of, record_of
+from cards.compose.orders import check_orders
+from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.rule_book import rule_book
+as_of, said = datetime(2026, 11, 20, 9, tzinfo=UTC), []
+for draft, patient in json.loads(sys.argv[2]):
+    names = iter(map(str, range(99)))
+    outcome = check_orders(record_of(patient, as_of), drafts_of(draft_of(draft)), None, names.__next__)
+    said.append([[card.indicator, card.summary, card.detail, card.source.label] for card in outcome.cards])
+rules, versions = sorted(rule.id for rule in rule_book().rules), sorted(all_rule_versions())
+print(json.dumps({"said": said, "rules": rules, "versions": versions}))
+"""
+SERTRALINE = {"drug": "sertraline 50 MG Oral Tablet", "dose": "4 tablet", "times": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `rules new` makes it, with a maximum dose, two drugs that are absent, and a rule of ours replaced."""
+    folder = tmp_path_factory.mktemp("site") / "rules"
+    new(folder, "St. Mary's")
+    (folder / "limits.csv").write_text("drug,age_from,max_daily_mg,note\nsertraline,18,150,our psychiatrists agreed\n")
+    (folder / "absent.csv").write_text("drug,note\ndomperidone,Consider metoclopramide.\n")
+    head = json.loads((folder / "family.json").read_text())
+    (folder / "family.json").write_text(json.dumps(head | {"replaces": ["age-muscle-relaxant"]}))
+    return folder
+
+
+def _ask(folder: Path, asked: list[tuple[Json, Json]]) -> Json:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(folder), json.dumps(asked)], capture_output=True, text=True, check=True
+    )
+    answer: Json = json.loads(done.stdout)
+    return answer
+
+
+def test_rules_and_tables_of_a_hospital_are_asked_in_place_of_ours(folder: Path) -> None:
+    nitrofurantoin = {"drug": "nitrofurantoin 100 MG Oral Capsule", "dose": "1 capsule", "times": 2}
+    domperidone = {"drug": "domperidone 10 MG Oral Tablet", "dose": "1 tablet", "times": 3}
+    answer = _ask(folder, [(nitrofurantoin, {"age": 91}), (SERTRALINE, {}), (domperidone, {})])
+    old, own_limit, absent = answer["said"]
+    assert any("our guideline prefers" in text and "(Rule of St. Mary's.)" in more for _, text, more, _ in old)
+    ((indicator, text, _, source),) = own_limit
+    assert (indicator, text) == ("warning", "Sertraline: 200 mg/day, over the maximum of 150 mg/day.")
+    assert source == "St. Mary's: own maximum doses"
+    assert any("Domperidone is not in use here." in f"{text}{more}" for _, text, more, _ in absent)
+    assert {"site-example", "site-absent-3626"} <= set(answer["rules"]) & set(answer["versions"])
+    assert "age-muscle-relaxant" not in answer["rules"]
+
+
+def test_without_a_folder_nothing_is_of_a_hospital() -> None:
+    assert not [rule.id for rule in rule_book().rules if rule.id.startswith("site-")]
+    assert "age-muscle-relaxant" in {rule.id for rule in rule_book().rules}
+
+
+def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match=r"rules new"):
+        use_site_rules(tmp_path)
+    (tmp_path / "family.json").write_text("{}")
+    rule_book()
+    with pytest.raises(RuleError, match="read already"):
+        use_site_rules(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        (
+            "limits.csv",
+            "drug,max_daily_mg\nsertralin,150\n",
+            "line 2: no ingredient of our tables is called 'sertralin'",
+        ),
+        ("family.json", '{"family": "site"}', "`hospital` is missing"),
+        ("renal-mine.json", '{"id": "renal-mine"}', "begins with site-"),
+    ],
+)
+def test_a_fault_of_the_folder_is_named_with_its_file(
+    folder: Path, tmp_path: Path, name: str, text: str, fault: str
+) -> None:
+    for path in folder.glob("*.*"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / name).write_text(text)
+    done = subprocess.run([sys.executable, "-c", ASK, str(tmp_path), "[]"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert fault in done.stderr
