@@ -19,7 +19,7 @@ from fhir.terminology.medications import INGREDIENTS, RXNORM
 SITE: Final = "site"
 REVIEW: Final = "site-review"
 _HEAD: Final = "family.json"
-_named: list[Path | None] = [None]
+_chosen_folder: list[Path | None] = [None]
 
 
 def use_site_rules(folder: Path | None) -> None:
@@ -28,22 +28,22 @@ def use_site_rules(folder: Path | None) -> None:
     Raises:
         RuleError: There is no such folder, it has no family.json, or rules were read already with another folder.
     """
-    if folder == _named[0]:
+    if folder == _chosen_folder[0]:
         return
     if folder is not None and not (folder / _HEAD).is_file():
         raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; `cds-hooks rules new {folder}` makes one")
-    if _was_read:
+    if _read_folders:
         raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
-    _named[0] = folder
+    _chosen_folder[0] = folder
 
 
-_was_read: list[str] = []
+_read_folders: list[str] = []
 
 
 def site_folders() -> dict[str, Path]:
     """The folder of each family of the hospital, by the family's name; none where the site has none."""
-    folder = _named[0]
-    _was_read[:] = ["read"]
+    folder = _chosen_folder[0]
+    _read_folders[:] = ["read"]
     if folder is None:
         return {}
     review = folder / "review"

@@ -112,18 +112,18 @@ class FamilyFiles:
 
 def read_family(family: str) -> FamilyFiles:
     """The files of a family, as they are. RuleError where one is missing or cannot be read."""
-    own = site_folders().get(family)
-    folder: Traversable = own if own is not None else files(f"{_FAMILIES.replace('/', '.')}.{family}")
-    place = str(own) if own is not None else f"{_FAMILIES}/{family}"
+    site_folder = site_folders().get(family)
+    folder: Traversable = site_folder if site_folder is not None else files(f"{_FAMILIES.replace('/', '.')}.{family}")
+    location = str(site_folder) if site_folder is not None else f"{_FAMILIES}/{family}"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".json"))
     if "family.json" not in names:
-        raise RuleError(f"{place}/family.json is missing")
+        raise RuleError(f"{location}/family.json is missing")
     by_name = {
         name: RuleFile(
-            f"{place}/{name}",
+            f"{location}/{name}",
             folder.joinpath(name).read_text("utf-8"),
             folder,
-            is_of_site=own is not None and name != "family.json",
+            is_of_site=site_folder is not None and name != "family.json",
         )
         for name in names
     }
