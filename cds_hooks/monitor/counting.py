@@ -31,7 +31,8 @@ class _Basis(Struct):
     features: dict[str, Evidence] = {}
     missing: dict[str, str] = {}
     timings: dict[str, float] = {}
-    prefetch: dict[str, str] = {}
+    prefetch: dict[str, Any] = {}
+    """The state of each key: a word, or an object with the reason beside it (docs/operations/evidence.md)."""
     scores: dict[str, Any] = {}
     silence: list[tuple[str, str, str]] = []
 
@@ -42,7 +43,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 def count_decision(day: DayCounts, decision: Decision) -> set[str]:
     """Adds a decision to its day, and returns the names under which it is found (postings.py).
 
-    Where its basis is not readable as one, only the call is counted.
+    Where its basis is not readable as one, only the call is counted, and that it could not be counted further.
     """
     day.calls += 1
     day.with_cards += decision.outcome == "cards"
@@ -56,6 +57,7 @@ def count_decision(day: DayCounts, decision: Decision) -> set[str]:
         basis = _basis.decode(decision.basis)
         cards = cards_of(decision)
     except msgspec.DecodeError:
+        day.uncounted += 1
         return names_of(*plain, (), ())
     silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
     for subject, reason in silences:
@@ -63,7 +65,7 @@ def count_decision(day: DayCounts, decision: Decision) -> set[str]:
         if decision.outcome == "error":
             count(day.classes, reason)
     for key, state in basis.prefetch.items():
-        count(day.keys, f"{key} {state}")
+        count(day.keys, f"{key} {state['state'] if isinstance(state, dict) else state}")
     _count_times(day, hour, basis.timings)
     _count_inputs(day, basis)
     rules = {rule for card in cards for rule in card}

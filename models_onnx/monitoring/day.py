@@ -27,6 +27,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     "rule accepted", "rule overridden", "rule changed" and the like, `answer_reasons` "rule reason". `needs` has by
     "model group" and stratum of the estimate how many there were, the sum of their recorded conditions, and the sum of
     the squares. `repeated` are calls that came twice, `behind` those that are dated before an earlier one (arrival.py);
+    `uncounted` are calls whose record could not be read: nothing else of them is counted;
     `by_sex` has the values of some inputs by "input men" and "input women".
     `answer_seconds` has how long after an answer was given it arrived, negative where a clock is ahead.
     """
@@ -58,6 +59,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     needs: dict[str, dict[int, list[float]]] = {}
     repeated: int = 0
     behind: int = 0
+    uncounted: int = 0
     answer_seconds: dict[int, int] = {}
 
     def add(self, other: "DayCounts") -> None:

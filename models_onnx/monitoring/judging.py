@@ -151,12 +151,21 @@ class Compared:
     def _shares(self) -> Iterator[Figure]:
         """Calls that failed or came twice, and prefetch keys that come less often than before."""
         yield self._rise("errors", "calls", lambda day: (day.errors, day.calls), "failed", 1)
+        yield from self._uncounted()
         yield self._rise("feed", "repeated calls", lambda day: (day.repeated, day.calls), "came twice", 1)
         days = [*self.reference.values(), *self.window.values()]
         sent = {key.partition(" ")[0] for day in days for key in day.keys}
         for key in sorted(sent):
             words = f"came without the prefetch key {key}"
             yield self._rise("prefetch", key, _without(key), words, len(sent))
+
+    def _uncounted(self) -> Iterator[Figure]:
+        """An incident where calls could not be counted: what is not seen of them may be anything."""
+        uncounted = sum(day.uncounted for day in self.window.values())
+        if uncounted:
+            calls = sum(day.calls for day in self.window.values())
+            text = f"{self.service}: {uncounted} of {calls} calls could not be counted; no figure has their cards."
+            yield self._figure("errors", "calls not counted", calls, 1, uncounted / calls, 0.0, "act", text)
 
     def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, comparisons: int) -> Figure:
         """Returns whether a share rose, in all or on a day."""
