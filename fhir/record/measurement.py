@@ -12,7 +12,7 @@ from fhir.record.chart_text import plain, quoted
 from fhir.record.datatypes import FhirTime, Quantity, parse_time, two_days_before
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte, analyte_of_name
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
@@ -62,7 +62,10 @@ class OneSidedResult(Struct, frozen=True, gc=False):
 
 
 def effective_time(observation: Observation) -> FhirTime | None:
-    """When it was measured: effective[x], a period by its end or else its start; never `issued`, which is later."""
+    """When it was measured: effective[x], a period by its end or else its start; `issued`, which is later, without it.
+
+    `issued` is when the result was reported: where nothing says when it was measured, it was no later than that.
+    """
     text = observation.effectiveDateTime
     if text:
         return parse_time(text)
@@ -70,6 +73,8 @@ def effective_time(observation: Observation) -> FhirTime | None:
         text = observation.effectiveInstant
         if text is None and observation.effectivePeriod is not None:
             text = observation.effectivePeriod.end or observation.effectivePeriod.start
+        elif text is None:
+            text = observation.issued
     return parse_time(text) if text else None
 
 
@@ -95,7 +100,6 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
     parts: defaultdict[str, list[CodedPart]] = defaultdict(list)
-    others = parts[OTHER]
     key_of, key_of_number = KEY_BY_LOINC.get, _NUMBER_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
@@ -105,7 +109,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 parts[key].append((observation, observation, code))
                 break
         else:
-            others.append((observation, observation, None))
+            parts[_key_of_name(observation) or OTHER].append((observation, observation, None))
         for component in observation.component:
             for coding in component.code.coding:
                 code = coding.code
@@ -114,6 +118,17 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                     parts[key].append((observation, component, code))
                     break
     return parts
+
+
+def _key_of_name(observation: Observation) -> str | None:
+    """The analyte by the name of a result that has a value and no LOINC code."""
+    if observation.valueQuantity is None and observation.valueString is None and observation.valueInteger is None:
+        return None
+    code = observation.code
+    if any(coding.system == LOINC for coding in code.coding):
+        return None
+    texts = (code.text, *(coding.display for coding in code.coding))
+    return next((key for text in texts if text and (key := analyte_of_name(text)) is not None), None)
 
 
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
@@ -193,7 +208,7 @@ def measure(
     status = observation.status
     if status in STATUS_NEVER_USED:
         return _withdrawn(analyte, coded)
-    quantity = part.valueQuantity
+    quantity = part.valueQuantity if part.valueQuantity is not None else _quantity_in_words(part)
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
@@ -229,7 +244,7 @@ def _converted(
             charted_unit = quantity.unit  # any other text beside a code that is known is not repeated
         if conversion is None:
             conversion, unit = worded, quantity.unit
-        elif worded is not None and worded is not conversion:
+        elif worded is not None and worded != conversion:
             return _refuse(
                 analyte,
                 coded,
@@ -251,6 +266,24 @@ def _converted(
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _refuse(analyte, coded, "implausible", f"{charted:g} {unit} is outside the plausible range")
     return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
+
+
+# "6.4 mmol/L", "6,4 mmol/l"; a comma before three digits could as well mark thousands.
+_NUMBER_WITH_UNIT = re.compile(
+    r"(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))? ?(?P<unit>\D.{0,30})?"
+)
+
+
+def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
+    """The number and unit of a result that came as text or as an integer; None where the text is no number."""
+    if part.valueInteger is not None:
+        return Quantity(float(part.valueInteger))
+    match = _NUMBER_WITH_UNIT.fullmatch((part.valueString or "").strip())
+    if match is None:
+        return None
+    fraction = match["point"] or match["comma"]
+    number = float(f"{match['whole']}.{fraction}" if fraction else match["whole"])
+    return Quantity(number, unit=(match["unit"] or "").strip() or None)
 
 
 def _withdrawn(analyte: Analyte, coded: CodedPart) -> Refusal | None:

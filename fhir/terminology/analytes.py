@@ -12,6 +12,9 @@ from importlib.resources import files
 
 from msgspec import Struct
 
+from fhir.terminology.caching import remembered
+from fhir.terminology.units import normal_unit, unit_parts
+
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 
@@ -47,7 +50,36 @@ class Analyte(Struct, frozen=True, eq=False):
             return factor
         text = _AROUND_SLASH.sub("/", unit.strip()).replace("μ", "µ").lower()
         factor = self.units.get(text)
-        return factor if factor is not None else self.units.get(text.replace("µ", "u"))
+        if factor is None:
+            factor = self.units.get(text.replace("µ", "u"))
+        return factor if factor is not None else _conversion_by_grammar(self.key, unit)
+
+
+@remembered("units of analytes", entries=2048, longest=100)
+def _conversion_by_grammar(key: str, unit: str) -> Conversion | None:
+    """How a unit that no table has becomes the canonical one: another spelling, or a multiple, of one that it has.
+
+    >>> ANALYTES["platelets"].conversion("Tsd/µl"), ANALYTES["platelets"].conversion("/nL")
+    (Conversion(factor=1.0, offset=0.0), Conversion(factor=1.0, offset=0.0))
+    >>> ANALYTES["potassium"].conversion("mmHg") is None
+    True
+    """
+    units = ANALYTES[key].units
+    normal = normal_unit(unit)
+    alike = {conversion for text, conversion in units.items() if normal and normal_unit(text) == normal}
+    if alike:
+        return alike.pop() if len(alike) == 1 else None
+    parts = unit_parts(unit)
+    if parts is None:
+        return None
+    factors = {
+        float(f"{conversion.factor * parts.amount / other.amount:.12g}")
+        for text, conversion in units.items()
+        if not conversion.offset
+        and (other := unit_parts(text)) is not None
+        and (other.top, other.bottom) == (parts.top, parts.bottom)
+    }
+    return Conversion(factors.pop()) if len(factors) == 1 else None
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -115,4 +147,33 @@ def _load() -> dict[str, Analyte]:
 
 
 ANALYTES: dict[str, Analyte] = _load()
+
+
+def _read_names() -> dict[str, str]:
+    return {name: row["key"] for row in _rows("analyte_names.csv") for name in row["names"].split(";")}
+
+
+_KEY_BY_NAME: dict[str, str] = _read_names()
+_WORD = re.compile(r"[a-z0-9%]+")
+# Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
+_SAYS_NOTHING = frozenset(
+    {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "venous", "measured"}
+)
+_LONGEST_NAME = 80
+
+
+@remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
+def analyte_of_name(text: str) -> str | None:
+    """The analyte that a result without a code means by its whole name; None for any other.
+
+    >>> analyte_of_name("Sodium level"), analyte_of_name("Potassium, urine"), analyte_of_name("K+")
+    ('sodium', None, 'potassium')
+    """
+    if len(text) > _LONGEST_NAME:
+        return None
+    words = _WORD.findall(text.lower())
+    whole = " ".join(words)
+    return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
+
+
 ANALYTE_BY_LOINC: dict[str, Analyte] = {code: analyte for analyte in ANALYTES.values() for code in analyte.loinc}

@@ -56,7 +56,7 @@ def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: 
             "not-exact",
             observation(CREATININE, None, None, valueQuantity={"value": 0.2, "comparator": "<", "unit": "mg/dL"}),
         ),
-        ("no-quantity", observation(CREATININE, None, None, valueQuantity=None, valueString="1.2 mg/dL")),
+        ("no-quantity", observation(CREATININE, None, None, valueQuantity=None, valueString="see comment")),
         ("data-absent", observation(CREATININE, None, None, valueQuantity=None, dataAbsentReason={"text": "error"})),
         ("haemolysed", observation(POTASSIUM, 5.9, "mmol/L", note=[{"text": "Specimen hemolyzed"}])),
         (
@@ -188,3 +188,44 @@ def test_a_quantity_whose_name_is_a_plural_has_the_verb_of_one() -> None:
     refused = record_of(absent).lookup("platelets", 365)
     assert isinstance(refused, Refused)
     assert refused.refused[0].text == "Platelets have no value (data absent) on 2026-11-01: not used."
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"valueString": "6.4 mmol/L"}, 6.4),
+        ({"valueString": "6,4 mmol/l"}, 6.4),
+        ({"valueString": "6.4mval/l"}, 6.4),
+        ({"valueQuantity": {"value": 6.4, "unit": "mval/l"}}, 6.4),
+        ({"valueString": "6,400 mmol/L"}, None),
+        ({"valueString": "6.4"}, None),
+        ({"valueString": "6.4 to 6.6 mmol/L"}, None),
+        ({"valueInteger": 6}, None),
+    ],
+)
+def test_a_number_with_its_unit_is_read_from_words(value: dict[str, Any], expected: float | None) -> None:
+    record = record_of(observation(POTASSIUM, None, None) | {"valueQuantity": None} | value)
+    newest = record.newest("potassium")
+    assert (newest.value if newest is not None else None) == expected
+    assert bool(record.refusals) is (expected is None)
+
+
+def test_a_result_that_was_only_reported_counts_from_then() -> None:
+    reported = observation(POTASSIUM, 6.4, "mmol/L", None) | {"issued": "2026-11-19T08:00:00Z"}
+    newest = record_of(reported).newest("potassium")
+    assert newest is not None
+    assert newest.time.date == "2026-11-19"
+
+
+@pytest.mark.parametrize(
+    ("words", "analyte"),
+    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("K+", "potassium"), ("Hemoglobin A1c", "hba1c"),
+     ("Potassium, urine", None), ("sweat chloride", None), ("Sodium intake", None)],
+)  # fmt: skip
+def test_a_result_without_a_code_is_known_by_its_whole_name(words: str, analyte: str | None) -> None:
+    value, unit = {"hba1c": (7.0, "%"), "sodium": (140.0, "mmol/L")}.get(analyte or "", (5.0, "mmol/L"))
+    result = observation(POTASSIUM, value, unit) | {"code": {"text": words}}
+    record = record_of(result)
+    assert [key for key in ("sodium", "potassium", "chloride", "hba1c") if record.newest(key)] == [
+        key for key in [analyte] if key
+    ]
