@@ -196,10 +196,15 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
         return KeyState(template, state, sent_as=sent_as)
+    # What the query itself cuts off is no fault of the EHR.
+    is_cut_by_us = 0 < template.asked_count <= len(value.entry)
     if _next_of(value) is not None:
-        return KeyState(template, state, "partial", "next-page", _FIRST_PAGE, sent_as)
+        text = f"the newest {template.asked_count} were asked for, there are more" if is_cut_by_us else _FIRST_PAGE
+        return KeyState(template, state, "partial", "next-page", text, sent_as)
     if (value.total or 0) > len(value.entry):
         text = f"the EHR sent {len(value.entry)} of {value.total}"
+        if is_cut_by_us:
+            text = f"the newest {template.asked_count} of {value.total} were asked for"
         return KeyState(template, state, "partial", "cut", text, sent_as)
     hours = _age_hours(value, as_of_epoch) if value.meta is not None else 0.0
     if template.policy.is_old(hours):

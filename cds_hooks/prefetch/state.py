@@ -1,5 +1,6 @@
 """The state of every prefetch key in one call, and what follows from it: gaps, reasons, the note on cards."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -195,10 +196,14 @@ def _is_there(state: KeyState) -> bool:
 
 
 _LACK_PHRASES: Final = {
-    "unknown": ("Checked without", "are not known"),
-    "partial": ("Not complete:", "are not complete"),
-    "old": ("Not from today:", "are not from today"),
+    "unknown": ("Checked without", "not known"),
+    "partial": ("Not complete:", "not complete"),
+    "old": ("Not from today:", "not from today"),
 }
+
+
+# "Problems", "vaccinations given", "flags of the chart"; not "tobacco use", "smoking status".
+_PLURAL: Final = re.compile(r"^(?:\w{1,30} )?\w{1,30}[^su\W]s\b")
 
 
 def _lack_of(state: KeyState) -> str:
@@ -207,7 +212,8 @@ def _lack_of(state: KeyState) -> str:
 
 def _sentence_of(state: KeyState) -> str:
     words = state.template.words
-    return f"{words[0].upper()}{words[1:]} {_LACK_PHRASES[_lack_of(state)][1]}: {state.text}."
+    verb = "are" if " and " in words or _PLURAL.search(words) else "is"
+    return f"{words[0].upper()}{words[1:]} {verb} {_LACK_PHRASES[_lack_of(state)][1]}: {state.text}."
 
 
 def _grouped(states: Iterable[KeyState]) -> str:

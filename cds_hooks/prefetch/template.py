@@ -6,6 +6,7 @@ check`), which a test runs against this server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -29,6 +30,9 @@ PRESSURE: Final = frozenset({"sbp", "dbp"})
 
 IfMissing = Literal["fail", "say", "omit"]
 TOKENS_OF_3: Final = ("3",)
+
+
+_COUNT = re.compile(r"[?&]_count=(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,12 @@ class Template:
         object.__setattr__(self, "needs", keys_in(self.query))
         tokens = (read_token(match[1]) for match in TOKEN.finditer(self.query))
         object.__setattr__(self, "is_of_3", any(needs_version_3(token) for token in tokens))
+
+    @property
+    def asked_count(self) -> int:
+        """How many resources its query asks for, the newest first; 0 where it asks for all."""
+        match = _COUNT.search(self.query)
+        return int(match[1]) if match is not None else 0
 
     def query_for(self, protocol: str) -> str:
         """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""
