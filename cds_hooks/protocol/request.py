@@ -21,10 +21,10 @@ from cds_hooks.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
-from cds_hooks.protocol.repair import repair_bytes
 from fhir.record.chart_text import may_hold_runs
 from fhir.record.reading import BrokenResource, read_value, without_runs
 from fhir.record.refusals import Refusal
+from fhir.record.repair import repair_bytes
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"

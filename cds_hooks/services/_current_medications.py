@@ -6,12 +6,13 @@ from typing import Any
 
 from cards.rules.patient.orders import DraftOrder
 from cards.text import plain
-from cds_hooks.protocol.repair import OriginalOrders, repair_resource
+from cds_hooks.protocol.repair import OriginalOrders
 from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.repair import repair_resource
 from fhir.record.resources import MedicationRequest, MedicationStatement
 
 

@@ -18,11 +18,12 @@ from cards.text import plain
 from cds_hooks.errors import PayloadTooLarge, PreconditionFailed
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
-from cds_hooks.protocol.repair import OriginalOrders, repair_resource
+from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.reading import relative_reference
+from fhir.record.repair import repair_resource
 
 NEEDS = rule_book().needs_of_tests
 _JUDGED: Final = "ServiceRequest"

@@ -13,13 +13,13 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
-from cds_hooks.protocol.repair import has_stu3_dose, repair_resource, with_numeric_doses
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.chart_text import may_hold_runs
 from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, may_be_patient
+from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
 NEEDS = rule_book().needs
 _SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type

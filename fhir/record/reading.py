@@ -15,6 +15,7 @@ from fhir.record.datatypes import Subject
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, record_of_resources
 from fhir.record.refusals import Refusal, WrongPatient
+from fhir.record.repair import repair_bytes
 from fhir.record.resources import (
     Bundle,
     BundleEntry,
@@ -138,6 +139,10 @@ def _read_shortened(
 ) -> tuple[Any, list[Refusal]]:
     """A resource whose texts are too long, with these cut; what cannot be read for another reason is broken."""
     broken = _broken(head)
+    try:
+        return decoder.decode(repair_bytes(raw)), []
+    except (msgspec.DecodeError, RecursionError):
+        pass  # the first fault is named below
     if f"length <= {LONGEST_TEXT}" not in str(error):
         return broken, [_refusal(broken, location, error)]
     try:

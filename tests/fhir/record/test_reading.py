@@ -1,5 +1,7 @@
 """One broken resource costs itself, never its neighbours."""
 
+from typing import Any
+
 import msgspec
 import orjson
 import pytest
@@ -12,7 +14,7 @@ GOOD = observation("2160-0", 1.2, "mg/dL")
 
 
 def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
-    broken = observation("2160-0", 1.3, "mg/dL") | {"id": "bad", "valueQuantity": {"value": "1.3"}}
+    broken = observation("2160-0", 1.3, "mg/dL") | {"id": "bad", "valueQuantity": {"value": "high"}}
     value, refusals = read_value("labs", orjson.dumps(bundle(GOOD, broken, GOOD | {"id": "o2"})))
     assert [refusal.subject for refusal in refusals] == ["Observation/bad"]
     assert "valueQuantity.value" in refusals[0].text
@@ -52,3 +54,30 @@ def test_null_means_asked_and_none_found() -> None:
 def test_bytes_that_are_no_json_are_an_error() -> None:
     with pytest.raises(msgspec.DecodeError):
         read_value("labs", b'{"resourceType": "Patient"')
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"resourceType": "Condition", "id": "x", "clinicalStatus": "active", "code": {"text": "Asthma"}},
+        {"resourceType": "Condition", "id": "x", "code": {"coding": {"code": "J45"}, "text": "Asthma"}},
+        {"resourceType": "Observation", "id": "x", "status": "final", "code": {"text": "K"},
+         "valueQuantity": {"value": "6.4", "unit": "mmol/L"}},
+        {"resourceType": "MedicationRequest", "id": "x", "status": "active", "intent": "order",
+         "medicationCodeableConcept": {"text": "metformin"}, "dosageInstruction": {"text": "daily"}},
+    ],
+)  # fmt: skip
+def test_older_and_odd_forms_are_read_by_every_reader(odd: dict[str, Any]) -> None:
+    """Not by the reader of calls alone: charts in files and pages of a FHIR server are read here."""
+    resource = odd | {"subject": {"reference": "Patient/p1"}}
+    for value in (resource, bundle(resource)):
+        assert read_value("any", orjson.dumps(value))[1] == []
+
+
+def test_the_number_of_a_result_that_came_as_text_is_used() -> None:
+    potassium = observation("2823-3", 1.0, "mmol/L") | {"valueQuantity": {"value": "6.4", "unit": "mmol/L"}}
+    value, refusals = read_value("labs", orjson.dumps(bundle(potassium)))
+    newest = read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF).newest("potassium")
+    assert refusals == []
+    assert newest is not None
+    assert newest.value == 6.4
