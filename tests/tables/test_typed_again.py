@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.conftest import ROOT
+from tests.tables.ledger import product_tables
 
 TABLES = ROOT / "fhir" / "terminology" / "tables"
 
@@ -123,3 +124,36 @@ def test_every_loinc_code_of_a_table_has_its_check_digit() -> None:
 def _check_digit(number: str) -> int:
     doubled = "".join(str(int(digit) * (2 - position % 2)) for position, digit in enumerate(reversed(number)))
     return -sum(map(int, doubled)) % 10
+
+
+def test_a_drug_and_the_code_beside_it_belong_together(data_folder: Path) -> None:
+    """A name and its RxNorm code in one row of any table, by RxNorm's own list of ingredients."""
+    names: dict[str, set[str]] = {}
+    for row in _rows(data_folder / "drugnames" / "rxnorm_products.csv"):
+        if row["tty"] in ("IN", "PIN", "MIN"):
+            names.setdefault(row["rxcui"], set()).add(row["name"].lower())
+    compared, faults = 0, []
+    for table in product_tables():
+        for row in _rows(ROOT / table) if table.endswith(".csv") else ():
+            for name, code in (("drug", "rxcui"), ("ingredient", "rxcui"), ("a", "a_key"), ("b", "b_key")):
+                pairs = zip((row.get(name) or "").split(";"), (row.get(code) or "").split(";"), strict=False)
+                for written, rxcui in pairs:
+                    if rxcui in names and written:
+                        compared += 1
+                        name_written = written.lower()
+                        if not any(name_written[:5] in known or known[:5] in name_written for known in names[rxcui]):
+                            faults.append(f"{table}: {written} {rxcui}, which is {sorted(names[rxcui])}")
+    synonyms = ("phytonadione 8308", "vitamin c 1151")
+    faults = sorted({fault for fault in faults if not any(name in fault for name in synonyms)})
+    assert not faults, "\n".join(faults[:20])
+    assert compared > 3000
+
+
+def test_the_limits_of_kidney_function_are_those_that_were_read(data_folder: Path) -> None:
+    leads = _rows(data_folder / "labels" / "kidney.csv")
+    read = {(row["rxcui"], float(row["cut_off"])) for row in leads if row["cut_off"]}
+    table = ROOT / "cards" / "rules" / "families" / "renal" / "label_kidney.csv"
+    drugs = {rxcui for rxcui, _ in read}
+    rows = [(row["rxcui"], float(row["below"])) for row in _rows(table) if row["rxcui"] in drugs]
+    assert len(rows) >= 10
+    assert [row for row in rows if row not in read] == []

@@ -119,10 +119,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
 
 
+_NO_ADVICE = "No phenotype follows from such a result here; the report of the laboratory may state one."
+
+
 def detail(context: RuleContext) -> str | None:
     """What to do, the doubts, FDA's line, and the drugs that change what the gene does; with the source."""
     advice = advice_of(context)
-    return " ".join(_sentences(advice, context)) if advice is not None else None
+    return (" ".join(_sentences(advice, context)) or _NO_ADVICE) if advice is not None else None
 
 
 def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:

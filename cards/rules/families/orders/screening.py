@@ -181,10 +181,10 @@ def last_same_date(context: RuleContext) -> str | None:
     return last.time.text[:10] if last is not None else None
 
 
-def last_same_sentence(context: RuleContext) -> str | None:
-    """When the same screening was last done, as a sentence."""
+def last_same_sentence(context: RuleContext) -> str:
+    """When the same screening was last done, as a sentence; empty where none is on the record."""
     day = last_same_date(context)
-    return f"The last one was on {day}." if day is not None else None
+    return f"The last one was on {day}." if day is not None else ""
 
 
 def _smoking_facts(context: RuleContext) -> list[Fact]:

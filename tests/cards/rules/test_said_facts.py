@@ -1,0 +1,82 @@
+"""What a card's sentences name comes from the chart or from the rule's own text: dates, weekdays, values."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cache
+
+from cards.rules.engine.rule_book import whole_book
+from cards.rules.language.table import raw_table
+from tests.cards.rules.cases import Case, check_case, resources_of_case
+from tests.cards.rules.patients import bundle_of
+from tests.cards.rules.pinned import AS_OF, book_of, named_cases
+
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+_WEEKDAY = re.compile(r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b")
+_MEASURED = re.compile(r"\b(eGFR|[Pp]otassium|QTc|INR|[Pp]latelets) (\d[\d,]*(?:\.\d+)?) (?:mL/min|mmol/L|ms|10|on)\b")
+_ANALYTES = {"eGFR": "egfr", "potassium": "potassium", "QTc": "qtc", "INR": "inr", "platelets": "platelets"}
+
+
+@cache
+def _written(family: str) -> str:
+    """Everything that the family's files say."""
+    return json.dumps(raw_table(family), ensure_ascii=False)
+
+
+def _cards() -> Iterator[tuple[str, Case, str, str]]:
+    """Each card of each case: its rule, the case, what it says, and everything that chart, draft and rules hold."""
+    families = {rule.id: rule.family.name for rule in whole_book().rules}
+    for rule, cases in named_cases().items():
+        for case in cases.values():
+            cards = check_case(case, AS_OF, book_of(rule)).cards
+            if cards:
+                chart = json.dumps([bundle_of(case["patient"], AS_OF), resources_of_case(case)], ensure_ascii=False)
+                known = chart + _written(families[rule])
+                yield from ((rule, case, f"{card.summary}\n{card.detail or ''}", known) for card in cards)
+
+
+def test_no_text_of_a_card_falls_back_to_the_title_of_its_rule() -> None:
+    titles = {rule.id: rule.declared.title for rule in whole_book().rules}
+    fallen = [
+        f"{rule}: {case['id']}"
+        for rule, case, text, _ in _cards()
+        if "please check this order." in text or f"\n- {titles[rule]}" in text or f"\n{titles[rule]}\n" in text
+    ]
+    assert fallen == []
+
+
+def test_every_date_and_weekday_on_a_card_is_on_the_chart_or_in_the_rule() -> None:
+    strange = [
+        f"{rule}: {case['id']}: {word}"
+        for rule, case, text, known in _cards()
+        for word in (*_DATE.findall(text), *_WEEKDAY.findall(text))
+        if word not in known and word not in _due(text)
+    ]
+    assert strange == []
+
+
+def _due(text: str) -> set[str]:
+    """The days on which a test may be repeated: so many days after the one that is named."""
+    return {
+        (date.fromisoformat(day) + timedelta(days=int(interval[1]))).isoformat()
+        for interval in re.finditer(r"interval is (\d+) days", text)
+        for day in _DATE.findall(text)
+    }
+
+
+def test_a_value_on_a_card_is_that_of_the_chart() -> None:
+    """A reported value as it was charted, to the last digit."""
+    compared, strange = 0, []
+    for rule, case, text, _ in _cards():
+        charted: dict[str, list[float]] = {}
+        for lab in case["patient"].get("labs", ()):
+            charted.setdefault(lab[0], []).append(float(lab[1]))
+        for name, shown in _MEASURED.findall(text):
+            values = charted.get(_ANALYTES.get(name) or _ANALYTES[name.lower()])
+            if values:
+                compared += 1
+                if float(shown.replace(",", "")) not in values:
+                    strange.append(f"{rule}: {case['id']}: {name} {shown}, on the chart {values}")
+    assert strange == []
+    assert compared > 150
