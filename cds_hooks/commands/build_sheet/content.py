@@ -167,6 +167,11 @@ def _prefetch(services: list[Service], client: ClientProfile) -> Iterator[str]:
         "Each key with its query, letter by letter. Other names of keys are understood as well: what arrives is "
         "recognised by what it holds."
     )
+    yield (
+        "Where your orders refer to Medication resources, add `&_include=MedicationRequest:medication` to the queries "
+        "of `MedicationRequest` (`MedicationStatement:medication` and `MedicationDispense:medication` likewise): a "
+        "medication whose resource does not arrive is one that nobody can read."
+    )
     for service in services:
         yield _heading(3, f"Prefetch of {service.id}")
         prefetch = service.discovery(client)[0]["prefetch"]

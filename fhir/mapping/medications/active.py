@@ -24,6 +24,8 @@ _ON_STATEMENT = frozenset({"active", "intended"})
 # medicationrequest-intent: proposal and plan authorise nothing; option is one of several that may be chosen. A plan
 # that is reported is what the patient takes without a prescription (US Core, medication list guidance).
 _NO_ORDER = frozenset({"proposal", "plan", "option"})
+# medicationrequest-intent: what carries out an order ("one instance of the order's use", "by the filler").
+_INSTANCES = frozenset({"instance-order", "filler-order"})
 # Every status that means the patient took the drug, or was to take it, at the time.
 _WAS_TAKEN_REQUEST = frozenset({"active", "on-hold", "completed", "stopped", "unknown"})
 _WAS_TAKEN_STATEMENT = frozenset({"active", "completed", "stopped", "on-hold", "unknown", "intended"})
@@ -79,7 +81,7 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
     replaced, medications = _replaced(record), record.medications
     identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
-    for request in record.medication_requests:
+    for request in _instances_last(record.medication_requests):
         if request.status is not None and request.status not in _ON_REQUEST:
             continue  # most of them: their dates are not read
         written = parse_time(request.authoredOn) if request.authoredOn else None
@@ -91,6 +93,8 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
                 identity = identities.get(id(request))
                 if identity is None:
                     identity = identities[id(request)] = identify(request, medications)
+                if request.intent in _INSTANCES and any(_repeats(identity, order) for order in ordered):
+                    continue  # the order it carries out is on the list
                 ordered.append(identity)
                 yield ActiveMedication(identity, source, written, request)
     for statement in record.medication_statements:
@@ -98,6 +102,14 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
             entry = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
             if not any(_repeats(entry.identity, order) for order in ordered):
                 yield entry
+
+
+def _instances_last(requests: Sequence[MedicationRequest]) -> Sequence[MedicationRequest]:
+    """The orders in their order, those that carry out another one after all others."""
+    instances = [request for request in requests if request.intent in _INSTANCES]
+    return (
+        [*(request for request in requests if request.intent not in _INSTANCES), *instances] if instances else requests
+    )
 
 
 def _is_of_last_year(written: FhirTime | None, record: PatientRecord) -> bool:

@@ -32,6 +32,15 @@ def test_orders_and_statements_are_on_the_list_with_their_source() -> None:
     assert found[0].dose.per_day[0].high == 1000.0
 
 
+def test_an_original_order_and_its_instances_are_one_prescription() -> None:
+    original = request(METFORMIN, "m1", intent="original-order")
+    instances = [request(METFORMIN, f"m{number}", intent="instance-order") for number in (2, 3)]
+    assert _names(*instances, original) == ["metformin"]
+    assert _names(*instances) == ["metformin"]
+    assert _names(original, request("warfarin", "m4", intent="instance-order")) == ["metformin", "warfarin"]
+    assert _names(original, request(METFORMIN, "m5")) == ["metformin", "metformin"]
+
+
 def test_what_is_not_recognised_is_on_the_list_too() -> None:
     found = active_medications(record_of(request("herbal drops")))
     assert [(one.identity.recognised, one.name) for one in found] == [(False, "herbal drops")]
