@@ -17,6 +17,7 @@ from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.language.site import site_folders
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
+from fhir.mapping.medications.identity import MedicationIdentity
 from models_onnx.discovery import discover
 
 _FAMILIES = "cards.rules.families"
@@ -29,6 +30,8 @@ Correction = Callable[[RuleContext], OrderChange | None]
 """Works out a change for this draft; None where none can be offered."""
 NothingFound = Callable[[str, RuleContext], tuple[str, str]]
 """What is said where no band of a rule (its id) matches: reason and sentence."""
+Coverage = Callable[[MedicationIdentity], int]
+"""How many rows of a rule's knowledge table are about a medication in its form and by its route."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
@@ -41,6 +44,8 @@ class Family:
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
     knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
+    `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
+    have been looked for.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     """
 
@@ -51,6 +56,7 @@ class Family:
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
+    covers: Mapping[str, Coverage] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
 
     @cached_property

@@ -31,11 +31,12 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.text import capitalized, plain
+from cards.text import capitalized, decapitalized, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import Ingredient
 from fhir.terminology.time_limit import check_time
 
@@ -283,6 +284,7 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
 _MOST_VALUES = 6
+_MOST_CONDITIONS = 4
 _MOST_TEXTS = 8
 
 
@@ -358,7 +360,11 @@ class _RulesOfDrug(NamedTuple):
 
 
 def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity, *, signing: bool) -> _Asks:
-    systemic_rules = [activated_rule for activated_rule in activated if not activated_rule.activation.is_local]
+    systemic_rules = [
+        activated_rule
+        for activated_rule in activated
+        if not activated_rule.activation.is_local and _rows(activated_rule.rule, medication)
+    ]
     specific_rules = [
         activated_rule.rule for activated_rule in systemic_rules if not activated_rule.rule.trigger.is_for_any
     ]
@@ -369,15 +375,20 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     else:
         parts = [_ALLERGIES, _DUPLICATES]
     parts += _counted(
-        sum(bool(rule.trigger.sides) for rule in specific_rules), "interaction", _LISTS, "medication list"
+        sum(_rows(rule, medication) for rule in specific_rules if rule.trigger.sides),
+        "interaction",
+        _LISTS,
+        "medication list",
     )
-    parts += _counted(_conditions(uses), "condition", ("Condition",), "problem list")
+    parts += _conditions(uses)
     if not uses.isdisjoint(ESTIMATES):
         parts.append(_KIDNEYS)
     values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
     parts += sorted(values, key=lambda part: part.words)[:_MOST_VALUES]
     parts += [_GENES] if "genes" in uses else []
-    parts += [_OWN_DOSE] if not uses.isdisjoint(_DOSE) else []
+    # A rule about any drug adds up doses; a limit for this one is not among its knowledge.
+    of_dose = any(not rule.trigger.is_for_any and not _uses_now(rule, signing).isdisjoint(_DOSE) for rule in alone)
+    parts += [_OWN_DOSE] if of_dose else []
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
     return _Asks(tuple(parts), bool(specific_rules), more_at_signing, {})
 
@@ -414,6 +425,19 @@ def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list
     return [_LookedFor(sources, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
 
 
-def _conditions(uses: frozenset[str]) -> int:
-    """The conditions by key, and one for the codes that a rule names itself."""
-    return sum(use.startswith("condition:") for use in uses) + ("conditions" in uses and "problem" in uses)
+def _conditions(uses: frozenset[str]) -> list[_LookedFor]:
+    """The conditions by their names, and those of the codes that a rule names itself."""
+    keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
+    names = sorted(decapitalized(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
+    names += ["others by their codes"] if "conditions" in uses and "problem" in uses else []
+    if not names:
+        return []
+    more = f" and {len(names) - _MOST_CONDITIONS} more" if len(names) > _MOST_CONDITIONS else ""
+    number = f"{len(names)} condition{'s' if len(names) > 1 else ''}"
+    return [_LookedFor(("Condition",), f"{number} ({', '.join(names[:_MOST_CONDITIONS])}{more})", "problem list")]
+
+
+def _rows(rule: CompiledRule, medication: MedicationIdentity) -> int:
+    """How much of the rule's knowledge is about the medication; 1 for a rule without a table."""
+    covers = rule.family.covers.get(rule.id)
+    return covers(medication) if covers is not None else 1

@@ -21,6 +21,8 @@ from cards.rules.families.dose.sums import (
     implausible,
     judged,
     labelled_from,
+    limits_of,
+    plausible_doses_of,
     rows_for,
     total_mg,
 )
@@ -417,5 +419,6 @@ FAMILY = Family(
         "twice_daily": _times_daily(2),
         "once_weekly": _once_weekly,
     },
+    covers={"dose-max": limits_of, "dose-plausible": plausible_doses_of},
     evidence={"dose-max": _row_evidence},
 )

@@ -316,3 +316,14 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
         if amount is not None and amount > times * recommended:
             implausible_doses.append(Implausible(row, rxcui, amount, recommended, weight))
     return max(implausible_doses, key=lambda dose: dose.times, default=None), is_unknown
+
+
+def limits_of(medication: MedicationIdentity) -> int:
+    """How many limits there are for the drug by its route and, where that is known, its form, at any age."""
+    rows = (row for rxcui in medication.rxcuis for row in _rows_of_route(rxcui, medication))
+    return sum(_fits_form(row.form, medication) is not False for row in rows)
+
+
+def plausible_doses_of(medication: MedicationIdentity) -> int:
+    """How many ingredients have a recommended maximum; FDA's figures are those of oral use."""
+    return 0 if medication.is_injected else sum(rxcui in PLAUSIBLE_DOSES for rxcui in medication.rxcuis)

@@ -19,6 +19,7 @@ from cards.rules.language.rule import Evidence
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
+from fhir.mapping.medications.identity import MedicationIdentity
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
@@ -139,6 +140,10 @@ def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
     return (pair.evidence,) if pair is not None else ()
 
 
+def _pairs_of(medication: MedicationIdentity) -> int:
+    return sum(len(rows) for keys, rows in PAIRS.items() if not keys.isdisjoint(medication.keys))
+
+
 def _nothing_found(_rule: str, _context: RuleContext) -> tuple[str, str]:
     return "no-pair", "no row names the drugs that are taken with it."
 
@@ -158,5 +163,6 @@ FAMILY = Family(
     longest={"pair_summary": "x" * 130, "pair_detail": "x" * 120},
     conditions=(LABEL_PAIR,),
     evidence={"pair-label": _evidence},
+    covers={"pair-label": _pairs_of},
     nothing_found=_nothing_found,
 )

@@ -1,0 +1,30 @@
+"""What is said to have been looked for about a drug is what its rules can find."""
+
+from datetime import datetime
+
+import pytest
+
+from tests.cards.rules.cases import check
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+
+def _scope(drug: str, as_of: datetime, **more: object) -> str:
+    drafts = drafts_of(draft_of({"drug": drug, "dose": "1 tablet", "times": 1, **more}))
+    outcome = check(record_of({"age": 50}, as_of), drafts)
+    return next(one.text for one in outcome.silences if one.reason == "scope")
+
+
+@pytest.mark.parametrize("drug", ["phenylephrine 10 mg/mL injection", "cyanocobalamin 1000 mcg/mL injection"])
+def test_no_dose_is_looked_for_where_no_row_is_about_the_drug_by_its_route(drug: str, as_of: datetime) -> None:
+    assert "dose" not in _scope(drug, as_of, dose="1 mg").partition("Not known")[0]
+
+
+def test_a_dose_is_looked_for_where_a_row_is_about_it(as_of: datetime) -> None:
+    assert ", dose" in _scope("sertraline 50 MG Oral Tablet", as_of)
+
+
+def test_conditions_are_named_and_the_pairs_of_a_table_are_counted(as_of: datetime) -> None:
+    scope = _scope("ranolazine 500 mg tablet", as_of)
+    assert "interactions" in scope
+    assert "1 interaction," not in scope
+    assert "condition" not in scope or "(" in scope
