@@ -212,6 +212,9 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
         TrustFileError: it has mistakes; all that were found are listed.
     """
     document = _document(path)
+    mark = document.get("end_mark")
+    if isinstance(mark, str) and not path.read_text("utf-8", errors="replace").rstrip().endswith(f"\n{mark}"):
+        raise TrustFileError(path, "content", f"the last line is not {mark!r}, as end_mark has it: the file is cut off")
     if problems := schema_problems(document):
         raise TrustFileError(path, "form", *problems)
     entries = [ClientEntry(each, path.parent) for each in document.get("client", [])]

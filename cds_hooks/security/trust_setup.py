@@ -28,6 +28,9 @@ version = 1
 # How many clients follow: a file that was cut off while it was copied is refused.
 clients = 0
 
+# The last line of this file: one that was cut off within a client, before what the client may call, is refused.
+end_mark = "# end of the trust file"
+
 # Whether GET /cds-services needs a token too.
 discovery_needs_token = true
 
@@ -35,6 +38,8 @@ discovery_needs_token = true
 [jwks]
 refresh_seconds = 900
 outage_seconds = 86400
+
+# end of the trust file
 """
 
 
@@ -63,7 +68,7 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_with_one_more(before).rstrip("\n") + "\n\n" + client_table(settings))
+            file.write(_with_client(_with_one_more(before).rstrip("\n"), client_table(settings)))
         draft.chmod(path.stat().st_mode & 0o777)
         trust_file = read_trust_file(draft, known)
         draft.replace(path)
@@ -77,6 +82,14 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
 def _with_one_more(text: str) -> str:
     """Returns the text with its count of clients, where it has one, increased by one."""
     return re.sub(r"(?m)^clients = (\d+)$", lambda match: f"clients = {int(match[1]) + 1}", text, count=1)
+
+
+def _with_client(text: str, table: str) -> str:
+    """Returns the text with the client at its end, before its last line where that is the end mark."""
+    rest, _, last = text.rpartition("\n")
+    if last.startswith("#") and f"end_mark = {json.dumps(last)}" in rest:
+        return f"{rest.rstrip()}\n\n{table}\n{last}\n"
+    return f"{text}\n\n{table}"
 
 
 def client_table(settings: Mapping[str, Any]) -> str:

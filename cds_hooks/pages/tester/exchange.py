@@ -1,5 +1,6 @@
 """Sends the calls of the tester's page; what is known of each exchange: stages, silences, the kit's findings."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +21,8 @@ from cds_hooks.web.charts import Scale
 from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
 
 _SECONDS: Final = 60.0
+# The form carries the path back, and discovery of another server names ids: neither may lead to another address.
+_PATH: Final = re.compile(r"/cds-services/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}(?:/feedback)?")
 _MOST_ANSWER: Final = 16 * 1024 * 1024
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
 
@@ -128,6 +131,8 @@ class Caller:
 
     async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, dict[str, str], str, float, str]:
         """Status, headers, text of the body, seconds, and why there is no answer where there is none."""
+        if not _PATH.fullmatch(path):
+            return 0, {}, "", 0.0, "Not sent: this is not the path of a service"
         headers = _HEADERS | ({"authorization": f"Bearer {token}"} if token else {})
         start = perf_counter()
         try:

@@ -152,7 +152,8 @@ def test_check_says_every_mistake_and_ends_with_1() -> None:
     assert "CDS_PEOPLE_FILE is not set, so nobody can approve" in people
     assert (done.exit_code, said) == (0, "trust.toml can be used: 1 client.")
     assert "medication rules are not approved at this site" in rules
-    file.write_text(file.read_text() + 'networks = ["x1"]\nfhir = ["http://fhir.example.org"]\n')
+    mistakes = 'networks = ["x1"]\nfhir = ["http://fhir.example.org"]\n'
+    file.write_text(file.read_text().replace("\n# end of", f"{mistakes}\n# end of"))
     done = _do("check")
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 2

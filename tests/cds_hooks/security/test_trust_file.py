@@ -12,6 +12,7 @@ from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
 from cds_hooks.security.trust_schema import schema
+from cds_hooks.security.trust_setup import add_client, write_beginning
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 
@@ -160,3 +161,20 @@ def test_all_mistakes_are_said_at_once(site: Site) -> None:
 def test_an_empty_rule_reaches_public_addresses_only() -> None:
     assert AddressRule().allows("8.8.8.8")
     assert not AddressRule().allows("10.0.0.1")
+
+
+def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "trust.toml"
+    write_beginning(file)
+    client = {"name": "ehr", "issuers": ["https://ehr.example.org"], "jwks_url": "https://ehr.example.org/jwks"}
+    for number in range(2):
+        issuer = f"https://ehr{number}.example.org"
+        settings = {**client, "name": f"ehr{number}", "issuers": [issuer], "services": ["order-safety"]}
+        assert len(add_client(file, settings).clients) == number + 1
+    lines = file.read_text().splitlines(keepends=True)
+    assert lines[-1] == "# end of the trust file\n"
+    first_client = next(number for number, line in enumerate(lines) if line.startswith("[[client]]"))
+    for count in range(first_client, len(lines)):
+        file.write_text("".join(lines[:count]))
+        with pytest.raises(TrustFileError, match=r"cut off|required|needs"):
+            read_trust_file(file)
