@@ -15,10 +15,10 @@ _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
     "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
 }  # fmt: skip
-_WATCHED_AND_KEPT = {"keep_facts", "log_level"}
+_WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
-    "model_keys", "models_folder", "pause_share", "people_file", "rules_file",
+    "model_keys", "models_folder", "pause_share", "people_file", "rules_file", "site_rules",
     # the clock, which every decision records
     "as_of",
 }  # fmt: skip

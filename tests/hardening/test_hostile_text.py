@@ -31,7 +31,7 @@ from models_onnx.serving.registry import model_ids
 from tests.cards.rules.cases import JUDGED, Case, every_case, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.pages.rendered import model_page, start_page
+from tests.cds_hooks.pages.rendered import model_page, models_page
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of
 from tests.cds_hooks.web.decisions import SITE
 from tests.hardening.hostile import (
@@ -204,7 +204,7 @@ def test_no_text_of_a_models_files_is_live_on_its_page(name: str) -> None:
         page = model_page(SITE, hostile, _worded(FILES.card(model), words), FILES.release(model))
         assert "zqx" in page
         assert faults_of_page(page, words) == []
-        assert faults_of_page(start_page(SITE, [hostile]), words) == []
+        assert faults_of_page(models_page(SITE, hostile.id, hostile.title, hostile.version), words) == []
 
 
 @pytest.mark.parametrize("page", ["models", "equations", "rules", "explain"])

@@ -123,8 +123,7 @@ def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Medica
 def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
     """The medication a concept means; `name` are words from elsewhere for a concept that is only a code.
 
-    >>> from fhir.record.resources import Coding
-    >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
+    >>> identify_concept(CodeableConcept((Coding("http://www.nlm.nih.gov/research/umls/rxnorm", "861007"),))).name
     'metformin'
     """
     codings = tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])

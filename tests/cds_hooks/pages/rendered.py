@@ -1,9 +1,10 @@
 """Pages as their templates render them, without a server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from cds_hooks.pages.coverage import coverage_tables
+from cds_hooks.hold_back.standing import Standing
+from cds_hooks.pages.committee.tables import ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move
 from cds_hooks.pages.explain.what_if import WhatIf
@@ -18,10 +19,11 @@ def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
     return render("models/model.html", site=site, root="../", standing_here=None, **values)
 
 
-def start_page(site: Site, models: Sequence[Manifest]) -> str:
-    """The start page of a server with these models and nothing else."""
-    lists: Mapping[str, Any] = {"services": [], "rules": [], "equations": [], "models": models}
-    return render("start/start.html", site=site, root="", coverage=coverage_tables(), **lists)
+def models_page(site: Site, model: str, title: str, version: str) -> str:
+    """The list of models with this one, which is on."""
+    now = Standing("on", "released as validated, no gate is red")
+    standing = ModelStanding(model, title, version, "validated", now, (), (), (), None, ())
+    return render("models/models.html", site=site, root="", models=[standing], needs_approval=False)
 
 
 def explanation_page(

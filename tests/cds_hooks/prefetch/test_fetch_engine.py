@@ -151,7 +151,7 @@ def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
         filled = _fill(_request(running.base, prefetch={"medications": _bundle(order)}), ORDERS)
     (state,) = filled.state.states
     assert (state.state, state.reason, state.cause) == ("given", "partial", "forbidden")
-    assert "medications are only referred to" in (filled.state.note or "")
+    assert "1 medication is only referred to" in (filled.state.note or "")
 
 
 def test_whoever_brings_the_medications_is_not_asked_for_them() -> None:
