@@ -1,0 +1,98 @@
+"""Gates at their limits: fairness by gap, ratio and size of a group; how old data may be; missing evidence."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from models_onnx.workbench.gates.checks import fairness, population
+
+Group = dict[str, Any]
+
+
+def _rate(value: float, half: float = 0.01) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def _group(name: str, events: int = 100, sensitivity: float = 0.5, **more: Any) -> Group:
+    ratio = {"value": 1.0, "low": 0.9, "high": 1.1}
+    return {
+        "group": name,
+        "n": 1000,
+        "events": events,
+        "sensitivity": _rate(sensitivity),
+        "observed_expected": ratio,
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "events", "half", "is_fault"),
+    [(0.5901, 100, 0.01, False), (0.6001, 100, 0.01, True), (0.6001, 99, 0.01, False), (0.6001, 100, 0.11, False)],
+)
+def test_a_gap_of_a_tenth_that_is_certain_among_enough_events(
+    sensitivity: float, events: int, half: float, is_fault: bool
+) -> None:
+    women, men = _group("women", sensitivity=0.5), _group("men", events, sensitivity)
+    men["sensitivity"] = _rate(sensitivity, half)
+    faults = fairness._gap_faults("sex", [women, men])
+    assert bool(faults) is is_fault
+    if is_fault:
+        assert faults == ["sex: sensitivity of women (0.50) and men (0.60) differ by 0.10 (0.09 to 0.11)"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "events", "is_fault"),
+    [
+        (0.7, 0.79, 50, True),
+        (0.7, 0.80, 50, False),
+        (1.25, 1.4, 50, False),
+        (1.26, 1.4, 50, True),
+        (1.26, 1.4, 49, False),
+    ],
+)
+def test_observed_to_expected_wholly_outside_its_limits(low: float, high: float, events: int, is_fault: bool) -> None:
+    ratio = {"value": (low + high) / 2, "low": low, "high": high}
+    faults = fairness._ratio_faults("sex", [_group("women", events, observed_expected=ratio)])
+    assert bool(faults) is is_fault
+    latest = _group("women", 500, observed_expected=ratio) | {"latest": _group("women", 500)}
+    assert fairness._ratio_faults("sex", [latest]) == [], "the figures of the latest years count"
+
+
+@pytest.mark.parametrize(
+    ("large", "is_fault"),
+    [(198, False), (199, True), (200, True), (201, False)],
+)
+def test_an_axis_most_of_whose_events_are_in_groups_that_are_too_small(large: int, is_fault: bool) -> None:
+    """From 400 events on, and where fewer than half of them are in groups of at least 50."""
+    groups = [_group("large", large), *(_group(f"small {number}", 49) for number in range(4)), _group("rest", 5)]
+    assert bool(fairness._too_small("race", groups)) is is_fault
+    assert fairness._too_small("site", groups) == [], "an axis that a card may leave out"
+
+
+@dataclass
+class _Subject:
+    product: dict[str, Any]
+
+
+@dataclass
+class _Evidence:
+    as_of: datetime = field(default_factory=lambda: datetime(2026, 11, 20, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("last", "setting", "words"),
+    [
+        (2006, "outpatient", []),
+        (2005, "outpatient", ["its newest data are of 2005, 21 years ago (limit 20)"]),
+        (None, "discharge", ["the card does not say from which year the newest data are"]),
+        ("2020", "population", ["the card does not say from which year the newest data are"]),
+        (2020, "intensive care", ["its population is intensive care"]),
+        (2020, None, ["its population is not said"]),
+    ],
+)
+def test_how_old_the_data_may_be_and_of_which_people(last: Any, setting: Any, words: list[str]) -> None:
+    product = {"data_last_year": last, "setting": setting}
+    faults = population._data_faults(_Subject(product), _Evidence())  # type: ignore[arg-type]  # what the check reads
+    assert len(faults) == len(words)
+    assert all(fault.startswith(expected) for fault, expected in zip(faults, words, strict=True))
