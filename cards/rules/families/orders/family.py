@@ -22,6 +22,7 @@ FAMILY = Family(
         "lung_reason": screening.lung_reason,
         "kidney_injury": kidney_injury.injury_words,
         "metformin_reason": kidney_injury.metformin_reason,
+        "kidney_window": kidney_injury.kidney_window,
     }
     | contrast.PLACEHOLDERS,
     longest={
