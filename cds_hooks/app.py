@@ -62,7 +62,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     routes = [
         *protocol_routes(services, addresses, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
-        *health_routes(services, components),
+        *health_routes(services, components, trust),
     ]
     application = Starlette(routes=routes, lifespan=lifespan.run)
     pages = _Pages(configured, services, components, approvals, served, trust, counted)

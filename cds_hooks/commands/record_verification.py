@@ -124,6 +124,10 @@ def _draw(report: Audit) -> None:
         archived = f"; {report.archived} more are archived" if report.archived else ""
         counts = f"{report.decisions} decisions in {len(report.ends)} chains{archived}"
         typer.echo(f"The record {state} as it was written: {counts}.")
+        typer.echo(
+            "Without seals (--against) this shows that no row was changed by itself. It does not show a record "
+            "of which the end is missing, or all hashes were made anew."
+        )
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)

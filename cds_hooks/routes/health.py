@@ -9,7 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cds_hooks.answer.call import ServerComponents
+from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.logs import log
+from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import RecordUnavailable, plain
 
@@ -44,10 +46,10 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
     return shared
 
 
-def health_routes(services: dict[str, Service], components: ServerComponents) -> list[Route]:
+def health_routes(services: dict[str, Service], components: ServerComponents, trust: Trust) -> list[Route]:
     """Returns the routes of both."""
     absent = models_out(services)
-    check = _one_at_a_time(components.decisions.check)
+    check, check_tokens = _one_at_a_time(components.decisions.check), _one_at_a_time(trust.check)
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -62,6 +64,12 @@ def health_routes(services: dict[str, Service], components: ServerComponents) ->
         except RecordUnavailable as error:
             log().error("not ready", status=503, reason=plain(error.cause))
             away = {"status": "the decisions cannot be recorded", "services": len(services)}
+            return JSONResponse(away, 503, {"retry-after": "5"})
+        try:
+            await check_tokens()
+        except ReplayStoreFailed:
+            log().error("not ready", status=503, reason="used tokens cannot be stored")
+            away = {"status": "the tokens of calls cannot be checked", "services": len(services)}
             return JSONResponse(away, 503, {"retry-after": "5"})
         rules = components.governance.approval_counts()
         answer: dict[str, object] = {"status": "ok", "services": len(services)}

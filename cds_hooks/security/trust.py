@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from time import time
 from typing import Final, Protocol
 
@@ -52,6 +53,9 @@ class Trust(Protocol):
 
     async def keep_looking(self) -> None:
         """Follows the file also where nobody calls, so that the log says at once what became of it; until cancelled."""
+
+    async def check(self) -> None:
+        """ReplayStoreFailed where no call with a token could be answered."""
 
     async def aclose(self) -> None:
         """Closes connections and files."""
@@ -117,6 +121,9 @@ class DevelopmentTrust:
 
     async def keep_looking(self) -> None:
         """There is no file to follow."""
+
+    async def check(self) -> None:
+        """Calls need no token."""
 
     async def aclose(self) -> None:
         """Closes connections."""
@@ -212,6 +219,15 @@ class FileTrust:
             if is_below(url, base.url):
                 return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
         raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
+
+    async def check(self) -> None:
+        """Notes one token of our own as used: what every call with a token needs.
+
+        Raises:
+            ReplayStoreFailed: The store of used tokens cannot be written.
+        """
+        now = time()
+        await self._replays.first_use("readyz", token_hex(16), now + 60, now)
 
     async def aclose(self) -> None:
         """Closes connections and files."""

@@ -3,6 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from benchmarks.in_process import service_in_process
+from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.security.trust import DevelopmentTrust
 from tests.cds_hooks.calls import client
 
 
@@ -16,3 +21,13 @@ def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Path) ->
             return [answer.status_code for answer in (before, *after)]
 
     assert asyncio.run(probes()) == [200, 503, 200]
+
+
+def test_a_store_of_used_tokens_that_cannot_be_written_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(_self: object) -> None:
+        raise ReplayStoreFailed("The server cannot check the call's token.")
+
+    monkeypatch.setattr(DevelopmentTrust, "check", fails)
+    with service_in_process() as server:
+        answer = server.call("GET", "/readyz", status=503)
+    assert b"the tokens of calls cannot be checked" in answer
