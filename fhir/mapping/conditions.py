@@ -85,7 +85,28 @@ def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | 
     """What tells of a condition that no entry of the problem list names."""
     if key == "pregnancy":
         return _observed_pregnancy(record)
+    if CONDITION_GROUPS[key].from_procedures and (done := record.derive(_operations).get(key)) is not None:
+        return done
     return record.derive(_implanted_valve) if key == _VALVE else None
+
+
+def _operations(record: PatientRecord) -> dict[str, ConditionHit]:
+    """The operations that are charted as procedures, by the groups that they mean; the latest of each."""
+    hits: dict[str, ConditionHit] = {}
+    for procedure in record.procedures:
+        if procedure.status != "completed":
+            continue
+        for meant in read_concept(procedure.code).meant:
+            period = procedure.performedPeriod
+            text = procedure.performedDateTime or (period.start if period is not None else None)
+            time = parse_time(text) if text else None
+            if time is None or not time.is_after(record.as_of_epoch):
+                source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
+                words = procedure.code.words if procedure.code is not None else ""
+                hit = ConditionHit(meant.group, words, meant.code, source, time, "active", is_onset=True)
+                if is_better_hit(hit, hits.get(meant.group)):
+                    hits[meant.group] = hit
+    return hits
 
 
 _VALVE = "mechanical_valve"

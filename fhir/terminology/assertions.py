@@ -145,12 +145,8 @@ class AssertedText:
                 if cue.kind in ("family", "other"):
                     self._mark_person_before(position, cue.kind, after)
                 active[cue.kind] = after + cue.reach
-            if cue.kind != "pseudo":
-                for inside in range(position, after):
-                    self._mark(inside, active, only_people=True)
-            else:
-                for inside in range(position, after):
-                    self._mark(inside, {kind: reach for kind, reach in active.items() if kind != "negated"})
+            for inside in range(position, after):
+                self._mark(inside, active, only_people=cue.kind != "pseudo")
             position = after
 
     def _cue_at(self, position: int) -> _Cue | None:
@@ -224,6 +220,10 @@ class AssertedText:
 
     def _words_before(self, position: int, reach: int = 0) -> Iterator[int]:
         opened = 0
+        # What is set off by a sign speaks of the whole name before it: "dementia with agitation - ruled out".
+        is_set_off = self.tokens[position].word == "?" or (
+            position and self.tokens[position - 1].word in {"-", "(", ":"}
+        )
         for before in range(position - 1, -1, -1):
             word = self.tokens[before].word
             if word in {"(", "-", ":"} and before == position - 1:
@@ -238,7 +238,7 @@ class AssertedText:
                 continue
             if word == "," and reach > _WHOLE_SENTENCE:
                 continue
-            if word in {",", "(", "]", "+"} or self._is_boundary(before) or word in _BREAKS:
+            if word in {",", "(", "]", "+"} or self._is_boundary(before) or (word in _BREAKS and not is_set_off):
                 return
             yield before
 

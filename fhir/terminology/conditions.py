@@ -81,7 +81,8 @@ def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9"] | Non
 class ConditionGroup(Struct, frozen=True, gc=False):
     """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty.
 
-    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts.
+    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `from_procedures`
+    that an operation which is charted as a procedure alone is one (a stent, a valve, a transplant).
     """
 
     key: str
@@ -89,6 +90,7 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     history: Literal["", "any", "5 years"] = ""
     implies: tuple[str, ...] = ()
     history_in_words: bool = False
+    from_procedures: bool = False
 
 
 class _Beginnings(Struct, frozen=True):
@@ -122,7 +124,14 @@ def _read_groups() -> Mapping[str, ConditionGroup]:
     for row in _ROWS:
         implies = tuple(_items(row["implies"]))
         in_words = row["history_in_words"] == "yes"
-        group = ConditionGroup(row["group"], row["name"], row["history"], implies, in_words)  # type: ignore[arg-type]  # table
+        group = ConditionGroup(
+            row["group"],
+            row["name"],
+            row["history"],  # type: ignore[arg-type]  # table
+            implies,
+            in_words,
+            row["procedures"] == "yes",
+        )
         groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
     return groups
 

@@ -30,7 +30,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.condition_words import is_of_patient
-from fhir.terminology.conditions import code_system
+from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 
 CONDITIONS = needs("Condition")
 """What a condition needs that looks at the problem list."""
@@ -72,8 +72,11 @@ def _condition_any(spec: Spec) -> Predicate:
 def _needs_of_conditions(spec: Spec) -> DataNeeds:
     if "pregnancy" in spec["condition_any"]:
         return PREGNANCY
-    # A mechanical valve may be charted as the operation alone.
-    return _VALVE if "mechanical_valve" in spec["condition_any"] else CONDITIONS
+    # A valve, a stent or a transplant may be charted as the operation alone.
+    from_procedures = any(
+        CONDITION_GROUPS[name].from_procedures for name in spec["condition_any"] if name in CONDITION_GROUPS
+    )
+    return _VALVE if from_procedures else CONDITIONS
 
 
 _CONDITION_ANY = Condition(
