@@ -83,6 +83,7 @@ _CUES: Final = _read_cues()
 _FORWARD = frozenset(
     {"negated", "possible", "hypothetical", "historical", "family", "other", "negated historical", "negated family"}
 )
+_ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
 
 
@@ -150,13 +151,23 @@ class AssertedText:
             position = after
 
     def _cue_at(self, position: int) -> _Cue | None:
+        """The longest cue that begins here; at the end of a part of a sentence one that looks back goes first."""
+        first: _Cue | None = None
         for cue in _CUES.get(self.tokens[position].word, ()):
-            if all(
-                position + offset < len(self.tokens) and self.tokens[position + offset].word == word
-                for offset, word in enumerate(cue.words)
-            ) and self._fits(cue, position):
-                return cue
-        return None
+            if first is not None and len(cue.words) < len(first.words):
+                break
+            if self._stands_at(cue, position) and self._fits(cue, position):
+                end = position + len(cue.words)
+                is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS
+                if first is None or cue.kind.startswith("after") == is_last:
+                    first = cue
+        return first
+
+    def _stands_at(self, cue: _Cue, position: int) -> bool:
+        return all(
+            position + offset < len(self.tokens) and self.tokens[position + offset].word == word
+            for offset, word in enumerate(cue.words)
+        )
 
     def _fits(self, cue: _Cue, position: int) -> bool:
         """Whether a sign is one of a sign list: "edema -" or "(-) JVD", not the hyphen of "follow-up"."""
@@ -221,9 +232,7 @@ class AssertedText:
     def _words_before(self, position: int, reach: int = 0) -> Iterator[int]:
         opened = 0
         # What is set off by a sign speaks of the whole name before it: "dementia with agitation - ruled out".
-        is_set_off = self.tokens[position].word == "?" or (
-            position and self.tokens[position - 1].word in {"-", "(", ":"}
-        )
+        is_set_off = self.tokens[position].word == "?" or self.tokens[max(0, position - 1)].word in {"-", "(", ":"}
         for before in range(position - 1, -1, -1):
             word = self.tokens[before].word
             if word in {"(", "-", ":"} and before == position - 1:
