@@ -8,7 +8,7 @@ groups for which the past counts.
 
 from msgspec import Struct
 
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of, is_known_condition
 from fhir.terminology.phrases import Mention, groups_in_words
@@ -57,9 +57,9 @@ def read_concept(concept: CodeableConcept | None) -> ConceptReading:
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
 
 
-def _is_of_words(concept: CodeableConcept, coding: object) -> bool:
+def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:
     """Whether a code was added because the words name it (fhir/record/facts.py)."""
-    return getattr(coding, "code", None) == code_of_words(concept.words)
+    return coding.display == concept.words and coding.code == code_of_words(concept.words)
 
 
 def _is_only_of_words(concept: CodeableConcept) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
@@ -87,7 +88,12 @@ def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | 
         return _observed_pregnancy(record)
     if CONDITION_GROUPS[key].from_procedures and (done := record.derive(_operations).get(key)) is not None:
         return done
-    return record.derive(_implanted_valve) if key == _VALVE else None
+    if key != _VALVE:
+        return None
+    # Where nobody says of what kind a prosthesis is, what must not meet a mechanical one is warned of.
+    of_any_kind = find_condition(record, "heart_valve_prosthesis_kind_not_stated")
+    implanted = record.derive(_implanted_valve)
+    return implanted or (of_any_kind and replace(of_any_kind, key=_VALVE))
 
 
 def _operations(record: PatientRecord) -> dict[str, ConditionHit]:

@@ -130,7 +130,10 @@ def _with_code_of_words(condition: Condition) -> Condition:
     if code is None:
         return condition
     return replace_fields(
-        condition, code=replace_fields(concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code)))
+        condition,
+        code=replace_fields(
+            concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code, display=concept.words))
+        ),
     )
 
 

@@ -147,8 +147,6 @@ class RuleContext(Struct, frozen=True, eq=False):
         """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
         if self.session.condition(key) is not None:
             return True
-        if key == "mechanical_valve" and self.session.condition("heart_valve_prosthesis_kind_not_stated") is not None:
-            return None
         return False if self.session.knows_conditions else None
 
     def condition_facts(self, key: str) -> list[Fact]:
