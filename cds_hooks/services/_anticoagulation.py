@@ -17,7 +17,7 @@ from fhir.mapping.conditions import (
     find_condition,
 )
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
-from fhir.record.datatypes import Coding, parse_time
+from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.condition_words import is_of_patient
@@ -48,6 +48,7 @@ _CLOSED: Final = (
 _CLOSED_WORDS: Final = re.compile(r"watchman|appendage (?:clos|occlu|exclu|ligat)", re.IGNORECASE)
 RHYTHM_GROUP: Final = "afib"
 _EVER: Final = 200 * 365.25
+_SAME_STAY_DAYS: Final = 14.0
 _LISTED_DAYS: Final = 365.0
 """So long "long-term use of anticoagulants" on the problem list counts without an order; the project's own choice."""
 _RHYTHM: Final = re.compile(
@@ -208,6 +209,21 @@ def listed_use(record: PatientRecord) -> ConditionHit | None:
 
 
 def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
-    """Whether the entry is of the last year and no anticoagulant was stopped in it."""
-    is_recent = listed.time is None or listed.time.age_days(record.as_of_epoch) <= _LISTED_DAYS
-    return is_recent and stopped_anticoagulant(record) is None
+    """Whether the entry is of the last year and no anticoagulant was stopped after it.
+
+    What ends with the stay in which the entry was made is no end of the treatment.
+    """
+    if listed.time is None:
+        return stopped_anticoagulant(record) is None
+    if listed.time.age_days(record.as_of_epoch) > _LISTED_DAYS:
+        return False
+    stop = _last_stop(record)
+    return stop is None or stop.instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS
+
+
+def _last_stop(record: PatientRecord) -> FhirTime | None:
+    """The newest day on which an anticoagulant by mouth ended or, where that is not charted, was ordered; or None."""
+    ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & BY_MOUTH]
+    ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & BY_MOUTH]
+    times = [time for time in (*ended, *ordered) if time is not None]
+    return max(times, key=lambda time: time.instant, default=None)

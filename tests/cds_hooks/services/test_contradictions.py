@@ -1,0 +1,58 @@
+"""All services of patient-view on real charts: no two of them say the same twice or contradict each other."""
+
+import asyncio
+import re
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.burden import cards_of, opened
+from cds_hooks.kit.simulator.chart import read_chart
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.services.chart_cases import AS_OF, text_of
+
+Json = dict[str, Any]
+EVERY = 24
+"""Each 24th chart of the folder: the sweep takes three seconds; with 1 it takes over a minute."""
+CANCERS = re.compile(r"(?:Colorectal|Breast|Lung|Cervical) cancer screening\*\* \(")
+MANY_DEATHS = re.compile(r"\*\*(?:About )?([5-9]\d) in 100\*\*[^.]*died within 5 years")
+
+
+async def _answers(folder: Path, files: list[Path], way: str) -> list[dict[str, list[Json]]]:
+    async with client(folder, as_of=AS_OF, visit_window=0.02) as calls:
+        charts = [opened(read_chart(file), way, AS_OF) for file in files]
+        return [await cards_of(calls, resources, visit, AS_OF) for resources, visit in charts]
+
+
+def _labels(cards: list[Json]) -> list[str]:
+    return [offer["label"] for card in cards for offer in card.get("suggestions", [])]
+
+
+def contradictions(answer: dict[str, list[Json]]) -> list[str]:
+    """What two services say that does not go together."""
+    faults = []
+    texts = {service: text_of({"cards": cards}) for service, cards in answer.items()}
+    offers = {service: _labels(cards) for service, cards in answer.items()}
+    for one, other in combinations(answer, 2):
+        faults += [f"{one} and {other} offer {label}" for label in set(offers[one]) & set(offers[other])]
+        stopped = [label.removeprefix("Stop ").lower() for label in offers[one] if label.startswith("Stop ")]
+        faults += [f"{one} stops {drug}, {other} talks of it" for drug in stopped if drug in texts[other].lower()]
+    talks = [service for service, text in texts.items() if "talk about a statin" in text]
+    faults += [f"the statin is offered by {talks}"] if len(talks) > 1 else []
+    if CANCERS.search(texts["preventive-services"]) and MANY_DEATHS.search(texts["planning-conversation"]):
+        faults.append("screening for cancer beside a short life")
+    reminders = sum(bool(answer[service]) for service in ("preventive-services", "vaccines-due"))
+    return [*faults, *(["two reminders at one visit"] if reminders > 1 else [])]
+
+
+@pytest.mark.parametrize("way", ["visit that goes on"])
+def test_services_do_not_contradict_each_other_on_real_charts(tmp_path: Path, data_folder: Path, way: str) -> None:
+    files = sorted((data_folder / "fhir").rglob("*.json.gz"))
+    chosen = [file for file in files if "perf" not in file.parts][::EVERY]
+    answers = asyncio.run(_answers(tmp_path, chosen, way))
+    faults = Counter(fault for answer in answers for fault in contradictions(answer))
+    assert not faults
+    assert len(answers) > 4
