@@ -62,6 +62,7 @@ FEATURES = (
     *features_named(("hemoglobin_g_dl", "platelets_10e3_ul", "takes_anticoagulant")),
 )
 OUTPUT = "score"
+_VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral_stenosis")
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _OVER_65 = "age over 65"
 
@@ -106,7 +107,7 @@ async def decide(call: ServiceInput) -> Advice:
         against = reason_against(record, EQUATION.id)
         if against is not None:
             return Advice(silences=[against], features=vector)
-        valve = find_condition(record, "mechanical_valve", "mitral_stenosis")
+        valve = find_condition(record, *_VALVES)
         if valve is not None:
             return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
     bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
@@ -131,7 +132,7 @@ def _valve_content(
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
     record = call.record
     finding = stopped or "no anticoagulant found"
-    if valve.key != "mechanical_valve":
+    if valve.key == "mitral_stenosis":
         short = "mitral stenosis"
         degree = " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
     elif valve.source.startswith("Procedure/") or "mechanical" in valve.words.lower():
