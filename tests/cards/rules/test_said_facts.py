@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
 
@@ -24,16 +23,18 @@ def _written(family: str) -> str:
     return json.dumps(raw_table(family), ensure_ascii=False)
 
 
-def _cards() -> Iterator[tuple[str, Case, str, str]]:
+@cache
+def _cards() -> list[tuple[str, Case, str, str]]:
     """Each card of each case: its rule, the case, what it says, and everything that chart, draft and rules hold."""
-    families = {rule.id: rule.family.name for rule in whole_book().rules}
+    families, found = {rule.id: rule.family.name for rule in whole_book().rules}, []
     for rule, cases in named_cases().items():
         for case in cases.values():
             cards = check_case(case, AS_OF, book_of(rule)).cards
             if cards:
                 chart = json.dumps([bundle_of(case["patient"], AS_OF), resources_of_case(case)], ensure_ascii=False)
                 known = chart + _written(families[rule])
-                yield from ((rule, case, f"{card.summary}\n{card.detail or ''}", known) for card in cards)
+                found += [(rule, case, f"{card.summary}\n{card.detail or ''}", known) for card in cards]
+    return found
 
 
 def test_no_text_of_a_card_falls_back_to_the_title_of_its_rule() -> None:
