@@ -13,9 +13,9 @@ from msgspec import structs
 
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft
 from cards.text import plain
-from cds_hooks.errors import PayloadTooLarge, PreconditionFailed
+from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
 from cds_hooks.protocol.repair import OriginalOrders
@@ -66,8 +66,13 @@ def _dispatched_studies(references: Iterable[str], call: ServiceInput) -> Iterat
     sent = OriginalOrders(call.sent, _JUDGED)
     for position, reference in enumerate(references):
         resource = sent.original(reference)
-        if resource is not None:
-            yield read_draft(repair_resource(resource), position=position)
+        if resource is None:
+            continue
+        draft = read_draft(repair_resource(resource), position=position)
+        if is_for_other_patient(draft, call.record.patient_id):
+            text = "A dispatched order is for another patient than context.patientId; nothing was checked."
+            raise BadRequest(text, f"context.dispatchedOrders[{position}]")
+        yield draft
 
 
 def _require_orders(call: ServiceInput) -> None:

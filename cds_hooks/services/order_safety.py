@@ -8,7 +8,7 @@ from msgspec import structs
 
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
+from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper
@@ -18,14 +18,11 @@ from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.chart_text import may_hold_runs
 from fhir.record.datatypes import decode_exactly
-from fhir.record.reading import id_of_reference, may_be_patient
 from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
 NEEDS = rule_book().needs
 _SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
 _TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
-_WHOSE = ("subject", "patient", "for")
-"""Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -73,7 +70,7 @@ def _drafts(
     from_text: set[str] = set()
     drafts = [_mended(draft, from_text) for draft in read_drafts(entries, has_runs=may_hold_runs(raw))]
     for draft in drafts:
-        if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):
+        if is_for_other_patient(draft, patient_id):
             raise BadRequest(
                 f"Entry {draft.position + 1} of draftOrders is for another patient than context.patientId; nothing was "
                 "checked.",
@@ -127,11 +124,6 @@ def _numbers_from_text(names: Iterable[str]) -> list[Silence]:
     """Said, because it is our reading of what the client meant."""
     text = "A number of its dose came as text and was read as the number that it plainly is."
     return [Silence(name, "number-as-text", text) for name in names]
-
-
-def _is_other_patient(subject: Any, patient_id: str) -> bool:
-    reference = subject.get("reference") if isinstance(subject, dict) else None
-    return isinstance(reference, str) and may_be_patient(reference) and id_of_reference(reference) != patient_id
 
 
 def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +24,7 @@ from fhir.mapping.studies import Study
 from fhir.record.chart_text import collapse_runs, may_hold_runs
 from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers, write_exactly
 from fhir.record.measurement import Measurement
-from fhir.record.reading import relative_reference
+from fhir.record.reading import id_of_reference, may_be_patient, relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
@@ -325,3 +325,17 @@ def _words(order: MedicationRequest) -> Iterator[str]:
         yield from (text for text in (dosage.text, dosage.patientInstruction) if text)
         yield from (instruction.words for instruction in dosage.additionalInstruction)
     yield from (reason.words for reason in order.reasonCode)
+
+
+_WHOSE: Final = ("subject", "patient", "for")
+"""Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
+
+
+def is_for_other_patient(draft: DraftOrder, patient_id: str) -> bool:
+    """Whether the draft says that it is for another patient than this one."""
+    subjects = (draft.resource.get(name) for name in _WHOSE)
+    references = (subject.get("reference") for subject in subjects if isinstance(subject, dict))
+    return any(
+        isinstance(reference, str) and may_be_patient(reference) and id_of_reference(reference) != patient_id
+        for reference in references
+    )

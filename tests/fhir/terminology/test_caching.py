@@ -31,7 +31,9 @@ def test_no_cache_of_fhir_is_made_in_another_way() -> None:
         text = path.read_text(encoding="utf-8")
         assert "lru_cache" not in text, path
         for match in re.finditer(r"^@cache\n(?:async )?def (\w+)\(([^)]*)\)", text, re.MULTILINE):
-            assert match[2] == "" or path.name == "analytes.py", f"{path}: {match[1]} is remembered for any argument"
+            assert match[2] in ("", "kind: type[Struct]") or path.name == "analytes.py", (
+                f"{path}: {match[1]} is remembered for any argument"
+            )
 
 
 def test_a_cache_forgets_when_it_is_full_and_keeps_no_long_text() -> None:
