@@ -15,11 +15,12 @@ from msgspec import Raw, Struct
 
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
+from fhir.record.datatypes import ObservationCode
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.record.reading import id_of_reference, read_value
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
-from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.analytes import ANALYTES, LOINC, analyte_of_name
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
 _FOUND_WITHOUT_CODE = frozenset({GENOMICS, SCREENING})
@@ -50,11 +51,14 @@ class Head(Struct, frozen=True, gc=False):
 
 
 class _Coding(Struct, frozen=True, gc=False):
+    system: str | None = None
     code: str | None = None
+    display: str | None = None
 
 
 class _Concept(Struct, frozen=True, gc=False):
     coding: tuple[_Coding, ...] = ()
+    text: str | None = None
 
 
 class _Component(Struct, frozen=True, gc=False):
@@ -126,7 +130,7 @@ class Wanted:
             for coding in concept.coding if concept is not None else ():
                 if coding.code in codes:
                     return True
-        return False
+        return found.code is not None and _has_name(found.code, codes)
 
     def observations(self, lines: list[bytes]) -> list[bytes]:
         """Returns those of these Observations that can matter."""
@@ -148,6 +152,17 @@ def _has_code(observation: Observation, codes: frozenset[str]) -> bool:
         for coding in part.code.coding:
             if coding.code in codes:
                 return True
+    return _has_name(observation.code, codes)
+
+
+def _has_name(concept: _Concept | ObservationCode, codes: frozenset[str]) -> bool:
+    """Whether a result without a LOINC code may be read by its name as one of these codes."""
+    if any(coding.system == LOINC for coding in concept.coding):
+        return False
+    for text in (concept.text, *(coding.display for coding in concept.coding)):
+        key = analyte_of_name(" ".join(text.split())) if text else None
+        if key is not None and not codes.isdisjoint(ANALYTES[key].loinc):
+            return True
     return False
 
 

@@ -37,6 +37,7 @@ MADE = {
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
     "build-sheet --out": {"missing", "folder"},
     "model new --folder": {"missing", "folder"},
+    "rules new folder": {"missing"},
     # a folder without a model has none to list
     "model list --folder": {"folder"},
     "model list --specs": {"folder"},

@@ -217,9 +217,9 @@ def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("sqlite:////proc/no/decisions.sqlite3", "the record /proc/no/decisions.sqlite3 cannot be made: "),
+        ("sqlite:////proc/no/decisions.sqlite3", "the folder /proc/no of the record is not there, and none is made"),
         ("sqlite:////proc/decisions.sqlite3", "the record /proc/decisions.sqlite3 cannot be made: "),
-        ("sqlite:////dev/null/decisions.sqlite3", "the record /dev/null/decisions.sqlite3 cannot be made: "),
+        ("sqlite:////dev/null/decisions.sqlite3", "the folder /dev/null of the record is not there"),
         ("sqlite://", "the record is kept in an SQLite file or in PostgreSQL, not in sqlite://"),
         ("mysql://root:secret@here/db", "not in mysql://root:***@here/db"),
         ("decisions.sqlite3", "is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"),

@@ -262,7 +262,11 @@ def _read_recent(spec: Spec) -> Predicate:
     def facts(context: RuleContext) -> list[Fact]:
         return [
             Fact(
-                "problem", plain(hit.words), hit.code, effective=hit.time.text if hit.time else None, source=hit.source
+                "problem",
+                plain(hit.words),
+                hit.code or hit.words,
+                effective=hit.time.text if hit.time else None,
+                source=hit.source,
             )
             for hit in hits_of(context)
             if is_recent(hit, context)

@@ -37,6 +37,7 @@ def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
     """Returns the wording rules that this card breaks; empty where it breaks none."""
     return [
         *_summary(card.summary),
+        *_horizon(card),
         *_detail(card),
         *_safety(f"{card.summary}\n{card.detail}"),
         *_options(card, one_option_rationale),
@@ -49,14 +50,18 @@ def _summary(summary: str) -> Iterator[str]:
         yield f"the summary has {len(summary)} characters; fewer than {SUMMARY_LENGTH} are shown everywhere"
     if not _IN_100.search(summary) or _PERCENT.search(summary):
         yield "the summary gives no natural frequency (people in 100)"
-    if not _HORIZON.search(summary):
-        yield "the summary does not say within which time"
     if not _COMPARED.search(summary):
         yield "the summary does not say with whom it compares"
     if not _CONSIDER.search(summary):
         yield "the summary does not say 'consider'"
     if _IDENTIFIER.search(summary):
         yield "the summary holds an identifier"
+
+
+def _horizon(card: ComposedCard) -> Iterator[str]:
+    """Behind a headline that gives no figure of a death, the detail says within which time."""
+    if not _HORIZON.search(card.summary) and not _HORIZON.search(card.detail):
+        yield "neither the summary nor the detail says within which time"
 
 
 def _detail(card: ComposedCard) -> Iterator[str]:
