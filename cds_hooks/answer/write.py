@@ -159,6 +159,7 @@ class Recording:
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
+        components.metrics.not_understood(call.client.name, selected.advised.chart.record.refusals)
         if trace is not None:
             trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
             trace.count_prefetch(state.state for state in selected.advised.chart.prefetch.states)

@@ -1,13 +1,17 @@
 """What is counted of the traffic, in plain dictionaries: some twenty counts a call, which take 4 µs."""
 
+import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
+from fhir.mapping.conditions import PROBLEMS_UNREADABLE
+from fhir.record.measurement import RESULTS_UNREADABLE
+from fhir.record.refusals import Refusal
 
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """The upper bounds of the buckets of a distribution; a last bucket has what took longer."""
@@ -37,6 +41,20 @@ class Distribution(Struct):
             running += count
             cumulative.append((bound, running))
         return cumulative
+
+
+_UNREAD = frozenset({PROBLEMS_UNREADABLE, RESULTS_UNREADABLE})
+_MOST_CODES = 1000
+_PUBLIC_CODES = re.compile(
+    r"(?:https?://snomed\.info/sct|urn:oid:2\.16\.840\.1\.113883\.6\.96)\|(?P<code>\d{6,18})|"
+    r"http://hl7\.org/fhir/sid/icd-(?:9|10)[a-z-]{0,4}\|(?P<icd>[A-Z0-9][0-9A-Z.]{2,8})"
+)
+
+
+def _public_code(code: str) -> str:
+    """The code where its system is SNOMED CT or an ICD, else whether there was one."""
+    match = _PUBLIC_CODES.fullmatch(code)
+    return (match["code"] or match["icd"]) if match else "text" if code == "text" else "local"
 
 
 Distributions = dict[tuple[str, str], Distribution]
@@ -76,6 +94,7 @@ class Metrics:
         """Kind and name of each rule and service that is paused."""
         self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
+        self._unread_codes = 0
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
 
@@ -105,6 +124,20 @@ class Metrics:
             counts["cds_silences", service, silence.reason] += 1
         for stage, seconds in stages.items():
             _observe(self.stages, (service, stage), seconds)
+
+    def not_understood(self, client: str, refusals: Iterable[Refusal]) -> None:
+        """Counts the problems and results of one call that could not be read, by the codes of public code systems.
+
+        What a code of the site's own says is not known, so it is no label.
+        """
+        for refusal in refusals:
+            if refusal.reason in _UNREAD:
+                for code in refusal.code.split():
+                    key = ("cds_not_understood", client, refusal.subject, _public_code(code))
+                    if key not in self.counts and self._unread_codes >= _MOST_CODES:
+                        key = (*key[:3], "other")
+                    self._unread_codes += key not in self.counts
+                    self.counts[key] += 1
 
     def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
         """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""

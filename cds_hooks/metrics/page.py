@@ -22,6 +22,10 @@ _HELP: Final = {
     "cds_requests": ("Calls by service, hook and HTTP status.", ("service", "hook", "status")),
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
+    "cds_not_understood": (
+        "Problems and results that could not be read, by client, kind and code (local: a code of the site's own).",
+        ("client", "kind", "code"),
+    ),
     "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),
     "cds_refused": (
         "Calls of trusted clients that were answered with an error, by client, service, hook and class of the reason.",

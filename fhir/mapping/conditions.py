@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
-from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
@@ -25,6 +25,9 @@ _ILL = ("active", "recurrence", "relapse")
 # FHIR R4 condition-ver-status. Refuted and entered-in-error ones are no facts of a record at all.
 _DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
+_MOST_NAMED = 3
+PROBLEMS_UNREADABLE = "problems-unreadable"
+"""The reason of what is not known because entries of the problem list could not be read."""
 
 
 class ConditionHit(Struct, frozen=True, gc=False):
@@ -52,7 +55,7 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
     Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    entries = record.derive(_entries_by_group)
+    entries = record.derive_checked(_entries_by_group)
     for group in groups:
         key = CONDITION_GROUPS[group].key
         hit = _group_hit(record, entries, key) if key in entries.entries else None
@@ -162,20 +165,57 @@ def _names_mechanical_valve(words: str) -> bool:
 class _EntriesByGroup:
     """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
-    __slots__ = ("entries", "hits")
+    __slots__ = ("entries", "hits", "unread")
 
-    def __init__(self) -> None:
+    def __init__(self, unread: tuple[str, ...] = ()) -> None:
+        self.unread = unread
         self.entries: dict[str, list[tuple[Condition, str]]] = {}
         # What has been found of them so far: most groups are never asked for.
         self.hits: dict[str, ConditionHit | None] = {}
 
 
-def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
+def _entries_by_group(record: PatientRecord) -> tuple[_EntriesByGroup, tuple[Refusal, ...]]:
     by_group = _EntriesByGroup()
+    unread: dict[str, str] = {}
     for condition in record.conditions:
-        for meant in read_concept(condition.code).meant:
+        reading = read_concept(condition.code)
+        for meant in reading.meant:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
-    return by_group
+        if not reading.is_understood:
+            unread.setdefault(*_words_and_code(condition.code))
+    by_group.unread = tuple(unread)
+    return by_group, (_refusal_of_unread(unread),) if unread else ()
+
+
+def _words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
+    """What a problem that means nothing known is called, and the first code that it has."""
+    codings = concept.coding if concept is not None else ()
+    code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "")
+    words = concept.words if concept is not None else ""
+    return words or code.rpartition("|")[2] or "an entry without code and text", code or "text"
+
+
+def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
+    more = f" and {len(unread) - _MOST_NAMED} more" if len(unread) > _MOST_NAMED else ""
+    text = f"{count_unread(len(unread))}: {'; '.join(list(unread)[:_MOST_NAMED])}{more}."
+    return Refusal("problems", PROBLEMS_UNREADABLE, text, code=" ".join(unread.values()))
+
+
+def count_unread(count: int) -> str:
+    """So many problems could not be read, in words.
+
+    >>> count_unread(1), count_unread(3)
+    ('1 problem could not be read', '3 problems could not be read')
+    """
+    return f"{count} problem{'' if count == 1 else 's'} could not be read"
+
+
+def unread_problems(record: PatientRecord) -> tuple[str, ...]:
+    """The words of the problems that mean nothing known, each once: no code of the tables and no phrase.
+
+    Who asks for a group, and finds none, does not know whether one of these is in it.
+    """
+    return record.derive_checked(_entries_by_group).unread
 
 
 def _group_hit(record: PatientRecord, by_group: _EntriesByGroup, group: str) -> ConditionHit | None:
@@ -202,7 +242,7 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
     if record.sex != "male":
         return None, ()
-    entries = record.derive(_entries_by_group).entries.get("pregnancy", ())
+    entries = record.derive_checked(_entries_by_group).entries.get("pregnancy", ())
     hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
     return None, tuple(dict.fromkeys(_impossible(hit) for hit in hits if _is_impossible(hit, record)))
 
@@ -313,10 +353,10 @@ def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 
 
 def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    by_group = record.derive(_entries_by_group)
+    by_group = record.derive_checked(_entries_by_group)
     return {group: hit for group in by_group.entries if (hit := _group_hit(record, by_group, group)) is not None}
 
 
 def groups_named(record: PatientRecord) -> Collection[str]:
     """The groups that some code among the conditions means, whether or not it counts at `as_of`."""
-    return record.derive(_entries_by_group).entries.keys()
+    return record.derive_checked(_entries_by_group).entries.keys()

@@ -12,14 +12,13 @@ from msgspec import Struct
 
 from fhir.mapping.conditions import find_condition
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
+from fhir.record.measurement import PACK_YEARS, USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
 from fhir.terminology.conditions import SMOKING_ANSWERS, SmokingStatus, smoking_answer_in_words
 
 Smoking: TypeAlias = Literal["current", "former", "never"]
 
-PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
 QUIT_DATE = frozenset({"74010-0"})
 _MOST_PACK_YEARS = 300.0  # five packs a day for sixty years: more is an error of entry
 

@@ -87,6 +87,9 @@ GENOMICS = "genomics"
 SCREENING = "screening"
 """The key of screening tests and of facts about smoking (tables/analytes.csv), which are no measurements."""
 
+PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
+"""Cigarette pack-years in LOINC and SNOMED CT, as US Core lets them be coded (fhir/mapping/tobacco.py reads them)."""
+
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
@@ -129,6 +132,36 @@ def _key_of_name(observation: Observation) -> str | None:
         return None
     texts = (code.text, *(coding.display for coding in code.coding))
     return next((key for text in texts if text and (key := analyte_of_name(text)) is not None), None)
+
+
+RESULTS_UNREADABLE = "results-unreadable"
+"""The reason of what is not known because results have no code that is read."""
+_MOST_NAMED = 3
+
+
+def refusal_of_unread(others: Iterable[CodedPart]) -> list[Refusal]:
+    """How many numeric results have neither a LOINC code nor the name of a test that is known; empty for none.
+
+    `others` are those of no analyte. What they say is not known, so a value that seems absent may be among them.
+    """
+    names: dict[str, str] = {}
+    count = 0
+    for observation, _, _ in others:
+        quantity, codings = observation.valueQuantity, observation.code.coding
+        if quantity is None or quantity.value is None or any(coding.system == LOINC for coding in codings):
+            continue
+        if observation.status not in USABLE_STATUS or any(coding.code in PACK_YEARS for coding in codings):
+            continue
+        count += 1
+        code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
+        words = observation.code.text or next((coding.display for coding in codings if coding.display), None)
+        names.setdefault(words or code.rpartition("|")[2], code)
+    if not count:
+        return []
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    what = "1 numeric result has" if count == 1 else f"{count} numeric results have"
+    text = f"{what} no code that could be read: {'; '.join(list(names)[:_MOST_NAMED])}{more}."
+    return [Refusal("results", RESULTS_UNREADABLE, text, code=" ".join(names.values()))]
 
 
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import (
     ENTERED_IN_ERROR,
+    OTHER,
     CodedPart,
     Measurement,
     OneSidedResult,
@@ -20,6 +21,7 @@ from fhir.record.measurement import (
     one_sided_result,
     parts_by_analyte,
     parts_since,
+    refusal_of_unread,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode
 from fhir.record.refusals import RecordError, Refusal
@@ -345,6 +347,8 @@ class ReadResources:
             raise NotKept(key)
         if self.by_analyte is None:
             self.by_analyte = parts_by_analyte(self.by_type[Observation])
+            if self.limits.scans is None:  # else it was refused when all results were here
+                self.refusals += refusal_of_unread(self.by_analyte.get(OTHER, ()))
         return self.by_analyte.get(key, ())
 
     def all_refusals(self) -> Iterator[Refusal]:

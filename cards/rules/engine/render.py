@@ -16,6 +16,7 @@ from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.text import capitalized, decapitalized, escape, format_dose, plain
+from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread, unread_problems
 from fhir.mapping.kidney import KidneyAbsence
 
 _MOST_OTHERS = 2
@@ -239,6 +240,10 @@ def render_silence(no_match: NoMatch) -> Silence:
     if rule.at_selection and not no_match.unknown and not context.session.signing:
         return Silence(rule.id, "at-selection", rule.at_selection)
     if not no_match.unknown:
+        unread = unread_problems(context.session.record) if _looks_for_conditions(rule) else ()
+        if unread:
+            text = f"{rule.declared.title}: {count_unread(len(unread))}; in what could be read nothing was found."
+            return Silence(rule.id, PROBLEMS_UNREADABLE, text)
         if rule.family.nothing_found is not None:
             reason, text = rule.family.nothing_found(rule.id, context)
             return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
@@ -248,6 +253,10 @@ def render_silence(no_match: NoMatch) -> Silence:
     uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
     reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
     return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+
+
+def _looks_for_conditions(rule: CompiledRule) -> bool:
+    return any(use.startswith("condition:") for use in rule.band_uses)
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:

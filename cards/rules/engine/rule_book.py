@@ -32,6 +32,7 @@ from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, decapitalized, plain
+from fhir.mapping.conditions import count_unread, unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
@@ -305,6 +306,7 @@ class _LookedFor(NamedTuple):
 
 
 _LISTS = ("MedicationRequest", "MedicationStatement")
+_PROBLEMS = ("Condition",)
 _ALLERGIES = _LookedFor(("AllergyIntolerance",), "allergy", "allergy list")
 _DUPLICATES = _LookedFor(_LISTS, "duplicates", "medication list")
 _MEDICATIONS = _LookedFor(_LISTS, "medications", "medication list")
@@ -401,6 +403,8 @@ def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Sile
         text = _text_of_scope(asks, are_known)
         if len(asks.texts) < _MOST_TEXTS:
             asks.texts[are_known] = text
+    if any(part.sources == _PROBLEMS for part in asks.parts) and (unread := unread_problems(record)):
+        text = f"{text} {capitalized(count_unread(len(unread)))}."
     return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
 
 
@@ -434,7 +438,7 @@ def _conditions(uses: frozenset[str]) -> list[_LookedFor]:
         return []
     more = f" and {len(names) - _MOST_CONDITIONS} more" if len(names) > _MOST_CONDITIONS else ""
     number = f"{len(names)} condition{'s' if len(names) > 1 else ''}"
-    return [_LookedFor(("Condition",), f"{number} ({', '.join(names[:_MOST_CONDITIONS])}{more})", "problem list")]
+    return [_LookedFor(_PROBLEMS, f"{number} ({', '.join(names[:_MOST_CONDITIONS])}{more})", "problem list")]
 
 
 def _rows(rule: CompiledRule, medication: MedicationIdentity) -> int:
