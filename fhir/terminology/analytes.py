@@ -159,7 +159,13 @@ _WORD = re.compile(r"[a-z0-9%]+")
 _SAYS_NOTHING = frozenset(
     {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "venous", "measured"}
 )
-_LONGEST_NAME = 80
+_LONGEST_NAME = 160
+# How LOINC names a test in full; in urine and other fluids it is another test.
+_LOINC_NAME = re.compile(
+    r"([^\[\]]{1,60}) \[[^\[\]]{1,40}\] in (?:serum or plasma|serum|plasma|blood|serum, plasma or blood|platelet poor plasma)"
+    r"(?: by [^\[\]]{1,60})?",
+    re.IGNORECASE,
+)
 
 
 @remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
@@ -168,10 +174,13 @@ def analyte_of_name(text: str) -> str | None:
 
     >>> analyte_of_name("Sodium level"), analyte_of_name("Potassium, urine"), analyte_of_name("K+")
     ('sodium', None, 'potassium')
+    >>> analyte_of_name("Creatinine [Mass/volume] in Blood"), analyte_of_name("Creatinine [Mass/volume] in Urine")
+    ('creatinine', None)
     """
     if len(text) > _LONGEST_NAME:
         return None
-    words = _WORD.findall(text.lower())
+    named = _LOINC_NAME.fullmatch(text)
+    words = _WORD.findall((named[1] if named is not None else text).lower())
     whole = " ".join(words)
     return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
 

@@ -9,7 +9,8 @@ stands under `except` is left out.
 
 Sources of condition_codes.csv, read 2026-11-22: `GPS` SNOMED CT Global Patient Set of 2020-09-30 as HL7 publishes it
 (HL7/UTG@a19c263, CC BY 4.0; SNOMED CT is copyright SNOMED International); `OpenSAFELY` code lists of study repositories
-(MIT); `OHDSI` OHDSI/PhenotypeLibrary@40106e4 (Apache-2.0); `DO` Disease Ontology (CC0 1.0); `Mondo` (CC BY 4.0);
+(MIT); `OHDSI` OHDSI/PhenotypeLibrary@40106e4 (Apache-2.0); `Synthea` the codes of its charts that are in none of
+the groups (Apache-2.0); `DO` Disease Ontology (CC0 1.0); `Mondo` (CC BY 4.0);
 `today` and `project` the project's first lists. A code was put into a group where its name there fits the phrases of
 the group, and read in samples of each group.
 
@@ -180,7 +181,9 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
     (True, False)
     """
     short = code_system(system)
-    return bool(code) and short is not None and (short != "snomed" or bool(_snomed_rows((code or "").strip())))
+    if not code or short is None:
+        return False
+    return short != "snomed" or bool(_snomed_rows(code.strip())) or pregnancy_meaning(system, code) is not None
 
 
 @remembered("conditions of a code", entries=8192, longest=200)
