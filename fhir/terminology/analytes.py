@@ -162,8 +162,8 @@ _SAYS_NOTHING = frozenset(
 _LONGEST_NAME = 160
 # How LOINC names a test in full; in urine and other fluids it is another test.
 _LOINC_NAME = re.compile(
-    r"([^\[\]]{1,60}) \[[^\[\]]{1,40}\] in (?:serum or plasma|serum|plasma|blood|serum, plasma or blood|platelet poor plasma)"
-    r"(?: by [^\[\]]{1,60})?",
+    r"([^\[\]]{1,60}) \[[^\[\]]{1,40}\] in (?:serum or plasma|serum|plasma|blood|serum, plasma or blood"
+    r"|platelet poor plasma)(?: by [^\[\]]{1,60})?",
     re.IGNORECASE,
 )
 

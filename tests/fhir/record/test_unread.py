@@ -67,7 +67,8 @@ def test_numeric_results_without_a_code_that_is_read_are_counted_when_results_ar
     record = record_of(*chart, observation("99999-9", 1.0, "mmol/L"))
     assert record.refusals == ()
     newest = record.newest("potassium")
-    assert newest is not None and newest.value == 4.1
+    assert newest is not None
+    assert newest.value == 4.1
     (refusal,) = record.refusals
     assert refusal.text == "2 numeric results have no code that could be read: Kalium i.S. (Klinik)."
 
