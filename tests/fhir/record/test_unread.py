@@ -32,7 +32,7 @@ UNKNOWN = (
 
 def test_a_problem_list_is_not_searched_without_a_word_about_what_could_not_be_read() -> None:
     record = record_of(*UNKNOWN)
-    assert record.refusals == ()
+    assert not record.refusals
     assert find_condition(record, "hf") is None
     assert unread_problems(record) == ("Gwiddle syndrome", "A7", "Fnordosis")
     (refusal,) = record.refusals
@@ -42,7 +42,7 @@ def test_a_problem_list_is_not_searched_without_a_word_about_what_could_not_be_r
 def test_a_problem_that_is_understood_and_in_no_group_is_not_counted() -> None:
     record = record_of(_problem(1, None, {"system": "http://snomed.info/sct", "code": "195662009"}))
     assert find_condition(record, "hf") is None
-    assert record.refusals == ()
+    assert not record.refusals
 
 
 @pytest.mark.parametrize(("problems", "is_counted"), [(UNKNOWN, True), (UNKNOWN[4:], False)])
@@ -65,7 +65,7 @@ def test_numeric_results_without_a_code_that_is_read_are_counted_when_results_ar
     chart = [observation("2823-3", 4.1, "mmol/L")]
     chart += [observation("2823-3", 6.4, "mmol/L", day, code=local, id=day) for day in ("2026-11-10", "2026-11-11")]
     record = record_of(*chart, observation("99999-9", 1.0, "mmol/L"))
-    assert record.refusals == ()
+    assert not record.refusals
     newest = record.newest("potassium")
     assert newest is not None
     assert newest.value == 4.1
