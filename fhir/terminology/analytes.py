@@ -179,8 +179,8 @@ def analyte_of_name(text: str) -> str | None:
     """
     if len(text) > _LONGEST_NAME:
         return None
-    named = _LOINC_NAME.fullmatch(text)
-    words = _WORD.findall((named[1] if named is not None else text).lower())
+    full_name = _LOINC_NAME.fullmatch(text)
+    words = _WORD.findall((full_name[1] if full_name is not None else text).lower())
     whole = " ".join(words)
     return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
 
