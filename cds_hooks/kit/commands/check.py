@@ -79,11 +79,18 @@ def check(
     discovery: Annotated[
         str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
     ] = "/cds-services",
+    services: Annotated[
+        str, typer.Option(metavar="PATH", help="Path under which services stand where it is not that of discovery.")
+    ] = "",
     origin: Annotated[
         str, typer.Option(help="Web origin that CORS is tried with.", show_default="the public sandbox, or localhost")
     ] = "",
     fhir_host: Annotated[
-        str, typer.Option(metavar="HOST", help="Offer a FHIR server at this name of this machine, to fetch from.")
+        str,
+        typer.Option(
+            metavar="HOST",
+            help="Offer a FHIR server at this name of this machine, to fetch from, and expect that it is asked.",
+        ),
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False,
     as_json: AsJson = False,
@@ -109,6 +116,7 @@ def check(
         if targets and len(targets) > 1:
             stop("give the address of one server, or files")
         root = f"/{discovery.strip('/')}"
+        services_root = f"/{services.strip('/')}" if services else ""
         base = server_url(targets[0] if targets else None).removesuffix(root)
         try:
             signer = Signer(read_key_file(key), subject or None, tenant or None) if key else None
@@ -118,7 +126,7 @@ def check(
             stop(str(error))
         as_of = clock()
         samples = charts or with_new_identities(sample_charts(as_of, QUICK if quick else ()))
-        target = Target(connection, tuple(samples), as_of, DIALECTS[dialect], origin, fhir_host, root)
+        target = Target(connection, tuple(samples), as_of, DIALECTS[dialect], origin, fhir_host, root, services_root)
         reports = [_check_server(target, checks, time_limit)]
     _print_reports(reports, as_json, junit, rows)
     exit_code = max(report.exit_code for report in reports)

@@ -113,6 +113,8 @@ ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
+_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([^\s/]{1,500})(/_history/[^\s/]{1,64})?")
+"""Ids that clients have made are longer than FHIR allows, or hold other characters (trap 35)."""
 
 
 def reference_problem(reference: str) -> str:
@@ -124,7 +126,7 @@ def reference_problem(reference: str) -> str:
         return "is blank"
     if reference.startswith(("#", "urn:", "http://", "https://")):
         return ""
-    match = RELATIVE_REFERENCE.fullmatch(reference)
+    match = _REFERENCE.fullmatch(reference)
     if match is None:
         return "is not Type/id"
     return "" if match[1] in R4_TYPES else f"names {match[1]}, which is no R4 resource type"

@@ -20,6 +20,7 @@ from cds_hooks.kit.contract.requests import conformant_requests, new_hook_instan
 
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HUGE: Final = 200  # resources in one call
+_LONGEST_CALLS_SECONDS: Final = 15.0  # of one service: enough is known of a server that is slow
 _ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
 
 
@@ -44,6 +45,9 @@ class Service:
     as_of: datetime
     fhir_host: str = ""
     root: str = "/cds-services"
+    discovery_path: str = "/cds-services"
+    must_fetch: bool = True
+    """Whether the tester said that the server may call `fhir_host`; else reading nothing from it is no fault."""
 
     @property
     def hook(self) -> str:
@@ -77,13 +81,14 @@ class Service:
         return tuple(self._calls())
 
     def _calls(self) -> Iterator[Call]:
-        silent = 0
+        silent, spent = 0, 0.0
         for chart in self.charts:
             for about, request in conformant_requests(self.entry, chart, self.as_of):
                 exchange = self.send(request, f"{self.hook} for {about}")
                 yield Call(about, chart, request, exchange)
                 silent = 0 if exchange.status else silent + 1
-                if silent == _ENOUGH_SILENCE:
+                spent += exchange.seconds
+                if silent == _ENOUGH_SILENCE or spent > _LONGEST_CALLS_SECONDS:
                     return
 
     @cached_property
@@ -158,8 +163,8 @@ class Target:
 
     `origin` is the web origin that CORS is tried with; empty: the public sandbox, or a page of this machine where the
     server is on this machine. `fhir_host` is the name by which the server reaches this
-    machine; empty: the server is offered no FHIR server to read from. `root` is the path of discovery; services stand
-    under it.
+    machine; empty: this machine itself, where the server runs on it, and else no FHIR server is offered to read from.
+    `root` is the path of discovery; services stand under it, or under `services_root`.
     """
 
     connection: Connection
@@ -169,10 +174,14 @@ class Target:
     origin: str = ""
     fhir_host: str = ""
     root: str = "/cds-services"
+    services_root: str = ""
 
     def __post_init__(self) -> None:
+        here = urlsplit(self.connection.base).hostname in _THIS_MACHINE
+        self.must_fetch = bool(self.fhir_host)
+        if here and not self.fhir_host:
+            self.fhir_host = "127.0.0.1"
         if not self.origin:
-            here = urlsplit(self.connection.base).hostname in _THIS_MACHINE
             self.origin = "http://localhost:8080" if here else "https://sandbox.cds-hooks.org"
 
     @property
@@ -194,10 +203,25 @@ class Target:
     def services(self) -> tuple[Service, ...]:
         """Every entry that can be called: with a hook and an id."""
         return tuple(
-            Service(entry.value, self.connection, self.charts, self.dialect, self.as_of, self.fhir_host, self.root)
+            Service(
+                entry.value,
+                self.connection,
+                self.charts,
+                self.dialect,
+                self.as_of,
+                self.fhir_host,
+                self.path_of_services,
+                self.root,
+                self.must_fetch,
+            )
             for entry in self.document.objects("services")
             if entry.text("hook") and _callable(entry.value.get("id"))
         )
+
+    @property
+    def path_of_services(self) -> str:
+        """The path under which services stand."""
+        return self.services_root or self.root
 
     def observe_discovery(self) -> None:
         """Raises NotTested where discovery was not answered, because nothing that depends on it can be tested."""

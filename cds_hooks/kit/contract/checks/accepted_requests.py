@@ -1,5 +1,7 @@
 """Checks with conformant calls in all their variety: each must be answered."""
 
+import json
+
 from cds_hooks.kit.contract.assertions import expect_cards, expect_cards_or_412, expect_no_failure, in_row_of_field
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.kit.contract.dialects import Request
@@ -20,6 +22,7 @@ _TWO_CHOICES = {
     "medicationReference": {"reference": "Medication/contract-kit", "display": "Ibuprofen 400 mg"},
 }
 _LONG_ID = "draft-" + "x" * 188  # 194 characters, as in an example of the specification (trap 35)
+_LONG_END = "-" + "x" * 100
 
 
 @check_service("RESP-01")
@@ -228,6 +231,27 @@ def long_ids_of_drafts_are_taken(service: Service) -> Faults:
     yield from expect_cards(service.send(_drafting(service, bundle, selected), "a draft with an id of 194 characters"))
 
 
+@check_service("REQ-14", level=SHOULD)
+def long_ids_of_the_chart_are_taken(service: Service) -> Faults:
+    """Take ids as the client made them, of patient, encounter and resources: some are longer than FHIR's 64."""
+    request = service.request()
+    patient = request["context"]["patientId"]
+    renamed = json.dumps(request).replace(f'"{patient}"', f'"{patient}{_LONG_END}"')
+    renamed = renamed.replace(f'"Patient/{patient}"', f'"Patient/{patient}{_LONG_END}"')
+    yield from expect_cards(service.send(service.as_new(json.loads(renamed)), "a patient id of over 64 characters"))
+    if "encounterId" in request["context"]:
+        context = request["context"] | {"encounterId": _LONG_ID}
+        yield from expect_cards_or_412(
+            service.send(request | {"context": context}, "an encounter id of 194 characters")
+        )
+    for key in service.search_keys() if request.get("prefetch") else ():
+        prefetch = service.prefetch()
+        for entry in prefetch[key].get("entry", [])[-1:]:
+            entry["resource"]["id"] = _LONG_ID
+            title = f"prefetch.{key} holds an id of 194 characters"
+            yield from expect_cards(service.send(service.request() | {"prefetch": prefetch}, title))
+
+
 @check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
 def drafts_of_the_public_sandbox_are_taken(service: Service) -> Faults:
     """Take drafts as the public sandbox sends them: no intent, a dose as in STU3, a reason that is not an array."""
@@ -251,6 +275,8 @@ def drafts_of_the_public_sandbox_are_taken(service: Service) -> Faults:
         "medicationCodeableConcept": {"text": name, "coding": [coding]},
         "reasonCode": {"coding": [{"system": "http://snomed.info/sct", "code": "82423001"}], "text": "Chronic pain"},
     }
-    bundle = {"resourceType": "Bundle", "entry": [{"resource": order}]}
-    title = "a draft as the public sandbox sends it"
-    yield from expect_cards(service.send(_drafting(service, bundle, ["MedicationRequest/request-123"]), title))
+    no_dose = {name: value for name, value in order.items() if name not in ("dosageInstruction", "reasonCode")}
+    titles = {"a draft as the public sandbox sends it": order, "the same before a dose is chosen": no_dose}
+    for title, draft in titles.items():
+        bundle = {"resourceType": "Bundle", "entry": [{"resource": draft}]}
+        yield from expect_cards(service.send(_drafting(service, bundle, ["MedicationRequest/request-123"]), title))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Final
 from urllib.parse import unquote
 
@@ -142,7 +143,7 @@ def an_error_does_not_name_the_patient(exchange: Exchange) -> Faults:
 def what_is_ordered_is_for_this_patient(exchange: Exchange) -> Faults:
     """Write resources for the patient of the call only: anything else is another patient's order."""
     resources = [action.at("resource") for action in exchange.actions]
-    observe(resources, "no action was seen")
+    observe(resources and not exchange.broken, "no action was seen")
     for resource in resources:
         for holder in (resource, *resource.objects("contained")):
             for name in _SUBJECTS:
@@ -200,6 +201,8 @@ def _names_patient(text: str, exchange: Exchange) -> bool:
 
 _LIMIT_SECONDS: Final = 0.5
 _AT_ONCE: Final = 4
+_LONG_ENOUGH_SECONDS: Final = 0.1
+_ONE_AFTER_ANOTHER: Final = 0.85  # of the time that calls take one after another
 
 
 @check_service("PRE-17", level=SHOULD)
@@ -207,6 +210,8 @@ def calls_are_answered_within_500_ms(service: Service) -> Faults:
     """Answer 19 of 20 calls within 500 ms: the clinician waits, and clients drop what comes late."""
     # The first call of a service may find it cold.
     exchanges = [call.exchange for call in service.calls[1:] if call.exchange.ok]
+    if not exchanges and service.calls and service.calls[0].exchange.ok:
+        exchanges = [service.send(service.as_new(service.calls[0].sent), "the only call again") for _ in range(3)]
     if not exchanges:
         raise NotTested("too few calls were answered to judge their time")
     exchanges.sort(key=lambda exchange: exchange.seconds)
@@ -253,6 +258,23 @@ def one_caller_does_not_hold_up_the_others(service: Service) -> Faults:
         raise NotTested(f"no second connection could be made: {error}") from error
     if not exchange.status:
         yield exchange.fault(f"{exchange.answer} while another call was only half sent")
+
+
+@check_service("RESP-01", level=SHOULD)
+def calls_at_once_are_computed_side_by_side(service: Service) -> Faults:
+    """Serve calls side by side: where a call takes its time, four at once must not take four times as long."""
+    request = service.request()
+    alone = min(service.send(service.as_new(request), "a call alone").seconds for _ in range(2))
+    if alone < _LONG_ENOUGH_SECONDS:
+        raise NotTested("calls are answered too quickly to see whether they wait for each other")
+    for _ in range(2):  # a busy machine may be slow once
+        start = perf_counter()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            sent = [pool.submit(service.send, service.as_new(request), "four calls at once") for _ in range(_AT_ONCE)]
+        seconds = perf_counter() - start
+        if seconds < _ONE_AFTER_ANOTHER * _AT_ONCE * alone:
+            return
+    yield sent[-1].result().fault(f"{_AT_ONCE} calls at once took {seconds:.1f} s, one alone {alone:.1f} s")
 
 
 @check_service("ACT-04", "ACT-05", level=SHOULD)

@@ -69,7 +69,7 @@ def a_key_set_that_is_not_listed_is_not_believed(service: Service) -> Faults:
 def a_token_for_another_address_is_refused(service: Service) -> Faults:
     """Compare aud with the URL that is called."""
     base = service.connection.base
-    yield from _refused(service, "for discovery", claims={"aud": f"{base}{service.root}"})
+    yield from _refused(service, "for discovery", claims={"aud": f"{base}{service.discovery_path}"})
     yield from _refused(service, "for another host", claims={"aud": f"https://contract-kit.invalid{service.path}"})
     yield from _refused(service, "without aud", without=["aud"])
 

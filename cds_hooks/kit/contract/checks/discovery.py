@@ -19,7 +19,8 @@ _SPECIFICATION_VERSION = re.compile(r"STU[123]|\d+\.\d+(\.\d+)?(-[A-Za-z0-9.]+)?
 def discovery_answers_get_with_200(target: Target) -> Faults:
     """Serve discovery by GET at {baseUrl}/cds-services with status 200, also behind a proxy's prefix."""
     if target.discovery.status != 200:
-        yield target.discovery.fault(target.discovery.answer)
+        hint = "; where discovery stands at another path, name it: --discovery PATH"
+        yield target.discovery.fault(target.discovery.answer + (hint if target.discovery.status == 404 else ""))
 
 
 @check_server("GEN-01", "GEN-07")

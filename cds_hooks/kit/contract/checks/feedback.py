@@ -96,7 +96,7 @@ def feedback_that_is_not_json_is_refused(service: Service) -> Faults:
     yield from _refused(service, b'{"feedback": [', "half a document")
 
 
-@check_service("FB-04")
+@check_service("FB-04", level=SHOULD)
 def feedback_is_an_array(service: Service) -> Faults:
     """Refuse a body without an array named feedback."""
     yield from _refused(service, {}, "no feedback")
@@ -104,27 +104,27 @@ def feedback_is_an_array(service: Service) -> Faults:
     yield from _refused(service, {"feedback": [17]}, "a number as item")
 
 
-@check_service("FB-05")
+@check_service("FB-05", level=SHOULD)
 def an_item_names_its_card(service: Service) -> Faults:
     """Refuse an item without card, or with one that is not a string."""
     yield from _refused(service, _lacking(service, "card"), "an item without card")
     yield from _item_refused(service, "a number as card", card=17)
 
 
-@check_service("FB-06")
+@check_service("FB-06", level=SHOULD)
 def an_outcome_is_one_of_two(service: Service) -> Faults:
     """Refuse an outcome that is missing or neither accepted nor overridden: there is no word for ignored."""
     yield from _refused(service, _lacking(service, "outcome"), "an item without outcome")
     yield from _item_refused(service, "outcome ignored", outcome="ignored")
 
 
-@check_service("FB-07")
+@check_service("FB-07", level=SHOULD)
 def what_was_accepted_is_named(service: Service) -> Faults:
     """Refuse accepted without acceptedSuggestions."""
     yield from _item_refused(service, "accepted without suggestions", outcome="accepted")
 
 
-@check_service("FB-08")
+@check_service("FB-08", level=SHOULD)
 def an_accepted_suggestion_is_an_object(service: Service) -> Faults:
     """Refuse accepted suggestions that are strings instead of objects with id."""
     yield from _item_refused(
@@ -135,7 +135,7 @@ def an_accepted_suggestion_is_an_object(service: Service) -> Faults:
     )
 
 
-@check_service("FB-12")
+@check_service("FB-12", level=SHOULD)
 def an_outcome_has_its_instant(service: Service) -> Faults:
     """Refuse an item without outcomeTimestamp, or with a date or words in its place."""
     yield from _refused(service, _lacking(service, "outcomeTimestamp"), "an item without outcomeTimestamp")

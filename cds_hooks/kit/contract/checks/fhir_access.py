@@ -1,8 +1,10 @@
 """Checks of how a service reads from the client's FHIR server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from time import sleep
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -20,6 +22,8 @@ _PATIENCE: Final = 3
 _INJECTED_ID: Final = "contractkit1"
 _ONE_PAGE: Final = 100_000
 _STALL_SECONDS: Final = 60.0
+_HOLD_UP_SECONDS: Final = 2.0
+_HELD_UP_SECONDS: Final = 0.15
 _UNAUTHORIZED: Final = 401
 
 
@@ -29,6 +33,7 @@ def missing_keys_are_fetched(service: Service) -> Faults:
     with _offered(service) as offer:
         for exchange in offer.call_some_times():
             if not offer.requests:
+                observe(service.must_fetch, "the service reads nothing from a FHIR server that it was not told of")
                 yield exchange.fault(f"{exchange.answer}; nothing was fetched")
                 return
             if exchange.cards is not None:
@@ -140,6 +145,23 @@ def a_stalled_fhir_server_does_not_stall_the_service(service: Service) -> Faults
         offer.observe_request()
         if not exchange.status:
             yield exchange.fault(f"{exchange.answer} while the FHIR server did not answer")
+
+
+@check_service("RESP-01", "PRE-17", level=SHOULD)
+def one_callers_slow_fhir_server_does_not_hold_up_the_others(service: Service) -> Faults:
+    """Answer other calls while one waits for its FHIR server: a lock around calls stops a hospital for one slow EHR."""
+    alone = service.send(service.request(), "a call alone").seconds
+    with _offered(service, mode="slow", delay_seconds=_HOLD_UP_SECONDS) as offer, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(offer.call, {}, "the FHIR server answers late")
+        for _ in range(50):
+            if offer.server.log.received or waiting.done():
+                break
+            sleep(0.02)
+        offer.observe_request()
+        exchange = service.send(service.request(), "while another call waits for its FHIR server")
+        waited = waiting.result()
+    if exchange.seconds > _HELD_UP_SECONDS + 3 * alone and exchange.seconds > waited.seconds / 2:
+        yield exchange.fault(f"answered after {exchange.seconds:.1f} s, alone after {alone:.1f} s")
 
 
 @check_service("HK-patient-view-patientId", level=SHOULD)

@@ -22,21 +22,21 @@ _INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", 
 _HUGE_MEGABYTES: Final = 50
 
 
-@check_service("REQ-02")
+@check_service("REQ-02", level=SHOULD)
 def a_call_names_its_hook(service: Service) -> Faults:
     """Refuse a call without hook, or with one that is not a string."""
     yield from expect_refusal_without(service, "hook")
     yield from expect_refusal_with(service, "a number as hook", hook=17)
 
 
-@check_service("REQ-03")
+@check_service("REQ-03", level=SHOULD)
 def a_call_has_a_hook_instance(service: Service) -> Faults:
     """Refuse a call without hookInstance, or with one that is not a string."""
     yield from expect_refusal_without(service, "hookInstance")
     yield from expect_refusal_with(service, "an object as hookInstance", hookInstance={"id": 1})
 
 
-@check_service("REQ-08")
+@check_service("REQ-08", level=SHOULD)
 def a_call_has_a_context(service: Service) -> Faults:
     """Refuse a call without context, or with one that is not an object."""
     yield from expect_refusal_without(service, "context")
@@ -44,14 +44,14 @@ def a_call_has_a_context(service: Service) -> Faults:
     yield from expect_refusal_with(service, "null as context", context=None)
 
 
-@check_service("HK-patient-view-patientId")
+@check_service("HK-patient-view-patientId", level=SHOULD)
 def required_context_is_there(service: Service) -> Faults:
     """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
     for field in _required(service):
         yield from in_row_of_field(service, field, expect_refusal_without(service, "context", field))
 
 
-@check_service("HK-patient-view-patientId")
+@check_service("HK-patient-view-patientId", level=SHOULD)
 def required_context_is_of_its_type(service: Service) -> Faults:
     """Refuse a call whose required context field is of another JSON type."""
     types = {field.name: field.type for field in fields_of(service.hook)}
@@ -197,7 +197,7 @@ def an_unknown_service_is_404(target: Target) -> Faults:
         "hookInstance": new_hook_instance(),
         "context": {"userId": "Practitioner/1", "patientId": "1"},
     }
-    path = f"{target.root}/contract-kit-no-such-service"
+    path = f"{target.path_of_services}/contract-kit-no-such-service"
     yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
 
 

@@ -11,6 +11,7 @@ from cds_hooks.kit.contract.assertions import UNAUTHORIZED, expect_unauthorized
 from cds_hooks.kit.contract.connection import Exchange
 from cds_hooks.kit.contract.document import SHOULD, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.kit.contract.requests import conformant_requests
 from cds_hooks.kit.contract.target import Service, Target
 
 
@@ -175,19 +176,33 @@ def cors_headers_stand_on_every_answer(target: Target) -> Faults:
     if first.headers.get(_ALLOWED) not in ("*", target.origin):
         raise NotTested(f"discovery does not serve browsers from {target.origin}")
     service = target.any_service
+    # Made without a call that was answered: where a token is asked for and none was given there is no such call.
+    _, request = next(conformant_requests(service.entry, target.charts[0], target.as_of))
+    foreign = origin | {"authorization": "Bearer contract-kit.no.token"}
+    unknown = f"{target.path_of_services}/contract-kit-no-such-service"
     for exchange in (
-        service.send(service.request(), "a call from a browser", headers=origin),
+        service.send(request, "a call from a browser", headers=origin),
         service.send_as_is(b"{", "a broken call from a browser", headers=origin, broken=True),
         service.send(
-            service.request(),
+            request,
             "a call from a browser without a token",
             headers=origin,
             authenticated=False,
             broken=target.connection.authenticates,
         ),
-        target.connection.get(f"{target.root}/contract-kit-no-such-service", "an unknown service", headers=origin),
+        service.send(
+            request, "a call from a browser with a token of nobody", headers=foreign, authenticated=False, broken=True
+        ),
+        service.feedback(
+            {"feedback": []},
+            "feedback from a browser with a token of nobody",
+            headers=foreign,
+            authenticated=False,
+            broken=True,
+        ),
+        target.connection.get(unknown, "an unknown service", headers=origin),
     ):
-        if exchange.headers.get(_ALLOWED) not in ("*", target.origin):
+        if exchange.status and exchange.headers.get(_ALLOWED) not in ("*", target.origin):
             yield exchange.fault(f"answered {exchange.status} without {_ALLOWED}")
 
 

@@ -245,7 +245,7 @@ def _carries_resource(action: Node) -> Faults:
         yield resource.at("resourceType").fault(f"resourceType is {quoted(resource.at('resourceType').value)}")
 
 
-@check_part(Subject.ACTION, "ACT-03", "GEN-08")
+@check_part(Subject.ACTION, "GEN-08", "ACT-03", level=SHOULD)
 def a_created_resource_has_the_form_of_fhir(action: Node) -> Faults:
     """Send resources as FHIR R4 has them: required elements there, one of a choice, arrays where FHIR has arrays."""
     resource = action.at("resource")
@@ -253,7 +253,7 @@ def a_created_resource_has_the_form_of_fhir(action: Node) -> Faults:
     yield from form_faults(resource, resource.text("resourceType"))
 
 
-@check_part(Subject.ACTION, "ACT-03", "GEN-08")
+@check_part(Subject.ACTION, "GEN-08", "ACT-03", level=SHOULD)
 def ids_in_a_resource_are_fhir_ids(action: Node) -> Faults:
     """Make ids of letters, digits, - and ., 64 at most."""
     resource = action.at("resource")
@@ -264,7 +264,7 @@ def ids_in_a_resource_are_fhir_ids(action: Node) -> Faults:
             yield resource.at("id").fault(f"id is {quoted(resource.text('id'))}")
 
 
-@check_part(Subject.ACTION, "ACT-03", "GEN-08")
+@check_part(Subject.ACTION, "GEN-08", "ACT-03", level=SHOULD)
 def references_in_a_resource_lead_somewhere(action: Node) -> Faults:
     """Write references as Type/id, an absolute URL, urn: or the #id of a contained resource."""
     if isinstance(action.at("resource").value, dict):

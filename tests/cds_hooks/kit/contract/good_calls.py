@@ -119,6 +119,8 @@ def _check_context(habits: Habits, call: Json) -> None:
             context[name] = kind()
         elif not isinstance(value, kind):
             raise Refusal(400, f"context.{name} is required")
+    if habits.has("long ids of patients are refused") and len(context["patientId"]) > 64:
+        raise Refusal(400, "patientId")
     if habits.has("practitioners only") and not context["userId"].startswith("Practitioner/"):
         raise Refusal(400, "userId")
     if habits.has("encounter needed") and "encounterId" not in context:

@@ -16,8 +16,8 @@ def read_prefetch(habits: Habits, call: Json) -> Json:
         raise Refusal(400, "unknown prefetch key")
     if habits.has("one missing key is 400") and len(prefetch) < len(PREFETCH):
         raise Refusal(400, "prefetch is incomplete")
-    if habits.has("null is missing"):
-        prefetch = {key: value for key, value in prefetch.items() if value is not None}
+    if habits.has("null is missing") and None in prefetch.values():
+        raise Refusal(412, "no data")
     if habits.has("fetches what it has") and "fhirServer" in call:
         prefetch.clear()
     for key, template in PREFETCH.items():
@@ -51,6 +51,10 @@ def _check_values(habits: Habits, call: Json, prefetch: Json) -> None:
             raise Refusal(500, "resource")
         if habits.has("no resource is 500") and value is not None and not isinstance(value, dict):
             raise Refusal(500, "resource")
+        if habits.has("long ids of results are refused") and any(
+            len(str(each.get("id"))) > 64 for each in resources(value)
+        ):
+            raise Refusal(400, "id")
         if habits.has("4101 is 500") and bundle and "4101" in json.dumps(value):
             raise Refusal(500, "4101")
         if habits.has("category has to be an array") and isinstance(

@@ -72,7 +72,7 @@ CALLS = tuple(
 )
 
 MISSED = tuple(
-    Planted(row, what, check=check, token=row == "CORS-03", signed=row.startswith("SEC"))
+    Planted(row, what, check=check, token=what == "401 without CORS", signed=row.startswith("SEC"))
     for row, what, check in (
         ("PRE-06", "a broken Bundle is taken", "a_bundle_is_a_bundle"),
         ("REQ-05", "file addresses are taken", "a_fhir_server_is_an_http_address"),
@@ -99,6 +99,11 @@ MISSED = tuple(
         ("RESP-01", "one call at a time", "one_caller_does_not_hold_up_the_others"),
         ("REQ-14", "drafts need an intent", "drafts_of_the_public_sandbox_are_taken"),
         ("REQ-14", "long ids are refused", "long_ids_of_drafts_are_taken"),
+        ("REQ-14", "long ids of patients are refused", "long_ids_of_the_chart_are_taken"),
+        ("REQ-14", "long ids of results are refused", "long_ids_of_the_chart_are_taken"),
+        ("RESP-01", "a lock around slow calls", "calls_at_once_are_computed_side_by_side"),
+        ("RESP-01", "a lock around FHIR", "one_callers_slow_fhir_server_does_not_hold_up_the_others"),
+        ("CORS-03", "a bad token without CORS", "cors_headers_stand_on_every_answer"),
     )
 )
 """Faults that an outside bench planted and the kit once missed; each with the check that finds it now."""
