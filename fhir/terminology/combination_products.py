@@ -87,6 +87,22 @@ def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
     return True
 
 
+def least_shares(members: Sequence[Ingredient]) -> tuple[float, ...]:
+    """The least part of an ordered mass that each member can be, whichever ingredient or sum the mass is of.
+
+    "800 mg" of trimethoprim and sulfamethoxazole (1 to 5 in every product) is at least 133 mg of trimethoprim. Empty
+    where no product, or not every strength, is known in milligrams.
+    """
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
+    amounts = [tuple(strength.milligrams for strength in product) for product in products]
+    known = [tuple(mass for mass in masses if mass) for masses in amounts]
+    if not known or any(len(masses) < len(members) for masses in known):
+        return ()
+    least = [min(masses[place] / max(*masses, sum(masses)) for masses in known) for place in range(len(members))]
+    return tuple(least[order.index(index)] for index in range(len(members)))
+
+
 def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:
     """The strengths of "Norco 10-325": numbers without a unit count where a product has just these milligrams.
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_strength import MILLIGRAMS
+from fhir.terminology.medication_strength import ACTIVITY_UNITS, MILLIGRAMS
 from fhir.terminology.medications import table_rows
 
 DoseUnitKind: TypeAlias = Literal["mg", "unit", "mL", "actuation", "patch", "activity"]
@@ -17,7 +17,8 @@ DoseUnitKind: TypeAlias = Literal["mg", "unit", "mL", "actuation", "patch", "act
 class DoseUnit(Struct, frozen=True, gc=False):
     """What a unit counts, and how many of it one is: 1 g is 1,000 of kind "mg".
 
-    "unit" is a thing that holds the product's strength (a tablet); "activity" is what has no mass (units, mEq).
+    "unit" is a thing that holds the product's strength (a tablet); "activity" is what has no mass, and `activity` says
+    which: "unit", "meq" or "mmol" as in the strengths of products, "" for another.
     `by_weight`: for each kilogram of the patient; `span_days`: so much in so many days ("mg/day" 1, "mcg/h" 1/24),
     None for so much at a time.
     """
@@ -26,12 +27,15 @@ class DoseUnit(Struct, frozen=True, gc=False):
     factor: float = 1.0
     by_weight: bool = False
     span_days: float | None = None
+    activity: str = ""
 
 
 def _read_units() -> Mapping[str, DoseUnit]:
     units = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
     for row in table_rows("dose_units.csv"):
-        units[row["text"]] = DoseUnit(row["kind"], float(row["factor"]))  # type: ignore[arg-type]  # our own table
+        kind, text = row["kind"], row["text"]
+        activity = ACTIVITY_UNITS.get(text.strip("{}[]"), "") if kind == "activity" else ""
+        units[text] = DoseUnit(kind, float(row["factor"]), activity=activity)  # type: ignore[arg-type]  # our own table
     return units
 
 
@@ -66,9 +70,9 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     """What a dose's unit means; None when it is not known, which is never to be guessed.
 
     >>> dose_unit("TAB")
-    DoseUnit(kind='unit', factor=1.0, by_weight=False, span_days=None)
+    DoseUnit(kind='unit', factor=1.0, by_weight=False, span_days=None, activity='')
     >>> dose_unit("mcg/kg/day")
-    DoseUnit(kind='mg', factor=0.001, by_weight=True, span_days=1.0)
+    DoseUnit(kind='mg', factor=0.001, by_weight=True, span_days=1.0, activity='')
     >>> dose_unit("mg/m2") is None
     True
     """
@@ -93,7 +97,7 @@ def _composed(name: str) -> DoseUnit | None:
             span = days
         elif part not in _ONE_DOSE:
             return None
-    return DoseUnit(unit.kind, unit.factor, by_weight, span)
+    return DoseUnit(unit.kind, unit.factor, by_weight, span, unit.activity)
 
 
 def _span(text: str) -> float | None:

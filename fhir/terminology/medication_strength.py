@@ -24,7 +24,7 @@ MILLIGRAMS = {
     "kg": 1_000_000.0,
 }
 # Amounts that are not masses: kept in their own unit, never turned into milligrams.
-_OTHER_UNITS = {
+ACTIVITY_UNITS = {
     "unt": "unit",
     "unit": "unit",
     "units": "unit",
@@ -151,7 +151,7 @@ def read_strengths(words: str) -> list[Strength]:
 def _strength(match: re.Match[str], written: str, unit: str) -> Strength | None:
     unit = unit.lower().replace("μ", "µ")
     factor = MILLIGRAMS.get(unit)
-    unit = "mg" if factor is not None else _OTHER_UNITS[unit]
+    unit = "mg" if factor is not None else ACTIVITY_UNITS[unit]
     amount = number(written) * (factor or 1.0)
     per, count = "unit", number(match["count"]) if match["count"] else 1.0
     divisor = match["per"] or match.groupdict().get("mass")

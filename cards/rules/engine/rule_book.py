@@ -301,7 +301,8 @@ class _LookedFor(NamedTuple):
     def is_known(self, drafted: DraftMedication, requested: frozenset[str] | None) -> bool:
         """Whether what it needs came with the call."""
         if not self.sources:
-            return bool(drafted.dose.per_day or drafted.dose.per_dose)
+            dose = drafted.dose
+            return bool(dose.per_day or dose.per_dose or dose.activity or dose.least_per_dose)
         return requested is None or not requested.isdisjoint(self.sources)
 
 

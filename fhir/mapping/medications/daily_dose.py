@@ -12,9 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.dosage import (
+    Activity,
     DoseAmount,
     Instruction,
     Milligrams,
+    activity,
+    least_milligrams,
     milligrams,
     read_dosage,
     with_strength_from_text,
@@ -50,6 +53,9 @@ class DailyDose(Struct, frozen=True, gc=False):
     bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
     words were needed for how much or how often; `from_supply`: the average of a quantity over the days it is to last,
     because nothing else says how much. `on_days` are the days of the week that the order names.
+
+    What cannot be told in milligrams: `activity` is a dose in units or mEq, and `least_per_day` and `least_per_dose`
+    are what a mass of a combination is at least of each ingredient.
     """
 
     certainty: Certainty = "unknown"
@@ -63,6 +69,9 @@ class DailyDose(Struct, frozen=True, gc=False):
     from_supply: bool = False
     on_days: frozenset[str] = frozenset()
     problem: DoseProblem | None = None
+    activity: Activity | None = None
+    least_per_day: tuple[Milligrams, ...] = ()
+    least_per_dose: tuple[Milligrams, ...] = ()
 
     @property
     def times_per_week(self) -> float | None:
@@ -177,8 +186,30 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         # The order says no more than the most that may be given.
         per_day = tuple(replace(amount, low=0.0) for amount in instruction.limit)
     if not per_day:
-        return replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)
+        unknown = replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)
+        return _without_mass(unknown, instruction, identity) if problem is not None and not per_dose else unknown
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
+
+
+def _without_mass(dose: DailyDose, instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
+    """The unknown dose with its units or mEq, or with what a mass of a combination is at least."""
+    amount, often = instruction.amount, instruction.schedule.high
+    if amount is None:
+        return dose
+    least = least_milligrams(identity, amount)
+    if least:
+        share = 1.0 / often if instruction.total_per_day and often else 1.0
+        a_day = 1.0 if instruction.total_per_day else often
+        per_day = _times(least, a_day, a_day) if a_day is not None else ()
+        return replace(dose, least_per_dose=_times(least, share, share), least_per_day=per_day)
+    stated = activity(identity, amount)
+    if stated is None:
+        return dose
+    unit, number = stated
+    span = amount.unit.span_days or (1.0 if instruction.total_per_day else None)
+    if span is not None:
+        return replace(dose, activity=Activity(unit, number / span / often if often else None, number / span))
+    return replace(dose, activity=Activity(unit, number, number * often if often is not None else None))
 
 
 def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:

@@ -12,6 +12,7 @@ from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT,
 from fhir.mapping.medications.timing import Schedule, occurrence_days, read_timing
 from fhir.record.chart_text import plain, quoted
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
+from fhir.terminology.combination_products import least_shares
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
 
@@ -38,6 +39,14 @@ class Milligrams(Struct, frozen=True, gc=False):
     low: float
     high: float
     is_per_hour: bool = False
+
+
+class Activity(Struct, frozen=True, gc=False):
+    """The most of what has no mass in one dose and in a day, in `unit`: "unit", "meq" or "mmol"."""
+
+    unit: str
+    per_dose: float | None
+    per_day: float | None
 
 
 Problem: TypeAlias = DoseProblem | None
@@ -149,6 +158,29 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
         if strength is not None and (factor := _per_one(strength, unit, identity)) is not None
     ]
     return tuple(totals), None if totals else DoseProblem("the strength of the product is not stated")
+
+
+def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[Milligrams, ...]:
+    """What a mass of a combination is at least of each ingredient, whichever of them it is the mass of."""
+    unit = amount.unit
+    if unit.kind != "mg" or unit.by_weight or unit.span_days is not None:
+        return ()
+    least = zip(identity.ingredients, least_shares(identity.ingredients), strict=False)
+    masses = [(ingredient.rxcui, amount.high * unit.factor * share) for ingredient, share in least]
+    return tuple(Milligrams(rxcui, mass, mass) for rxcui, mass in masses)
+
+
+def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, float] | None:
+    """Unit and number of an amount without mass: "5,000 units", or a tablet of 20 mEq; None where it is none."""
+    unit = amount.unit
+    if unit.by_weight:
+        return None
+    if unit.kind == "activity":
+        return (unit.activity, amount.high * unit.factor) if unit.activity else None
+    strength = identity.strengths[0] if len(identity.strengths) == 1 else None
+    if strength is None or strength.unit in ("mg", "%") or strength.per != unit.kind:
+        return None
+    return strength.unit, strength.amount * amount.high * unit.factor
 
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:

@@ -17,7 +17,7 @@ from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
         ("mL", DoseUnit("mL")),
         ("tsp", DoseUnit("mL", 5.0)),
         ("puffs", DoseUnit("actuation")),
-        ("[iU]", DoseUnit("activity")),
+        ("[iU]", DoseUnit("activity", activity="unit")),
         ("PTCH", DoseUnit("patch")),
     ],
 )

@@ -33,6 +33,8 @@ from cards.text import capitalized, format_dose, format_number
 
 _METHOTREXATE = "6851"
 _LEAD = "The limit is from a page that follows the label, not from the label: check it there."
+_LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
+_UNITS = {"unit": "units", "meq": "mEq"}
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 _CONDITIONS = {"hf": "in heart failure", "hypertension": "in hypertension", "epilepsy": "in epilepsy"}
 
@@ -154,7 +156,8 @@ def _over_drug(context: RuleContext) -> str | None:
 
 
 def _unit(limit: Limit) -> str:
-    mass = "mg/kg" if limit.per_kg else "mg"
+    name = _UNITS.get(limit.unit, limit.unit)
+    mass = f"{name}/kg" if limit.per_kg else name
     return f"{mass} a dose" if limit.per_dose else f"{mass} a week" if limit.per_week else f"{mass}/day"
 
 
@@ -165,7 +168,8 @@ def _amount(context: RuleContext) -> str | None:
     limit, number = excess.limit, len(excess.beside)
     amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
     orders = "the other order" if number == 1 else f"{number} other orders"
-    return f"{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
+    least = "at least " if excess.is_least else ""
+    return f"{least}{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
 
 
 def _most(context: RuleContext) -> str | None:
@@ -187,8 +191,10 @@ def _note(context: RuleContext) -> str:
     excess = _excess(context)
     if excess is None:
         return ""
-    note = f"{capitalized(excess.limit.note)}." if excess.limit.note else ""
-    return f"{note} {_LEAD}" if excess.limit.page else note
+    notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
+    notes += [_LEAST] if excess.is_least else []
+    notes += [_LEAD] if excess.limit.page else []
+    return " ".join(filter(None, notes))
 
 
 def _times_maximum(context: RuleContext) -> str | None:
@@ -283,7 +289,7 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     if excess is None or excess.of_adult or excess.limit.page or single_mg is None or times not in _OFTEN:
         return None
     limit = excess.limit
-    has_no_room = limit.per_kg or limit.per_dose or limit.per_week or excess.times >= FAR_OVER
+    has_no_room = limit.unit != "mg" or limit.per_kg or limit.per_dose or limit.per_week or excess.times >= FAR_OVER
     if has_no_room or context.new_start is not False:
         return None
     daily_mg = single_mg * times

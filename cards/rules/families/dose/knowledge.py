@@ -7,7 +7,9 @@
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
 dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the
-drug is seldom given in more. `plausibility.csv` holds FDA's recommended
+drug is seldom given in more. `label_limits.csv` has rows of labels by route, weight and
+population, in milligrams, units or mEq (`unit`); `without_taken` are ingredients and classes beside which a row does
+not hold. `plausibility.csv` holds FDA's recommended
 maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
@@ -52,6 +54,9 @@ class Limit(Struct, frozen=True):
     note: str
     source: str
     page: str
+    unit: str = "mg"
+    """ "unit" and "meq" for a dose without mass."""
+    without_taken: tuple[str, ...] = ()
 
     @property
     def is_for_adults(self) -> bool:
@@ -70,6 +75,9 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     by_drug: dict[str, tuple[Limit, ...]] = {}
     for row in (*_rows("limits.csv"), *_rows("leads.csv")):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
+    for row in _rows("label_limits.csv"):
+        amounts = {column: row[column.replace("_mg", "", 1)] for column in _AMOUNTS}
+        by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(_EMPTY | row | amounts))
     of_site: dict[str, tuple[Limit, ...]] = {}
     for row in site_rows("limits.csv"):
         of_site[row["rxcui"]] = (*of_site.get(row["rxcui"], ()), _limit(_EMPTY | row | {"source": _SITE_SOURCE}))
@@ -106,6 +114,8 @@ def _limit(row: Mapping[str, str]) -> Limit:
         row["note"],
         row["source"],
         row.get("page", ""),
+        row.get("unit", "mg"),
+        tuple(row.get("without_taken", "").split()),
     )
 
 

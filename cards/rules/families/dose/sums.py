@@ -45,6 +45,8 @@ class Excess(Struct, frozen=True):
     beside: tuple[CurrentMedication, ...]
     of_adult: bool = False
     """The patient is a child and the limit that of adults: no row is about children of this age."""
+    is_least: bool = False
+    """The ordered mass is of a combination; the amount is what it is at least of this ingredient."""
 
     @property
     def times(self) -> float:
@@ -59,7 +61,7 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow else FAR_OVER)
+        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow or self.is_least else FAR_OVER)
 
     @property
     def _rank(self) -> tuple[bool, bool, float]:
@@ -227,8 +229,15 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     is_meant = _is_meant(row, context)
     if is_meant is not True:
         return is_meant
-    beside = () if row.per_dose else tuple(taken_beside(context, row.rxcui))
-    excess = Excess(row, amount, beside, of_adult)
+    is_alone = row.per_dose or row.unit != "mg"
+    is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
+    excess = Excess(
+        row,
+        amount,
+        () if is_alone or is_least else tuple(taken_beside(context, row.rxcui)),
+        of_adult,
+        is_least and bool(context.drafted.dose.least_per_dose),
+    )
     if row.population == "first order":
         # Many are begun with more; only what can hardly be meant is of interest.
         return excess if excess.is_far_over else False
@@ -237,13 +246,20 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """What the row limits, in its unit, and whether that is all of it."""
-    if row.per_dose:
-        single_dose = context.drafted.dose.per_dose_of(row.rxcui)
+    dose = context.drafted.dose
+    if row.unit != "mg":
+        stated = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
+        amount, is_whole = (stated.per_dose if row.per_dose else stated.per_day) if stated is not None else None, True
+    elif row.per_dose:
+        single_dose = dose.per_dose_of(row.rxcui)
         amount, is_whole = single_dose.high if single_dose is not None else None, True
     else:
         amount, is_whole = context.session.derive(
             ("daily dose", context.drafted, row.rxcui), lambda: total_mg(context, row.rxcui)
         )
+    if amount is None and row.unit == "mg":
+        least = dose.least_per_dose if row.per_dose else dose.least_per_day
+        amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
     if amount is not None and row.per_week:
         amount *= 7.0
     if amount is not None and row.per_kg:
@@ -261,6 +277,8 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
     if row.population == "continued" and context.drafted.dose.single:
         return False
     if row.population == "first order" and context.new_start is not True:
+        return False
+    if row.without_taken and context.session.medications_beside(context.drafted, row.without_taken):
         return False
     if row.without_condition and context.has_condition(row.without_condition) is not False:
         return False

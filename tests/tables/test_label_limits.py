@@ -1,0 +1,91 @@
+"""Limits by route, weight and unit (label_limits.csv): each is found just over it and not on it."""
+
+import csv
+from datetime import datetime
+
+import pytest
+
+from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.medications import INGREDIENTS
+from tests.cards.rules.cases import check
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "cards" / "rules" / "families" / "dose"
+AMOUNTS = ("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg")
+UNITS = {"mg": "mg", "unit": "units", "meq": "mEq"}
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((FOLDER / name).read_text("utf-8").splitlines()))
+
+
+ROWS = _rows("label_limits.csv")
+
+
+def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
+    """The amounts that dose-max finds for so many times the limit of the row, given once a day."""
+    column = next(name for name in AMOUNTS if row[name])
+    age = int(row["age_from"] or 0) or (8 if row["age_to"] else 40)
+    weight = float(row["weight_to_kg"] or row["weight_from_kg"] or 70.0)
+    amount = float(row[column]) * times * (weight if column.endswith("_kg") else 1.0) / (7 if "weekly" in column else 1)
+    form = {"slow": " extended release tablet", "immediate": " tablet"}.get(row["form"], "")
+    draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
+    if row["route"] == "injected":
+        draft["drug"] = f"{row['drug']} injection"
+    patient: dict[str, object] = {"age": age, "labs": [["body_weight", weight]]}
+    if row["condition"]:
+        patient["conditions"] = [row["condition"]]
+    return _bands(patient, draft, as_of)
+
+
+def _bands(patient: dict[str, object], draft: dict[str, object], as_of: datetime) -> list[str]:
+    outcome = check(record_of(patient, as_of), drafts_of(draft_of(draft)))
+    findings = [finding for card in outcome.cards for finding in card.own_extension.findings]
+    return [finding.band for finding in findings if finding.rule in ("dose-max", "dose-plausible")]
+
+
+def test_each_row_has_one_amount_of_a_known_drug_and_a_document() -> None:
+    documents = {row["id"] for row in _rows("sources.csv")}
+    for row in ROWS:
+        assert sum(bool(row[name]) for name in AMOUNTS) == 1, row
+        assert INGREDIENTS[row["rxcui"]].name == row["drug"]
+        assert row["unit"] in UNITS
+        assert row["is_firm"] in ("yes", "no", "narrow")
+        assert row["source"] in documents
+        assert not row["condition"] or row["condition"] in CONDITION_GROUPS
+
+
+@pytest.mark.parametrize(
+    "row", ROWS, ids=lambda row: f"{row['drug']}-{next(row[name] for name in AMOUNTS if row[name])}"
+)
+def test_a_dose_far_over_the_limit_is_found(row: dict[str, str], as_of: datetime) -> None:
+    assert _found(row, 3.1, as_of)
+
+
+def test_a_tenfold_dose_of_units_or_milliequivalents_is_critical(as_of: datetime) -> None:
+    for row in ROWS:
+        if row["unit"] != "mg" and row["population"] != "first order":
+            assert "ten_fold" in _found(row, 10.0, as_of), row
+
+
+@pytest.mark.parametrize(
+    ("drug", "dose", "times"),
+    [
+        ("potassium chloride ER tablet", "20 mEq", 2),
+        ("potassium chloride oral solution", "40 mEq", 3),
+        ("heparin 5000 UNT/ML injection", "5000 units", 3),
+        ("epinephrine 1 MG/ML injection", "0.5 mg", 1),
+        ("insulin glargine 100 UNT/ML pen", "10 units", 1),
+    ],
+)
+def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: datetime) -> None:
+    patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}
+    assert _bands(patient, {"drug": drug, "dose": dose, "times": times}, as_of) == []
+
+
+def test_a_first_basal_insulin_beside_another_insulin_is_no_first_insulin(as_of: datetime) -> None:
+    patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}
+    draft: dict[str, object] = {"drug": "insulin glargine 100 UNT/ML pen", "dose": "60 units", "times": 1}
+    assert _bands(patient, draft, as_of)
+    assert _bands(patient | {"active": [{"drug": "insulin detemir 100 UNT/ML pen"}]}, draft, as_of) == []
