@@ -9,7 +9,7 @@ every one but an injection), `population` ("first order": the drug was not taken
 dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the
 drug is seldom given in more. `label_limits.csv` has rows of labels by route, weight and
 population, in milligrams, units or mEq (`unit`); `without_taken` are ingredients and classes beside which a row does
-not hold. `plausibility.csv` holds FDA's recommended
+not hold. `plausibility.csv` and `plausibility_more.csv` hold FDA's recommended
 maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
 """
 
@@ -120,7 +120,8 @@ def _limit(row: Mapping[str, str]) -> Limit:
 
 
 def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
-    rows = (row for row in _rows("plausibility.csv") if not row["left_out"])
+    tables = ("plausibility.csv", "plausibility_more.csv")
+    rows = (row for table in tables for row in _rows(table) if not row["left_out"])
     return {row["rxcui"]: PlausibleDose(row["drug"], float(row["recommended_mg_day"])) for row in rows}
 
 
