@@ -96,11 +96,11 @@ def least_shares(members: Sequence[Ingredient]) -> tuple[float, ...]:
     order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
     products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
     amounts = [tuple(strength.milligrams for strength in product) for product in products]
-    known = [tuple(mass for mass in masses if mass) for masses in amounts]
-    if not known or any(len(masses) < len(members) for masses in known):
+    in_milligrams = [tuple(mass for mass in masses if mass) for masses in amounts]
+    if not in_milligrams or any(len(masses) < len(members) for masses in in_milligrams):
         return ()
-    least = [min(masses[place] / max(*masses, sum(masses)) for masses in known) for place in range(len(members))]
-    return tuple(least[order.index(index)] for index in range(len(members)))
+    shares = [min(masses[index] / sum(masses) for masses in in_milligrams) for index in range(len(members))]
+    return tuple(shares[order.index(index)] for index in range(len(members)))
 
 
 def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:
