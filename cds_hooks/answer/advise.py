@@ -37,6 +37,7 @@ def _service_input(call: Call, chart: Chart, checked: CheckedCall) -> ServiceInp
         kfre_region=configured.kfre_region,
         referral_risk=configured.referral_risk,
         max_drafts=configured.max_drafts,
+        is_one_list=configured.visit_window > 0,
         public_url=configured.public_url,
         decision_id=decision_id,
         predict=call.predict,

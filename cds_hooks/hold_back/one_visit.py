@@ -1,10 +1,10 @@
 """Ranks what several services of patient-view have for a patient in one moment: one visit, one list.
 
 An EHR calls the services of a hook at the same time. Where a site sets CDS_VISIT_WINDOW, a reminder waits so many
-seconds for the others: what can harm, results to follow up and talks go first, then vaccines, which can be given at
-this visit, then preventive services, then a test for an estimate. Of the reminders the first of this list is shown, and
-only where nothing goes before it; the others go to the worklist. One process ranks by itself: calls of one moment that
-different workers answer are not ranked against each other.
+seconds for the others: what can harm, results to follow up and talks go first, then the talk about a statin, then
+vaccines, which can be given at this visit, then preventive services, then a test for an estimate. Of the reminders the
+first of this list is shown, and only where nothing goes before it; the others go to the worklist. One process ranks by
+itself: calls of one moment that different workers answer are not ranked against each other.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from msgspec import Struct, field
 
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 
-_BEFORE_REMINDERS, _VACCINES, _PREVENTION, _TESTS = range(4)
+_BEFORE_REMINDERS, _STATIN, _VACCINES, _PREVENTION, _TESTS = range(5)
 _VACCINES_DUE: Final = "vaccines-due"
+_STATIN_SUBJECTS: Final = ("prevent_base", "statin_")
 _ONE_MOMENT_SECONDS: Final = 5.0
 """Calls about a patient belong to one visit for so long after the first; the project's own choice."""
 _MOST: Final = 10_000
@@ -30,10 +31,13 @@ class _Visit(Struct):
 
 def rank_of(finding: PatientFinding | None) -> int:
     """Returns where a card stands in the list of a visit, the first with 0."""
-    if finding is None or not (finding.asks or finding.reminds):
+    if finding is None:
         return _BEFORE_REMINDERS
     if finding.asks:
         return _TESTS
+    if not finding.reminds:
+        is_statin = finding.subject.startswith(_STATIN_SUBJECTS)
+        return _STATIN if is_statin else _BEFORE_REMINDERS
     return _VACCINES if finding.subject == _VACCINES_DUE else _PREVENTION
 
 

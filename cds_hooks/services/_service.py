@@ -73,6 +73,8 @@ class ServiceInput(Struct, frozen=True):
     """The 5-year risk of kidney failure from which this site discusses a referral."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
+    is_one_list: bool = False
+    """Whether this site wants one list of a visit (CDS_VISIT_WINDOW): then reminders are for check-ups only."""
     suppress: SuppressionCheck = suppress_nothing
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH

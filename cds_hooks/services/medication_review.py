@@ -89,7 +89,7 @@ async def decide(call: ServiceInput) -> Advice:
         advice.worklist.append(
             WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
         )
-        advice.silences.append(kept_for_worklist(SUBJECT))
+        advice.silences.append(kept_for_worklist(call, SUBJECT))
     else:
         advice.cards.append(review_card(reviewed, call.card_identity()))
     return advice

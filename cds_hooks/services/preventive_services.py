@@ -89,7 +89,7 @@ async def decide(call: ServiceInput) -> Advice:
     is_follow_up = any(judgement.because == POSITIVE_TEST for judgement in due)
     if not is_moment_for_reminder(call) and not is_follow_up:
         advice.worklist = [_entry([*due, *later])]
-        advice.silences.insert(0, kept_for_worklist(SUBJECT))
+        advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
     identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)

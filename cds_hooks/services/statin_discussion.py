@@ -12,7 +12,7 @@ from msgspec import Struct
 from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
 from cards.compose.identity import OrderSuggestion
-from cards.extension import Fact
+from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.text import capitalized, escape, format_number
 from cds_hooks.prefetch.needs import Needs
@@ -25,6 +25,9 @@ from cds_hooks.services._equation import (
     advise_by_guideline,
     fact_of_condition,
     find_confirmed,
+    is_moment_for_reminder,
+    is_moment_for_talk,
+    kept_for_worklist,
     limited_outlook,
     reason_already_planned,
     reason_not_to_advise,
@@ -77,12 +80,38 @@ _VESSELS = (
     "aortic_aneurysm",
 )
 _PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
+_OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
+"""Cards of a talk that treats what the patient has; the others prevent what may come."""
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
 
 async def decide(call: ServiceInput) -> Advice:
-    """One card where the risk is intermediate or high and no statin is active, else the reason for none."""
+    """One card where the risk is intermediate or high and no statin is active, else the reason for none.
+
+    The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
+    """
+    advice = _judge(call)
+    for card in advice.cards:
+        if card.own_extension.missing and card.own_extension.value is None:
+            continue  # a test to order has a reminder's rules of its own
+        is_for_disease = card.own_extension.output in _OF_DISEASE
+        if not (is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call)):
+            advice.worklist, advice.silences, advice.cards = (
+                [_entry("no-visit")],
+                [kept_for_worklist(call, EQUATION.id)],
+                [],
+            )
+            break
+        advice.reminders[card.uuid] = _entry("offered-before")
+    return advice
+
+
+def _entry(because: str) -> WorklistEntry:
+    return WorklistEntry(test="A talk about a statin", purpose=EQUATION.id, because=because)
+
+
+def _judge(call: ServiceInput) -> Advice:
     record = call.record
     past = (
         reason_not_to_advise(record, EQUATION.id)

@@ -46,7 +46,7 @@ async def decide(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)] if due.catch_up else []
         return advice
     if not is_moment_for_reminder(call):
-        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(SUBJECT)]
+        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(call, SUBJECT)]
         return advice
     identity, unread = call.card_identity(), _unread(charted)
     advice.reminders[identity.uuid] = _entry(due)

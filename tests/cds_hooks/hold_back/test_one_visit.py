@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, problem, text_of
+from tests.cds_hooks.services.chart_cases import AS_OF, VISIT, as_call, patient, problem, result, text_of, visit
 
 Json = dict[str, Any]
 SERVICES = ("preventive-services", "vaccines-due", "anticoagulation-discussion", "medication-review")
@@ -27,7 +27,8 @@ async def _opened(folder: Path, chart: list[Json], seconds: float, services: tup
 
 
 def test_what_can_harm_and_talks_go_before_reminders(tmp_path: Path) -> None:
-    chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10")]
+    check_up = visit(id=VISIT, type=[{"text": "Annual physical"}])
+    chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10"), check_up]
     prevention, vaccines, talk, _ = asyncio.run(_opened(tmp_path / "one", chart, WINDOW))
     assert not prevention["cards"]
     assert not vaccines["cards"]
@@ -39,11 +40,51 @@ def test_what_can_harm_and_talks_go_before_reminders(tmp_path: Path) -> None:
 
 
 def test_of_the_reminders_what_can_be_done_at_this_visit_is_shown_whoever_is_called_first(tmp_path: Path) -> None:
-    chart = [patient(62, "male")]
+    chart = [patient(62, "male"), visit(id=VISIT, type=[{"text": "Annual physical"}])]
     for number, services in enumerate((SERVICES, SERVICES[::-1])):
         answers = asyncio.run(_opened(tmp_path / str(number), chart, WINDOW, services))
         shown = [service for service, answer in zip(services, answers, strict=True) if answer["cards"]]
         assert shown == ["vaccines-due"]
+
+
+def test_a_visit_that_is_no_check_up_has_no_reminders_in_its_list(tmp_path: Path) -> None:
+    services = (*SERVICES, "statin-discussion", "liver-assessment")
+    chart = [patient(62, "male"), problem("Obesity", "E66.9")]
+    answers = asyncio.run(_opened(tmp_path / "list", chart, 0.02, services))
+    assert not any(answer["cards"] for answer in answers)
+    worklists = [answer["extension"]["org.cds-hooks-onnx"].get("worklist", []) for answer in answers]
+    entries = " ".join(entry["test"] for worklist in worklists for entry in worklist)
+    assert "Vaccines: " in entries
+    assert "Preventive services: " in entries
+
+
+def test_the_talk_about_a_statin_for_a_disease_goes_after_what_can_harm_and_before_reminders(tmp_path: Path) -> None:
+    services = ("vaccines-due", "statin-discussion", "anticoagulation-discussion")
+    infarction = problem("Old myocardial infarction", "I25.2")
+    check_up = visit(id=VISIT, type=[{"text": "Annual physical"}])
+    chart = [patient(70, "male"), infarction, check_up]
+    vaccines, statin, _ = asyncio.run(_opened(tmp_path / "alone", chart, WINDOW, services))
+    assert "statin" in text_of(statin)
+    assert not vaccines["cards"]
+    chart.append(problem("Atrial fibrillation", "I48.91"))
+    vaccines, statin, talk = asyncio.run(_opened(tmp_path / "both", chart, WINDOW, services))
+    assert "CHA2DS2-VASc" in text_of(talk)
+    assert not statin["cards"]
+    (entry,) = statin["extension"]["org.cds-hooks-onnx"]["worklist"]
+    assert (entry["test"], entry["because"]) == ("A talk about a statin", "offered-before")
+
+
+def test_the_follow_up_of_an_abnormal_result_is_shown_whoever_answers_first(tmp_path: Path) -> None:
+    positive = result("77354-9", 0, "1")
+    del positive["valueQuantity"]
+    positive["valueCodeableConcept"] = {"text": "Positive"}
+    chart = [patient(62, "female"), positive]
+    places = [SERVICES[place:] + SERVICES[:place] for place in range(len(SERVICES))]
+    for number, services in enumerate((*places, SERVICES[::-1])):
+        for seconds in (0.0, 0.02):
+            answers = asyncio.run(_opened(tmp_path / f"{number}-{seconds}", chart, seconds, services))
+            shown = dict(zip(services, map(text_of, answers), strict=True))
+            assert "Colonoscopy after a positive stool test" in shown["preventive-services"]
 
 
 def test_without_the_setting_nothing_is_ranked(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import (
     added,
     ago,
@@ -12,6 +13,7 @@ from tests.cds_hooks.services.equation_calls import (
     condition,
     only_card,
     reasons,
+    resources,
     said,
     service_request,
     without,
@@ -114,3 +116,16 @@ def test_the_talk_with_somebody_who_had_an_infarction_is_not_about_primary_preve
     assert drafted == "Shared decision: statin in atherosclerotic disease"
     planned = service_request("diabetes-no-statin", drafted)
     assert reasons(answer(server_here, *STATIN, infarction, added("tests", planned))) == ["already-done"]
+
+
+def test_the_talk_needs_a_visit_and_stands_in_the_worklist_otherwise(server_here: str) -> None:
+    def is_over(request: dict[str, Any]) -> None:
+        for resource in resources(request):
+            if resource["resourceType"] == "Encounter":
+                resource["status"] = "finished"
+
+    assert only_card(answer(server_here, *STATIN))
+    for change in (is_over, added("conditions", condition("diabetes-no-statin", "I25.2"))):
+        answered = answer(server_here, *STATIN, is_over, change)
+        assert reasons(answered) == ["worklist"]
+        assert [entry["test"] for entry in ours(answered)["worklist"]] == ["A talk about a statin"]
