@@ -11,6 +11,7 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
     MemberName,
     check_density,
+    check_depth,
     check_head,
     check_text,
     check_whole,
@@ -340,7 +341,9 @@ def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] |
     try:
         check_head(head)
         wire, values = _quick.decode(head), _quick_prefetch.decode(prefetch) or {}
-        return wire, members_once(values, "prefetch"), []
+        decoded = members_once(values, "prefetch")
+        check_depth(prefetch, "prefetch")
+        return wire, decoded, []
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
 

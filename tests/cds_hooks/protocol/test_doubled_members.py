@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import BadRequest
-from cds_hooks.protocol.body import check_prefetch
+from cds_hooks.protocol.body import check_head, check_prefetch
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, request_for
@@ -25,12 +25,35 @@ from tests.cds_hooks.calls import PLANNING, request_for
         '{"a\\\\":1,"a\\\\":2}',
         '{"a\\"":1,"a\\"":2}',
         '{"x":"\\":","id":1,"id":2}',
+        '{"p":{"resourceType":"Patient","id":"1","id":"2"}}',
+        '{"p":{"entry":[],"entry":[{"resource":{"id":"1"}}]}}',
+        '{"p":{"entry":[{"resource":{"encounter":{"reference":"Encounter/1","reference":"Encounter/2"}}}]}}',
+        '{"p":{"id" :"1","id":"2"}}',
+        '{"p":{"id"\n\t:"1","id":"2"}}',
+        '{"p":{"i\\u0064":"1","id":"2"}}',
+        '{"p":{"value":1.50,"value":1.5E0}}',
+        '{"p":{"text":"a : b","text":"\\":"}}',
+        '{"p":{"entry":[' + '{"resource":{"id":"1"}},' * 20000 + '{"resource":{"id":"1","id":"2"}}]}}',
         '{"p":' + "[" * 300 + "1" + "]" * 300 + ',"p":null}',
     ],
 )
 def test_a_member_that_stands_twice_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="prefetch"):
         check_prefetch(text.encode())
+
+
+def test_a_draft_with_a_member_twice_is_refused() -> None:
+    draft = '{"resourceType":"MedicationRequest","id":"1","dosageInstruction":[],"dosageInstruction":[{"text":"2"}]}'
+    head = f'{{"hook":"x","context":{{"patientId":"1","draftOrders":{{"entry":[{{"resource":{draft}}}]}}}}}}'
+    with pytest.raises(BadRequest, match="twice"):
+        check_head(head.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ['{"p":{"text":"id : 1, \\"id\\": 2"}}', '{"p":{"a":1e400,"b":[{"a" : 1},{"a": 2}]}}']
+)
+def test_what_only_looks_like_a_member_twice_is_read(text: str) -> None:
+    check_prefetch(text.encode())
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.text('ab":\\ é', max_size=4)
