@@ -25,8 +25,14 @@ from cds_hooks.kit.simulator.signing import (
     sign_token,
     write_key,
 )
-from cds_hooks.security.client import KeySetUrl, TrustedClient
-from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.client import NO_SERVICE, KeySetUrl, TrustedClient
+from cds_hooks.security.trust_file import (
+    EVERY_SERVICE,
+    RegistrableNames,
+    TrustFile,
+    TrustFileError,
+    read_trust_file,
+)
 from cds_hooks.security.trust_setup import add_client, try_addresses, write_beginning
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
@@ -102,7 +108,7 @@ def add(
         "fhir": fhir,
         "networks": network,
         "hooks": hook,
-        "services": service,
+        "services": service or [EVERY_SERVICE],
         "dialect": dialect,
         "protocol_version": protocol_version,
         "cors_origins": cors_origin,
@@ -253,7 +259,8 @@ def _facts(client: TrustedClient) -> dict[str, Any]:
         "audiences": sorted(client.audiences),
         "fhir": [str(base.url) for base in client.fhir],
         "hooks": sorted(client.hooks),
-        "services": sorted(client.services),
+        "services": sorted(client.services - NO_SERVICE),
+        "may_call": client.services != NO_SERVICE,
         "dialect": client.profile.dialect.id,
         "protocol_version": client.profile.version,
         "cors_origins": sorted(client.cors_origins),
@@ -265,7 +272,10 @@ def _draw_clients(trust_file: TrustFile) -> None:
     table = Table("client", "tokens", "FHIR servers", "may call")
     for row in map(_facts, trust_file.clients):
         tokens = [*row["issuers"], f"keys: {row['keys']}", ", ".join(row["algorithms"])]
-        allowed = [", ".join(row["services"]) or "all services", ", ".join(row["hooks"]) or "all hooks"]
+        allowed = [
+            ", ".join(row["services"]) or ("all services" if row["may_call"] else "no service"),
+            ", ".join(row["hooks"]) or "all hooks",
+        ]
         cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     Console().print(table if trust_file.clients else "Without a client nobody may call.")

@@ -13,6 +13,8 @@ from cds_hooks.settings import Settings
 
 ANY: Final = frozenset[str]()
 """The empty set of hooks, services or subjects: no restriction."""
+NO_SERVICE: Final = frozenset({""})
+"""The services of a client that may call none: no service has the empty id."""
 
 DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
 """What CDS Hooks recommends (checklist row SEC-22)."""

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.logs import log
-from cds_hooks.security.client import KeySetUrl
+from cds_hooks.security.client import NO_SERVICE, KeySetUrl
 from cds_hooks.security.keys import Keys, VerificationKey, read_key_set, read_object
 from cds_hooks.security.token import ClientRegister
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
@@ -209,6 +209,7 @@ class WatchedTrustFile:
         self._stamps, self._changing = stamps, None
         try:
             file = read_trust_file(self._path, self._known)
+            self._refuse_cut(file)
         except TrustFileError as error:
             if error.problems != self._refused:
                 log().error("trust file refused, the last good one stays", reason=error.kind, count=len(error.problems))
@@ -217,8 +218,18 @@ class WatchedTrustFile:
         self._take(file)
         log().info("trust file read again", count=len(file.clients))
 
+    def _refuse_cut(self, file: TrustFile) -> None:
+        """Refuses the beginning of the last good file that ends within a client: what it may not do would be lost."""
+        rest = self._file.text.removeprefix(file.text.rstrip()).lstrip()
+        is_beginning = len(rest) < len(self._file.text.lstrip()) and rest != ""
+        if is_beginning and not rest.startswith(("[[client]]", "#")):
+            raise TrustFileError(self._path, "content", "the file ends within what it held before: it is cut off")
+
     def _take(self, file: TrustFile) -> None:
         self._refused = None
+        for client in file.clients:
+            if client.services == NO_SERVICE:
+                log().warning("client without services may call none", client=client.name)
         self._file = file
         self._register = ClientRegister(file.clients)
         keeping = KeySetLifetimes(file.refresh_seconds, file.outage_seconds)

@@ -25,7 +25,16 @@ from cds_hooks.security.addresses import (
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import DEFAULT_ALGORITHMS, Budgets, KeySetUrl, PinnedKeys, RegisteredBase, TrustedClient
+from cds_hooks.security.client import (
+    ANY,
+    DEFAULT_ALGORITHMS,
+    NO_SERVICE,
+    Budgets,
+    KeySetUrl,
+    PinnedKeys,
+    RegisteredBase,
+    TrustedClient,
+)
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
 from fhir.terminology.toml_file import TomlFault, read_toml
@@ -42,6 +51,13 @@ class ClientEntry(Struct):
     def names(self, key: str) -> frozenset[str]:
         """Returns a list of the file as a set; empty where it is not there."""
         return frozenset(self.document.get(key, ()))
+
+    def services(self, *, listed: bool) -> frozenset[str]:
+        """Returns the services that the client may call; `listed`: a client that lists none may call none."""
+        services = self.names("services")
+        if not services:
+            return NO_SERVICE if listed else ANY
+        return ANY if EVERY_SERVICE in services else services
 
     def fhir(self) -> tuple[RegisteredBase, ...]:
         """Returns the FHIR bases that can be used."""
@@ -169,6 +185,7 @@ class ClientEntry(Struct):
             self.problems.append((where, sentence))
 
 
+EVERY_SERVICE: Final = "*"
 MOST_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -203,6 +220,7 @@ class TrustFile(Struct, frozen=True):
     refresh_seconds: int = 900
     outage_seconds: int = 86400
     files: tuple[Path, ...] = ()
+    text: str = ""
 
 
 def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile:
@@ -212,13 +230,16 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
         TrustFileError: it has mistakes; all that were found are listed.
     """
     document = _document(path)
+    text = path.read_text("utf-8", errors="replace")
     mark = document.get("end_mark")
-    if isinstance(mark, str) and not path.read_text("utf-8", errors="replace").rstrip().endswith(f"\n{mark}"):
+    if isinstance(mark, str) and not text.rstrip().endswith(f"\n{mark}"):
         raise TrustFileError(path, "content", f"the last line is not {mark!r}, as end_mark has it: the file is cut off")
     if problems := schema_problems(document):
         raise TrustFileError(path, "form", *problems)
     entries = [ClientEntry(each, path.parent) for each in document.get("client", [])]
-    clients = [_client(entry) for entry in entries]
+    # One list of services in the file means that the absence of a list is no right: it may have been cut off.
+    listed = any("services" in entry.document for entry in entries)
+    clients = [_client(entry, listed=listed) for entry in entries]
     problems = [
         f"{place_in_trust_file(document, ['client', at, *where])}: {text}"
         for at, entry in enumerate(entries)
@@ -238,6 +259,7 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
         refresh_seconds=jwks.get("refresh_seconds", 900),
         outage_seconds=jwks.get("outage_seconds", 86400),
         files=(path, *(file for entry in entries for file in entry.files)),
+        text=text,
     )
 
 
@@ -248,7 +270,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
 
 
-def _client(entry: ClientEntry) -> TrustedClient:
+def _client(entry: ClientEntry, *, listed: bool) -> TrustedClient:
     document = entry.document
     return TrustedClient(
         name=document["name"],
@@ -264,7 +286,7 @@ def _client(entry: ClientEntry) -> TrustedClient:
         smart_client_id=document.get("smart_client_id"),
         smart_origins=entry.origins("smart_origins"),
         hooks=entry.names("hooks"),
-        services=entry.names("services"),
+        services=entry.services(listed=listed),
         cors_origins=entry.names("cors_origins"),
         profile=entry.profile(),
         budgets=Budgets(**document.get("budgets", {})),
@@ -275,7 +297,7 @@ def _unknown(said: dict[str, Any], registrable_names: RegistrableNames) -> Itera
     for name in ("services", "hooks"):
         there = getattr(registrable_names, name)
         for at, each in enumerate(said.get(name, ())):
-            if there and each not in there:
+            if there and each not in there and (name, each) != ("services", EVERY_SERVICE):
                 yield [name, at], f"there is no {name[:-1]} {each!r} here; there are {', '.join(sorted(there))}"
 
 

@@ -49,9 +49,7 @@ def test_a_draft_with_a_member_twice_is_refused() -> None:
         check_head(head.encode())
 
 
-@pytest.mark.parametrize(
-    "text", ['{"p":{"text":"id : 1, \\"id\\": 2"}}', '{"p":{"a":1e400,"b":[{"a" : 1},{"a": 2}]}}']
-)
+@pytest.mark.parametrize("text", ['{"p":{"text":"id : 1, \\"id\\": 2"}}', '{"p":{"a":1e400,"b":[{"a" : 1},{"a": 2}]}}'])
 def test_what_only_looks_like_a_member_twice_is_read(text: str) -> None:
     check_prefetch(text.encode())
 

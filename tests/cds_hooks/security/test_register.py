@@ -148,3 +148,37 @@ def test_a_bad_file_at_the_start_is_an_error(tmp_path: Path, clock: Clock) -> No
     with pytest.raises(TrustFileError) as refused:
         WatchedTrustFile(tmp_path / "nowhere.toml", ANY_NAME, _no_fetch, clock)
     assert refused.value.kind == "unreadable"
+
+
+_SECOND = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
+
+
+def test_a_file_that_ends_within_its_last_client_is_refused_and_the_last_good_one_stays(
+    site: Site, clock: Clock
+) -> None:
+    whole = f'{CLIENT}services = ["order-safety"]\n\n{_SECOND}services = ["order-safety"]\n'
+    site.write(whole)
+    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+    site.write(whole.removesuffix('services = ["order-safety"]\n'))
+    _pass(live, clock)
+    assert [client.may_call("order-safety") for client in live.register().clients] == [True, True]
+    assert not any(client.may_call("planning-conversation") for client in live.register().clients)
+
+
+def test_the_last_client_can_be_taken_out_of_the_file(site: Site, clock: Clock) -> None:
+    site.write(f"{CLIENT}\n{_SECOND}")
+    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+    site.write(CLIENT)
+    _pass(live, clock)
+    assert _names(live) == ["Example"]
+
+
+def test_where_a_client_lists_its_services_one_without_a_list_may_call_none(site: Site, clock: Clock) -> None:
+    site.write(f'{CLIENT}services = ["*"]\n\n{_SECOND}')
+    with capture_logs() as logs:
+        live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+    assert [client.may_call("order-safety") for client in live.register().clients] == [True, False]
+    assert [line["client"] for line in logs if line["event"] == "client without services may call none"] == ["Second"]
+    site.write(f"{CLIENT}\n{_SECOND}")
+    _pass(live, clock)
+    assert [client.may_call("order-safety") for client in live.register().clients] == [True, True]
