@@ -21,7 +21,7 @@ from time import monotonic, thread_time
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from cds_hooks.errors import CallTimedOut
+from cds_hooks.errors import CallTimedOut, Overloaded
 from fhir.terminology.time_limit import TimeIsOver, begin_limit, end_limit, time_limit
 
 LARGE_BYTES: Final = 1024 * 1024
@@ -45,6 +45,9 @@ _NEIGHBOUR_SECONDS: Final = 1.0
 
 _NO_ANSWER: Final = "No answer within {:g} seconds: no advice is given."
 _THREADS: Final = 4
+PATIENCE_SECONDS: Final = 5.0
+"""After so long in a queue a small call is answered 503 at once: clients give up after 5 to 10 s, and an answer that
+nobody waits for makes the next ones late, too."""
 _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
 
@@ -132,6 +135,16 @@ class Computing:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+def refuse_late(begun: float) -> None:
+    """Refuses a call that has waited since `begun`, by the monotonic clock, for longer than its client does.
+
+    Raises:
+        Overloaded: It has.
+    """
+    if monotonic() - begun > PATIENCE_SECONDS:
+        raise Overloaded("The server has more calls than it can answer in time. Send this one again in a second.")
+
+
 class CallUnderWay:
     """Computes one call, which counts as under way between the beginning and the end of an `async with`.
 
@@ -148,7 +161,8 @@ class CallUnderWay:
 
     async def __aenter__(self) -> Self:
         self._time = await asyncio.timeout(self._computing.seconds).__aenter__()
-        self._end = monotonic() + self._computing.seconds
+        self._begun = monotonic()
+        self._end = self._begun + self._computing.seconds
         self._computing.begin_call(self._client)
         return self
 
@@ -217,11 +231,13 @@ class CallUnderWay:
     async def _take_turn(self) -> None:
         if not self._has_turn:
             await self._computing.wait_for_turn(self._client)
+            refuse_late(self._begun)
             self._has_turn = True
 
     def has_waited(self) -> None:
         """Note that the call has waited for something, so that others may have their turn before it goes on."""
         self._has_turn = False
+        self._begun = inf  # what was computed so far is not thrown away
 
     def weigh(self, size: int, order_size: int) -> None:
         """Note how many bytes were fetched for the call, and how many bytes its orders are."""

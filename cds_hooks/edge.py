@@ -38,6 +38,8 @@ MOST_FIELDS: Final = 100
 MOST_PIPELINED: Final = 32
 MOST_SMALL_PARTS: Final = 10_000
 _SMALL_BYTES: Final = 64
+ARRIVED: Final = "cds_hooks.arrived"
+"""Member of the ASGI scope: by the clock of the limits, when the head of the request was complete."""
 _MOST_DESCRIPTORS: Final = 65_536
 _SWEEP_SECONDS: Final = 0.5
 _LOG_SECONDS: Final = 60.0
@@ -219,6 +221,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop("pipelined")
         self._quiet_bytes = 0
         super().on_headers_complete()
+        self.scope[ARRIVED] = self.edge.clock()
         if self.scope["method"] != "HEAD":  # whose answer has no part after the head
             self.cycle.transport = HeadWithBody(self.transport)
 

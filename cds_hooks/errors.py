@@ -14,6 +14,7 @@ HookError
 ├── UnsupportedMediaType  415
 ├── MisdirectedRequest    421   the Host header is of another name (development profile)
 ├── TooManyCalls          429   the client has as many calls under way as it may have
+├── Overloaded            503   the call waited for longer than its client does
 ├── CallTimedOut          503   the call was not answered in its time, so no advice is given
 ├── RecordFailed          503   the decision could not be recorded, so no advice is given
 ├── ModelNotServed        503   the files of the service's model were changed or are missing
@@ -123,6 +124,14 @@ class TooManyCalls(HookError):
     """The client has as many calls under way as it may have."""
 
     status = 429
+    code = "throttled"
+    headers = ((b"retry-after", b"1"),)
+
+
+class Overloaded(HookError):
+    """The call has waited for longer than its client waits for an answer; nothing was computed or recorded."""
+
+    status = 503
     code = "throttled"
     headers = ((b"retry-after", b"1"),)
 

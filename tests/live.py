@@ -59,13 +59,14 @@ def serving(
     *options: str,
     before: Callable[[], None] | None = None,
     constants: Mapping[str, float] = MappingProxyType({}),
+    port: int = 0,
     **environment: str,
 ) -> Iterator[str]:
-    """The address of a server that works in `folder` until the block ends.
+    """The address of a server that works in `folder` until the block ends; without a port it has a free one.
 
     `before` runs in its process first; `constants` replaces some of `cds_hooks.settings.constants`.
     """
-    port = free_port()
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     program = "tests.constants" if constants else "cds_hooks"
     command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]

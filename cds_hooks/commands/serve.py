@@ -105,7 +105,7 @@ def _config(workers: int) -> uvicorn.Config:
 
 
 def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
-    """A bound socket; ends the command with one sentence where that is not possible."""
+    """A bound socket, on which uvicorn listens when the server can answer; ends the command where it cannot be had."""
     if host not in LOOPBACK and settings().trust_file is None and not any_host:
         typer.echo(
             f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "
@@ -119,7 +119,6 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(2048)
     except OSError as error:
         typer.echo(f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port.", err=True)
         raise typer.Exit(1) from error
@@ -138,7 +137,6 @@ def _operator_sockets() -> list[socket.socket]:
         return []
     try:
         listening = _unix_socket(Path(address[0])) if address[1] is None else _tcp_socket(address[0], address[1])
-        listening.listen(128)
     except OSError as error:
         typer.echo(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).", err=True)
         raise typer.Exit(1) from error

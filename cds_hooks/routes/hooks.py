@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from cds_hooks.answer.call import ServerComponents, open_call
 from cds_hooks.answer.invoke import invoke
 from cds_hooks.answer.read import ReceivedBody
 from cds_hooks.answer.write import Recording
+from cds_hooks.computing import refuse_late
+from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,
@@ -247,6 +250,7 @@ class HookRoute:
         trace: CallTrace | None,
         attempt: "_Attempt",
     ) -> bytes:
+        refuse_late(scope.get(ARRIVED, inf))
         self.intake.enter_client(client, self.components.settings)
         try:
             content = await self.intake.body(scope["headers"], receive)

@@ -4,11 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from math import inf
+from time import monotonic
 
 import pytest
 
-from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing
-from cds_hooks.errors import CallTimedOut
+from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing, refuse_late
+from cds_hooks.errors import CallTimedOut, Overloaded
 from fhir.terminology.time_limit import check_time
 
 Work = Callable[[], str]
@@ -221,3 +223,30 @@ def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> No
         assert await asyncio.to_thread(ended.wait, 30)
 
     asyncio.run(run())
+
+
+def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_that_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def two_clients() -> list[object]:
+        computing = Computing(20)
+
+        async def call(client: str) -> str:
+            async with computing.call_of(client) as under_way:
+                await asyncio.sleep(0)  # both are under way
+                await under_way.compute(str, client)
+                under_way.has_waited()
+                return await under_way.compute(str, client)
+
+        return await asyncio.gather(call("a"), call("b"), return_exceptions=True)
+
+    assert asyncio.run(two_clients()) == ["a", "b"]
+    monkeypatch.setattr("cds_hooks.computing.PATIENCE_SECONDS", 0.0)
+    assert [type(answer) for answer in asyncio.run(two_clients())] == [Overloaded, Overloaded]
+
+
+def test_a_request_that_arrived_too_long_ago_is_refused() -> None:
+    refuse_late(monotonic() - 4)
+    refuse_late(inf)  # a caller without a server
+    with pytest.raises(Overloaded, match="again in a second"):
+        refuse_late(monotonic() - 6)

@@ -1,23 +1,29 @@
 """PostgreSQL as docs/operations/install.md says: its commands, in their order, against a real one on loopback."""
 
+import json
 import re
 import shlex
 import subprocess
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from cds_hooks.audit.verification import audit
+from cds_hooks.kit.simulator.signing import new_key, sign_token
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, ours, request_for
-from tests.cds_hooks.storage.conftest import postgres_server
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.live import serving
 
-__all__ = ["postgres_server"]
+__all__ = ["postgres_server", "postgres_url"]
 
 
 def programs() -> Path:
@@ -57,3 +63,40 @@ def test_the_documented_commands_start_the_server_on_postgresql(
     assert recorded.id == ours(answer)["decision"]
     assert audit(url).findings == []
     assert '"database": "postgresql"' in (tmp_path / "server.log").read_text()
+
+
+@pytest.mark.slow
+def test_the_hardened_role_serves_signed_calls_and_readiness_says_when_it_cannot(
+    postgres_url: str, tmp_path: Path, as_of: datetime
+) -> None:
+    """docs/operations/insert-only-role.sql: a call with a token needs the store of used tokens, too."""
+    upgrade_schema(parse_url(postgres_url))
+    grants = (ROOT / "docs/operations/insert-only-role.sql").read_text(encoding="utf-8")
+    key = new_key("https://ehr.example")
+    (tmp_path / "keys.json").write_text(json.dumps(key.key_set()))
+    (tmp_path / "trust.toml").write_text(
+        'version = 1\n[[client]]\nname = "ehr"\nissuers = ["https://ehr.example"]\njwks_file = "keys.json"\n'
+    )
+    serves = make_url(postgres_url).set(username="cds_hooks").render_as_string(hide_password=False)
+    path = f"/cds-services/{PLANNING}"
+    request = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        for role in ("cds_hooks", "cds_auditor"):
+            owner.execute(f"DROP ROLE IF EXISTS {role}")
+        owner.execute(grants.replace("DATABASE_NAME", str(make_url(postgres_url).database)))
+        try:
+            with serving(tmp_path, CDS_DATABASE_URL=serves, CDS_TRUST_FILE=str(tmp_path / "trust.toml")) as address:
+
+                def call() -> int:
+                    headers = {"authorization": f"Bearer {sign_token(key, address + path)}"}
+                    return httpx.post(address + path, json=request, headers=headers, timeout=60).status_code
+
+                assert [call(), call(), httpx.get(f"{address}/readyz").status_code] == [200, 200, 200]
+                owner.execute("REVOKE INSERT ON used_tokens FROM cds_hooks")
+                assert [call(), httpx.get(f"{address}/readyz").status_code] == [503, 503]
+                owner.execute("GRANT INSERT ON used_tokens TO cds_hooks")
+                assert [call(), httpx.get(f"{address}/readyz").status_code] == [200, 200]
+        finally:
+            owner.execute("DROP OWNED BY cds_hooks, cds_auditor")
+            owner.execute("DROP ROLE cds_hooks, cds_auditor")
+    assert len(list_decisions(postgres_url)) == 3

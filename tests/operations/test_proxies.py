@@ -176,7 +176,9 @@ def started_nginx(
         ("/etc/nginx", str(folder)),
         ("listen 443", f"listen 127.0.0.1:{port}"),
         ("127.0.0.1:8085", server),
-        ("rate=100r/s", "rate=1r/s"),  # no test shall hang on time
+        ("rate=1000r/s", "rate=1r/s"),  # no test shall hang on time
+        ("burst=2000", "burst=200"),
+        ("limit_conn cds_addresses 1024", "limit_conn cds_addresses 64"),
         *more.items(),
     ):
         assert old in text
