@@ -23,7 +23,7 @@ import select
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 from uuid import uuid4
 
 import httptools
@@ -221,7 +221,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop("pipelined")
         self._quiet_bytes = 0
         super().on_headers_complete()
-        self.scope[ARRIVED] = self.edge.clock()
+        cast("dict[str, Any]", self.scope)[ARRIVED] = self.edge.clock()
         if self.scope["method"] != "HEAD":  # whose answer has no part after the head
             self.cycle.transport = HeadWithBody(self.transport)
 

@@ -59,14 +59,13 @@ def serving(
     *options: str,
     before: Callable[[], None] | None = None,
     constants: Mapping[str, float] = MappingProxyType({}),
-    port: int = 0,
     **environment: str,
 ) -> Iterator[str]:
-    """The address of a server that works in `folder` until the block ends; without a port it has a free one.
+    """The address of a server that works in `folder` until the block ends; without `--port` it has a free one.
 
     `before` runs in its process first; `constants` replaces some of `cds_hooks.settings.constants`.
     """
-    port = port or free_port()
+    port = int(options[options.index("--port") + 1]) if "--port" in options else free_port()
     address = f"http://127.0.0.1:{port}"
     program = "tests.constants" if constants else "cds_hooks"
     command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]

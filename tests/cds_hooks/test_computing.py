@@ -238,7 +238,7 @@ def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_
                 under_way.has_waited()
                 return await under_way.compute(str, client)
 
-        return await asyncio.gather(call("a"), call("b"), return_exceptions=True)
+        return list(await asyncio.gather(call("a"), call("b"), return_exceptions=True))
 
     assert asyncio.run(two_clients()) == ["a", "b"]
     monkeypatch.setattr("cds_hooks.computing.PATIENCE_SECONDS", 0.0)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.live import record_in, serving
+from tests.live import free_port, record_in, serving
 from tests.operations.test_proxies import (
     HOST,
     KEY,
@@ -22,7 +22,6 @@ from tests.operations.test_proxies import (
     Authority,
     Proxy,
     client_context,
-    free_port,
     signed,
     started_nginx,
     wait_for,
@@ -74,7 +73,8 @@ def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
         stack.enter_context(
             serving(
                 folder,
-                port=ports[number],
+                "--port",
+                str(ports[number]),
                 CDS_DATABASE_URL=record_in(tmp_path),
                 CDS_TRUST_FILE=str(tmp_path / "trust.toml"),
                 CDS_PUBLIC_URL=f"https://{HOST}",
