@@ -27,7 +27,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from cds_hooks.trusted_models import AbsentModel
+from cds_hooks.trusted_models import AbsentModel, why_withheld
 from models_onnx.artifact.keys import Signer, read_signer
 from models_onnx.errors import SignatureRefused
 from models_onnx.serving.runtime import Model
@@ -179,6 +179,8 @@ def _act(
         version, gates = _version(kind, name)
         if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused)) is not None:
             raise ApprovalRefused(fault)
+        if kind == "model" and state in (CANARY, "active"):
+            _refuse_ungated(name)
         if kind == "model" and state == CANARY and people is not None and not early:
             _refuse_early(before, name, version, url)
         signer, by, role = _who(key, people)
@@ -232,6 +234,22 @@ def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:
     since = before.in_shadow_since(("model", name))
     if since is not None and (why := why_too_early(url, version, since, datetime.now(UTC))) is not None:
         raise ApprovalRefused(f"the model {name} cannot become canary yet: {why}; --early tries it nevertheless")
+
+
+def _refuse_ungated(name: str) -> None:
+    """Refuses a model that would show nobody a card, whatever the act says: a draft, or one with a red gate."""
+    model = _served_model(name)
+    if (why := why_withheld(model, settings().model_state)) is not None:
+        raise ApprovalRefused(f"the model {name} cannot be released: {why}. Run cds-hooks model gates {name} --record")
+
+
+def _served_model(name: str) -> Model:
+    """The model of this name that is served here, in use or beside the one in use."""
+    from cds_hooks.services import services_for, versions_for
+
+    services = services_for(settings())
+    loaded = {model.manifest.id: model for service in services.values() for model in service.models if _is_there(model)}
+    return {**loaded, **{version.name: version.model for version in versions_for(settings(), services).all}}[name]
 
 
 def _check_record(url: str) -> None:
@@ -307,8 +325,7 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         raise ApprovalRefused(f"there is no {kind} {name} here{f'; there are {there}' if there else ''}")
     if kind != "model":
         return served[kind, name], ""
-    loaded = {model.manifest.id: model for service in services.values() for model in service.models if _is_there(model)}
-    model = {**loaded, **{version.name: version.model for version in beside.all}}[name]
+    model = _served_model(name)
     report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
     return served[kind, name], report.sha256 if report is not None else ""
 

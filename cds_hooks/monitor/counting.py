@@ -34,6 +34,7 @@ class _Basis(Struct):
     prefetch: dict[str, Any] = {}
     """The state of each key: a word, or an object with the reason beside it (docs/operations/evidence.md)."""
     scores: dict[str, Any] = {}
+    groups: tuple[str, ...] = ()
     silence: list[tuple[str, str, str]] = []
 
 
@@ -130,7 +131,7 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
     if isinstance(score, int | float):
         model = f"{basis.scores.get('id', 'score')}@{basis.scores.get('version', '')}"
         conditions = _conditions_of(values) if "probability" in basis.scores else []
-        for group in groups_of(values):
+        for group in groups_of(values, basis.groups):
             sketch_value(day.scores, f"{model} {group}", float(score))
             if conditions:
                 count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(conditions))

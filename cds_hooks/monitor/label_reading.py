@@ -47,6 +47,7 @@ class _Scores(Struct):
 class _Basis(Struct):
     features: dict[str, tuple[float, str | None, str | None]] = {}
     scores: dict[str, Any] | None = None
+    groups: tuple[str, ...] = ()
 
 
 _basis: Final = msgspec.json.Decoder(_Basis)
@@ -172,7 +173,7 @@ def _prediction_of(row: Any) -> _Predicted | None:
         return None
     if not scores.id or scores.probability is None:
         return None
-    groups = groups_of({name: evidence[0] for name, evidence in basis.features.items()})
+    groups = groups_of({name: evidence[0] for name, evidence in basis.features.items()}, basis.groups)
     keys = tuple(f"{scores.id}@{scores.version} {group}" for group in groups)
     key = (day_of(row.decided_at), row.client, row.service)
     return _Predicted(key, scores.id, keys, scores.probability, row.outcome == "cards")

@@ -41,6 +41,7 @@ class _Scores(Struct):
 class _Basis(Struct):
     features: dict[str, tuple[float, str | None, str | None]] = {}
     scores: _Scores | None = None
+    groups: tuple[str, ...] = ()
     silence: list[tuple[str, str, str]] = []
 
 
@@ -96,7 +97,7 @@ def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
         _count(
             found,
             decision.id,
-            groups_of({name: feature[0] for name, feature in basis.features.items()}),
+            groups_of({name: feature[0] for name, feature in basis.features.items()}, basis.groups),
             version,
             other,
         )

@@ -94,6 +94,7 @@ def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Servi
         text = f"within_age_band: the model {declared.model} has no thresholds by age (age_bands of its declaration)"
         raise file.fault(text, "within_age_band")
     features = _features_of(model, file)
+    _refuse_features_of_stays(declared, features, file)
     advisor = _ModelAdvisor(declared, model, twin, features)
     models = (model, twin) if twin is not model else (model,)
     return _service(declared, features, decide=advisor.decide, models=models, of_chart=advisor.of_chart)
@@ -105,6 +106,22 @@ def _features_of(model: Model, file: DeclaringFile) -> tuple[Feature, ...]:
     except KeyError as error:
         text = f"the model {model.manifest.id} has inputs that nothing here reads: {error.args[0]}; see features.toml"
         raise file.fault(text, "model") from error
+
+
+def _refuse_features_of_stays(declared: ServiceFile, features: tuple[Feature, ...], file: DeclaringFile) -> None:
+    """Refuses inputs that its hook can never give: its people are not in hospital, so such a value is always missing.
+
+    Raises:
+        DeclarationError: The service is for people who are not in hospital, and an input exists only in a stay.
+    """
+    names = [feature.name for feature in features if feature.only_in_stay and not declared.is_at_discharge]
+    if names:
+        text = (
+            f"{declared.hook} is for people who are not in hospital, and {', '.join(names)} "
+            f"{'exists' if len(names) == 1 else 'exist'} only in a stay: every patient would lack it. Use "
+            "encounter-discharge, or a model without it"
+        )
+        raise file.fault(text, "hook")
 
 
 async def _never(call: ServiceInput) -> Advice:
@@ -191,6 +208,7 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Service:
     outputs = [output.id for output in equation.outputs]
     if declared.output is not None and declared.output not in outputs:
         raise file.fault(f"{name} has no output {declared.output!r}; it has {', '.join(outputs)}", "output")
+    _refuse_features_of_stays(declared, features_of(equation), file)
     return _service(declared, features_of(equation), decide=_EquationAdvisor(declared, equation).decide)
 
 

@@ -279,13 +279,15 @@ def encode_basis(
     units: Sequence[str] = (),
     withheld: Mapping[str, int] | None = None,
     answered: "Sequence[MetFinding]" = (),
+    groups: Sequence[str] = (),
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
     call's position in a trace, `config` the digest of what was in force (configuration.py). `units` are the care
     units with a budget, `withheld` the place of the reason in `silences` by the uuid of a card or suggestion,
-    `answered` the findings that were answered before.
+    `answered` the findings that were answered before, `groups` the race and ethnicity of the patient, by which
+    monitoring compares the estimates.
     """
     basis: dict[str, Any] = {"timings": timings}
     if config:
@@ -296,6 +298,8 @@ def encode_basis(
         basis["withheld"] = withheld
     if answered:
         basis["answered"] = answered
+    if groups:
+        basis["groups"] = groups
     if trace:
         basis["trace"] = trace
     if prefetch is not None:

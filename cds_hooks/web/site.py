@@ -110,6 +110,7 @@ def _environment() -> "Environment":
     from cds_hooks.web.markdown import is_web_address
     from cds_hooks.web.model_words import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs, words_of
     from cds_hooks.web.numbers import people_range, signed
+    from models_onnx.model_card.origin import provenance_of, provenance_rows
 
     environment = Environment(
         loader=FileSystemLoader([_FOLDER / "templates", _FOLDER.parent / "pages"]),
@@ -130,6 +131,8 @@ def _environment() -> "Environment":
         "signed": signed,
         "is_web_address": is_web_address,
         "words_of": words_of,
+        "provenance": provenance_rows,
+        "recalibrated_on": lambda manifest: provenance_of(manifest).recalibrated_on,
         "simple_inputs": simple_inputs,
         "least_events": LEAST_EVENTS,
         "outcome_short": outcome_short,

@@ -215,32 +215,49 @@ def _visits_of(word: str, visits: Sequence[object]) -> str:
     return word if len(visits) == 1 else f"{word}s"
 
 
-def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
-    """Emergency visits in so many days before the stay, without the one that led to it."""
-    led = _emergency_that_led(record, stay)
+def emergency_visits_before(record: PatientRecord, stay: Stay | None, days: float = HALF_YEAR_DAYS) -> StayFact:
+    """Emergency visits in so many days before the stay, or before now, without the one that led to it."""
+    led = _emergency_that_led(record, stay) if stay is not None else None
     others = [visit for visit in record.derive(_emergencies) if led is None or visit.encounter is not led.encounter]
-    visits = [visit for visit in others if _is_within(visit, stay, days)]
-    return float(len(visits)), _visits_of("emergency visit", visits), visits[0].source if visits else stay.source
+    return _counted(record, stay, _earlier(record, others, stay, days), "emergency visit")
 
 
-def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
-    """Outpatient visits in the year before the stay."""
-    visits = [visit for visit in _visits(record, _OUTPATIENT) if _is_within(visit, stay, YEAR_DAYS)]
-    return float(len(visits)), _visits_of("outpatient visit", visits), visits[0].source if visits else stay.source
+def outpatient_visits_before(record: PatientRecord, stay: Stay | None) -> StayFact:
+    """Outpatient visits in the year before the stay, or before now."""
+    visits = _earlier(record, _visits(record, _OUTPATIENT), stay, YEAR_DAYS)
+    return _counted(record, stay, visits, "outpatient visit")
 
 
-def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
-    """Other stays in hospital that began in the year before this one, without those that it continues."""
-    others = [
-        earlier_stay for earlier_stay in stays_in_hospital(record) if earlier_stay.encounter is not stay.encounter
-    ]
-    continued = _continued_by(stay, others)
-    before = [
-        earlier_stay
-        for earlier_stay in others
-        if _is_within(earlier_stay, stay, YEAR_DAYS) and earlier_stay not in continued
-    ]
-    return float(len(before)), _visits_of("stay", before), before[0].source if before else stay.source
+def stays_before(record: PatientRecord, stay: Stay | None) -> StayFact:
+    """Other stays in hospital that began in the year before this one, or before now, without those it continues."""
+    stays = stays_in_hospital(record)
+    if stay is not None:
+        stays = [earlier_stay for earlier_stay in stays if earlier_stay.encounter is not stay.encounter]
+        continued = _continued_by(stay, stays)
+        stays = [earlier_stay for earlier_stay in stays if earlier_stay not in continued]
+    return _counted(record, stay, _earlier(record, stays, stay, YEAR_DAYS), "stay")
+
+
+def _earlier(record: PatientRecord, visits: Sequence[Stay], stay: Stay | None, days: float) -> list[Stay]:
+    """Those that began in so many days before the stay; where there is none, before now, and that are over."""
+    if stay is not None:
+        return [visit for visit in visits if _is_within(visit, stay.start.instant, days)]
+    now = record.as_of_epoch
+    return [visit for visit in visits if _is_within(visit, now, days) and not _is_at_hand(visit, record)]
+
+
+def _is_at_hand(visit: Stay, record: PatientRecord) -> bool:
+    """Whether the visit is the one that the call is about, or is not over; one that nobody has closed is over."""
+    if visit.encounter.id is not None and visit.encounter.id == record.encounter_id:
+        return True
+    if visit.end is None:
+        return not is_left_open(visit.encounter, record.as_of_epoch)
+    return visit.end.instant >= record.as_of_epoch
+
+
+def _counted(record: PatientRecord, stay: Stay | None, visits: Sequence[Stay], word: str) -> StayFact:
+    nothing = stay.source if stay is not None else f"Patient/{record.patient_id}"
+    return float(len(visits)), _visits_of(word, visits), visits[0].source if visits else nothing
 
 
 def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
@@ -413,8 +430,8 @@ def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
     return None
 
 
-def _is_within(visit: Stay, stay: Stay, days: float) -> bool:
-    return stay.start.instant - days * DAY_SECONDS <= visit.start.instant < stay.start.instant
+def _is_within(visit: Stay, moment: float, days: float) -> bool:
+    return moment - days * DAY_SECONDS <= visit.start.instant < moment
 
 
 def _width(time: FhirTime) -> float:

@@ -37,11 +37,19 @@ class Address(Element, frozen=True, gc=False):
     country: ChartText | None = None
 
 
+class ExtensionPart(Element, frozen=True, gc=False):
+    """A part of an extension, such as a category of race."""
+
+    url: str | None = None
+    valueCoding: Coding | None = None
+
+
 class PatientExtension(Element, frozen=True, gc=False):
-    """An extension of a Patient, such as the place of birth."""
+    """An extension of a Patient, such as the place of birth, or the parts of race."""
 
     url: str | None = None
     valueAddress: Address | None = None
+    extension: tuple[ExtensionPart, ...] = ()
 
 
 class SecurityLabels(Element, frozen=True, gc=False):

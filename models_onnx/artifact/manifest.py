@@ -237,6 +237,18 @@ class Lineage(Struct, frozen=True, kw_only=True):
     packages: int = 0
 
 
+class Provenance(Struct, frozen=True):
+    """On whom a model was fitted, on whom it was evaluated, and on whom it was recalibrated, in words.
+
+    Three facts, which are of the same people only where it says so. `fitted_on` is empty where nobody knows it,
+    `recalibrated_on` where it was not recalibrated.
+    """
+
+    fitted_on: str
+    evaluated_on: str
+    recalibrated_on: str = ""
+
+
 MissingKind: TypeAlias = Literal["average", "imputed", "learned"]
 
 
@@ -286,6 +298,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The columns of the outputs `risk` and `survival`, where the file has them."""
     lineage: Lineage | UnsetType = UNSET
     """Not there: not recorded, as of every model that was made before 22 November 2026."""
+    provenance: Provenance | UnsetType = UNSET
+    """Not there: not recorded, as of every model that was made before 23 November 2026 (`model_card.origin`)."""
     missing_inputs: MissingInputs | UnsetType = UNSET
     """Not there: a missing input counts as the average."""
 

@@ -27,6 +27,7 @@ METRICS: Final = {
     "false_positive_rate": "False positive rate at the default threshold",
 }
 """The figures of an evaluation in the order of the pages, with their titles."""
+SLOPE: Final = "calibration_slope"
 _RATES = ("sensitivity", "false_positive_rate")
 # The axes whose error rates are told at equal ages; the others are no groups of people.
 _JUDGED_AXES = ("sex", "race", "ethnic")
@@ -84,6 +85,14 @@ def read_evaluation(manifest: Manifest, folder: Path) -> LaterEvaluation | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return evaluation if evaluation.sha256 == manifest.file.sha256 else None
+
+
+def blocks_with_slopes(manifest: Manifest, later: LaterEvaluation | None) -> list[dict[str, Any]]:
+    """The figures of all groups; a calibration slope that the manifest does not have is taken from `later`."""
+    groups = later.groups if later is not None else []
+    slopes = {(group["axis"], group["group"]): {SLOPE: group[SLOPE]} for group in groups if SLOPE in group}
+    blocks: list[dict[str, Any]] = manifest.evaluation["subgroups"]
+    return [slopes.get((block["axis"], block["group"]), {}) | block for block in blocks]
 
 
 def rates_at_equal_ages(manifest: Manifest, later: LaterEvaluation | None) -> list[GroupRates]:

@@ -1,10 +1,39 @@
-"""Where a model comes from, and what a missing input counts as, in words for its pages."""
+"""Where a model comes from, on whom it was fitted, evaluated and recalibrated, and what a missing input counts as."""
 
 from msgspec import UnsetType
 
-from models_onnx.artifact.manifest import Manifest, MissingInputs
+from models_onnx.artifact.manifest import Manifest, MissingInputs, Provenance
 
 NOT_RECORDED = "not recorded"
+FITTED_ELSEWHERE = "a model that was fitted elsewhere"
+"""How the words of the estimator begin for a model that was adopted (`models_onnx.spec.Fitted`)."""
+
+
+def provenance_of(manifest: Manifest) -> Provenance:
+    """Returns on whom the model was fitted, evaluated and recalibrated.
+
+    A manifest without these facts says them by its estimator: what was trained here was fitted and evaluated, out of
+    fold, on its cohort; what was adopted was evaluated on it.
+    """
+    if isinstance(manifest.provenance, Provenance):
+        return manifest.provenance
+    cohort, period = manifest.cohort, manifest.period
+    people = f"{cohort.n:,} {cohort.words}, {period.training}"
+    recalibrated = period.recalibration if period.recalibration != period.training else ""
+    if manifest.estimator.startswith(FITTED_ELSEWHERE):
+        fitted_on = manifest.estimator.removeprefix(f"{FITTED_ELSEWHERE} (on ").removesuffix(")")
+        return Provenance(fitted_on, people, recalibrated)
+    return Provenance(people, "the same people, each by a model that was fitted without them", recalibrated)
+
+
+def provenance_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    """Returns the three facts for a page; what nobody knows is said to be unknown."""
+    facts = provenance_of(manifest)
+    return [
+        ("Fitted on", facts.fitted_on or "not known"),
+        ("Evaluated on", facts.evaluated_on),
+        ("Recalibrated on", facts.recalibrated_on or "nobody: it was not recalibrated"),
+    ]
 
 
 def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:

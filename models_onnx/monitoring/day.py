@@ -1,7 +1,7 @@
 """What is counted of the calls of one day, of one client to one service."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -117,10 +117,11 @@ def sketch_value(sketches: Sketches, name: str, value: float) -> None:
     buckets[bucket] = buckets.get(bucket, 0) + 1
 
 
-def groups_of(values: dict[str, float]) -> tuple[str, ...]:
+def groups_of(values: dict[str, float], recorded: Iterable[str] = ()) -> tuple[str, ...]:
     """Returns the groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
 
-    A race is a group only where a model of the site has it as an input (`race_…` with the value 1).
+    `recorded` are the groups of race and ethnicity that the decision record has of the patient, which need not be
+    inputs; a model of the site may also have them as inputs (`race_…` with the value 1).
     """
     groups = [_EVERYBODY]
     sex, age = values.get("sex_male"), values.get("age_years")
@@ -129,7 +130,7 @@ def groups_of(values: dict[str, float]) -> tuple[str, ...]:
     if age is not None:
         groups.append("65 and over" if age >= 65 else "under 65")
     groups += [f"race {name.removeprefix(_RACE)}" for name, value in values.items() if name.startswith(_RACE) and value]
-    return tuple(groups)
+    return (*groups, *(group for group in recorded if group not in groups))
 
 
 def total_of(days: list[DayCounts]) -> DayCounts:

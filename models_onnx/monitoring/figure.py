@@ -65,7 +65,8 @@ def incidents(figures: list[Figure]) -> list[Incident]:
 
     What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
     missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain
-    wrong shares of cards; labels are of other days, so what is found on them is an incident of its own.
+    wrong shares of cards; labels are of other days, so what is found on them is an incident of its own. Where the
+    estimates are wrong for a group and right for another one, the group is the cause, not the average of all.
     """
     open_incidents = []
     acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda figure: figure.order)
@@ -76,10 +77,28 @@ def incidents(figures: list[Figure]) -> list[Incident]:
             open_incidents += [Incident(client, family, causes)] if causes else []
         for order in (_DATA, _MODEL):
             of_kind = [figure for figure in of_client if figure.family in order]
-            if of_kind:
+            if of_kind and order is _MODEL and (group := _groups_apart(of_kind, figures)):
+                follows = tuple(figure for figure in of_kind if figure not in group)
+                open_incidents.append(Incident(client, "fairness", group, follows))
+            elif of_kind:
                 first = min((figure.family for figure in of_kind), key=order.index)
                 causes = tuple(figure for figure in of_kind if figure.family == first)
                 open_incidents.append(
                     Incident(client, first, causes, tuple(figure for figure in of_kind if figure.family != first))
                 )
     return open_incidents
+
+
+def _groups_apart(acting: list[Figure], figures: list[Figure]) -> tuple[Figure, ...]:
+    """The groups for whom observed to expected is wrong while it is right for another group of the same model."""
+    right = {_place(figure) for figure in figures if figure.state == "good" and _is_of_group(figure)}
+    return tuple(figure for figure in acting if _is_of_group(figure) and _place(figure) in right)
+
+
+def _is_of_group(figure: Figure) -> bool:
+    """Whether it is observed to expected of one group: its subject is "model, group"."""
+    return figure.family == "fairness" and figure.subject.count(", ") == 1
+
+
+def _place(figure: Figure) -> tuple[str, str, str]:
+    return figure.client, figure.service, figure.subject.partition(", ")[0]

@@ -6,7 +6,7 @@ more than 5 in 100 mature predictions have no outcome: what is missing is mostly
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Final
 
 from models_onnx.monitoring import rates
@@ -32,7 +32,7 @@ _CARDS: Final = 50
 _NEEDS: Final = 500
 _MOST_UNLABELLED: Final = 0.05
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"sex": ("women", "men"), "age": ("under 65", "65 and over")}
-"""The groups of `day.groups_of`; `race` has those that the record names."""
+"""The groups of `day.groups_of`; `race` and `ethnicity` have those that the record names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,10 @@ class LabelWindow:
 
     def _attributes(self, model: str) -> dict[str, tuple[str, ...]]:
         groups = self.groups(model)
-        races = tuple(group for group in groups if group.startswith("race "))
-        attributes = {**ATTRIBUTES, "race": races}
+        recorded = {
+            name: tuple(group for group in groups if group.startswith(f"{name} ")) for name in ("race", "ethnicity")
+        }
+        attributes = {**ATTRIBUTES, **recorded}
         return {name: tuple(g for g in of if g in groups) for name, of in attributes.items() if set(of) & set(groups)}
 
     def _fairness(self, model: str) -> Iterator[Figure]:
@@ -249,8 +251,8 @@ def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figur
     models = sorted({key.partition(" ")[0] for key in counts.needs})
     for model in models:
         groups = sorted({key.partition(" ")[2] for key in counts.needs if key.partition(" ")[0] == model})
-        races = [group for group in groups if group.startswith("race ")]
-        for first, other in [*combinations(("women", "men"), 2), *combinations(races, 2)]:
+        races, ethnicities = ([group for group in groups if group.startswith(name)] for name in ("race ", "ethnicity "))
+        for first, other in chain.from_iterable(combinations(of, 2) for of in (("women", "men"), races, ethnicities)):
             subject = f"{model}, {first} and {other}"
             group, others = (counts.needs.get(f"{model} {group_name}", {}) for group_name in (first, other))
             n = int(min(sum(row[0] for row in of.values()) for of in (group, others)))

@@ -88,12 +88,13 @@ class OwnEstimator:
 class Fitted:
     """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
 
-    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`, whose
-    function returns the fitted object. `trained_on` says for readers whom it was trained on. `trusted`: types of a
-    skops file that may be loaded besides those that skops trusts. `columns`: the model's own names of the inputs, in
-    their order, where they are others. `per_year`: for a Cox model, how many units of its time a year has.
-    `approximate`: trees too deep for exact contributions get shares along their paths, which the file, the card and the
-    page mark as an approximation; gate G6 refuses such a model for cards, and lists may use it.
+    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`,
+    whose function returns the fitted object. `trained_on` says for readers whom it was trained on, and is empty
+    where nobody knows. `trusted`: types of a skops file that may be loaded besides those that skops trusts.
+    `columns`: the model's own names of the inputs, in their order, where they are others. `per_year`: for a Cox
+    model, how many units of its time a year has. `approximate`: trees too deep for exact contributions get shares
+    along their paths, which the file, the card and the page mark as an approximation; gate G6 refuses such a model
+    for cards, and lists may use it.
     """
 
     source: str
@@ -110,7 +111,8 @@ class Fitted:
     @property
     def words(self) -> str:
         """What it is, for a reader."""
-        return f"a model that was fitted elsewhere (on {self.trained_on})"
+        on_whom = f"on {self.trained_on}" if self.trained_on.strip() else "on whom is not known"
+        return f"a model that was fitted elsewhere ({on_whom})"
 
 
 def _classes(estimator: Any) -> str:

@@ -73,11 +73,11 @@ def adopt(
         with progress_bars(as_json) as progress:
             trained = commands.train_model(declared.id, folder, out, seed, replicates, progress, spec.parent)
         show_evaluation(trained.manifest, as_json)
-        if not trained.passed:
+        if trained.folder is None:
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
-        typer.echo(f"Written: {out / declared.id}", err=True)
-        publish_trained(out / declared.id, spec.parent, data)
+        typer.echo(f"Written: {trained.folder}", err=True)
+        publish_trained(trained.folder, spec.parent, data)
 
 
 def _declared(path: Path, fitted: str) -> ModelSpec:

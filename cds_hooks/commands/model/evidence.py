@@ -1,7 +1,7 @@
 """Gathers what the gates of a model are judged by: its rows, its answers, its cards, its packages."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.errors import ModelError
 from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.workbench.gates.rows import read_rows
+from models_onnx.workbench.gates.served import served_inputs
 from models_onnx.workbench.gates.subject import (
     Audit,
     Evidence,
@@ -48,7 +49,7 @@ class FromTable:
 
     people: Array
     retrained: Retrained | None
-    audit: Audit | None
+    audits: tuple[Audit, ...]
     paired: Paired | None
     figures: dict[str, Any] | None
     inputs: InputEvidence
@@ -61,6 +62,7 @@ def gather(
     progress: Progress,
     specs: Path | None = None,
     rows: Path | None = None,
+    charts: Path | None = None,
 ) -> Evidence:
     """Everything that is available; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
@@ -76,6 +78,10 @@ def gather(
     if table is not None and table.figures is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     site_service = own_service(subject)
+    served = None
+    if charts is not None and subject.manifest is not None:
+        at_discharge = site_service[0].is_at_discharge if site_service is not None else None
+        served = served_inputs(subject.manifest, charts, _index(subject.id, specs, at_discharge))
     cards = composer(subject, site_service)
     if cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
@@ -84,10 +90,12 @@ def gather(
         timer=thread_time,
         people=table.people if table else given_rows.people if given_rows else None,
         retrained=table.retrained if table else None,
-        audit=table.audit if table else given_rows.audit if given_rows else None,
+        audit=table.audits[0] if table and table.audits else given_rows.audit if given_rows else None,
+        further_audits=table.audits[1:] if table else (),
         library=given_rows.library if given_rows else None,
         figures=table.figures if table else subject.evaluation if given_rows else None,
         inputs=table.inputs if table else None,
+        served=served,
         cards=cards,
         sentences=service_sentences(subject.id)
         if site_service is None
@@ -99,6 +107,16 @@ def gather(
         waiver_fault=partial(_waiver_fault, subject),
         absent=absent,
     )
+
+
+def _index(model_id: str, specs: Path | None, at_discharge: bool | None) -> str:
+    """Returns the moment at which the model is asked: that of its service of the site, else that of its declaration."""
+    from models_onnx.spec import get_spec
+
+    charts = get_spec(model_id, specs).charts
+    if at_discharge is None and charts is not None:
+        return charts.index
+    return "discharge" if at_discharge else "visit"
 
 
 def _waiver_fault(subject: Subject, waiver: dict[str, Any]) -> str | None:
@@ -151,7 +169,7 @@ def _from_table(
     return FromTable(
         people=cohort.X[some],
         retrained=retrained,
-        audit=_audit(subject, spec, cohort),
+        audits=tuple(_audits(subject, spec, cohort)),
         paired=_paired(subject, active, cohort),
         figures=trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
         inputs=_input_evidence(subject, spec, cohort),
@@ -174,6 +192,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         unnamed=traced.unnamed,
         merged=figures_within_groups(spec, cohort, probability, threshold),
         hidden=hidden_groups(spec, cohort),
+        missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),
     )
 
 
@@ -197,26 +216,31 @@ def _is_twin_of(card: Path, model: str) -> bool:
     return False
 
 
-def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
+def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
+    """Yields the audit by the axis that the card names, then those by every axis of race and ethnicity."""
     declared = subject.product.get("label", {}).get("audit")
     if declared is None:
-        return None
-    axis = next((name for name in spec.subgroups if name.startswith(declared["axis"])), None)
+        return
+    named = [name for name in spec.subgroups if name.startswith(declared["axis"])][:1]
     need = declared["need"]
-    if axis is None:
-        return None
+    if not named:
+        return
     if need == spec.outcome.column:
         column = cohort.y
     else:
         column = (spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]).to_numpy(dtype=np.float64)
-    return Audit(
-        score=subject.answers(cohort.X).probability,
-        group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
-        need=np.asarray(column, dtype=np.float64),
-        words=declared["words"],
-        own_label=need == spec.outcome.column,
-        weight=np.asarray(cohort.weight, dtype=np.float64),
-    )
+    score = subject.answers(cohort.X).probability
+    races = [name for name in spec.subgroups if name.lower().startswith(("race", "ethnic"))]
+    for axis in dict.fromkeys([*named, *races]):
+        yield Audit(
+            score=score,
+            group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
+            need=np.asarray(column, dtype=np.float64),
+            words=declared["words"],
+            own_label=need == spec.outcome.column,
+            weight=np.asarray(cohort.weight, dtype=np.float64),
+            axis=axis,
+        )
 
 
 def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:

@@ -27,6 +27,10 @@ def gates(
     rows: Annotated[
         Path | None, typer.Option(help="People of one's own as CSV, for a model from elsewhere (docs/models/gates.md).")
     ] = None,
+    charts: Annotated[
+        Path | None,
+        typer.Option(help="Charts (FHIR) of the people it is used on: G11 compares what is missing in them."),
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this gate, for example G9; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML page to this file.")] = None,
     record: Annotated[
@@ -49,7 +53,7 @@ def gates(
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, data, progress, specs, rows)
+            evidence = gather(subject, keys, data, progress, specs, rows, charts)
             report = run_gates(subject, evidence, progress, frozenset(only) if only else None)
         if html is not None:
             write_whole(html, page(report))

@@ -37,6 +37,12 @@ def publish_trained(folder: Path, specs: Path | None = None, data: Path | None =
     release = publish(folder, signing_key_of_site, card_words(folder.name.partition("@")[0], specs))
     if folder.name == release.id and folder.parent != ARTIFACTS:
         record_in_use(folder.parent, release.id, getuser(), "published")
+    if folder.name != release.id:
+        typer.echo(
+            f"The version in use stays as it is. This one can be tried and released as {folder.name} "
+            "(cds-hooks release set shadow|canary|active model); a server loads it when it starts again.",
+            err=True,
+        )
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
     if signing_key_of_site.public.id not in maintainers():
         typer.echo(
@@ -47,7 +53,7 @@ def publish_trained(folder: Path, specs: Path | None = None, data: Path | None =
     where = "" if folder.parent == ARTIFACTS else f" --folder {folder.parent}"
     where += "" if specs is None else f" --specs {specs}"
     where += "" if data is None else f" --data {data}"
-    typer.echo(f"Next: cds-hooks model gates {release.id}{where} --record", err=True)
+    typer.echo(f"Next: cds-hooks model gates {folder.name}{where} --record", err=True)
 
 
 def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:

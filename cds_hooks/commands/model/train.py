@@ -67,11 +67,11 @@ def train(
             show_comparison(comparison, as_json)
             raise typer.Exit(0 if comparison.passed else 1)
         show_evaluation(trained.manifest, as_json)
-        if not trained.passed:
+        if trained.folder is None:
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
-        typer.echo(f"Written: {out / name}", err=True)
-        publish_trained(out / name, specs, data)
+        typer.echo(f"Written: {trained.folder}", err=True)
+        publish_trained(trained.folder, specs, data)
 
 
 def evaluate(

@@ -15,9 +15,14 @@ from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
 from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
 from models_onnx.model_card.effect_plots import effect_plots
-from models_onnx.model_card.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
+from models_onnx.model_card.evaluation_file import (
+    GroupRates,
+    LaterEvaluation,
+    blocks_with_slopes,
+    rates_at_equal_ages,
+)
 from models_onnx.model_card.formats import SECTIONS
-from models_onnx.model_card.origin import absence_words, lineage_rows
+from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.monitoring.alerting import alerting_of
 from models_onnx.serving.effects import Effect
@@ -78,8 +83,8 @@ class Performance(Struct, frozen=True):
         return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
 
 
-def performance(manifest: Manifest) -> Performance:
-    """Return what the manifest's evaluation says."""
+def performance(manifest: Manifest, later: LaterEvaluation | None = None) -> Performance:
+    """Return what the manifest's evaluation says; slopes of groups that it lacks are those of `later`."""
     evaluation = manifest.evaluation
     return Performance(
         how=evaluation["how"],
@@ -88,7 +93,7 @@ def performance(manifest: Manifest) -> Performance:
         simple=estimate_of(evaluation["simple"].get("auroc")),
         groups=tuple(
             Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
-            for block in evaluation["subgroups"]
+            for block in blocks_with_slopes(manifest, later)
         ),
         panels=tuple(
             Panel(block["words"], estimate_of(block["auroc"]), estimate_of(block["observed_expected"]))
@@ -251,7 +256,8 @@ def model_values(
     return {
         "manifest": manifest,
         "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
-        "tested": performance(manifest),
+        "tested": performance(manifest, later),
+        "provenance": provenance_rows(manifest),
         "bins": calibration_rows(manifest),
         "features": input_rows(manifest),
         "attributes": attribute_sections(card) if card else [],

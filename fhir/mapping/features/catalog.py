@@ -100,7 +100,7 @@ def data_dictionary(features: Iterable[Feature]) -> str:
 
 
 def _row(feature: Feature) -> str:
-    window = str(feature.window_days) if feature.window_days else "at the call"
+    window = str(feature.window_days) if feature.window_days else "the stay" if feature.only_in_stay else "at the call"
     plausible = f"{feature.plausible_low:g} to {feature.plausible_high:g}"
     cells = (
         f"`{feature.name}`",

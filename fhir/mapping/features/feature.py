@@ -63,6 +63,8 @@ class Feature(ABC):
     window_days: int | None = None
     choices: tuple[str, ...] = ()
     """What each value means, for a feature that is a code: the first is 0."""
+    only_in_stay: bool = False
+    """Whether there is a value only during a stay in hospital, or where one ends: never at an outpatient visit."""
 
     is_yes_no: ClassVar[bool] = False
     """Whether it is 1 for yes and 0 for what was looked for and not found in the chart."""

@@ -1,5 +1,7 @@
 """Features of the current hospital stay: how long, what came before it, what was diagnosed in it, where it ends.
 
+Earlier visits and stays are counted before the current stay; where none is going on, before the moment of the call.
+
 Evidence: the columns of two studies with what each means in FHIR, README-diabetes130.md and README-support2.md of the
 data folder. What was looked for and not found counts as no only where the stay has diagnoses at all; a stay without
 any is a stay whose diagnoses nobody has written yet, and its conditions are missing.
@@ -47,8 +49,9 @@ def _no_read(_record: PatientRecord, _stay: Stay) -> StayFact:
 
 @dataclass(frozen=True, eq=False)
 class HospitalUse(Feature):
-    """A number about the current stay or what came before it, as `count` finds it (fhir/mapping/stays.py)."""
+    """A number about the current stay, as `count` finds it (fhir/mapping/stays.py)."""
 
+    only_in_stay: bool = True
     count: Callable[[PatientRecord, Stay], StayFact] = _no_read
 
     is_count: ClassVar[bool] = True
@@ -64,21 +67,43 @@ class HospitalUse(Feature):
         stay = current_stay(record)
         if stay is None:
             return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")
-        value, words, source = self.count(record, stay)
+        return self.counted(self.count(record, stay), stay.start.text)
+
+    def counted(self, fact: StayFact, effective: str) -> FeatureValue | Missing:
+        """The number with its words and source; refused where nobody can have so many."""
+        value, words, source = fact
         if value > self.plausible_high:  # a stay since 1900-01-01, the same visit sent a thousand times
             text = f"{self.words}: {value:,.0f} {words} is outside the plausible range: not used."
             return Missing(self, "refused", text, implausible=True)
-        return FeatureValue(self, value, stay.start.text, source, "", value, words)
+        return FeatureValue(self, value, effective, source, "", value, words)
 
     def lint(self) -> list[str]:
-        """Faults of the declaration; `count` must be given."""
-        return Feature.lint(self) + ([f"{self.name}: does not say what it counts"] if self.count is _no_read else [])
+        """Faults of the declaration; what is counted must be given."""
+        says_nothing = self.only_in_stay and self.count is _no_read
+        return Feature.lint(self) + ([f"{self.name}: does not say what it counts"] if says_nothing else [])
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierUse(HospitalUse):
+    """A number of stays or visits before the current stay; where none is going on, before the moment of the call."""
+
+    only_in_stay: bool = False
+    before: Callable[[PatientRecord, Stay | None], StayFact] = stays_before
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The number, dated by the stay before which it is, else by the call; missing without the visits."""
+        if not record.was_requested("Encounter"):
+            return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
+        stay = current_stay(record)
+        effective = stay.start.text if stay is not None else record.as_of.date().isoformat()
+        return self.counted(self.before(record, stay), effective)
 
 
 @dataclass(frozen=True, eq=False)
 class StayDiagnosis(YesNoFeature):
     """Whether a diagnosis of the current stay is in one of the groups."""
 
+    only_in_stay: bool = True
     groups: tuple[str, ...] = ()
     """Condition groups (tables/condition_groups.csv), any of which is a yes."""
 
@@ -119,6 +144,7 @@ class StayDiagnosis(YesNoFeature):
 class DischargeDestination(Feature):
     """The discharge destination of the current stay, as a position among the choices."""
 
+    only_in_stay: bool = True
     elements: ClassVar[tuple[str, ...]] = (
         "Encounter.hospitalization.dischargeDisposition",
         "Encounter.hospitalization.destination",
@@ -139,6 +165,7 @@ class DischargeDestination(Feature):
 class AdmissionDisease(Feature):
     """Which of the diseases that SUPPORT enrolled for the stay is about, as a position among the choices."""
 
+    only_in_stay: bool = True
     elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
@@ -231,6 +258,12 @@ def _use(
     return HospitalUse(name, words, evidence, unit=unit, plausible_high=highest, count=count)
 
 
+def _before(
+    name: str, words: str, evidence: str, highest: float, before: Callable[[PatientRecord, Stay | None], StayFact]
+) -> EarlierUse:
+    return EarlierUse(name, words, evidence, plausible_high=highest, before=before)
+
+
 _DESTINATIONS = tuple(destination.words for destination in DESTINATIONS if destination.key not in _NOT_A_DESTINATION)
 _DISEASES = (
     "Respiratory or multi-organ failure with sepsis",
@@ -246,17 +279,17 @@ _DISEASES = (
 FEATURES: tuple[Feature, ...] = (
     _use("length_of_stay_days", "Days in hospital", _LACE, 3650, length_of_stay, "d"),
     _use("admitted_as_emergency", "Admitted as an emergency", _LACE, 1, admitted_as_emergency),
-    _use("ed_visits_6m", "Emergency visits in the 6 months before", _LACE, 200, emergency_visits_before),
-    _use("admissions_12m", "Hospital stays in the 12 months before", _LACE, 100, stays_before),
+    _before("ed_visits_6m", "Emergency visits in the 6 months before", _LACE, 200, emergency_visits_before),
+    _before("admissions_12m", "Hospital stays in the 12 months before", _LACE, 100, stays_before),
     _use("procedure_in_stay", "Procedure in the stay", _LACE, 1, procedure_in_stay),
-    _use(
+    _before(
         "ed_visits_12m",
         "Emergency visits in the 12 months before",
         _READMISSION,
         200,
         partial(emergency_visits_before, days=YEAR_DAYS),
     ),
-    _use(
+    _before(
         "outpatient_visits_12m",
         "Outpatient visits in the 12 months before",
         _READMISSION,

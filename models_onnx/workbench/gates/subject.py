@@ -202,6 +202,8 @@ class Audit:
     weight: Array | None = None
     own_label: bool = False
     seed: int = 20260101
+    axis: str = ""
+    """By which groups; empty where a table has one kind of group only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,17 @@ class InputEvidence:
     """Figures of values of a column that an axis calls by one name or scatters, as of groups; `why` says which."""
     hidden: tuple[str, ...] = ()
     """Sentences: recorded values of such a column that an axis counts as not recorded."""
+    missing: dict[str, float] = field(default_factory=dict)
+    """The share of the rows (0 to 1) in which each input is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedInputs:
+    """How often each input is missing (0 to 1) in a replay of charts: at how many moments of which kind."""
+
+    moments: int
+    words: str
+    missing: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,11 +281,15 @@ class Evidence:
     people: Array | None = None
     retrained: Retrained | None = None
     audit: Audit | None = None
+    further_audits: tuple[Audit, ...] = ()
+    """The same by every other axis of race and ethnicity that is declared: the choice is not the author's."""
     library: Library | None = None
     figures: dict[str, Any] | None = None
     """The evaluation, computed now from rows and file."""
     inputs: "InputEvidence | None" = None
     """What each input reads and how much it tells."""
+    served: ServedInputs | None = None
+    """What is missing at the moments at which the model is asked, from charts."""
     sentences: Sequence[tuple[str, str]] | None = None
     """Every sentence of the service that shows the model, each with the place where it stands."""
     other_cards: dict[str, dict[str, Any]] | None = None

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import Manifest, Provenance
 from models_onnx.model_card.formats import VALIDITY
+from models_onnx.model_card.origin import provenance_rows
 
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
 _PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
@@ -27,11 +28,13 @@ def cohort_in_words(manifest: Manifest) -> str:
     """Returns the same as a paragraph."""
     flow = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
-    return (
+    people = (
         f"{flow.words[:1].upper()}{flow.words[1:]}, {manifest.period.training}: {flow.table_rows:,} rows. "
         f"Left out in this order: {steps}. Remaining {flow.n:,}, of whom {flow.events:,} {manifest.outcome.words}. "
-        f"Recalibrated on {manifest.period.recalibration}."
     )
+    if isinstance(manifest.provenance, Provenance):
+        return people + " ".join(f"{fact}: {words}." for fact, words in provenance_rows(manifest))
+    return f"{people}Recalibrated on {manifest.period.recalibration}."
 
 
 def representation(manifest: Manifest) -> Figures:

@@ -9,8 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput
-from models_onnx.model_card.evaluation_file import METRICS, group_rates, rates_at_equal_ages, read_evaluation
-from models_onnx.model_card.origin import absence_words, lineage_rows
+from models_onnx.model_card.evaluation_file import (
+    METRICS,
+    blocks_with_slopes,
+    group_rates,
+    rates_at_equal_ages,
+    read_evaluation,
+)
+from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.release.publishing import COMPARISON
@@ -43,6 +49,8 @@ def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
             benefit_of_everybody=net_benefit_of_everybody(manifest),
             bar=BAR,
             lineage=lineage,
+            provenance=provenance_rows(manifest),
+            groups=blocks_with_slopes(manifest, later),
         )
     )
 

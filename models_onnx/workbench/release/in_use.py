@@ -118,7 +118,8 @@ def roll_back(model_id: str, folder: Path, keys: Keys, by: str, why: str, to: st
 
     Raises:
         UnknownModel: there is no such version, or no version before.
-        NotReleased: the version does not hold: a changed file, or a signature that is not trusted here.
+        NotReleased: the version does not hold: a changed file, or a signature that is not trusted here; or it may show
+            no cards, and the one in use may.
     """
     current = find_version(model_id, folder)
     target = _before(current, folder) if to is None else find_version(f"{model_id}{VERSION_SIGN}{to}", folder)
@@ -127,6 +128,10 @@ def roll_back(model_id: str, folder: Path, keys: Keys, by: str, why: str, to: st
     checked = verify_version(target, keys)
     if checked.problem is not None:
         raise NotReleased(f"{target.folder.name} is not put in use: {checked.problem}")
+    if checked.no_cards is not None and verify_version(current, keys).no_cards is None:
+        raise NotReleased(
+            f"{target.folder.name} is not put in use, because nobody would get a card: {checked.no_cards}"
+        )
     record_in_use(folder, model_id, by, "in use before the first rollback") if current.digest else None
     _swap(current, target)
     record_in_use(folder, model_id, by, why)

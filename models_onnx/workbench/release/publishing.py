@@ -1,6 +1,5 @@
 """From a draft (model.onnx, manifest.json) to a signed release, and the check that a release is what was signed."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ from models_onnx.errors import (
     ManifestRefused,
     NotReleased,
     SignatureRefused,
+    TrainingRefused,
 )
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
@@ -206,29 +206,39 @@ def _verify(version: Version, keys: Keys) -> Release:
     return release
 
 
-def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
-    """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
+def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
+    """Writes both files, reads them back, and returns the folder that has them. Publishing makes a release of them.
 
-    A published artifact that lies there is kept beside it first, as <id>@<version>; one of the same version with other
-    contents as <id>@<version>+<digest>.
+    A draft is written over. Beside a version that has been gated the new one lies as <id>@<version>: what shows cards
+    is not changed by training or adopting, only by an act of release or by `cds-hooks model rollback`.
+
+    Raises:
+        TrainingRefused: This version has been gated already, and a version that may show cards never changes.
     """
-    _keep_other_version(folder, manifest)
+    folder = _folder_of_new(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RELEASE).unlink(missing_ok=True)
     write_whole(folder / MODEL, content)
     write_whole(folder / MANIFEST, encode_manifest(manifest))
     load_artifact(folder)
+    return folder
 
 
-def _keep_other_version(folder: Path, manifest: Manifest) -> None:
+def _folder_of_new(folder: Path, manifest: Manifest) -> Path:
+    beside = folder.with_name(f"{manifest.id}{VERSION_SIGN}{manifest.version}")
+    released = {place: release for place in (folder, beside) if (release := _gated(place)) is not None}
+    if same := next((release for release in released.values() if release.version == manifest.version), None):
+        raise TrainingRefused(
+            f"{same.id} {same.version} is {same.state} already, and a released version never changes: give the "
+            "declaration another version"
+        )
+    return beside if folder in released else folder
+
+
+def _gated(folder: Path) -> Release | None:
+    """Returns the release of a folder that is beyond a draft; None for a draft, and where nothing is."""
     try:
-        before = parse_release(folder)
+        release = parse_release(folder)
     except SignatureRefused:
-        return
-    if before.state == "draft":
-        return
-    version_folder = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
-    if before.version == manifest.version:
-        version_folder = version_folder.with_name(f"{version_folder.name}+{before.digest[:8]}")
-    if not version_folder.exists():
-        shutil.copytree(folder, version_folder)
+        return None
+    return None if release.state == FIRST_STATE else release

@@ -123,6 +123,8 @@ def train_model(
 ) -> Trained:
     """Train, prove and evaluate a model, and write it to `<out>/<name>` if its floors hold.
 
+    Beside a version that has been gated it lies as `<out>/<name>@<version>`; `Trained.folder` says where it is.
+
     `charts`: train from this folder of FHIR in place of the table; TrainingRefused where that would write over the
     artifacts that come with the project.
     """
@@ -137,9 +139,9 @@ def train_model(
     software = {**trained.manifest.software, **fitted_with(spec)}
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
     trained = Trained(manifest, trained.content)
-    if trained.passed:
-        write_artifact(out / name, trained.manifest, trained.content)
-    return trained
+    if not trained.passed:
+        return trained
+    return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 
 def evaluate_model(

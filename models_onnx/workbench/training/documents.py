@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.spec import ModelSpec, OutcomeSpec
+from models_onnx.spec import Fitted, ModelSpec, OutcomeSpec
 from models_onnx.workbench.compiler.link import FittedModel, Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.compiler.reference import Reference
@@ -59,6 +59,7 @@ def describe(
             "training": spec.period,
             "recalibration": spec.recalibration.words if spec.recalibration else spec.period,
         },
+        **_provenance(spec, cohort),
         "cohort": _cohort(spec, cohort),
         "reference": _reference(spec, cohort, reference, model),
         "features": _features(spec, cohort, model),
@@ -132,6 +133,19 @@ def _label(outcome: OutcomeSpec) -> Document:
     """Returns what is declared of the labels; a model that declares nothing has the same files as before."""
     declared = {"event": outcome.event, "label_lag_days": outcome.label_lag_days}
     return {name: value for name, value in declared.items() if value is not None}
+
+
+def _provenance(spec: ModelSpec, cohort: Cohort) -> Document:
+    """Returns on whom a model of others was fitted, and on whom it was evaluated here; of ours the cohort says both."""
+    if not isinstance(spec.estimator, Fitted):
+        return {}
+    recalibrated = f"{int(cohort.recent.sum()):,} of them, {spec.recalibration.words}" if spec.recalibration else ""
+    facts = {
+        "fitted_on": spec.estimator.trained_on.strip(),
+        "evaluated_on": f"{len(cohort):,} {spec.cohort_words}, {spec.period}",
+        "recalibrated_on": recalibrated,
+    }
+    return {"provenance": facts}
 
 
 def _cohort(spec: ModelSpec, cohort: Cohort) -> Document:

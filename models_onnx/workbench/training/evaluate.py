@@ -125,7 +125,12 @@ class Evaluator:
         """Returns one block per group of every axis; `sufficient` is false below 100 events."""
         blocks = []
         axes = list(self.spec.subgroups.items())
-        wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected, **self.alerts}
+        wanted = {
+            "auroc": metrics.auroc,
+            "observed_expected": metrics.observed_expected,
+            "calibration_slope": metrics.calibration_slope,
+            **self.alerts,
+        }
         for done, (axis, column_of) in enumerate(axes):
             progress("subgroups", done, len(axes))
             column = column_of(self.cohort.rows).to_numpy()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,10 +35,11 @@ BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The file and the manifest that belongs to it, not yet written."""
+    """The file and the manifest that belongs to it; `folder` once they are written."""
 
     manifest: Manifest
     content: bytes
+    folder: Path | None = None
 
     @property
     def passed(self) -> bool:
@@ -184,6 +186,8 @@ def _second_opinion(fitted: Fitted, rows: NDArray[np.float32]) -> float | None:
 _MAY_DIFFER = frozenset(
     {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
 )
+_SINCE = frozenset({"calibration_slope"})
+"""Figures of groups that evaluations have since 23 November 2026."""
 _AGREES = 0.002
 _MOST_SHOWN = 5
 
@@ -196,7 +200,9 @@ def differences(stored: Manifest, trained: Manifest) -> list[str]:
 
 def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
     if isinstance(stored, dict) and isinstance(trained, dict):
-        for name in sorted({*stored, *trained} - _MAY_DIFFER):
+        # a figure that a manifest does not have yet: nothing in it is wrong
+        unwritten = _SINCE - stored.keys() if path.startswith("evaluation.subgroups") else frozenset()
+        for name in sorted({*stored, *trained} - _MAY_DIFFER - unwritten):
             yield from _differences(f"{path}.{name}" if path else name, stored.get(name), trained.get(name))
     elif isinstance(stored, list) and isinstance(trained, list) and len(stored) == len(trained):
         for number, (mine, theirs) in enumerate(zip(stored, trained, strict=True)):

@@ -171,6 +171,7 @@ def test_a_card_is_for_people_with_one_of_the_named_conditions(tmp_path: Path, a
         ('model = "readmission_30d"', 'model = "sepsis"', "line 4: there is no model 'sepsis'; there are mortality"),
         ('"encounter-discharge"', '"order-sign"', "line 3: Invalid enum value 'order-sign'"),
         ("share = 0.2", "share = 2", "share"),
+        ('"encounter-discharge"', '"patient-view"', "line 3: patient-view is for people who are not in hospital, and"),
         ("share = 0.2", "sahre = 0.2", "there is no member 'sahre'"),
         ("share = 0.2", "least = 0.2", "line 5: least is for an equation"),
         ('["diabetes"]', '["diabetis"]', "only_with: there is no group of conditions 'diabetis'"),

@@ -12,7 +12,14 @@ import pytest
 from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import FileDigest, parse_release
-from models_onnx.errors import ArtifactRefused, HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
+from models_onnx.errors import (
+    ArtifactRefused,
+    HashMismatch,
+    ManifestRefused,
+    SignatureRefused,
+    TrainingRefused,
+    UnsafeModel,
+)
 from models_onnx.workbench.release.publishing import write_artifact, write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, STRANGER, build, sign
 
@@ -186,29 +193,36 @@ def test_a_model_with_external_data_is_refused_though_it_is_signed(tmp_path: Pat
         load_artifact(build(tmp_path, model=outside), KEYS)
 
 
-def test_a_new_version_keeps_the_published_one_beside_it(artifact: Path) -> None:
-    _state(artifact, "validated")
+@pytest.mark.parametrize("state", ["validated", "approved", "shadow", "active", "retired"])
+def test_a_new_version_lies_beside_the_released_one_which_stays_in_use(artifact: Path, state: str) -> None:
+    _state(artifact, state)
+    before = {path.name: path.read_bytes() for path in artifact.iterdir()}
     loaded = load_artifact(artifact, KEYS)
-    newer = read_manifest(artifact)
-    write_artifact(artifact, _version(newer, "99.0.0"), loaded.content)
-    kept = artifact.with_name(f"mortality_5y@{loaded.manifest.version}")
-    assert load_artifact(kept, KEYS, signed=True).manifest.version == loaded.manifest.version
-    assert not (artifact / "release.json").exists()
+    written = write_artifact(artifact, _version(loaded.manifest, "99.0.0"), loaded.content)
+    assert written.name == "mortality_5y@99.0.0"
+    assert read_manifest(written).version == "99.0.0"
+    assert {path.name: path.read_bytes() for path in artifact.iterdir()} == before
 
 
-def test_the_same_version_with_other_contents_keeps_the_published_one_by_its_digest(artifact: Path) -> None:
+def test_a_draft_beside_the_released_version_is_written_over(artifact: Path) -> None:
     _state(artifact, "validated")
     loaded = load_artifact(artifact, KEYS)
-    digest = parse_release(artifact).digest
-    write_artifact(artifact, loaded.manifest, loaded.content)
-    kept = artifact.with_name(f"mortality_5y@{loaded.manifest.version}+{digest[:8]}")
-    assert load_artifact(kept, KEYS, signed=True).release is not None
+    for _ in range(2):
+        assert write_artifact(artifact, _version(loaded.manifest, "99.0.0"), loaded.content).name.endswith("@99.0.0")
+
+
+def test_a_released_version_never_changes(artifact: Path) -> None:
+    _state(artifact, "validated")
+    loaded = load_artifact(artifact, KEYS)
+    with pytest.raises(TrainingRefused, match="a released version never changes"):
+        write_artifact(artifact, loaded.manifest, loaded.content)
 
 
 def test_a_draft_is_written_over(artifact: Path) -> None:
     loaded = load_artifact(artifact, KEYS)
     write_artifact(artifact, _version(loaded.manifest, "99.0.0"), loaded.content)
     assert [path.name for path in artifact.parent.iterdir()] == ["mortality_5y"]
+    assert read_manifest(artifact).version == "99.0.0"
 
 
 def _version(manifest: Manifest, version: str) -> Manifest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from statistics import NormalDist
 from typing import Any
 
 from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
@@ -12,6 +13,12 @@ GAP = 0.10
 RATIO_ACT = (0.8, 1.25)
 ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
+# As monitoring judges a slope (docs/operations/monitoring.md, calibration, act).
+SLOPE_ACT = (0.8, 1.2)
+# How often (0 to 1) a model that treats all groups alike may fail by chance, over all comparisons of the gate together.
+BY_CHANCE = 0.05
+_HALF_OF_95 = 1.959964
+TOGETHER = "the smaller groups together"
 # Our own limit: with so many events people can be put into groups of which most can be judged.
 ENOUGH_TO_SPLIT = 400
 # People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
@@ -21,6 +28,7 @@ NO_GROUP = frozenset({"not recorded", "unknown"})
 LEAST_ASKED = {"sex": "all", "race": "all", "ethnic": "all", "age": "calibration"}
 _ORDER = ("none", "calibration", "all")
 _ERRORS = {"sensitivity": "sensitivity", "false_positive_rate": "false positive rate"}
+_SHOWN = (*_ERRORS, *(f"{name}_standardised" for name in _ERRORS), "calibration_slope")
 
 Group = Mapping[str, Any]
 
@@ -40,7 +48,10 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         raise NotRun(f"There are no figures by {', '.join(absent)}, which the card names.")
     faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
     rows: list[dict[str, Any]] = []
-    for axis, rule in {**declared, **_least_asked(declared)}.items():
+    rules = {**declared, **_least_asked(declared)}
+    merged = evidence.inputs.merged if evidence.inputs is not None else ()
+    widening = simultaneous(_comparisons(groups, rules, merged))
+    for axis, rule in rules.items():
         members = [group for group in groups if group["axis"] == axis]
         if rule == "none":
             continue
@@ -48,9 +59,10 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         faults += _too_small(axis, known_groups)
         faults += _ratio_faults(axis, known_groups)
         if rule == "all":
-            faults += _gap_faults(axis, known_groups)
+            faults += _gap_faults(axis, known_groups, widening)
+            faults += _slope_faults(axis, known_groups)
         rows += [_row(axis, group) for group in members]
-    faults += _merged_faults(evidence)
+    faults += _merged_faults(evidence, widening)
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
@@ -98,7 +110,66 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
     return faults
 
 
-def _merged_faults(evidence: Evidence) -> list[str]:
+def _comparisons(groups: Sequence[Group], rules: Mapping[str, str], merged: Sequence[Group]) -> int:
+    """Returns how many differences of error rates the gate looks at: what one of them may claim depends on it."""
+    axes = [
+        [group for group in groups if group["axis"] == axis and group["group"] not in NO_GROUP]
+        for axis, rule in rules.items()
+        if rule == "all"
+    ]
+    axes += [[group for group in merged if group["axis"] == axis] for axis in {group["axis"] for group in merged}]
+    return sum(len(list(combinations(_measured(of_axis, name), 2))) for of_axis in axes for name in _ERRORS)
+
+
+def simultaneous(comparisons: int) -> float:
+    """Returns by how much 95 % intervals are widened so that all of them together are right in 95 of 100 models.
+
+    Bonferroni (Dunn 1961): every comparison gets its part of the errors that are allowed.
+    """
+    return NormalDist().inv_cdf(1 - BY_CHANCE / (2 * max(1, comparisons))) / _HALF_OF_95
+
+
+def _measured(groups: Sequence[Group], name: str) -> list[Group]:
+    """The groups that are compared by an error rate; those too small for it count as one group, if they fill one."""
+    there = [group for group in groups if name in group and group[name]["value"] is not None]
+    enough = [group for group in there if group["events"] >= ENOUGH_FOR_ERRORS]
+    small = [group for group in there if group["events"] < ENOUGH_FOR_ERRORS]
+    if len(small) > 1 and sum(group["events"] for group in small) >= ENOUGH_FOR_ERRORS:
+        enough.append(_together(small, name))
+    return enough
+
+
+def _together(groups: Sequence[Group], name: str) -> Group:
+    """Small groups as one: the mean of their rates, weighted by the people of whom the rate is, with its interval.
+
+    The groups consist of different people, so their variances add.
+    """
+    people = [group["events"] if name == "sensitivity" else group["n"] - group["events"] for group in groups]
+    total = sum(people)
+    value = sum(share * group[name]["value"] for share, group in zip(people, groups, strict=True)) / total
+    half = sum((share * _half(group[name])) ** 2 for share, group in zip(people, groups, strict=True)) ** 0.5 / total
+    return {"group": TOGETHER, name: {"value": value, "low": value - half, "high": value + half}}
+
+
+def _slope_faults(axis: str, groups: Sequence[Group]) -> list[str]:
+    """Groups whose interval of the calibration slope lies wholly outside 0.8 to 1.2.
+
+    O/E alone can be right on average where the low estimates of a group are too low and its high ones too high.
+    """
+    faults = []
+    for group in groups:
+        slope = group.get("calibration_slope")
+        if slope is None or slope["value"] is None or group["events"] < ENOUGH_FOR_ERRORS:
+            continue
+        if slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1]:
+            faults.append(
+                f"{axis}: the calibration slope of {group['group']} is {slope['value']:.2f} ({slope['low']:.2f} to "
+                f"{slope['high']:.2f}), outside 0.8 to 1.2"
+            )
+    return faults
+
+
+def _merged_faults(evidence: Evidence, widening: float) -> list[str]:
     """Returns what differs between values of a column that the declaration has put together, or has scattered."""
     merged = evidence.inputs.merged if evidence.inputs is not None else ()
     faults = [
@@ -107,7 +178,7 @@ def _merged_faults(evidence: Evidence) -> list[str]:
     ]
     for axis in dict.fromkeys(str(group["axis"]) for group in merged):
         parts = [group for group in merged if group["axis"] == axis]
-        group_faults = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
+        group_faults = _gap_faults(axis, parts, widening) + _ratio_faults(axis, parts)
         faults += [f"{fault}; {parts[0]['why']}" for fault in group_faults]
     return faults
 
@@ -144,16 +215,14 @@ def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:
     return faults
 
 
-def _gap_faults(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Pairs of groups whose error rates differ by 0.10 or more, with an interval of the difference without 0."""
+def _gap_faults(axis: str, groups: Sequence[Group], widening: float) -> list[str]:
+    """Pairs of groups whose error rates differ by 0.10 or more, with a simultaneous interval without 0."""
     faults = []
-    enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]
     for name, words in _ERRORS.items():
-        measured = [group for group in enough if name in group and group[name]["value"] is not None]
-        for first, second in combinations(measured, 2):
+        for first, second in combinations(_measured(groups, name), 2):
             gap = abs(first[name]["value"] - second[name]["value"])
             # The groups consist of different people, so the variances of the two intervals add.
-            wide = (_half(first[name]) ** 2 + _half(second[name]) ** 2) ** 0.5
+            wide = widening * (_half(first[name]) ** 2 + _half(second[name]) ** 2) ** 0.5
             if gap >= GAP and gap - wide > 0:
                 faults.append(
                     f"{axis}: {words} of {first['group']} ({first[name]['value']:.2f}) and {second['group']} "
@@ -171,7 +240,7 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
         "events": group["events"],
         "state": "sufficient" if group["events"] >= ENOUGH_FOR_ERRORS else "insufficient",
         "observed_expected": latest["observed_expected"],
-        **{name: group[name] for name in (*_ERRORS, *(f"{error}_standardised" for error in _ERRORS)) if name in group},
+        **{name: group[name] for name in _SHOWN if name in group},
     }
 
 

@@ -8,12 +8,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, read_manifest, refuse_other_files
-from models_onnx.artifact.manifest import ImportedManifest
+from models_onnx.artifact.manifest import ImportedManifest, Provenance
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import RELEASE, read_release
 from models_onnx.errors import ArtifactRefused
 from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.model_card.embed import core_digest, read_card
+from models_onnx.model_card.origin import FITTED_ELSEWHERE
 from models_onnx.model_card.schema import card_problems
 from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
@@ -131,7 +132,8 @@ def check_card(subject: Subject, evidence: Evidence) -> Verdict:
     faults = card_problems(subject.card)
     if not faults:
         faults = [*_drift(subject), *_review(subject, evidence.as_of)]
-        faults += [*_other_figures(subject), *_copied(subject, evidence.other_cards or {})]
+        faults += [*_other_figures(subject), *_mixed_people(subject)]
+        faults += _copied(subject, evidence.other_cards or {})
     count = {"predictive": "31", "evidence-based": "13"}.get(subject.card.get("kind", ""), "?")
     return Verdict(f"All {count} attributes; the same card is in the file; risks reviewed.", tuple(faults))
 
@@ -162,6 +164,30 @@ def _other_figures(subject: Subject) -> list[str]:
         if not card_text(subject.card, path).startswith(str(computed["words"]))
     ]
     return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
+
+
+def _mixed_people(subject: Subject) -> list[str]:
+    """Returns what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
+    manifest = subject.manifest
+    if manifest is None or not manifest.estimator.startswith(FITTED_ELSEWHERE):
+        return []
+    if not isinstance(manifest.provenance, Provenance):
+        return ["on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"]
+    facts, is_recalibrated = manifest.provenance, manifest.period.recalibration != manifest.period.training
+    faults = []
+    if facts.fitted_on and _plain(facts.fitted_on) in (_plain(facts.evaluated_on), _plain(manifest.cohort.words)):
+        faults.append(
+            f"it was fitted elsewhere, and fitted on and evaluated on name the same people ({facts.fitted_on}): say "
+            "whom it was fitted on, or leave trained_on empty where nobody knows"
+        )
+    if bool(facts.recalibrated_on) != is_recalibrated:
+        was = "was" if is_recalibrated else "was not"
+        faults.append(f"it {was} recalibrated here, and recalibrated on says {facts.recalibrated_on or 'nobody'}")
+    return faults
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().rstrip(".").split())
 
 
 def _copied(subject: Subject, other_cards: dict[str, dict[str, object]]) -> list[str]:

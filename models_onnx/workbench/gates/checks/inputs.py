@@ -4,6 +4,7 @@ G11: what happens when inputs are missing? The score changes within limits, and 
 """
 
 import json
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,8 @@ def _mask_faults(subject: Subject) -> list[str]:
 _PEOPLE = 400
 # The largest bound that a card may declare: without one input an estimate moves by no more than a quarter.
 MOST = 0.25
+# responsible-ai.md 5.2, data quality: so many moments, and so many points more (0 to 1), call for action.
+ENOUGH_MOMENTS, MORE_MISSING = 200, 0.10
 # Without an input, O/E may differ as much as a group's may (responsible-ai.md 5.2, O/E, act).
 RATIO_ACT = (0.8, 1.25)
 
@@ -132,11 +135,14 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
         if answers.missing is not None and not answers.missing[:, position].all():
             faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
     faults += _panel_faults((evidence.figures or {}).get("panels", []))
+    served, of_service = _served(evidence)
+    faults += served
     if evidence.cards is not None:
         faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
     sentence = (
-        f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
+        f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g}). "
+        f"{of_service}"
     )
     return Verdict(sentence, tuple(faults), {"bound": bound, "people": len(people)}, rows)
 
@@ -154,6 +160,38 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
                 f"({ratio['low']:.2f} to {ratio['high']:.2f})"
             )
     return faults
+
+
+def _served(evidence: Evidence) -> tuple[list[str], str]:
+    """Returns the inputs that are missing far more often in charts than in the training table, and what was compared.
+
+    Limits: responsible-ai.md 5.2, data quality, act: 10 points more, with an interval (Wilson) above the table's share.
+    """
+    served, inputs = evidence.served, evidence.inputs
+    if served is None or inputs is None or not inputs.missing:
+        return [], evidence.why_absent(
+            "served", "What is missing at the hook was not compared: give charts (--charts)."
+        )
+    if served.moments < ENOUGH_MOMENTS:
+        few = f"{served.moments} {served.words} in the charts; {ENOUGH_MOMENTS} are needed to compare what is missing."
+        return [], few
+    faults = []
+    for name, share in served.missing.items():
+        before = inputs.missing.get(name, 0.0)
+        low = _wilson_low(share, served.moments)
+        if share - before >= MORE_MISSING and low > before:
+            faults.append(
+                f"{name} is missing at {100 * share:.0f} in 100 {served.words} of the charts and in {100 * before:.0f} "
+                "in 100 rows of the training table: the hook gives people other inputs than the model was tested on"
+            )
+    return faults, f"Compared with {served.moments:,} {served.words} in charts, what is missing agrees."
+
+
+def _wilson_low(share: float, count: int) -> float:
+    """Returns the lower end of the 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    middle, spread = share + z * z / (2 * count), z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (middle - spread) / (1 + z * z / count)
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:

@@ -182,18 +182,28 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
         return Verdict("", ("the label is cost: it stands in for need and was not audited against it",))
     if evidence.audit is None:
         raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
-    audit = evidence.audit
-    groups = audit_label(audit.score, audit.group, audit.need, audit.weight, audit.seed, audit.own_label)
-    rows = [asdict(group) for group in groups]
-    if sum(group.judged for group in groups) < 2:
+    rows: list[dict[str, Any]] = []
+    faults: list[str] = []
+    few: list[str] = []
+    judged: list[str] = []
+    for audit in (evidence.audit, *evidence.further_audits):
+        groups = audit_label(audit.score, audit.group, audit.need, audit.weight, audit.seed, audit.own_label)
+        rows += [{"axis": audit.axis, **asdict(group)} for group in groups]
+        few += [group.group for group in groups if not group.cleared and group.fault is None]
+        if sum(group.judged for group in groups) < 2:
+            continue
+        judged.append(audit.axis)
+        faults += [
+            f"{fault} ({audit.words}); the label is {label['words']}"
+            for group in groups
+            if (fault := group.fault) is not None
+        ]
+        faults += _blind_faults(audit, groups)
+    if evidence.audit.axis not in judged:
         raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")
-    faults = [fault for group in groups if (fault := group.fault) is not None]
-    if faults:
-        faults = [f"{fault} ({evidence.audit.words}); the label is {label['words']}" for fault in faults]
-    faults += _blind_faults(audit, groups)
-    few = [group.group for group in groups if not group.cleared and group.fault is None]
+    axes = f" by {', '.join(axis for axis in judged if axis)}" if any(judged) else ""
     sentence = (
-        f"At an equal score no group has much more {evidence.audit.words} than the others"
+        f"At an equal score no group{axes} has much more {evidence.audit.words} than the others"
         f"{'; insufficient: ' + ', '.join(few) if few else ''}."
     )
     return Verdict(sentence, tuple(faults), {"label": label, "need": evidence.audit.words}, rows)

@@ -64,7 +64,7 @@ def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
     last = _last_seen(chart)
     death = time_of(chart.patient, "deceasedDateTime")
     name = hashlib.sha256(chart.id.encode()).hexdigest()
-    for number, index in enumerate(_indices(chart, spec.charts.index)):
+    for number, index in enumerate(indices_of(chart, spec.charts.index)):
         if death is not None and death.instant <= index.epoch:
             continue
         values = features_at(spec, chart, index)
@@ -207,7 +207,8 @@ def _exclusions(spec: ModelSpec) -> Iterator[CohortExclusion]:
         yield CohortExclusion("too-few-inputs", f"fewer than {least} of {len(members)} {group.words}", few)
 
 
-def _indices(chart: Chart, kind: str) -> list[Index]:
+def indices_of(chart: Chart, kind: str) -> list[Index]:
+    """Returns the instants of a chart from which one predicts, in time (`FromCharts.index` names the kinds)."""
     stays = [
         resource
         for resource in chart.resources

@@ -15,6 +15,8 @@ from models_onnx.workbench.gates.subject import (
     Audit,
     ComposedCard,
     Evidence,
+    InputEvidence,
+    ServedInputs,
     Subject,
 )
 from tests.models_onnx.workbench.gates.judging import judge
@@ -329,3 +331,72 @@ def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Pa
     result = judge(subject(tmp_path, card=boast), "G14")
     assert result.status == "failed"
     assert "does not say what the manifest gives: performance.internal_validity" in result.why
+
+
+# G11: what is missing where it is used
+
+
+@pytest.mark.parametrize(
+    ("served", "moments", "says"),
+    [
+        (1.0, 400, "missing at 100 in 100 visits of the charts and in 20 in 100 rows"),
+        (0.31, 400, "missing at 31 in 100"),
+        (0.29, 400, ""),
+        (1.0, 199, ""),
+    ],
+)
+def test_g11_refuses_an_input_that_is_missing_more_often_in_charts(
+    good: Subject, served: float, moments: int, says: str
+) -> None:
+    name = good.features[3].name
+    table = InputEvidence(alone={}, missing={item.name: 0.2 for item in good.features})
+    missing = {item.name: 0.2 for item in good.features} | {name: served}
+    result = judge(good, "G11", evidence(inputs=table, served=ServedInputs(moments, "visits", missing)))
+    assert (f"{name} is {says}" in result.why) if says else "of the charts" not in result.why
+    assert moments >= 200 or "199 visits in the charts; 200 are needed" in result.why
+
+
+def test_g11_says_that_charts_were_not_given(good: Subject) -> None:
+    assert "give charts (--charts)" in judge(good, "G11").why
+
+
+# G10: every axis of race and ethnicity
+
+
+def test_g10_audits_every_axis_of_race_and_not_the_one_that_the_author_chose(good: Subject, panel: Panel) -> None:
+    score = score_trained_on(panel, panel.cost)
+    chosen = np.where(np.arange(len(score)) % 2 == 0, "odd", "even")
+    audit = Audit(score=score, group=chosen, need=panel.conditions, words="conditions", axis="sex")
+    assert judge(good, "G10", evidence(audit=audit)).status == "passed"
+    by_race = replace(audit, group=panel.group, axis="race")
+    result = judge(good, "G10", evidence(audit=audit, further_audits=(by_race,)))
+    assert result.status == "failed"
+    assert "Black need 1.3" in result.why
+    assert {row["axis"] for row in result.rows} == {"sex", "race"}
+
+
+# G14: whom an adopted model was fitted on
+
+
+@pytest.mark.parametrize(
+    ("provenance", "says"),
+    [
+        (None, "is not told apart"),
+        (("stays of 2019", "people of the table", ""), ""),
+        (("", "people of the table", ""), ""),
+        (("people of the table", "people of the table", ""), "name the same people"),
+        (("stays of 2019", "people of the table", "the table"), "was not recalibrated here"),
+    ],
+)
+def test_g14_keeps_apart_whom_an_adopted_model_was_fitted_evaluated_and_recalibrated_on(
+    tmp_path: Path, provenance: tuple[str, str, str] | None, says: str
+) -> None:
+    def change(document: Document) -> None:
+        document["estimator"] = "a model that was fitted elsewhere (on stays)"
+        document["period"]["recalibration"] = document["period"]["training"]
+        if provenance is not None:
+            facts = dict(zip(("fitted_on", "evaluated_on", "recalibrated_on"), provenance, strict=True))
+            document["provenance"] = facts
+
+    why = judge(subject(tmp_path, manifest=change), "G14").why
+    assert (says in why) if says else ("the same people" not in why and "recalibrated" not in why)

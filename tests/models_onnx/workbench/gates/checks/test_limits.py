@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.fairness_gate import DESIGNS, share_failed
 from models_onnx.workbench.gates.checks import fairness, population
 
 Group = dict[str, Any]
@@ -35,10 +36,29 @@ def test_a_gap_of_a_tenth_that_is_certain_among_enough_events(
 ) -> None:
     women, men = _group("women", sensitivity=0.5), _group("men", events, sensitivity)
     men["sensitivity"] = _rate(sensitivity, half)
-    faults = fairness._gap_faults("sex", [women, men])
+    faults = fairness._gap_faults("sex", [women, men], 1.0)
     assert bool(faults) is is_fault
     if is_fault:
         assert faults == ["sex: sensitivity of women (0.50) and men (0.60) differ by 0.10 (0.09 to 0.11)"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "events", "is_fault"),
+    [(0.5, 0.79, 100, True), (0.5, 0.81, 100, False), (1.21, 1.5, 100, True), (0.5, 0.79, 99, False)],
+)
+def test_a_slope_of_a_group_wholly_outside_its_limits(low: float, high: float, events: int, is_fault: bool) -> None:
+    slope = {"value": (low + high) / 2, "low": low, "high": high}
+    assert bool(fairness._slope_faults("race", [_group("x", events, calibration_slope=slope)])) is is_fault
+
+
+def test_groups_alike_fail_by_chance_in_at_most_one_of_twenty_models() -> None:
+    for design in DESIGNS[:4]:
+        assert share_failed(design, 150) <= fairness.BY_CHANCE + 0.03, design.words
+
+
+def test_harm_to_one_group_or_to_every_small_one_is_found() -> None:
+    for design in DESIGNS[4:]:
+        assert share_failed(design, 40) >= 0.9, design.words
 
 
 @pytest.mark.parametrize(
