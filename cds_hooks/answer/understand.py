@@ -8,6 +8,7 @@ from cds_hooks.answer.read import Received
 from cds_hooks.prefetch.state import PrefetchState
 from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest
+from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.record.chart_text import plain
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
@@ -28,6 +29,8 @@ class Chart(Struct, frozen=True):
     """The JSON of the client's own orders, for services that return changed resources."""
     no_advice: Silence | None = None
     """Why nothing is computed for this call; None where it is answered."""
+    groups: tuple[str, ...] = ()
+    """Race and ethnicity of the patient, by which monitoring compares estimates; never an input."""
 
     @property
     def unread(self) -> list[Silence]:
@@ -55,9 +58,10 @@ def understand(call: Call, received: Received) -> Chart:
     if call.service.needs_patient(request):
         filled.state.require("patient")
     record = source.read_record(call, request, filled)
+    groups = race_and_ethnicity(record)
     call.stages.end("facts")
     originals = source.originals(filled) if call.service.returns_resources else ()
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
-    return Chart(request, filled.state, record, Sent(originals))
+    return Chart(request, filled.state, record, Sent(originals), groups=groups)

@@ -25,7 +25,6 @@ from cds_hooks.storage.decision import (
     encode_models,
     input_digest_of,
 )
-from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 
 
 class Answer(Struct, frozen=True):
@@ -95,7 +94,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
             selected.units,
             selected.withheld,
             selected.met,
-            race_and_ethnicity(chart.record) if advice.scores is not None else (),
+            chart.groups if advice.scores is not None else (),
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=facts,
