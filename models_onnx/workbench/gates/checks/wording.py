@@ -45,6 +45,12 @@ def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
     ]
 
 
+def _horizon(card: ComposedCard) -> Iterator[str]:
+    """A card says within which time in its summary, or in the first line below it where the summary names no risk."""
+    if not _HORIZON.search(f"{card.summary}\n{card.detail.lstrip().partition(chr(10))[0]}"):
+        yield "neither the summary nor the first line says within which time"
+
+
 def _summary(summary: str) -> Iterator[str]:
     if len(summary) >= SUMMARY_LENGTH:
         yield f"the summary has {len(summary)} characters; fewer than {SUMMARY_LENGTH} are shown everywhere"
