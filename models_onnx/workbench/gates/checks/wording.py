@@ -64,12 +64,6 @@ def _summary(summary: str) -> Iterator[str]:
         yield "the summary holds an identifier"
 
 
-def _horizon(card: ComposedCard) -> Iterator[str]:
-    """Behind a headline that gives no figure of a death, the detail says within which time."""
-    if not _HORIZON.search(card.summary) and not _HORIZON.search(card.detail):
-        yield "neither the summary nor the detail says within which time"
-
-
 def _detail(card: ComposedCard) -> Iterator[str]:
     detail = card.detail
     lines = [line for line in detail.splitlines() if line.strip()]
