@@ -5,24 +5,28 @@ from msgspec import UnsetType
 from models_onnx.artifact.manifest import Manifest, MissingInputs, Provenance
 
 NOT_RECORDED = "not recorded"
-FITTED_ELSEWHERE = "a model that was fitted elsewhere"
-"""How the words of the estimator begin for a model that was adopted (`models_onnx.spec.Fitted`)."""
+
+
+def is_adopted(manifest: Manifest) -> bool:
+    """Returns whether the model was fitted elsewhere; False too for a manifest without lineage, which cannot say it."""
+    if isinstance(manifest.provenance, Provenance):
+        return True
+    return not isinstance(manifest.lineage, UnsetType) and bool(manifest.lineage.fitted_sha256)
 
 
 def provenance_of(manifest: Manifest) -> Provenance:
     """Returns on whom the model was fitted, evaluated and recalibrated.
 
-    A manifest without these facts says them by its estimator: what was trained here was fitted and evaluated, out of
-    fold, on its cohort; what was adopted was evaluated on it.
+    Without these facts in its manifest, what was trained here was fitted and evaluated, out of fold, on its cohort; of
+    what was adopted nobody knows on whom it was fitted.
     """
     if isinstance(manifest.provenance, Provenance):
         return manifest.provenance
     cohort, period = manifest.cohort, manifest.period
     people = f"{cohort.n:,} {cohort.words}, {period.training}"
     recalibrated = period.recalibration if period.recalibration != period.training else ""
-    if manifest.estimator.startswith(FITTED_ELSEWHERE):
-        fitted_on = manifest.estimator.removeprefix(f"{FITTED_ELSEWHERE} (on ").removesuffix(")")
-        return Provenance(fitted_on, people, recalibrated)
+    if is_adopted(manifest):
+        return Provenance("", people, recalibrated)
     return Provenance(people, "the same people, each by a model that was fitted without them", recalibrated)
 
 

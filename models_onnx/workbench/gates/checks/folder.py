@@ -14,7 +14,7 @@ from models_onnx.artifact.release_file import RELEASE, read_release
 from models_onnx.errors import ArtifactRefused
 from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.model_card.embed import core_digest, read_card
-from models_onnx.model_card.origin import FITTED_ELSEWHERE
+from models_onnx.model_card.origin import is_adopted
 from models_onnx.model_card.schema import card_problems
 from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
@@ -169,7 +169,7 @@ def _other_figures(subject: Subject) -> list[str]:
 def _mixed_people(subject: Subject) -> list[str]:
     """Returns what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
     manifest = subject.manifest
-    if manifest is None or not manifest.estimator.startswith(FITTED_ELSEWHERE):
+    if manifest is None or not is_adopted(manifest):
         return []
     if not isinstance(manifest.provenance, Provenance):
         return ["on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"]

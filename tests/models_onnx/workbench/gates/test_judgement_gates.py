@@ -392,7 +392,7 @@ def test_g14_keeps_apart_whom_an_adopted_model_was_fitted_evaluated_and_recalibr
     tmp_path: Path, provenance: tuple[str, str, str] | None, says: str
 ) -> None:
     def change(document: Document) -> None:
-        document["estimator"] = "a model that was fitted elsewhere (on stays)"
+        document["lineage"] = {"code": "a commit", "fitted_sha256": "a" * 64}
         document["period"]["recalibration"] = document["period"]["training"]
         if provenance is not None:
             facts = dict(zip(("fitted_on", "evaluated_on", "recalibrated_on"), provenance, strict=True))
