@@ -91,8 +91,8 @@ def incidents(figures: list[Figure]) -> list[Incident]:
 
 def _groups_apart(acting: list[Figure], figures: list[Figure]) -> tuple[Figure, ...]:
     """The groups for whom observed to expected is wrong while it is right for another group of the same model."""
-    right = {_place(figure) for figure in figures if figure.state == "good" and _is_of_group(figure)}
-    return tuple(figure for figure in acting if _is_of_group(figure) and _place(figure) in right)
+    right = {_model_at(figure) for figure in figures if figure.state == "good" and _is_of_group(figure)}
+    return tuple(figure for figure in acting if _is_of_group(figure) and _model_at(figure) in right)
 
 
 def _is_of_group(figure: Figure) -> bool:
@@ -100,5 +100,5 @@ def _is_of_group(figure: Figure) -> bool:
     return figure.family == "fairness" and figure.subject.count(", ") == 1
 
 
-def _place(figure: Figure) -> tuple[str, str, str]:
+def _model_at(figure: Figure) -> tuple[str, str, str]:
     return figure.client, figure.service, figure.subject.partition(", ")[0]

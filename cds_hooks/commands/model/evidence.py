@@ -221,9 +221,9 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
     declared = subject.product.get("label", {}).get("audit")
     if declared is None:
         return
-    named = [name for name in spec.subgroups if name.startswith(declared["axis"])][:1]
+    axis_of_card = [name for name in spec.subgroups if name.startswith(declared["axis"])][:1]
     need = declared["need"]
-    if not named:
+    if not axis_of_card:
         return
     if need == spec.outcome.column:
         column = cohort.y
@@ -231,7 +231,7 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
         column = (spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]).to_numpy(dtype=np.float64)
     score = subject.answers(cohort.X).probability
     races = [name for name in spec.subgroups if name.lower().startswith(("race", "ethnic"))]
-    for axis in dict.fromkeys([*named, *races]):
+    for axis in dict.fromkeys([*axis_of_card, *races]):
         yield Audit(
             score=score,
             group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),

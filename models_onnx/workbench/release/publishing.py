@@ -226,7 +226,7 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
 
 def _folder_of_new(folder: Path, manifest: Manifest) -> Path:
     beside = folder.with_name(f"{manifest.id}{VERSION_SIGN}{manifest.version}")
-    released = {place: release for place in (folder, beside) if (release := _gated(place)) is not None}
+    released = {path: release for path in (folder, beside) if (release := _gated(path)) is not None}
     if same := next((release for release in released.values() if release.version == manifest.version), None):
         raise TrainingRefused(
             f"{same.id} {same.version} is {same.state} already, and a released version never changes: give the "
