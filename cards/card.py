@@ -120,6 +120,13 @@ def check_card(card: Card) -> Card:
     return card
 
 
+def check_action(action: Action) -> Action:
+    """Give a system action back, or raise `CardError` with every sentence of CDS Hooks 2.0.1 that it breaks."""
+    if faults := _action_faults(action):
+        raise CardError("; ".join(faults))
+    return action
+
+
 def _card_faults(card: Card) -> list[str]:
     faults = []
     if not card.uuid.strip():

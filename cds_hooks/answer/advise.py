@@ -45,5 +45,6 @@ def _service_input(call: Call, chart: Chart, checked: CheckedCall) -> ServiceInp
         choose=choose_versions(call, record.patient_id),
         suppress=components.governance.check_findings(checked),
         prefetch=chart.prefetch,
+        takes_system_actions=call.client.profile.takes_system_actions,
         sent=chart.originals,
     )

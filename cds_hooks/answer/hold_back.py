@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from cards.card import Card
+from cards.card import Action, Card
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import MetFinding
@@ -17,6 +17,7 @@ from cds_hooks.answer.understand import Chart
 from cds_hooks.hold_back.budgets import audience_of
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.release_checks import SILENT_MODE
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.services import Advice
 from fhir.mapping.stays import care_units
@@ -46,6 +47,7 @@ class Selected(Struct, frozen=True):
     resting: Sequence[RestingFinding]
     worklist: Sequence[WorklistEntry]
     units: tuple[str, ...]
+    system_actions: Sequence[Action] = ()
 
 
 def checked_call(call: Call, chart: Chart) -> CheckedCall:
@@ -79,6 +81,10 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     chosen = await call.components.governance.hold_back(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.chart.unread
+    actions = advice.system_actions
+    if actions and checked.silent is not None:
+        silences = [*silences, Silence("systemActions", SILENT_MODE, checked.silent)]
+        actions = []
     return Selected(
         advised=advised,
         cards=chosen.cards,
@@ -88,6 +94,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
         units=checked.audience.units if advice.cards else (),
+        system_actions=actions,
     )
 
 

@@ -43,7 +43,15 @@ def write(call: Call, selected: Selected) -> Answer:
     request = selected.advised.chart.request
     timings = call.stages.milliseconds if request.wants_timings else None
     cards = _shaped_cards(call, selected)
-    response = encode_response(cards, call.decision_id, selected.silences, timings, selected.resting, selected.worklist)
+    response = encode_response(
+        cards,
+        call.decision_id,
+        selected.silences,
+        timings,
+        selected.resting,
+        selected.worklist,
+        selected.system_actions,
+    )
     answer = Answer(_decision(call, selected, response), selected)
     call.stages.end("encode")
     return answer
@@ -79,7 +87,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         hook_instance=request.hook_instance,
         client=call.client.name,
         patient=chart.record.patient_id,
-        outcome="cards" if selected.cards else "silent",
+        outcome="cards" if selected.cards or selected.system_actions else "silent",
         input_digest=input_digest_of(inputs),
         models=encode_models(advice.models),
         response=response,

@@ -42,6 +42,11 @@ class ClientProfile:
     needs_no_shaping: bool = field(init=False)
     """Whether there is nothing to shape, so that the hot path need not look at the cards."""
 
+    @property
+    def takes_system_actions(self) -> bool:
+        """Whether its version of CDS Hooks has systemActions: they came with 2.0."""
+        return self.version not in _BEFORE_2_0
+
     def __post_init__(self) -> None:
         is_published = self.dialect.shape is None and self.version == "2.0" and self.markdown == "full"
         object.__setattr__(self, "needs_no_shaping", is_published and not self.link_hosts and not self.override_reasons)

@@ -87,6 +87,29 @@ _SEARCHES = (
     Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
+    # What a payer's service asks for (cds_hooks/services/coverage_requirements.py).
+    Template("coverages", f"Coverage?{_PATIENT}&status=active", "Coverage", "insurance coverage"),
+    Template(
+        "authorizations",
+        f"ClaimResponse?{_PATIENT}&_sort=-created&_count=50",
+        "ClaimResponse",
+        "answers to prior authorizations",
+        policy=_UNSAID,
+    ),
+    Template(
+        "answers",
+        f"QuestionnaireResponse?{_PATIENT}&_sort=-authored&_count=50",
+        "QuestionnaireResponse",
+        "completed forms",
+        policy=_UNSAID,
+    ),
+    Template(
+        "deviceOrders",
+        f"DeviceRequest?{_PATIENT}&_sort=-authored-on&_count=50",
+        "DeviceRequest",
+        "ordered devices",
+        policy=_UNSAID,
+    ),
     # Only where the site asks for them (CDS_ASK_OPT_OUTS). R4 has no search of flags by their status.
     Template("consents", f"Consent?{_PATIENT}&status=active&_count=50", "Consent", "what the patient denies"),
     Template("flags", f"Flag?{_PATIENT}&_count=50", "Flag", "flags of the chart"),
@@ -134,6 +157,8 @@ class Needs(Struct, frozen=True):
     """Resource types of which nothing is too old: clients of CDS Hooks 3.0 are asked for all of them."""
     lab_codes: frozenset[str] = frozenset()
     """LOINC codes of further laboratory results, of which only the day and the value as charted are read."""
+    newest_results: bool = False
+    """Whether the newest results of any code are read: a study may have no code that could be asked for."""
 
     @staticmethod
     def of(
@@ -143,6 +168,8 @@ class Needs(Struct, frozen=True):
         required: Iterable[str] = (),
         whole_history: Iterable[str] = (),
         lab_codes: Iterable[str] = (),
+        *,
+        newest_results: bool = False,
     ) -> "Needs":
         """Returns the needs of these features together with these analytes and resource types.
 
@@ -172,6 +199,7 @@ class Needs(Struct, frozen=True):
             frozenset(required),
             frozenset(whole_history),
             frozenset(lab_codes),
+            newest_results,
         )
 
 
@@ -195,6 +223,9 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if needs.lab_codes and not labs:
         query = _observations((), 50, needs.lab_codes)
         templates.append(Template("labs", query, "Observation", "laboratory results", policy=_UNSAID))
+    if needs.newest_results:
+        query = f"Observation?{_PATIENT}&_sort=-date&_count=200"
+        templates.append(Template("newestResults", query, "Observation", "newest results", policy=_UNSAID))
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from cards.card import Card, check_card
+from cards.card import Action, Card, check_action, check_card
 from cards.extension import EXTENSION_KEY, ResponseExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
@@ -301,6 +301,7 @@ def encode_response(
     timings: dict[str, float] | None,
     resting: Sequence[RestingFinding] = (),
     worklist: Sequence[WorklistEntry] = (),
+    system_actions: Sequence[Action] = (),
 ) -> bytes:
     """Returns the response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
 
@@ -322,4 +323,7 @@ def encode_response(
         worklist=tuple(worklist),
         timings=timings,
     )
-    return _encoder.encode({"cards": cards, "extension": {EXTENSION_KEY: ours}})
+    response: dict[str, Any] = {"cards": cards}
+    if system_actions:  # left out where there is none: SYS-01
+        response["systemActions"] = [check_action(action) for action in system_actions]
+    return _encoder.encode({**response, "extension": {EXTENSION_KEY: ours}})

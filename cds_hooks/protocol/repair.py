@@ -100,6 +100,11 @@ class OriginalOrders:
             self._sent.given[f"{self._kind}/{identity}"] = decoded
         return decoded
 
+    def every(self) -> list[Json]:
+        """Returns all resources of the type that have an id, in the order in which they came."""
+        identities = dict.fromkeys(identity for value in reversed(self._values) for identity in value.identities())
+        return [resource for identity in identities if (resource := self.by_id(identity)) is not None]
+
     def _find(self, identity: str) -> Json | Raw | None:
         orders = (value.find(identity) for value in self._values)
         return next((order for order in orders if order is not None), None)
@@ -163,6 +168,13 @@ class _SentValue:
             return self._resources.get(identity)
         except msgspec.DecodeError:
             return self._decoded.get(identity)
+
+    def identities(self) -> list[str]:
+        """Returns the ids of its resources."""
+        try:
+            return [identity for identity in self._resources if identity is not None]
+        except msgspec.DecodeError:
+            return list(self._decoded)
 
     @cached_property
     def _resources(self) -> dict[str | None, Raw]:

@@ -63,6 +63,10 @@ class PinnedKeys(Struct, frozen=True):
     keys: Keys = field(default_factory=Keys)
 
 
+PAYER_SERVICES: Final = frozenset({"coverage-requirements"})
+"""Services of payers: a client of the trust file has them where it names them."""
+
+
 class TrustedClient(Struct, frozen=True):
     """One `[[client]]` of the trust file. A set that is empty does not restrict."""
 
@@ -91,7 +95,12 @@ class TrustedClient(Struct, frozen=True):
     budgets: Budgets = field(default_factory=Budgets)
 
     def may_call(self, service: str, hook: str | None = None) -> bool:
-        """Returns whether the client is registered for a service, and for a hook where one is given."""
+        """Returns whether the client is registered for a service, and for a hook where one is given.
+
+        A payer's service is no part of "all services": the trust file names it.
+        """
+        if service in PAYER_SERVICES and self.issuers and service not in self.services:
+            return False
         return (not self.services or service in self.services) and (
             hook is None or not self.hooks or hook in self.hooks
         )

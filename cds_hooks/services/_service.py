@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import Card, Link
+from cards.card import Action, Card, Link
 from cards.compose.identity import CardIdentity
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
@@ -79,6 +79,8 @@ class ServiceInput(Struct, frozen=True):
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH
     """Which prefetch keys are known. `require(key)` answers the call with 412 where a needed key is not known."""
+    takes_system_actions: bool = True
+    """Whether the client can be sent changes that it makes without asking (CDS Hooks 2.0, systemActions)."""
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
 
@@ -144,6 +146,7 @@ class ServiceInput(Struct, frozen=True):
 class Advice(Struct):
     """The result of a service: cards, a reason for each card that is not shown, and what the decision was based on.
 
+    `system_actions` are changes that the client makes by itself: what a payer notes on an order.
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
     drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
     and what they computed. `worklist` are tests that are not offered in this call, `reminders`, by the uuid of a card
@@ -153,6 +156,7 @@ class Advice(Struct):
     """
 
     cards: list[Card] = []
+    system_actions: list[Action] = []
     silences: list[Silence] = []
     worklist: list[WorklistEntry] = []
     reminders: dict[str, WorklistEntry] = {}
@@ -266,6 +270,8 @@ class Service:
     """Whether it goes on where a patient has opted out of decision support."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
+    extension: Mapping[str, Any] = field(default_factory=dict)
+    """What discovery says of it beyond the protocol, such as CRD's configuration options."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
     """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
 
@@ -330,6 +336,8 @@ class Service:
             "usageRequirements": self.usage_requirements,
             "prefetch": {template.key: template.query_for(client.version) for template in templates},
         }
+        if self.extension:
+            entry["extension"] = self.extension
         offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
         return [
             published_entry({"hook": hook.name, "id": self.listed_id(hook.name), **entry}, hook, client)

@@ -30,7 +30,7 @@ class Parameter:
 
 
 _ID: Final = Parameter("id", ("id",))
-_PATIENT: Final = Parameter("patient", ("subject", "patient"))
+_PATIENT: Final = Parameter("patient", ("subject", "patient", "beneficiary"))
 _STATUS: Final = Parameter("token", ("status",))
 _CODE: Final = Parameter("token", ("code",))
 _CATEGORY: Final = Parameter("token", ("category",))
@@ -74,6 +74,9 @@ _OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "Encounter": {"date": _date("period")},
     "Procedure": {"code": _CODE, "category": _CATEGORY, "date": _date("performedDateTime", "performedPeriod")},
     "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
+    "DeviceRequest": {"authored-on": _date("authoredOn")},
+    "ClaimResponse": {"use": Parameter("token", ("use",)), "created": _date("created")},
+    "QuestionnaireResponse": {"authored": _date("authored")},
 }
 _ALONE: Final = frozenset({"Patient", "Medication"})
 

@@ -1,0 +1,154 @@
+"""The cards of coverage requirements: the answer in words, what a person has to do, and where the rule can be read.
+
+Each has a topic of CRD's value set of card types. Nothing on them speaks of refusing care or of its necessity.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from cards.card import SUMMARY_LIMIT, Action, Card, Coding, Link, Source, Suggestion
+from cards.compose.identity import CardIdentity
+from cards.coverage.annotation import CRD_CODES
+from cards.coverage.determination import Determination
+from cards.coverage.order import Json
+from cards.text import escape, plain
+
+ANSWER: Final = Coding(system=CRD_CODES, code="coverage-info", display="Coverage Information")
+STEPS: Final = Coding(system=CRD_CODES, code="claim", display="Claim")
+DOCUMENT: Final = Coding(system=CRD_CODES, code="guideline", display="Guideline")
+TYPES: Final = (ANSWER, STEPS, DOCUMENT)
+ASSOCIATED: Final = "davinci-associated-resource"
+_COVERED: Final = {
+    "covered": "Covered",
+    "conditional": "Coverage depends on what is missing",
+    "not-covered": "No benefit of this plan",
+}
+_PA: Final = {
+    "no-auth": "no prior authorization needed",
+    "auth-needed": "prior authorization needed",
+    "performpa": "the supplier asks for prior authorization",
+    "satisfied": "prior authorization given",
+    "conditional": "whether prior authorization is needed is open",
+}
+_INFO: Final = {
+    "location": "Name the place of service on the order: the rule is for some places only.",
+    "timeframe": "Name the day of service on the order: the list changes within the time it names.",
+    "contract-window": "The day of service is outside the period of this coverage. Ask for the current coverage.",
+    "performer": "Name the performer on the order.",
+}
+_NO_CODE: Final = "Order with a billing code (HCPCS or CPT): what is ordered now is too coarse to decide."
+
+
+class Annotated(Struct, frozen=True):
+    """An answer, the order with its extension, and what the client calls the order."""
+
+    answer: Determination
+    updated: Json
+    words: str
+
+
+def answer_card(annotated: Annotated, identity: CardIdentity) -> Card:
+    """Return the answer as a card, for a client that takes no system actions; one click writes it onto the order."""
+    answer = annotated.answer
+    action = Action(type="update", description=describe(answer), resource=annotated.updated)
+    note = Suggestion(label="Note this on the order", uuid=identity.suggestion_uuid(1), actions=(action,))
+    return _card(
+        annotated,
+        identity,
+        ANSWER,
+        f"{annotated.words}: {describe(answer)}",
+        _paragraphs(annotated),
+        suggestions=(note,),
+    )
+
+
+def steps_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
+    """Return what a person has to do for this order; None where nothing has to be done."""
+    steps = list(_steps(annotated.answer))
+    if not steps:
+        return None
+    detail = "\n".join(f"- {step}" for step in steps)
+    summary = f"{annotated.words}: {annotated.answer.payer.name} needs {len(steps)} more for an answer"
+    if len(steps) == 1:
+        summary = f"{annotated.words}: {annotated.answer.payer.name} needs one more entry for an answer"
+    return _card(annotated, identity, STEPS, summary, f"{_heading(annotated)}\n\n{detail}")
+
+
+def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
+    """Return where the rule behind the answer can be read; None where no page of it is known."""
+    policy = annotated.answer.policy
+    pages = [page for page in policy.source.split(" ; ") if page.startswith("http")] if policy is not None else []
+    pages = [page.split()[0] for page in pages]
+    if policy is None or not pages:
+        return None
+    links = tuple(
+        Link(
+            label="Rule of the payer" if number == 1 else f"Rule of the payer, page {number}", url=page, type="absolute"
+        )
+        for number, page in enumerate(pages, start=1)
+    )
+    summary = f"{annotated.words}: rule of {annotated.answer.payer.name} for {policy.category}"
+    detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}. In force from {policy.effective_from}"
+    detail += f" to {policy.effective_to}." if policy.effective_to is not None else "."
+    return _card(annotated, identity, DOCUMENT, summary, detail, links=links)
+
+
+def describe(answer: Determination) -> str:
+    """Return the answer in one line."""
+    words = _COVERED[answer.covered]
+    return f"{words}; {_PA[answer.pa_needed]}" if answer.pa_needed is not None else words
+
+
+def _card(
+    annotated: Annotated,
+    identity: CardIdentity,
+    topic: Coding,
+    summary: str,
+    detail: str,
+    *,
+    suggestions: tuple[Suggestion, ...] = (),
+    links: tuple[Link, ...] = (),
+) -> Card:
+    return Card(
+        uuid=identity.uuid,
+        summary=plain(summary, SUMMARY_LIMIT),
+        detail=detail,
+        indicator="info",
+        source=Source(label=annotated.answer.payer.name, url=annotated.answer.payer.url or None, topic=topic),
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else None,
+        links=links,
+        extension={ASSOCIATED: [annotated.answer.order]},
+    )
+
+
+def _heading(annotated: Annotated) -> str:
+    """Which order it is about, so that nobody has to guess among several."""
+    return f"**About the order {escape(annotated.words)}** ({escape(annotated.answer.order)})"
+
+
+def _paragraphs(annotated: Annotated) -> str:
+    answer, lines = annotated.answer, [_heading(annotated), f"{escape(describe(annotated.answer))}."]
+    if answer.satisfied_id is not None:
+        lines.append(f"Number of the prior authorization: {escape(answer.satisfied_id)}.")
+    steps = list(_steps(answer))
+    if steps:
+        lines.append("\n".join(f"- {step}" for step in steps))
+    return "\n\n".join(lines)
+
+
+def _steps(answer: Determination) -> Iterator[str]:
+    if answer.reason == "detail-code":
+        yield _NO_CODE
+        return
+    yield from (_INFO[code] for code in answer.info_needed if code in _INFO)
+    if answer.doc_needed is not None:
+        yield from _unique(
+            f"{escape(criterion.text)}. {escape(criterion.question)}".strip() for criterion in answer.missing
+        )
+
+
+def _unique(sentences: Iterable[str]) -> Iterator[str]:
+    yield from dict.fromkeys(sentences)

@@ -1,0 +1,24 @@
+"""The policies of this process: those of the package, and the folder `coverage` beside the site's own rules."""
+
+from functools import cache
+from pathlib import Path
+
+from cards.coverage.policy import Policies, load_policies
+from cards.rules.language.site import SITE, site_folders
+
+
+@cache
+def policies() -> Policies:
+    """Return the policies in force, read once.
+
+    Raises:
+        PolicyFault: A file of the payer's own folder cannot be used.
+    """
+    return load_policies(own_folder())
+
+
+def own_folder() -> Path | None:
+    """Return the folder of a payer's own policies; None where the site has none."""
+    site = site_folders().get(SITE)
+    folder = site / "coverage" if site is not None else None
+    return folder if folder is not None and folder.is_dir() else None

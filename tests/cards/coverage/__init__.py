@@ -1,0 +1,1 @@
+"""Coverage requirements of payers as data."""

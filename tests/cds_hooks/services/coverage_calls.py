@@ -1,0 +1,238 @@
+"""Calls of the service of payers: invented orders and charts, and the extensions that come back."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cards.coverage.annotation import URL, values_of
+from cards.coverage.policy import SYSTEMS
+from cds_hooks.kit.simulator.fhir_search import prefetch_from
+from tests.cds_hooks.calls import client
+
+Json = dict[str, Any]
+SERVICE = "coverage-requirements"
+TODAY = date(2026, 11, 20)
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+PLACES = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+
+
+def concept(system: str, code: str, text: str | None = None) -> Json:
+    """A CodeableConcept of one code."""
+    return {"coding": [{"system": system, "code": code}]} | ({"text": text} if text else {})
+
+
+def order(code: str, day: date | str = TODAY, *, place: str | None = None, **more: Any) -> Json:
+    """A drafted order of a billing code: a device, or a service for CPT codes and the letters G and J."""
+    is_service = code[0].isdigit() or code[0] in "GJ"
+    system = SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"]
+    resource: Json = {
+        "resourceType": "ServiceRequest" if is_service else "DeviceRequest",
+        "id": f"order-{code.lower()}",
+        "status": "draft",
+        "intent": "order" if is_service else "original-order",
+        "subject": {"reference": "Patient/p"},
+        "code" if is_service else "codeCodeableConcept": concept(system, code),
+        "authoredOn": "2026-11-20",
+        "requester": {"reference": "Practitioner/dr1"},
+        "insurance": [{"reference": "Coverage/cov1"}],
+    }
+    if day:
+        resource["occurrenceDateTime"] = str(day)
+    if place:
+        resource["locationCode"] = [concept(PLACES, place)]
+    return resource | more
+
+
+def patient(born: str = "1955-06-15", state: str = "OH", gender: str = "female") -> Json:
+    """The patient of every call."""
+    address = [{"state": state}] if state else []
+    return {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": gender, "address": address}
+
+
+def coverage(
+    identity: str = "cov1", payor: str = "Medicare", plan: str = "Original Medicare Part B", **more: Any
+) -> Json:
+    """A coverage of the patient."""
+    kind = concept("http://terminology.hl7.org/CodeSystem/coverage-class", "plan")
+    return {
+        "resourceType": "Coverage",
+        "id": identity,
+        "status": "active",
+        "beneficiary": {"reference": "Patient/p"},
+        "payor": [{"display": payor}],
+        "class": [{"type": kind, "value": plan}],
+        "period": {"start": "2020-01-01"},
+    } | more
+
+
+def condition(code: str, status: str = "active", onset: str = "2020-01-01", system: str = ICD10, **more: Any) -> Json:
+    """A problem of the patient."""
+    state = concept("http://terminology.hl7.org/CodeSystem/condition-clinical", status)
+    return {
+        "resourceType": "Condition",
+        "id": f"c-{code}-{onset}".replace(".", "-"),
+        "subject": {"reference": "Patient/p"},
+        "clinicalStatus": state,
+        "code": concept(system, code),
+        "onsetDateTime": onset,
+    } | more
+
+
+def result(code: str | None, value: float, unit: str, day: str, *, text: str = "", **more: Any) -> Json:
+    """A result of the patient."""
+    named: Json = {"coding": [{"system": "http://loinc.org", "code": code}]} if code else {}
+    return {
+        "resourceType": "Observation",
+        "id": f"o-{code}-{day}-{value}".replace(".", "-"),
+        "status": "final",
+        "subject": {"reference": "Patient/p"},
+        "code": named | ({"text": text} if text else {}),
+        "effectiveDateTime": day,
+        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
+    } | more
+
+
+def saturation(value: float, day: str = "2026-11-10", *, oxygen: float = 21, **more: Any) -> Json:
+    """An oxygen saturation with the inspired oxygen in per cent."""
+    quantity = {"value": oxygen, "unit": "%", "code": "%", "system": "http://unitsofmeasure.org"}
+    part = {"code": concept("http://loinc.org", "3150-6"), "valueQuantity": quantity}
+    return result("59408-5", value, "%", day, component=[part]) | more
+
+
+def visit(day: str = "2026-10-30", kind: str = "AMB", **more: Any) -> Json:
+    """A visit of the patient."""
+    return {
+        "resourceType": "Encounter",
+        "id": f"v-{day}",
+        "status": "finished",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": kind},
+        "subject": {"reference": "Patient/p"},
+        "period": {"start": day, "end": day},
+    } | more
+
+
+def procedure(code: str, day: str, **more: Any) -> Json:
+    """What was done."""
+    return {
+        "resourceType": "Procedure",
+        "id": f"p-{code}-{day}",
+        "status": "completed",
+        "subject": {"reference": "Patient/p"},
+        "code": concept(SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"], code),
+        "performedDateTime": day,
+    } | more
+
+
+def medication(rxcui: str, text: str, status: str = "active") -> Json:
+    """A prescription."""
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"m-{rxcui}",
+        "status": status,
+        "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": concept("http://www.nlm.nih.gov/research/umls/rxnorm", rxcui, text),
+        "authoredOn": "2026-09-20",
+    }
+
+
+def authorization(code: str, start: str, end: str | None, decision: str = "A1", number: str = "N1") -> Json:
+    """An answer to a request for prior authorization."""
+    reason = concept("https://codesystem.x12.org/005010/306", decision)
+    return {
+        "resourceType": "ClaimResponse",
+        "id": f"cr-{number}",
+        "status": "active",
+        "type": concept("http://terminology.hl7.org/CodeSystem/claim-type", "professional"),
+        "use": "preauthorization",
+        "patient": {"reference": "Patient/p"},
+        "created": start,
+        "insurer": {"display": "Medicare"},
+        "outcome": "complete",
+        "preAuthRef": number,
+        "preAuthPeriod": {"start": start} | ({"end": end} if end else {}),
+        "item": [{"itemSequence": 1, "adjudication": [{"category": {"text": "review"}, "reason": reason}]}],
+        "disposition": f"Decision on {code}",
+    }
+
+
+def bundle(resources: Iterable[Json]) -> Json:
+    """A collection of these."""
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry} for entry in resources]}
+
+
+def request_of(entry: Json, orders: Iterable[Json], chart: Iterable[Json], day: date = TODAY, **more: Any) -> Json:
+    """The call at the hook of this entry of discovery, its prefetch filled as an EHR fills it."""
+    context: Json = {"patientId": "p", "userId": "Practitioner/dr1", "draftOrders": bundle(orders)}
+    if entry["hook"] == "order-select":
+        resources = [draft["resource"] for draft in context["draftOrders"]["entry"]]
+        context["selections"] = [f"{draft['resourceType']}/{draft['id']}" for draft in resources]
+    prefetch = prefetch_from(list(chart), entry["prefetch"], context, day)
+    instance = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
+    return {"hook": entry["hook"], "hookInstance": instance, "context": context, "prefetch": prefetch} | more
+
+
+async def entry_for(calls: httpx.AsyncClient, hook: str = "order-sign") -> Json:
+    """The entry of discovery of the service at a hook."""
+    services: list[Json] = (await calls.get("/cds-services")).json()["services"]
+    return next(service for service in services if service["hook"] == hook and service["id"].startswith(SERVICE))
+
+
+async def ask(
+    folder: Path,
+    questions: Mapping[str, tuple[Iterable[Json], Iterable[Json]]],
+    day: date = TODAY,
+    *,
+    hook: str = "order-sign",
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Json]:
+    """The responses to these calls (orders and chart by a name), of one server whose clock stands at this day."""
+    as_of = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    responses: dict[str, Json] = {}
+    async with client(folder, as_of=as_of, **(settings or {})) as calls:
+        entry = await entry_for(calls, hook)
+        for name, (orders, chart) in questions.items():
+            answer = await calls.post(
+                f"/cds-services/{entry['id']}", json=request_of(entry, orders, chart, day, **more)
+            )
+            assert answer.status_code == 200, (name, answer.text)
+            responses[name] = answer.json()
+    return responses
+
+
+def extensions_of(response: Json) -> dict[str, list[Json]]:
+    """The coverage-information extensions of the system actions, by the reference of the order."""
+    return {
+        f"{action['resource']['resourceType']}/{action['resource']['id']}": [
+            extension for extension in action["resource"]["extension"] if extension["url"] == URL
+        ]
+        for action in response.get("systemActions", ())
+    }
+
+
+def decided(extension: Json) -> Json:
+    """What an extension decides, in a form to compare: one code for each part, lists for those that may be several."""
+    values = values_of(extension)
+    plain: Json = {
+        name: values[name][0] for name in ("covered", "pa-needed", "doc-needed", "satisfied-pa-id") if name in values
+    }
+    if "info-needed" in values:
+        plain["info-needed"] = values["info-needed"]
+    if "reason" in values:
+        plain["reason"] = [coding["code"] for reason in values["reason"] for coding in reason["coding"]]
+    return plain
+
+
+def answer_of(response: Json) -> Json:
+    """What the one order of a call is answered; empty where it is not."""
+    extensions = [extension for found in extensions_of(response).values() for extension in found]
+    return decided(extensions[0]) if extensions else {}
+
+
+def reasons_of(response: Json) -> list[str]:
+    """The reason codes of what is not said."""
+    return [silence["reason"] for silence in response["extension"]["org.cds-hooks-onnx"].get("silence", ())]
