@@ -182,7 +182,7 @@ def faults_of(extension: Json) -> list[str]:
     faults += [f"{name}: no part of the profile" for name in values if name not in _KNOWN]
     for name, codes in _CODES.items():
         faults += [f"{name}: {code!r} is not in its value set" for code in values.get(name, ()) if code not in codes]
-    first = {name: (found[0] if found else None) for name, found in values.items()}
+    first = {name: (given[0] if given else None) for name, given in values.items()}
     if ("questionnaire" in values or "response" in values) and "doc-needed" not in values:
         faults.append("crd-ci-q1: a questionnaire without doc-needed")
     if first.get("covered") == "not-covered" and "pa-needed" in values:

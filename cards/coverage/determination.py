@@ -138,12 +138,12 @@ def determine(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstanc
 def _on_day(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstances, day: date) -> Determination | None:
     reference = f"Coverage/{coverage.get('id')}"
     nothing = Determination(payer, reference, order.reference, "conditional")
-    named = next((code for code in order.codes if here.policies.of_code(payer.id, code[1])), None)
-    if named is None and not order.is_too_coarse:
+    billed = next((code for code in order.codes if here.policies.of_code(payer.id, code[1])), None)
+    if billed is None and not order.is_too_coarse:
         return None
     if not is_in_force(coverage, day):
-        return replace(nothing, code=named, info_needed=("contract-window",))
-    if named is None:
+        return replace(nothing, code=billed, info_needed=("contract-window",))
+    if billed is None:
         return replace(
             nothing,
             pa_needed="conditional",
@@ -153,7 +153,7 @@ def _on_day(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstances
             reason="detail-code",
         )
     here = replace(here, subject=replace(here.subject, day=day, requester=order.requester))
-    return _by_policy(replace(nothing, code=named), order, here)
+    return _by_policy(replace(nothing, code=billed), order, here)
 
 
 def _by_policy(nothing: Determination, order: OrderFacts, here: Circumstances) -> Determination | None:
@@ -222,13 +222,13 @@ def _is_exempt(order: OrderFacts, here: Circumstances) -> bool:
     exempt = here.policies.exempt_hospitals
     if "all" in exempt:
         return True
-    named = {str(entry.get("reference", "")).lower() for entry in _dicts(order.resource.get("locationReference"))}
+    hospitals = set[str]()
     for entry in (*_dicts(order.resource.get("locationReference")), *_dicts(order.resource.get("performer"))):
         identifier = entry.get("identifier")
         if isinstance(identifier, dict):
-            named.add(str(identifier.get("value", "")).lower())
-        named.add(str(entry.get("reference", "")).lower())
-    return bool(named & exempt)
+            hospitals.add(str(identifier.get("value", "")).lower())
+        hospitals.add(str(entry.get("reference", "")).lower())
+    return bool(hospitals & exempt)
 
 
 def affirmed_number(policy: Policy, authorizations: Iterable[Json], day: date) -> str | None:

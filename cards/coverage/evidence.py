@@ -318,15 +318,15 @@ def _has_proof(observation: Observation, wanted: Test) -> bool:
     texts += [_words(part.code) for part in observation.component if part.valueQuantity is None]
     texts += [_words(part.valueCodeableConcept) for part in observation.component if part.valueCodeableConcept]
     texts += [part.valueString or "" for part in observation.component]
-    said = " ".join(texts).lower()
-    if "words" in wanted and not any(word in said for word in wanted["words"]):
+    words = " ".join(texts).lower()
+    if "words" in wanted and not any(word in words for word in wanted["words"]):
         return False
-    if any(word in said for word in wanted.get("without_words", ())):
+    if any(word in words for word in wanted.get("without_words", ())):
         return False
-    return not wanted.get("room_air") or _is_on_room_air(observation, said)
+    return not wanted.get("room_air") or _is_on_room_air(observation, words)
 
 
-def _is_on_room_air(observation: Observation, said: str) -> bool:
+def _is_on_room_air(observation: Observation, words: str) -> bool:
     """Inspired oxygen of 21 % (LOINC 3150-6, 3150-0) or a flow of 0 (3151-8), or the words."""
     proof = False
     for part in observation.component:
@@ -342,7 +342,7 @@ def _is_on_room_air(observation: Observation, said: str) -> bool:
             if value != 0:
                 return False
             proof = True
-    return proof or any(word in said for word in _ROOM_AIR)
+    return proof or any(word in words for word in _ROOM_AIR)
 
 
 def _bmi(wanted: Test, subject: Subject) -> Seen:
@@ -357,8 +357,8 @@ def _bmi(wanted: Test, subject: Subject) -> Seen:
 
 
 def _pack_years(wanted: Test, subject: Subject) -> Seen:
-    found = smoking_history(subject.record).pack_years
-    return UNKNOWN if found is None else Seen(_is_in(found.value, wanted), (found.source,))
+    packs = smoking_history(subject.record).pack_years
+    return UNKNOWN if packs is None else Seen(_is_in(packs.value, wanted), (packs.source,))
 
 
 def _smoked_within_years(years: int, subject: Subject) -> Seen:

@@ -134,14 +134,14 @@ def load_policies(folder: Path | None = None) -> Policies:
     exempt: set[str] = set()
     digest = hashlib.sha256()
     for location in folders:
-        own = {payer.id: payer for payer in _payers(location / "payers.csv")}
-        read = list(_policies(location / "policies.csv", own))
+        of_folder = {payer.id: payer for payer in _payers(location / "payers.csv")}
+        read = list(_policies(location / "policies.csv", of_folder))
         sets = _criteria(location / "criteria.json")
-        payers |= own
-        for payer in own:
+        payers |= of_folder
+        for payer in of_folder:
             rows[payer] = [policy for policy in read if policy.payer == payer]
         criteria |= (
-            sets if location == _OWN_FOLDER else {f"{payer}/{name}": sets[name] for payer in own for name in sets}
+            sets if location == _OWN_FOLDER else {f"{payer}/{name}": sets[name] for payer in of_folder for name in sets}
         )
         exempt |= {
             row["hospital"].strip().lower() for _, row in _rows(location / "exempt_hospitals.csv", ("hospital",))
@@ -304,8 +304,8 @@ def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
 
 def _check_criteria(path: Path, policies: Iterable[Policy], criteria: Mapping[str, CriteriaSet]) -> None:
     for policy in policies:
-        named = policy.criteria
-        if named and named not in criteria and f"{policy.payer}/{named}" not in criteria:
-            raise PolicyFault(f"{path.name}, {policy.id}: there are no criteria {named!r}")
-        if policy.basis == "by-criteria" and not named:
+    XX
+        if criteria_id and criteria_id not in criteria and f"{policy.payer}/{criteria_id}" not in criteria:
+            raise PolicyFault(f"{path.name}, {policy.id}: there are no criteria {criteria_id!r}")
+        if policy.basis == "by-criteria" and not criteria_id:
             raise PolicyFault(f"{path.name}, {policy.id}: covered by criteria, and names none")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -84,7 +83,6 @@ class _Sent:
         """The resource of this reference."""
         return OriginalOrders(self._sent, reference.partition("/")[0]).original(reference)
 
-    @cached_property
     def locations(self) -> Mapping[str, Json]:
         """Locations by their references."""
         return {f"Location/{resource['id']}": resource for resource in self.every("Location")}
@@ -123,10 +121,11 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
             f"The call has {len(resources)} orders, at most {call.max_drafts} are judged in one; nothing was judged.",
             "context",
         )
+    locations = chart.locations()
     for resource in resources:
         if not is_for_patient(resource, call.record.patient_id):
             raise BadRequest("An order is for another patient than context.patientId; nothing was judged.", "context")
-        order = read_order(_with_codes(resource, chart), chart.locations)
+        order = read_order(_with_codes(resource, chart), locations)
         if order is None:
             name = plain(f"{resource.get('resourceType')}/{resource.get('id')}", _LONGEST)
             advice.silences.append(Silence(name, "not-an-order", f"{name} is no order that a payer notes on."))
@@ -146,15 +145,15 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
     if hasattr(context, "appointments"):
         return _entries(bytes(context.appointments), "context.appointments")
     if hasattr(context, "dispatched_orders"):
-        found = []
+        dispatched = []
         for reference in dict.fromkeys(map(relative_reference, context.dispatched_orders)):
             resource = chart.find(reference) if reference.partition("/")[0] in ORDER_TYPES else None
             if resource is not None:
-                found.append(resource)
+                dispatched.append(resource)
             else:
                 name = plain(reference, _LONGEST)
                 advice.silences.append(Silence(name, "order-not-found", f"{name} did not come: not judged."))
-        return found
+        return dispatched
     visit = f"Encounter/{context.encounter_id}"
     return [
         order
@@ -165,18 +164,18 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
     ]
 
 
-def _entries(raw: bytes, place: str) -> list[Json]:
+def _entries(raw: bytes, where: str) -> list[Json]:
     try:
         bundle = decode_exactly(raw)
     except RecursionError as error:
-        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", place) from error
+        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"{place} is not valid JSON.", place) from error
+        raise BadRequest(f"{where} is not valid JSON.", where) from error
     if is_nested_deeper(bundle):
-        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", place)
+        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where)
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
-        raise BadRequest(f"{place} is no FHIR Bundle with a list of entries.", place)
+        raise BadRequest(f"{where} is no FHIR Bundle with a list of entries.", where)
     return [
         entry["resource"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
     ]

@@ -38,6 +38,8 @@ def build_request(
     if entry["hook"] == "order-dispatch":
         chart = _with_orders(chart, drafts)
         context = _dispatch_context(patient_id, drafts, chart)
+    if entry["hook"] == "appointment-book":
+        context["appointments"] = _proposed_appointments(chart)
     if entry["hook"] in ("encounter-start", "encounter-discharge"):
         context["encounterId"] = _newest_encounter(entry["hook"], chart)
     request = {
@@ -51,6 +53,16 @@ def build_request(
     if timings:
         request["extension"] = {EXTENSION_KEY: {"timings": True}}
     return request
+
+
+def _proposed_appointments(chart: Chart) -> Resource:
+    """Return a Bundle of the chart's appointments as proposals; an empty one where there is none."""
+    proposed = [
+        {**resource, "status": "proposed"}
+        for resource in chart.resources
+        if resource.get("resourceType") == "Appointment"
+    ]
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry} for entry in proposed]}
 
 
 def _newest_encounter(hook: str, chart: Chart) -> str:
