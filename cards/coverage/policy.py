@@ -304,7 +304,7 @@ def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
 
 def _check_criteria(path: Path, policies: Iterable[Policy], criteria: Mapping[str, CriteriaSet]) -> None:
     for policy in policies:
-    XX
+        criteria_id = policy.criteria
         if criteria_id and criteria_id not in criteria and f"{policy.payer}/{criteria_id}" not in criteria:
             raise PolicyFault(f"{path.name}, {policy.id}: there are no criteria {criteria_id!r}")
         if policy.basis == "by-criteria" and not criteria_id:
