@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,6 +37,9 @@ from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
 
+if TYPE_CHECKING:
+    from cds_hooks.events.runner import Events
+
 
 def create_app(configured: Settings | None = None) -> ASGIApp:
     """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
@@ -56,7 +60,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     trust.outbound.count_with(components.metrics.outbound)
     edge = _edge(configured, components.metrics)
     pausing = Pausing(configured, components.governance.acceptance, components.releases)
-    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, pausing, claims)
+    events = _events(configured, components, services, trust)
+    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, pausing, claims, events)
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     routes = [
@@ -129,6 +134,17 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
         known=RegistrableNames(services, hook_names),
         development=development_client(configured),
     )
+
+
+def _events(
+    configured: Settings, components: ServerComponents, services: Mapping[str, Service], trust: Trust
+) -> "Events | None":
+    """Returns the feeds that the site declares; nothing of them is imported where it declares none."""
+    if configured.events_file is None:
+        return None
+    from cds_hooks.events.runner import Events
+
+    return Events(configured, components, services, trust)
 
 
 def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:

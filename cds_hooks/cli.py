@@ -24,6 +24,7 @@ COMMANDS = {
     "score": Lazy("score.main", "score"),
     "worklist": Lazy("worklist", "worklist"),
     "outcomes": Lazy("outcomes", "app"),
+    "events": Lazy("events", "app"),
     "monitor": Lazy("monitor", "monitor"),
     "bulk-export": Lazy("bulk_export", "bulk_export"),
     "data": Lazy("data", "app"),

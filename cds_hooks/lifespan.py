@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from starlette.applications import Starlette
@@ -26,6 +27,9 @@ from cds_hooks.services import Service
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
 
+if TYPE_CHECKING:
+    from cds_hooks.events.runner import Events
+
 _SECONDS_BEFORE_THE_REST = 1.0
 _RECORDING_SECONDS = 2.0
 _READING_SECONDS = 5.0
@@ -44,6 +48,7 @@ class Lifespan(Struct, frozen=True):
     sealing: Sealing
     pausing: Pausing
     claims: Claims | None
+    events: "Events | None"
 
     @asynccontextmanager
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -75,10 +80,14 @@ class Lifespan(Struct, frozen=True):
         yield self.components.releases.keep_reading(url)
         yield self.trust.keep_looking()
         yield self.pausing.keep_looking()
+        if self.events is not None:
+            yield self.events.keep_running()
 
     async def _close(self) -> None:
         if self.claims is not None:
             await self.claims.aclose()
+        if self.events is not None:
+            self.events.close()
         self.components.computing.close()
         await self.components.decisions.close()
         await self.trust.aclose()

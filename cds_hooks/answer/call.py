@@ -122,6 +122,8 @@ class Call(Struct, frozen=True, kw_only=True):
     released: Released
     """What may show cards, to the end of this call; the digest of what is in force with it is recorded."""
     trace: CallTrace | None = None
+    from_event: bool = False
+    """Whether no client waits for the answer: an event made the call (`cds_hooks/events/rescoring.py`)."""
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
 

@@ -63,6 +63,7 @@ def checked_call(call: Call, chart: Chart) -> CheckedCall:
         units,
         silent if silent is not None else call.silent_user,
         audience_of(site.budgets, units, lambda: components.users.recorded(call.client.name, user) or user),
+        from_event=call.from_event,
     )
 
 

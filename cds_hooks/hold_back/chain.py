@@ -18,6 +18,7 @@ from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import SuppressionCheck
 from cds_hooks.hold_back.budgets import Budgets
 from cds_hooks.hold_back.checks import ActsThen, Check, CheckedCall
+from cds_hooks.hold_back.from_event import FromEvent
 from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved, RuleSwitch
 from cds_hooks.hold_back.release_checks import Paused, ReleaseState, SilentMode, SwitchedOff
@@ -39,6 +40,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     NotApproved,
     Acknowledged,
     ShownBefore,
+    FromEvent,
     OneReminder,
     LoopGuard,
     Budgets,

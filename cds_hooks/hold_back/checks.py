@@ -60,6 +60,8 @@ class CheckedCall(Struct):
     answered: list[tuple[Finding, Silence]] = field(default_factory=list)
     findings: dict[str, PatientFinding | None] = field(default_factory=dict)
     """What the cards say about the patient as a whole, by uuid."""
+    from_event: bool = False
+    """Whether an event made the call and nobody is shown its cards."""
     passed: int = 0
     """How many cards of this call have passed the check that is asked now."""
 

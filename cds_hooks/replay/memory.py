@@ -24,6 +24,7 @@ from cards.rules.engine.governance import (
 )
 from cds_hooks.hold_back.chain import Chosen, with_suggestions
 from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.from_event import FROM_EVENT
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.sent_cards import sent_cards
 from cds_hooks.hold_back.suppression import SAID_ONCE
@@ -126,6 +127,8 @@ class Remembered:
         for uuid, silence in self.withheld.items():  # in the order of the record
             if uuid in uuids:
                 chosen.withhold(uuid, silence)
+        if any(silence.reason == FROM_EVENT for silence in self.withheld.values()):
+            chosen.worklist += [entry for entry in self.worklist if entry.because == FROM_EVENT]
         cards = [card for card in chosen.cards if card.uuid not in self.withheld]
         chosen.cards = [_without(card, self.withheld) for card in cards]
 

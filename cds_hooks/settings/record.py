@@ -46,6 +46,11 @@ class RecordSettings(BaseSettings):
         description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
         "made again where it is not there (docs/operations/monitoring.md).",
     )
+    events_file: Path | None = Field(
+        default=None,
+        description="The file that declares feeds of events (HL7 v2, FHIR subscriptions), what they make the server "
+        "compute, and who is told (docs/operations/events.md). Without it nothing of this is loaded.",
+    )
     keep_facts: bool = Field(
         default=True,
         description="Whether each decision keeps the facts that its answer read, so that a replay gives the same card "

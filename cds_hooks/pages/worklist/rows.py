@@ -20,6 +20,7 @@ ROWS_ON_A_PAGE: Final = 50
 _BECAUSE: Final = {
     "no-visit": "found outside a visit",
     "offered-before": "another reminder was shown first",
+    "from-event": "found when a new result or visit arrived",
 }
 
 

@@ -1,0 +1,243 @@
+"""Reads the site's declaration of its feeds (`CDS_EVENTS_FILE`, TOML), and says what is wrong with it and where."""
+
+import csv
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from cds_hooks.settings.checks import listen_address
+from fhir.terminology.toml_file import TomlFault, read_toml
+
+
+class DeclarationFault(Exception):
+    """The file cannot be used; the message names the file and says why."""
+
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate of a listener (PEM files); with `client_ca` only senders with a certificate of it are taken."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
+class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mllp"):
+    """A sender of HL7 v2 messages over MLLP."""
+
+    name: str = ""
+    listen: str
+    """The address to listen on, as 127.0.0.1:2575."""
+    tls: Tls | None = None
+    authority: str = ""
+    """The assigning authority (PID-3.4) whose numbers name the patients."""
+    identifier_type: str = "MR"
+    timezone: str = "UTC"
+    charset: str = "iso8859-1"
+    """How bytes are read that are no UTF-8, where a message does not say its character set."""
+    decimal: Literal[".", ","] = "."
+    training: bool = False
+    """Whether messages for training (MSH-11 T) have an effect."""
+    codes: str = ""
+    """A CSV file of local codes: code, loinc."""
+    upstream: str = ""
+    """What this feed comes through, such as an interface engine: a stop of all feeds behind it is one incident."""
+    connections: int = 64
+    frame_bytes: int = 8 * 1024 * 1024
+    frame_seconds: float = 10.0
+    late_days: float = 30.0
+    """A fact that is older when it arrives is kept and makes nobody be scored."""
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    local_codes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """What the ids of the feed's facts begin with: facts of two feeds of one authority are of the same visits."""
+        return self.authority or self.name
+
+    @property
+    def identifier_system(self) -> str:
+        """The system of the patient numbers."""
+        return f"urn:v2:{self.namespace}"
+
+    def map_codes(self, concept: dict[str, Any]) -> None:
+        """Add the LOINC code that the site's file has for a local code."""
+        codings = concept.get("coding")
+        if not codings or not self.local_codes:
+            return
+        loinc = next((self.local_codes[one["code"]] for one in codings if one["code"] in self.local_codes), None)
+        if loinc is not None and all(coding.get("system") != "http://loinc.org" for coding in codings):
+            codings.insert(0, {"system": "http://loinc.org", "code": loinc})
+
+
+class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="subscription"):
+    """A topic subscription at a FHIR server (R4 backport 1.1), which posts to `/events/NAME`."""
+
+    name: str = ""
+    subscription: str
+    """The address of the Subscription, below a FHIR server of the client."""
+    topic: str
+    client: str = ""
+    """The client of the trust file that may post; by default the one of the file's head."""
+    upstream: str = ""
+    late_days: float = 30.0
+
+    @property
+    def server(self) -> str:
+        """The base address of the FHIR server."""
+        return self.subscription.rsplit("/Subscription/", 1)[0]
+
+
+Feed = V2Feed | SubscriptionFeed
+
+
+class EffectRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which feeds make which services be computed again, after how long without a further event, and for whom."""
+
+    services: tuple[str, ...]
+    feeds: tuple[str, ...] = ()
+    """All feeds where none is named."""
+    quiet_seconds: float = 30.0
+    longest_seconds: float = 600.0
+    """However many events come: after so long the patient is computed."""
+    patients: str = ""
+    """A file with one patient id a line; without it everybody."""
+    panel: frozenset[str] | UnsetType = UNSET
+
+    def is_for(self, feed: str, patient: str) -> bool:
+        """Return whether an event of this feed about this patient makes the services be computed."""
+        return (not self.feeds or feed in self.feeds) and (self.panel is UNSET or patient in self.panel)
+
+
+class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A receiver of the server's own events (CloudEvents over HTTP)."""
+
+    url: str
+    secret_file: str
+    types: tuple[str, ...] = ()
+    secret: bytes = b""
+
+
+class Planned(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An announced downtime: no incident is opened for it until it ends."""
+
+    start: str
+    end: str
+    feeds: tuple[str, ...] = ()
+
+
+class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The file."""
+
+    client: str = ""
+    """In whose name patients are computed: a client of the trust file, whose worklist gets the results."""
+    fhir_server: str = ""
+    """The client's FHIR server, from which keys are read of which no fact came; it must be open for this client."""
+    complete: frozenset[str] = frozenset()
+    """The resource types of which the feeds bring everything: what did not come is then known to be absent."""
+    database: str = "var/events.sqlite3"
+    queue: int = 1000
+    """Messages that wait to be stored; beyond it senders wait."""
+    feed: dict[str, Feed] = {}
+    effect: dict[str, EffectRule] = {}
+    webhook: dict[str, Webhook] = {}
+    planned: tuple[Planned, ...] = ()
+    holidays: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The file of the inbox."""
+        return Path(self.database)
+
+
+_MOST_BYTES: Final = 1024 * 1024
+
+
+def read_declaration(path: Path, services: Collection[str]) -> Declaration:
+    """Return what the site declares.
+
+    Raises:
+        DeclarationFault: The file cannot be read, or something in it cannot be used.
+    """
+    try:
+        document = read_toml(path, _MOST_BYTES)
+        declaration = msgspec.convert(document, Declaration)
+    except TomlFault as error:
+        raise DeclarationFault(f"{path} {error}") from error
+    except msgspec.ValidationError as error:
+        raise DeclarationFault(f"{path}: {error}") from error
+    for name, feed in declaration.feed.items():
+        feed.name = name
+        if isinstance(feed, V2Feed):
+            _complete(path, feed)
+        elif "/Subscription/" not in feed.subscription:
+            raise DeclarationFault(f"{path}: the subscription of feed.{name} is not the address of a Subscription")
+    declaration.effect = {
+        name: _effect(path, name, rule, declaration.feed, services) for name, rule in declaration.effect.items()
+    }
+    declaration.webhook = {name: _webhook(path, name, hook) for name, hook in declaration.webhook.items()}
+    return declaration
+
+
+def _complete(path: Path, feed: V2Feed) -> None:
+    where = f"{path}: feed.{feed.name}"
+    if listen_address(feed.listen) is None:
+        raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
+    try:
+        feed.zone = ZoneInfo(feed.timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise DeclarationFault(f"{where}: {feed.timezone!r} is no time zone, as Europe/Berlin") from error
+    try:
+        b"".decode(feed.charset)
+    except LookupError as error:
+        raise DeclarationFault(f"{where}: {feed.charset!r} is no character set") from error
+    if feed.codes:
+        feed.local_codes = _codes(path.parent / feed.codes, where)
+    if feed.tls is not None:
+        files = (feed.tls.certificate, feed.tls.key, feed.tls.client_ca)
+        absolute = [str(path.parent / name) if name else "" for name in files]
+        missing = [name for name in absolute if name and not Path(name).is_file()]
+        if missing:
+            raise DeclarationFault(f"{where}: {missing[0]} is not there")
+        feed.tls = Tls(*absolute)
+
+
+def _codes(path: Path, where: str) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["code"]: row["loinc"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DeclarationFault(f"{where}: {path} is no CSV file with the columns code and loinc") from error
+
+
+def _effect(
+    path: Path, name: str, rule: EffectRule, feeds: Mapping[str, Feed], services: Collection[str]
+) -> EffectRule:
+    unknown = [service for service in rule.services if service not in services]
+    unknown += [feed for feed in rule.feeds if feed not in feeds]
+    if unknown:
+        raise DeclarationFault(
+            f"{path}: effect.{name} names {unknown[0]!r}, which is neither a service nor a feed here"
+        )
+    if not rule.patients:
+        return rule
+    try:
+        lines = (path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationFault(f"{path}: the patients of effect.{name} cannot be read") from error
+    return msgspec.structs.replace(rule, panel=frozenset(line.strip() for line in lines if line.strip()))
+
+
+def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
+    try:
+        secret = (path.parent / hook.secret_file).read_bytes().strip()
+    except OSError as error:
+        raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {error.strerror}") from error
+    if len(secret) < 32:
+        raise DeclarationFault(f"{path}: the secret of webhook.{name} has fewer than 32 bytes")
+    if not hook.url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        raise DeclarationFault(f"{path}: webhook.{name} is called over https, or over http on this machine only")
+    return msgspec.structs.replace(hook, secret=secret)

@@ -1,0 +1,213 @@
+"""Receives HL7 v2 over TCP with MLLP: framing, limits of time and size, TLS, and acknowledgments in order.
+
+A frame is VT, a message, FS, CR. Bytes outside a frame are skipped and counted. A VT inside a frame begins a new one:
+what came before was never ended, and is a dead letter.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from time import time
+from typing import Final
+
+from cds_hooks.events.declaration import Tls, V2Feed
+from cds_hooks.events.inbox import Incoming, Taken
+from cds_hooks.events.v2.intake import Reading, acknowledge, read_frame
+from cds_hooks.logs import log
+
+START, END, RETURN = 0x0B, 0x1C, 0x0D
+_READ_BYTES: Final = 65_536
+_PIPELINED: Final = 64
+"""Frames of one connection that may wait to be stored; then it is not read until the first is acknowledged."""
+
+Take = Callable[[list[Incoming]], Awaitable[list[Taken]]]
+"""Stores messages; returns when they are on the disk."""
+
+
+class FrameTooLong(Exception):
+    """A frame is longer than the feed allows."""
+
+
+class Framing:
+    """Cuts the bytes of one connection into frames."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._buffer = bytearray()
+        self._is_inside = False
+        self.noise = 0
+        """Bytes outside frames."""
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._is_inside
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Yield each frame that these bytes end, and whether it was ended as it should be.
+
+        Raises:
+            FrameTooLong: What has come of a frame is longer than allowed.
+        """
+        at = 0
+        while at < len(data):
+            if not self._is_inside:
+                at = self._begin(data, at)
+                continue
+            ends = [place for place in (data.find(END, at), data.find(START, at)) if place >= 0]
+            stop = min(ends, default=len(data))
+            self._buffer += data[at:stop]
+            if len(self._buffer) > self._most:
+                raise FrameTooLong
+            at = stop
+            if not ends:
+                return
+            content = bytes(self._buffer)
+            self._buffer.clear()
+            yield content, data[stop] == END
+            self._is_inside = data[stop] == START
+            at = stop + 1
+
+    def _begin(self, data: bytes, at: int) -> int:
+        start = data.find(START, at)
+        stop = start if start >= 0 else len(data)
+        self.noise += sum(byte != RETURN for byte in data[at:stop])  # the CR after FS may come in the next read
+        self._is_inside = start >= 0
+        return stop + 1
+
+
+def framed(content: bytes) -> bytes:
+    """Return a message as a frame.
+
+    >>> framed(b"MSH")
+    b'\\x0bMSH\\x1c\\r'
+    """
+    return bytes((START,)) + content + bytes((END, RETURN))
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Return what TLS needs; with `client_ca` a sender without a certificate of it is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+class Listener:
+    """Listens for the senders of one feed."""
+
+    def __init__(self, feed: V2Feed, take: Take, count: Callable[[str, str], None]) -> None:
+        """`count` is told the feed and the name of what happened on a connection."""
+        self._feed, self._take, self._count = feed, take, count
+        self._open = 0
+        self._server: asyncio.Server | None = None
+        self._handlers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Listen, and return the port."""
+        host, _, port = self._feed.listen.rpartition(":")
+        context = server_context(self._feed.tls) if self._feed.tls is not None else None
+        self._server = await asyncio.start_server(self._connected, host.strip("[]"), int(port), ssl=context)
+        number: int = self._server.sockets[0].getsockname()[1]
+        return number
+
+    async def stop(self) -> None:
+        """Stop listening and end the connections; what was stored is stored, what was not is sent again."""
+        if self._server is not None:
+            self._server.close()
+        for handler in list(self._handlers):
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
+        try:
+            if self._open >= self._feed.connections:
+                self._count(self._feed.name, "connection-refused")
+                log().warning("feed refused a connection", client=self._feed.name, reason="too-many")
+                return
+            self._open += 1
+            try:
+                await self._serve(reader, writer)
+            finally:
+                self._open -= 1
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            self._count(self._feed.name, "connection-lost")
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        framing = Framing(self._feed.frame_bytes)
+        waiting: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_PIPELINED)
+        answering = asyncio.create_task(_answer(waiting, writer))
+        try:
+            await self._read(reader, framing, waiting, answering)
+            await waiting.put(None)
+            await answering
+        finally:
+            answering.cancel()
+            if framing.noise:
+                self._count(self._feed.name, "noise")
+
+    async def _read(
+        self,
+        reader: asyncio.StreamReader,
+        framing: Framing,
+        waiting: "asyncio.Queue[asyncio.Task[bytes] | None]",
+        answering: "asyncio.Task[None]",
+    ) -> None:
+        deadline: float | None = None
+        loop = asyncio.get_running_loop()
+        while not answering.done():
+            remaining = None if deadline is None else max(0.0, deadline - loop.time())
+            try:
+                data = await asyncio.wait_for(reader.read(_READ_BYTES), remaining)
+            except TimeoutError:
+                self._count(self._feed.name, "frame-timeout")
+                return
+            if not data:
+                return
+            try:
+                for content, is_ended in framing.feed(data):
+                    deadline = None
+                    await waiting.put(asyncio.create_task(self._answer_to(content, is_ended=is_ended)))
+            except FrameTooLong:
+                self._count(self._feed.name, "frame-too-long")
+                return
+            if not framing.is_inside:
+                deadline = None
+            elif deadline is None:
+                deadline = loop.time() + self._feed.frame_seconds
+
+    async def _answer_to(self, content: bytes, *, is_ended: bool) -> bytes:
+        now = time()
+        readings = await asyncio.to_thread(read_frame, content, self._feed, now)
+        if not is_ended:
+            for reading in readings:
+                reading.incoming.effects = None
+                reading.incoming.fault = "The frame was never ended; nothing of it was used."
+        taken = await self._take([reading.incoming for reading in readings])
+        return b"".join(
+            framed(answer)
+            for reading, one_taken in zip(readings, taken, strict=True)
+            for answer in _answers(reading, one_taken, now)
+        )
+
+
+def _answers(reading: Reading, taken: Taken, now: float) -> list[bytes]:
+    if reading.message is None and not reading.incoming.content.strip():
+        return []  # an empty frame is noted and not answered
+    return acknowledge(reading, taken, now)
+
+
+async def _answer(waiting: "asyncio.Queue[asyncio.Task[bytes] | None]", writer: asyncio.StreamWriter) -> None:
+    """Send the acknowledgments in the order of the messages."""
+    while (task := await waiting.get()) is not None:
+        writer.write(await task)
+        await writer.drain()

@@ -1,0 +1,129 @@
+"""Puts the feeds of a site together: inbox, listeners, computation, outbox and watch, started with the server."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from typing import Any, Final
+
+from cds_hooks.answer.call import ServerComponents
+from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
+from cds_hooks.events.groups import Groups
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.mllp import Listener
+from cds_hooks.events.outbox import Delivery
+from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
+from cds_hooks.logs import log
+from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.services import Service
+from cds_hooks.settings import Settings
+
+_LOCK_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 5.0
+
+
+class Events:
+    """The feeds of this server. Of several workers one holds the lock: it listens, computes, sends and watches."""
+
+    def __init__(
+        self,
+        configured: Settings,
+        components: ServerComponents,
+        services: Mapping[str, Service],
+        trust: Trust,
+        now: Callable[[], float] = time,
+    ) -> None:
+        """Read the declaration and open the inbox.
+
+        Raises:
+            DeclarationFault: The declaration cannot be used.
+        """
+        path = configured.events_file or Path()
+        self.declaration = read_declaration(path, services)
+        _check_services(path, self.declaration, services)
+        self.client = _client(path, self.declaration, trust)
+        rules = tuple(self.declaration.effect.values())
+        names = {service for rule in rules for service in rule.services}
+        reads = ReadFacts(services, names, self.client.profile.version)
+        self.inbox = Inbox(self.declaration.file, rules, reads)
+        self.groups = Groups(self.inbox, self.declaration.queue)
+        self.rescoring = Rescoring(self.inbox, components, services, self.client, now, self.declaration)
+        self.ports: dict[str, int] = {}
+        """The port of each listener, for a feed that listens on port 0."""
+        self._source = configured.public_url
+        self._now = now
+        self._trust = trust
+        self._metrics = components.metrics
+
+    async def keep_running(self) -> None:
+        """Run what one worker of a machine runs, as soon as this one holds the lock, until cancelled."""
+        lock = await self._lock()
+        try:
+            while True:
+                try:
+                    await self._run()
+                except* Exception as errors:  # a port that is taken, a full disk: said, and tried again
+                    log().error("feeds stopped", error_type=type(errors.exceptions[0]).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
+        finally:
+            os.close(lock)
+
+    async def _run(self) -> None:
+        listeners: list[Listener] = []
+        try:
+            for feed in self.declaration.feed.values():
+                if isinstance(feed, V2Feed):
+                    listener = Listener(feed, self.groups.take, self._count)
+                    self.ports[feed.name] = await listener.start()
+                    listeners.append(listener)
+                    log().info("feed listens", client=feed.name)
+            async with asyncio.TaskGroup() as group:
+                for work in self._works():
+                    group.create_task(work)
+        finally:
+            for listener in listeners:
+                await listener.stop()
+
+    def _works(self) -> list[Coroutine[Any, Any, None]]:
+        deliveries = [
+            Delivery(self.inbox, name, hook, self._source, self._now).keep_sending()
+            for name, hook in self.declaration.webhook.items()
+        ]
+        return [self.rescoring.keep_computing(), *deliveries]
+
+    async def _lock(self) -> int:
+        handle = os.open(self.declaration.file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            await asyncio.sleep(_LOCK_SECONDS)
+
+    def _count(self, feed: str, name: str) -> None:
+        self._metrics.counts["cds_feed_connections", feed, name] += 1
+
+    def close(self) -> None:
+        """Close the inbox."""
+        self.inbox.close()
+
+
+def _check_services(path: Path, declaration: Declaration, services: Mapping[str, Service]) -> None:
+    for name, rule in declaration.effect.items():
+        for service in rule.services:
+            if hook_of(services[service]) is None:
+                raise DeclarationFault(
+                    f"{path}: effect.{name}: {service} judges orders while they are written, so no event can call it"
+                )
+
+
+def _client(path: Path, declaration: Declaration, trust: Trust) -> TrustedClient:
+    """Return the client in whose name patients are computed; in the development profile there is only one."""
+    if trust.development:
+        return trust.clients[0]
+    clients = {client.name: client for client in trust.clients}
+    if declaration.client not in clients:
+        raise DeclarationFault(f"{path}: client is {declaration.client!r}; it must be a client of the trust file")
+    return clients[declaration.client]

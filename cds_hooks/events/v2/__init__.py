@@ -1,0 +1,1 @@
+"""Reads HL7 v2 messages and maps them to FHIR R4."""

@@ -1,0 +1,218 @@
+"""Reads the bytes of one HL7 v2 message: character set, line ends, segments; refuses what was cut off.
+
+The text is parsed by the library `hl7`. What is read although it breaks the standard is noted.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import hl7
+from msgspec import Struct, field
+
+_CHARSETS: Final = {
+    "": "", "ASCII": "ascii", "UNICODE": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8",
+    "8859/1": "iso8859-1", "8859/2": "iso8859-2", "8859/5": "iso8859-5", "8859/7": "iso8859-7",
+    "8859/9": "iso8859-9", "8859/15": "iso8859-15",
+}  # fmt: skip
+"""Codes of HL7 table 0211 that can be framed by MLLP."""
+_ENVELOPE: Final = ("FHS", "BHS", "BTS", "FTS")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
+_READ: Final = frozenset({"MSH", "EVN", "PID", "PV1", "MRG", "ORC", "OBR", "OBX", "AL1", "DG1", "RXE", "RXO", "RXA"})
+"""Segments of which something is read: one of them that ends a message without a line end may be cut off."""
+_STATUS_OF_RESULT: Final = 11
+"""OBX-11 stands behind the value and its unit, so a result that has it has both whole."""
+
+
+class Unreadable(Exception):
+    """A message cannot be read: the code of HL7 table 0357 for its acknowledgment, and a sentence."""
+
+    def __init__(self, text: str, code: str = "102", *, rejects: bool = False) -> None:
+        super().__init__(text)
+        self.code = code
+        self.rejects = rejects
+        """Whether the message is rejected (AR) because it is of a kind that is not taken, and not in error (AE)."""
+
+
+class Segment(Struct, frozen=True):
+    """One segment, whose fields are numbered as in the standard."""
+
+    name: str
+    fields: Any
+    message: Any
+
+    def text(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 0) -> str:
+        """Return the text of a subcomponent without escapes; "" where it is not there."""
+        return self.unescaped(self.raw(number, component, subcomponent, repetition=repetition))
+
+    def unescaped(self, raw: str) -> str:
+        """Return a text without its escapes; a line break of formatted text is one, and never ends a segment."""
+        escape = self.message.esc
+        if escape not in raw:
+            return raw.strip()
+        text: str = self.message.unescape(raw.replace(f"{escape}.br{escape}", "\n"))
+        return text.strip()
+
+    def raw(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 0) -> str:
+        """Return the text of a subcomponent as it was sent."""
+        part = self.fields[number] if number < len(self.fields) else ""
+        for at in (repetition, component - 1, subcomponent - 1):
+            parts = [part] if isinstance(part, str) else part
+            part = parts[at] if at < len(parts) else ""
+        return str(part)
+
+    def repetitions(self, number: int) -> int:
+        """Return how often a field is repeated; 0 where it is empty."""
+        if number >= len(self.fields) or not str(self.fields[number]):
+            return 0
+        return len(self.fields[number])
+
+    def whole(self, number: int) -> str:
+        """Return a field with all its components, as it was sent."""
+        return str(self.fields[number]) if number < len(self.fields) else ""
+
+
+class Message(Struct):
+    """A message: its header as the acknowledgment needs it, its segments, and what was read out of leniency."""
+
+    segments: list[Segment]
+    leniencies: list[str] = field(default_factory=list)
+
+    @property
+    def header(self) -> Segment:
+        """The segment MSH."""
+        return self.segments[0]
+
+    @property
+    def control_id(self) -> str:
+        """MSH-10, by which the sender knows the message."""
+        return self.header.text(10)
+
+    @property
+    def event(self) -> str:
+        """The type and trigger event, as ORU^R01."""
+        kind, trigger = self.header.text(9, 1), self.header.text(9, 2)
+        return f"{kind}^{trigger}" if trigger else kind
+
+    @property
+    def is_training(self) -> bool:
+        """Whether MSH-11 says that the message is for training or debugging."""
+        return self.header.text(11) in ("T", "D")
+
+    @property
+    def wants_commit(self) -> bool:
+        """Whether the sender waits for a commit acknowledgment (enhanced mode, MSH-15)."""
+        return self.header.text(15) in ("AL", "SU")
+
+    def all(self, name: str) -> Iterator[Segment]:
+        """Yield the segments of this name."""
+        return (segment for segment in self.segments if segment.name == name)
+
+    def first(self, name: str) -> Segment | None:
+        """Return the first segment of this name; None where there is none."""
+        return next(self.all(name), None)
+
+
+def split_batch(content: bytes, charset: str) -> tuple[list[str], list[str]]:
+    """Return the texts of the messages in a frame, each with carriage returns, and what was read out of leniency.
+
+    A batch (FHS, BHS) holds several; they are returned only where BTS-1 says as many.
+
+    Raises:
+        Unreadable: The frame is empty, in no known character set, cut off, or no HL7 message.
+    """
+    text, leniencies = _decoded(content, charset)
+    if not text.strip():
+        raise Unreadable("The frame is empty.", "100", rejects=True)
+    if "\n" in text:
+        leniencies.append("line-feeds")
+    if not text.endswith(("\r", "\n")):
+        leniencies.append("no-last-return")
+    lines = [line for line in _LINE_END.split(text) if line.strip()]
+    if not lines[0].startswith(("MSH", "FHS", "BHS")):
+        raise Unreadable("The frame does not begin with MSH, FHS or BHS.", "100", rejects=True)
+    if "no-last-return" in leniencies:
+        _refuse_cut(lines, is_from_file="line-feeds" in leniencies)
+    messages: list[list[str]] = []
+    counted: str | None = None
+    for line in lines:
+        name = line[:3]
+        if name == "BTS":
+            counted = line[4:].split(line[3:4], 1)[0].strip() if len(line) > 4 else None
+        if name in _ENVELOPE:
+            continue
+        if name == "MSH":
+            messages.append([])
+        if messages:
+            messages[-1].append(line)
+    if counted and counted != str(len(messages)):
+        raise Unreadable(f"BTS-1 says {counted[:9]} messages and the batch holds {len(messages)}.")
+    return ["\r".join(message) + "\r" for message in messages], leniencies
+
+
+def _decoded(content: bytes, charset: str) -> tuple[str, list[str]]:
+    leniencies = []
+    if content.startswith(codecs.BOM_UTF8):
+        content = content[len(codecs.BOM_UTF8) :]
+        leniencies.append("byte-order-mark")
+    declared = _declared(content)
+    known = _CHARSETS.get(declared)
+    if known is None:
+        raise Unreadable(f"MSH-18 names the character set {declared[:20]!r}, which is not read here.")
+    if known:
+        try:
+            return content.decode(known), leniencies
+        except UnicodeDecodeError as error:
+            raise Unreadable(f"The message is not in {declared}, the character set that MSH-18 names.") from error
+    try:
+        return content.decode("utf-8"), leniencies
+    except UnicodeDecodeError:
+        leniencies.append("charset-assumed")
+        return content.decode(charset, errors="replace"), leniencies
+
+
+def _declared(content: bytes) -> str:
+    """Return MSH-18, the first repetition, read before anything is decoded."""
+    start = content.find(b"MSH")
+    if start < 0 or len(content) < start + 9:
+        return ""
+    line = re.split(rb"[\r\n]", content[start : start + 2000], maxsplit=1)[0]
+    fields = line.split(line[3:4])
+    value = fields[17] if len(fields) > 17 else b""
+    repeat = line[5:6]
+    return value.split(repeat)[0].decode("ascii", "replace").strip().upper()
+
+
+def _refuse_cut(lines: list[str], *, is_from_file: bool) -> None:
+    """Messages that come from files end their lines with line feeds and often lack the last one."""
+    separator = next((line[3:4] for line in lines if line[:3] in ("MSH", "BHS", "FHS")), "|")
+    fields = lines[-1].split(separator)
+    is_complete = fields[0] not in _READ or is_from_file
+    if fields[0] == "OBX":
+        is_complete = len(fields) > _STATUS_OF_RESULT and bool(fields[_STATUS_OF_RESULT].strip())
+    if not is_complete:
+        raise Unreadable(f"The message ends inside {fields[0][:3]}: it was cut off, and nothing of it was used.", "101")
+
+
+def parse_message(text: str) -> Message:
+    """Return the message of a text.
+
+    Raises:
+        Unreadable: It has no usable header, or a line that is no segment.
+    """
+    try:
+        parsed = hl7.parse(text)
+    except (hl7.HL7Exception, IndexError, ValueError, AssertionError) as error:
+        raise Unreadable("The message cannot be parsed as HL7 v2.", "100") from error
+    segments = []
+    for fields in parsed:
+        name = str(fields[0])
+        if not _SEGMENT.fullmatch(name):
+            raise Unreadable("A line of the message is no segment: a line end stands inside a field.", "100")
+        segments.append(Segment(name, fields, parsed))
+    message = Message(segments)
+    if not message.control_id or not message.header.text(9):
+        raise Unreadable("MSH has no control id (MSH-10) or no message type (MSH-9).", "101")
+    return message

@@ -1,0 +1,60 @@
+"""Turns times of HL7 v2 (TS, DTM, DT) into FHIR times with the same precision and a zone."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+_TIME: Final = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\.\d{1,6})?([+-]\d{4})?")
+
+
+class FeedTime(Struct, frozen=True):
+    """A time: as FHIR writes it, as epoch seconds of its beginning, and what about it is not certain."""
+
+    text: str
+    epoch: float
+    notes: tuple[str, ...] = ()
+
+
+def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
+    """Return the time of a field; None where it is none.
+
+    A time without an offset is in the zone of the feed. In the hour that a clock change repeats the first of both is
+    taken and noted; an hour that the change leaves out is noted, too.
+
+    >>> read_time("20261120", ZoneInfo("UTC")).text
+    '2026-11-20'
+    >>> read_time("202611010130", ZoneInfo("America/New_York")).notes
+    ('ambiguous-time',)
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    try:
+        moment = datetime(
+            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), min(int(second or 0), 59),
+            tzinfo=_offset(offset) if offset else zone,
+        )  # fmt: skip
+        epoch = moment.timestamp() + float(fraction or 0)
+    except (ValueError, OverflowError):
+        return None
+    if minute is None:  # FHIR has no time with hours alone
+        date = "-".join(part for part in (year, month, day) if part is not None)
+        return FeedTime(date, epoch, ("hour-only",) if hour else ())
+    return FeedTime(moment.isoformat(timespec="seconds"), epoch, () if offset else _doubts(moment, zone))
+
+
+def _offset(text: str) -> timezone:
+    minutes = int(text[1:3]) * 60 + int(text[3:])
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+
+
+def _doubts(moment: datetime, zone: ZoneInfo) -> tuple[str, ...]:
+    again = moment.replace(fold=1)
+    if moment.utcoffset() == again.utcoffset():
+        return ()
+    is_real = moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment.replace(tzinfo=None)
+    return ("ambiguous-time",) if is_real else ("time-left-out",)

@@ -1,0 +1,213 @@
+"""MLLP over real sockets: framing faults, limits, TLS with client certificates, acknowledgment after the commit."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from cds_hooks.events.declaration import Tls, V2Feed
+from cds_hooks.events.groups import Groups
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
+from tests.cds_hooks.events.messages import feed, result, run_async
+from tests.operations.test_proxies import Authority
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_frames_are_cut_wherever_the_reads_end() -> None:
+    stream = b"noise" + framed(b"one") + framed(b"two")
+    for size in range(1, len(stream)):
+        framing = Framing(100)
+        parts = (stream[start : start + size] for start in range(0, len(stream), size))
+        assert [content for part in parts for content, _ in framing.feed(part)] == [b"one", b"two"]
+        assert framing.noise == 5
+
+
+def test_a_frame_that_is_never_ended_is_told_apart() -> None:
+    framing = Framing(100)
+    assert list(framing.feed(b"\x0bone" + framed(b"two"))) == [(b"one", False), (b"two", True)]
+
+
+def test_a_frame_has_a_longest_length() -> None:
+    with pytest.raises(FrameTooLong):
+        list(Framing(10).feed(b"\x0b" + b"x" * 11))
+
+
+class Running:
+    def __init__(self, inbox: Inbox, port: int) -> None:
+        self.inbox, self.port, self.counted = inbox, port, list[str]()
+
+    def stored(self) -> int:
+        return int(self.inbox.query("SELECT count(*) FROM inbox")[0][0])
+
+
+@asynccontextmanager
+async def listening(folder: Path, of: V2Feed | None = None) -> AsyncIterator[Running]:
+    inbox = Inbox(folder / "events.sqlite3")
+    running = Running(inbox, 0)
+    listener = Listener(of or feed(), Groups(inbox, 100).take, lambda _feed, name: running.counted.append(name))
+    running.port = await listener.start()
+    try:
+        yield running
+    finally:
+        await listener.stop()
+        inbox.close()
+
+
+async def _acknowledgments(reader: asyncio.StreamReader, count: int) -> list[str]:
+    answers = [await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 5) for _ in range(count)]
+    return [answer.split(b"\rMSA|")[1].split(b"\r")[0].decode() for answer in answers]
+
+
+@run_async
+async def test_glued_and_split_messages_are_acknowledged_in_order(tmp_path: Path) -> None:
+    async with listening(tmp_path) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        stream = b"".join(framed(result(str(at), "4.4", filler=f"F{at}")) for at in range(5))
+        for start in range(0, len(stream), 97):
+            writer.write(stream[start : start + 97])
+            await writer.drain()
+        assert await _acknowledgments(reader, 5) == [f"AA|{at}" for at in range(5)]
+        assert running.stored() == 5
+        writer.close()
+
+
+@run_async
+async def test_noise_and_a_frame_without_an_end_do_not_stop_the_connection(tmp_path: Path) -> None:
+    async with listening(tmp_path) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n\x0b" + result("1", "4.4") + framed(result("2", "4.5")) + framed(b""))
+        writer.write(framed(result("3", "4.6", filler="F3")))
+        assert await _acknowledgments(reader, 3) == ["AE|1", "AA|2", "AA|3"]
+        assert "never ended" in running.inbox.dead_letters()[0].reason
+        writer.close()
+        await asyncio.sleep(0.05)
+        assert running.counted == ["noise"]
+
+
+@run_async
+async def test_a_slow_sender_is_cut_and_does_not_hurt_others(tmp_path: Path) -> None:
+    async with listening(tmp_path, feed(frame_seconds=0.2)) as running:
+        slow_reader, slow = await asyncio.open_connection("127.0.0.1", running.port)
+        slow.write(b"\x0bMSH")
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(framed(result("1", "4.4")))
+        assert await _acknowledgments(reader, 1) == ["AA|1"]
+        assert await asyncio.wait_for(slow_reader.read(), 3) == b""
+        assert "frame-timeout" in running.counted
+        writer.close()
+        slow.close()
+
+
+@run_async
+async def test_a_huge_frame_and_too_many_connections_are_closed(tmp_path: Path) -> None:
+    async with listening(tmp_path, feed(frame_bytes=1000, connections=2)) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"\x0b" + b"x" * 5000)
+        assert await asyncio.wait_for(reader.read(), 3) == b""
+        writer.close()
+        streams = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(6)]
+        await asyncio.sleep(0.2)
+        assert running.counted.count("connection-refused") == 4
+        for _, stream in streams:
+            stream.close()
+
+
+@run_async
+async def test_a_sender_that_does_not_wait_for_the_answer_is_stored_once(tmp_path: Path) -> None:
+    async with listening(tmp_path) as running:
+        for _ in range(2):
+            _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(framed(result("1", "4.4")))
+            await writer.drain()
+            await asyncio.sleep(0.3)
+            writer.close()
+        assert running.inbox.query("SELECT count(*), sum(copies) FROM inbox") == [(1, 1)]
+
+
+async def _ask(port: int, context: ssl.SSLContext) -> list[str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.write(framed(result("1", "4.4")))
+    try:
+        return await _acknowledgments(reader, 1)
+    finally:
+        writer.close()
+
+
+@run_async
+async def test_mutual_tls_takes_only_senders_with_a_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    certificate, key = authority.issue("127.0.0.1")
+    tls = Tls(certificate=str(certificate), key=str(key), client_ca=str(authority.file))
+    async with listening(tmp_path, feed(tls=tls)) as running:
+        context = ssl.create_default_context(cafile=authority.file)
+        context.check_hostname = False
+        with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+            await _ask(running.port, context)
+        context.load_cert_chain(certificate, key)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=context)
+        writer.write(framed(result("2", "4.4")))
+        assert await _acknowledgments(reader, 1) == ["AA|2"]
+        assert running.stored() == 1
+        writer.close()
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.cds_hooks.events.messages import feed
+from cds_hooks.events.groups import Groups
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.mllp import Listener
+
+async def main():
+    listener = Listener(feed(), Groups(Inbox(Path({file!r})), 100).take, lambda *_: None)
+    print(await listener.start(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def _start(file: Path) -> tuple[asyncio.subprocess.Process, int]:
+    text = PROGRAM.format(root=str(ROOT), file=str(file))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", text, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    return process, int(await process.stdout.readline())
+
+
+@pytest.mark.slow
+@run_async
+async def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "events.sqlite3"
+    waiting = [result(str(at), "4.4", filler=f"F{at}") for at in range(400)]
+    acknowledged: list[str] = []
+    for round_ in range(4):
+        process, port = await _start(file)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        killer = asyncio.get_running_loop().call_later(0.15 + 0.1 * round_, os.kill, process.pid, signal.SIGKILL)
+        try:
+            for at in range(len(acknowledged), len(waiting)):
+                writer.write(framed(waiting[at]))
+                acknowledged += await _acknowledgments(reader, 1)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the sender sends again what was not acknowledged
+        writer.close()
+        killer.cancel()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT count(*), count(DISTINCT message_id) FROM inbox").fetchone()
+        facts = connection.execute("SELECT count(*) FROM facts WHERE type = 'Observation'").fetchone()
+    assert rows[0] == rows[1] == facts[0]
+    assert len(acknowledged) <= rows[0] <= len(acknowledged) + 1
