@@ -68,7 +68,9 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
         codings = concept.get("coding")
         if not codings or not self.local_codes:
             return
-        loinc = next((self.local_codes[one["code"]] for one in codings if one["code"] in self.local_codes), None)
+        loinc = next(
+            (self.local_codes[code] for coding in codings if (code := coding["code"]) in self.local_codes), None
+        )
         if loinc is not None and all(coding.get("system") != "http://loinc.org" for coding in codings):
             codings.insert(0, {"system": "http://loinc.org", "code": loinc})
 

@@ -44,7 +44,7 @@ class Groups:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_IN_A_GROUP))]
             messages = [message for waiting in group for message in waiting.messages]
             try:
-                taken = await asyncio.to_thread(self._inbox.take, messages)
+                outcomes = await asyncio.to_thread(self._inbox.take, messages)
             except Exception as error:
                 for waiting in group:
                     if not waiting.future.done():
@@ -53,5 +53,5 @@ class Groups:
             start = 0
             for waiting in group:
                 if not waiting.future.done():
-                    waiting.future.set_result(taken[start : start + len(waiting.messages)])
+                    waiting.future.set_result(outcomes[start : start + len(waiting.messages)])
                 start += len(waiting.messages)

@@ -107,10 +107,10 @@ class Inbox:
     def _make_tables(self) -> None:
         version, *statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")
         with self.transaction() as connection:
-            known = connection.execute("PRAGMA user_version").fetchone()[0]
-            if known > SCHEMA_VERSION:
+            present = connection.execute("PRAGMA user_version").fetchone()[0]
+            if present > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
-            if known == 0 and version == f"-- {SCHEMA_VERSION}":
+            if present == 0 and version == f"-- {SCHEMA_VERSION}":
                 for statement in statements:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -123,13 +123,15 @@ class Inbox:
     def _take(self, connection: sqlite3.Connection, incoming: Incoming) -> Taken:
         counted: Counter[str] = Counter(incoming.effects.counted if incoming.effects is not None else ())
         counted["messages"] += 1
-        taken = self._stored(connection, incoming, counted)
-        if taken.state == "done" and incoming.effects is not None:
-            self._apply(connection, incoming, incoming.effects, taken.sequence, counted)
-            connection.execute("UPDATE inbox SET counted = ? WHERE sequence = ?", (json.dumps(counted), taken.sequence))
-        counted[f"state:{taken.state}"] += 1
-        _count(connection, incoming, counted, taken.state)
-        return taken
+        outcome = self._stored(connection, incoming, counted)
+        if outcome.state == "done" and incoming.effects is not None:
+            self._apply(connection, incoming, incoming.effects, outcome.sequence, counted)
+            connection.execute(
+                "UPDATE inbox SET counted = ? WHERE sequence = ?", (json.dumps(counted), outcome.sequence)
+            )
+        counted[f"state:{outcome.state}"] += 1
+        _count(connection, incoming, counted, outcome.state)
+        return outcome
 
     def _stored(self, connection: sqlite3.Connection, incoming: Incoming, counted: Counter[str]) -> Taken:
         others = connection.execute(
@@ -137,8 +139,8 @@ class Inbox:
             (incoming.source, incoming.message_id),
         ).fetchall()
         digest, fault = incoming.digest, incoming.fault
-        for sequence, known, earlier, reason in others:
-            if bytes(known) == digest:
+        for sequence, stored_digest, earlier, reason in others:
+            if bytes(stored_digest) == digest:
                 connection.execute("UPDATE inbox SET copies = copies + 1 WHERE sequence = ?", (sequence,))
                 counted["duplicate"] += 1
                 return Taken(sequence, "dead" if earlier == "dead" else "duplicate", reason)
@@ -294,7 +296,7 @@ def latency_step(seconds: float) -> int:
     """Return the step of a latency on a scale of 25 % steps; below zero for times in the future.
 
     >>> latency_step(60.0), latency_step(-3600.0)
-    (18, -37)
+    (18, -36)
     """
     size = int(log(max(abs(seconds), 1.0)) / log(1.25))
     return -size if seconds < 0 else size

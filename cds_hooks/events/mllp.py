@@ -54,7 +54,7 @@ class Framing:
             if not self._is_inside:
                 at = self._begin(data, at)
                 continue
-            ends = [place for place in (data.find(END, at), data.find(START, at)) if place >= 0]
+            ends = [index for index in (data.find(END, at), data.find(START, at)) if index >= 0]
             stop = min(ends, default=len(data))
             self._buffer += data[at:stop]
             if len(self._buffer) > self._most:
@@ -192,18 +192,18 @@ class Listener:
             for reading in readings:
                 reading.incoming.effects = None
                 reading.incoming.fault = "The frame was never ended; nothing of it was used."
-        taken = await self._take([reading.incoming for reading in readings])
+        outcomes = await self._take([reading.incoming for reading in readings])
         return b"".join(
             framed(answer)
-            for reading, one_taken in zip(readings, taken, strict=True)
-            for answer in _answers(reading, one_taken, now)
+            for reading, outcome in zip(readings, outcomes, strict=True)
+            for answer in _answers(reading, outcome, now)
         )
 
 
-def _answers(reading: Reading, taken: Taken, now: float) -> list[bytes]:
+def _answers(reading: Reading, outcome: Taken, now: float) -> list[bytes]:
     if reading.message is None and not reading.incoming.content.strip():
         return []  # an empty frame is noted and not answered
-    return acknowledge(reading, taken, now)
+    return acknowledge(reading, outcome, now)
 
 
 async def _answer(waiting: "asyncio.Queue[asyncio.Task[bytes] | None]", writer: asyncio.StreamWriter) -> None:

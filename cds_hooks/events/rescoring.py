@@ -60,8 +60,8 @@ class Due(Struct, frozen=True):
 
 def codes_read(template: Template) -> frozenset[str] | None:
     """Return the codes of the Observations that a prefetch key asks for; None where it asks for all of its type."""
-    _, found, rest = template.query.partition(_CODES)
-    return frozenset(rest.split("&", 1)[0].split(",")) if found else None
+    _, has_codes, rest = template.query.partition(_CODES)
+    return frozenset(rest.split("&", 1)[0].split(",")) if has_codes else None
 
 
 class ReadFacts:

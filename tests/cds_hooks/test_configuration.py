@@ -8,8 +8,8 @@ _HOW_MUCH_AND_HOW_LONG = {
     "max_body_bytes",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_keys", "counts_file", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key", "notice_url",
-    "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
+    "content_keys", "counts_file", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
+    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",

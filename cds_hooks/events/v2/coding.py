@@ -2,7 +2,8 @@
 
 `codes.csv` has the codes of HL7's tables 0001, 0004, 0085, 0119 and 0322 with what the concept maps of the guide
 (HL7 Version 2 to FHIR, spreadsheets, read 2026-11-22) give for them. Where a map leaves the choice open, the code is
-the one that counts as less certain: a result that is not verified (R) or in part (S) is preliminary. Recurring patients
+the one that counts as less certain: a result that is not verified (R) or in part (S) is preliminary. A request to
+cancel or hold (CA, HD) leaves an order active, as the guide says: it ends when that is confirmed. Recurring patients
 and obstetrics have an own code in the guide and the ActCode of an outpatient and an inpatient here. The names of code
 systems are those of HL7 table 0396.
 """

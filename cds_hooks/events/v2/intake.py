@@ -64,20 +64,20 @@ def _header_of(content: bytes) -> Message | None:
         return None
 
 
-def acknowledge(reading: Reading, taken: Taken, now: float) -> list[bytes]:
+def acknowledge(reading: Reading, outcome: Taken, now: float) -> list[bytes]:
     """Return the acknowledgments of a message that is in the inbox: in enhanced mode the commit's first.
 
     AA says that it was taken or was there before, AE that it is a dead letter, AR that its kind is not taken.
     """
     message = reading.message
     if message is None:
-        return [_acknowledgment(None, "AR", taken.reason, "100", now)]
-    if taken.state == "dead":
+        return [_acknowledgment(None, "AR", outcome.reason, "100", now)]
+    if outcome.state == "dead":
         fault = reading.fault
         rejects = fault is not None and fault.rejects
         prefix = "C" if message.wants_commit else "A"
         code = fault.code if fault is not None else "205"
-        return [_acknowledgment(message, prefix + ("R" if rejects else "E"), taken.reason, code, now)]
+        return [_acknowledgment(message, prefix + ("R" if rejects else "E"), outcome.reason, code, now)]
     if not message.wants_commit:
         return [_acknowledgment(message, "AA", "", "0", now)]
     answers = [_acknowledgment(message, "CA", "", "0", now)]

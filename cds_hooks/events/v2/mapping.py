@@ -33,7 +33,7 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
         effects.counted["training"] += 1
         return effects
     kind, trigger = message.header.text(9, 1), message.header.text(9, 2) or _trigger(message)
-    take = _TAKEN.get(kind)
+    take = _BY_TYPE.get(kind)
     if take is None:
         raise Unreadable(f"Messages of the type {message.event[:20]} are not taken here.", "200", rejects=True)
     patients = 0
@@ -140,7 +140,7 @@ def _take_vaccinations(
     take_vaccinations(segments, feed, patient, _message_time(message, feed), effects)
 
 
-_TAKEN: Final = {
+_BY_TYPE: Final = {
     "ADT": _take_visit,
     "ORU": _take_results,
     "OUL": _take_results,

@@ -158,12 +158,12 @@ def _decoded(content: bytes, charset: str) -> tuple[str, list[str]]:
         content = content[len(codecs.BOM_UTF8) :]
         leniencies.append("byte-order-mark")
     declared = _declared(content)
-    known = _CHARSETS.get(declared)
-    if known is None:
+    encoding = _CHARSETS.get(declared)
+    if encoding is None:
         raise Unreadable(f"MSH-18 names the character set {declared[:20]!r}, which is not read here.")
-    if known:
+    if encoding:
         try:
-            return content.decode(known), leniencies
+            return content.decode(encoding), leniencies
         except UnicodeDecodeError as error:
             raise Unreadable(f"The message is not in {declared}, the character set that MSH-18 names.") from error
     try:

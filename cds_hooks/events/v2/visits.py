@@ -104,9 +104,9 @@ def visit(pv1: Segment, feed: V2Feed, patient: str, trigger: str, at: float) -> 
         "class": {"system": _ACT_CODE, "code": code_table("encounter-class").get(pv1.text(2), "AMB")},
         "subject": {"reference": f"Patient/{patient}"},
     }
-    place = [pv1.text(3, part) for part in (1, 2, 3)]
-    if any(place):
-        resource["location"] = [{"location": {"display": " ".join(part for part in place if part)}}]
+    parts = [pv1.text(3, part) for part in (1, 2, 3)]
+    if any(parts):
+        resource["location"] = [{"location": {"display": " ".join(part for part in parts if part)}}]
     period = {}
     if admitted is not None or trigger in ("A01", "A04"):
         period["start"] = admitted.text if admitted is not None else _utc(at)
