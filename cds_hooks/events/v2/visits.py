@@ -135,7 +135,7 @@ def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         resource: dict[str, Any] = {
             "resourceType": "AllergyIntolerance",
             "id": resource_id(feed.namespace, "allergy", patient, segment.text(3) or segment.text(3, 2)),
-            "clinicalStatus": _one("allergyintolerance-clinical", "active"),
+            "clinicalStatus": _concept("allergyintolerance-clinical", "active"),
             "code": code,
             "patient": {"reference": f"Patient/{patient}"},
         }
@@ -162,9 +162,9 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         resource: dict[str, Any] = {
             "resourceType": "Condition",
             "id": resource_id(feed.namespace, "diagnosis", patient, segment.text(3) or segment.text(3, 2)),
-            "clinicalStatus": _one("condition-clinical", "active"),
-            "verificationStatus": _one("condition-ver-status", "entered-in-error" if is_deleted else certainty),
-            "category": [_one("condition-category", "encounter-diagnosis")],
+            "clinicalStatus": _concept("condition-clinical", "active"),
+            "verificationStatus": _concept("condition-ver-status", "entered-in-error" if is_deleted else certainty),
+            "category": [_concept("condition-category", "encounter-diagnosis")],
             "code": code,
             "subject": {"reference": f"Patient/{patient}"},
         }
@@ -174,5 +174,5 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         effects.facts.append(Fact(patient, resource, at))
 
 
-def _one(system: str, code: str) -> dict[str, Any]:
+def _concept(system: str, code: str) -> dict[str, Any]:
     return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}
