@@ -100,6 +100,11 @@ def _concepts(resource: Json) -> Iterable[Json]:
     for name in ("code", "codeCodeableConcept", "medicationCodeableConcept"):
         if isinstance(resource.get(name), dict):
             yield resource[name]
+    formula, products = resource.get("enteralFormula"), _dicts(resource.get("lensSpecification"))
+    if isinstance(formula, dict):
+        yield from _dicts([formula.get("baseFormulaType"), formula.get("additiveType")])
+    yield from _dicts([lens.get("product") for lens in products])
+    yield from _dicts([supplement.get("type") for supplement in _dicts(resource.get("supplement"))])
     for name in ("serviceType", "orderDetail", "type"):
         value = resource.get(name)
         if name == "type" and resource.get("resourceType") != "Encounter":

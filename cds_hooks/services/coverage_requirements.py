@@ -39,6 +39,14 @@ def _option(code: str, name: str, description: str) -> dict[str, object]:
 SERVICE = Service(
     id="coverage-requirements",
     hooks=(ORDER_SIGN, ORDER_SELECT, ORDER_DISPATCH, APPOINTMENT_BOOK, ENCOUNTER_START, ENCOUNTER_DISCHARGE),
+    listed_ids={
+        ORDER_SIGN: "coverage-requirements-sign",
+        ORDER_SELECT: "coverage-requirements-select",
+        ORDER_DISPATCH: "coverage-requirements-dispatch",
+        APPOINTMENT_BOOK: "coverage-requirements-appointment",
+        ENCOUNTER_START: "coverage-requirements-start",
+        ENCOUNTER_DISCHARGE: "coverage-requirements-discharge",
+    },
     title="Coverage requirements of the payer",
     description=(
         "Says of each order whether the payer covers it, whether prior authorization is needed and which documents are "

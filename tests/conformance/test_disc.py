@@ -19,6 +19,8 @@ HOOK_VERSIONS = {
     "order-sign": "1.0",
     "order-dispatch": "1.1",
     "encounter-discharge": "1.0",
+    "encounter-start": "1.0",
+    "appointment-book": "1.0",
 }
 
 

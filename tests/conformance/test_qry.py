@@ -9,7 +9,12 @@ from tests.conformance.rows import row
 from tests.conformance.templates import Template, templates
 
 # FHIR R4, search parameters of the resource types that are asked for.
-DATES = frozenset({"date", "authored", "authoredon", "onset-date", "recorded-date", "effective", "_lastUpdated"})
+DATES = frozenset(
+    {
+        "date", "authored", "authoredon", "authored-on", "created", "onset-date", "recorded-date", "effective",
+        "_lastUpdated",
+    }
+)  # fmt: skip
 REFERENCES = frozenset({"patient", "subject", "encounter"})
 TOKENS = frozenset({"code", "category", "status", "clinical-status", "intent", "_id"})
 RESULTS = frozenset({"_count", "_sort"})

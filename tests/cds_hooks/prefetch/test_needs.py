@@ -17,8 +17,8 @@ def test_only_what_is_needed_is_asked_for() -> None:
 
 
 def test_what_no_template_brings_is_refused() -> None:
-    with pytest.raises(ValueError, match="Coverage"):
-        templates_for(Needs.of(resources=("Coverage",)))
+    with pytest.raises(ValueError, match="Location"):
+        templates_for(Needs.of(resources=("Location",)))
 
 
 def test_a_key_that_is_required_has_to_be_one_of_the_service() -> None:
@@ -66,6 +66,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "cards/rules/families/genes/populations.py",  # why clopidogrel is ordered today
         "cards/rules/families/genes/advice.py",  # a transplant of liver or stem cells: an older one is a problem too
         "cards/rules/families/orders/screening.py",  # a hysterectomy: see above
+        "cards/coverage/evidence.py",  # an operation or a screening at any time: `whole_history`
         "cards/preventive/chart.py",
         "cards/vaccines/patient.py",  # a stem cell transplant: vaccines are given again in the two years after it
     }

@@ -1,0 +1,282 @@
+"""CRD's requirements of a server one by one, a payer's own rules, and that no answer refuses anything."""
+
+import asyncio
+import csv
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from cards.coverage.annotation import faults_of
+from cards.coverage.policy import PolicyFault, load_policies
+from cds_hooks.replay import Replayer, open_site
+from cds_hooks.services import _coverage
+from cds_hooks.settings import Settings
+from cds_hooks.storage.queries import list_decisions
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.services.coverage_calls import (
+    TODAY,
+    Json,
+    answer_of,
+    ask,
+    authorization,
+    bundle,
+    concept,
+    condition,
+    coverage,
+    decided,
+    entry_for,
+    extensions_of,
+    order,
+    patient,
+    procedure,
+    request_of,
+)
+from tests.conftest import ROOT
+from tests.live import record_in
+
+TABLE = ROOT / "docs" / "crd-requirements.md"
+_ROW = re.compile(r"\| (\d+) \| ([^|]+) \| ([^|]+) \|(.*)\|")
+REFUSALS = ("denied", "denial", "deny", "medically necessary", "medical necessity", "not necessary", "rejected")
+HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """The rows of the table: number, what is asked, the test in backticks or a dash, the remark."""
+    found = [_ROW.fullmatch(line) for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    return [(row[1], row[2].strip(), row[3].strip(), row[4].strip()) for row in found if row is not None]
+
+
+def test_every_requirement_names_a_test_that_is_there_or_says_why_there_is_none() -> None:
+    assert len(rows()) == len({number for number, _, _, _ in rows()})
+    for number, _, shown, remark in rows():
+        if shown == "—":
+            assert len(remark) > 20, number
+            continue
+        path, _, name = shown.strip("`").partition("::")
+        assert (ROOT / path).is_file(), number
+        assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), number
+
+
+@pytest.mark.outside_data
+def test_the_table_has_every_shall_of_a_server(spec_folder: Path) -> None:
+    with (spec_folder / "crd" / "requirements.csv").open(encoding="utf-8", newline="") as file:
+        wanted = {row["id"] for row in csv.DictReader(file) if row["conformance"].startswith("SHALL")}
+    assert {number for number, _, _, _ in rows()} == wanted
+
+
+def test_an_answer_takes_a_small_part_of_the_five_seconds(tmp_path: Path) -> None:
+    async def call() -> list[float]:
+        seconds = []
+        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+            for hook in ("order-sign", "order-select"):
+                entry = await entry_for(calls, hook)
+                request = request_of(entry, [order("E1390")], [patient(), coverage(), condition("J44.9")])
+                for _ in range(5):
+                    start = perf_counter()
+                    await calls.post(f"/cds-services/{entry['id']}", json=request)
+                    seconds.append(perf_counter() - start)
+        return seconds
+
+    assert median(asyncio.run(call())) < 1
+
+
+def test_what_cannot_be_answered_is_an_error_with_an_outcome(tmp_path: Path) -> None:
+    async def call() -> None:
+        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+            entry = await entry_for(calls)
+            headers = {"content-type": "application/json"}
+            broken = await calls.post(f"/cds-services/{entry['id']}", content=b"{", headers=headers)
+            request = request_of(entry, [order("E1390")], [patient(), coverage()])
+            request["context"]["draftOrders"] = {"resourceType": "Patient"}
+            wrong = await calls.post(f"/cds-services/{entry['id']}", json=request)
+            for answer in (broken, wrong):
+                assert answer.status_code == 400
+                assert answer.json()["resourceType"] == "OperationOutcome"
+
+    asyncio.run(call())
+
+
+def test_unknown_members_of_the_context_and_missing_prefetch_are_no_errors(tmp_path: Path) -> None:
+    async def call() -> Json:
+        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+            entry = await entry_for(calls)
+            request = request_of(entry, [order("L5856")], [])
+            request["context"]["somethingElse"] = {"a": 1}
+            request["prefetch"] = {"coverages": bundle([coverage()])}
+            answer = await calls.post(f"/cds-services/{entry['id']}", json=request)
+            assert answer.status_code == 200, answer.text
+            response: Json = answer.json()
+            return response
+
+    assert answer_of(asyncio.run(call()))["pa-needed"] == "performpa"
+
+
+def test_the_answer_is_recorded_whole_and_can_be_computed_again(tmp_path: Path) -> None:
+    async def call() -> list[str]:
+        responses = []
+        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+            entry = await entry_for(calls)
+            chart = [
+                patient(),
+                coverage(),
+                condition("I21.4", "resolved", "2026-06-20"),
+                procedure("71271", "2026-01-10"),
+            ]
+            affirmed = [*chart, authorization("K0823", "2026-09-01", "2027-02-28")]
+            for orders, pool in (([order("93798"), order("71271")], chart), ([order("K0823")], affirmed)):
+                request = request_of(entry, orders, pool) | {
+                    "extension": {"davinci-crd.configuration": {"claim": False}}
+                }
+                responses.append((await calls.post(f"/cds-services/{entry['id']}", json=request)).text)
+        return responses
+
+    responses = asyncio.run(call())
+    url = record_in(tmp_path)
+    decisions = list_decisions(url)
+    assert sorted(decision.response.decode() for decision in decisions) == sorted(responses)
+    verdicts = list(Replayer(open_site(Settings(database_url=url)), url, whole=True).verdicts(decisions))
+    assert [(verdict.outcome, verdict.by) for verdict in verdicts] == [("same", "facts")] * 2, verdicts
+
+
+def test_the_period_of_what_is_covered_is_said(tmp_path: Path) -> None:
+    chart = [patient(), coverage(), condition("Z95.5")]
+    response = asyncio.run(ask(tmp_path, {"x": ([order("93798")], chart)}))["x"]
+    (extension,) = extensions_of(response)["ServiceRequest/order-93798"]
+    (detail,) = [part for part in extension["extension"] if part["url"] == "detail"]
+    values = {part["url"]: part for part in detail["extension"]}
+    assert values["code"]["valueCodeableConcept"]["coding"][0]["code"] == "allowed-quantity"
+    assert values["value"]["valueQuantity"] == {"value": 36, "unit": "sessions"}
+
+
+# A payer's own rules
+
+_PAYERS = "payer,name,names,plans,identifiers\nown,Own Health Plan,own health plan,,12345\n"
+_HEAD = "id,payer,system,code,category,covered,pa_needed,places,criteria,effective_from,effective_to,source\n"
+_POLICIES = (
+    _HEAD
+    + "own-b,own,HCPCS,B4150,Enteral formula,listed,auth-needed,,,2026-01-01,,Own Health Plan policy 1\n"
+    + "own-v,own,HCPCS,V2020,Frames,open,no-auth,,,2026-01-01,,Own Health Plan policy 2\n"
+    + "own-j,own,HCPCS,J0585,Toxin,listed,auth-needed,22,,2026-01-01,,Own Health Plan policy 3\n"
+)
+
+
+def own_folder(folder: Path, **files: str) -> Path:
+    """A folder of a payer's own rules."""
+    folder.mkdir()
+    for name, text in ({"payers.csv": _PAYERS, "policies.csv": _POLICIES} | files).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_every_type_of_order_can_be_annotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = load_policies(own_folder(tmp_path / "rules"))
+    monkeypatch.setattr(_coverage, "policies", lambda: rules)
+    subject = {"reference": "Patient/p"}
+    orders: list[Json] = [
+        {
+            "resourceType": "NutritionOrder", "id": "n", "status": "draft", "intent": "order", "patient": subject,
+            "dateTime": "2026-11-20", "enteralFormula": {"baseFormulaType": concept(HCPCS, "B4150")},
+        },
+        {
+            "resourceType": "VisionPrescription", "id": "v", "status": "draft", "created": "2026-11-20",
+            "patient": subject, "dateWritten": "2026-11-20", "prescriber": {"reference": "Practitioner/dr1"},
+            "lensSpecification": [{"product": concept(HCPCS, "V2020"), "eye": "left"}],
+        },
+        {
+            "resourceType": "MedicationRequest", "id": "m", "status": "draft", "intent": "order", "subject": subject,
+            "medicationCodeableConcept": concept(HCPCS, "J0585"),
+        },
+    ]  # fmt: skip
+    chart = [patient(), coverage(payor="Own Health Plan", plan="Gold")]
+    response = asyncio.run(ask(tmp_path, {"x": (orders, chart)}))["x"]
+    assert {name: decided(extension[0])["pa-needed"] for name, extension in extensions_of(response).items()} == {
+        "NutritionOrder/n": "auth-needed",
+        "VisionPrescription/v": "no-auth",
+        "MedicationRequest/m": "conditional",
+    }
+
+
+def test_exempt_hospitals_need_no_authorization_and_the_record_is_still_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = load_policies(own_folder(tmp_path / "rules", **{"exempt_hospitals.csv": "hospital\nLocation/h1\n"}))
+    monkeypatch.setattr(_coverage, "policies", lambda: rules)
+    chart = [patient(), coverage()]
+    at_exempt = order("15823", place="22", locationReference=[{"reference": "Location/h1"}])
+    elsewhere = order("15823", place="22", locationReference=[{"reference": "Location/h2"}])
+    responses = asyncio.run(ask(tmp_path, {"exempt": ([at_exempt], chart), "other": ([elsewhere], chart)}))
+    assert answer_of(responses["exempt"]) == {
+        "covered": "conditional", "pa-needed": "no-auth", "doc-needed": "clinical", "reason": ["gold-card"],
+    }  # fmt: skip
+    assert answer_of(responses["other"])["pa-needed"] == "auth-needed"
+
+
+def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path) -> None:
+    for number, (row, fault) in enumerate(
+        (
+            ("a,own,HCPCS,X1,c,listed,auth-needed,,,,,s", "no day"),
+            ("a,own,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,", "source is required"),
+            ("a,other,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,s", "not in payers.csv"),
+            ("a,own,HCPCS,X1,c,by-criteria,no-auth,,nothing,2026-01-01,,s", "no criteria"),
+            ("a,own,HCPCS,X1,c,not-covered,no-auth,,,2026-01-01,,s", "pa_needed is empty"),
+            ("a,own,ICD,X1,c,open,no-auth,,,2026-01-01,,s", "system is one of"),
+        )
+    ):
+        folder = own_folder(tmp_path / str(number), **{"policies.csv": f"{_HEAD}{row}\n"})
+        with pytest.raises(PolicyFault, match=fault):
+            load_policies(folder)
+
+
+# Never a refusal
+
+
+def check_answers(response: Json) -> int:
+    """Fails on a word of refusal or a broken profile; returns how many orders were answered."""
+    text = json.dumps(response).lower()
+    assert not [word for word in REFUSALS if word in text]
+    extensions = [extension for found in extensions_of(response).values() for extension in found]
+    assert [fault for extension in extensions for fault in faults_of(extension)] == []
+    for extension in extensions:
+        answer = decided(extension)
+        assert answer["covered"] != "not-covered" or answer == {"covered": "not-covered"}
+    return len(extensions)
+
+
+def test_no_answer_to_any_code_refuses_anything(tmp_path: Path) -> None:
+    policies = list(load_policies().every())
+    codes = sorted({policy.code for policy in policies})
+    excluded = {policy.code for policy in policies if policy.basis == "not-covered"}
+    rich = [condition(code) for code in ("E11.9", "I10", "C50.911", "I21.4", "L89.153", "I89.0", "M54.50")]
+    questions: dict[str, Any] = {}
+    for start in range(0, len(codes), 150):
+        orders = [order(code, insurance=[]) for code in codes[start : start + 150]]
+        questions[f"{start} empty"] = orders, [patient(), coverage()]
+        questions[f"{start} rich"] = orders, [patient(), coverage(), *rich, procedure("95810", "2026-10-01")]
+    responses = asyncio.run(ask(tmp_path, questions))
+    assert sum(map(check_answers, responses.values())) >= 2 * (len(codes) - 5)
+    for response in responses.values():
+        for reference, (extension, *_) in extensions_of(response).items():
+            is_refused = decided(extension)["covered"] == "not-covered"
+            assert is_refused == (reference.rpartition("-")[2].upper() in excluded)
+
+
+@pytest.mark.outside_data
+def test_no_order_of_the_corpus_is_refused(data_folder: Path, tmp_path: Path) -> None:
+    lines = (data_folder / "cases" / "review-2" / "orders.jsonl").read_text(encoding="utf-8").splitlines()
+    orders = []
+    for number, line in enumerate(lines):
+        drafts = json.loads(line)["request"]["context"].get("draftOrders", {}).get("entry", ())
+        for draft in (entry["resource"] for entry in drafts):
+            if draft["resourceType"] in ("ServiceRequest", "MedicationRequest", "DeviceRequest"):
+                orders.append(draft | {"id": f"n{number}-{len(orders)}", "subject": {"reference": "Patient/p"}})
+    assert len(orders) > 150
+    chart = [patient(), coverage()]
+    questions = {str(start): (orders[start : start + 150], chart) for start in range(0, len(orders), 150)}
+    for response in asyncio.run(ask(tmp_path, questions, TODAY)).values():
+        check_answers(response)
