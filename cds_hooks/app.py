@@ -24,6 +24,7 @@ from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.pages.late import LatePages
+from cds_hooks.routes.coverage import coverage_routes
 from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
@@ -66,6 +67,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
 
     routes = [
         *protocol_routes(services, addresses, components, intake, trust),
+        *coverage_routes(components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, trust),
     ]

@@ -64,8 +64,8 @@ class Circumstances(Struct, frozen=True):
     subject: Subject
     state: str | None
     authorizations: Sequence[Json]
-    answers: Mapping[str, tuple[frozenset[str], str]]
-    """By the id of a set of criteria those that a clinician affirmed, and the QuestionnaireResponse."""
+    answers: Mapping[str, Mapping[str, tuple[frozenset[str], str]]]
+    """By payer and set of criteria those that a clinician affirmed, and the QuestionnaireResponse."""
     together: Mapping[str, frozenset[str]]
     """By the reference of an order the codes of it."""
 
@@ -168,7 +168,7 @@ def _by_policy(nothing: Determination, order: OrderFacts, here: Circumstances) -
     if not in_force and policy.basis not in ("listed", "open"):
         return None  # before the first rule for the code, or after the last: another entry was in force
     criteria = here.policies.criteria_of(policy) if policy.criteria else None
-    judged, response = _judge(criteria, policy.code, here)
+    judged, response = _judge(criteria, policy, here)
     is_evidenced = criteria is not None and _holds(criteria, judged)
     answer = replace(nothing, policy=policy, criteria=criteria, judged=judged, response=response)
     answer = replace(answer, **_authorization(policy, order, here, is_listed=bool(in_force)))
@@ -311,13 +311,13 @@ def _lasts(begin: date, policy: Policy, day: date) -> bool:
 # Criteria
 
 
-def _judge(criteria: CriteriaSet | None, code: str, here: Circumstances) -> tuple[tuple[Judged, ...], str | None]:
+def _judge(criteria: CriteriaSet | None, policy: Policy, here: Circumstances) -> tuple[tuple[Judged, ...], str | None]:
     if criteria is None:
         return (), None
-    affirmed, source = here.answers.get(criteria.id, (frozenset[str](), ""))
+    affirmed, source = here.answers.get(policy.payer, {}).get(criteria.id, (frozenset[str](), ""))
     judged, response = [], None
     for criterion in criteria.criteria:
-        if not criterion.applies(code, here.subject.day):
+        if not criterion.applies(policy.code, here.subject.day):
             continue
         seen = evaluate(criterion.test, here.subject)
         is_contradicted = seen.holds is False and bool(seen.sources)

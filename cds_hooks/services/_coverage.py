@@ -23,6 +23,7 @@ from cards.coverage.determination import Circumstances, Determination, determine
 from cards.coverage.evidence import Subject, participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, read_order
 from cards.coverage.policy import Payer, Policies
+from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.store import policies
 from cards.rules.engine.finding import Silence
 from cards.text import plain
@@ -223,7 +224,9 @@ def _circumstances(call: ServiceInput, chart: _Sent, rules: Policies, orders: It
     participants = participants_of(chart.every("Encounter"))
     subject = Subject(record, record.as_of.date(), None, participants)
     together = {order.reference: frozenset(code for _, code in order.codes) for order in orders}
-    return Circumstances(rules, subject, _state(chart, record.patient_id), chart.every("ClaimResponse"), {}, together)
+    answers = answers_of(chart.every("QuestionnaireResponse"), rules, record.patient_id)
+    state = _state(chart, record.patient_id)
+    return Circumstances(rules, subject, state, chart.every("ClaimResponse"), answers, together)
 
 
 def _state(chart: _Sent, patient_id: str) -> str | None:
@@ -297,7 +300,10 @@ def _for_hook(answer: Determination, hook: str) -> Determination:
 def _extension(call: ServiceInput, order: OrderFacts, answer: Determination, here: Circumstances) -> Json:
     today = here.subject.day
     day: date = order.days[0] if order.days else today
-    return coverage_information(answer, call.card_uuid(), today, day, None)
+    form = None
+    if answer.criteria is not None and any(criterion.question for criterion in answer.missing):
+        form = canonical(f"{call.public_url}/cds-services/{SUBJECT}", answer.payer, answer.criteria)
+    return coverage_information(answer, call.card_uuid(), today, day, form)
 
 
 def _no_rule(order: OrderFacts, payer: Payer) -> Silence:

@@ -269,7 +269,7 @@ def test_no_answer_to_any_code_refuses_anything(tmp_path: Path) -> None:
 @pytest.mark.outside_data
 def test_no_order_of_the_corpus_is_refused(data_folder: Path, tmp_path: Path) -> None:
     lines = (data_folder / "cases" / "review-2" / "orders.jsonl").read_text(encoding="utf-8").splitlines()
-    orders = []
+    orders: list[Json] = []
     for number, line in enumerate(lines):
         drafts = json.loads(line)["request"]["context"].get("draftOrders", {}).get("entry", ())
         for draft in (entry["resource"] for entry in drafts):

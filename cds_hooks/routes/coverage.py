@@ -1,0 +1,92 @@
+"""The routes of a payer's forms: POST Questionnaire/$questionnaire-package (Da Vinci DTR 2.0) and GET Questionnaire/ID.
+
+They stand below the address of the service, are for its clients only, and hold nothing of a patient.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cds_hooks.answer.call import ServerComponents
+from cds_hooks.errors import BadRequest, NotFound
+from cds_hooks.routes.hooks import RequestLimits
+from cds_hooks.security import Trust
+
+SERVICE: Final = "coverage-requirements"
+_MOST_BYTES: Final = 1024 * 1024
+_FHIR: Final = "application/fhir+json"
+
+
+def coverage_routes(components: ServerComponents, intake: RequestLimits, trust: Trust) -> list[Route]:
+    """The routes of the forms of payers."""
+    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    base = f"{components.settings.public_url}/cds-services/{SERVICE}"
+
+    async def package(request: Request) -> Response:
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        client.require(SERVICE)
+        turn = turns[client.name]
+        async with intake.report(request, client, components.settings, _MOST_BYTES, turn) as body:
+            names = list(_names(_decoded(body)))
+        answer = _forms().package(base, _policies(), names)
+        if answer is None:
+            raise NotFound("No form of this server is named in questionnaire, or in an order's coverage-information.")
+        return JSONResponse(answer, media_type=_FHIR)
+
+    async def read(request: Request) -> Response:
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        client.require(SERVICE)
+        form = _forms().find_criteria(_policies(), request.path_params["name"])
+        if form is None:
+            raise NotFound("There is no form of this id.")
+        return JSONResponse(_forms().questionnaire(base, *form), media_type=_FHIR)
+
+    prefix = f"/cds-services/{SERVICE}/Questionnaire"
+    return [
+        Route(f"{prefix}/$questionnaire-package", package, methods=["POST"]),
+        Route(f"{prefix}/{{name}}", read, methods=["GET"]),
+    ]
+
+
+def _forms() -> Any:
+    """The module of forms, loaded by the first request for one."""
+    from cards.coverage import questionnaire
+
+    return questionnaire
+
+
+def _policies() -> Any:
+    from cards.coverage.store import policies
+
+    return policies()
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest("The body is no JSON of FHIR Parameters.") from error
+
+
+def _names(body: Any) -> Iterator[str]:
+    """The ids of the forms that the parameters name, by canonical or in the notes on an order."""
+    if not isinstance(body, dict) or not isinstance(body.get("parameter"), list):
+        raise BadRequest("The body is no FHIR Parameters with a list of parameters.")
+    from cards.coverage.annotation import parts_of
+
+    for parameter in body["parameter"]:
+        if not isinstance(parameter, dict):
+            continue
+        if parameter.get("name") == "questionnaire":
+            yield from _forms().names_in([parameter.get("valueCanonical")])
+        order = parameter.get("resource")
+        if parameter.get("name") == "order" and isinstance(order, dict):
+            for extension in order.get("extension") or ():
+                parts = parts_of(extension) if isinstance(extension, dict) else ()
+                yield from _forms().names_in(part.get("valueCanonical") for part in parts)

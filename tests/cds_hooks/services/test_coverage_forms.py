@@ -1,0 +1,138 @@
+"""The forms of payers: made of the criteria, packaged for an application, and taken back as evidence."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from fhir.resources.R4B.questionnaire import Questionnaire
+
+from cards.coverage.policy import load_policies
+from cards.coverage.questionnaire import questionnaire, version_of
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.services.coverage_calls import (
+    SERVICE,
+    Json,
+    answer_of,
+    ask,
+    condition,
+    coverage,
+    entry_for,
+    extensions_of,
+    order,
+    patient,
+    request_of,
+    result,
+    visit,
+)
+
+RULES = load_policies()
+BASE = "https://payer.example/cds-services/coverage-requirements"
+
+
+def response_to(canonical: str, *affirmed: str, status: str = "completed", who: str = "Patient/p") -> Json:
+    """A clinician's answers to a form: these criteria hold."""
+    items = [
+        {"linkId": name, "item": [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]}]} for name in affirmed
+    ]
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "id": "qr1",
+        "questionnaire": canonical,
+        "status": status,
+        "subject": {"reference": who},
+        "authored": "2026-11-18",
+        "item": items,
+    }
+
+
+def form_in(response: Json) -> str:
+    """The address of the form that a note names."""
+    (extensions,) = extensions_of(response).values()
+    (address,) = [part["valueCanonical"] for part in extensions[0]["extension"] if part["url"] == "questionnaire"]
+    return str(address)
+
+
+def test_every_set_of_criteria_has_a_form_that_is_valid_fhir() -> None:
+    medicare = RULES.payers["medicare"]
+    for criteria in RULES.criteria.values():
+        form = questionnaire(BASE, medicare, criteria)
+        Questionnaire.model_validate(form)
+        asked = [criterion.id for criterion in criteria.criteria if criterion.question]
+        assert [item["linkId"] for item in form["item"]] == asked
+        variables = {
+            extension["valueExpression"]["name"] for extension in form["extension"] if "valueExpression" in extension
+        }
+        text = str(form["item"])
+        assert {
+            name for name in ("conditions", "observations", "procedures", "encounters") if f"%{name}" in text
+        } == variables
+
+
+def test_an_answered_form_is_evidence_at_the_next_call(tmp_path: Path) -> None:
+    orders, chart = [order("E0652")], [patient(), coverage(), condition("I89.0")]
+    open_answer = asyncio.run(ask(_new(tmp_path), {"x": (orders, chart)}))["x"]
+    assert answer_of(open_answer)["covered"] == "conditional"
+    form = form_in(open_answer)
+    questions = {
+        "affirmed": (orders, [*chart, response_to(form, "conservative")]),
+        "in progress": (orders, [*chart, response_to(form, "conservative", status="in-progress")]),
+        "an earlier version": (orders, [*chart, response_to(f"{form[:-1]}x", "conservative")]),
+        "another criterion": (orders, [*chart, response_to(form, "swelling")]),
+    }
+    responses = asyncio.run(ask(_new(tmp_path), questions))
+    assert {name: answer_of(response)["covered"] for name, response in responses.items()} == {
+        "affirmed": "covered", "in progress": "conditional", "an earlier version": "conditional",
+        "another criterion": "conditional",
+    }  # fmt: skip
+    assert all(answer_of(response)["pa-needed"] == "performpa" for response in responses.values())
+
+
+def test_a_value_on_the_chart_goes_before_what_was_affirmed(tmp_path: Path) -> None:
+    chart = [patient(), coverage(), condition("E11.9"), result("39156-5", 33, "kg/m2", "2026-11-01")]
+    form = form_in(asyncio.run(ask(_new(tmp_path), {"x": ([order("43644")], chart)}))["x"])
+    both = response_to(form, "treated", "bmi")
+    heavy = [*chart[:3], result("39156-5", 37, "kg/m2", "2026-11-01")]
+    responses = asyncio.run(
+        ask(_new(tmp_path), {"light": ([order("43644")], [*chart, both]), "heavy": ([order("43644")], [*heavy, both])})
+    )
+    assert answer_of(responses["light"])["covered"] == "conditional"
+    assert answer_of(responses["heavy"])["covered"] == "covered"
+
+
+def _new(folder: Path) -> Path:
+    path = folder / f"server-{len(list(folder.iterdir()))}"
+    path.mkdir()
+    return path
+
+
+def test_the_package_has_the_forms_that_a_note_or_a_canonical_names(tmp_path: Path) -> None:
+    async def call() -> None:
+        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+            chart = [patient(), coverage(), visit()]
+            note = (await _ask_once(calls, order("E1390"), chart))["systemActions"][0]["resource"]
+            path = f"/cds-services/{SERVICE}/Questionnaire"
+            for parameter in (
+                {"name": "order", "resource": note},
+                {"name": "questionnaire", "valueCanonical": f"{BASE}/Questionnaire/medicare.oxygen"},
+            ):
+                body = {"resourceType": "Parameters", "parameter": [parameter]}
+                answer = await calls.post(f"{path}/$questionnaire-package", json=body)
+                assert answer.status_code == 200, answer.text
+                (packed,) = answer.json()["parameter"]
+                form = packed["resource"]["entry"][0]["resource"]
+                assert form["id"] == "medicare.oxygen"
+                assert form["version"] == version_of(RULES.criteria["oxygen"])
+            assert (await calls.get(f"{path}/medicare.oxygen")).json()["resourceType"] == "Questionnaire"
+            assert (await calls.get(f"{path}/medicare.nothing")).status_code == 404
+            unknown = {"resourceType": "Parameters", "parameter": [{"name": "questionnaire", "valueCanonical": "x"}]}
+            assert (await calls.post(f"{path}/$questionnaire-package", json=unknown)).status_code == 404
+            assert (await calls.post(f"{path}/$questionnaire-package", json=[])).status_code == 400
+
+    asyncio.run(call())
+
+
+async def _ask_once(calls: httpx.AsyncClient, draft: Json, chart: list[Json]) -> Json:
+    entry = await entry_for(calls)
+    answer: Json = (await calls.post(f"/cds-services/{entry['id']}", json=request_of(entry, [draft], chart))).json()
+    return answer
