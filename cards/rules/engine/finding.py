@@ -103,7 +103,11 @@ class _Told(Struct, frozen=True):
 def merge_repeated_findings(
     by_draft: Sequence[tuple[str, Sequence[Finding]]],
 ) -> tuple[list[list[Finding]], list[Silence]]:
-    """The findings of each draft without those that another draft's card shows, and a silence for each of those."""
+    """The findings of each draft without those that another draft's card shows, and a silence for each of those.
+
+    What such a finding says too goes with it: nine of ten equal orders have no card about their own dose beside the one
+    that adds the ten.
+    """
     seen = [
         _Told(finding, name, position, frozenset(_drugs(finding)))
         for position, (name, findings) in enumerate(by_draft)
@@ -112,6 +116,7 @@ def merge_repeated_findings(
     of_draft: list[list[Finding]] = [[] for _ in by_draft]
     # Only what the draft of another view names can tell it: each of 200 drafts is not compared with all others.
     kept_views: defaultdict[tuple[str, str], list[tuple[int, _Told]]] = defaultdict(list)
+    told_elsewhere: defaultdict[int, list[tuple[Finding, str]]] = defaultdict(list)
     silences = []
     for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
         rule = view.finding.rule
@@ -121,7 +126,15 @@ def merge_repeated_findings(
             kept_views[rule, view.name].append((rank, view))
             of_draft[view.position].append(view.finding)
         else:
+            told_elsewhere[view.position].append((view.finding, better.name))
             silences.append(Silence(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
+    for position, told in told_elsewhere.items():
+        for finding in tuple(of_draft[position]):
+            teller = next((name for other, name in told if finding.is_said_by(other)), None)
+            if teller is not None:
+                of_draft[position].remove(finding)
+                text = f"{by_draft[position][0]}: said on the card of {teller}."
+                silences.append(Silence(finding.rule, "said-once", text))
     return of_draft, silences
 
 

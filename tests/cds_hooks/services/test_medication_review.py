@@ -16,6 +16,7 @@ from cards.casebook.cases import faults_of_case, missing_cases
 from cards.rules.engine.rule_book import rule_book, whole_book
 from cds_hooks.services.medication_review import review_book
 from tests.cds_hooks.calls import client, ours
+from tests.cds_hooks.services import chart_cases
 from tests.conftest import ROOT
 
 SERVICE = "medication-review"
@@ -368,3 +369,30 @@ def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_t
     review, signed = _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, taken, answered=SERVICE)
     assert _found(review) == _found(signed) == {("dz-hf-tzd", "hf")}
     assert [card["indicator"] for card in signed.json()["cards"]] == ["critical"]
+
+
+_FOR_A_DISEASE = (
+    "Carotid endarterectomy",
+    "Carotid artery stenting",
+    "Femoral-popliteal bypass graft with saphenous vein",
+    "Percutaneous transluminal angioplasty of iliac artery",
+    "EVAR",
+    "Mechanical thrombectomy of middle cerebral artery",
+    "PFO closure with device",
+    "Coronary atherectomy",
+)
+_NO_OPERATION = ("Carotid ultrasound", "Iliac vein stent", "Appendectomy", "Arteriovenous fistula, angioplasty")
+
+
+def test_aspirin_after_an_operation_on_an_artery_is_not_without_benefit(tmp_path: Path) -> None:
+    charts = [
+        [
+            chart_cases.patient(76, "male"),
+            chart_cases.operation(words, "2021-05-01"),
+            chart_cases.drug("aspirin 81 mg tablet daily"),
+        ]
+        for words in (*_FOR_A_DISEASE, *_NO_OPERATION)
+    ]
+    replies = chart_cases.answers(tmp_path / "aspirin", SERVICE, charts)
+    silent = [not reply["cards"] for reply in replies]
+    assert silent == [True] * len(_FOR_A_DISEASE) + [False] * len(_NO_OPERATION)
