@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cards.dated import ending
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.logs import log
@@ -75,6 +77,9 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
         answer: dict[str, object] = {"status": "ok", "services": len(services)}
         if absent:
             answer |= {"status": "a model cannot be served", "models_out": absent}
+        today = (components.settings.as_of or datetime.now(UTC)).date()
+        if tables := ending(today):
+            answer["tables_to_read"] = [table.sentence(today) for table in tables]
         return JSONResponse(answer | ({} if rules is None else {"rules": rules}))
 
     return [Route("/livez", live), Route("/readyz", ready)]

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from cards.dated import ending
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.models.views import standing_of
@@ -127,6 +128,8 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     elif now.timestamp() - verified.at > _VERIFIED_DAYS * 86_400:
         days = int((now.timestamp() - verified.at) // 86_400)
         tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record"))
+    today = (server.settings.as_of or now).date()
+    tasks.extend(Task(table.sentence(today), "warning", "services") for table in ending(today))
     return [task for task in tasks if task.what]
 
 

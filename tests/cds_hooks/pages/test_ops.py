@@ -116,7 +116,7 @@ class _Server:
 
     def __init__(self, url: str) -> None:
         self.services: dict[str, Any] = {}
-        self.settings = SimpleNamespace(contact="", database_url=url)
+        self.settings = SimpleNamespace(contact="", database_url=url, as_of=datetime(2025, 12, 1, tzinfo=UTC))
         self.files = SimpleNamespace(manifests=dict)
         governance = SimpleNamespace(approval_counts=lambda: {"approved": 3, "not_approved": 2})
         self.components = SimpleNamespace(governance=governance, releases=Releases(None))
