@@ -116,7 +116,7 @@ def merge_repeated_findings(
     of_draft: list[list[Finding]] = [[] for _ in by_draft]
     # Only what the draft of another view names can tell it: each of 200 drafts is not compared with all others.
     kept_views: defaultdict[tuple[str, str], list[tuple[int, _Told]]] = defaultdict(list)
-    told_elsewhere: defaultdict[int, list[tuple[Finding, str]]] = defaultdict(list)
+    moved_findings: defaultdict[int, list[tuple[Finding, str]]] = defaultdict(list)
     silences = []
     for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
         rule = view.finding.rule
@@ -126,14 +126,14 @@ def merge_repeated_findings(
             kept_views[rule, view.name].append((rank, view))
             of_draft[view.position].append(view.finding)
         else:
-            told_elsewhere[view.position].append((view.finding, better.name))
+            moved_findings[view.position].append((view.finding, better.name))
             silences.append(Silence(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
-    for position, told in told_elsewhere.items():
+    for position, moved in moved_findings.items():
         for finding in tuple(of_draft[position]):
-            teller = next((name for other, name in told if finding.is_said_by(other)), None)
-            if teller is not None:
+            shown_on = next((name for other, name in moved if finding.is_said_by(other)), None)
+            if shown_on is not None:
                 of_draft[position].remove(finding)
-                text = f"{by_draft[position][0]}: said on the card of {teller}."
+                text = f"{by_draft[position][0]}: said on the card of {shown_on}."
                 silences.append(Silence(finding.rule, "said-once", text))
     return of_draft, silences
 
