@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.openapi import describe
 from cds_hooks.web.files import Files
+from cds_hooks.web.site import Failure, Refusal
 
 SITE: Final = Path(str(files("cds_hooks.web") / "docs"))
 """Where the pages of the documentation are, once they were written."""
@@ -33,14 +34,12 @@ _SITE_HEADERS: Final = _HEADERS | {
 _SWAGGER_HEADERS: Final = _HEADERS | {
     "content-security-policy": _POLICY.format(styles="'self' 'unsafe-inline'", images="'self' data:", forms="'self'")
 }
-_NOT_WRITTEN: Final = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>The documentation has not been written</title></head>
-<body><h1>The documentation has not been written in this checkout</h1>
-<p>Run <code>make docs</code> in the folder of the sources, then load this page again.</p>
-<p><a href="/">This server</a></p></body>
-</html>
-"""
+_NOT_WRITTEN: Final = Failure(
+    "The documentation has not been written",
+    "Not found",
+    "In this checkout the pages of the documentation have not been written.",
+    "Run `make docs` in the folder of the sources, then load this page again.",
+)
 
 
 def routes(server: PageServer) -> list[BaseRoute]:
@@ -53,7 +52,7 @@ def site_routes(folder: Path | None = None) -> list[BaseRoute]:
     folder = folder or SITE
 
     def not_written(_: Request) -> Response:
-        return Response(_NOT_WRITTEN, 404, _SITE_HEADERS, "text/html")
+        raise Refusal(_NOT_WRITTEN)
 
     def to_start(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 308, _SITE_HEADERS)

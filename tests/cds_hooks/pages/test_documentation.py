@@ -1,0 +1,36 @@
+"""Addresses of the documentation that do not exist, and the API reference, look like the other pages."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cds_hooks.calls import client
+
+BROWSER = {"accept": "text/html"}
+
+
+def _opened(folder: Path, path: str) -> httpx.Response:
+    async def call() -> httpx.Response:
+        async with client(folder) as calls:
+            return await calls.get(path, headers=BROWSER)
+
+    return asyncio.run(call())
+
+
+def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_hooks.pages.documentation.views.SITE", tmp_path / "nowhere")
+    page = _opened(tmp_path, "/docs/nope")
+    assert page.status_code == 404
+    assert "make docs" in page.text
+    assert "<nav" in page.text
+    assert "look.css" in page.text
+
+
+def test_the_api_reference_has_a_heading_and_landmarks(tmp_path: Path) -> None:
+    page = _opened(tmp_path, "/api").text
+    for part in ("<header", '<nav aria-label="Pages">', "<main", "<h1"):
+        assert part in page
