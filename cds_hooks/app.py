@@ -70,6 +70,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *coverage_routes(components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, trust),
+        *(events.routes(intake) if events is not None else ()),
     ]
     application = Starlette(routes=routes, lifespan=lifespan.run)
     pages = _Pages(configured, services, components, approvals, served, trust, counted)

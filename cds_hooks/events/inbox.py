@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import log
 from pathlib import Path
@@ -235,6 +235,11 @@ class Inbox:
                     _insert_due(connection, rule, set(rule.services), patient, now, newest + 1)
             return cursor.rowcount > 0
 
+    def count(self, feed: str, name: str, now: float) -> None:
+        """Count something that is no message, such as a notification that was refused."""
+        with self.transaction() as connection:
+            _add_counts(connection, feed, now, {name: 1})
+
     def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a reading statement."""
         with self._lock:
@@ -284,11 +289,15 @@ def _count(connection: sqlite3.Connection, incoming: Incoming, counted: Counter[
         counted.update(f"latency:{latency_step(latency)}" for latency in incoming.effects.latencies)
         counted.update(f"code:{code}|{unit}" for code, unit, _ in incoming.effects.values)
         counted.update(f"value:{code}|{unit}|{value_step(value)}" for code, unit, value in incoming.effects.values)
-    bucket = int(incoming.received_at // BUCKET_SECONDS)
+    _add_counts(connection, incoming.source, incoming.received_at, counted)
+
+
+def _add_counts(connection: sqlite3.Connection, feed: str, now: float, counted: Mapping[str, float]) -> None:
+    bucket = int(now // BUCKET_SECONDS)
     connection.executemany(
         "INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (feed, bucket, name) DO UPDATE SET count = count + excluded.count",
-        [(incoming.source, bucket, name, count) for name, count in counted.items() if count],
+        [(feed, bucket, name, count) for name, count in counted.items() if count],
     )
 
 

@@ -9,14 +9,21 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from cds_hooks.answer.call import ServerComponents
-from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
+from cds_hooks.errors import NotAllowed
+from cds_hooks.events.declaration import Declaration, DeclarationFault, SubscriptionFeed, V2Feed, read_declaration
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.outbox import Delivery
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
+from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.logs import log
+from cds_hooks.routes.hooks import RequestLimits
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
@@ -44,7 +51,8 @@ class Events:
         path = configured.events_file or Path()
         self.declaration = read_declaration(path, services)
         _check_services(path, self.declaration, services)
-        self.client = _client(path, self.declaration, trust)
+        self.trust = trust
+        self.client = _client(path, self.declaration.client, trust)
         rules = tuple(self.declaration.effect.values())
         names = {service for rule in rules for service in rule.services}
         reads = ReadFacts(services, names, self.client.profile.version)
@@ -53,10 +61,29 @@ class Events:
         self.rescoring = Rescoring(self.inbox, components, services, self.client, now, self.declaration)
         self.ports: dict[str, int] = {}
         """The port of each listener, for a feed that listens on port 0."""
+        self._subscribers = {
+            name: Subscriber(feed, self.inbox, self.groups, trust, self._client_of(path, feed.client))
+            for name, feed in self.declaration.feed.items()
+            if isinstance(feed, SubscriptionFeed)
+        }
         self._source = configured.public_url
         self._now = now
-        self._trust = trust
         self._metrics = components.metrics
+
+    def _client_of(self, path: Path, name: str) -> TrustedClient:
+        return _client(path, name, self.trust) if name else self.client
+
+    def routes(self, intake: RequestLimits) -> list[Route]:
+        """Return the addresses to which FHIR servers post their notifications."""
+        return [_notification_route(self, name, intake) for name in self._subscribers]
+
+    def poster(self, name: str) -> str:
+        """Return the name of the client that may post to a feed."""
+        return self._subscribers[name].client.name
+
+    async def notify(self, name: str, body: bytes) -> None:
+        """Take a notification of a feed; when this returns it is on the disk."""
+        await self._subscribers[name].take(body, self._now())
 
     async def keep_running(self) -> None:
         """Run what one worker of a machine runs, as soon as this one holds the lock, until cancelled."""
@@ -119,11 +146,23 @@ def _check_services(path: Path, declaration: Declaration, services: Mapping[str,
                 )
 
 
-def _client(path: Path, declaration: Declaration, trust: Trust) -> TrustedClient:
+def _notification_route(events: Events, name: str, intake: RequestLimits) -> Route:
+    async def answer(request: Request) -> Response:
+        client = await events.trust.client_of(request.scope["headers"], request.scope["path"])
+        if client.name != events.poster(name):
+            raise NotAllowed("This client is not the one whose subscription this is.")
+        body = await intake.body(request.scope["headers"], request.receive)
+        await events.notify(name, body)
+        return Response(status_code=200)
+
+    return Route(f"/events/{name}", answer, methods=["POST"])
+
+
+def _client(path: Path, name: str, trust: Trust) -> TrustedClient:
     """Return the client in whose name patients are computed; in the development profile there is only one."""
     if trust.development:
         return trust.clients[0]
     clients = {client.name: client for client in trust.clients}
-    if declaration.client not in clients:
-        raise DeclarationFault(f"{path}: client is {declaration.client!r}; it must be a client of the trust file")
-    return clients[declaration.client]
+    if name not in clients:
+        raise DeclarationFault(f"{path}: client is {name!r}; it must be a client of the trust file")
+    return clients[name]
