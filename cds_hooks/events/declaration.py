@@ -43,8 +43,6 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     """Whether messages for training (MSH-11 T) have an effect."""
     codes: str = ""
     """A CSV file of local codes: code, loinc."""
-    upstream: str = ""
-    """What this feed comes through, such as an interface engine: a stop of all feeds behind it is one incident."""
     connections: int = 64
     frame_bytes: int = 8 * 1024 * 1024
     frame_seconds: float = 10.0
@@ -84,7 +82,6 @@ class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
     topic: str
     client: str = ""
     """The client of the trust file that may post; by default the one of the file's head."""
-    upstream: str = ""
     late_days: float = 30.0
 
     @property
@@ -123,14 +120,6 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     secret: bytes = b""
 
 
-class Planned(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An announced downtime: no incident is opened for it until it ends."""
-
-    start: str
-    end: str
-    feeds: tuple[str, ...] = ()
-
-
 class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
@@ -146,8 +135,6 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     feed: dict[str, Feed] = {}
     effect: dict[str, EffectRule] = {}
     webhook: dict[str, Webhook] = {}
-    planned: tuple[Planned, ...] = ()
-    holidays: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:

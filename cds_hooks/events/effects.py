@@ -48,11 +48,9 @@ class Effects(Struct):
     facts: list[Fact] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
-    """What the watch counts of the message, by name: `unmapped:KAL`, `no-unit:2160-0`, `line-feeds`."""
+    """What is counted of the message, by name: `unmapped:KAL`, `no-unit:2160-0`, `line-feeds`."""
     latencies: list[float] = field(default_factory=list)
     """Seconds from collection to arrival of each result."""
-    values: list[tuple[str, str, float]] = field(default_factory=list)
-    """Code, unit and value of each number."""
 
 
 def codes_of(resource: dict[str, Any]) -> str:

@@ -284,11 +284,9 @@ def _insert_due(
 
 
 def _count(connection: sqlite3.Connection, incoming: Incoming, counted: Counter[str], state: State) -> None:
-    """Add to the counts of the five minutes: names, latencies on a log scale, medians of values by code and unit."""
+    """Add to the counts of the five minutes: names, and latencies on a log scale."""
     if incoming.effects is not None and state != "duplicate":
         counted.update(f"latency:{latency_step(latency)}" for latency in incoming.effects.latencies)
-        counted.update(f"code:{code}|{unit}" for code, unit, _ in incoming.effects.values)
-        counted.update(f"value:{code}|{unit}|{value_step(value)}" for code, unit, value in incoming.effects.values)
     _add_counts(connection, incoming.source, incoming.received_at, counted)
 
 
@@ -309,8 +307,3 @@ def latency_step(seconds: float) -> int:
     """
     size = int(log(max(abs(seconds), 1.0)) / log(1.25))
     return -size if seconds < 0 else size
-
-
-def value_step(value: float) -> int:
-    """Return the step of a value on a scale of 5 % steps."""
-    return round(log(max(abs(value), 1e-6)) / log(1.05))

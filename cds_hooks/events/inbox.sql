@@ -57,8 +57,3 @@ CREATE TABLE outbox (
 CREATE TABLE deliveries (
     webhook TEXT PRIMARY KEY, delivered INTEGER NOT NULL, failures INTEGER NOT NULL, retry_at REAL NOT NULL
 ) WITHOUT ROWID;
-
-CREATE TABLE incidents (
-    sequence INTEGER PRIMARY KEY, key TEXT NOT NULL, kind TEXT NOT NULL, feeds TEXT NOT NULL, text TEXT NOT NULL,
-    severity TEXT NOT NULL, opened_at REAL NOT NULL, closed_at REAL, detail TEXT NOT NULL
-)

@@ -23,8 +23,6 @@ PREFIX: Final = "org.cds-hooks-onnx."
 TYPES: Final = {
     "decision-made": "An event made the server compute a decision: its id, the service and the patient's id.",
     "worklist-changed": "A decision put findings on the worklist: its id, the service and the patient's id.",
-    "incident-opened": "The watch opened an incident: its kind, its feeds and what to check first.",
-    "incident-closed": "An incident ended: its kind and its feeds.",
 }
 _AT_ONCE: Final = 100
 _POLL_SECONDS: Final = 0.5

@@ -1,4 +1,4 @@
-"""Puts the feeds of a site together: inbox, listeners, computation, outbox and watch, started with the server."""
+"""Puts the feeds of a site together: inbox, listeners, computation and outbox, started with the server."""
 
 import asyncio
 import fcntl
@@ -33,7 +33,7 @@ _AGAIN_SECONDS: Final = 5.0
 
 
 class Events:
-    """The feeds of this server. Of several workers one holds the lock: it listens, computes, sends and watches."""
+    """The feeds of this server. Of several workers one holds the lock: it listens, computes and sends."""
 
     def __init__(
         self,

@@ -117,7 +117,6 @@ def _count(resource: dict[str, Any], fault: str | None, effects: Effects) -> Non
     quantity = resource.get("valueQuantity")
     if quantity is None or "unit" not in quantity:
         return
-    effects.values.append((name, quantity["unit"], float(quantity["value"])))
     analyte = _UNITS.get(loinc or "")
     if analyte is None:
         return
