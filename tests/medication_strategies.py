@@ -120,3 +120,15 @@ def medication_dispenses(patient_id: str = "p") -> SearchStrategy[Json]:
             dosageInstruction=st.lists(dosages(), min_size=1, max_size=3),
         ),
     )
+
+
+def medication_administrations(patient_id: str = "p") -> SearchStrategy[Json]:
+    return resource_about(
+        "MedicationAdministration",
+        patient_id,
+        status_or_absent("in-progress not-done on-hold completed entered-in-error stopped unknown"),
+        _medication_choice(),
+        # effective[x] is required, and the full reader takes no extension in its place
+        st.one_of(st.builds(dict, effectiveDateTime=date_times()), st.builds(dict, effectivePeriod=periods())),
+        some(request=references("MedicationRequest/r")),
+    )

@@ -23,6 +23,7 @@ from cards.suggest import (
 )
 from cards.text import escape, plain
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.uncertain import held_medications
 from fhir.record.record import PatientRecord
 
 MOST_LINES = 5
@@ -89,7 +90,7 @@ def check_orders(
         else:
             to_evaluate.append(drafted)
     if to_evaluate:
-        silences.extend(_unknown_on_list(session))
+        silences.extend((*_unknown_on_list(session), *_on_hold(session)))
     shown_by_draft = [
         (drafted.draft.name, shown_findings(check.evaluate(drafted).findings, suppress, silences))
         for drafted in to_evaluate
@@ -163,6 +164,15 @@ def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
         also = f" and {more} more" if more and names else ""
         text = f"On the medication list, not recognised, so nothing was checked against it: {listed_names}{also}."
         yield Silence("medications", "not-recognised", text)
+
+
+def _on_hold(session: PatientSession) -> Iterator[Silence]:
+    """What is on hold, and so is not counted as taken."""
+    names = list(dict.fromkeys(plain(medication.name, 60) for medication in held_medications(session.record)))
+    if names:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        text = f"On hold, so not counted as taken: {'; '.join(names[:_MOST_NAMED])}{more}."
+        yield Silence("medications", "on-hold", text)
 
 
 class _Check:

@@ -19,6 +19,7 @@ from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     Bundle,
     Medication,
+    MedicationAdministration,
     MedicationDispense,
     MedicationRequest,
     MedicationStatement,
@@ -32,8 +33,12 @@ REFERRED_MEDICATIONS_KEY: Final = "(medications referred to)"
 MOST_MEDICATIONS: Final = 200
 """Of them in one search."""
 
-ORDER_TYPES: Final = frozenset({"MedicationRequest", "MedicationStatement", "MedicationDispense"})
-_READ: Final = frozenset({MedicationRequest, MedicationStatement, MedicationDispense, Medication})
+ORDER_TYPES: Final = frozenset(
+    {"MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration"}
+)
+_READ: Final = frozenset(
+    {MedicationRequest, MedicationStatement, MedicationDispense, MedicationAdministration, Medication}
+)
 
 
 class _Draft(Struct, frozen=True):

@@ -51,6 +51,15 @@ _SEARCHES = (
         "medications given out",
         policy=_UNSAID,
     ),
+    Template(
+        "administrations",
+        f"MedicationAdministration?{_PATIENT}&_sort=-effective-time&_count=100",
+        "MedicationAdministration",
+        "medications given",
+        policy=_UNSAID,
+        # What was given longer ago says nothing of today (fhir/mapping/medications/active.py).
+        since=("effective-time", 3),
+    ),
     Template("allergies", f"AllergyIntolerance?{_PATIENT}", "AllergyIntolerance", "allergies"),
     Template("encounters", f"Encounter?{_PATIENT}&_sort=-date&_count=50", "Encounter", "visits and stays"),
     Template(

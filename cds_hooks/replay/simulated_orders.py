@@ -33,6 +33,7 @@ _DATES = {
     "MedicationRequest": ("authoredOn",),
     "MedicationStatement": ("dateAsserted", "effectiveDateTime"),
     "MedicationDispense": ("whenHandedOver", "whenPrepared"),
+    "MedicationAdministration": ("effectiveDateTime",),
     "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
     "Procedure": ("performedDateTime",),
     "ServiceRequest": ("authoredOn", "occurrenceDateTime"),

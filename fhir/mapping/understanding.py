@@ -20,6 +20,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import (
     AllergyIntolerance,
     Medication,
+    MedicationAdministration,
     MedicationDispense,
     MedicationRequest,
     MedicationStatement,
@@ -286,6 +287,7 @@ _ORDERS: Final[Mapping[str, Any]] = {
     "MedicationRequest": MedicationRequest,
     "MedicationStatement": MedicationStatement,
     "MedicationDispense": MedicationDispense,
+    "MedicationAdministration": MedicationAdministration,
     "Medication": Medication,
 }
 READ_KINDS: Final = frozenset({*_READERS, *_ORDERS})

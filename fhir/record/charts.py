@@ -167,6 +167,7 @@ _TIMES: Mapping[str, tuple[str, ...]] = {
     "MedicationRequest": ("authoredOn",),
     "MedicationStatement": ("dateAsserted", "effectiveDateTime", "effectivePeriod.start"),
     "MedicationDispense": ("whenHandedOver", "whenPrepared"),
+    "MedicationAdministration": ("effectiveDateTime", "effectivePeriod.start"),
     "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
     "Encounter": ("period.start",),
     "Procedure": ("performedDateTime", "performedPeriod.start"),

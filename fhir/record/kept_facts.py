@@ -21,6 +21,7 @@ from fhir.record.resources import (
     AnyResource,
     Immunization,
     Medication,
+    MedicationAdministration,
     MedicationDispense,
     MedicationRequest,
     MedicationStatement,
@@ -30,7 +31,7 @@ from fhir.record.resources import (
 )
 from fhir.record.results import ALL, FACT_TYPES, FactLimits, NotKept, ReadResources
 
-_ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense)
+_ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense, MedicationAdministration)
 _LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})
 """Keys of Observations of which only those are kept that were taken."""
 _WHOSE: Final = {kind: "patient" if "patient" in kind.__struct_fields__ else "subject" for kind in FACT_TYPES}

@@ -19,6 +19,7 @@ from fhir.record.resources import (
     Encounter,
     Immunization,
     Medication,
+    MedicationAdministration,
     MedicationDispense,
     MedicationRequest,
     MedicationStatement,
@@ -175,6 +176,11 @@ class PatientRecord:
     def medication_dispenses(self) -> tuple[MedicationDispense, ...]:
         """What a pharmacy gave out."""
         return self._facts(MedicationDispense)
+
+    @property
+    def medication_administrations(self) -> tuple[MedicationAdministration, ...]:
+        """What was given to the patient, or is being given."""
+        return self._facts(MedicationAdministration)
 
     @property
     def allergies(self) -> tuple[AllergyIntolerance, ...]:

@@ -18,6 +18,7 @@ from fhir.record.datatypes import (
     CodeableConcept,
     Coding,
     Dosage,
+    DoseAndRate,
     Element,
     Identifier,
     LeanResource,
@@ -217,6 +218,38 @@ class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDis
     whenHandedOver: ChartText | None = None
     dosageInstruction: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
+
+
+class AdministeredDosage(Element, frozen=True, gc=False):
+    """How much of a medication was given, and by which route."""
+
+    text: ChartText | None = None
+    route: CodeableConcept | None = None
+    dose: Quantity | None = None
+
+
+class MedicationAdministration(LeanResource, frozen=True, gc=False, tag="MedicationAdministration"):
+    """A medication that was given to the patient, or is being given."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    subject: Subject | None = None
+    effectiveDateTime: ChartText | None = None
+    effectivePeriod: Period | None = None
+    request: Reference | None = None
+    dosage: AdministeredDosage | None = None
+    contained: tuple[AnyResource, ...] = ()
+
+    @property
+    def dosageInstruction(self) -> tuple[Dosage, ...]:  # noqa: N802 - as orders call it
+        """The dose that was given, as an instruction without a frequency."""
+        given = self.dosage
+        if given is None:
+            return ()
+        rates = (DoseAndRate(doseQuantity=given.dose),) if given.dose is not None else ()
+        return (Dosage(text=given.text, route=given.route, doseAndRate=rates),)
 
 
 class AllergyReaction(Element, frozen=True, gc=False):
@@ -452,6 +485,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     MedicationRequest,
     MedicationStatement,
     MedicationDispense,
+    MedicationAdministration,
     Medication,
     AllergyIntolerance,
     Encounter,

@@ -203,7 +203,7 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
     rule, context, declared = match.rule, match.context, band.declared
     assert declared.indicator != "silent"  # noqa: S101 - finding.py makes a silence of it
     facts = band.when.facts(context)
-    doubts = context.doubts_of(facts)
+    doubts = (*context.doubts_of(facts), *context.uncertain_partners())
     unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     milder = tuple(reason.text for reason in reasons(band, context, "info"))

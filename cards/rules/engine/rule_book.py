@@ -44,7 +44,9 @@ from fhir.terminology.time_limit import check_time
 __all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book", "whole_book"]
 
 # Every substitute is checked against allergies and the current medications, whatever its rule asks.
-_ALWAYS = needs("AllergyIntolerance", "MedicationRequest", "MedicationStatement")
+_ALWAYS = needs(
+    "AllergyIntolerance", "MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration"
+)
 # A client can send any mixture and any words of form and route: so many medications are remembered, each of at most so
 # many characters (docs/caches.md).
 _MOST_REMEMBERED = 4096
@@ -265,9 +267,15 @@ def _evaluate(
     context = contexts.get(ingredient)
     if context is None:
         context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
-    if partners:
-        return evaluate_partners(rule, context, partners)
-    return evaluate_rule(rule, context)
+    if not partners:
+        return evaluate_rule(rule, context)
+    evaluation = evaluate_partners(rule, context, partners)
+    return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
+
+
+def _is_only_information(match: Match) -> bool:
+    """Whether what is found is information at most, and only about drugs of which nobody knows if they are taken."""
+    return match.says.declared.indicator == "info" and all(partner.is_uncertain for partner in match.context.partners)
 
 
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:

@@ -300,6 +300,13 @@ class RuleContext(Struct, frozen=True, eq=False):
             return ()
         return tuple(f"{plain(doubtful[source][0])}: charted as {doubtful[source][1]}." for source in sorted(sources))
 
+    def uncertain_partners(self) -> tuple[str, ...]:
+        """Sentences about the partners of which the chart does not say whether they are taken, where all are such."""
+        if not self.partners or not all(partner.is_uncertain for partner in self.partners):
+            return ()
+        names = dict.fromkeys(self._partner_name(partner) for partner in self.partners)
+        return tuple(f"Whether {name} is taken is not known: its status on the chart is unknown." for name in names)
+
     @property
     def gives_no_dose(self) -> bool:
         """Whether no dose may be derived: kidney function is unstable, replaced by dialysis or not measured."""

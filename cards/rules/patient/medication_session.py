@@ -25,6 +25,7 @@ from fhir.mapping.medications.active import (
     order_end,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify
+from fhir.mapping.medications.uncertain import uncertain_medications
 from fhir.mapping.studies import read_study
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
@@ -194,6 +195,13 @@ class MedicationSession:
         return tuple([CurrentMedication.of_record(medication) for medication in ended])
 
     @cached_property
+    def _uncertain(self) -> tuple[CurrentMedication, ...]:
+        """What may be taken: the chart does not say. Only rules about a pair meet it, and say so."""
+        if self._base is not None:
+            return self._base._uncertain
+        return tuple([CurrentMedication.of_uncertain(medication) for medication in uncertain_medications(self.record)])
+
+    @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
         if self._base is not None:
@@ -224,8 +232,9 @@ class MedicationSession:
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The ingredients and classes of what is active or drafted."""
-        return frozenset(key for key, medications in self._by_key.items() if medications)
+        """The ingredients and classes of what is active or drafted, or may be taken."""
+        uncertain = (key for medication in self._uncertain for key in medication.medication.keys)
+        return frozenset(key for key, medications in self._by_key.items() if medications).union(uncertain)
 
     def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
         """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
@@ -281,7 +290,7 @@ class MedicationSession:
         return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
     def partners_of(self, drafted: DraftMedication, selectors: Iterable[Selector]) -> list[CurrentMedication]:
-        """What one of the selectors means and is active, in another draft, or ended within its washout.
+        """What one of the selectors means and is active, in another draft, ended within its washout, or may be taken.
 
         Each drug once as active, once as draft, once as ended; never the drug that is drafted.
         """
@@ -305,6 +314,11 @@ class MedicationSession:
                         _codes(selector, medication)
                     ):
                         partners[key] = medication
+            for medication in self._uncertain:
+                if selector.matches(medication.medication) and not drafted_codes.issuperset(
+                    _codes(selector, medication)
+                ):
+                    partners.setdefault((medication.medication.rxcuis, False), medication)
         return list(partners.values())
 
     def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:

@@ -239,7 +239,10 @@ def _reasons(resource: dict[str, Any]) -> tuple[CodeableConcept, ...]:
 
 @dataclass(slots=True, eq=False)
 class CurrentMedication:
-    """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
+    """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over.
+
+    `is_uncertain` says that the chart does not tell whether it is taken.
+    """
 
     medication: MedicationIdentity
     source: str
@@ -248,6 +251,7 @@ class CurrentMedication:
     _: KW_ONLY
     drafted: DraftMedication | None = None
     ended: FhirTime | None = None
+    is_uncertain: bool = False
     _dose: DailyDose | None = field(default=None, init=False)
 
     @classmethod
@@ -255,6 +259,13 @@ class CurrentMedication:
         """What the patient is on, or was, by the record."""
         since = entry.authored.text if entry.authored is not None else None
         return cls(entry.identity, entry.source, since, entry.order, ended=entry.ended)
+
+    @classmethod
+    def of_uncertain(cls, entry: ActiveMedication) -> "CurrentMedication":
+        """What the patient may be on: its status is unknown."""
+        medication = cls.of_record(entry)
+        medication.is_uncertain = True
+        return medication
 
     @classmethod
     def of_draft(cls, drafted: DraftMedication) -> "CurrentMedication":

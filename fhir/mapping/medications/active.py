@@ -1,6 +1,6 @@
 """What the patient is taking at the instant of the record, and whether a drug is new to them."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import msgspec
 from msgspec import Struct
@@ -8,10 +8,12 @@ from msgspec import Struct
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
 from fhir.mapping.medications.timing import quantity_days
+from fhir.record.chart_text import plain
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, Period, parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
-from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.refusals import Refusal
+from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
 
 # FHIR R4 medicationrequest-status: active "actionable"; on-hold "temporarily suspended, expected to continue later";
 # completed, cancelled, stopped and entered-in-error are over or never were; draft is not an order yet; unknown says
@@ -35,7 +37,20 @@ _GIVEN_OUT = frozenset({"completed"})
 # A supply of unknown length: the longest one that is usual (a fill of 90 days).
 _LONGEST_SUPPLY_DAYS = 90.0
 _WITHOUT_STATUS_DAYS = 365
+# medicationadministration-status: in-progress "has started but not yet completed", completed "all actions have
+# occurred". What is given regularly is given at least every second day; an infusion ends with its period.
+_GIVEN = frozenset({"completed", "in-progress"})
+_GIVEN_DAYS = 2.0
+# Charts keep orders active for years. One that has no end and is older than this was forgotten, not taken.
+_LONGEST_ORDER_YEARS = 10.0
+ORDER_TOO_OLD = "order-too-old"
+"""The reason of an order that is not counted as taken because it was written so long ago."""
 
+_WAS_SUPPLIED: Mapping[type[Order], frozenset[str]] = {
+    MedicationDispense: _GIVEN_OUT,
+    MedicationAdministration: _GIVEN,
+}
+_YEAR_DAYS = 365.25
 NEW_START_DAYS = 180
 # FHIR R4, medicationrequest-status and medication-statement-status.
 _OVER = frozenset({"stopped", "completed", "on-hold"})
@@ -62,22 +77,34 @@ class ActiveMedication(Struct, frozen=True, gc=False):
 
 
 def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """The medications that the patient is taking, as ordered and as stated, whether recognised or not.
+    """The medications that the patient is taking, as ordered, stated and given, whether recognised or not.
 
     Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
     and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
     same drugs, no other strength) is that order: its dose must not count twice. What a pharmacy gave out counts while
-    the supply lasts, where no order or statement tells of that drug.
+    the supply lasts, and what was given in the hospital for two days, where no order or statement tells of that drug.
+    An order of over ten years ago without an end is named among the refusals instead.
     """
-    return record.derive(_find_active)
+    return record.derive_checked(_find_active)
 
 
-def _find_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    ordered = tuple(_active(record))
-    return (*ordered, *_dispensed(record, ordered)) if record.medication_dispenses else ordered
+def _find_active(record: PatientRecord) -> tuple[tuple[ActiveMedication, ...], tuple[Refusal, ...]]:
+    forgotten: list[ActiveMedication] = []
+    listed = tuple(_active(record, forgotten))
+    for supplied in (record.medication_dispenses, record.medication_administrations):
+        if supplied:
+            listed = (*listed, *_supplied(supplied, record, listed))
+    return listed, tuple(map(_refusal_of_forgotten, forgotten))
 
 
-def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
+def _refusal_of_forgotten(order: ActiveMedication) -> Refusal:
+    day = order.authored.date if order.authored is not None else ""
+    text = f"{plain(order.name, 60)} was ordered on {day} and has no end: not counted as taken."
+    return Refusal(order.source, ORDER_TOO_OLD, text)
+
+
+def _active(record: PatientRecord, forgotten: list[ActiveMedication]) -> Iterator[ActiveMedication]:
+    """What is ordered and stated; orders of so long ago that they do not count are added to `forgotten`."""
     replaced, medications = _replaced(record), record.medications
     identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
@@ -95,8 +122,12 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
                     identity = identities[id(request)] = identify(request, medications)
                 if request.intent in _INSTANCES and any(_repeats(identity, order) for order in ordered):
                     continue  # the order it carries out is on the list
+                medication = ActiveMedication(identity, source, written, request)
+                if _is_forgotten(request, written, record):
+                    forgotten.append(medication)
+                    continue
                 ordered.append(identity)
-                yield ActiveMedication(identity, source, written, request)
+                yield medication
     for statement in record.medication_statements:
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
             entry = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
@@ -143,24 +174,36 @@ def _replaced(record: PatientRecord) -> frozenset[str]:
     )
 
 
-def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> Iterator[ActiveMedication]:
-    """What was given out for an order that is not on the record, and is not taken by another order or statement."""
+def _is_forgotten(request: MedicationRequest, written: FhirTime | None, record: PatientRecord) -> bool:
+    """Whether an order without an end was written so long ago that nobody can take it for one of today."""
+    if written is None or order_end(request) is not None:
+        return False
+    return written.age_days(record.as_of_epoch) > _LONGEST_ORDER_YEARS * _YEAR_DAYS
+
+
+def _supplied(
+    supplies: Sequence[MedicationDispense | MedicationAdministration],
+    record: PatientRecord,
+    ordered: tuple[ActiveMedication, ...],
+) -> Iterator[ActiveMedication]:
+    """What was given out or given for an order that is not on the record, where nothing else tells of that drug."""
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
     sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
-    for dispense in record.medication_dispenses:
-        if dispense.status not in _GIVEN_OUT or _is_of(dispense, sources):
+    for supply in supplies:
+        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_of(supply, sources):
             continue
-        if _written(dispense) is None or not _is_going_on(dispense, record):
+        if written_at(supply) is None or not _is_going_on(supply, record):
             continue
-        entry = _entry(dispense, f"MedicationDispense/{dispense.id}", _since(dispense), record)
+        entry = _entry(supply, f"{type(supply).__name__}/{supply.id}", _since(supply), record)
         if frozenset(entry.identity.rxcuis) not in listed:
             listed.add(frozenset(entry.identity.rxcuis) or frozenset({entry.source}))
             yield entry
 
 
-def _is_of(dispense: MedicationDispense, orders: Set[str]) -> bool:
+def _is_of(supply: MedicationDispense | MedicationAdministration, orders: Set[str]) -> bool:
+    references = supply.authorizingPrescription if isinstance(supply, MedicationDispense) else (supply.request,)
     return any(
-        relative_reference(reference.reference or "") in orders for reference in dispense.authorizingPrescription
+        reference is not None and relative_reference(reference.reference or "") in orders for reference in references
     )
 
 
@@ -211,6 +254,11 @@ def _is_on(order: Order, record: PatientRecord) -> bool:
     return order.status in on and _is_going_on(order, record)
 
 
+def entry_of(order: Order, source: str, record: PatientRecord) -> ActiveMedication:
+    """The order as an entry of the list, whatever its status says."""
+    return _entry(order, source, _since(order), record)
+
+
 def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
     time = parse_time(when) if when else None
     return ActiveMedication(_identity(order, record), source, time, order)
@@ -237,7 +285,7 @@ def _is_order(request: MedicationRequest) -> bool:
 
 
 def _is_going_on(order: Order, record: PatientRecord) -> bool:
-    return _goes_on(order, _written(order), record)
+    return _goes_on(order, written_at(order), record)
 
 
 def _goes_on(order: Order, written: FhirTime | None, record: PatientRecord) -> bool:
@@ -246,7 +294,8 @@ def _goes_on(order: Order, written: FhirTime | None, record: PatientRecord) -> b
     return not (_is_over(order, as_of) or (written is not None and written.is_after(as_of)))
 
 
-def _written(order: Order) -> FhirTime | None:
+def written_at(order: Order) -> FhirTime | None:
+    """When it was ordered, reported, handed over or given; None without a readable date."""
     text = order.dateAsserted if isinstance(order, MedicationStatement) else _since(order)
     return parse_time(text) if text else None
 
@@ -258,7 +307,8 @@ def _since(order: Order) -> str | None:
     if isinstance(order, MedicationDispense):
         return order.whenHandedOver or order.whenPrepared
     period = order.effectivePeriod
-    return order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
+    when = order.effectiveDateTime or (period.start if period is not None else None)
+    return when or (order.dateAsserted if isinstance(order, MedicationStatement) else None)
 
 
 def _is_over(order: Order, as_of_epoch: float) -> bool:
@@ -271,6 +321,8 @@ def order_end(order: Order) -> float | None:
     """The epoch second at which an order ends by its own bounds, its validity or its supply; None when it goes on."""
     if isinstance(order, MedicationDispense):
         return _supply_end(order)
+    if isinstance(order, MedicationAdministration):
+        return _administration_end(order)
     periods = _periods(order)
     if not periods:
         return None
@@ -280,11 +332,20 @@ def order_end(order: Order) -> float | None:
 
 
 def _supply_end(dispense: MedicationDispense) -> float:
-    given = _written(dispense)
+    given = written_at(dispense)
     days = quantity_days(dispense.daysSupply) if dispense.daysSupply is not None else None
     # The day of the last dose is still one of the supply.
     lasts = (days if days is not None else _LONGEST_SUPPLY_DAYS) + 1.0
     return given.instant + lasts * DAY_SECONDS if given is not None else 0.0
+
+
+def _administration_end(administration: MedicationAdministration) -> float:
+    """Two days after it was given; what is being given lasts as long at least."""
+    period = administration.effectivePeriod
+    text = (period.end or period.start) if period is not None else administration.effectiveDateTime
+    given = parse_time(text) if text else None
+    # A day without a time ends with that day.
+    return given.instant + (_GIVEN_DAYS + (given.precision == "day")) * DAY_SECONDS if given is not None else 0.0
 
 
 def _periods(order: Order) -> Sequence[Period]:
@@ -369,7 +430,7 @@ def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Ord
 def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
     """The last time that the ingredient was ordered and taken after that day and before that of the record."""
     yesterday = record.as_of_epoch - DAY_SECONDS
-    times = [time for _, order in _history(record, rxcui) if (time := _written(order)) is not None]
+    times = [time for _, order in _history(record, rxcui) if (time := written_at(order)) is not None]
     later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
     return max(later, key=_instant, default=None)
 
@@ -385,7 +446,7 @@ def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
 
 
 def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
-    """Every order, statement and dispense that means that the drug was taken, with its source."""
+    """Every order, statement, dispense and administration that means that the drug was taken, with its source."""
     requests = [
         (f"MedicationRequest/{medication_request.id}", medication_request)
         for medication_request in record.medication_requests
@@ -399,13 +460,18 @@ def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
     dispenses = [
         (f"MedicationDispense/{medication_dispense.id}", medication_dispense)
         for medication_dispense in record.medication_dispenses
-        if medication_dispense.status in _GIVEN_OUT and _written(medication_dispense) is not None
+        if medication_dispense.status in _GIVEN_OUT and written_at(medication_dispense) is not None
     ]
-    return (*requests, *statements, *dispenses)
+    administrations = [
+        (f"MedicationAdministration/{administration.id}", administration)
+        for administration in record.medication_administrations
+        if administration.status in _GIVEN and written_at(administration) is not None
+    ]
+    return (*requests, *statements, *dispenses, *administrations)
 
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:
-    time = _written(order)
+    time = written_at(order)
     return not (time is not None and time.is_after(record.as_of_epoch)) and _is_recent(order, record.as_of_epoch)
 
 

@@ -14,6 +14,7 @@ from fhir.record.chart_text import plain
 from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference
 from fhir.record.resources import (
     Medication,
+    MedicationAdministration,
     MedicationDispense,
     MedicationIngredient,
     MedicationRequest,
@@ -33,7 +34,7 @@ from fhir.terminology.medications import (
     product_of_atc_group,
 )
 
-Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense
+Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense | MedicationAdministration
 Medications: TypeAlias = Mapping[str, Medication]
 _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.

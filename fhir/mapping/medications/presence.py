@@ -16,7 +16,7 @@ from fhir.record.record import PatientRecord
 from fhir.terminology.medication_names import is_local, no_drug_kind
 
 State: TypeAlias = Literal["present", "absent", "unreadable", "not-requested"]
-_LISTS = ("MedicationRequest", "MedicationStatement", "MedicationDispense")
+_LISTS = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
 _MOST_NAMED = 3
 _LONGEST_WORDS = 60
 

@@ -89,7 +89,7 @@ def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
     answers_to(requests_of(service, hook, as_of), service, tmp_path, as_of)
     # Consents and flags are asked for by a setting of the site. Medications given out and reports of studies add to
     # what is known where a client sends them; services that cannot do without them ask for them.
-    read_where_sent = {"Consent", "Flag", "MedicationDispense", "DiagnosticReport"}
+    read_where_sent = {"Consent", "Flag", "MedicationDispense", "MedicationAdministration", "DiagnosticReport"}
     if service == "statin-discussion":  # a delivery ends a pregnancy; without it no statin is suggested for longer
         read_where_sent.add("Procedure")
     assert read - read_where_sent <= {*SERVICES[service].needs.resources, "Observation", "Medication"}

@@ -19,7 +19,8 @@ WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate":
 MAN = WOMAN | {"gender": "male"}
 
 __all__ = [
-    "AS_OF", "ICD10", "MAN", "RXNORM", "SNOMED", "SUBJECT", "WOMAN", "coded", "condition", "creatinine", "dispense",
+    "AS_OF", "ICD10", "MAN", "RXNORM", "SNOMED", "SUBJECT", "WOMAN", "administration",
+    "coded", "condition", "creatinine", "dispense",
     "egfr",
     "identity_of", "observation", "order", "record_of", "request", "statement", "weight",
 ]  # fmt: skip
@@ -115,4 +116,18 @@ def dispense(medication: dict[str, Any] | str, identifier: str = "d1", **more: A
         "subject": SUBJECT,
         "whenHandedOver": "2026-11-01",
         "daysSupply": {"value": 30, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"},
+    } | more
+
+
+def administration(medication: dict[str, Any] | str, identifier: str = "a1", **more: Any) -> dict[str, Any]:
+    """A medication that was given on 2026-11-19; a text is a medication by its words."""
+    concept = {"text": medication} if isinstance(medication, str) else medication
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": identifier,
+        "status": "completed",
+        "medicationCodeableConcept": concept,
+        "subject": SUBJECT,
+        "effectiveDateTime": "2026-11-19",
+        "dosage": {"text": "1000 mg", "dose": {"value": 1000, "unit": "mg", "code": "mg"}},
     } | more

@@ -139,6 +139,7 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "MedicationRequest": medication_strategies.medication_requests(),
     "MedicationStatement": medication_strategies.medication_statements(),
     "MedicationDispense": medication_strategies.medication_dispenses(),
+    "MedicationAdministration": medication_strategies.medication_administrations(),
     "Medication": medication_strategies.medications(),
     "AllergyIntolerance": strategies.allergies(),
     "Encounter": strategies.encounters(),

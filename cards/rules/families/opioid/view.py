@@ -22,7 +22,7 @@ from fhir.mapping.medications.opioids import (
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
-from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.terminology.medications import CLASS_MEMBERS
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
@@ -148,7 +148,7 @@ class OpioidView:
 
     def _of_taken(self, medication: CurrentMedication) -> Iterator[OpioidPart]:
         since = parse_time(medication.since) if medication.since else None
-        is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense)
+        is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense | MedicationAdministration)
         for part in self._parts_of(
             medication.medication, medication.dose, medication.source, since, is_draft=medication.drafted is not None
         ):
@@ -260,7 +260,8 @@ def _since(order: Order) -> FhirTime | None:
         text = order.whenHandedOver or order.whenPrepared
     else:
         period = order.effectivePeriod
-        text = order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
+        text = order.effectiveDateTime or (period.start if period is not None else None)
+        text = text or (order.dateAsserted if isinstance(order, MedicationStatement) else None)
     return parse_time(text) if text else None
 
 

@@ -1,0 +1,42 @@
+"""A rule about a pair and a drug of which the chart does not say whether it is taken."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.cards.rules.cases import check, findings, texts
+from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+
+CLARITHROMYCIN = {"drug": "clarithromycin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+
+
+def _statement(words: str, status: str, asserted: str) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationStatement",
+        "id": "s1",
+        "status": status,
+        "subject": {"reference": f"Patient/{PATIENT_ID}"},
+        "medicationCodeableConcept": {"text": words},
+        "dateAsserted": asserted,
+    }
+
+
+def _of_pair(status: str, as_of: datetime, days: int = 10) -> tuple[list[tuple[str, str, str]], str]:
+    asserted = (as_of - timedelta(days=days)).date().isoformat()
+    record = record_of({"more": [_statement("simvastatin 40 MG Oral Tablet", status, asserted)]}, as_of)
+    outcome = check(record, drafts_of(draft_of(CLARITHROMYCIN)), signing=True)
+    return [one for one in findings(outcome) if one[0] == "ddi-simvastatin-cyp3a4"], texts(outcome)
+
+
+def test_an_unknown_status_lowers_what_is_found_by_a_step_and_says_so(as_of: datetime) -> None:
+    ((_, band, severity),), _ = _of_pair("active", as_of)
+    ((_, same_band, lower),), text = _of_pair("unknown", as_of)
+    assert (severity, lower) == ("critical", "warning")
+    assert same_band == band
+    assert "Whether simvastatin is taken is not known" in text
+
+
+@pytest.mark.parametrize(("status", "days"), [("unknown", 100), ("on-hold", 10), ("not-taken", 10)])
+def test_what_is_not_taken_or_was_reported_long_ago_is_no_partner(status: str, days: int, as_of: datetime) -> None:
+    assert _of_pair(status, as_of, days)[0] == []
