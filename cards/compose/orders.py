@@ -12,7 +12,7 @@ from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.trigger import is_test
-from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study
 from cards.rules.patient.session import PatientSession
 from cards.suggest import (
     EvaluationBudget,
@@ -25,6 +25,7 @@ from cards.text import escape, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.uncertain import held_medications
 from fhir.record.record import PatientRecord
+from fhir.record.resources import ServiceRequest
 
 MOST_LINES = 5
 MOST_SUGGESTIONS = 4
@@ -142,6 +143,14 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
         yield Silence(
             draft.name, "not-to-be-given", f"{name} is not to be given (its status or doNotPerform): not checked."
         )
+    elif isinstance(draft.read, ServiceRequest):
+        if is_wanted_study(draft):
+            words = plain(draft.read.code.words, 80) if draft.read.code is not None else ""
+            text = "Not recognised as an order of imaging or a test that a rule is about, so not checked"
+            yield Silence(draft.name, "not-recognised", f"{text}: {words or name}.")
+        else:
+            text = f"{name} is not to be done (its status or doNotPerform): not checked."
+            yield Silence(draft.name, "not-to-be-given", text)
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
         yield Silence(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")

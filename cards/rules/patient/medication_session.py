@@ -20,6 +20,7 @@ from cards.rules.patient.orders import (
 from fhir.mapping.medications.active import (
     active_medications,
     ended_medications,
+    forgotten_orders,
     is_new_start,
     is_recent_start,
     order_end,
@@ -168,12 +169,14 @@ class MedicationSession:
 
     @cached_property
     def _active_on_record(self) -> tuple[CurrentMedication, ...]:
-        """What the patient is on by the record, whatever is drafted: the same objects in all sessions of a call."""
+        """What the patient is on by the record, whatever is drafted: the same objects in all sessions of a call.
+
+        An order counts here however old it is: beside a draft it is better asked about than left out.
+        """
         if self._base is not None:
             return self._base._active_on_record
-        return tuple(
-            [CurrentMedication.of_record(active_medication) for active_medication in active_medications(self.record)]
-        )
+        listed = (*active_medications(self.record), *forgotten_orders(self.record))
+        return tuple([CurrentMedication.of_record(active_medication) for active_medication in listed])
 
     def _is_drafted_again(self, medication: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""

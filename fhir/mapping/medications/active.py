@@ -83,23 +83,33 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
     same drugs, no other strength) is that order: its dose must not count twice. What a pharmacy gave out counts while
     the supply lasts, and what was given in the hospital for two days, where no order or statement tells of that drug.
-    An order of over ten years ago without an end is named among the refusals instead.
+    An order of over ten years ago without an end is not on it (`forgotten_orders`) and is named among the refusals.
     """
-    return record.derive_checked(_find_active)
+    return record.derive_checked(_find_active).listed
 
 
-def _find_active(record: PatientRecord) -> tuple[tuple[ActiveMedication, ...], tuple[Refusal, ...]]:
+def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """Active orders without an end that were written over ten years ago: whether they are carried out is not known."""
+    return record.derive_checked(_find_active).forgotten
+
+
+class _Active(Struct, frozen=True, gc=False):
+    listed: tuple[ActiveMedication, ...]
+    forgotten: tuple[ActiveMedication, ...]
+
+
+def _find_active(record: PatientRecord) -> tuple[_Active, tuple[Refusal, ...]]:
     forgotten: list[ActiveMedication] = []
     listed = tuple(_active(record, forgotten))
     for supplied in (record.medication_dispenses, record.medication_administrations):
         if supplied:
             listed = (*listed, *_supplied(supplied, record, listed))
-    return listed, tuple(map(_refusal_of_forgotten, forgotten))
+    return _Active(listed, tuple(forgotten)), tuple(map(_refusal_of_forgotten, forgotten))
 
 
 def _refusal_of_forgotten(order: ActiveMedication) -> Refusal:
     day = order.authored.date if order.authored is not None else ""
-    text = f"{plain(order.name, 60)} was ordered on {day} and has no end: not counted as taken."
+    text = f"{plain(order.name, 60)} was ordered on {day} and has no end: whether it is still taken is not known."
     return Refusal(order.source, ORDER_TOO_OLD, text)
 
 

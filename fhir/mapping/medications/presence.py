@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.active import ActiveMedication, active_medications, forgotten_orders
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.uncertain import uncertain_medications
 from fhir.record.chart_text import plain
 from fhir.record.record import PatientRecord
 from fhir.terminology.medication_names import is_local, no_drug_kind
@@ -24,8 +25,9 @@ _LONGEST_WORDS = 60
 class Presence(Struct, frozen=True):
     """What was found of the drugs that were looked for.
 
-    `state` is `unreadable` where none is on the list and at least one medication on it could be any drug, and
-    `not-requested` where no list of medications came with the call.
+    `state` is `unreadable` where none is on the list, and at least one medication on it could be any drug, or one of
+    them stands there of which nobody knows if it is taken (its status is unknown, it was ordered over ten years ago);
+    it is `not-requested` where no list of medications came with the call.
     """
 
     state: State
@@ -55,6 +57,8 @@ def presence_of(
     if medications:
         return Presence("present", medications)
     unreadable = unreadable_medications(record, systemic=systemic)
+    uncertain = (*uncertain_medications(record), *forgotten_orders(record))
+    unreadable += tuple(medication for medication in uncertain if _is_meant(medication, keys, other_than, systemic))
     if unreadable:
         return Presence("unreadable", unreadable=unreadable)
     return Presence("absent" if any(map(record.was_requested, _LISTS)) else "not-requested")
@@ -102,6 +106,10 @@ def _words(medication: ActiveMedication) -> str:
     reference = medication.order.medicationReference
     address = (reference.reference or "") if reference is not None else ""
     words = medication.identity.words.strip()
+    if medication.identity.recognised:
+        unknown = medication.order.status == "unknown"
+        day = medication.authored.date if medication.authored is not None else ""
+        return f"{plain(medication.name, _LONGEST_WORDS)}, {'status unknown' if unknown else f'ordered on {day}'}"
     if words in ("", address):
         return f"{medication.source}, {'whose medicine was not sent' if address else 'without a name'}"
     return plain(words, _LONGEST_WORDS)

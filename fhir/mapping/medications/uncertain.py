@@ -17,7 +17,10 @@ _HELD_DAYS = 365.0
 
 
 def uncertain_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """What was reported or ordered in the last 90 days with the status unknown, and is not on the list otherwise."""
+    """What was reported or ordered in the last 90 days, or on no known day, with the status unknown.
+
+    What is on the list otherwise is left out.
+    """
     return record.derive(_find_uncertain)
 
 
@@ -38,12 +41,12 @@ def _with_status(status: str, days: float, record: PatientRecord) -> tuple[Activ
     """The newest entry of each drug with this status of the last days, if the drug is not on the list otherwise."""
     orders: list[MedicationRequest | MedicationStatement] = [*record.medication_requests, *record.medication_statements]
     dated = [(_reported_at(order), order) for order in orders if order.status == status]
-    recent = [(time, order) for time, order in dated if time is not None and _is_recent(time, record, days)]
+    recent = [(time, order) for time, order in dated if time is None or _is_recent(time, record, days)]
     if not recent:
         return ()
     listed = {code for medication in active_medications(record) for code in medication.identity.rxcuis}
     by_drug: dict[tuple[str, ...], ActiveMedication] = {}
-    for _, order in sorted(recent, key=lambda pair: pair[0].instant, reverse=True):
+    for _, order in sorted(recent, key=lambda pair: pair[0].instant if pair[0] is not None else 0.0, reverse=True):
         entry = entry_of(order, f"{type(order).__name__}/{order.id}", record)
         if entry.identity.rxcuis and listed.isdisjoint(entry.identity.rxcuis):
             by_drug.setdefault(entry.identity.rxcuis, entry)

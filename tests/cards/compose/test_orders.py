@@ -97,7 +97,7 @@ NOT_CHECKED: list[tuple[str, Json]] = [
     ("not-recognised", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "Zaubertrank <b>"}}),
     ("not-recognised", {"resourceType": "MedicationRequest"}),
     ("not-recognised", {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/9"}}),
-    ("not-a-medication", {"resourceType": "ServiceRequest", "status": "draft"}),
+    ("not-recognised", {"resourceType": "ServiceRequest", "status": "draft"}),
     ("not-a-medication", {"resourceType": "NutritionOrder"}),
     ("not-a-medication", {"resourceType": ""}),
     ("not-to-be-given", {"resourceType": "MedicationRequest", "doNotPerform": True}),

@@ -107,7 +107,7 @@ def test_a_draft_of_another_kind_beside_it_does_not_matter(rule: str, case: Case
     signing = case.get("hook") != "order-select"
     outcome = check(record_of(case["patient"], as_of), drafts, [*JUDGED, "ServiceRequest/x"], signing=signing)
     assert findings(outcome) == findings(check_case(case, as_of))
-    assert ("ServiceRequest/x", "not-a-medication") in reasons(outcome)
+    assert ("ServiceRequest/x", "not-recognised") in reasons(outcome)
 
 
 SAME_DRUG = [
