@@ -74,9 +74,14 @@ def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9"] | Non
     """
     if not address:
         return None
-    plain = address.strip().partition("|")[0].rstrip("/").lower()
-    plain = f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
+    plain = plain_address(address)
     return "snomed" if plain.startswith(f"{SNOMED}/") else _PLAIN_SYSTEMS.get(plain)
+
+
+def plain_address(address: str) -> str:
+    """The address of a code system without version and final slash, in lower case, with http."""
+    plain = address.strip().partition("|")[0].rstrip("/").lower()
+    return f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
 
 
 class ConditionGroup(Struct, frozen=True, gc=False):
@@ -142,6 +147,16 @@ CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = _read_groups()
 """Every group by its id and by the other ids that it goes by."""
 
 
+SITE_CODES: Final[dict[tuple[str, str], tuple[str, ...]]] = {}
+"""The groups of a hospital's own codes, by the plain address of the code system and the code (site_conditions.py)."""
+
+
+def add_group(key: str, meaning: str, history: str, implies: tuple[str, ...]) -> None:
+    """Adds a group of the hospital's own; `history` as in the table."""
+    group = ConditionGroup(key, meaning, history, implies, bool(history))  # type: ignore[arg-type]  # checked there
+    CONDITION_GROUPS[key] = group  # type: ignore[index]  # read once, before the first chart
+
+
 def with_implied(keys: Iterable[str]) -> tuple[str, ...]:
     """The groups with all that they imply, each once, those named first."""
     groups = list(dict.fromkeys(keys))
@@ -181,6 +196,8 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
     (True, False)
     """
     short = code_system(system)
+    if code and system and (plain_address(system), code.strip()) in SITE_CODES:
+        return True
     if not code or short is None:
         return False
     return short != "snomed" or bool(_snomed_rows(code.strip())) or pregnancy_meaning(system, code) is not None
@@ -194,6 +211,9 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     (('ckd4', 'ckd_any'), ())
     """
     short = code_system(system)
+    of_site = SITE_CODES.get((plain_address(system or ""), (code or "").strip()), ()) if SITE_CODES else ()
+    if of_site:
+        return with_implied(of_site)
     if short is None or not code:
         return ()
     if short == "snomed":

@@ -172,6 +172,15 @@ def _assertion(asserted: AssertedText, words: list[tuple[str, int]], spans: tupl
     return min((asserted.assertion(words[first][1], words[last][1]) for first, last in spans), key=_rank)
 
 
+SITE_PHRASES: Final[list[tuple[str, str]]] = []
+"""Groups with a phrase of a hospital's own, read before the first text (site_conditions.py)."""
+
+
+def is_phrase(text: str) -> bool:
+    """Whether a text has a word by which it can be found."""
+    return bool(plain_words(tokens_of(text)))
+
+
 @cache
 def _compiled() -> _Phrases:
     by_first_word: dict[str, dict[tuple[str, ...], list[str]]] = {}
@@ -205,6 +214,9 @@ def _compiled() -> _Phrases:
                     _add(tuple(word.split()), row["group"])
             else:
                 rules.setdefault(names[0], []).append(_Rule(CONDITION_GROUPS[row["group"]].key, names, unless))
+    for group, phrase in SITE_PHRASES:
+        name = name_of(phrase)
+        rules.setdefault(name, []).append(_Rule(CONDITION_GROUPS[group].key, (name,), frozenset()))
     return _Phrases(
         {
             first: tuple((following, tuple(names)) for following, names in endings.items())

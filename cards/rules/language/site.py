@@ -1,7 +1,8 @@
 """The rules that a hospital writes itself: a folder beside the package, read as one family more.
 
 The folder has `family.json` (whose rules they are, and which of ours they replace), rule files in the same language as
-ours, and tables: `limits.csv` with the hospital's own maximum doses, `absent.csv` with the drugs that it does not have.
+ours, and tables: `limits.csv` with the hospital's own maximum doses, `absent.csv` with the drugs that it does not have,
+`conditions.csv` with its own codes and words of conditions.
 A folder `review` in it holds rules that only the medication review asks. It is named once, before any rule is read.
 """
 
@@ -19,6 +20,7 @@ from fhir.terminology.medications import INGREDIENTS, RXNORM
 SITE: Final = "site"
 REVIEW: Final = "site-review"
 _HEAD: Final = "family.json"
+_CONDITIONS: Final = "conditions.csv"
 _chosen_folder: list[Path | None] = [None]
 
 
@@ -26,7 +28,8 @@ def use_site_rules(folder: Path | None) -> None:
     """Names the folder of the hospital's rules, once for the process.
 
     Raises:
-        RuleError: There is no such folder, it has no family.json, or rules were read already with another folder.
+        RuleError: There is no such folder, it has no family.json, its conditions.csv is wrong, or rules were read
+            already with another folder.
     """
     if folder == _chosen_folder[0]:
         return
@@ -34,6 +37,13 @@ def use_site_rules(folder: Path | None) -> None:
         raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; `cds-hooks rules new {folder}` makes one")
     if _read_folders:
         raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
+    if folder is not None and (folder / _CONDITIONS).is_file():
+        from fhir.terminology.site_conditions import WrongConditions, use_site_conditions  # sites without one: not read
+
+        try:
+            use_site_conditions(folder / _CONDITIONS)
+        except WrongConditions as error:
+            raise RuleError(str(error)) from error
     _chosen_folder[0] = folder
 
 

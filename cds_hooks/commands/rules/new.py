@@ -83,6 +83,7 @@ _CASES = [
 _TABLES = {
     "limits.csv": "drug,form,age_from,age_to,max_single_mg,max_daily_mg,max_single_mg_kg,max_daily_mg_kg,note\n",
     "absent.csv": "drug,note\n",
+    "conditions.csv": "group,name,history,implies,system,code,phrase\n",
 }
 
 
@@ -111,7 +112,7 @@ def new(
         (folder / name).write_text(_json(document), "utf-8")
     for name, header in _TABLES.items():
         (folder / name).write_text(header, "utf-8")
-    typer.echo(f"{folder}: family.json, site-example.json with its cases, limits.csv and absent.csv.")
+    typer.echo(f"{folder}: family.json, site-example.json with its cases, limits.csv, absent.csv and conditions.csv.")
     typer.echo(f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules lint; cds-hooks rules check {folder}/cases")
 
 
