@@ -40,6 +40,7 @@ class Provider(Struct, frozen=True):
     secret: str | None = None
     names_itself: bool = False
     """Whether it said that its answers name it (`iss`, RFC 9207)."""
+    userinfo: str = ""
 
 
 def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None, *, issuer: str = "") -> Provider:
@@ -63,6 +64,7 @@ def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None,
         client_id,
         secret,
         document.get("authorization_response_iss_parameter_supported") is True,
+        _address(document, "userinfo_endpoint") if "userinfo_endpoint" in document else "",
     )
 
 

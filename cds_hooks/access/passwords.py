@@ -1,10 +1,15 @@
 """Passwords: what one must be, and its Argon2id hash (RFC 9106, second recommended parameters, those of argon2-cffi).
 
 The length follows NIST SP 800-63B-4 (2025), section 3.1.1.2: a password that is the only factor has at least 15
-characters, and no rule says of which kind they are.
+characters, and no rule says of which kind they are. By the same section a common password is refused: those that Django
+refuses (19,640 of leaked lists; Django 5.2, common-passwords.txt.gz, BSD license), alone, repeated, two together, and
+with digits and signs between.
 """
 
+import gzip
+import re
 from functools import cache
+from importlib.resources import files
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +32,30 @@ def password_fault(password: str, name: str) -> str | None:
         return f"The password has {len(password)} characters; at most {LONGEST} are read."
     if len(set(password)) < 5 or (len(name) >= _NAME_THAT_COUNTS and name.casefold() in password.casefold()):
         return "The password repeats a few characters or contains the name of the account; choose another one."
+    if _is_common(password.casefold()) or _is_common(_NO_LETTERS.sub("", password.casefold())):
+        return (
+            "The password is made of one or two that are used most often; choose another one. Several words are good."
+        )
     return None
+
+
+_NO_LETTERS: Final = re.compile(r"[\W\d_]")
+_LONGEST_COMMON: Final = 24
+
+
+def _is_common(text: str) -> bool:
+    """Return whether the text is a common password, such a one repeated, or two of them."""
+    for end in range(1, min(len(text), _LONGEST_COMMON) + 1):
+        beginning, rest = text[:end], text[end:]
+        if beginning in _common() and (rest in _common() or not rest.replace(beginning, "")):
+            return True
+    return False
+
+
+@cache
+def _common() -> frozenset[str]:
+    packed = files("cds_hooks.access").joinpath("common_passwords.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().split())
 
 
 def hash_password(password: str) -> str:

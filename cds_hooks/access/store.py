@@ -28,6 +28,7 @@ accounts = Table(
     Column("password_hash", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("totp_secret", Text),
 )
 """`roles` are names with commas between; `state` is "active" or "disabled"."""
 

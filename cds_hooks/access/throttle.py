@@ -1,14 +1,17 @@
 """How many logins can be tried: five failures for a name, a hundred for an address, in a quarter of an hour.
 
-A try is counted before the password is checked, so that many at the same moment are not more than that. Names and
+A try is counted before the password is checked, so that many at the same moment are not more than that; one that
+succeeds is taken back. After some failures each try waits for a moment before it is checked. The address of a proxy on
+this machine that is not declared (`CDS_TRUSTED_PROXIES`) is that of everybody behind it, and is slowed only. Names and
 addresses are stored as SHA-256 only: people type passwords into the field of the name. A name without an account is
 counted like any other, so the answer does not tell the two apart.
 """
 
 import hashlib
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from time import time
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -18,6 +21,11 @@ from cds_hooks.access.store import AccessStore, tries
 WINDOW_SECONDS: Final = 900.0
 TRIES_FOR_A_NAME: Final = 5
 TRIES_FROM_AN_ADDRESS: Final = 100
+_QUICK_TRIES_FOR_A_NAME: Final = 2
+_QUICK_TRIES_FROM_AN_ADDRESS: Final = 20
+_SECONDS_MORE: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 4.0
+_OF_THIS_MACHINE: Final = ("", "127.0.0.1", "::1")
 
 
 class TooManyTries(Exception):
@@ -28,28 +36,72 @@ class TooManyTries(Exception):
         self.seconds = seconds
 
 
-def count_try(store: AccessStore, name: str, address: str, now: Callable[[], float] = time) -> None:
+class Attempt(NamedTuple):
+    """A login that was counted."""
+
+    rows: tuple[str, ...]
+    wait_seconds: float
+    """How long it waits before it is checked: failures before it slow it down."""
+
+
+def count_try(store: AccessStore, name: str, address: str, now: Callable[[], float] = time) -> Attempt:
     """Counts a login that is about to be checked.
 
     Raises:
         TooManyTries: The name, or the address, has had as many as it may have.
     """
     moment = now()
-    limits = ((_subject("name", name), TRIES_FOR_A_NAME), (_subject("address", address), TRIES_FROM_AN_ADDRESS))
+    from_an_address = 1_000_000 if address in _OF_THIS_MACHINE else TRIES_FROM_AN_ADDRESS
+    limits = (
+        (_subject("name", name), TRIES_FOR_A_NAME, _QUICK_TRIES_FOR_A_NAME),
+        (_subject("address", address), from_an_address, _QUICK_TRIES_FROM_AN_ADDRESS),
+    )
+    wait_seconds = 0.0
     with store.transaction() as connection:
         connection.execute(delete(tries).where(tries.c.at <= moment - WINDOW_SECONDS))
-        for subject, most in limits:
+        for subject, most, quick in limits:
             query = select(func.count(), func.min(tries.c.at)).where(tries.c.subject == subject)
             count, first = connection.execute(query).one()
             if count >= most:
                 raise TooManyTries(first + WINDOW_SECONDS - moment)
-        rows = [{"id": uuid4().hex, "subject": subject, "at": moment} for subject, _ in limits]
+            wait_seconds = max(wait_seconds, min(_LONGEST_WAIT_SECONDS, _SECONDS_MORE * (count - quick)))
+        rows = [{"id": uuid4().hex, "subject": subject, "at": moment} for subject, _, _ in limits]
         connection.execute(insert(tries), rows)
+    return Attempt(tuple(str(row["id"]) for row in rows), wait_seconds)
 
 
-def forgive(connection: Connection, name: str) -> None:
-    """Forgets the failures of a name: somebody has logged in with it, or its account was changed."""
+def forgive(connection: Connection, name: str, attempt: Attempt | None = None) -> None:
+    """Forgets the failures of a name, and a try: somebody has logged in with it, or the account was changed."""
     connection.execute(delete(tries).where(tries.c.subject == _subject("name", name)))
+    if attempt is not None:
+        connection.execute(delete(tries).where(tries.c.id.in_(attempt.rows)))
+
+
+def use_code(connection: Connection, name: str, step: int, moment: float) -> bool:
+    """Return whether this one-time code of a name is used for the first time; it is used from then on."""
+    subject = _subject("code", f"{name}:{step}")
+    if connection.execute(select(tries.c.id).where(tries.c.subject == subject)).first():
+        return False
+    connection.execute(insert(tries).values(id=uuid4().hex, subject=subject, at=moment))
+    return True
+
+
+def address_of_client(peer: str, forwarded_for: str, proxies: str) -> str:
+    """Return whose address counts: the nearest hop that is no declared proxy; `peer` is "" on a Unix socket."""
+    networks = [ip_network(text.strip()) for text in proxies.split(",") if text.strip()]
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if networks else []
+    address = peer
+    while hops and (address == "" or _is_in(address, networks)):
+        address = hops.pop()
+    return address[:64]
+
+
+def _is_in(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    try:
+        number = ip_address(address)
+    except ValueError:
+        return False
+    return any(number in network for network in networks)
 
 
 def _subject(kind: str, text: str) -> bytes:

@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from getpass import getuser
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
 import typer
@@ -18,8 +19,10 @@ from cds_hooks.access.accounts import (
     enable_account,
     list_accounts,
     parse_roles,
+    set_second_factor,
 )
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
+from cds_hooks.access.second_factor import enrolment_address, new_secret
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
@@ -106,17 +109,27 @@ def change(
     enable: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Let the account in again, or no longer.")
     ] = None,
+    second_factor: Annotated[
+        bool | None,
+        typer.Option(
+            "--second-factor/--no-second-factor",
+            help="Make the secret of an authenticator app, and print it once; or take it away.",
+        ),
+    ] = None,
     database: Database = None,
 ) -> None:
-    """Change the roles or the password of an account, or whether it may log in.
+    """Change the roles, the password or the second factor of an account, or whether it may log in.
 
     New roles count from the next page that the person opens. A new password and --disable end the sessions of the
     account at once; a new password and --enable forget the failed logins of its name.
 
     Example: cds-hooks accounts change ann --role operator --role auditor
     """
-    if not role and not new_password and not password_stdin and enable is None:
-        typer.echo("Say what to change: --role, --password, --password-stdin, --enable or --disable.", err=True)
+    if not role and not new_password and not password_stdin and enable is None and second_factor is None:
+        typer.echo(
+            "Say what to change: --role, --password, --password-stdin, --second-factor, --enable or --disable.",
+            err=True,
+        )
         raise typer.Exit(2)
     with _said_in_a_sentence():
         store, url = _open(database)
@@ -129,6 +142,16 @@ def change(
             change_password(store, name, _password(password_stdin))
             _record(url, name, "password")
             typer.echo(f"The account {name} has a new password. Its sessions have ended.")
+        if second_factor is not None:
+            secret = new_secret() if second_factor else None
+            set_second_factor(store, name, secret)
+            _record(url, name, "second-factor" if second_factor else "no-second-factor")
+            if secret is not None:
+                typer.echo(
+                    f"Give this to the person of the account {name}, for an authenticator app; it is not shown again:"
+                )
+                typer.echo(enrolment_address(secret, name.casefold(), urlsplit(settings().public_url).netloc))
+            typer.echo(f"The account {name} {'has a' if secret else 'has no'} second factor. Its sessions have ended.")
         if enable is False:
             disable_account(store, name)
             _record(url, name, "disable")

@@ -24,6 +24,7 @@ from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
 from cds_hooks.server import DrainingServer, Supervisor
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
+from cds_hooks.settings.checks import plain_http_fault
 from cds_hooks.storage.content import open_user_names, use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
@@ -167,6 +168,11 @@ def _check_start() -> None:
     """Opens everything that the server needs once, so that a fault is reported before anything is served."""
     if settings().trust_file is not None and settings().as_of is not None:
         typer.echo("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", err=True)
+        raise typer.Exit(2)
+    if settings().login in ("accounts", "both") and (fault := plain_http_fault(settings().public_url)):
+        typer.echo(
+            f"CDS_PUBLIC_URL and CDS_LOGIN={settings().login}: passwords would be sent in the clear; {fault}.", err=True
+        )
         raise typer.Exit(2)
     folder = settings().metrics_dir
     if folder is not None and not folder.is_dir():

@@ -1,5 +1,6 @@
 """The settings of the login to the pages; a part of `Settings`, which alone reads the environment."""
 
+from ipaddress import ip_network
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -27,6 +28,11 @@ class LoginSettings(BaseSettings):
         "link alone opens nothing. The secret by which these links are signed: 32 or more random characters, the same "
         "for all workers and machines of a record. A new one ends all links (docs/operations/access.md).",
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Networks of the proxies whose X-Forwarded-For says where a login comes from, as "
+        "`127.0.0.1/32, 10.0.0.0/24`. Without it the address of the connection counts.",
+    )
     oidc_issuer: SafeAddress = Field(
         default=None,
         description="The site's OpenID provider by its issuer, such as https://login.example.org/realms/site; https, "
@@ -39,10 +45,23 @@ class LoginSettings(BaseSettings):
     oidc_roles_claim: str = Field(
         default="groups", description="The claim of the provider's ID token that lists the groups of a person."
     )
+    oidc_scopes: str = Field(
+        default="openid profile",
+        pattern=r"^openid( [!#-\[\]-~]+)*$",
+        description="What is asked for at a login; `openid profile groups` where the provider has a scope for groups. "
+        "Groups that the ID token lacks are read from the provider's userinfo.",
+    )
     oidc_roles: str = Field(
         default="",
         description="Which groups have which role, as `cds-operators=operator, pharmacy=pharmacist`.",
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for part in parts_of(value):
+            ip_network(part)  # its ValueError says what is wrong
+        return value
 
     @field_validator("oidc_roles")
     @classmethod

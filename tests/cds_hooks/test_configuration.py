@@ -13,6 +13,7 @@ _WHERE_THINGS_ARE = {
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
+    "oidc_scopes", "trusted_proxies",
     "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
 }  # fmt: skip
 _WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -14,8 +15,9 @@ from cds_hooks.access.code_flow import FlowFailed
 from cds_hooks.access.oidc import OpenIdLogin
 from cds_hooks.access.passwords import LONGEST
 from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
+from cds_hooks.access.second_factor import NEEDS_SECOND_FACTOR
 from cds_hooks.access.sessions import Person, cookies_of
-from cds_hooks.access.throttle import TooManyTries, count_try, forgive
+from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
 from cds_hooks.logs import log
 from cds_hooks.pages.login.card_link import card_link_routes
 from cds_hooks.pages.login.launch import launch_routes
@@ -27,6 +29,10 @@ from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import visiting
 
 _WRONG: Final = "The name or the password is not right."
+_NO_SECOND_FACTOR: Final = (
+    "This account operates or approves and has no second factor yet. The operator of this machine makes it: "
+    "cds-hooks accounts change {} --second-factor"
+)
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
@@ -56,9 +62,15 @@ class _Login:
         browser = cookies_of(request.headers).get(self._sessions.login_cookie, "")
         if not browser or not hmac.compare_digest(fields.get(TOKEN_FIELD, "").encode(), _token_for(browser).encode()):
             return self._form(page, name, _NO_COOKIE, 403)
-        address = request.client.host if request.client is not None else ""
+        if not self._by_account:
+            return self._form(page, name, "This server has no accounts of its own; use your account of the site.", 403)
+        peer = request.client.host if request.client is not None else ""
+        forwarded_for = request.headers.get("x-forwarded-for", "")
+        address = address_of_client(peer, forwarded_for, self._server.settings.trusted_proxies)
         try:
-            return await asyncio.to_thread(self._checked, request, name, fields.get("password", ""), page, address)
+            attempt = await asyncio.to_thread(count_try, self._server.store, name, address)
+            await asyncio.sleep(attempt.wait_seconds)
+            return await asyncio.to_thread(self._checked, request, name, fields, page, attempt)
         except TooManyTries as error:
             minutes = max(1, round(error.seconds / 60))
             log().info("login refused", status=429, reason="too-many-tries")
@@ -67,17 +79,18 @@ class _Login:
             answer.headers["retry-after"] = str(max(1, round(error.seconds)))
             return answer
 
-    def _checked(self, request: Request, name: str, password: str, page: str, address: str) -> Response:
-        if not self._by_account:
-            return self._form(page, name, "This server has no accounts of its own; use your account of the site.", 403)
-        store = self._server.store
-        count_try(store, name, address)
-        account = check_login(store, name, password) if len(password) <= LONGEST else None
+    def _checked(self, request: Request, name: str, fields: Mapping[str, str], page: str, attempt: Attempt) -> Response:
+        store, password = self._server.store, fields.get("password", "")
+        account = check_login(store, name, password, fields.get("code", "")) if len(password) <= LONGEST else None
         if account is None:
             log().info("login refused", status=403, reason="wrong-name-or-password")
             return self._form(page, name, _WRONG, 403)
         with store.transaction() as connection:
-            forgive(connection, account.name)
+            forgive(connection, account.name, attempt)
+        is_local = not self._server.settings.public_url.startswith("https:")
+        if account.roles & NEEDS_SECOND_FACTOR and not account.has_second_factor and not is_local:
+            log().info("login refused", status=403, reason="no-second-factor")
+            return self._form(page, name, _NO_SECOND_FACTOR.format(account.name), 403)
         person = Person(f"account {account.name}", account.full_name, account.roles, account.name)
         return let_in(self._server, request, person, page)
 

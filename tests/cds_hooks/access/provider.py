@@ -111,6 +111,8 @@ class Provider:
     """Changes the claims of the next ID tokens."""
     signer: RSAKey = field(default_factory=_first_key)
     published: RSAKey | None = None
+    userinfo: dict[str, Any] = field(default_factory=dict)
+    """What it says of the person to who has an access token."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the discovery document says differently."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -240,6 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, json.dumps(self.provider.discovery()), [])
         elif parts.path == "/keys":
             self._say(200, json.dumps(self.provider.keys()), [])
+        elif parts.path == "/userinfo" and self.headers.get("authorization", "").startswith("Bearer "):
+            self._say(200, json.dumps(self.provider.userinfo), [])
         elif parts.path == "/authorize":
             self._say(*self._authorize(fields))
         else:

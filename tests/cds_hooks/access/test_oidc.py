@@ -244,3 +244,28 @@ async def test_accounts_of_the_server_are_not_checked_where_only_the_provider_co
 def test_settings_that_do_not_fit_are_refused_in_a_sentence(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Settings(**given)
+
+
+def _groups_at_userinfo(provider: Provider, **userinfo: Any) -> None:
+    """As a provider in its default configuration: groups are not in the ID token."""
+    provider.person = {"sub": "p-1", "name": "Pat Site"}
+    provider.userinfo = {"sub": "p-1", **userinfo}
+    provider.metadata = {"userinfo_endpoint": f"{provider.address}/userinfo"}
+
+
+async def test_groups_that_the_id_token_lacks_are_read_from_userinfo(tmp_path: Path, provider: Provider) -> None:
+    _groups_at_userinfo(provider, groups=["cds-ops"])
+    async with at(tmp_path, provider, oidc_scopes="openid profile groups") as person:
+        assert (await _come_back(person)).status_code == 303
+        assert (await person.open("/decisions")).status_code == 200
+    (asked,) = [fields for path, fields in provider.asked if path == "/authorize"]
+    assert asked["scope"] == "openid profile groups"
+
+
+@pytest.mark.parametrize("userinfo", [{"sub": "p-2", "groups": ["cds-ops"]}, {"groups": []}, {}])
+async def test_userinfo_of_another_person_or_without_groups_lets_nobody_in(
+    tmp_path: Path, public: Provider, userinfo: dict[str, Any]
+) -> None:
+    _groups_at_userinfo(public, **userinfo)
+    async with at(tmp_path, public) as person:
+        assert (await _come_back(person)).status_code == 403

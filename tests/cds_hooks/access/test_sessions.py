@@ -6,11 +6,19 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.access.accounts import change_roles
+from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions, cookies_of
 from cds_hooks.access.store import sessions
-from cds_hooks.access.throttle import TRIES_FOR_A_NAME, WINDOW_SECONDS, TooManyTries, count_try
+from cds_hooks.access.throttle import (
+    TRIES_FOR_A_NAME,
+    WINDOW_SECONDS,
+    TooManyTries,
+    address_of_client,
+    count_try,
+    forgive,
+)
 from cds_hooks.storage.decision import RecordUnavailable
 from tests.cds_hooks.access.browsing import store_of, with_account
 
@@ -94,6 +102,61 @@ def test_one_address_cannot_try_many_names(clock: _Clock, tmp_path: Path) -> Non
     with pytest.raises(TooManyTries):
         count_try(store, "another", "a", clock)
     count_try(store, "another", "b", clock)
+
+
+def test_logins_that_succeed_do_not_count_for_their_address(clock: _Clock, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    for _ in range(150):
+        attempt = count_try(store, "ann", "a", clock)
+        with store.transaction() as connection:
+            forgive(connection, "ann", attempt)
+    assert count_try(store, "ann", "a", clock).wait_seconds == 0
+
+
+def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_is_never_refused(
+    clock: _Clock, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path)
+    waits = [count_try(store, "ann", "a", clock).wait_seconds for _ in range(TRIES_FOR_A_NAME)]
+    assert waits == pytest.approx([0, 0, 0, 0.1, 0.2])
+    waits = [count_try(store, f"name {number}", "127.0.0.1", clock).wait_seconds for number in range(130)]
+    assert waits[20] == 0
+    assert waits[-1] == 4
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "proxies", "address"),
+    [
+        ("10.0.0.9", "203.0.113.7", "", "10.0.0.9"),
+        ("10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
+        ("10.0.0.9", "1.2.3.4, 203.0.113.7, 10.0.0.8", "10.0.0.0/24", "203.0.113.7"),
+        ("198.51.100.1", "203.0.113.7", "10.0.0.0/24", "198.51.100.1"),
+        ("", "203.0.113.7", "127.0.0.1/32", "203.0.113.7"),
+        ("", "203.0.113.7", "", ""),
+        ("10.0.0.9", "", "10.0.0.0/24", "10.0.0.9"),
+        ("10.0.0.9", "<script>", "10.0.0.0/24", "<script>"),
+    ],
+)
+def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
+    peer: str, forwarded_for: str, proxies: str, address: str
+) -> None:
+    assert address_of_client(peer, forwarded_for, proxies) == address
+
+
+@pytest.mark.parametrize(
+    ("password", "is_refused"),
+    [
+        ("passwordpassword", True),
+        ("Password-Password-1", True),
+        ("iloveyou12345678", True),
+        ("qwertyuiop123456789", True),
+        ("four plain words together", False),
+        ("correct horse battery staple", False),
+        ("nG8s#kd02-qPz!x7r", False),
+    ],
+)
+def test_passwords_that_are_used_most_often_are_refused(password: str, is_refused: bool) -> None:
+    assert (password_fault(password, "ann") is not None) is is_refused
 
 
 def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock: _Clock, tmp_path: Path) -> None:
