@@ -18,7 +18,15 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Table, Text, select, type_coerce
 
-from cds_hooks.audit.archive import Archive, Span, digest_of_spans, read_archive, removed_spans, verified_archives
+from cds_hooks.audit.archive import (
+    Archive,
+    Span,
+    archives,
+    digest_of_spans,
+    read_archive,
+    removed_spans,
+    verified_archives,
+)
 from cds_hooks.audit.seals import End, Seal
 from cds_hooks.storage.chain import NO_ROW_BEFORE, stored_rows, wrong_content
 from cds_hooks.storage.decision import RecordUnavailable
@@ -107,12 +115,12 @@ class _Gaps:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
         self.inside: dict[tuple[str, int], str] = {}
         """Hashes of the rows of the available archives, by chain and position."""
-        signed = verified_archives(url, keys) if keys is not None else {}
+        # Without a key nobody can say who signed an entry; a removal that no entry names is refused all the same.
+        named = {archived.name: archived for archived in archives(url)}
+        signed = verified_archives(url, keys) if keys is not None else named
         for name, spans in removed_spans(url).items():
             archived = signed.get(name)
-            if keys is None:
-                pass  # without a key nobody can say who signed the entry
-            elif archived is None or archived.spans != digest_of_spans(spans):
+            if archived is None or archived.spans != digest_of_spans(spans):
                 report.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
             elif folder is not None:
                 self._look_into(folder / name, archived, report)

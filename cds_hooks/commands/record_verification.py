@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Database
@@ -79,6 +80,7 @@ def verify(
         seals = read_seals(against, keys) if against is not None and keys is not None else []
         task = progress.add_task("Decisions", total=None)
         report = audit(url, seals, lambda done: progress.update(task, completed=done), keys, archives)
+        report.findings += wrong_accounts(url)
     note_verification(url, configured.counts_file, report.decisions, report.findings[0] if report.findings else "")
     if as_json:
         ends = report.ends.items()

@@ -18,6 +18,7 @@ from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
 from cds_hooks.hold_back.acts import PAUSE_EVENT, Pause
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
+from cds_hooks.notice_formats import notice_request
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
@@ -81,7 +82,10 @@ class Pausing:
 
         while self._untold:
             try:
-                answer = httpx.post(self._notice_url, json=_notice(self._untold[0]), timeout=_POST_SECONDS)
+                pause = self._untold[0]
+                key = f"{pause.kind} {pause.name}"
+                address, body = notice_request(self._notice_url, _notice(pause), key, pause.at, is_over=False)
+                answer = httpx.post(address, json=body, timeout=_POST_SECONDS)
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 if not self._said:

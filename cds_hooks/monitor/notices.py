@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.notice_formats import notice_request
 from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident
 
@@ -61,9 +62,11 @@ def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event
 def _send(client: "httpx.Client", url: str, event: Event) -> None:
     import httpx
 
-    body = {name: getattr(event, name) for name in event.__struct_fields__}
+    notice = {name: getattr(event, name) for name in event.__struct_fields__}
+    key = f"{event.client} {event.family}"
+    address, body = notice_request(url, notice, key, event.at, is_over=event.event == "closed")
     try:
-        answer = client.post(url, json=body)
+        answer = client.post(address, json=body)
     except httpx.HTTPError as error:
         text = f"the webhook cannot be reached ({type(error).__name__}); the next report tells the event again."
         raise NotTold(text) from error

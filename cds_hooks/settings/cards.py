@@ -117,7 +117,8 @@ class CardSettings(BaseSettings):
     notice_url: SafeAddress = Field(
         default=None,
         description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
-        "loopback. It has counts of cards and nothing of a patient.",
+        "loopback. It has counts of cards and nothing of a patient. Alertmanager (…/api/v2/alerts), PagerDuty "
+        "(https://events.pagerduty.com/v2/enqueue/ROUTING_KEY) and Slack (hooks.slack.com) get it in their own form.",
     )
 
     @property

@@ -29,3 +29,4 @@ CREATE ROLE cds_auditor LOGIN;
 GRANT CONNECT ON DATABASE DATABASE_NAME TO cds_auditor;
 GRANT USAGE ON SCHEMA public TO cds_auditor;
 GRANT SELECT ON decisions, feedback, outcomes, events, removals, alembic_version TO cds_auditor;
+GRANT SELECT (name, roles, state) ON access_accounts TO cds_auditor;

@@ -361,7 +361,7 @@ class Tester:
             raise UnusableForm("There is no such card on the page; send the call again.") from error
 
     async def _feed_back(self, bench: Bench, exchanged: Exchanged, item: dict[str, Any]) -> None:
-        path, body = f"{exchanged.path}/feedback", {"feedback": [item]}
+        path, body = f"/cds-services/{exchanged.service}/feedback", {"feedback": [item]}
         status, _, _, _, failure = await self._caller(bench.server).post(path, orjson.dumps(body), bench.token)
         bench.carried.feedback.append(Sent(path, body, status, failure))
 

@@ -1,0 +1,85 @@
+"""The manifests of docs/operations/files: what they name is there, and what they start is what is tested elsewhere."""
+
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+
+from cds_hooks.settings import SETTINGS
+from tests.conftest import ROOT
+
+yaml = pytest.importorskip("yaml", reason="PyYAML comes with the tools of the slow tests")
+FILES = ROOT / "docs/operations/files"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+@cache
+def _compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((FILES / "compose.yaml").read_text())
+    return document
+
+
+@cache
+def _objects() -> dict[str, dict[str, Any]]:
+    return {each["kind"]: each for each in yaml.safe_load_all((FILES / "kubernetes.yaml").read_text())}
+
+
+def _container() -> dict[str, Any]:
+    (container,) = _objects()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def test_every_setting_of_the_manifests_is_one_of_the_server() -> None:
+    names = [*_compose()["services"]["server"]["environment"], *(variable["name"] for variable in _container()["env"])]
+    ours = {name for name in names if name.startswith("CDS_")}
+    assert len(ours) >= 6
+    assert {name.removeprefix("CDS_").lower() for name in ours} <= set(SETTINGS)
+
+
+def test_compose_mounts_the_files_that_are_tested_and_declares_what_it_names() -> None:
+    compose = _compose()
+    mounted = re.findall(r"\./([\w-]+\.(?:conf|yml))", (FILES / "compose.yaml").read_text())
+    assert set(mounted) == {"nginx.conf", "cds-hooks-proxy.conf", "prometheus.yml", "alerts.yml"}
+    assert all((FILES / name).is_file() for name in mounted)
+    for service in compose["services"].values():
+        assert set(service.get("depends_on", ())) <= set(compose["services"])
+        named = {volume.partition(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")}
+        assert named <= set(compose["volumes"])
+        secrets = {each if isinstance(each, str) else each["source"] for each in service.get("secrets", ())}
+        assert secrets <= set(compose["secrets"])
+
+
+def test_the_proxy_and_prometheus_reach_the_server_where_their_files_say() -> None:
+    services = _compose()["services"]
+    assert services["proxy"]["network_mode"] == services["prometheus"]["network_mode"] == "service:server"
+    server = services["server"]
+    assert f"server 127.0.0.1:{server['command'][-1]}" in (FILES / "nginx.conf").read_text()
+    assert server["environment"]["CDS_OPERATOR_LISTEN"] in (FILES / "prometheus.yml").read_text()
+
+
+def test_the_image_runs_as_its_own_user_and_writes_to_its_volume_only() -> None:
+    user = _objects()["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    assert f"USER {user}:{user}" in DOCKERFILE
+    assert _container()["securityContext"]["readOnlyRootFilesystem"]
+    assert _compose()["services"]["server"]["read_only"]
+    mounts = {mount["mountPath"] for mount in _container()["volumeMounts"]}
+    volumes = {volume["name"] for volume in _objects()["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert {"/var/lib/cds-hooks", "/tmp"} <= mounts  # noqa: S108 - a folder of the container
+    assert {mount["name"] for mount in _container()["volumeMounts"]} == volumes
+
+
+def test_probes_selectors_and_times_fit_together() -> None:
+    deployment = _objects()["Deployment"]["spec"]
+    container = _container()
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/livez"}
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == _objects()["Service"]["spec"]["selector"] == labels
+    assert _objects()["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert _objects()["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+    (drain,) = [each["value"] for each in container["env"] if each["name"] == "CDS_DRAIN_SECONDS"]
+    assert float(drain) + 10 < deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == container["args"][-1]
