@@ -10,18 +10,19 @@ import csv
 import io
 import lzma
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
-from sqlalchemy import MetaData, Table, func, insert, literal_column, select, text
+from sqlalchemy import Column, MetaData, Table, func, insert, inspect, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.opening import refuse_newer, upgrade_schema
+from cds_hooks.storage.opening import make_older_schema, refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import new_private_file
@@ -40,14 +41,16 @@ def back_up(url: str, file: Path) -> int:
 
     Where it cannot be finished there is no file.
     """
+    version = SCHEMA_VERSION
     for (version,) in read_rows(url, select(literal_column("version_num")).select_from(text("alembic_version"))):
         refuse_newer(version)
+    tables = [plain_table(table) for table in _TABLES] if version == SCHEMA_VERSION else _tables_of(url)
     rows = 0
     with new_private_file(file) as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
-            packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
-            for table in _TABLES:
-                for row in _stored(url, plain_table(table)):
+            packed.write(orjson.dumps({"record": version}) + b"\n")
+            for table in tables:
+                for row in _stored(url, table):
                     packed.write(orjson.dumps([table.name, row_as_json(row)]) + b"\n")
                     rows += 1
         raw.flush()
@@ -62,15 +65,20 @@ def restore(file: Path, url: str) -> int:
         RecordUnavailable: The record is not empty, or the file is no backup of this version.
     """
     parsed = parse_url(url)
-    upgrade_schema(parsed)
-    if any(read_rows(url, select(func.count()).select_from(table))[0][0] for table in _TABLES):
+    version = _version_of(file)
+    if version == SCHEMA_VERSION:
+        upgrade_schema(parsed)
+    else:
+        make_older_schema(parsed, version)
+    tables = {table.name: table for table in _tables_of(url)}
+    if version == SCHEMA_VERSION and any(
+        read_rows(url, select(func.count()).select_from(table))[0][0] for table in _TABLES
+    ):
         raise RecordUnavailable("the record is not empty; a backup is restored into an empty one")
     rows = 0
     try:
         with lzma.open(file) as packed, engine_for(parsed).begin() as connection:
-            if orjson.loads(packed.readline()) != {"record": SCHEMA_VERSION}:
-                raise RecordUnavailable(f"{file} is not a backup of a record of version {SCHEMA_VERSION}")
-            tables = {table.name: plain_table(table) for table in _TABLES}
+            packed.readline()
             for line in packed:
                 name, row = orjson.loads(line)
                 connection.execute(insert(tables[name]), row_from_json(row))
@@ -85,7 +93,40 @@ def restore(file: Path, url: str) -> int:
         raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
     except DBAPIError as error:
         raise RecordUnavailable(f"the record cannot be restored: {database_error_reason(error)}") from error
+    upgrade_schema(parsed)
     return rows
+
+
+def _version_of(file: Path) -> str:
+    """The schema of the record of which this is a backup.
+
+    Raises:
+        RecordUnavailable: It is none, or of a newer version of this program.
+    """
+    try:
+        with lzma.open(file) as packed:
+            version = orjson.loads(packed.readline())["record"]
+    except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
+    if not isinstance(version, str) or not re.fullmatch(r"\d{4}", version):
+        raise RecordUnavailable(f"{file} is not a backup of a record that this version knows")
+    refuse_newer(version)
+    return version
+
+
+def _tables_of(url: str) -> list[Table]:
+    """The tables of the record with the columns that they have in it: an older version made fewer."""
+    with engine_for(parse_url(url)).connect() as connection:
+        inspector = inspect(connection)
+        there = set(inspector.get_table_names())
+        columns = {name: {column["name"] for column in inspector.get_columns(name)} for name in there}
+    tables = []
+    for table in _TABLES:
+        if table.name in there:
+            plain = plain_table(table)
+            kept = [Column(column.name, column.type) for column in plain.columns if column.name in columns[table.name]]
+            tables.append(Table(table.name, MetaData(), *kept))
+    return tables
 
 
 def plain_table(table: Table) -> Table:

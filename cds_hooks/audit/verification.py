@@ -116,8 +116,8 @@ class _Gaps:
         self.inside: dict[tuple[str, int], str] = {}
         """Hashes of the rows of the available archives, by chain and position."""
         # Without a key nobody can say who signed an entry; a removal that no entry names is refused all the same.
-        named = {archived.name: archived for archived in archives(url)}
-        signed = verified_archives(url, keys) if keys is not None else named
+        listed = {archived.name: archived for archived in archives(url)}
+        signed = verified_archives(url, keys) if keys is not None else listed
         for name, spans in removed_spans(url).items():
             archived = signed.get(name)
             if archived is None or archived.spans != digest_of_spans(spans):

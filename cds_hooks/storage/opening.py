@@ -94,7 +94,28 @@ def sqlite_script() -> str:
         return "\n\n".join([f"-- {SCHEMA_VERSION}", *statements.scalars()]) + "\n"
 
 
-def _run_migrations(connection: Connection) -> None:
+def make_older_schema(url: URL, version: str) -> None:
+    """Makes the tables of an older version in a database without a record, for the rows of a backup of that version.
+
+    Raises:
+        RecordUnavailable: There is a record already, or the database cannot be opened.
+    """
+    if url.get_backend_name() == "sqlite":
+        make_file(sqlite_file(url))
+    try:
+        with engine_for(url).begin() as connection:
+            if schema_version(connection) is not None:
+                raise RecordUnavailable(
+                    f"a backup with the schema {version} is restored into a database in which there is no record yet"
+                )
+            _run_migrations(connection, version)
+    except (DBAPIError, ImportError, OSError) as error:
+        raise RecordUnavailable(
+            f"the record at {url.render_as_string()} cannot be made: {database_error_reason(error)}"
+        ) from error
+
+
+def _run_migrations(connection: Connection, version: str = SCHEMA_VERSION) -> None:
     # imported here: a database that is up to date does not need alembic
     from alembic import command
     from alembic.config import Config
@@ -102,7 +123,7 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, SCHEMA_VERSION)
+    command.upgrade(config, version)
 
 
 def open_decision_log(url: str) -> DecisionLog:
