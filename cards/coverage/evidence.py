@@ -227,7 +227,8 @@ def _condition(wanted: Test, subject: Subject) -> Seen:
         sites.setdefault(code, []).append((holds, f"Condition/{condition.id}"))
     groups = wanted.get("groups", ())
     hit = find_condition(record, *groups) if groups else None
-    if hit is not None and (any_status or hit.status != "past"):
+    is_meant = hit is not None and hit.code not in wanted.get("except_codes", ())
+    if hit is not None and is_meant and (any_status or hit.status != "past"):
         holds = None if hit.doubt else _is_within(hit.time, wanted, subject.day)
         sites.setdefault(hit.source, []).append((holds, hit.source))
     best = (max(hits, key=lambda hit: (hit[0] is True, hit[0] is None)) for hits in sites.values())
@@ -490,7 +491,7 @@ _WINDOWS: Final = frozenset(
 )
 _MEMBERS: Final[Mapping[str, frozenset[str]]] = {
     "age": _LIMITS | {"days_after"},
-    "condition": _WINDOWS | {"icd10", "groups", "status", "sites", "last"},
+    "condition": _WINDOWS | {"icd10", "groups", "except_codes", "status", "sites", "last"},
     "observation": _LIMITS | _WINDOWS | {"loinc", "text", "units", "room_air", "words", "without_words", "count"},
     "bmi": _LIMITS,
     "pack_years": _LIMITS,

@@ -83,6 +83,14 @@ SMOKER = (
 SIXTY = patient("1966-03-01")
 PACKS = result("8664-5", 30, "{PackYears}", "2026-11-01")
 
+
+def former(day: str) -> tuple[Json, Json, Json]:
+    """A former smoker who stopped on this day."""
+    status = SMOKER[0] | {"valueCodeableConcept": concept("http://snomed.info/sct", "8517006")}
+    stopped = status | {"id": "stopped", "code": concept("http://loinc.org", "74010-0"), "valueDateTime": day}
+    return status, {name: value for name, value in stopped.items() if name != "valueCodeableConcept"}, SMOKER[1]
+
+
 CASES: Mapping[str, tuple[Json, list[Json], Json]] = {
     # dates: the list in force on the day of service
     "the day before a code joins the list": (order("L1844", "2026-04-12"), chart(), COVERED),
@@ -189,6 +197,9 @@ CASES: Mapping[str, tuple[Json, list[Json], Json]] = {
     "during exercise, for a stationary device": (
         order("E1390"), chart(COPD, saturation(85, note=[{"text": "during exercise"}]), visit()), OPEN,
     ),
+    "during sleep, for a stationary device": (
+        order("E1390"), chart(COPD, saturation(86, note=[{"text": "overnight, during sleep"}]), visit()), COVERED,
+    ),
     "during exercise, for a portable one": (
         order("E1392"), chart(COPD, saturation(85, note=[{"text": "during exercise"}])), COVERED,
     ),
@@ -267,6 +278,14 @@ CASES: Mapping[str, tuple[Json, list[Json], Json]] = {
         OPEN,
     ),
     "an infarction that is resolved": (order("93798"), chart(condition("I21.4", "resolved", "2026-06-20")), COVERED),
+    "an infarction by SNOMED CT": (
+        order("93798"),
+        chart(condition("22298006", "resolved", "2026-06-20", "http://snomed.info/sct")),
+        COVERED,
+    ),
+    "an old infarction, charted this year": (order("93798"), chart(condition("I25.2", onset="2026-06-01")), OPEN),
+    "stopped smoking 14 years ago": (order("71271"), chart(*former("2012-06-01"), PACKS, who=SIXTY), COVERED),
+    "stopped smoking 16 years ago": (order("71271"), chart(*former("2010-06-01"), PACKS, who=SIXTY), OPEN),
     "an old infarction": (order("93798"), chart(condition("I25.2")), OPEN),
     "an infarction without a day": (order("93798"), chart(condition("I21.4", onsetDateTime=None)), OPEN),
     "a stent on the problem list": (order("93797"), chart(condition("Z95.5")), COVERED),
