@@ -1,5 +1,6 @@
-"""`cds-hooks data check`: what is wrong with a table or a folder of FHIR before anything is learned from it."""
+"""`cds-hooks data check|features`: what is wrong with a table or a folder of FHIR; which features a site declares."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,6 @@ from cds_hooks.commands.model.console import own_specs, print_json, problems, wi
 from models_onnx.serving.registry import ARTIFACTS
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before a model is trained on it.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `check` a subcommand while there is one only."""
 
 
 @app.command()
@@ -42,6 +38,68 @@ def check(
     else:
         _show(report)
     raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def features(
+    folder: Annotated[Path, typer.Argument(help="A folder with features.toml.")],
+    chart: Annotated[
+        Path | None, typer.Option(help="A chart (a Bundle of FHIR): the value of each feature in it, with its reason.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="With --chart: the day, as 2026-11-20; default: now.")] = None,
+) -> None:
+    """Check and describe the features that a site declares: words, unit, codes, window and range of each, as Markdown.
+
+    With a chart: what each is in it, with the dated values that made it, or why it is missing.
+
+    Exit codes: 0 every declaration holds, 2 one does not, or the chart cannot be read.
+
+    Example: cds-hooks data features own
+    """
+    from fhir.mapping.features.catalog import FEATURES, data_dictionary, features_named
+    from fhir.mapping.features.declared import add_declared_features
+    from fhir.mapping.features.feature import FeatureFault
+    from models_onnx.errors import DeclarationError
+
+    with problems():
+        try:
+            names = add_declared_features(folder)
+        except FeatureFault as fault:
+            raise DeclarationError(str(fault)) from fault
+        if not names:
+            raise DeclarationError(f"{folder} has no features.toml")
+        if chart is None:
+            typer.echo(data_dictionary(FEATURES[name] for name in names), nl=False)
+            return
+        for line in _values_in(chart, as_of, features_named(names)):
+            typer.echo(line)
+
+
+def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterator[str]:
+    """One line for each feature: its value as a card shows it, or why there is none."""
+    import msgspec
+
+    from cds_hooks.commands.score.charts import moment_of
+    from fhir.mapping.features.feature import map_features
+    from fhir.record.charts import ChartsRefused, by_patient, known_at, read_bundle
+    from fhir.record.reading import read_record, read_value
+    from models_onnx.errors import PanelRefused
+
+    moment, _ = moment_of(as_of)
+    try:
+        charts = list(by_patient(list(read_bundle(chart))))
+    except ChartsRefused as problem:
+        raise PanelRefused(str(problem)) from problem
+    for person in charts:
+        entries = [{"resource": item} for item in known_at(person.patient, person.resources, moment.timestamp())]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        value, refusals = read_value("chart", msgspec.json.encode(bundle))
+        vector = map_features(read_record({"chart": value}, person.id, moment, refusals=refusals), features_of_site)
+        for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):
+            if evidence is not None:
+                yield f"{feature.name} = {number:g}: {feature.words} {feature.show(evidence)}"
+        for gap in vector.missing:
+            yield f"{gap.feature.name} missing ({gap.reason}): {gap.text}"
 
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:

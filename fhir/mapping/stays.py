@@ -222,20 +222,20 @@ def emergency_visits_before(record: PatientRecord, stay: Stay | None, days: floa
     return _counted(record, stay, _earlier(record, others, stay, days), "emergency visit")
 
 
-def outpatient_visits_before(record: PatientRecord, stay: Stay | None) -> StayFact:
-    """Outpatient visits in the year before the stay, or before now."""
-    visits = _earlier(record, _visits(record, _OUTPATIENT), stay, YEAR_DAYS)
+def outpatient_visits_before(record: PatientRecord, stay: Stay | None, days: float = YEAR_DAYS) -> StayFact:
+    """Outpatient visits in so many days before the stay, or before now."""
+    visits = _earlier(record, _visits(record, _OUTPATIENT), stay, days)
     return _counted(record, stay, visits, "outpatient visit")
 
 
-def stays_before(record: PatientRecord, stay: Stay | None) -> StayFact:
-    """Other stays in hospital that began in the year before this one, or before now, without those it continues."""
+def stays_before(record: PatientRecord, stay: Stay | None, days: float = YEAR_DAYS) -> StayFact:
+    """Other stays in hospital that began in so many days before this one, or before now, without those it continues."""
     stays = stays_in_hospital(record)
     if stay is not None:
         stays = [earlier_stay for earlier_stay in stays if earlier_stay.encounter is not stay.encounter]
         continued = _continued_by(stay, stays)
         stays = [earlier_stay for earlier_stay in stays if earlier_stay not in continued]
-    return _counted(record, stay, _earlier(record, stays, stay, YEAR_DAYS), "stay")
+    return _counted(record, stay, _earlier(record, stays, stay, days), "stay")
 
 
 def _earlier(record: PatientRecord, visits: Sequence[Stay], stay: Stay | None, days: float) -> list[Stay]:

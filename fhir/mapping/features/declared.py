@@ -1,22 +1,32 @@
 """Features that a site declares as data: `features.toml` in the folder of its models (docs/adding/hospital-model.md).
 
-A feature here is the newest value of a measured quantity within a window: of a quantity that the tables have
-(`analyte`), or of one that the site describes by its LOINC codes, unit and plausible range. A declared feature is like
-any other: training, the server and scoring read it by the same function, and prefetch asks for its codes.
+An entry says one thing of the chart: a statistic of a measured quantity (of the tables, or one that the site describes
+by its LOINC codes, unit and plausible range), a condition or a procedure by group, code or phrase, medicines by class,
+visits by class, or something computed from other features. A declared feature is like any other: training, the server
+and scoring read it by the same function, as of the moment asked, and prefetch asks for what it needs.
 """
 
 import re
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import FeatureFault
+from fhir.mapping.features.coded import CodedCondition, CodedProcedure, CodeOrPhrase, read_code
+from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
+from fhir.mapping.features.conditions import HasCondition
+from fhir.mapping.features.feature import Feature, FeatureFault
+from fhir.mapping.features.history import MOST_VALUES, History, Statistic, Where, range_of, unit_of
 from fhir.mapping.features.measured import Measured
+from fhir.mapping.features.medications import TakesMedication
+from fhir.mapping.features.stays import EarlierUse
+from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
@@ -29,18 +39,78 @@ _Text = Annotated[str, Meta(min_length=1, max_length=120)]
 
 
 class DeclaredFeature(Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry `[[feature]]`. With `analyte` the unit, codes and range are those of the tables."""
+    """One entry `[[feature]]`, which has the members of one kind (`_KINDS`).
+
+    With `analyte` the unit, codes and range are those of the tables. `unit`, `low` and `high` are also those of a
+    formula.
+    """
 
     name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
     words: _Text
     evidence: _Text
-    window_days: Annotated[int, Meta(ge=1, le=36_600)]
+    window_days: Annotated[int, Meta(ge=1, le=36_600)] | None = None
     analyte: str | None = None
     loinc: tuple[str, ...] = ()
     unit: str | None = None
     also_in: dict[str, float] = {}
     low: float | None = None
     high: float | None = None
+    statistic: Statistic | None = None
+    last: Annotated[int, Meta(ge=1, le=MOST_VALUES)] | None = None
+    where: Where | None = None
+    condition_groups: tuple[str, ...] = ()
+    condition_codes: tuple[str, ...] = ()
+    condition_phrases: tuple[_Text, ...] = ()
+    procedure_codes: tuple[str, ...] = ()
+    procedure_phrases: tuple[_Text, ...] = ()
+    medication_classes: tuple[str, ...] = ()
+    visits: Literal["inpatient", "emergency", "outpatient"] | None = None
+    band_of: str | None = None
+    limits: tuple[float, ...] = ()
+    first_of: tuple[str, ...] = ()
+    missing_of: str | None = None
+    formula: Annotated[str, Meta(min_length=1, max_length=300)] | None = None
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The members that say something beyond name, words, evidence and window."""
+        defaults = dict(
+            zip(self.__struct_fields__[-len(self.__struct_defaults__) :], self.__struct_defaults__, strict=True)
+        )
+        return frozenset(name for name in defaults if getattr(self, name) not in (None, (), {})) - {"window_days"}
+
+
+class _Kind(NamedTuple):
+    """What an entry of a kind may say: by which members it is known, which others it may have, whether its window."""
+
+    by: frozenset[str]
+    more: frozenset[str] = frozenset()
+    window: Literal["needed", "possible", "none"] = "none"
+
+
+_KINDS: Final = (
+    _Kind(frozenset({"formula"}), frozenset({"unit", "low", "high"})),
+    _Kind(frozenset({"band_of", "limits"})),
+    _Kind(frozenset({"first_of"})),
+    _Kind(frozenset({"missing_of"})),
+    _Kind(frozenset({"visits"}), window="needed"),
+    _Kind(frozenset({"medication_classes"})),
+    _Kind(frozenset({"condition_groups"}), window="possible"),
+    _Kind(frozenset({"condition_codes", "condition_phrases"}), window="possible"),
+    _Kind(frozenset({"procedure_codes", "procedure_phrases"}), window="possible"),
+    _Kind(
+        frozenset({"analyte", "loinc"}),
+        frozenset({"unit", "also_in", "low", "high", "statistic", "last", "where"}),
+        "needed",
+    ),
+)
+_DECLARED: Final[dict[str, DeclaredFeature]] = {}
+"""What was declared, by name: the same entry in two folders is one feature."""
+_VISITS: Final = {
+    "inpatient": (stays_before, 100.0),
+    "emergency": (emergency_visits_before, 200.0),
+    "outpatient": (outpatient_visits_before, 400.0),
+}
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,12 +135,14 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
             fault = "it is declared twice"
         if fault is not None:
             raise FeatureFault(f"{FILE}: {declaration.name}: {fault}")
-        feature = FEATURES.get(declaration.name)
-        made = _made(declaration)
-        if feature is not None and not _is_same(feature, made):
-            raise FeatureFault(f"{FILE}: {declaration.name}: there is another feature of this name")
-        if feature is None:
-            FEATURES[declaration.name] = made
+        if declaration.name in FEATURES:
+            if _DECLARED.get(declaration.name) != declaration:
+                raise FeatureFault(f"{FILE}: {declaration.name}: there is another feature of this name")
+            continue
+        feature = _made(declaration)
+        if faults := feature.lint():
+            raise FeatureFault(f"{FILE}: {'; '.join(faults)}")
+        FEATURES[declaration.name], _DECLARED[declaration.name] = feature, declaration
     return tuple(declaration.name for declaration in declared)
 
 
@@ -84,6 +156,76 @@ def _read(path: Path) -> tuple[DeclaredFeature, ...]:
 
 
 def _faults(declaration: DeclaredFeature) -> Iterator[str]:
+    of_members = (kind for kind in _KINDS if kind.by & declaration.given)
+    kind = next(of_members, _KINDS[-1] if declaration.given else None)
+    if kind is None:
+        yield "it says nothing of the chart: docs/adding/hospital-model.md lists what a feature can be"
+        return
+    strange = sorted(declaration.given - kind.by - kind.more)
+    if strange:
+        yield f"{strange[0]} is not for a feature with {' or '.join(sorted(kind.by & declaration.given))}"
+    if kind.window == "needed" and declaration.window_days is None:
+        yield "window_days is missing"
+    if kind.window == "none" and declaration.window_days is not None:
+        yield "window_days is not for such a feature"
+    yield from _of_texts(declaration)
+    if "analyte" in kind.by:
+        yield from _faults_of_measured(declaration)
+    else:
+        yield from _faults_of_kind(declaration)
+
+
+def _faults_of_kind(declaration: DeclaredFeature) -> Iterator[str]:
+    try:
+        _codes(declaration)
+        names = _inputs_of(declaration)
+    except ValueError as error:
+        yield str(error)
+        return
+    if unknown := [name for name in names if name not in FEATURES]:
+        yield f"there is no feature {unknown[0]!r}; it must be one of docs/features.md or declared before this one"
+    elif declaration.first_of and not all(FEATURES[name].is_yes_no for name in names):
+        yield "first_of names features that are yes or no"
+    if (declaration.band_of is not None or declaration.limits) and (
+        declaration.band_of is None
+        or list(declaration.limits) != sorted(set(declaration.limits))
+        or not declaration.limits
+    ):
+        yield "a band needs band_of and limits, which rise"
+    if declaration.formula is not None and None in (declaration.unit, declaration.low, declaration.high):
+        yield "a formula needs unit, low and high"
+
+
+def _inputs_of(declaration: DeclaredFeature) -> tuple[str, ...]:
+    """The features that an entry is computed from."""
+    if declaration.formula is not None:
+        return names_in(declaration.formula)
+    single = (declaration.band_of, declaration.missing_of)
+    return declaration.first_of or tuple(name for name in single if name is not None)
+
+
+def _codes(declaration: DeclaredFeature) -> tuple[CodeOrPhrase, ...]:
+    """The codes and phrases of conditions or procedures."""
+    codes = (*declaration.condition_codes, *declaration.procedure_codes)
+    phrases = (*declaration.condition_phrases, *declaration.procedure_phrases)
+    return (*map(read_code, codes), *(CodeOrPhrase(phrase=" ".join(phrase.lower().split())) for phrase in phrases))
+
+
+def _of_texts(declaration: DeclaredFeature) -> Iterator[str]:
+    texts = {
+        "words": (declaration.words,),
+        "evidence": (declaration.evidence,),
+        "unit": (declaration.unit if declaration.unit is not None else "1",),
+        "also_in": declaration.also_in,
+        "condition_phrases": declaration.condition_phrases,
+        "procedure_phrases": declaration.procedure_phrases,
+    }
+    for name, parts in texts.items():
+        if not all(part.strip() and part.isprintable() for part in parts):
+            yield f"{name} is blank, or has a character that cannot be seen"
+
+
+def _faults_of_measured(declaration: DeclaredFeature) -> Iterator[str]:
     own_analyte = {
         "loinc": declaration.loinc,
         "unit": declaration.unit,
@@ -116,29 +258,63 @@ def _faults(declaration: DeclaredFeature) -> Iterator[str]:
         for unit, factor in declaration.also_in.items()
         if not _LEAST_FACTOR <= factor <= 1 / _LEAST_FACTOR
     )
-    texts = {
-        "words": (declaration.words,),
-        "evidence": (declaration.evidence,),
-        "unit": (declaration.unit or "",),
-        "also_in": declaration.also_in,
-    }
-    for name, parts in texts.items():
-        if not all(part.strip() and part.isprintable() for part in parts):
-            yield f"{name} is blank, or has a character that cannot be seen"
 
 
-def _made(declaration: DeclaredFeature) -> Measured:
+def _made(declaration: DeclaredFeature) -> Feature:
+    name, words, evidence, days = declaration.name, declaration.words, declaration.evidence, declaration.window_days
+    inputs = tuple(FEATURES[of] for of in _inputs_of(declaration))
+    if declaration.formula is not None:
+        assert declaration.unit is not None and declaration.low is not None and declaration.high is not None  # noqa: S101, PT018 - checked
+        low, high = declaration.low, declaration.high
+        return Formula(name, words, evidence, declaration.unit, low, high, inputs=inputs, formula=declaration.formula)
+    if declaration.band_of is not None:
+        choices = _bands(declaration.limits)
+        highest = float(len(choices) - 1)
+        return Band(
+            name, words, evidence, plausible_high=highest, choices=choices, inputs=inputs, limits=declaration.limits
+        )
+    if declaration.first_of:
+        choices = ("none of them", *(feature.words for feature in inputs))
+        return FirstOf(name, words, evidence, plausible_high=float(len(inputs)), choices=choices, inputs=inputs)
+    if declaration.missing_of is not None:
+        return IsMissing(name, words, evidence, inputs=inputs)
+    if declaration.visits is not None:
+        assert days is not None  # noqa: S101 - checked
+        count, most = _VISITS[declaration.visits]
+        before = partial(count, days=float(days))
+        return EarlierUse(name, words, evidence, plausible_high=most, window_days=days, before=before)
+    if declaration.medication_classes:
+        return TakesMedication(name, words, evidence, classes=declaration.medication_classes)
+    if declaration.condition_groups:
+        return HasCondition(name, words, evidence, window_days=days, groups=declaration.condition_groups)
+    if wanted := _codes(declaration):
+        kind = CodedProcedure if declaration.procedure_codes or declaration.procedure_phrases else CodedCondition
+        return kind(name, words, evidence, window_days=days, wanted=wanted)
+    return _of_quantity(declaration)
+
+
+def _bands(limits: tuple[float, ...]) -> tuple[str, ...]:
+    between = [f"{low:g} to under {high:g}" for low, high in pairwise(limits)]
+    return (f"under {limits[0]:g}", *between, f"{limits[-1]:g} and over")
+
+
+def _of_quantity(declaration: DeclaredFeature) -> Feature:
     analyte = ANALYTES[declaration.analyte] if declaration.analyte is not None else _own_analyte(declaration)
-    return Measured(
-        declaration.name,
-        declaration.words,
-        declaration.evidence,
-        analyte.unit,
-        analyte.plausible_low,
-        analyte.plausible_high,
-        analyte.key,
-        declaration.window_days,
-    )
+    name, words, evidence, days = declaration.name, declaration.words, declaration.evidence, declaration.window_days
+    assert days is not None  # noqa: S101 - checked
+    if declaration.statistic in (None, "newest") and declaration.last is None and declaration.where is None:
+        low, high = analyte.plausible_low, analyte.plausible_high
+        return Measured(name, words, evidence, analyte.unit, low, high, analyte.key, days)
+    statistic = declaration.statistic or "newest"
+    low, high = range_of(statistic, analyte.key, days)
+    return History(
+        name, words, evidence, unit_of(statistic, analyte.key), low, high,
+        window_days=days,
+        quantity=analyte.key,
+        statistic=statistic,
+        last=declaration.last or 0,
+        where=declaration.where or "anywhere",
+    )  # fmt: skip
 
 
 def _own_analyte(declaration: DeclaredFeature) -> Analyte:
@@ -164,8 +340,3 @@ def _own_analyte(declaration: DeclaredFeature) -> Analyte:
         ANALYTE_BY_LOINC[code] = analyte
         KEY_BY_LOINC[code] = analyte.key
     return analyte
-
-
-def _is_same(feature: Any, made: Measured) -> bool:
-    attributes = ("words", "unit", "plausible_low", "plausible_high", "analyte", "window_days")
-    return isinstance(feature, Measured) and all(getattr(feature, name) == getattr(made, name) for name in attributes)

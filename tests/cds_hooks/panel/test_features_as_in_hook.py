@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
@@ -18,8 +19,9 @@ from cds_hooks.panel.chart_lines import ChartLines
 from cds_hooks.panel.scoring import read_chart
 from cds_hooks.prefetch.inspect import inspect_prefetch
 from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.prefetch.state import Templates
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import FeatureVector, map_features
+from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from tests.cds_hooks.kit.samples.reading import AS_OF
@@ -29,14 +31,22 @@ TEMPLATES = templates_for(Needs.of(features=ALL))
 _COUNT = re.compile(r"&_count=\d+")
 
 
-def hook_record(resources: list[dict[str, Any]], as_of: datetime, encounter: str | None) -> PatientRecord:
+def hook_values(resources: list[dict[str, Any]], as_of: datetime, features: tuple[Feature, ...]) -> NDArray[np.float64]:
+    """The values of these features in a call of a service that needs them."""
+    templates = templates_for(Needs.of(features=features))
+    return map_features(hook_record(resources, as_of, None, templates), features).values
+
+
+def hook_record(
+    resources: list[dict[str, Any]], as_of: datetime, encounter: str | None, templates: Templates = TEMPLATES
+) -> PatientRecord:
     """The facts that a service has which needs every feature, of the prefetch that its client sends."""
     patient = next(resource["id"] for resource in resources if resource["resourceType"] == "Patient")
     # Of a chart with more than the newest results that are asked for the rest comes as further pages.
-    queries = {each.key: _COUNT.sub("", each.query) for each in TEMPLATES if not each.is_of_3}
+    queries = {each.key: _COUNT.sub("", each.query) for each in templates if not each.is_of_3}
     answers = prefetch_from(resources, queries, {"patientId": patient}, as_of.date())
     values = {key: read_value(key, json.dumps(answer).encode())[0] for key, answer in answers.items()}
-    state = inspect_prefetch(values, TEMPLATES, as_of.timestamp())
+    state = inspect_prefetch(values, templates, as_of.timestamp())
     return read_record(values, patient, as_of, requested=state.looked_up, encounter_id=encounter)
 
 
