@@ -118,11 +118,7 @@ class History(Feature):
         newest, oldest = values[0], values[-1]
         numbers = [measurement.value for measurement in values]
         if self.statistic in ("mean", "median"):
-            value = (
-                fmean(each.value for each in values)
-                if self.statistic == "mean"
-                else median(each.value for each in values)
-            )
+            value = (fmean if self.statistic == "mean" else median)(numbers)
         elif len(values) < 2 or (self.statistic == "slope" and newest.time.instant == oldest.time.instant):
             text = f"{self.words}: {_shown(newest)} on {newest.time.date} is the only value in {self.window_days} days."
             return Missing(self, "absent", text)
