@@ -270,11 +270,28 @@ def _too_deep(ensemble: Ensemble, most: int) -> str:
     exact = f"deepest={depth} explains these exactly; " if most < depth <= DEEPEST_BY_WAIVER else ""
     return (
         f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
-        f"(a file has at most 64 MB). Train with max_depth={most}, often as good (cds-hooks model compare); {exact}"
+        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble, most)}, often as good (cds-hooks "
+        f"model compare); {exact}"
         "approximate=True (of compile_model, of Fitted(...) in the declaration of a model that is adopted; cds-hooks "
         "model compile --approximate) gives each input its share along the path, which is marked as an approximation "
         "and refused for cards by gate G6"
     )
+
+
+# What one card's row costs, measured with benchmarks on one thread: 100 trees of depth 6 (13 MB of tables) 0.60 ms,
+# 300 of depth 4 0.78 ms; gate G5 allows 1 ms.
+_MEGABYTES_IN_TIME, _MANY_TREES = 16.0, 200
+
+
+def _depth_in_time(ensemble: Ensemble, most: int) -> int:
+    """The depth, up to `most`, at which so many trees are explained within the time of a card."""
+    count = len(ensemble.trees)
+    if count > _MANY_TREES:
+        return min(most, DEEPEST)
+    depths = range(most, 1, -1)
+    # of a full tree: a block for each node two levels above the leaves, whose table has 2^(questions) rows
+    sizes = {depth: count * 2 ** max(depth - 2, 0) * 2 ** (depth + 1) * (depth + 2) * 8 / 2**20 for depth in depths}
+    return next((depth for depth in depths if sizes[depth] <= _MEGABYTES_IN_TIME), 2)
 
 
 def exact_megabytes(ensemble: Ensemble) -> float:

@@ -2,7 +2,7 @@
 
 statsmodels    Logit, and GLM of the binomial family    `LogitModel`
 statsmodels    PHReg                                    `CoxModel`
-lifelines      CoxPHFitter                              `CoxModel`
+lifelines      CoxPHFitter, WeibullAFTFitter            `CoxModel`
 scikit-survival CoxPHSurvivalAnalysis                   `CoxModel`
 """
 
@@ -18,6 +18,7 @@ from models_onnx.workbench.compiler.readers.source import CoxModel
 
 Array = NDArray[np.float64]
 COX = ("PHRegResults", "PHRegResultsWrapper", "CoxPHFitter", "CoxPHSurvivalAnalysis", "CoxnetSurvivalAnalysis")
+AFT = "WeibullAFTFitter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,12 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
     kind = type(getattr(results, "model", None)).__name__
     if kind in ("Logit", "GLM"):
         return _logit(results, kind)
-    if name not in COX and kind != "PHReg":
+    if name.endswith("AFTFitter") and name != AFT:
+        raise CompileRefused(
+            f"{name} is an accelerated failure time model whose hazards are not proportional: its contributions are "
+            f"not exact on any one scale. {AFT} is compiled, and CoxPHFitter"
+        )
+    if name not in COX and name != AFT and kind != "PHReg":
         return model
     if per_year is None:
         raise CompileRefused(
@@ -72,6 +78,8 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
         return _in_years(cox.coefficients, list(cox.hazards.values()), horizons, results.model.exog_names)
     if name == "CoxPHFitter":
         return _lifelines(model, times, horizons)
+    if name == AFT:
+        return _weibull(model, times, horizons)
     if name == "CoxPHSurvivalAnalysis":
         hazards = [float(model.cum_baseline_hazard_(time)) for time in times]
         return _in_years(model.coef_, hazards, horizons, getattr(model, "feature_names_in_", None))
@@ -80,7 +88,7 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
 
 def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, per_year: float) -> None:
     """Refuses a horizon after the last time of the study: the hazard up to then would be taken for the whole of it."""
-    if name == "CoxPHFitter":
+    if name in ("CoxPHFitter", AFT):
         longest = float(np.max(model.durations))
     elif name == "CoxPHSurvivalAnalysis":
         longest = float(np.max(model.cum_baseline_hazard_.x))
@@ -110,6 +118,22 @@ def _lifelines(model: Any, times: Sequence[float], horizons: Sequence[float]) ->
     at_average = model.predict_cumulative_hazard(average, times=list(times)).to_numpy(dtype=float)[:, 0]
     centre = float(np.asarray(mean, dtype=float) @ np.asarray(model.params_, dtype=float))
     return _in_years(model.params_.to_numpy(dtype=float), (at_average * np.exp(-centre)).tolist(), horizons, names)
+
+
+def _weibull(model: Any, times: Sequence[float], horizons: Sequence[float]) -> CoxModel:
+    """A Weibull model, whose times are accelerated and whose hazards are proportional too.
+
+    S(t) = exp(-(t / l)^r) with l = exp(a + x b) and one r: the cumulative hazard is t^r exp(-r a) exp(-r x b).
+    """
+    scale, shape = model.params_["lambda_"], model.params_["rho_"]
+    if list(map(str, shape.index)) != ["Intercept"]:
+        raise CompileRefused(
+            f"a {AFT} whose shape depends on inputs (ancillary) has no proportional hazards: fit it without"
+        )
+    power = float(np.exp(shape["Intercept"]))
+    names = [str(name) for name in scale.index if str(name) != "Intercept"]
+    hazards = [time**power * float(np.exp(-power * scale["Intercept"])) for time in times]
+    return _in_years(-power * scale[names].to_numpy(dtype=float), hazards, horizons, names)
 
 
 def _logit(results: Any, kind: str) -> LogitModel:

@@ -23,7 +23,7 @@ from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
-from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST_BY_WAIVER
 from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle, ask_library
 from models_onnx.workbench.compiler.readers.regressions import regression_of
@@ -47,7 +47,7 @@ class Own:
     read: ReadModel
     intercept: float = 0.0
     slope: float = 1.0
-    deepest: int = DEEPEST
+    deepest: int = DEEPEST_BY_WAIVER
     link: Link = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ def _frame(X: Array, names: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame(X.astype(np.float32).astype(np.float64), columns=list(names))
 
 
-def _read(model: Any, features: tuple[str, ...], reference: Array, deepest: int = DEEPEST) -> ReadModel:
+def _read(model: Any, features: tuple[str, ...], reference: Array, deepest: int = DEEPEST_BY_WAIVER) -> ReadModel:
     with np.errstate(over="ignore"):
         rows = reference.astype(np.float32).astype(np.float64)
     return read_model(model, rows, features, deepest)
@@ -151,7 +151,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
         return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
     model = regression_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    deepest = APPROXIMATE if declared.approximate else DEEPEST
+    deepest = APPROXIMATE if declared.approximate else DEEPEST_BY_WAIVER
     return Own(model, names, _read(model, names, people.X[people.reference], deepest), deepest=deepest)
 
 
