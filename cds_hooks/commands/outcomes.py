@@ -1,5 +1,6 @@
 """`cds-hooks outcomes`: takes in what happened after the decisions, lists and counts it."""
 
+import csv
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,6 +135,45 @@ def list_(
             received, each.client, each.kind, sentence, each.happened or "", str(each.version), each.decision or ""
         )
     Console().print(table) if outcomes else typer.echo("No outcome is in the record.")
+
+
+@app.command()
+def dataset(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
+    out: Annotated[Path, typer.Option(help="Where the table goes (CSV).")],
+    database: Database = None,
+) -> None:
+    """Write a model's mature estimates with what happened after them as a table for training and recalibration.
+
+    One row for each decision: its hashed patient, a fold by patient, the inputs as they were then, race and ethnicity
+    where recorded, the outcome under the model's own column, and the estimate. A decision is left out until its
+    horizon and label lag have passed, and where nobody reported whether the event came.
+
+    Exit codes: 0 written, 1 no decision is mature with a known outcome, or the record cannot be read.
+
+    Example: cds-hooks outcomes dataset readmission_30d --out tables/readmission_30d.csv
+    """
+    from cds_hooks.outcomes.followed import followed, table_rows
+    from cds_hooks.trusted_models import folder_of
+    from models_onnx.artifact.files import whole_file
+    from models_onnx.artifact.folder import read_manifest
+    from models_onnx.errors import ModelError
+
+    with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
+        configured = settings()
+        manifest = read_manifest(folder_of(model, configured) / model)
+        label = site_labels(configured)[manifest.id]
+        rows = list(followed(record_url(database), label, time_ns() // 1000))
+        if not rows:
+            typer.echo(f"No decision of {model} is mature with a known outcome: nothing was written.", err=True)
+            raise typer.Exit(1)
+        lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
+        with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
+    patients, events = len({row.patient for row in rows}), sum(row.event for row in rows)
+    typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")
 
 
 def _summarise(url: str, as_json: bool) -> None:

@@ -84,15 +84,24 @@ def compare(
     most: Annotated[
         int, typer.Option(min=1, max=10_000_000, help="So many decisions at most are read, the newest first.")
     ] = 20_000,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="Compare both by what happened: AUROC, O/E, net benefit, and a verdict.")
+    ] = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare a version of a model with the one in use, over the decisions in which both computed.
 
+    With --outcomes, over those that are mature and whose outcome is known: the same people, with 95 % intervals of the
+    differences. Nothing is said with fewer than 100 events.
+
     Example: cds-hooks release compare mortality_5y@3.0.0 --since 2026-11-01
     """
     with _said_in_a_sentence():
         version, _ = _version("model", name)
+        if outcomes:
+            _compare_outcomes(name, version, record_url(database), as_json)
+            return
         start = int(since.replace(tzinfo=UTC).timestamp() * 1e6) if since is not None else None
         read = islice(find_decisions(record_url(database), DecisionFilter(since=start)), most)
         comparison = compare_versions(read, version)
@@ -111,6 +120,30 @@ def compare(
         typer.echo(f"Not computed, {error}: {times}")
     for decision in comparison.examples:
         typer.echo(f"Only one of both had a card due: {decision}")
+
+
+def _compare_outcomes(name: str, version: str, url: str, as_json: bool) -> None:
+    from cds_hooks.outcomes.followed import compare_with_outcomes, followed
+    from cds_hooks.outcomes.labels import site_labels
+    from models_onnx.model_card.plots import BAR
+
+    manifest = _served_model(name).manifest
+    odds = 1 / ((manifest.thresholds.alerts_per_event or BAR) - 1)
+    rows = followed(url, site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6))
+    compared = compare_with_outcomes(rows, version, odds)
+    if as_json:
+        typer.echo(orjson.dumps(to_builtins(compared), option=orjson.OPT_INDENT_2))
+        return
+    for words, figures in ((name, compared.version), ("the other version", compared.other)):
+        if figures is not None:
+            typer.echo(
+                f"{words}: AUROC {figures.auroc:.3f}, observed/expected {figures.observed_expected:.2f}, cards due "
+                f"{figures.cards}, net benefit {figures.net_benefit:.1f} per 1,000"
+            )
+    for words, gap in (("AUROC", compared.auroc), ("net benefit", compared.net_benefit)):
+        if gap is not None:
+            typer.echo(f"Difference in {words}: {gap[0]:+.3f} ({gap[1]:+.3f} to {gap[2]:+.3f})")
+    typer.echo(f"{compared.people} people, {compared.events} events. {compared.verdict}")
 
 
 @app.command("list")
