@@ -269,6 +269,15 @@ def feed_states(inbox: Inbox, feeds: Iterable[str]) -> list[FeedState]:
     return [states.get(name, FeedState(name, 0.0, 0, 0)) for name in feeds]
 
 
+def counts_since(inbox: Inbox, feed: str, since: float) -> dict[str, float]:
+    """Return what was counted of a feed since a time, by name."""
+    rows = inbox.query(
+        "SELECT name, sum(count) FROM counts WHERE feed = ? AND bucket >= ? GROUP BY name",
+        (feed, int(since // BUCKET_SECONDS)),
+    )
+    return dict(rows)
+
+
 def _insert_due(
     connection: sqlite3.Connection, rule: EffectRule, services: set[str], patient: str, now: float, sequence: int
 ) -> None:

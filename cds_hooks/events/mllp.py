@@ -129,7 +129,7 @@ class Listener:
             task.add_done_callback(self._handlers.discard)
         try:
             if self._open >= self._feed.connections:
-                self._count(self._feed.name, "connection-refused")
+                self._count(self._feed.name, "refused")
                 log().warning("feed refused a connection", client=self._feed.name, reason="too-many")
                 return
             self._open += 1
@@ -138,7 +138,7 @@ class Listener:
             finally:
                 self._open -= 1
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            self._count(self._feed.name, "connection-lost")
+            self._count(self._feed.name, "lost")
         finally:
             writer.close()
 

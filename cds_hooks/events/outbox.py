@@ -65,6 +65,33 @@ def signature(secret: bytes, event_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
+def asyncapi(server: str) -> dict[str, Any]:
+    """Return the AsyncAPI document of the events that this server sends."""
+    text = {"type": "string"}
+    data = {"type": "object", "properties": dict.fromkeys(("decision", "service", "patient"), text)}
+    messages = {}
+    for kind, description in TYPES.items():
+        constants = {"specversion": {"const": "1.0"}, "type": {"const": PREFIX + kind}, "data": data}
+        payload = {
+            "type": "object",
+            "properties": dict.fromkeys(("id", "source", "subject", "time"), text) | constants,
+        }
+        content = {"contentType": "application/cloudevents+json", "description": description, "payload": payload}
+        messages[kind] = {"name": PREFIX + kind, **content}
+    references = {kind: {"$ref": f"#/components/messages/{kind}"} for kind in TYPES}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Events of a CDS Hooks server",
+            "version": "1",
+            "description": f"Sent by {server} to webhooks.",
+        },
+        "channels": {"webhook": {"address": None, "messages": references}},
+        "operations": {"send": {"action": "send", "channel": {"$ref": "#/channels/webhook"}}},
+        "components": {"messages": messages},
+    }
+
+
 class Delivery:
     """Sends the events to one receiver."""
 

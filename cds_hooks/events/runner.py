@@ -9,6 +9,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,9 +18,9 @@ from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import NotAllowed
 from cds_hooks.events.declaration import Declaration, DeclarationFault, SubscriptionFeed, V2Feed, read_declaration
 from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
-from cds_hooks.events.outbox import Delivery
+from cds_hooks.events.outbox import Delivery, asyncapi
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.logs import log
@@ -74,8 +75,12 @@ class Events:
         return _client(path, name, self.trust) if name else self.client
 
     def routes(self, intake: RequestLimits) -> list[Route]:
-        """Return the addresses to which FHIR servers post their notifications."""
-        return [_notification_route(self, name, intake) for name in self._subscribers]
+        """Return the addresses to which FHIR servers post, and that of the AsyncAPI document."""
+        document = Route("/events/asyncapi.json", self._asyncapi)
+        return [document, *(_notification_route(self, name, intake) for name in self._subscribers)]
+
+    def _asyncapi(self, _: Request) -> Response:
+        return Response(orjson.dumps(asyncapi(self._source)), media_type="application/json")
 
     def poster(self, name: str) -> str:
         """Return the name of the client that may post to a feed."""
@@ -103,7 +108,7 @@ class Events:
         try:
             for feed in self.declaration.feed.values():
                 if isinstance(feed, V2Feed):
-                    listener = Listener(feed, self.groups.take, self._count)
+                    listener = Listener(feed, self._take, self._count)
                     self.ports[feed.name] = await listener.start()
                     listeners.append(listener)
                     log().info("feed listens", client=feed.name)
@@ -128,6 +133,12 @@ class Events:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return handle
             await asyncio.sleep(_LOCK_SECONDS)
+
+    async def _take(self, messages: list[Incoming]) -> list[Taken]:
+        outcomes = await self.groups.take(messages)
+        for message, outcome in zip(messages, outcomes, strict=True):
+            self._metrics.counts["cds_feed_messages", message.source, outcome.state] += 1
+        return outcomes
 
     def _count(self, feed: str, name: str) -> None:
         self._metrics.counts["cds_feed_connections", feed, name] += 1

@@ -44,6 +44,14 @@ _HELP: Final = {
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
     "cds_outcomes": ("Outcomes that were reported and stored, by kind and value.", ("kind", "value")),
+    "cds_feed_messages": (
+        "Messages of feeds that were stored, by feed and state: done, duplicate, dead.",
+        ("feed", "state"),
+    ),
+    "cds_feed_connections": (
+        "Faults of connections of feeds, by event: refused, lost, noise, frame-timeout, frame-too-long.",
+        ("feed", "event"),
+    ),
     "cds_outcomes_refused": ("Reports of outcomes that belong to no decision of the client.", ("reason",)),
 }
 

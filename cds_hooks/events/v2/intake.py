@@ -27,7 +27,8 @@ def read_frame(content: bytes, feed: V2Feed, now: float) -> list[Reading]:
     try:
         texts, leniencies = split_batch(content, feed.charset)
     except Unreadable as error:
-        return [Reading(_incoming(feed, content, now, None, str(error)), _header_of(content), error)]
+        header = _header_of(content)
+        return [Reading(_incoming(feed, content, now, header, str(error)), header, error)]
     if len(texts) == 1:
         return [_read(texts[0], content, leniencies, feed, now)]
     return [_read(text, text.encode(), leniencies, feed, now) for text in texts]

@@ -1,0 +1,125 @@
+"""Shows the feeds of events with what was counted of them, and dead letters to look at, mend, take in again or drop."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cds_hooks.pages.server import PageServer
+from cds_hooks.web.numbers import format_time
+from cds_hooks.web.site import HEADERS, Failure, Refusal
+
+if TYPE_CHECKING:
+    from cds_hooks.events.declaration import Declaration
+    from cds_hooks.events.inbox import DeadLetter, Inbox
+
+_NEXT = "Nothing was changed. Open the page again."
+
+
+class _Interfaces:
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+
+    def _declaration(self) -> "Declaration | None":
+        """Return what the site declares; None where it declares no feeds, and then nothing of feeds is imported."""
+        path = self._server.settings.events_file
+        if path is None:
+            return None
+        from cds_hooks.events.declaration import read_declaration
+
+        return read_declaration(path, self._server.services)
+
+    def show(self, request: Request) -> Response:
+        """Show the feeds and the dead letters; `letter` is the number of one to be shown whole."""
+        number = request.query_params.get("letter", "")
+        return self._page(number, request.query_params.get("did", ""))
+
+    def _page(self, number: str = "", did: str = "", problem: str = "", status: int = 200) -> Response:
+        declaration = self._declaration()
+        feeds: list[dict[str, Any]] = []
+        letters: list[DeadLetter] = []
+        letter = None
+        now = self._server.now()
+        if declaration is not None and declaration.file.is_file():
+            with closing(_opened(declaration)) as inbox:
+                feeds = _feeds(inbox, declaration, now.timestamp())
+                letters = inbox.dead_letters()
+                letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
+        return self._server.page(
+            "interfaces/interfaces.html",
+            status=status,
+            declared=declaration is not None,
+            feeds=feeds,
+            letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
+            letter=letter,
+            content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
+            did=did if did in ("replayed", "dropped") else "",
+            problem=problem,
+            now=format_time(now),
+        )
+
+    def act(self, request: Request) -> Response:
+        """Take a dead letter in again, as it came or as it was mended, or drop it."""
+        fields, declaration = request.state.form, self._declaration()
+        number, act = fields.get("letter", ""), fields.get("act", "")
+        if declaration is None or not number.isdecimal() or len(number) > 11 or act not in ("replay", "drop"):
+            raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
+        with closing(_opened(declaration)) as inbox:
+            letter = inbox.dead_letter(int(number))
+            if letter is None:
+                raise Refusal(Failure("There is no such dead letter", "Refused", "It was settled before.", _NEXT), 404)
+            if act == "drop":
+                inbox.settle(letter.sequence, "dropped")
+                return _sent_on("dropped")
+        reason = self._replay(declaration, letter, fields.get("content", ""))
+        return self._page(number, problem=reason, status=400) if reason else _sent_on("replayed")
+
+    def _replay(self, declaration: "Declaration", letter: "DeadLetter", content: str) -> str:
+        from cds_hooks.events.declaration import V2Feed
+        from cds_hooks.events.replaying import replay_letter
+
+        feed = declaration.feed.get(letter.source)
+        if not isinstance(feed, V2Feed):
+            return "Only messages of HL7 v2 feeds can be taken in again."
+        lines = content.replace("\r\n", "\r").replace("\n", "\r")
+        mended = lines.encode() if content else letter.content
+        now = self._server.now().timestamp()
+        return replay_letter(declaration, self._server.settings, feed, letter, mended, now)
+
+
+def _opened(declaration: "Declaration") -> "Inbox":
+    from cds_hooks.events.inbox import Inbox
+
+    return Inbox(declaration.file)
+
+
+def _sent_on(did: str) -> Response:
+    return Response(status_code=303, headers=HEADERS | {"location": f"interfaces?did={did}"})
+
+
+def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[str, Any]]:
+    from cds_hooks.events.inbox import counts_since, feed_states
+
+    feeds = []
+    for state in feed_states(inbox, declaration.feed):
+        counts = counts_since(inbox, state.feed, now - 86_400)
+        shown = {
+            name: int(count) for name, count in sorted(counts.items()) if not name.startswith(("latency:", "state:"))
+        }
+        messages = shown.pop("messages", 0)
+        newest = _moment(state.newest) if state.newest else "never"
+        feeds.append({"name": state.feed, "newest": newest, "messages": messages, "dead": state.dead, "counts": shown})
+    return feeds
+
+
+def _moment(epoch: float) -> str:
+    return format_time(datetime.fromtimestamp(epoch, UTC))
+
+
+def routes(server: PageServer) -> list[Route]:
+    """Return the addresses of the page."""
+    page = _Interfaces(server)
+    return [server.route("/interfaces", page.show), server.route("/interfaces", page.act, ["POST"])]

@@ -1,0 +1,68 @@
+"""The page of interfaces: feeds, dead letters, and what a person does about them."""
+
+from pathlib import Path
+
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.v2.intake import read_frame
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.events.messages import NOW, feed, result, run_async
+
+DECLARED = """
+database = "{file}"
+[feed.lab]
+kind = "mllp"
+listen = "127.0.0.1:2575"
+authority = "SOUTH"
+"""
+PAGE = {"accept": "text/html", "origin": "http://localhost"}
+
+
+def _declared(folder: Path) -> Path:
+    path = folder / "events.toml"
+    path.write_text(DECLARED.format(file=folder / "events.sqlite3"), encoding="utf-8")
+    inbox = Inbox(folder / "events.sqlite3")
+    cut = result("1", "4.4")[:-60]
+    inbox.take([reading.incoming for reading in read_frame(cut, feed(), NOW)])
+    inbox.close()
+    return path
+
+
+def _states(folder: Path) -> list[tuple[str, str]]:
+    inbox = Inbox(folder / "events.sqlite3")
+    rows = inbox.query("SELECT message_id, state FROM inbox ORDER BY sequence")
+    inbox.close()
+    return [(row[0], row[1]) for row in rows]
+
+
+@run_async
+async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    async with client(tmp_path, events_file=path) as calls:
+        page = (await calls.get("/interfaces", headers=PAGE)).text
+        assert "Dead letter 1" in page
+        assert "it was cut off" in page
+        assert "SAMPLE" not in page
+        assert "SAMPLE" in (await calls.get("/interfaces?letter=1", headers=PAGE)).text
+        still_cut = {"letter": "1", "act": "replay", "content": ""}
+        assert (await calls.post("/interfaces", data=still_cut, headers=PAGE)).status_code == 400
+        mended = {"letter": "1", "act": "replay", "content": result("1", "4.4").decode()}
+        assert (await calls.post("/interfaces", data=mended, headers=PAGE)).status_code == 303
+        assert "Every message was read" in (await calls.get("/interfaces", headers=PAGE)).text
+    assert _states(tmp_path) == [("1", "replayed"), ("1#replay-1", "done")]
+
+
+@run_async
+async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    async with client(tmp_path, events_file=path) as calls:
+        form = {"letter": "1", "act": "drop"}
+        answers = [(await calls.post("/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
+        assert answers == [303, 404]
+        assert (await calls.post("/interfaces", data={"letter": "x"}, headers=PAGE)).status_code == 400
+    assert _states(tmp_path) == [("1", "dropped")]
+
+
+@run_async
+async def test_a_site_without_feeds_says_so(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        assert "declares no feeds" in (await calls.get("/interfaces", headers=PAGE)).text
