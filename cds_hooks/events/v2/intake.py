@@ -10,6 +10,7 @@ from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.inbox import Incoming, Taken
 from cds_hooks.events.v2.mapping import effects_of
 from cds_hooks.events.v2.message import Message, Unreadable, parse_message, split_batch
+from cds_hooks.logs import log
 
 NO_ID: Final = ""
 
@@ -42,6 +43,10 @@ def _read(text: str, content: bytes, leniencies: list[str], feed: V2Feed, now: f
         effects = effects_of(message, feed, now)
     except Unreadable as error:
         return Reading(_incoming(feed, content, now, message, str(error)), message, error)
+    except Exception as error:
+        log().error("message not mapped", client=feed.name, error_type=type(error).__name__)
+        fault = Unreadable(f"A fault of this server: the message could not be mapped ({type(error).__name__}).", "207")
+        return Reading(_incoming(feed, content, now, message, str(fault)), message, fault)
     incoming = _incoming(feed, content, now, message)
     incoming.effects = effects
     return Reading(incoming, message)

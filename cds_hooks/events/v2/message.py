@@ -26,6 +26,11 @@ _STATUS_OF_RESULT: Final = 11
 """OBX-11 stands behind the value and its unit, so a result that has it has both whole."""
 
 
+# The library writes the content of fields that it cannot decode into the log.
+for _module in (hl7.util, hl7.containers):
+    _module.logger.disabled = True
+
+
 class Unreadable(Exception):
     """A message cannot be read: the code of HL7 table 0357 for its acknowledgment, and a sentence."""
 
@@ -176,19 +181,18 @@ def _decoded(content: bytes, charset: str) -> tuple[str, list[str]]:
 def _declared(content: bytes) -> str:
     """Return MSH-18, the first repetition, read before anything is decoded."""
     start = content.find(b"MSH")
-    if start < 0 or len(content) < start + 9:
-        return ""
     line = re.split(rb"[\r\n]", content[start : start + 2000], maxsplit=1)[0]
+    if start < 0 or len(line) < 9:
+        return ""
     fields = line.split(line[3:4])
     value = fields[17] if len(fields) > 17 else b""
-    repeat = line[5:6]
-    return value.split(repeat)[0].decode("ascii", "replace").strip().upper()
+    return value.split(line[5:6])[0].decode("ascii", "replace").strip().upper()
 
 
 def _refuse_cut(lines: list[str], *, is_from_file: bool) -> None:
     """Messages that come from files end their lines with line feeds and often lack the last one."""
     separator = next((line[3:4] for line in lines if line[:3] in ("MSH", "BHS", "FHS")), "|")
-    fields = lines[-1].split(separator)
+    fields = lines[-1].split(separator or "|")
     is_complete = fields[0] not in _READ or is_from_file
     if fields[0] == "OBX":
         is_complete = len(fields) > _STATUS_OF_RESULT and bool(fields[_STATUS_OF_RESULT].strip())

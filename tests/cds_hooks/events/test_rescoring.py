@@ -31,7 +31,9 @@ from tests.cds_hooks.events.messages import NOW, Sender, incoming, result, run_a
 from tests.live import record_in
 
 AS_OF = datetime(2026, 11, 20, 14, tzinfo=UTC)
-SAMPLES = ("ckd-uacr", "af-no-anticoagulant", "fatty-liver")
+SLOW_SAMPLES = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("af-no-anticoagulant", "fatty-liver", "going-home")
+]
 
 
 class Site:
@@ -100,7 +102,7 @@ def _numbers(row: Any) -> Any:
     return basis.get("scores"), basis.get("features")
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", ["ckd-uacr", *SLOW_SAMPLES])
 def test_an_event_gives_the_numbers_of_a_hook_call_and_shows_nothing(sample: str, tmp_path: Path) -> None:
     @run_async
     async def compare() -> None:

@@ -1,6 +1,7 @@
 """HL7 v2: what is read of a message, what is refused with its reason, and how facts follow each other."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -308,3 +309,18 @@ def test_a_future_or_late_result_is_stored_and_counted(sender: Sender) -> None:
     sender.send(result("2", "4.4", collected="202405200900+0000", filler="F2"))
     assert (sender.counted("future"), sender.counted("late")) == (1, 1)
     assert len(chart(sender, "Observation")) == 2
+
+
+def test_damaged_messages_are_read_or_refused_and_never_a_fault(sender: Sender) -> None:
+    random = Random(7)
+    whole = [result("1", "4.4"), visit("A01", "2", "20261120"), message("VXU^V04", "3", "RXA|0|1|20261101||140^F^CVX")]
+    for _ in range(150):
+        damaged = bytearray(random.choice(whole))
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(damaged))
+            damaged[at : at + random.randint(0, 9)] = random.choice([b"", b"|", b"^~\\&", b"\r", b"\xff", b'""', b"9"])
+            damaged = damaged or bytearray(b"MSH")
+        assert sender.send(bytes(damaged))
+    reasons = [letter.reason for letter in sender.inbox.dead_letters()]
+    assert reasons
+    assert not [reason for reason in reasons if "fault of this server" in reason]
