@@ -62,7 +62,7 @@ def gates(
     if as_json:
         print_json({"green": report.green, "report": report})
     else:
-        _show(report)
+        _show(report, frozenset(only or ()))
     raise typer.Exit(0 if report.green else 1)
 
 
@@ -119,7 +119,7 @@ def _record(folder: Path, report: object) -> None:
         typer.echo(f"Recorded: {release.id} {release.version} is {release.state}.", err=True)
 
 
-def _show(report: object) -> None:
+def _show(report: object, only: frozenset[str]) -> None:
     from models_onnx.workbench.gates.gate import GateReport
 
     if not isinstance(report, GateReport):
@@ -130,4 +130,10 @@ def _show(report: object) -> None:
         table.add_row(result.gate, result.title, f"[{colour}]{result.status}[/]", result.why.replace("[", r"\["))
     Console().print(table)
     red = [result.gate for result in report.results if not result.green]
+    if only:
+        red_of_these = [gate for gate in red if gate in only]
+        verdict = f"Not green: {', '.join(red_of_these)}." if red_of_these else "What was asked for is green."
+        others = len(report.results) - sum(result.gate in only for result in report.results)
+        typer.echo(f"{verdict} Not run: the {others} other gates, without which the model shows no cards.")
+        return
     typer.echo(report.headline if not red else f"Not green: {', '.join(red)}.")

@@ -25,6 +25,7 @@ COMMANDS = {
     "compile": Lazy("model.adding", "compile_file"),
     "adopt": Lazy("model.adopt", "adopt"),
     "dataset": Lazy("model.describe", "dataset"),
+    "sample-size": Lazy("model.sample_size", "sample_size"),
 }
 
 app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mode=None)

@@ -190,3 +190,9 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
     assert done.returncode == 1
     assert done.stderr.startswith("A model cannot be used: keys.json is no file of")
     assert "Traceback" not in done.stderr
+
+
+def test_gates_of_which_only_some_are_asked_for_say_that_the_others_did_not_run(shelf: Path, tmp_path: Path) -> None:
+    told = run("gates", "mortality_5y", "--folder", str(shelf), "--data", str(tmp_path), "--only", "G1")
+    assert "What was asked for is green. Not run: the 17 other gates" in told.stdout
+    assert "Not green" not in told.stdout
