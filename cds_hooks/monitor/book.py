@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # who counts or finds decisions judges nothing, and the judgi
     from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 7
+_VERSION: Final = 8
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """
@@ -127,7 +127,8 @@ class CountBook:
                 day = days.setdefault(key, DayCounts())
                 count_feedback(day, row.outcome, row.override_reason_code, rules, seconds)
                 if row.decision in place_of:
-                    postings.note([f"answer {row.outcome}"], place_of[row.decision])
+                    reason = [f"override {row.override_reason_code}"] if row.override_reason_code else []
+                    postings.note([f"answer {row.outcome}", *reason], place_of[row.decision])
             self._add("feedback", days, after, batch[-1].sequence, postings)
         return count
 

@@ -36,7 +36,7 @@ def needs_book(wanted: DecisionFilter) -> bool:
     """Whether no index of the database leads to these decisions: the filter names neither patient nor hook call."""
     if wanted.patient is not None or wanted.hook_instance is not None:
         return False
-    names = ("held_back", "service", "client", "outcome", "rule", "reason", "severity", "answer")
+    names = ("held_back", "service", "client", "outcome", "rule", "reason", "severity", "answer", "override")
     return any(getattr(wanted, name) for name in names)
 
 
@@ -97,7 +97,7 @@ def _counted(
     if wanted.until is not None:
         before = min(before or (wanted.until, 0), (wanted.until, 0))
     # the places say all that the database would be asked for, and its planner is not led away from their numbers
-    read = replace(wanted, service=None, client=None, outcome=None, answer=None, since=None, until=None)
+    read = replace(wanted, service=None, client=None, outcome=None, answer=None, override=None, since=None, until=None)
     with book.open(is_writing=False) as connection:
         leading = places(connection, groups_of(connection, wanted), before, wanted.since, budget)
         while batch := list(islice(leading, _AT_ONCE)):

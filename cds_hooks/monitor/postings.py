@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS places (
 _AT_ONCE: Final = 200
 _PLAIN: Final = re.compile(r"[a-z][A-Za-z0-9_.-]{0,79}")
 _NEWEST: Final = 1 << 62
-_EXACT: Final = ("service", "client", "outcome", "severity", "answer")
+_EXACT: Final = ("service", "client", "outcome", "severity", "answer", "override")
 
 Groups = list[list[str]]
 """Names: of each group a decision has at least one."""

@@ -142,6 +142,8 @@ class DecisionFilter(Struct, frozen=True):
     """Only decisions with a card of this indicator (info, warning, critical)."""
     answer: str | None = None
     """Only decisions of which a card was answered so (accepted, overridden)."""
+    override: str | None = None
+    """Only decisions of which a card was overridden with a reason of this code."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """Returns the query with all conditions that the database can evaluate: all but the rule."""
@@ -157,6 +159,9 @@ class DecisionFilter(Struct, frozen=True):
         if self.answer is not None:
             answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
             query = query.where(answered.where(feedback.c.outcome == self.answer).exists())
+        if self.override is not None:
+            answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
+            query = query.where(answered.where(feedback.c.override_reason_code == self.override).exists())
         return query
 
     def fits(self, decision: Decision) -> bool:

@@ -26,7 +26,8 @@ from cds_hooks.web.numbers import format_seconds
 
 ROWS: Final = 20
 IN_ADDRESS: Final = (
-    "service", "client", "outcome", "rule", "reason", "severity", "answer", "since", "until", "withheld", "before",
+    "service", "client", "outcome", "rule", "reason", "severity", "answer", "override",
+    "since", "until", "withheld", "before",
 )  # fmt: skip
 """What an address may ask for: nothing of a patient or of one call."""
 IN_FORM: Final = ("patient", "hook_instance", "card", *IN_ADDRESS)
@@ -85,6 +86,7 @@ class Asked:
             reason=text["reason"],
             severity=text["severity"],
             answer=text["answer"],
+            override=text["override"],
         )
 
     @property

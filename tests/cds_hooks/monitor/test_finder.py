@@ -180,14 +180,20 @@ def test_an_answer_leads_to_its_decision_whether_or_not_it_was_counted(tmp_path:
     decisions = invented(60, 3)
     write(url, decisions)
     items = [
-        some_feedback(decision.id, outcome="overridden" if number % 2 else "accepted")
-        for number, decision in enumerate(decisions[::5])
+        some_feedback(decision.id, outcome="overridden" if number % 2 else "accepted", override_reason_code=reason)
+        for number, (decision, reason) in enumerate(
+            zip(decisions[::5], ("contraindicated", None, "other") * 4, strict=True)
+        )
     ]
     store_feedback(parse_url(url), items)
     for counted in (60, 30, 0):
         book = CountBook(tmp_path / f"{counted}.sqlite3")
         if counted:
             book.read(url, at_once=10, most=counted)
-        for wanted in (DecisionFilter(answer="overridden"), DecisionFilter(answer="accepted", service="planning")):
+        for wanted in (
+            DecisionFilter(answer="overridden"),
+            DecisionFilter(answer="accepted", service="planning"),
+            DecisionFilter(override="other"),
+        ):
             assert [each.decision.id for each in find(url, book, wanted)] == expected(url, wanted)
     assert len(expected(url, DecisionFilter(answer="overridden"))) == 6

@@ -152,6 +152,22 @@ def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> None:
     run(tmp_path, task)
 
 
+def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        item = {
+            "card": made["card"],
+            "outcome": "overridden",
+            "overrideReason": {"reason": {"code": "patient-declines"}},
+            "outcomeTimestamp": "2026-11-20T09:20:00Z",
+        }
+        await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
+        assert made["id"] in (await calls.get("/decisions", params={"override": "patient-declines"})).text
+        assert made["id"] not in (await calls.get("/decisions", params={"override": "already-done"})).text
+
+    run(tmp_path, task)
+
+
 def test_what_was_found_comes_as_a_csv_file_also_for_a_patient(tmp_path: Path) -> None:
     async def task(calls: httpx.AsyncClient) -> None:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
