@@ -48,6 +48,12 @@ _SHORT_LIFE = re.compile(
     r"|(?:of )?(?:less than|under|below|<) ?(?:\d+|one|two|three|six|twelve) (?:weeks?|months?|years?))",
     re.IGNORECASE,
 )
+_CANCER = r"(?:cancer|(?:adeno)?carcinoma|melanoma|sarcoma|malignan\w{1,6}|neoplasm|tumou?r)"
+_SPREAD = r"(?<!non-)(?<!non )(?<!without )(?<!no )\b(?:metasta[st]\w{1,4}|stage (?:iv|4))\b"
+_METASTATIC = re.compile(
+    rf"{_SPREAD} (?:[\w-]{{1,30}} ){{0,3}}{_CANCER}\b|\b{_CANCER},?(?: [\w-]{{1,30}}){{0,3}} {_SPREAD}", re.IGNORECASE
+)
+"""Words of a problem whose code names the organ only."""
 _A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
@@ -164,8 +170,8 @@ def _active_problems(record: PatientRecord) -> list[str]:
 
 
 def _says_short_life(words: str) -> bool:
-    match = _SHORT_LIFE.search(words)
-    return match is not None and is_of_patient(words, match.start())
+    matches = (pattern.search(words) for pattern in (_SHORT_LIFE, _METASTATIC))
+    return any(match is not None and is_of_patient(words, match.start()) for match in matches)
 
 
 def find_named_in_chart(

@@ -76,7 +76,10 @@ async def decide(call: ServiceInput) -> Advice:
         text = "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it."
         return no_card(EQUATION.id, "outside-population", text)
     albumin = severe_albuminuria(record)
+    acute = acute_rise(record)
     if not is_chronic(record):
+        if acute is not None and _is_low(record, acute[0]):
+            return advise_by_guideline(call, _acute_content(call, *acute))
         if albumin:
             return advise_by_guideline(call, _albumin_content(call, albumin))
         return no_card(
@@ -85,7 +88,6 @@ async def decide(call: ServiceInput) -> Advice:
             "No chronic kidney disease: none is confirmed on the problem list, no eGFR by CKD-EPI 2021 of over three "
             "months ago was under 60, and no albumin in the urine was raised.",
         )
-    acute = acute_rise(record)
     if acute is not None:
         return advise_by_guideline(call, _acute_content(call, *acute))
     injury = find_condition(record, "aki")
@@ -326,11 +328,16 @@ def is_chronic(record: PatientRecord) -> bool:
     reported = (measurement for measurement in record.measurements("egfr") if measurement.code == CKD_EPI_2021_LOINC)
     if any(measurement.value < _CHRONIC_EGFR and _is_old(measurement, record) for measurement in reported):
         return True
+    old = (measurement for measurement in record.measurements("creatinine") if _is_old(measurement, record))
+    return any(_is_low(record, measurement) for measurement in old)
+
+
+def _is_low(record: PatientRecord, creatinine: Measurement) -> bool:
+    """Whether the eGFR from this creatinine is under 60; False where it cannot be computed."""
     age, sex = record.age_years(), record.sex
     if age is None or sex is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
         return False
-    old = (measurement for measurement in record.measurements("creatinine") if _is_old(measurement, record))
-    return any(ckd_epi_2021(age, sex, measurement.value) < _CHRONIC_EGFR for measurement in old)
+    return ckd_epi_2021(age, sex, creatinine.value) < _CHRONIC_EGFR
 
 
 def _has_albuminuria(record: PatientRecord) -> bool:

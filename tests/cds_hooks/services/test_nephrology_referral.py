@@ -137,3 +137,12 @@ def test_albumin_counts_and_what_is_acute_or_disputed_is_no_reason_for_a_referra
     charts = [[patient(55, "male"), *chart] for chart, _ in CHARTS]
     for answered, (chart, words) in zip(answers(tmp_path, KIDNEY[0], charts), CHARTS, strict=True):
         assert (words in text_of(answered)) if words else not answered["cards"], (chart, text_of(answered))
+
+
+def test_a_steep_rise_of_creatinine_is_acute_also_where_no_kidney_disease_was_known(tmp_path: Path) -> None:
+    steep = [result("2160-0", 1.1, "mg/dL", "2026-09-01"), result("2160-0", 3.6, "mg/dL", "2026-11-18")]
+    small = [result("2160-0", 0.4, "mg/dL", "2026-09-01"), result("2160-0", 0.7, "mg/dL", "2026-11-18")]
+    charts = [[patient(60, "male"), *values] for values in (steep, small)]
+    acute, none = answers(tmp_path / "acute", "nephrology-referral", charts)
+    assert "possible acute kidney injury" in text_of(acute)
+    assert not none["cards"]

@@ -129,3 +129,23 @@ def test_the_talk_needs_a_visit_and_stands_in_the_worklist_otherwise(server_here
         answered = answer(server_here, *STATIN, is_over, change)
         assert reasons(answered) == ["worklist"]
         assert [entry["test"] for entry in ours(answered)["worklist"]] == ["A talk about a statin"]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_silent"),
+    [
+        ("Metastatic pancreatic cancer", True),
+        ("Colon cancer with liver metastases", True),
+        ("Breast cancer, stage 4", True),
+        ("Breast cancer without metastasis", False),
+        ("Non-metastatic breast cancer", False),
+        ("Family history of metastatic colon cancer", False),
+    ],
+)
+def test_a_cancer_that_has_spread_is_read_in_words_beside_the_code_of_its_organ(
+    server_here: str, words: str, is_silent: bool
+) -> None:
+    problem = condition("diabetes-no-statin", "C50.919")
+    problem["code"]["text"] = words
+    answered = answer(server_here, *STATIN, added("conditions", problem))
+    assert (not answered.json()["cards"]) is is_silent
