@@ -32,6 +32,8 @@ NothingFound = Callable[[str, RuleContext], tuple[str, str]]
 """What is said where no band of a rule (its id) matches: reason and sentence."""
 Coverage = Callable[[MedicationIdentity], int]
 """How many rows of a rule's knowledge table are about a medication in its form and by its route."""
+Ages = Callable[[MedicationIdentity], tuple[range, ...]]
+"""The ages in years of the rows of a rule's knowledge table about a medication; empty where they are for every age."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
@@ -45,7 +47,7 @@ class Family:
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
     knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
-    have been looked for.
+    have been looked for. `ages` gives the ages in years of these rows, where they are not for every age.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     """
 
@@ -57,6 +59,7 @@ class Family:
     changes: Mapping[str, Correction] = field(default_factory=dict)
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
     covers: Mapping[str, Coverage] = field(default_factory=dict)
+    ages: Mapping[str, Ages] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
 
     @cached_property

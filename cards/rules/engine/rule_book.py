@@ -7,6 +7,7 @@ drafted drug, and what of it is not known, is said too: silence about it means n
 
 from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
+from itertools import chain
 from operator import or_
 from typing import NamedTuple
 
@@ -305,13 +306,25 @@ class _LookedFor(NamedTuple):
     words: str
     gap: str
     """What it is called where it is not known."""
+    ages: tuple[range, ...] = ()
+    """The ages in years that the limits of a dose are for; empty where they are for every age."""
 
-    def is_known(self, drafted: DraftMedication, requested: frozenset[str] | None) -> bool:
-        """Whether what it needs came with the call."""
-        if not self.sources:
-            dose = drafted.dose
-            return bool(dose.per_day or dose.per_dose or dose.activity or dose.least_per_dose)
-        return requested is None or not requested.isdisjoint(self.sources)
+    def state(self, drafted: DraftMedication, record: PatientRecord) -> str | None:
+        """What is said to have been looked for; "" where what it needs did not come with the call.
+
+        None where no limit of a dose is for the patient's age. A child without limits is measured by the adult's.
+        """
+        if self.sources:
+            return self.words if record.requested is None or not record.requested.isdisjoint(self.sources) else ""
+        dose, age = drafted.dose, record.age_years()
+        if self is _OWN_FREQUENCY:
+            return self.words if dose.times_per_day is not None else ""
+        if not (dose.per_day or dose.per_dose or dose.activity or dose.least_per_dose):
+            return ""
+        if age is None or not self.ages or any(age in years for years in self.ages):
+            return self.words
+        is_of_adult = age < _ADULT_YEARS and any(_ADULT_YEARS in years for years in self.ages)
+        return f"{self.words} (by the adult's maximum)" if is_of_adult else None
 
 
 _LISTS = ("MedicationRequest", "MedicationStatement")
@@ -321,7 +334,9 @@ _DUPLICATES = _LookedFor(_LISTS, "duplicates", "medication list")
 _MEDICATIONS = _LookedFor(_LISTS, "medications", "medication list")
 _KIDNEYS = _LookedFor(("creatinine", "egfr"), "kidney function", "kidney function")
 _GENES = _LookedFor((GENOMICS,), "genes", "genetic results")
+_ADULT_YEARS = 18
 _OWN_DOSE = _LookedFor((), "dose", "dose")
+_OWN_FREQUENCY = _LookedFor((), "frequency", "frequency")
 _VALUES = {key: _LookedFor((key,), analyte.words, analyte.words) for key, analyte in ANALYTES.items()}
 
 
@@ -332,7 +347,7 @@ class _Asks(NamedTuple):
     has_own_rules: bool
     """Whether a rule is about the drug itself and not about any drug."""
     more_at_signing: bool
-    texts: dict[tuple[bool, ...], str]
+    texts: dict[tuple[str | None, ...], str]
     """The sentences so far, by what of the parts is known; `_MOST_TEXTS` of them."""
 
 
@@ -398,28 +413,32 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     parts += sorted(values, key=lambda part: part.words)[:_MOST_VALUES]
     parts += [_GENES] if "genes" in uses else []
     # A rule about any drug adds up doses; a limit for this one is not among its knowledge.
-    of_dose = any(not rule.trigger.is_for_any and not _uses_now(rule, signing).isdisjoint(_DOSE) for rule in alone)
-    parts += [_OWN_DOSE] if of_dose else []
+    # The dose of a drug is judged as such by the rules with a table of limits; others ask for it in their own cases.
+    of_dose = [rule for rule in alone if rule.id in rule.family.covers and "dose" in rule.band_uses]
+    if of_dose:
+        ages = [rule.family.ages[rule.id](medication) if rule.id in rule.family.ages else () for rule in of_dose]
+        parts.append(_OWN_DOSE._replace(ages=tuple(chain.from_iterable(ages)) if all(ages) else ()))
+    if any("frequency" in _uses_now(rule, signing) for rule in alone if not rule.trigger.is_for_any):
+        parts.append(_OWN_FREQUENCY)
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
     return _Asks(tuple(parts), bool(specific_rules), more_at_signing, {})
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
-    requested = record.requested
-    are_known = tuple([part.is_known(drafted, requested) for part in asks.parts])
-    text = asks.texts.get(are_known)
+    states = tuple([part.state(drafted, record) for part in asks.parts])
+    text = asks.texts.get(states)
     if text is None:
-        text = _text_of_scope(asks, are_known)
+        text = _text_of_scope(asks, states)
         if len(asks.texts) < _MOST_TEXTS:
-            asks.texts[are_known] = text
+            asks.texts[states] = text
     if any(part.sources == _PROBLEMS for part in asks.parts) and (unread := unread_problems(record)):
         text = f"{text} {capitalized(count_unread(len(unread)))}."
     return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
 
 
-def _text_of_scope(asks: _Asks, are_known: tuple[bool, ...]) -> str:
-    statements = dict.fromkeys([part.words for part, is_known in zip(asks.parts, are_known, strict=True) if is_known])
-    gaps = dict.fromkeys([part.gap for part, is_known in zip(asks.parts, are_known, strict=True) if not is_known])
+def _text_of_scope(asks: _Asks, states: tuple[str | None, ...]) -> str:
+    statements = dict.fromkeys(state for state in states if state)
+    gaps = dict.fromkeys([part.gap for part, state in zip(asks.parts, states, strict=True) if state == ""])
     missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
     only = "" if asks.has_own_rules else " No rule is about this drug itself."
     later = " The rest is checked when the order is signed." if asks.more_at_signing else ""

@@ -18,6 +18,7 @@ from cards.rules.families.dose.sums import (
     TIMES_RECOMMENDED,
     TIMES_RECOMMENDED_FOR_CHILD,
     Excess,
+    ages_of_limits,
     implausible,
     judged,
     labelled_from,
@@ -425,6 +426,7 @@ FAMILY = Family(
         "twice_daily": _times_daily(2),
         "once_weekly": _once_weekly,
     },
+    ages={"dose-max": ages_of_limits},
     covers={"dose-max": limits_of, "dose-plausible": plausible_doses_of},
     evidence={"dose-max": _row_evidence},
 )

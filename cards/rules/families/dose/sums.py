@@ -338,8 +338,13 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
 
 def limits_of(medication: MedicationIdentity) -> int:
     """How many limits there are for the drug by its route and, where that is known, its form, at any age."""
+    return len(ages_of_limits(medication))
+
+
+def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
+    """The ages of these limits."""
     rows = (row for rxcui in medication.rxcuis for row in _rows_of_route(rxcui, medication))
-    return sum(_fits_form(row.form, medication) is not False for row in rows)
+    return tuple(row.ages for row in rows if _fits_form(row.form, medication) is not False)
 
 
 def plausible_doses_of(medication: MedicationIdentity) -> int:

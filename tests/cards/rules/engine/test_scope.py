@@ -28,3 +28,19 @@ def test_conditions_are_named_and_the_pairs_of_a_table_are_counted(as_of: dateti
     assert "interactions" in scope
     assert "1 interaction," not in scope
     assert "condition" not in scope or "(" in scope
+
+
+def _scope_at(age: int, drug: str, as_of: datetime) -> str:
+    drafts = drafts_of(draft_of({"drug": drug, "dose": "1 tablet", "times": 1}))
+    outcome = check(record_of({"age": age}, as_of), drafts)
+    return next(one.text for one in outcome.silences if one.reason == "scope")
+
+
+def test_the_dose_of_a_child_without_limits_is_said_to_be_measured_by_the_adults_maximum(as_of: datetime) -> None:
+    assert "dose (by the adult's maximum)" in _scope_at(10, "ezetimibe 10 MG Oral Tablet", as_of)
+    assert "(by the adult's maximum)" not in _scope_at(40, "ezetimibe 10 MG Oral Tablet", as_of)
+
+
+def test_no_dose_is_looked_for_where_the_limits_are_for_other_ages(as_of: datetime) -> None:
+    assert ", dose" in _scope_at(10, "griseofulvin 500 MG Oral Tablet", as_of)
+    assert ", dose" not in _scope_at(40, "griseofulvin 500 MG Oral Tablet", as_of)
