@@ -61,3 +61,41 @@ def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern:
             again = findings(check_orders(record, after, None, uuids(), original=whole, signing=True))
             assert {one[:2] for one in again} < before, label
     assert tried > 3
+
+
+def _fault(record: PatientRecord, whole: Json, draft: Json) -> list[str]:
+    """The suggestions for a draft that bring a warning which it did not have, or leave all that was found."""
+    resource = draft_of(draft) | {"subject": {"reference": f"Patient/{record.patient_id}"}}
+    outcome = check_orders(record, drafts_of(resource), None, uuids(), original=whole, signing=True)
+    before = {one[:2] for one in findings(outcome)}
+    faults = []
+    for label, after in accepted(outcome, [resource]):
+        again = findings(check_orders(record, after, None, uuids(), original=whole, signing=True))
+        loud = {one[:2] for one in again if one[2] in ("warning", "critical")} - before
+        if loud or (again and {one[:2] for one in again} == before):
+            faults.append(f"{draft['drug']}: {label}: {sorted(loud)}")
+    return faults
+
+
+def _every_draft() -> list[Json]:
+    cases = (case for _, case in all_cases() if case["kind"] == "fires" and "draft" in case)
+    return list({json.dumps(case["draft"], sort_keys=True): case["draft"] for case in cases}.values())
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("pattern", CHARTS[:2])
+def test_no_suggestion_of_any_rule_is_dangerous_for_a_real_patient(pattern: str, data_folder: Path) -> None:
+    bundle, record = _session(sorted((data_folder / "fhir").glob(pattern))[0])
+    assert [fault for draft in _every_draft()[::15] for fault in _fault(record, originals(bundle), draft)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+def test_no_suggestion_of_any_rule_is_dangerous_for_any_real_patient(data_folder: Path) -> None:
+    faults = []
+    for path in sorted((data_folder / "fhir").glob("*/*.json.gz"))[::10]:
+        bundle, record = _session(path)
+        faults += [
+            f"{path.name}: {one}" for draft in _every_draft() for one in _fault(record, originals(bundle), draft)
+        ]
+    assert faults == []

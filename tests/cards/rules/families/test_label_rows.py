@@ -107,3 +107,14 @@ def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetim
         assert [band for found, band, _ in findings(outcome) if found == rule.id] == []
 
     for_each(_of_template("dose-interval"), fires)
+
+
+def test_an_age_row_is_sharp(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (drug,) = _names(rule.trigger.draft)
+        below = int(band.when["age_years"]["lt"])
+        assert _found(rule, {"age": below - 1}, {"drug": drug}, as_of) == ["under"]
+        assert _found(rule, {"age": below}, {"drug": drug}, as_of) == []
+
+    for_each(_of_template("age-label"), fires)
