@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern:
     assert tried > 3
 
 
-def _fault(record: PatientRecord, whole: Json, draft: Json) -> list[str]:
+def _fault(record: PatientRecord, whole: Callable[[str], Json | None], draft: Json) -> list[str]:
     """The suggestions for a draft that bring a warning which it did not have, or leave all that was found."""
     resource = draft_of(draft) | {"subject": {"reference": f"Patient/{record.patient_id}"}}
     outcome = check_orders(record, drafts_of(resource), None, uuids(), original=whole, signing=True)
