@@ -30,6 +30,7 @@ COMMANDS = {
     "data": Lazy("data", "app"),
     "equation": Lazy("equation.main", "app"),
     "knowledge": Lazy("knowledge", "app"),
+    "coverage": Lazy("coverage", "app"),
     "rules": Lazy("rules.main", "app"),
     "check": Lazy("cds_hooks.kit.commands.check", "check"),
     "fhir-server": Lazy("cds_hooks.kit.commands.fhir_server", "serve_fhir"),

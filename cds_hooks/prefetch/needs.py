@@ -96,7 +96,7 @@ _SEARCHES = (
     Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
-    # What a payer's service asks for (cds_hooks/services/coverage_requirements.py).
+    # What a payer's service asks for (cds_hooks/services/payer_requirements.py).
     Template("coverages", f"Coverage?{_PATIENT}&status=active", "Coverage", "insurance coverage"),
     Template(
         "authorizations",
