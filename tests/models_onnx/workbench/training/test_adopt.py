@@ -231,7 +231,7 @@ def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_appr
     out = tmp_path / "trained"
     told = run("adopt", "of_deep:model", "--spec", path, "--data", tmp_path, "--out", out, "--replicates", 0)
     assert told.exit_code == 2
-    assert "deep, up to 4 are explained exactly: their tables would" in told.output
+    assert "deep, up to 6 are explained exactly: their tables would" in told.output
     assert "approximate=True (of compile_model, of Fitted(...)" in told.output
 
     path.write_text(path.read_text().replace("trained_on='others'", "trained_on='others', approximate=True"))
