@@ -191,3 +191,15 @@ def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shado
     assert "is now shadow" in run("set", "shadow")
     assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("set", "canary")
     assert "takes effect when another person in another role signs the same" in run("set", "canary", "--early")
+
+
+def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_path: Path) -> None:
+    env = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_MODEL_STATE": "active"}
+
+    def run(state: str) -> str:
+        done = run_program("release", "set", state, "model", "mortality_5y", "--why", "a trial", environment=env)
+        return " ".join((done.stdout + done.stderr).split())
+
+    assert "is now shadow" in run("shadow")
+    assert "cannot be released: mortality_5y" in run("canary")
+    assert "is now off" in run("off"), "everything that silences goes on"
