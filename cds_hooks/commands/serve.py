@@ -178,6 +178,7 @@ def _check_start() -> None:
     if folder is not None and not folder.is_dir():
         typer.echo(f"The folder {folder} of CDS_METRICS_DIR is not there, so nothing is served: make it.", err=True)
         raise typer.Exit(1)
+    _check_events()
     try:
         asyncio.run(_open_all())
     except (RecordUnavailable, ReplayStoreFailed) as error:
@@ -206,6 +207,24 @@ def _check_start() -> None:
         raise typer.Exit(2) from error
     except WrongDeclaration as error:
         typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _check_events() -> None:
+    """Reads the declaration of feeds, where there is one."""
+    if settings().events_file is None:
+        return
+    try:
+        from cds_hooks.events.declaration import DeclarationFault
+        from cds_hooks.events.runner import check_declaration
+    except ModuleNotFoundError as error:
+        text = "CDS_EVENTS_FILE declares feeds, which need the extra: pip install 'cds-hooks-onnx[events]'."
+        typer.echo(text, err=True)
+        raise typer.Exit(2) from error
+    try:
+        check_declaration(settings(), services_for(settings()))
+    except DeclarationFault as error:
+        typer.echo(f"The feeds cannot be used, so nothing is served: {error}.", err=True)
         raise typer.Exit(1) from error
 
 

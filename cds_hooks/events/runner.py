@@ -50,8 +50,7 @@ class Events:
             DeclarationFault: The declaration cannot be used.
         """
         path = configured.events_file or Path()
-        self.declaration = read_declaration(path, services)
-        _check_services(path, self.declaration, services)
+        self.declaration = check_declaration(configured, services)
         self.trust = trust
         self.client = _client(path, self.declaration.client, trust)
         rules = tuple(self.declaration.effect.values())
@@ -146,6 +145,18 @@ class Events:
     def close(self) -> None:
         """Close the inbox."""
         self.inbox.close()
+
+
+def check_declaration(configured: Settings, services: Mapping[str, Service]) -> Declaration:
+    """Return the declaration of the site.
+
+    Raises:
+        DeclarationFault: It cannot be used.
+    """
+    path = configured.events_file or Path()
+    declaration = read_declaration(path, services)
+    _check_services(path, declaration, services)
+    return declaration
 
 
 def _check_services(path: Path, declaration: Declaration, services: Mapping[str, Service]) -> None:
