@@ -297,10 +297,14 @@ class Tester:
         bench.carried.drafts = drafts
 
     async def _take_drafts(self, bench: Bench) -> None:
-        """Drafts are for the hooks of orders: where another one is chosen, the first service of order-select."""
+        """Drafts are for the hooks of orders: where another one is chosen, the check of orders at order-select.
+
+        A server that has no such service gets its first one of that hook.
+        """
         if bench.hook not in _WITH_DRAFTS:
             listed = [entry for entry in await self.entries(bench.server) if entry["hook"] == "order-select"]
-            bench.call = f"order-select/{listed[0]['id']}" if listed else bench.call
+            checking = [entry for entry in listed if entry["id"].startswith("order-safety")]
+            bench.call = f"order-select/{(checking or listed)[0]['id']}" if listed else bench.call
 
     # Cards
 
