@@ -246,7 +246,7 @@ class Inbox:
             return self._connection.execute(statement, values).fetchall()
 
     def forget(self, before: float) -> None:
-        """Delete what is no longer needed: messages that were done, earlier versions, counts and delivered events."""
+        """Delete what came before a time: messages that were settled, counts and events of the outbox."""
         with self.transaction() as connection:
             connection.execute("DELETE FROM inbox WHERE state != 'dead' AND received_at < ?", (before,))
             connection.execute("DELETE FROM counts WHERE bucket < ?", (int(before // BUCKET_SECONDS),))

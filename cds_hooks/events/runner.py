@@ -29,6 +29,7 @@ from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 
+_KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
 
@@ -123,7 +124,13 @@ class Events:
             Delivery(self.inbox, name, hook, self._source, self._now).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
-        return [self.rescoring.keep_computing(), *deliveries]
+        return [self.rescoring.keep_computing(), self._keep_forgetting(), *deliveries]
+
+    async def _keep_forgetting(self) -> None:
+        """Delete what is older than 90 days and no longer needed, once an hour until cancelled; facts stay."""
+        while True:
+            await asyncio.to_thread(self.inbox.forget, self._now() - _KEPT_SECONDS)
+            await asyncio.sleep(3600)
 
     async def _lock(self) -> int:
         handle = os.open(self.declaration.file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)

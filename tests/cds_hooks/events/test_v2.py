@@ -324,3 +324,12 @@ def test_damaged_messages_are_read_or_refused_and_never_a_fault(sender: Sender) 
     reasons = [letter.reason for letter in sender.inbox.dead_letters()]
     assert reasons
     assert not [reason for reason in reasons if "fault of this server" in reason]
+
+
+def test_what_is_settled_is_forgotten_and_facts_and_dead_letters_stay(sender: Sender) -> None:
+    sender.send(result("1", "4.4"))
+    sender.send(result("2", "4.4")[:-60])
+    sender.inbox.forget(sender.now + 1000)
+    assert sender.inbox.query("SELECT message_id, state FROM inbox") == [("2", "dead")]
+    assert len(chart(sender, "Observation")) == 1
+    assert sender.counted("messages") == 0
