@@ -208,6 +208,10 @@ _OWN_INPUT: Final = frozenset({
 })  # fmt: skip
 
 
+_OWN_SCRIPT: Final = re.compile(r"\.\./static/[a-z]+\.js\?v=[0-9a-f]{12}")
+"""The script of a page that asks what another value would change; it is a file of ours."""
+
+
 class _Page(HTMLParser):
     """Collects what a page loads, links to or runs, and its visible text.
 
@@ -227,6 +231,7 @@ class _Page(HTMLParser):
         own = tag == "form" and _OWN_ACTION.fullmatch(dict(attrs).get("action") or "") is not None
         self._is_in_form = own or (self._is_in_form and tag != "form")
         own = own or (tag == "input" and self._is_in_form and {name for name, _ in attrs} <= _OWN_INPUT)
+        own = own or (tag == "script" and _OWN_SCRIPT.fullmatch(dict(attrs).get("src") or "") is not None)
         if tag in ("script", "img", "iframe", "object", "embed", "form", "input", "i") and not own:
             self.faults.append(f"<{tag}> {attrs}")
         for name, value in attrs:

@@ -23,11 +23,11 @@ def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cds_hooks.pages.documentation.views.SITE", tmp_path / "nowhere")
-    page = _opened(tmp_path, "/docs/nope")
-    assert page.status_code == 404
-    assert "make docs" in page.text
-    assert "<nav" in page.text
-    assert "look.css" in page.text
+    for path in ("/docs", "/docs/nope", "/docs/rules/"):
+        page = _opened(tmp_path, path)
+        assert page.status_code == 404
+        for part in ("make docs", "<nav", "look.css"):
+            assert part in page.text
 
 
 def test_the_api_reference_has_a_heading_and_landmarks(tmp_path: Path) -> None:

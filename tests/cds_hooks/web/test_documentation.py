@@ -183,13 +183,6 @@ def _get(folder: Path, path: str, **headers: str) -> httpx.Response:
     return asyncio.run(get())
 
 
-def test_where_the_site_was_not_written_a_page_says_how_to_write_it(tmp_path: Path) -> None:
-    for path in ("/docs", "/docs/rules/"):
-        answer = _get(tmp_path / "nothing", path)
-        assert answer.status_code == 404
-        assert "make docs" in answer.text
-
-
 def test_every_picture_is_on_a_page_in_both_themes_with_words_for_who_does_not_see_it(site: Path) -> None:
     sheet = orjson.loads((DOCS / "pictures" / "pictures.json").read_bytes())
     taken = {path.stem: path for path in (DOCS / "pictures").glob("*.webp")}
