@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhir.mapping.beside_problems import MECHANICAL_VALVE, signs_of
 from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -14,7 +15,6 @@ from fhir.record.reading import relative_reference
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
-from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
@@ -89,40 +89,16 @@ def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | 
     """What tells of a condition that no entry of the problem list names."""
     if key == "pregnancy":
         return _observed_pregnancy(record)
-    if CONDITION_GROUPS[key].from_procedures and (done := record.derive(_operations).get(key)) is not None:
-        return done
-    if key != _VALVE:
-        return None
+    best: ConditionHit | None = None
+    for sign in signs_of(record, key):
+        is_onset = sign.source.startswith("Procedure")
+        hit = ConditionHit(key, sign.words, sign.code, sign.source, sign.time, "active", is_onset=is_onset)
+        best = hit if is_better_hit(hit, best) else best
+    if best is not None or key != MECHANICAL_VALVE:
+        return best
     # Where nobody says of what kind a prosthesis is, what must not meet a mechanical one is warned of.
     of_any_kind = find_condition(record, "heart_valve_prosthesis_kind_not_stated")
-    implanted = record.derive(_implanted_valve)
-    return implanted or (of_any_kind and replace(of_any_kind, key=_VALVE))
-
-
-def _operations(record: PatientRecord) -> dict[str, ConditionHit]:
-    """The operations that are charted as procedures, by the groups that they mean; the latest of each."""
-    hits: dict[str, ConditionHit] = {}
-    for procedure in record.procedures:
-        if procedure.status != "completed":
-            continue
-        for meant in read_concept(procedure.code).meant:
-            period = procedure.performedPeriod
-            text = procedure.performedDateTime or (period.start if period is not None else None)
-            time = parse_time(text) if text else None
-            if time is None or not time.is_after(record.as_of_epoch):
-                source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
-                words = procedure.code.words if procedure.code is not None else ""
-                hit = ConditionHit(meant.group, words, meant.code, source, time, "active", is_onset=True)
-                if is_better_hit(hit, hits.get(meant.group)):
-                    hits[meant.group] = hit
-    return hits
-
-
-_VALVE = "mechanical_valve"
-# ICD-10-PCS 02R, replacement of a valve of the heart (F aortic, G mitral, H pulmonary, J tricuspid) with device J, a
-# synthetic substitute: a mechanical valve. Devices 7, 8 and K are tissue.
-_VALVE_CODE = re.compile(r"02R[FGHJ][0-4]JZ")
-_VALVE_WORDS = re.compile(r"\bmechanical\b.*\bvalve|\bvalve\b.*\bmechanical\b|\bmechanical [am]vr\b", re.IGNORECASE)
+    return of_any_kind and replace(of_any_kind, key=MECHANICAL_VALVE)
 
 
 # ICD-10-CM Z95.2 is any prosthetic valve, and what a chart calls so after TAVR: a valve of tissue is no mechanical one.
@@ -133,33 +109,7 @@ _TISSUE_VALVE = re.compile(
 
 
 def _is_tissue_valve(hit: ConditionHit) -> bool:
-    return hit.key == _VALVE and _TISSUE_VALVE.search(hit.words) is not None
-
-
-def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
-    """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
-    for procedure in record.procedures:
-        code = procedure.code
-        if code is None or procedure.status != "completed":
-            continue
-        coded = None
-        for coding in code.coding:
-            if coding.code and coding.code.startswith("02R") and _VALVE_CODE.fullmatch(coding.code):
-                coded = coded or coding.code
-        if coded is None and not _names_mechanical_valve(code.text or code.words):
-            continue
-        period = procedure.performedPeriod
-        text = procedure.performedDateTime or (period.start if period is not None else None)
-        time = parse_time(text) if text else None
-        if time is None or not time.is_after(record.as_of_epoch):
-            source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
-            return ConditionHit(_VALVE, code.words, coded or "", source, time, "active", is_onset=True)
-    return None
-
-
-def _names_mechanical_valve(words: str) -> bool:
-    match = _VALVE_WORDS.search(words)
-    return match is not None and is_of_patient(words, match.start())
+    return hit.key == MECHANICAL_VALVE and _TISSUE_VALVE.search(hit.words) is not None
 
 
 class _EntriesByGroup:

@@ -236,6 +236,11 @@ class PatientRecord:
         """Devices, implanted or only used."""
         return self._facts(Device)
 
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Warnings and notices that the site has put on the chart."""
+        return self._facts(Flag)
+
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
         resources = self._open
         facts = resources.facts.get(kind)

@@ -87,8 +87,9 @@ def plain_address(address: str) -> str:
 class ConditionGroup(Struct, frozen=True, gc=False):
     """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty.
 
-    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `from_procedures`
-    that an operation which is charted as a procedure alone is one (a stent, a valve, a transplant).
+    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `counts_from`
+    names what tells of it beside the problem list (fhir/mapping/beside_problems.py): Procedure (a stent, a valve, a
+    transplant), Device, Flag, and the reason of an order or a visit.
     """
 
     key: str
@@ -96,7 +97,7 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     history: Literal["", "any", "5 years"] = ""
     implies: tuple[str, ...] = ()
     history_in_words: bool = False
-    from_procedures: bool = False
+    counts_from: tuple[str, ...] = ()
 
 
 class _Beginnings(Struct, frozen=True):
@@ -136,7 +137,7 @@ def _read_groups() -> Mapping[str, ConditionGroup]:
             row["history"],  # type: ignore[arg-type]  # table
             implies,
             in_words,
-            row["procedures"] == "yes",
+            tuple(_items(row["counts_from"])),
         )
         groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
     return groups

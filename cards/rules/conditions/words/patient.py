@@ -74,7 +74,7 @@ def _needs_of_conditions(spec: Spec) -> DataNeeds:
         return PREGNANCY
     # A valve, a stent or a transplant may be charted as the operation alone.
     from_procedures = any(
-        CONDITION_GROUPS[name].from_procedures for name in spec["condition_any"] if name in CONDITION_GROUPS
+        "Procedure" in CONDITION_GROUPS[name].counts_from for name in spec["condition_any"] if name in CONDITION_GROUPS
     )
     return _VALVE if from_procedures else CONDITIONS
 

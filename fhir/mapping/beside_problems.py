@@ -1,0 +1,167 @@
+"""What tells of a condition that no entry of the problem list names: operations, devices, flags, reasons.
+
+Each group of conditions says which of these count (column `counts_from` of tables/condition_groups.csv). An operation
+counts when it was done, a device while it is not inactive, a flag while it is active, and a reason where the order of a
+medication is active or the visit was in the last year: what it is for, the patient has, unless the words deny, doubt or
+only prevent it. Why a test is ordered does not count: it is often what is suspected.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from fhir.mapping.concepts import read_concept
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.opting_out import Flag
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Procedure
+from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.conditions import CONDITION_GROUPS
+
+MECHANICAL_VALVE = "mechanical_valve"
+# ICD-10-PCS 02R, replacement of a valve of the heart (F aortic, G mitral, H pulmonary, J tricuspid) with device J, a
+# synthetic substitute: a mechanical valve. Devices 7, 8 and K are tissue.
+_VALVE_CODE = re.compile(r"02R[FGHJ][0-4]JZ")
+_VALVE_WORDS = re.compile(r"\bmechanical\b.*\bvalve|\bvalve\b.*\bmechanical\b|\bmechanical [am]vr\b", re.IGNORECASE)
+# What is ordered to prevent a disease is not ordered because of it.
+_PREVENTION = re.compile(r"\bprevent|prophyla|\brisk\b|\bscreen", re.IGNORECASE)
+_VISITS = frozenset({"arrived", "triaged", "in-progress", "finished"})
+_VISIT_DAYS = 365.25
+
+
+class Sign(Struct, frozen=True, gc=False):
+    """Something beside the problem list that says that the patient has a condition of a group."""
+
+    group: str
+    words: str
+    code: str
+    source: str
+    time: FhirTime | None
+
+
+def signs_of(record: PatientRecord, group: str) -> tuple[Sign, ...]:
+    """What the record has of a group beside the problem list, of the kinds of resources that count for it."""
+    counts_from = CONDITION_GROUPS[group].counts_from
+    if not counts_from:
+        return ()
+    signs = tuple(sign for kind in counts_from for sign in record.derive(_READERS[kind]).get(group, ()))
+    if group == MECHANICAL_VALVE and (implanted := record.derive(_implanted_valve)) is not None:
+        return (implanted, *signs)
+    return signs
+
+
+_Signs = dict[str, list[Sign]]
+
+
+def _operations(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for procedure in record.procedures:
+        if procedure.status == "completed":
+            time = _performed(procedure)
+            if time is None or not time.is_after(record.as_of_epoch):
+                _add(signs, procedure.code, _name("Procedure", procedure.id), time)
+    return signs
+
+
+def _devices(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for device in record.devices if record.was_requested("Device") else ():
+        if device.status not in ("inactive", "entered-in-error"):
+            names = [CodeableConcept(text=name.name) for name in device.deviceName if name.name]
+            for concept in (device.type, *names):
+                _add(signs, concept, _name("Device", device.id), None)
+    return signs
+
+
+def _flags(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for flag in record.flags if record.was_requested("Flag") else ():
+        if flag.status == "active" and _is_begun_and_not_over(flag, record.as_of_epoch):
+            start = flag.period.start if flag.period is not None else None
+            _add(signs, flag.code, _name("Flag", flag.id), parse_time(start) if start else None)
+    return signs
+
+
+def _orders(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for order in record.medication_requests if record.was_requested("MedicationRequest") else ():
+        if order.reasonCode and order.status == "active" and not order.is_only_proposed:
+            _add_reasons(signs, order.reasonCode, _name("MedicationRequest", order.id), order.authoredOn, record)
+    return signs
+
+
+def _visits(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for visit in record.encounters if record.was_requested("Encounter") else ():
+        start = visit.period.start if visit.period is not None else None
+        if visit.reasonCode and visit.status in _VISITS and start is not None:
+            time = parse_time(start)
+            if time is not None and time.age_days(record.as_of_epoch) <= _VISIT_DAYS:
+                _add_reasons(signs, visit.reasonCode, _name("Encounter", visit.id), start, record)
+    return signs
+
+
+def _add_reasons(
+    signs: _Signs, reasons: Iterable[CodeableConcept], source: str, written: str | None, record: PatientRecord
+) -> None:
+    time = parse_time(written) if written else None
+    if time is None or not time.is_after(record.as_of_epoch):
+        for reason in reasons:
+            if not _PREVENTION.search(reason.words):
+                _add(signs, reason, source, time)
+
+
+_READERS = {"Procedure": _operations, "Device": _devices, "Flag": _flags, "order": _orders, "visit": _visits}
+KINDS = frozenset(_READERS)
+"""What the column `counts_from` may name."""
+
+
+def _add(signs: _Signs, concept: CodeableConcept | None, source: str, time: FhirTime | None) -> None:
+    for meant in read_concept(concept).meant:
+        words = concept.words if concept is not None else ""
+        signs.setdefault(meant.group, []).append(Sign(meant.group, words, meant.code, source, time))
+
+
+def _name(kind: str, identity: str | None) -> str:
+    return f"{kind}/{identity}" if identity else f"{kind} without id"
+
+
+def _performed(procedure: Procedure) -> FhirTime | None:
+    period = procedure.performedPeriod
+    text = procedure.performedDateTime or (period.start if period is not None else None)
+    return parse_time(text) if text else None
+
+
+def _is_begun_and_not_over(flag: Flag, as_of_epoch: float) -> bool:
+    period = flag.period
+    start = parse_time(period.start) if period is not None and period.start else None
+    end = parse_time(period.end) if period is not None and period.end else None
+    has_begun = start is None or not start.is_after(as_of_epoch)
+    return has_begun and (end is None or end.is_after(as_of_epoch))
+
+
+def _implanted_valve(record: PatientRecord) -> Sign | None:
+    """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
+    for procedure in record.procedures:
+        code = procedure.code
+        if code is None or procedure.status != "completed":
+            continue
+        coded = next(_valve_codes(code), None)
+        if coded is None and not _names_mechanical_valve(code.text or code.words):
+            continue
+        time = _performed(procedure)
+        if time is None or not time.is_after(record.as_of_epoch):
+            return Sign(MECHANICAL_VALVE, code.words, coded or "", _name("Procedure", procedure.id), time)
+    return None
+
+
+def _valve_codes(concept: CodeableConcept) -> Iterator[str]:
+    for coding in concept.coding:
+        if coding.code and coding.code.startswith("02R") and _VALVE_CODE.fullmatch(coding.code):
+            yield coding.code
+
+
+def _names_mechanical_valve(words: str) -> bool:
+    match = _VALVE_WORDS.search(words)
+    return match is not None and is_of_patient(words, match.start())

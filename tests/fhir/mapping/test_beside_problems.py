@@ -1,0 +1,77 @@
+"""Operations, devices, flags and reasons that tell of a condition which no entry of the problem list names."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.beside_problems import KINDS
+from fhir.mapping.conditions import find_condition
+from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.fhir.mapping.charts import SUBJECT, record_of, request
+
+
+def _of(kind: str, **more: Any) -> dict[str, Any]:
+    return {"resourceType": kind, "id": "x", "subject": SUBJECT} | more
+
+
+def _device(words: str, status: str = "active") -> dict[str, Any]:
+    return {"resourceType": "Device", "id": "x", "patient": SUBJECT, "status": status, "type": {"text": words}}
+
+
+def _visit(words: str, start: str = "2026-09-01", status: str = "finished") -> dict[str, Any]:
+    return _of("Encounter", status=status, period={"start": start}, reasonCode=[{"text": words}])
+
+
+def _ordered(words: str, **more: Any) -> dict[str, Any]:
+    return request("a drug", reasonCode=[{"text": words}], **more)
+
+
+def _flag(words: str, status: str = "active", **more: Any) -> dict[str, Any]:
+    return _of("Flag", status=status, code={"text": words}, **more)
+
+
+COUNTS: list[tuple[str, dict[str, Any]]] = [
+    ("cabg", _of("Procedure", status="completed", code={"text": "CABG x3"}, performedDateTime="2015-01-01")),
+    ("pacemaker", _device("Cardiac pacemaker")),
+    ("do_not_resuscitate", _flag("Do not resuscitate")),
+    ("g6pd", _flag("G6PD deficiency", period={"start": "2020-01-01"})),
+    ("afib", _ordered("Atrial fibrillation")),
+    ("hf", _visit("Heart failure follow-up")),
+]
+
+
+@pytest.mark.parametrize(("group", "resource"), COUNTS)
+def test_what_the_group_counts_tells_of_the_condition(group: str, resource: dict[str, Any]) -> None:
+    hit = find_condition(record_of(resource), group)
+    assert hit is not None
+    assert hit.source == f"{resource['resourceType']}/{resource['id']}"
+
+
+@pytest.mark.parametrize(
+    ("group", "resource"),
+    [
+        ("cabg", _of("Procedure", status="preparation", code={"text": "CABG"})),
+        ("pacemaker", _device("Cardiac pacemaker", "inactive")),
+        ("do_not_resuscitate", _flag("Do not resuscitate", "inactive")),
+        ("do_not_resuscitate", _flag("Do not resuscitate", period={"end": "2026-01-01"})),
+        ("afib", _ordered("Atrial fibrillation", status="completed")),
+        ("afib", _ordered("rule out atrial fibrillation")),
+        ("gout", _ordered("prevention of gout flares")),
+        ("hf", _visit("Heart failure follow-up", "2024-09-01")),
+        ("hf", _visit("Heart failure follow-up", status="cancelled")),
+        ("hf", _visit("screening for heart failure")),
+        ("breast_cancer", _visit("breast cancer")),
+        ("stroke", _ordered("Stroke")),
+    ],
+)
+def test_what_is_over_planned_denied_or_not_counted_by_the_group_does_not(group: str, resource: dict[str, Any]) -> None:
+    assert find_condition(record_of(resource), group) is None
+
+
+def test_what_did_not_come_with_the_call_is_not_looked_at() -> None:
+    record = record_of(_ordered("Atrial fibrillation")).with_requested(frozenset({"Condition"}))
+    assert find_condition(record, "afib") is None
+
+
+def test_each_group_names_only_kinds_that_are_read() -> None:
+    assert {kind for group in CONDITION_GROUPS.values() for kind in group.counts_from} == KINDS
