@@ -59,6 +59,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "fhir/mapping/pregnancy.py",
         "fhir/mapping/childbearing.py",
         "fhir/mapping/stays.py",
+        "fhir/mapping/features/coded.py",  # a feature of a site, which says itself how far back it looks
         "cards/rules/families/opioid/family.py",
         "cds_hooks/services/_equation.py",
         "cds_hooks/services/_anticoagulation.py",  # an ablation: the service asks for all of them (`whole_history`)
