@@ -37,7 +37,7 @@ MADE = {
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
     "build-sheet --out": {"missing", "folder"},
     "model new --folder": {"missing", "folder"},
-    "rules new folder": {"missing"},
+    "rules new folder": {"missing", "folder"},
     # a folder without a model has none to list
     "model list --folder": {"folder"},
     "model list --specs": {"folder"},
