@@ -128,6 +128,8 @@ def load_policies(folder: Path | None = None) -> Policies:
         PolicyFault: A file cannot be used.
     """
     folders = [_OWN_FOLDER] if folder is None else [_OWN_FOLDER, folder]
+    if folder is not None and not (folder / "payers.csv").is_file():
+        raise PolicyFault(f"{folder} has no payers.csv: a payer's folder begins with who pays (docs/payers.md)")
     payers: dict[str, Payer] = {}
     rows: dict[str, list[Policy]] = {}
     criteria: dict[str, CriteriaSet] = {}

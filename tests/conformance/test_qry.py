@@ -12,6 +12,7 @@ from tests.conformance.templates import Template, templates
 DATES = frozenset(
     {
         "date", "authored", "authoredon", "authored-on", "created", "onset-date", "recorded-date", "effective",
+        "effective-time",
         "_lastUpdated",
     }
 )  # fmt: skip
