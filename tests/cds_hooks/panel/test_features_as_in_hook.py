@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
-from cds_hooks.panel.chart_lines import ChartLines
+from cds_hooks.panel.chart_lines import ChartLines, Wanted
 from cds_hooks.panel.scoring import read_chart
 from cds_hooks.prefetch.inspect import inspect_prefetch
 from cds_hooks.prefetch.needs import Needs, templates_for
@@ -28,6 +28,7 @@ from tests.cds_hooks.kit.samples.reading import AS_OF
 
 ALL = tuple(FEATURES.values())
 TEMPLATES = templates_for(Needs.of(features=ALL))
+WANTED = Wanted.of(Needs.of(features=ALL))
 _COUNT = re.compile(r"&_count=\d+")
 
 
@@ -53,7 +54,11 @@ def hook_record(
 def panel_record(resources: list[dict[str, Any]], as_of: datetime) -> PatientRecord:
     """The facts that the scores of a folder rest on."""
     patient = next(resource["id"] for resource in resources if resource["resourceType"] == "Patient")
-    return read_chart(ChartLines(patient, [json.dumps(resource).encode() for resource in resources]), as_of)
+    lines = [json.dumps(resource, separators=(",", ":")).encode() for resource in resources]
+    of_types = [
+        line for line, resource in zip(lines, resources, strict=True) if resource["resourceType"] in WANTED.types
+    ]
+    return read_chart(ChartLines(patient, of_types), as_of)
 
 
 def differences(hook: FeatureVector, panel: FeatureVector) -> list[str]:

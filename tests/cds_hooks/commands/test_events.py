@@ -1,0 +1,33 @@
+"""`cds-hooks events`: the feeds and their dead letters from a terminal."""
+
+import json
+from pathlib import Path
+
+from tests.cds_hooks.events.messages import result
+from tests.cds_hooks.pages.test_interfaces import _declared
+from tests.program import run_program
+
+
+def test_a_dead_letter_is_listed_mended_and_taken_in(tmp_path: Path) -> None:
+    feeds = {"CDS_EVENTS_FILE": str(_declared(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+    shown = run_program("events", "show", "--json", folder=tmp_path, environment=feeds)
+    assert [(state["feed"], state["dead"]) for state in json.loads(shown.stdout)] == [("lab", 1)], shown.stderr
+    dead = run_program("events", "dead", "--json", folder=tmp_path, environment=feeds)
+    assert [letter["sequence"] for letter in json.loads(dead.stdout)] == [1], dead.stderr
+    assert "SAMPLE" not in dead.stdout, "the list has no content of a message"
+    as_it_came = run_program("events", "replay", "1", folder=tmp_path, environment=feeds)
+    assert as_it_came.returncode == 1
+    assert "It cannot be read" in as_it_came.stderr
+    (tmp_path / "mended.hl7").write_bytes(result("1", "4.4"))
+    mended = run_program("events", "replay", "1", "--file", "mended.hl7", folder=tmp_path, environment=feeds)
+    assert mended.stdout == "Dead letter 1 was taken in.\n", mended.stderr
+
+
+def test_a_dead_letter_is_dropped_and_what_is_not_there_is_said(tmp_path: Path) -> None:
+    feeds = {"CDS_EVENTS_FILE": str(_declared(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+    dropped = run_program("events", "drop", "1", folder=tmp_path, environment=feeds)
+    assert dropped.stdout == "Dead letter 1 was dropped.\n", dropped.stderr
+    for words, sentence in ((("drop", "7"), "There is no dead letter 7"), (("unmerge", "MRN0999"), "MRN0999")):
+        refused = run_program("events", *words, folder=tmp_path, environment=feeds)
+        assert refused.returncode == 1
+        assert sentence in refused.stderr
