@@ -2,8 +2,8 @@
 
     .venv/bin/python .ci/main_job.py --program .venv/bin/cds-hooks --data ../shared/data
 
-Twenty patients go through patient-view; the renal cases and patients' own medication orders go through order-select as
-drafts. It fails if any call fails, any model card's contributions do not add up, or fewer than five cards of either
+Twenty-two patients go through patient-view; the renal cases and patients' own medication orders go through order-select
+as drafts. It fails if any call fails, any model card's contributions do not add up, or fewer than five cards of either
 kind come back. Server and calls run in an empty folder; the program may be the one from the wheel.
 """
 
@@ -38,10 +38,10 @@ LINKS: dict[str, Callable[[float], float]] = {
     "identity": lambda value: value,
 }
 
-# Ten old and ill with many results; the others dead, young, few results, results out of range, or at low risk: silent.
+# Twelve old and ill with many results; the others dead, young, few results, results out of range, or at low risk.
 PATIENTS = (
     *("10004422", "10012853", "10014354", "10015272", "10016810", "10018501"),
-    *("10022281", "10023771", "10036156", "10037928"),
+    *("10020306", "10022281", "10023771", "10036156", "10037928", "10039997"),
     *("10000032", "10001217", "10003046", "10004733", "10008454", "10009049"),
     *("infant__Junita", "child__Burton", "chf_alive__Martina", "t2dm__Latanya"),
 )  # fmt: skip
