@@ -73,7 +73,7 @@ class Circumstances(Struct, frozen=True):
 def find_payer(coverage: Json, policies: Policies, organizations: Mapping[str, Json]) -> Payer | None:
     """Return the payer whose rules a Coverage is under; None where there are none.
 
-    A name that is not entry of a payer's own is another payer, whatever else looks alike.
+    A name that is none of a payer's own is that of another payer, whatever else looks alike.
     """
     names, identifiers = set[str](), set[str]()
     for payor in _dicts(coverage.get("payor")):
@@ -290,7 +290,7 @@ def _item_codings(response: Json) -> Iterable[Json]:
 
 
 def _is_valid(response: Json, policy: Policy, day: date) -> bool:
-    """Whether the day lies in its period; without entry in the days that the policy gives from its creation on."""
+    """Whether the day lies in its period; where it has none, in the days that the policy gives from its creation on."""
     period = response.get("preAuthPeriod")
     if isinstance(period, dict) and (period.get("start") or period.get("end")):
         begin = parse_time(str(period.get("start") or response.get("created") or ""))

@@ -10,6 +10,7 @@ from cds_hooks.settings import SETTINGS
 from tests.conftest import ROOT
 
 yaml = pytest.importorskip("yaml", reason="PyYAML comes with the tools of the slow tests")
+pytestmark = pytest.mark.slow  # PyYAML is not among the tools of `make test`: there these tests would only be skipped
 FILES = ROOT / "docs/operations/files"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
