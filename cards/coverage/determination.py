@@ -5,22 +5,20 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cards.coverage.authorization import affirmed_number, period_of
 from cards.coverage.evidence import Seen, Subject, evaluate
-from cards.coverage.order import Json, OrderFacts
+from cards.coverage.order import Json, OrderFacts, dicts
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
-from fhir.record.datatypes import parse_time
 
 Covered = Literal["covered", "conditional", "not-covered"]
 CLINICAL: Final = "clinical"
-_AFFIRMED: Final = frozenset({"A1"})
-_REVIEW: Final = "codesystem.x12.org/005010/306"
-_GREGORIAN: Final = "0001-01-01"
+_DAY: Final = timedelta(days=1)
 
 
 class Judged(Struct, frozen=True):
@@ -76,13 +74,13 @@ def find_payer(coverage: Json, policies: Policies, organizations: Mapping[str, J
     A name that is none of a payer's own is that of another payer, whatever else looks alike.
     """
     names, identifiers = set[str](), set[str]()
-    for payor in _dicts(coverage.get("payor")):
+    for payor in dicts(coverage.get("payor")):
         organization = organizations.get(str(payor.get("reference", "")), {})
         names |= {_plain(text) for text in (payor.get("display"), organization.get("name")) if isinstance(text, str)}
-        for identifier in (payor.get("identifier"), *_dicts(organization.get("identifier"))):
+        for identifier in (payor.get("identifier"), *dicts(organization.get("identifier"))):
             if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
                 identifiers.add(identifier["value"])
-    plans = {_plain(text) for entry in _dicts(coverage.get("class")) for text in _texts(entry)}
+    plans = {_plain(text) for entry in dicts(coverage.get("class")) for text in _texts(entry)}
     words = set(" ".join((*plans, *names)).replace("(", " ").replace(")", " ").split())
     for payer in policies.payers.values():
         is_named = bool(names & payer.names) or bool(identifiers & payer.identifiers)
@@ -102,37 +100,35 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _dicts(value: Any) -> list[Json]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
 def is_in_force(coverage: Json, day: date) -> bool:
     """Whether the day of service lies in the period of the coverage, which is open where it names no end."""
-    period = coverage.get("period")
     if coverage.get("status") == "cancelled":
         return False
-    if not isinstance(period, dict):
-        return True
-    begin, end = (parse_time(str(period.get(name) or _GREGORIAN)) for name in ("start", "end"))
-    if begin is not None and begin.first_day > day:
-        return False
-    return not period.get("end") or end is None or end.last_day >= day
+    period = coverage.get("period")
+    begin, end = period_of(period if isinstance(period, dict) else {})
+    return (begin is None or begin.first_day <= day) and (end is None or end.last_day >= day)
 
 
 def determine(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstances) -> Determination | None:
     """Return the answer; None where the payer has no rule for what is ordered.
 
-    Where an order names a span of days at whose ends different lists are in force, the answer says that the day is
-    needed.
+    Where an order names a span of days in which different lists are in force, the answer says that the day is needed.
     """
-    first = here.subject.day if not order.days else order.days[0]
-    answer = _on_day(order, coverage, payer, here, first)
-    if answer is None or not order.days or order.days[-1] == first:
-        return answer
-    last = _on_day(order, coverage, payer, here, order.days[-1])
-    if last is None or last.pa_needed == answer.pa_needed:
-        return answer
-    return replace(answer, covered="conditional", pa_needed="conditional", info_needed=("timeframe",))
+    first, last = (order.days[0], order.days[-1]) if order.days else (here.subject.day, here.subject.day)
+    changed = {row.effective_from for row in _rows(order, payer, here)}
+    changed |= {row.effective_to + _DAY for row in _rows(order, payer, here) if row.effective_to is not None}
+    days = [first, *sorted(day for day in changed if first < day <= last)]
+    answers = [_on_day(order, coverage, payer, here, day) for day in dict.fromkeys((*days, last))]
+    known = [answer for answer in answers if answer is not None]
+    if not known or len({answer and (answer.covered == "not-covered", answer.pa_needed) for answer in answers}) == 1:
+        return known[0] if known else None
+    nothing = replace(known[0], doc_needed=None, doc_purpose=None, satisfied_id=None, dependencies=())
+    return replace(nothing, covered="conditional", pa_needed="conditional", info_needed=("timeframe",))
+
+
+def _rows(order: OrderFacts, payer: Payer, here: Circumstances) -> Iterable[Policy]:
+    """The rows for the code that is billed, the first of the order that the payer has rules for."""
+    return next(filter(None, (here.policies.of_code(payer.id, code) for _, code in order.codes)), ())
 
 
 def _on_day(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstances, day: date) -> Determination | None:
@@ -182,15 +178,10 @@ def _by_policy(nothing: Determination, order: OrderFacts, here: Circumstances) -
 def _with_documents(answer: Determination, *, is_evidenced: bool) -> Determination:
     asks = answer.pa_needed != "no-auth"
     is_covered = is_evidenced if answer.criteria is not None else not (asks or answer.reason)
-    if answer.info_needed:
-        is_covered = False
-    if asks:
-        return replace(
-            answer, covered="covered" if is_covered else "conditional", doc_needed=CLINICAL, doc_purpose="withpa"
-        )
-    if is_covered:
-        return replace(answer, covered="covered")
-    return replace(answer, covered="conditional", doc_needed=CLINICAL, doc_purpose="retain-doc")
+    answer = replace(answer, covered="covered" if is_covered and not answer.info_needed else "conditional")
+    if not asks and answer.covered == "covered":
+        return answer
+    return replace(answer, doc_needed=CLINICAL, doc_purpose="withpa" if asks else "retain-doc")
 
 
 def _authorization(policy: Policy, order: OrderFacts, here: Circumstances, *, is_listed: bool) -> dict[str, Any]:
@@ -223,89 +214,12 @@ def _is_exempt(order: OrderFacts, here: Circumstances) -> bool:
     if "all" in exempt:
         return True
     hospitals = set[str]()
-    for entry in (*_dicts(order.resource.get("locationReference")), *_dicts(order.resource.get("performer"))):
+    for entry in (*dicts(order.resource.get("locationReference")), *dicts(order.resource.get("performer"))):
         identifier = entry.get("identifier")
         if isinstance(identifier, dict):
             hospitals.add(str(identifier.get("value", "")).lower())
         hospitals.add(str(entry.get("reference", "")).lower())
     return bool(hospitals & exempt)
-
-
-def affirmed_number(policy: Policy, authorizations: Iterable[Json], day: date) -> str | None:
-    """Return the number of an affirmed prior authorization for the code that is valid on the day of service."""
-    for response in authorizations:
-        number = response.get("preAuthRef")
-        if response.get("use") != "preauthorization" or response.get("status") != "active":
-            continue
-        if not isinstance(number, str) or not number or response.get("outcome") not in ("complete", "partial"):
-            continue
-        if _names_code(response, policy.code) and _is_valid(response, policy, day) and _is_affirmed(response):
-            return number
-    return None
-
-
-def _is_affirmed(response: Json) -> bool:
-    """Whether every review decision in it is a certification: any other leaves it open."""
-    decisions = [
-        str(coding.get("code"))
-        for item in (*_dicts(response.get("item")), response)
-        for adjudication in _dicts(item.get("adjudication"))
-        for coding in _dicts((adjudication.get("reason") or {}).get("coding"))
-        if _REVIEW in str(coding.get("system", ""))
-    ]
-    for item in _dicts(response.get("item")):  # as PAS says it: an extension of the adjudication
-        for adjudication in _dicts(item.get("adjudication")):
-            decisions += _review_codes(adjudication.get("extension"))
-    return bool(decisions) and set(decisions) <= _AFFIRMED
-
-
-def _review_codes(extensions: Any) -> Iterable[str]:
-    for extension in _dicts(extensions):
-        yield from _review_codes(extension.get("extension"))
-        for coding in _dicts((extension.get("valueCodeableConcept") or {}).get("coding")):
-            if _REVIEW in str(coding.get("system", "")):
-                yield str(coding.get("code"))
-
-
-def _names_code(response: Json, code: str) -> bool:
-    """Whether the response is about the code: in an added item, an extension, or the words of its disposition."""
-    codings = [
-        coding
-        for item in _dicts(response.get("addItem"))
-        for coding in _dicts((item.get("productOrService") or {}).get("coding"))
-    ]
-    codings += list(_item_codings(response))
-    if codings:
-        return any(str(coding.get("code", "")).upper() == code for coding in codings)
-    words = "".join(letter if letter.isalnum() else " " for letter in str(response.get("disposition", "")).upper())
-    return code in words.split()
-
-
-def _item_codings(response: Json) -> Iterable[Json]:
-    for item in _dicts(response.get("item")):
-        for extension in _dicts(item.get("extension")):
-            for coding in _dicts((extension.get("valueCodeableConcept") or {}).get("coding")):
-                if _REVIEW not in str(coding.get("system", "")):
-                    yield coding
-
-
-def _is_valid(response: Json, policy: Policy, day: date) -> bool:
-    """Whether the day lies in its period; where it has none, in the days that the policy gives from its creation on."""
-    period = response.get("preAuthPeriod")
-    if isinstance(period, dict) and (period.get("start") or period.get("end")):
-        begin = parse_time(str(period.get("start") or response.get("created") or ""))
-        end = parse_time(str(period.get("end") or ""))
-        if begin is not None and begin.first_day > day:
-            return False
-        if end is not None:
-            return end.last_day >= day
-        return begin is not None and _lasts(begin.first_day, policy, day)
-    created = parse_time(str(response.get("created") or ""))
-    return created is not None and created.first_day <= day and _lasts(created.first_day, policy, day)
-
-
-def _lasts(begin: date, policy: Policy, day: date) -> bool:
-    return policy.pa_valid_days is not None and (day - begin).days <= policy.pa_valid_days
 
 
 # Criteria

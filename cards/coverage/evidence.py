@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from fhir.mapping.conditions import condition_status, condition_time, find_condition
+from fhir.mapping.concepts import read_concept
+from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition
 from fhir.mapping.medications.presence import presence_of
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import CodeableConcept, FhirTime, Quantity, parse_time
@@ -216,39 +217,35 @@ def _condition(wanted: Test, subject: Subject) -> Seen:
     record, any_status = subject.record, wanted.get("status", "any") == "any"
     sites: dict[str, list[tuple[bool | None, str]]] = {}
     for condition in record.conditions:
-        code = _icd10_of(condition, wanted)
-        if code is None:
-            continue
-        if not any_status and condition_status(condition, record.as_of_epoch) == "past":
+        code = _code_of(condition, wanted)
+        if code is None or (not any_status and condition_status(condition, record.as_of_epoch) == "past"):
             continue
         holds = _is_within(condition_time(condition, record), wanted, subject.day)
-        if _is_doubted(condition):
+        if doubt_of(condition):
             holds = None if holds is not False else False
         sites.setdefault(code, []).append((holds, f"Condition/{condition.id}"))
-    groups = wanted.get("groups", ())
-    hit = find_condition(record, *groups) if groups else None
-    is_meant = hit is not None and hit.code not in wanted.get("except_codes", ())
-    if hit is not None and is_meant and (any_status or hit.status != "past"):
-        holds = None if hit.doubt else _is_within(hit.time, wanted, subject.day)
-        sites.setdefault(hit.source, []).append((holds, hit.source))
+    hit = find_condition(record, *wanted.get("groups", ()))
+    if hit is not None and hit.source.startswith("Procedure/"):  # a transplant, a bypass or dialysis that was done
+        sites[hit.code] = [(_is_within(hit.time, wanted, subject.day), hit.source)]
     best = (max(hits, key=lambda hit: (hit[0] is True, hit[0] is None)) for hits in sites.values())
     seen = _counted(best, wanted.get("sites", 1))
     return _absent(record, "Condition") if seen.holds is False and not sites else seen
 
 
-def _icd10_of(condition: Condition, wanted: Test) -> str | None:
+def _code_of(condition: Condition, wanted: Test) -> str | None:
+    """Return the code by which a condition is meant: its ICD-10-CM code, and a group only where it has none."""
     prefixes, last = tuple(code.replace(".", "") for code in wanted.get("icd10", ())), wanted.get("last")
-    for coding in condition.code.coding if condition.code is not None and prefixes else ():
-        code = (coding.code or "").replace(".", "").upper()
-        is_icd10 = any(name in (coding.system or "") for name in _ICD10)
-        if is_icd10 and code.startswith(prefixes) and (last is None or code[-1:] in last):
-            return code
-    return None
-
-
-def _is_doubted(condition: Condition) -> bool:
-    stated = condition.verificationStatus
-    return stated is not None and any(stated.has(word) for word in ("provisional", "differential", "unconfirmed"))
+    codings = condition.code.coding if condition.code is not None else ()
+    codes = [
+        (coding.code or "").replace(".", "").upper()
+        for coding in codings
+        if any(name in (coding.system or "") for name in _ICD10)
+    ]
+    if codes and prefixes:
+        return next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
+    groups, excepted = wanted.get("groups", ()), wanted.get("except_codes", ())
+    meant = read_concept(condition.code).meant if groups else ()
+    return next((hit.code for hit in meant if hit.group in groups and hit.code not in excepted), None)
 
 
 # Results

@@ -60,8 +60,8 @@ def read_order(resource: Json, locations: Mapping[str, Json]) -> OrderFacts | No
     if resource.get("doNotPerform") is True or resource.get("status") in ("entered-in-error", "cancelled", "revoked"):
         return None
     concepts = list(_concepts(resource))
-    codings = [coding for concept in concepts for coding in _dicts(concept.get("coding"))]
-    codes = tuple(dict.fromkeys(code for coding in codings if (code := _billing(coding)) is not None))
+    codings = [coding for concept in concepts for coding in dicts(concept.get("coding"))]
+    codes = tuple(dict.fromkeys(code for coding in codings if (code := billing_code(coding)) is not None))
     systems = " ".join(str(coding.get("system", "")).lower() for coding in codings)
     coarse = kind in ("DeviceRequest", "ServiceRequest") and bool(concepts) and not codes
     return OrderFacts(
@@ -72,7 +72,7 @@ def read_order(resource: Json, locations: Mapping[str, Json]) -> OrderFacts | No
         _days(resource),
         frozenset(_places(resource, locations)),
         _reference(resource.get("requester") or resource.get("orderer") or resource.get("prescriber")),
-        tuple(reference for entry in _dicts(resource.get("insurance")) if (reference := _reference(entry)) is not None),
+        tuple(reference for entry in dicts(resource.get("insurance")) if (reference := _reference(entry)) is not None),
     )
 
 
@@ -80,14 +80,15 @@ def is_for_patient(resource: Json, patient_id: str) -> bool:
     """Whether an order is for this patient; one that names nobody is."""
     kind = str(resource.get("resourceType"))
     if kind == "Appointment":
-        actors = [_reference(part.get("actor")) or "" for part in _dicts(resource.get("participant"))]
+        actors = [_reference(part.get("actor")) or "" for part in dicts(resource.get("participant"))]
         people = [actor for actor in actors if actor.startswith("Patient/")]
         return not people or f"Patient/{patient_id}" in people
     reference = _reference(resource.get(_PERSON.get(kind, "subject")))
     return reference is None or not reference.startswith("Patient/") or reference == f"Patient/{patient_id}"
 
 
-def _dicts(value: Any) -> Iterable[Json]:
+def dicts(value: Any) -> list[Json]:
+    """Return the objects of a list; nothing for what is no list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
@@ -100,19 +101,20 @@ def _concepts(resource: Json) -> Iterable[Json]:
     for name in ("code", "codeCodeableConcept", "medicationCodeableConcept"):
         if isinstance(resource.get(name), dict):
             yield resource[name]
-    formula, products = resource.get("enteralFormula"), _dicts(resource.get("lensSpecification"))
+    formula, products = resource.get("enteralFormula"), dicts(resource.get("lensSpecification"))
     if isinstance(formula, dict):
-        yield from _dicts([formula.get("baseFormulaType"), formula.get("additiveType")])
-    yield from _dicts([lens.get("product") for lens in products])
-    yield from _dicts([supplement.get("type") for supplement in _dicts(resource.get("supplement"))])
+        yield from dicts([formula.get("baseFormulaType"), formula.get("additiveType")])
+    yield from dicts([lens.get("product") for lens in products])
+    yield from dicts([supplement.get("type") for supplement in dicts(resource.get("supplement"))])
     for name in ("serviceType", "orderDetail", "type"):
         value = resource.get(name)
         if name == "type" and resource.get("resourceType") != "Encounter":
             continue
-        yield from _dicts(value if isinstance(value, list) else [value])
+        yield from dicts(value if isinstance(value, list) else [value])
 
 
-def _billing(coding: Json) -> tuple[str, str] | None:
+def billing_code(coding: Json) -> tuple[str, str] | None:
+    """Return the system (HCPCS or CPT) and the code of a Coding; None for one of another system."""
     system, code = coding.get("system"), coding.get("code")
     if not isinstance(system, str) or not isinstance(code, str):
         return None
@@ -135,17 +137,17 @@ def _days(resource: Json) -> tuple[date, ...]:
 
 def _places(resource: Json, locations: Mapping[str, Json]) -> Iterable[str]:
     """Codes of the place of service, of the order itself or of the Location it refers to."""
-    concepts = list(_dicts(resource.get("locationCode")))
-    references = [_reference(entry) for entry in _dicts(resource.get("locationReference"))]
-    references += [_reference(entry.get("location")) for entry in _dicts(resource.get("location"))]
-    references += [_reference(entry.get("actor")) for entry in _dicts(resource.get("participant"))]
-    contained = {f"#{entry.get('id')}": entry for entry in _dicts(resource.get("contained"))}
+    concepts = list(dicts(resource.get("locationCode")))
+    references = [_reference(entry) for entry in dicts(resource.get("locationReference"))]
+    references += [_reference(entry.get("location")) for entry in dicts(resource.get("location"))]
+    references += [_reference(entry.get("actor")) for entry in dicts(resource.get("participant"))]
+    contained = {f"#{entry.get('id')}": entry for entry in dicts(resource.get("contained"))}
     for reference in references:
         location = (locations.get(reference) or contained.get(reference)) if reference else None
         if location is not None:
-            concepts += _dicts(location.get("type"))
+            concepts += dicts(location.get("type"))
     for concept in concepts:
-        for coding in _dicts(concept.get("coding")):
+        for coding in dicts(concept.get("coding")):
             system, code = str(coding.get("system", "")).lower(), coding.get("code")
             if isinstance(code, str) and any(name in system for name in _PLACE_SYSTEMS):
                 yield code.strip().zfill(2)

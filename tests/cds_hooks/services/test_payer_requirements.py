@@ -20,19 +20,36 @@ from cds_hooks.services.payer_requirements import SERVICE as DECLARED
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (
+    COPD,
+    COVERED,
+    DIABETES,
+    ENDED,
+    HOSPITAL,
+    HYPERTENSION,
+    INSULIN,
+    LISTED,
+    OPEN,
+    PACKS,
+    SATISFIED,
     SERVICE,
+    SIXTY,
+    SLEEP,
+    SMOKER,
     TODAY,
     Json,
+    ahi,
     answer_of,
     ask,
     authorization,
     bundle,
+    chart,
     concept,
     condition,
     coverage,
     decided,
     entry_for,
     extensions_of,
+    former,
     medication,
     order,
     patient,
@@ -44,52 +61,7 @@ from tests.cds_hooks.services.coverage_calls import (
     visit,
 )
 
-COVERED = {"covered": "covered", "pa-needed": "no-auth"}
-OPEN = {"covered": "conditional", "pa-needed": "no-auth", "doc-needed": "clinical"}
-LISTED = {"covered": "conditional", "pa-needed": "performpa", "doc-needed": "clinical"}
-HOSPITAL = {"covered": "conditional", "pa-needed": "auth-needed", "doc-needed": "clinical"}
-SATISFIED = {"covered": "covered", "pa-needed": "satisfied", "satisfied-pa-id": "N1"}
-ENDED = {"covered": "conditional", "info-needed": ["contract-window"]}
-COPD = condition("J44.9")
-HYPERTENSION = condition("I10")
-DIABETES = condition("E11.9")
-INSULIN = medication("274783", "insulin glargine 100 units/mL")
 FORBIDDEN = ("denied", "denial", "deny", "medically necessary", "medical necessity", "not necessary", "unnecessary")
-
-
-def chart(*more: Json, who: Json | None = None, payer: Json | None = None) -> list[Json]:
-    """Patient, coverage and what else is on the chart."""
-    return [who or patient(), payer or coverage(), *more]
-
-
-def ahi(value: float, text: str = "Apnea hypopnea index") -> Json:
-    """The index of a sleep test, which has no code."""
-    return result(None, value, "/h", "2026-10-01", text=text)
-
-
-SLEEP = (condition("G47.33"), procedure("95810", "2026-10-01"))
-SMOKER = (
-    {
-        "resourceType": "Observation",
-        "id": "smoking",
-        "status": "final",
-        "subject": {"reference": "Patient/p"},
-        "code": concept("http://loinc.org", "72166-2"),
-        "effectiveDateTime": "2026-11-01",
-        "valueCodeableConcept": concept("http://snomed.info/sct", "77176002"),
-    },
-    procedure("G0296", "2026-11-05"),
-)
-SIXTY = patient("1966-03-01")
-PACKS = result("8664-5", 30, "{PackYears}", "2026-11-01")
-
-
-def former(day: str) -> tuple[Json, Json, Json]:
-    """A former smoker who stopped on this day."""
-    status = SMOKER[0] | {"valueCodeableConcept": concept("http://snomed.info/sct", "8517006")}
-    stopped = status | {"id": "stopped", "code": concept("http://loinc.org", "74010-0"), "valueDateTime": day}
-    return status, {name: value for name, value in stopped.items() if name != "valueCodeableConcept"}, SMOKER[1]
-
 
 CASES: Mapping[str, tuple[Json, list[Json], Json]] = {
     # dates: the list in force on the day of service
