@@ -9,7 +9,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from cards.rules.language.site import use_site_rules
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.answer.components import open_components
 from cds_hooks.audit.seals import Sealing
@@ -35,6 +34,7 @@ from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
 from cds_hooks.services import Service, by_address, services_for, versions_for
 from cds_hooks.settings import Settings, settings
+from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
 
@@ -47,7 +47,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     use_site_keys(configured)
-    use_site_rules(configured.site_rules)
+    use_rules_of_site(configured.site_rules)
     services = services_for(configured)
     addresses = by_address(services)
     versions = versions_for(configured, services)

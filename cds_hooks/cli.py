@@ -145,10 +145,10 @@ def _use_site_rules() -> None:
     """Names the folder of the hospital's rules for every command, before a rule is read."""
     if "CDS_SITE_RULES" not in os.environ:
         return
-    from cards.rules.language.site import use_site_rules
     from cds_hooks.settings import settings
+    from cds_hooks.site_rules import use_rules_of_site
 
-    use_site_rules(settings().site_rules)
+    use_rules_of_site(settings().site_rules)
 
 
 def _about_a_file(error: Exception) -> str | None:

@@ -105,6 +105,8 @@ class Policies(Struct, frozen=True):
     """By payer and code, the earliest first."""
     criteria: Mapping[str, CriteriaSet]
     exempt_hospitals: frozenset[str]
+    own_payers: frozenset[str]
+    """The payers of the payer's own folder."""
     version: str
 
     def of_code(self, payer: str, code: str) -> tuple[Policy, ...]:
@@ -160,6 +162,7 @@ def load_policies(folder: Path | None = None) -> Policies:
         {key: tuple(value) for key, value in by_code.items()},
         criteria,
         frozenset(exempt),
+        frozenset(of_folder) if folder is not None else frozenset(),
         digest.hexdigest()[:16],
     )
 

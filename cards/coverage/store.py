@@ -3,7 +3,9 @@
 from functools import cache
 from pathlib import Path
 
+from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, load_policies
+from cards.rules.engine.governance import govern
 from cards.rules.language.site import SITE, site_folders
 
 
@@ -15,6 +17,15 @@ def policies() -> Policies:
         PolicyFault: A file of the payer's own folder cannot be used.
     """
     return load_policies(own_folder())
+
+
+def govern_own_policies() -> None:
+    """Makes the policies of the payer's own folder rules of this site: with versions, approvals and switches.
+
+    Raises:
+        PolicyFault: A file of the folder cannot be used.
+    """
+    govern(policy_tables(policies()))
 
 
 def own_folder() -> Path | None:

@@ -33,8 +33,9 @@ def _load(folder: Path | None) -> Any:
 def lint(folder: Folder = None) -> None:
     """Check the policies of this package and of a payer's own folder.
 
-    Prints how many rows and criteria each payer has, which rows end, and the version. Exit code 1 where a file cannot
-    be used: the sentence names the file, the line and the fault.
+    Prints how many rows and criteria each payer has, which rows end, and the version; then runs the cases of the folder
+    (`cases/*.json`). Exit code 1 where a file cannot be used, with the file, the line and the fault, and where a case
+    is answered otherwise than it expects.
 
     Example: cds-hooks coverage lint
     """
@@ -44,7 +45,24 @@ def lint(folder: Folder = None) -> None:
         of_payer = [row for row in rows if row.payer == payer.id]
         ended = sum(row.effective_to is not None for row in of_payer)
         typer.echo(f"{payer.id}: {len(of_payer)} rows, {ended} with an end. {payer.name}")
-    typer.echo(f"{len(rules.criteria)} sets of criteria. Version {rules.version}. Nothing wrong.")
+    typer.echo(f"{len(rules.criteria)} sets of criteria. Version {rules.version}.")
+    count, wrong = _run_cases(folder, rules) if folder is not None else (0, [])
+    for sentence in wrong:
+        typer.echo(sentence, err=True)
+    typer.echo(f"{count} cases, {len(wrong)} wrong.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _run_cases(folder: Path, rules: Any) -> tuple[int, list[str]]:
+    from cards.coverage.policy import PolicyFault
+    from cards.coverage.simulation import wrong_cases
+
+    try:
+        return wrong_cases(folder, rules)
+    except PolicyFault as error:
+        typer.echo(f"{error}.", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -8,6 +8,7 @@ import msgspec
 
 from cards.card import Action, Card
 from cards.coverage.annotation import coverage_information, of_coverage, says_the_same, values_of, with_extension
+from cards.coverage.approval import finding_of
 from cards.coverage.cards import (
     ANSWER,
     DOCUMENT,
@@ -259,6 +260,9 @@ def _answer(
         if answer is None:
             advice.silences.append(_no_rule(order, payer))
             continue
+        if (silence := _not_in_use(call, answer, here.policies)) is not None:
+            advice.silences.append(silence)
+            continue
         answer = _for_hook(answer, call.request.hook)
         extension = _extension(call, order, answer, here)
         earlier = of_coverage(order.resource, reference)
@@ -274,6 +278,13 @@ def _answer(
         advice.system_actions.append(Action(type="update", description=f"Notes on the order: {text}", resource=updated))
     for note in notes:
         advice.cards += _cards(call, note, options)
+
+
+def _not_in_use(call: ServiceInput, answer: Determination, rules: Policies) -> Silence | None:
+    """Why a policy of the payer's own is not in use at this site: switched off, or not approved in this version."""
+    if answer.policy is None or answer.payer.id not in rules.own_payers:
+        return None
+    return call.suppress(finding_of(answer.policy))
 
 
 def _cards(call: ServiceInput, note: Annotated, options: Mapping[str, bool]) -> Iterator[Card]:

@@ -83,8 +83,8 @@ def rule_families() -> tuple[Family, ...]:
 
 
 def family_named(name: str) -> Family:
-    """The family of this name; KeyError where there is none."""
-    return {rule_family.name: rule_family for rule_family in rule_families()}[name]
+    """Return the family of this name; policies of payers, which are no family here, have the common words alone."""
+    return {rule_family.name: rule_family for rule_family in rule_families()}.get(name) or Family(name)
 
 
 def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing: str | None = None) -> Placeholder:

@@ -223,7 +223,19 @@ NEEDS_NOTE: Final[Literal["needs label check"]] = "needs label check"
 """A rule with this verification status is approved only with a note that says how the label was checked."""
 
 
+_further_tables: list[RuleTable] = []
+
+
+def govern(tables: Iterable[RuleTable]) -> None:
+    """Names tables that are approved and switched off as rules are and that other code evaluates: policies of payers.
+
+    They take the place of those named before.
+    """
+    _further_tables[:] = tables
+    all_rule_versions.cache_clear()
+
+
 @cache
 def all_rule_versions() -> Mapping[str, RuleVersion]:
-    """Every rule of the project with its version, by id."""
-    return versions_of(read_table(family.name) for family in rule_families())
+    """Every rule of the project and of its site with its version, by id."""
+    return versions_of([*(read_table(family.name) for family in rule_families()), *_further_tables])

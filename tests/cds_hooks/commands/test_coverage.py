@@ -31,6 +31,23 @@ def test_lint_counts_the_rows_of_each_payer_and_names_what_is_wrong(tmp_path: Pa
     assert "policies.csv, line 2: 'soon' is no day" in done.stderr
 
 
+def test_lint_runs_the_cases_of_the_folder_and_names_those_that_are_answered_otherwise(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path / "own", "a,own,HCPCS,L5856,Knee,listed,auth-needed,2026-01-01,policy 1")
+    asked = {"covered": "conditional", "pa-needed": "auth-needed", "doc-needed": "clinical"}
+    case = {"id": "knee", "payer": "own", "day": "2026-11-20", "chart": [patient(), order("L5856")]}
+    right = case | {"expected": {"DeviceRequest/order-l5856": asked}}
+    wrong = case | {"id": "nobody", "chart": [order("L5856")], "expected": {"DeviceRequest/order-l5856": asked}}
+    (tmp_path / "own" / "cases").mkdir()
+    file = tmp_path / "own" / "cases" / "knees.json"
+    file.write_text(json.dumps([right]))
+    done = run_program("coverage", "lint", folder)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 cases, 0 wrong.")
+    file.write_text(json.dumps([right, wrong]))
+    done = run_program("coverage", "lint", folder)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 cases, 1 wrong.")
+    assert "knees.json, nobody: expected" in done.stderr
+
+
 def test_changes_between_two_days_of_service_are_listed(tmp_path: Path) -> None:
     done = run_program("coverage", "changes", "2024-08-11", "2026-04-13")
     assert "- L1833 " in done.stdout
