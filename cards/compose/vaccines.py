@@ -197,7 +197,11 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         names = ", ".join(item.label for item in due.to_discuss)
         lines.append(f"- To decide together with the patient (shared decision): {names}.")
     lines += _forbidden_lines(due.forbidden)
-    lines += [f"- Check first: {_observed([item])}. {escape(_SEE.sub('', text), 160)}" for item, text in due.to_check]
+    lines += [
+        f"- Check first, for {', '.join(check.groups)}: {_observed([check.observation])}. "
+        f"{escape(_SEE.sub('', check.text), 160)}"
+        for check in due.to_check
+    ]
     lines += ["", _basis(charted)]
     if due.seasons_over:
         seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
@@ -351,7 +355,9 @@ def _offers(
     due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge
 ) -> Iterable[OrderSuggestion]:
     unspecified = unspecified_doses(due, charted, knowledge)
-    for position, item in enumerate((*due.due, *due.catch_up)[:_ORDERS]):
+    to_check = {group for check in due.to_check for group in check.groups}
+    items = [item for item in (*due.due, *due.catch_up) if item.forecast.group not in to_check]
+    for position, item in enumerate(items[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
         # What may be on record elsewhere is not preselected.
         is_recommended = position == 0 and bool(due.due) and item.label not in unspecified

@@ -5,7 +5,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from datetime import date
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -166,8 +166,16 @@ class ForbiddenVaccine(Struct, frozen=True):
     against: tuple[PatientObservation, ...]
 
 
+class VaccineToCheck(Struct, frozen=True):
+    """What may forbid vaccines that are due: the observation, CDC's words, and the groups that it is about."""
+
+    observation: PatientObservation
+    text: str
+    groups: tuple[str, ...]
+
+
 class VaccinesDue(Struct, frozen=True):
-    """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due, and CDC's words.
+    """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due.
 
     `seasons_over` are the groups of which the release knows no dose of this season, and the last day that it covers;
     `of_season` are those of them that are given now every year and of which no dose since then is on record.
@@ -180,7 +188,7 @@ class VaccinesDue(Struct, frozen=True):
     ordered: tuple[str, ...]
     to_discuss: tuple[DueVaccine, ...]
     forbidden: tuple[ForbiddenVaccine, ...]
-    to_check: tuple[tuple[PatientObservation, str], ...]
+    to_check: tuple[VaccineToCheck, ...]
     seasons_over: tuple[tuple[str, date], ...]
     not_judged: tuple[str, ...]
     forecasts: tuple[GroupForecast, ...]
@@ -429,23 +437,36 @@ def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[
 
 
 def _to_check(
-    needed: Iterable[str], charted: ChartedPerson, knowledge: VaccineKnowledge
-) -> tuple[tuple[PatientObservation, str], ...]:
+    needed: Collection[str], charted: ChartedPerson, knowledge: VaccineKnowledge
+) -> tuple[VaccineToCheck, ...]:
     unsure = [(item, item.code) for item in charted.to_check]
-    codes = charted.person.codes
-    if not codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
+    if not charted.person.codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
         # How far the immune system is suppressed, a code of HIV infection does not say.
         unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
-    if not unsure:
-        return ()
-    antigens = [
-        knowledge.antigens[antigen] for group in needed for antigen in knowledge.schedule.groups[group].antigens
-    ]
-    of_all = {item.observation: item.text for antigen in antigens for item in antigen.contraindications}
-    # What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
-    of_one = {item.observation: item.text for antigen in antigens for item in antigen.vaccine_contraindications}
-    texts = {True: of_all, False: of_one | of_all}
-    return tuple((item, texts[item.is_open][code]) for item, code in unsure if code in texts[item.is_open])
+    checks = (
+        _check_of(item, [(group, _forbidding(group, code, knowledge, item.is_open)) for group in needed])
+        for item, code in unsure
+    )
+    return tuple(check for check in checks if check is not None)
+
+
+def _check_of(item: PatientObservation, texts: list[tuple[str, str | None]]) -> VaccineToCheck | None:
+    by_group = {group: text for group, text in texts if text is not None}
+    return VaccineToCheck(item, next(iter(by_group.values())), tuple(by_group)) if by_group else None
+
+
+def _forbidding(group: str, code: str, knowledge: VaccineKnowledge, is_open: bool) -> str | None:
+    """CDC's words where an observation forbids the vaccines of a group.
+
+    What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
+    """
+    for antigen in knowledge.schedule.groups[group].antigens:
+        rules = knowledge.antigens[antigen]
+        lists = (rules.contraindications, () if is_open else rules.vaccine_contraindications)
+        for item in (*lists[0], *lists[1]):
+            if item.observation == code:
+                return item.text
+    return None
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:

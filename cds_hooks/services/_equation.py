@@ -190,7 +190,7 @@ def find_named_in_chart(
     later than so many days ahead does not count.
     """
     things = record.derive(_things_done)
-    naming = {line for line in things.different if _holds((line, words))}
+    naming = {line for line in things.different if names_one_of((line, words))}
     if not naming:
         return None
     if not_with is not None:
@@ -237,7 +237,8 @@ _NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:need
 
 
 @remembered("words of things done", entries=4096, longest=1500)
-def _holds(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
+def names_one_of(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
+    """Whether a line holds one of the words, and does not say that it is not wanted."""
     line, words = line_and_words
     text = line.replace("\n", " ").lower()
     places = ((text.find(word), len(word)) for word in words if word in text)

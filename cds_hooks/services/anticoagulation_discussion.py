@@ -37,6 +37,7 @@ from cds_hooks.services._equation import (
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
+    find_confirmed,
     reason_already_planned,
     reason_not_to_advise,
     today,
@@ -62,6 +63,7 @@ FEATURES = (
     *features_named(("hemoglobin_g_dl", "platelets_10e3_ul", "takes_anticoagulant")),
 )
 OUTPUT = "score"
+_THICK_HEART = "hypertrophic_cardiomyopathy"
 _VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral_stenosis")
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _OVER_65 = "age over 65"
@@ -110,6 +112,9 @@ async def decide(call: ServiceInput) -> Advice:
         valve = find_condition(record, *_VALVES)
         if valve is not None:
             return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
+        thick_heart = find_confirmed(record, _THICK_HEART)
+        if thick_heart is not None:
+            return advise_by_guideline(call, _thick_heart_content(call, thick_heart, rhythm))
     bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
     return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
 
@@ -163,6 +168,34 @@ def _valve_content(
     )
 
 
+def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> GuidelineCardContent:
+    """With a hypertrophic cardiomyopathy no score is asked: anticoagulation is recommended whatever the points."""
+    finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
+    return GuidelineCardContent(
+        id="hypertrophic_af",
+        summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
+        opening=(
+            f"**{escape(disease.words or disease.code)}**{_since(disease)} and "
+            f"**{escape(rhythm.words or rhythm.code)}**{_since(rhythm)} are on record; {escape(finding)}. With both, an "
+            "anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
+        ),
+        # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
+        guideline="2014 AHA/ACC/HRS guideline on atrial fibrillation",
+        url="https://pmc.ncbi.nlm.nih.gov/articles/PMC5522714/table/tbl2",
+        topic=TOPICS["anticoagulation"],
+        facts=(fact_of_condition("cardiomyopathy", disease), fact_of_condition("rhythm", rhythm)),
+        offers=(_talk_offer(call),),
+    )
+
+
+def _talk_offer(call: ServiceInput) -> OrderSuggestion:
+    return OrderSuggestion(
+        "Plan a talk about anticoagulation",
+        "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
+        service_order(TALK, call.record.patient_id, today(call)),
+    )
+
+
 def _since(hit: ConditionHit) -> str:
     return f" ({hit.time.date})" if hit.time is not None else ""
 
@@ -211,13 +244,7 @@ def _content(
             f"of treatment from 2 in 100 a year. {statement}"
         ),
         topic=TOPICS["anticoagulation"],
-        offers=(
-            OrderSuggestion(
-                "Plan a talk about anticoagulation",
-                "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
-                service_order(TALK, record.patient_id, today(call)),
-            ),
-        ),
+        offers=(_talk_offer(call),),
         beside=(line,),
         other_results=other_results,
         closing="Not for emergencies.",

@@ -17,8 +17,10 @@ from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.services._equation import reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.stays import discharge_destination
 from fhir.record.repair import objects_in, repair_resource
 from fhir.record.resources import MedicationRequest
 
@@ -28,6 +30,7 @@ NEEDS = rule_book().needs
 _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
+_COMFORT: Final = "Palliative care or discharge to a hospice is on the chart: only what is critical is shown."
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 
 
@@ -41,7 +44,10 @@ class _Active(Struct, frozen=True):
 async def decide(call: ServiceInput) -> Advice:
     """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
     record = call.record
-    if record.deceased:
+    past = reason_not_to_advise(record, "patient", at_home=False, can_opt_out=False)
+    destination = discharge_destination(record)
+    ends_in = destination[0].key if destination is not None else ""
+    if record.deceased or ends_in == "died":
         return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
     call.prefetch.require("medications")
     charted = OriginalOrders(call.sent)
@@ -58,7 +64,12 @@ async def decide(call: ServiceInput) -> Advice:
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     advice = Advice(silences=list(outcome.silences))
     advice.reads = call.reads_of(outcome.cards, outcome.medications)
-    advice.cards = [_at_discharge(card, call) for card in outcome.cards]
+    is_for_comfort = past is not None or ends_in == "hospice"
+    for card, medication in zip(outcome.cards, outcome.medications, strict=True):
+        if is_for_comfort and card.indicator != "critical":
+            advice.silences.append(Silence(medication.name, "palliative", _COMFORT))
+        else:
+            advice.cards.append(_at_discharge(card, call))
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},

@@ -47,6 +47,8 @@ _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
 _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "monitoring", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
+_PAIRS_AT_EVERY_AGE: Final = frozenset({"dz-bb-ccb_nondhp/running", "review-lithium/found"})
+"""Pairs that an order is warned of; once both are taken for long their rules inform only, and the review tells it."""
 
 
 @cache
@@ -112,7 +114,9 @@ def _reviewed_drugs(
 
     by_draft = []
     for drafted in drugs:
-        meant_findings = [finding for finding in evaluate(drafted).findings if _is_meant(finding, is_older=is_older)]
+        meant_findings = [
+            finding for finding in evaluate(drafted).findings if _is_meant(finding, drafted, is_older=is_older)
+        ]
         needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
         by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
     kept_findings, repeated = merge_repeated_findings(by_draft)
@@ -138,18 +142,23 @@ def _nothing_found(record: PatientRecord, count: int) -> Silence:
     return Silence(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
 
 
-def _is_meant(finding: Finding, *, is_older: bool) -> bool:
+def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> bool:
     """Whether the review tells it: at 65 and over every criterion, at every age what is dangerous to take.
 
-    What is only asked for because it is missing is left to the order.
+    What is only asked for because it is missing is left to the order. STOPP A3 is about daily use, not as needed.
     """
+    band = f"{finding.rule}/{finding.band}"
     if finding.band == MISSING:
         return False
     if finding.indicator == "critical":
         return True
     if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
         return True
-    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
+    if band in _PAIRS_AT_EVERY_AGE:
+        return True
+    if finding.group == "duplicate" and drafted.dose.as_needed:
+        return False
+    return is_older and (finding.group in _OWN or band in _criteria())
 
 
 def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:

@@ -12,7 +12,7 @@ from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart, limited_outlook
+from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart, limited_outlook, names_one_of
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import (
     OPTED_OUT,
@@ -23,13 +23,13 @@ from cds_hooks.services._service import (
     opted_out_words,
 )
 from cds_hooks.trusted_models import served_model
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import condition_status, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, map_features
 from fhir.mapping.outside_stays import without_stays
 from fhir.mapping.stays import is_left_open
 from fhir.record.datatypes import parse_time
-from fhir.record.measurement import ENTERED_IN_ERROR
+from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
 from models_onnx.serving.eligibility import not_in_population
@@ -75,10 +75,13 @@ TALKED_ABOUT = (
     "do not resuscitate",
     "polst",
     "molst",
+    "living will",
     "health care proxy",
     "healthcare proxy",
     "health-care proxy",
 )
+WISHES = frozenset({"75773-2"})
+"""LOINC: goals, preferences and priorities for medical treatment (PACIO, advance directive interoperability)."""
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
@@ -112,7 +115,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
             return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
     if find_condition(record, "palliative_or_hospice", "palliative_or_dnr", "advance_care_planning"):
         return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
-    planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
+    planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS) or _wishes_charted(record)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
     dominating = limited_outlook(record)
@@ -123,6 +126,21 @@ def _outside_population(record: PatientRecord) -> Silence | None:
         return _silence("outside-population", text)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
+    return None
+
+
+def _wishes_charted(record: PatientRecord) -> str | None:
+    """The problem or Observation that tells of a talk or of what the patient wants; None where there is none."""
+    for problem in record.conditions:
+        words = problem.code.words if problem.code is not None else ""
+        if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):
+            return f"Condition/{problem.id}"
+    for observation in record.observations_for("advance care"):
+        is_answered = observation.valueCodeableConcept is not None or bool(observation.valueString)
+        codes = {coding.code for coding in observation.code.coding}
+        if is_answered and observation.status in USABLE_STATUS and codes & WISHES:
+            record.note_use(observation)
+            return f"Observation/{observation.id}"
     return None
 
 
@@ -188,7 +206,10 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest"), required=("labs",)
+        features=FEATURES,
+        resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
+        required=("labs",),
+        lab_codes=WISHES,
     ),
     decide=decide,
     models=(MODEL, TWIN),

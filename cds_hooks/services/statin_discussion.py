@@ -78,6 +78,7 @@ _VESSELS = (
     "stent_coronary",
     "cabg",
     "aortic_aneurysm",
+    "atherosclerosis_operation",
 )
 _PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
 _OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
@@ -332,7 +333,8 @@ SERVICE = Service(
     needs=Needs.of(
         features=FEATURES,
         analytes=("ldl_cholesterol",),
-        resources=("Condition", "Encounter", "AllergyIntolerance", "MedicationRequest", "ServiceRequest"),
+        resources=("Condition", "Encounter", "AllergyIntolerance", "MedicationRequest", "Procedure", "ServiceRequest"),
+        whole_history=("Procedure",),
     ),
     decide=decide,
 )

@@ -362,6 +362,9 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
             if start is not None and not start.is_after(record.as_of_epoch):
                 # One that is over and has no end lasted nobody knows how long: not until now.
                 is_open = end is not None or encounter.status in _GOING_ON or encounter.id == record.encounter_id
+                is_open = is_open and not (
+                    is_left_open(encounter, record.as_of_epoch) and encounter.id != record.encounter_id
+                )
                 begun.append(Stay(encounter, start, end if is_open else start))
     return sorted(begun, key=lambda stay: stay.start.instant, reverse=True)
 

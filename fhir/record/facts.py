@@ -55,7 +55,9 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
         facts = [fact for fact in each_once if fact.status not in NEVER_STATUS]
         if kind is Encounter:
             facts = [_with_known_class(fact) for fact in facts]
-        return tuple(_those_begun(facts, _performed, as_of) if kind is Procedure else facts)
+        if kind is not Procedure:
+            return tuple(facts)
+        return tuple(_those_begun([fact for fact in facts if not says_not_performed(fact)], _performed, as_of))
     facts = [fact for fact in each_once if _is_verified(fact)]
     if kind is Condition:
         facts = [_with_code_of_words(fact) for fact in _those_begun(facts, _onsets, as_of)]
@@ -96,6 +98,32 @@ def _those_begun(facts: list[_T], dates_of: Callable[[list[_T]], list[str | None
     epoch = as_of.timestamp()
     ahead = {text for text in late if (time := parse_time(text)) is not None and time.is_after(epoch)}
     return [fact for fact, text in zip(facts, texts, strict=True) if text not in ahead]
+
+
+_NOT_PERFORMED: Final = re.compile(
+    r"\b(?:(?:not|never) (?:done|performed|carried out|completed|undertaken|given|attempted|had)|cancell?ed|aborted"
+    r"|abandoned|declined|refused|deferred|postponed)\b(?= *(?:$|[-.,;:)/]|(?:due|because|by|per|as|for|today|on)\b))"
+    r"|^(?:no|not|never|declined|refused)\b",
+    re.IGNORECASE,
+)
+_OTHER_PART: Final = re.compile(r"[,;:()/]| - |\b(?:and|with|but|then)\b", re.IGNORECASE)
+
+
+def says_not_performed(procedure: Procedure) -> bool:
+    """Whether the words of a procedure, or of the reason for its status, say that it was not performed.
+
+    What stands behind a comma or "with" before them is another part: "Colonoscopy, biopsy not done" was a colonoscopy.
+
+    >>> from fhir.record.datatypes import CodeableConcept
+    >>> says_not_performed(Procedure(status="completed", code=CodeableConcept(text="Carotid stent: not performed")))
+    True
+    """
+    for concept in (procedure.code, procedure.statusReason):
+        words = concept.words if concept is not None else ""
+        match = _NOT_PERFORMED.search(words)
+        if match is not None and _OTHER_PART.search(words[: match.start()].rstrip(" ,;:(/-")) is None:
+            return True
+    return False
 
 
 def _onsets(conditions: list[Any]) -> list[str | None]:

@@ -73,7 +73,8 @@ def test_every_criterion_of_stopp_is_decided(data_folder: Path) -> None:
     read = {
         row["criterion"].removeprefix("STOPP ") for row in _rows(data_folder / "contraindications" / "stopp_v3.csv")
     }
-    assert set(rows) == read
+    # Section A is no criterion of a drug or a disease: the source's own table begins with B.
+    assert set(rows) == read | {"A1", "A2", "A3"}
     for criterion, row in rows.items():
         assert bool(row["rules"]) != bool(row["left_out"]), criterion
         assert {rule.partition("/")[0] for rule in row["rules"].split(";") if rule} <= rules, criterion

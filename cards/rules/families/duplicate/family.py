@@ -58,6 +58,7 @@ CLASSES = {
     "ccb_dhp": "dihydropyridines",
     "antipsychotic": "antipsychotics",
     "thiazide": "thiazides",
+    "loop_diuretic": "loop diuretics",
     "bisphosphonate": "bisphosphonates",
     "triptan": "triptans",
     "corticosteroid": "systemic corticosteroids",
