@@ -198,8 +198,8 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         lines.append(f"- To decide together with the patient (shared decision): {names}.")
     lines += _forbidden_lines(due.forbidden)
     lines += [
-        f"- Check first, for {', '.join(check.groups)}: {_observed([check.observation])}. "
-        f"{escape(_SEE.sub('', check.text), 160)}"
+        f"- Check first: {_observed([check.observation])}. {escape(_SEE.sub('', check.text), 160)} "
+        f"This is about {', '.join(check.groups)}."
         for check in due.to_check
     ]
     lines += ["", _basis(charted)]
@@ -355,7 +355,7 @@ def _offers(
     due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge
 ) -> Iterable[OrderSuggestion]:
     unspecified = unspecified_doses(due, charted, knowledge)
-    to_check = {group for check in due.to_check for group in check.groups}
+    to_check = {group for check in due.to_check for group in check.whole_groups}
     items = [item for item in (*due.due, *due.catch_up) if item.forecast.group not in to_check]
     for position, item in enumerate(items[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"

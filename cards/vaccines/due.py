@@ -167,11 +167,15 @@ class ForbiddenVaccine(Struct, frozen=True):
 
 
 class VaccineToCheck(Struct, frozen=True):
-    """What may forbid vaccines that are due: the observation, CDC's words, and the groups that it is about."""
+    """What may forbid vaccines that are due: the observation, CDC's words, and the groups that it is about.
+
+    `whole_groups` are those of which it may forbid every vaccine.
+    """
 
     observation: PatientObservation
     text: str
     groups: tuple[str, ...]
+    whole_groups: tuple[str, ...]
 
 
 class VaccinesDue(Struct, frozen=True):
@@ -443,30 +447,29 @@ def _to_check(
     if not charted.person.codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
         # How far the immune system is suppressed, a code of HIV infection does not say.
         unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
-    checks = (
-        _check_of(item, [(group, _forbidding(group, code, knowledge, item.is_open)) for group in needed])
-        for item, code in unsure
-    )
+    checks = (_check_of(item, code, needed, knowledge) for item, code in unsure)
     return tuple(check for check in checks if check is not None)
 
 
-def _check_of(item: PatientObservation, texts: list[tuple[str, str | None]]) -> VaccineToCheck | None:
-    by_group = {group: text for group, text in texts if text is not None}
-    return VaccineToCheck(item, next(iter(by_group.values())), tuple(by_group)) if by_group else None
-
-
-def _forbidding(group: str, code: str, knowledge: VaccineKnowledge, is_open: bool) -> str | None:
-    """CDC's words where an observation forbids the vaccines of a group.
+def _check_of(
+    item: PatientObservation, code: str, needed: Iterable[str], knowledge: VaccineKnowledge
+) -> VaccineToCheck | None:
+    """The groups of which CDC's tables forbid a vaccine; None where there is none.
 
     What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
     """
-    for antigen in knowledge.schedule.groups[group].antigens:
-        rules = knowledge.antigens[antigen]
-        lists = (rules.contraindications, () if is_open else rules.vaccine_contraindications)
-        for item in (*lists[0], *lists[1]):
-            if item.observation == code:
-                return item.text
-    return None
+    whole, in_part = dict[str, str](), dict[str, str]()
+    for group in needed:
+        for antigen in knowledge.schedule.groups[group].antigens:
+            rules = knowledge.antigens[antigen]
+            for rule in rules.contraindications:
+                if rule.observation == code:
+                    whole[group] = rule.text
+            for rule in rules.vaccine_contraindications:
+                if rule.observation == code and not item.is_open:
+                    in_part[group] = rule.text
+    texts = in_part | whole
+    return VaccineToCheck(item, next(iter(texts.values())), tuple(texts), tuple(whole)) if texts else None
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:

@@ -176,8 +176,8 @@ def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: Cond
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
         opening=(
             f"**{escape(disease.words or disease.code)}**{_since(disease)} and "
-            f"**{escape(rhythm.words or rhythm.code)}**{_since(rhythm)} are on record; {escape(finding)}. With both, an "
-            "anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
+            f"**{escape(rhythm.words or rhythm.code)}**{_since(rhythm)} are on record; {escape(finding)}. With both "
+            "an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
         ),
         # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
         guideline="2014 AHA/ACC/HRS guideline on atrial fibrillation",

@@ -58,7 +58,13 @@ MILD = {"reaction": [{"severity": "mild", "manifestation": [{"text": "Rash"}]}]}
 def test_what_may_forbid_a_live_vaccine_is_to_be_checked_first(
     tmp_path: Path, as_of: datetime, entry: Json, says: str
 ) -> None:
-    assert says in only_card(tmp_path, as_of, "1990-01-01", entry)["detail"]
+    card = only_card(tmp_path, as_of, "1990-01-01", entry)
+    assert says in card["detail"]
+    (named,) = re.findall(r"This is about ([^.]+)\.", card["detail"])
+    assert "MMR" in named
+    assert not [
+        offer["label"] for offer in card["suggestions"] if re.search(r"Order (?:MMR|Varicella)", offer["label"])
+    ]
 
 
 @pytest.mark.parametrize(
