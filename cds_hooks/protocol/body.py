@@ -3,8 +3,7 @@
 JSON in which a member stands twice is read differently by different readers: a check of one reading proves nothing
 about the other. The decoders here do not report it (the last one wins). In the head it is found by length, which costs
 1 µs: the members written without spaces are as long as the text that they came from, or the text holds something more.
-In prefetch the decoder makes an object of every key (`MemberName`), and a key that came twice is there twice. Inside
-resources the members of the text are counted, and those that are left when it was decoded: 0.2 ms for 68 KB.
+Elsewhere the members of the text are counted, and those that are left when it was decoded: 0.2 ms for 57 KB.
 
 Encodes the answer to a hook call: its cards, each of them checked, and our extension.
 """
@@ -143,18 +142,12 @@ def check_whole(body: bytes) -> None:
     """The same for a body that is JSON and cannot be split; what is in `prefetch` is not looked at."""
     prefetch = _MEMBERS.decode(body).get("prefetch")
     if prefetch is not None:
-        check_prefetch(bytes(prefetch))
+        check_depth(prefetch, "prefetch")
     if prefetch is not None and len(prefetch) > _WORTH_CUTTING_OUT:
         body = _without(body, bytes(prefetch))
     _check_characters(body)
     _check_slowly(body)
     check_depth(body, None)
-
-
-def check_prefetch(text: bytes | memoryview) -> None:
-    """BadRequest where a key stands twice in prefetch, as `check_head` does for the body and its context."""
-    members_once(_KEYED.decode(text) or {}, "prefetch")
-    check_depth(text, "prefetch")
 
 
 _LARGE_TEXT: Final = 256 * 1024
@@ -184,14 +177,21 @@ def check_depth(text: bytes | memoryview, location: str | None) -> None:
 
 
 def _may_repeat(text: bytes) -> bool:
-    """Returns whether a member may stand twice: fewer are left when it was decoded, or they cannot be counted."""
-    is_apart = b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text  # which most clients do not send
-    if is_apart and _COLON_APART.search(text):
-        return True
+    """Returns whether a member may stand twice: fewer are left when it was decoded, or they cannot be counted.
+
+    Text without blanks mostly comes out of the decoder as it went in: counting is left out, 190 µs in place of 270 for
+    57 KB (`python -m timeit`).
+    """
     try:
-        return _count_members(text) != _count_members(orjson.dumps(orjson.loads(text)))
+        encoded = orjson.dumps(orjson.loads(text))
     except (orjson.JSONDecodeError, TypeError):
         return True  # half a surrogate, which other decoders take
+    if encoded == text:
+        return False
+    is_apart = b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text
+    if b'\\\\":' in text or (is_apart and _COLON_APART.search(text)):
+        return True  # a name that ends with a backslash looks like a quote within a string
+    return _count_members(text) != _count_members(encoded)
 
 
 def _count_members(text: bytes) -> int:

@@ -9,7 +9,6 @@ from msgspec import Meta, Raw, Struct, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
-    MemberName,
     check_density,
     check_depth,
     check_head,
@@ -17,8 +16,6 @@ from cds_hooks.protocol.body import (
     check_whole,
     describe_decoder_error,
     error_path,
-    member_name,
-    members_once,
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
@@ -167,7 +164,7 @@ _USER_BESIDE_HOOK: Final = Refusal(
 _BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _quick: Final = msgspec.json.Decoder(_Wire)
-_quick_prefetch: Final = msgspec.json.Decoder(dict[MemberName, AnyResource | None] | None, dec_hook=member_name)
+_quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
 _careful: Final = msgspec.json.Decoder(HookRequest)
 
 
@@ -341,9 +338,8 @@ def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] |
     try:
         check_head(head)
         wire, values = _quick.decode(head), _quick_prefetch.decode(prefetch) or {}
-        decoded = members_once(values, "prefetch")
         check_depth(prefetch, "prefetch")
-        return wire, decoded, []
+        return wire, values, []
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
 

@@ -5,6 +5,7 @@ import hashlib
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
@@ -25,6 +26,7 @@ from cds_hooks.pages.tester.state import (
     SAMPLE,
     WORST_FIRST,
     Bench,
+    FormSeal,
     Problem,
     UnusableForm,
     object_in,
@@ -56,6 +58,11 @@ class Tester:
         self._configured = configured
         self._services = services
         self._app = app
+
+    @cached_property
+    def seal(self) -> FormSeal:
+        """Return what signs the forms of the page; its keys are read when the first is made."""
+        return FormSeal(self._configured)
 
     def now(self) -> datetime:
         """Return the clock that calls are answered by."""

@@ -15,7 +15,7 @@ from cds_hooks.pages.tester.actions import Entry, Tester
 from cds_hooks.pages.tester.cards import DrawnCard, draw, drawings
 from cds_hooks.pages.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
 from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
-from cds_hooks.pages.tester.state import FHIR, Bench, Carried, UnusableForm, object_in
+from cds_hooks.pages.tester.state import FHIR, Bench, UnusableForm, object_in
 from cds_hooks.web.latency import format_ms
 from cds_hooks.web.site import static_version
 
@@ -70,10 +70,12 @@ class PrefetchRow:
 def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what the template shows; it computes for some milliseconds, so that it is called in a thread."""
     answers = [_answer(exchange) for exchange in bench.carried.exchanges]
+    carried = msgspec.json.encode(bench.carried).decode()
     return {
         "script": static_version("try.js"),
         "it": bench,
-        "carried": _carried(bench.carried),
+        "carried": carried,
+        "carried_seal": tester.seal.sign(carried),
         "samples": list_samples(),
         "hooks": _by_hook(entries),
         "servers": tester.servers,
@@ -94,10 +96,6 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         ),
         "indent": _indented,
     }
-
-
-def _carried(carried: Carried) -> str:
-    return msgspec.json.encode(carried).decode()
 
 
 def _by_hook(entries: Sequence[Entry]) -> dict[str, list[Entry]]:

@@ -1,6 +1,9 @@
 """What the tester's page knows: the choices of the form, the request, the answers and what followed from them."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
+from secrets import token_bytes
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,6 +14,9 @@ from cds_hooks.pages.tester.cards import AS_SENT
 from cds_hooks.pages.tester.exchange import Exchanged, Sent
 from cds_hooks.pages.tester.feedback import Change
 from cds_hooks.pages.tester.orders import Dosing, Orderable
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import open_user_names
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.forms import Form
 
 SAMPLE, FILE, FHIR = "sample:", "file", "fhir"
@@ -34,6 +40,35 @@ class Carried(Struct):
     changes: list[Change] = []
     answered: str = ""
     """The digest of the request that `exchanges` answer."""
+
+
+class FormSeal:
+    """Signs what a form carries, so that only what this page wrote is taken back: it names what is sent where.
+
+    The key follows from the keys for users, which all workers and machines of a record share.
+    """
+
+    def __init__(self, configured: Settings) -> None:
+        try:
+            secrets = open_user_names("hashed", configured.user_keys).keys
+        except RecordUnavailable:
+            secrets = (token_bytes(32),)  # other workers do not take this one's forms
+        self._keys = [hmac.digest(secret, b"forms of /try", hashlib.sha256) for secret in secrets]
+
+    def sign(self, carried: str) -> str:
+        """Return the signature of this text."""
+        return _signature(self._keys[0], carried)
+
+    def has_signed(self, carried: str, signature: str) -> bool:
+        """Return whether this page wrote the text, with the newest or an older key."""
+        return any(
+            hmac.compare_digest(_signature(key, carried).encode(), signature.encode("utf-8", "replace"))
+            for key in self._keys
+        )
+
+
+def _signature(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
 class Problem(NamedTuple):
@@ -92,17 +127,17 @@ class Bench:
         self.carried.exchanges, self.carried.feedback, self.carried.changes = [], [], []
 
 
-def bench_of(form: Form) -> Bench:
+def bench_of(form: Form, seal: FormSeal) -> Bench:
     """Return the page as its form says it.
 
     Raises:
         UnusableForm: the hidden field is not what this page wrote.
     """
     fresh = Bench()
-    try:
-        carried = msgspec.json.decode(form.get("carried") or "{}", type=Carried)
-    except msgspec.DecodeError as error:
-        raise UnusableForm("The form is not one of this page; open /try again.") from error
+    text = form.get("carried") or ""
+    if text and not seal.has_signed(text, form.get("carried_seal", "")):
+        raise UnusableForm("The form is not one of this page; open /try again.")
+    carried = msgspec.json.decode(text, type=Carried) if text else Carried()
     dosing = Dosing(
         form.get("dose", ""),
         form.get("unit", "tablet"),

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.tester.actions import Tester
 from cds_hooks.pages.tester.rendering import page_values
-from cds_hooks.pages.tester.state import Bench, UnusableForm, bench_of
+from cds_hooks.pages.tester.state import Bench, FormSeal, UnusableForm, bench_of
 from cds_hooks.web.forms import Form
 from cds_hooks.web.site import SCRIPT_HEADERS, Failure, Refusal
 
@@ -35,7 +35,7 @@ def routes(server: PageServer) -> list[Route]:
 
     async def press(request: Request) -> Response:
         form = await server.form(request, _FORMS_OF_A_BODY * server.settings.max_body_bytes, upload=True)
-        bench = await asyncio.to_thread(_bench_of, form)
+        bench = await asyncio.to_thread(_bench_of, form, tester.seal)
         saved = await tester.press(bench, form.get("do", ""), form)
         if saved is None:
             return await _shown(server, tester, bench)
@@ -62,9 +62,9 @@ async def _shown(server: PageServer, tester: Tester, bench: Bench) -> Response:
     return await server.in_thread(page)
 
 
-def _bench_of(form: Form) -> Bench:
+def _bench_of(form: Form, seal: FormSeal) -> Bench:
     try:
-        return bench_of(form)
+        return bench_of(form, seal)
     except UnusableForm as error:
         text = "Nothing was sent. Go back, or open /try again."
         raise Refusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import BadRequest
-from cds_hooks.protocol.body import check_head, check_prefetch
+from cds_hooks.protocol.body import check_depth, check_head
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, request_for
@@ -28,6 +28,7 @@ from tests.cds_hooks.calls import PLANNING, request_for
         '{"p":{"resourceType":"Patient","id":"1","id":"2"}}',
         '{"p":{"entry":[],"entry":[{"resource":{"id":"1"}}]}}',
         '{"p":{"entry":[{"resource":{"encounter":{"reference":"Encounter/1","reference":"Encounter/2"}}}]}}',
+        '{"p":{"a\\\\":1,"a\\\\":2}}',
         '{"p":{"id" :"1","id":"2"}}',
         '{"p":{"id"\n\t:"1","id":"2"}}',
         '{"p":{"i\\u0064":"1","id":"2"}}',
@@ -39,7 +40,7 @@ from tests.cds_hooks.calls import PLANNING, request_for
 )
 def test_a_member_that_stands_twice_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="prefetch"):
-        check_prefetch(text.encode())
+        check_depth(text.encode(), "prefetch")
 
 
 def test_a_draft_with_a_member_twice_is_refused() -> None:
@@ -51,7 +52,7 @@ def test_a_draft_with_a_member_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ['{"p":{"text":"id : 1, \\"id\\": 2"}}', '{"p":{"a":1e400,"b":[{"a" : 1},{"a": 2}]}}'])
 def test_what_only_looks_like_a_member_twice_is_read(text: str) -> None:
-    check_prefetch(text.encode())
+    check_depth(text.encode(), "prefetch")
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.text('ab":\\ é', max_size=4)
@@ -65,12 +66,12 @@ _JSON = st.recursive(
 
 @given(st.dictionaries(_TEXT, _JSON, max_size=5) | st.none(), st.booleans(), st.sampled_from([None, 1]))
 def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int | None) -> None:
-    check_prefetch(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode())
+    check_depth(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(), "prefetch")
 
 
 def test_a_sample_patient_is_read(as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-    check_prefetch(json.dumps(request["prefetch"]).encode())
+    check_depth(json.dumps(request["prefetch"]).encode(), "prefetch")
 
 
 @pytest.mark.parametrize("order", ["last", "first"])

@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from cds_hooks.kit.samples import load_patient
+from cds_hooks.pages.tester.state import FormSeal
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import add_user_key
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import SCRIPT_HEADERS
 from tests.cds_hooks.calls import client
@@ -152,11 +155,34 @@ def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_path: Pat
         sent = await bench.press("send")
         carried = json.loads(sent.fields["carried"])
         carried["exchanges"][0]["body"] = "{}"
-        return await sent.press("draw:sent", carried=json.dumps(carried))
+        text = json.dumps(carried)
+        seal = FormSeal(Settings(user_keys=keys)).sign(text)
+        return await sent.press("draw:sent", carried=text, carried_seal=seal)
 
-    bench = _tried(tmp_path, forge)
+    keys = tmp_path / "keys.txt"
+    bench = _tried(tmp_path, forge, user_keys=keys)
     assert "the answer holds no list of cards" in bench.text
     assert "nothing to recommend" not in bench.text
+
+
+def test_what_a_form_carries_is_taken_back_as_it_was_written_and_by_every_worker(tmp_path: Path) -> None:
+    async def change(bench: Bench) -> Bench:
+        sent = await bench.press("send")
+        text, seal = sent.fields["carried"], sent.fields["carried_seal"]
+        changed = text.replace("/cds-services/", "/cds-services/../explain/")
+        assert changed != text
+        for carried, signature in ((changed, seal), (text, ""), (text, "é"), (text, seal[:-1]), (text + " ", seal)):
+            refused = await sent.press("override:0:0", carried=carried, carried_seal=signature)
+            assert refused.answer.status_code == 400
+        other = FormSeal(Settings(user_keys=tmp_path / "keys.txt"))
+        add_user_key(tmp_path / "keys.txt")
+        assert other.has_signed(text, seal)
+        assert FormSeal(Settings(user_keys=tmp_path / "keys.txt")).has_signed(text, seal)
+        assert not FormSeal(Settings(user_keys=tmp_path / "of-another-site.txt")).has_signed(text, seal)
+        return await sent.press("override:0:0")
+
+    bench = _tried(tmp_path, change, user_keys=tmp_path / "keys.txt")
+    assert bench.answer.status_code == 200
 
 
 @pytest.mark.parametrize("context", ["7", '{"draftOrders": "x"}', '{"draftOrders": {"entry": [7, {"resource": 7}]}}'])
