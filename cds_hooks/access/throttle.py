@@ -9,7 +9,6 @@ counted like any other, so the answer does not tell the two apart.
 
 import hashlib
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from time import time
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -17,6 +16,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, insert, select
 
 from cds_hooks.access.store import AccessStore, tries
+from cds_hooks.security.proxied import is_proxy
 
 WINDOW_SECONDS: Final = 900.0
 TRIES_FOR_A_NAME: Final = 5
@@ -88,20 +88,11 @@ def use_code(connection: Connection, name: str, step: int, moment: float) -> boo
 
 def address_of_client(peer: str, forwarded_for: str, proxies: str) -> str:
     """Return whose address counts: the nearest hop that is no declared proxy; `peer` is "" on a Unix socket."""
-    networks = [ip_network(text.strip()) for text in proxies.split(",") if text.strip()]
-    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if networks else []
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if proxies else []
     address = peer
-    while hops and (address == "" or _is_in(address, networks)):
+    while hops and (address == "" or is_proxy(address, proxies)):
         address = hops.pop()
     return address[:64]
-
-
-def _is_in(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    try:
-        number = ip_address(address)
-    except ValueError:
-        return False
-    return any(number in network for network in networks)
 
 
 def _subject(kind: str, text: str) -> bytes:

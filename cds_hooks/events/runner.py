@@ -178,6 +178,7 @@ def _check_services(path: Path, declaration: Declaration, services: Mapping[str,
 def _notification_route(events: Events, name: str, intake: RequestLimits) -> Route:
     async def answer(request: Request) -> Response:
         client = await events.trust.client_of(request.scope["headers"], request.scope["path"])
+        request.state.client = client.name
         if client.name != events.poster(name):
             raise NotAllowed("This client is not the one whose subscription this is.")
         body = await intake.body(request.scope["headers"], request.receive)

@@ -30,6 +30,7 @@ def coverage_routes(components: ServerComponents, intake: RequestLimits, trust: 
 
     async def package(request: Request) -> Response:
         client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        request.state.client = client.name
         client.require(SERVICE)
         turn = turns[client.name]
         async with intake.report(request, client, components.settings, _MOST_BYTES, turn) as body:
@@ -41,6 +42,7 @@ def coverage_routes(components: ServerComponents, intake: RequestLimits, trust: 
 
     async def read(request: Request) -> Response:
         client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        request.state.client = client.name
         client.require(SERVICE)
         form = _forms().find_criteria(_policies(), request.path_params["name"])
         if form is None:

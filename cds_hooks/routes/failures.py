@@ -89,13 +89,15 @@ async def _answer_failure(_: Request, error: Exception) -> Response:
 def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
     """Returns the handler that turns a HookError into its status and OperationOutcome."""
 
-    async def answer(_: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HookError)  # noqa: S101 - registered for this class
         call_id = new_decision_id()
-        reason, client = type(error).__name__, ""
+        reason, client = type(error).__name__, getattr(request.state, "client", "")  # noted by the route
         if isinstance(error, Untrusted):
             metrics.untrusted(error.reason)
             reason, client = error.reason, error.client
+        elif client:
+            metrics.refused_client(client, "", "", reason)
         log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)
         headers = {name.decode(): value.decode() for name, value in (*error.headers, (CALL_ID, call_id.encode()))}
         return Response(operation_outcome(error, call_id), error.status, headers, media_type="application/json")

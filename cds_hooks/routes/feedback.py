@@ -19,6 +19,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
 from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.security.proxied import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, new_decision_id
 from cds_hooks.storage.queries import get_decisions
@@ -62,7 +63,9 @@ class _Feedback:
 
     async def answer(self, request: Request) -> Response:
         service_id = request.path_params["service_id"]
-        client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
+        call = proxied_call(request.scope, self._components.settings.trusted_proxies)
+        client = await self._trust.client_of(request.scope["headers"], request.scope["path"], call)
+        request.state.client = client.name
         if service_id not in self._addresses:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         service_id = self._addresses[service_id].id

@@ -83,6 +83,7 @@ class _Outcomes:
         from cds_hooks.outcomes.report import MOST_BYTES
 
         client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
+        request.state.client = client.name
         settings, turn = self._components.settings, self._turns[client.name]
         try:
             async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:

@@ -19,8 +19,10 @@ from cds_hooks.storage.sqlite import Checkpointer
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
+_FAILED: Final = "The server cannot check the call's token. Try again later."
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID"
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
+_FIND: Final = "SELECT 1 FROM used WHERE id = ?"
 _FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
 _OPENING_SECONDS: Final = 5.0
 # for another process's insert, which takes microseconds; longer waits would hold up every call of this process
@@ -35,6 +37,7 @@ _SET_UP: Final = (
     "CREATE TABLE IF NOT EXISTS used_tokens (id bytea PRIMARY KEY, expires bigint NOT NULL)",
     "CREATE INDEX IF NOT EXISTS used_tokens_expires ON used_tokens (expires)",
 )
+_FIND_ONE: Final = "SELECT 1 FROM used_tokens WHERE id = %s"
 _INSERT_ALL: Final = (
     "INSERT INTO used_tokens SELECT * FROM unnest(%s::bytea[], %s::bigint[]) ON CONFLICT DO NOTHING RETURNING id"
 )
@@ -53,6 +56,13 @@ class ReplayStore(Protocol):
 
         Raises:
             ReplayStoreFailed: the store cannot be read or written.
+        """
+
+    async def was_used(self, iss: str, jti: str) -> bool:
+        """Return whether this pair was used; nothing is stored.
+
+        Raises:
+            ReplayStoreFailed: the store cannot be read.
         """
 
     async def aclose(self) -> None:
@@ -89,9 +99,16 @@ class SqliteReplayStore:
             if self._inserts % _INSERTS_PER_SLICE == 0:
                 self._forget(self._inserts // _INSERTS_PER_SLICE % 256, now)
         except sqlite3.Error as error:
-            raise ReplayStoreFailed("The server cannot check the call's token. Try again later.") from error
+            raise ReplayStoreFailed(_FAILED) from error
         self._checkpointer.written(1)
         return added == 1
+
+    async def was_used(self, iss: str, jti: str) -> bool:
+        """Return whether any process of this machine used the pair."""
+        try:
+            return self._connection.execute(_FIND, (token_id(iss, jti),)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise ReplayStoreFailed(_FAILED) from error
 
     async def aclose(self) -> None:
         """Closes the file."""
@@ -135,6 +152,16 @@ class PostgresReplayStore:
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await future
+
+    async def was_used(self, iss: str, jti: str) -> bool:
+        """Return whether any machine used the pair."""
+        try:
+            async with asyncio.timeout(_ROUND_TRIP_SECONDS):
+                connection = self._connection or await self._connect()
+                return await (await connection.execute(_FIND_ONE, (token_id(iss, jti),))).fetchone() is not None
+        except Exception as error:  # whatever failed, as for `first_use`
+            await self._disconnect()
+            raise ReplayStoreFailed(_FAILED) from error
 
     async def aclose(self) -> None:
         """Answers the waiting callers and closes the connection."""
@@ -197,7 +224,7 @@ def _answer(group: Waiting, new: set[bytes]) -> None:
 def _refuse(group: Waiting, error: Exception) -> None:
     for _, _, future in group:
         if not future.done():
-            failure = ReplayStoreFailed("The server cannot check the call's token. Try again later.")
+            failure = ReplayStoreFailed(_FAILED)
             failure.__cause__ = error
             future.set_exception(failure)
 

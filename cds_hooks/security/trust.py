@@ -13,6 +13,7 @@ from cds_hooks.security.addresses import BadUrl, Reach, Url, is_loopback, parse_
 from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
 from cds_hooks.security.fhir_base import FhirBase, OutboundRefused, is_below
 from cds_hooks.security.outbound import OutboundClient
+from cds_hooks.security.proxied import ProxiedCall
 from cds_hooks.security.register import LOOK_SECONDS, WatchedTrustFile
 from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token
@@ -37,8 +38,10 @@ class Trust(Protocol):
     def clients(self) -> tuple[TrustedClient, ...]:
         """The clients that are registered now."""
 
-    async def client_of(self, headers: Headers, path: str) -> TrustedClient:
+    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Returns the client that calls this path, from the headers of the ASGI scope.
+
+        Where a proxy sends the same `call` again, its token is taken again, and the call is noted as repeated.
 
         Raises:
             Untrusted: the headers do not identify one (401).
@@ -98,9 +101,9 @@ class DevelopmentTrust:
         """Any."""
         return ("*",)
 
-    async def client_of(self, headers: Headers, path: str) -> TrustedClient:
+    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Return the one client of the development profile, whatever token the call has."""
-        del headers, path
+        del headers, path, call
         return self._client
 
     @property
@@ -175,8 +178,10 @@ class FileTrust:
             await asyncio.sleep(LOOK_SECONDS)
             self._live.register()
 
-    async def client_of(self, headers: Headers, path: str) -> TrustedClient:
+    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Returns the client whose key signed the call's token, which is for this path and was not used before.
+
+        The token of a `call` that a proxy sends again is taken again.
 
         Raises:
             Untrusted: there is no such token (401).
@@ -189,7 +194,17 @@ class FileTrust:
         client = claimed_client(token, register, endpoints_of(self._public_url, path), now)
         await self._check_signature(token, client)
         claims = token.claims
-        if not await self._replays.first_use(claims.iss, claims.jti, claims.exp + client.budgets.skew_seconds, now):
+        until = claims.exp + client.budgets.skew_seconds
+        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now)
+        if call is not None:
+            # the lengths keep a token's own id apart from that of a call; a call's id is stored with its token's first
+            # use only, so that a copy of the call under another id stores nothing that would let it in later
+            call_key = f"{len(claims.jti)}:{claims.jti}{call.id}"
+            if is_first:
+                await self._replays.first_use(f"call {claims.iss}", call_key, until, now)
+            else:
+                is_first = call.is_repeated = await self._replays.was_used(f"call {claims.iss}", call_key)
+        if not is_first:
             raise Untrusted("replayed", client.name)
         return client
 

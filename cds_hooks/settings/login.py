@@ -31,7 +31,8 @@ class LoginSettings(BaseSettings):
     trusted_proxies: str = Field(
         default="",
         description="Networks of the proxies whose X-Forwarded-For says where a login comes from, as "
-        "`127.0.0.1/32, 10.0.0.0/24`. Without it the address of the connection counts.",
+        "`127.0.0.1/32, 10.0.0.0/24`; without it the address of the connection counts. They give each call an id of "
+        "their own in X-Request-ID, by which a call that they send again is known (docs/operations/install.md).",
     )
     oidc_issuer: SafeAddress = Field(
         default=None,

@@ -22,7 +22,7 @@ class RecordSettings(BaseSettings):
     user_keys: Path = Field(
         default=Path("var/user-keys.txt"),
         description="File of the keys for the hash of users, the newest first; made at the first start. Several "
-        "machines that share a record share this file.",
+        "machines that share a record share this file. The state that a form of /try carries is signed with it, too.",
     )
     content_keys: Path | None = Field(
         default=None,

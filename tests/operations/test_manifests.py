@@ -41,7 +41,8 @@ def test_every_setting_of_the_manifests_is_one_of_the_server() -> None:
 def test_compose_mounts_the_files_that_are_tested_and_declares_what_it_names() -> None:
     compose = _compose()
     mounted = re.findall(r"\./([\w-]+\.(?:conf|yml))", (FILES / "compose.yaml").read_text())
-    assert set(mounted) == {"nginx.conf", "cds-hooks-proxy.conf", "prometheus.yml", "alerts.yml"}
+    proxy = {"nginx.conf", "cds-hooks-proxy.conf", "cds-hooks-pages.conf"}
+    assert set(mounted) == proxy | {"prometheus.yml", "alerts.yml"}
     assert all((FILES / name).is_file() for name in mounted)
     for service in compose["services"].values():
         assert set(service.get("depends_on", ())) <= set(compose["services"])

@@ -183,7 +183,9 @@ def started_nginx(
     ):
         assert old in text
         text = text.replace(old, new)
-    shutil.copy(FILES / "cds-hooks-proxy.conf", folder)
+    for snippet in ("cds-hooks-proxy.conf", "cds-hooks-pages.conf"):
+        shutil.copy(FILES / snippet, folder)
+        (folder / snippet).write_text((folder / snippet).read_text().replace("/etc/nginx", str(folder)))
     user = "user root;\n" if os.geteuid() == 0 else ""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
@@ -194,10 +196,13 @@ def started_nginx(
 
 
 @contextmanager
-def started_caddy(folder: Path, port: int, server: str) -> Iterator[None]:
+def started_caddy(
+    folder: Path, port: int, server: str, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Caddy with the file of docs/operations; ports and paths differ."""
     text = (FILES / "Caddyfile").read_text()
-    for old, new in (("/etc/caddy/tls", str(folder)), (":443", f":{port}"), ("127.0.0.1:8085", server)):
+    changes = {**more, "/etc/caddy/tls": str(folder), ":443": f":{port}", "127.0.0.1:8085": server}
+    for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
     (folder / "Caddyfile").write_text(text)
@@ -310,3 +315,44 @@ def test_nginx_bounds_connections_and_calls_of_one_client(proxy: Proxy) -> None:
                 break
     assert statuses[-1] == 429
     assert set(statuses) == {401, 429}  # discovery asks for a token behind a trust file
+
+
+@pytest.mark.parametrize("program", ["nginx", "caddy"])
+def test_the_pages_are_open_to_browsers_without_a_certificate_where_their_locations_are_included(
+    tmp_path: Path, program: str
+) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed here")
+    site = Authority(tmp_path, "site")
+    for source, name in zip(site.issue(HOST), ("server.pem", "server.key"), strict=True):
+        shutil.copy(source, tmp_path / name)
+    shutil.copy(site.file, tmp_path / "clients-ca.pem")
+    settings = {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_LOGIN": "accounts", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
+    with serving(tmp_path, **settings) as server:
+        proxy = Proxy(program, free_port(), server, tmp_path, *3 * [client_context(site.file, None)])
+        with _with_pages(proxy, tmp_path):
+            wait_for(proxy.port)
+            browser = {"headers": {"accept": "text/html"}}
+            paths = ("/", "/ops", "/explain/x", "/try")
+            assert {proxy.ask("GET", path, **browser).status_code for path in paths} == {303}
+            login = proxy.ask("GET", "/login", **browser)
+            assert login.status_code == 200
+            assert "__Host-" in login.headers["set-cookie"]
+            closed = {path: proxy.ask("GET", path).status_code for path in ("/metrics", "/livez", "/cds-services")}
+            assert closed == {"/metrics": 404, "/livez": 404, "/cds-services": 400}
+
+
+@contextmanager
+def _with_pages(proxy: Proxy, folder: Path) -> Iterator[None]:
+    """The proxy with the locations of the pages, as its file says how."""
+    address = proxy.server.removeprefix("http://")
+    if proxy.program == "nginx":
+        commented = f"# include {folder}/cds-hooks-pages.conf;\n    location / {{\n        return 404;\n    }}"
+        more = {commented: f"include {folder}/cds-hooks-pages.conf;", "rate=1r/s": "rate=1000r/s"}
+        with started_nginx(folder, proxy.port, address, more=more):
+            yield
+        return
+    with started_caddy(
+        folder, proxy.port, address, {"\t# handle @pages": "\thandle @pages", "\t#\t": "\t\t", "\t# }": "\t}"}
+    ):
+        yield

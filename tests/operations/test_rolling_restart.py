@@ -1,12 +1,14 @@
 """Two servers behind the shipped proxy are started again one after the other while calls come: each is answered."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import SIGKILL
 from threading import Event, Thread
 from time import sleep
 
@@ -55,51 +57,84 @@ def _calling(proxy: Proxy) -> Iterator[Counter[str]]:
         thread.join(60)
 
 
-def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
-    if not shutil.which("nginx"):
-        pytest.skip("nginx is not installed here")
-    site = Authority(tmp_path, "site")
-    for source, name in zip(site.issue(HOST), ("server.pem", "server.key"), strict=True):
-        shutil.copy(source, tmp_path / name)
-    shutil.copy(site.file, tmp_path / "clients-ca.pem")
-    (tmp_path / "keys.json").write_text(json.dumps(KEY.key_set()))
-    (tmp_path / "trust.toml").write_text(TRUST)
-    ports = (free_port(), free_port())
+class _Site:
+    """Two servers on one record behind the shipped proxy."""
 
-    def server(number: int) -> ExitStack:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = (free_port(), free_port())
+        site = Authority(folder, "site")
+        for source, name in zip(site.issue(HOST), ("server.pem", "server.key"), strict=True):
+            shutil.copy(source, folder / name)
+        shutil.copy(site.file, folder / "clients-ca.pem")
+        (folder / "keys.json").write_text(json.dumps(KEY.key_set()))
+        (folder / "trust.toml").write_text(TRUST)
+        context = client_context(site.file, site.issue("ehr.example"))
+        self._proxy = Proxy("nginx", free_port(), "", folder, context, context, context)
+
+    def server(self, number: int) -> ExitStack:
         stack = ExitStack()
-        folder = tmp_path / str(number)
+        folder = self._folder / str(number)
         folder.mkdir(exist_ok=True)
         stack.enter_context(
             serving(
                 folder,
                 "--port",
-                str(ports[number]),
-                CDS_DATABASE_URL=record_in(tmp_path),
-                CDS_TRUST_FILE=str(tmp_path / "trust.toml"),
+                str(self._ports[number]),
+                CDS_DATABASE_URL=record_in(self._folder),
+                CDS_TRUST_FILE=str(self._folder / "trust.toml"),
                 CDS_PUBLIC_URL=f"https://{HOST}",
                 CDS_DRAIN_SECONDS="4",
+                CDS_TRUSTED_PROXIES="127.0.0.1/32",
             )
         )
         return stack
 
-    servers = [server(0), server(1)]
-    more = {"# server 127.0.0.1:8086": f"server 127.0.0.1:{ports[1]}", "rate=1r/s": "rate=1000r/s"}
-    port = free_port()
-    context = client_context(site.file, site.issue("ehr.example"))
-    proxy = Proxy("nginx", port, "", tmp_path, context, context, context)
-    try:
-        with started_nginx(tmp_path, port, f"127.0.0.1:{ports[0]}", more=more):
-            wait_for(port)
-            with _calling(proxy) as answers:
-                sleep(1)
-                for number in (0, 1):
-                    servers[number].close()
-                    sleep(0.5)  # only the other one answers
-                    servers[number] = server(number)
-                sleep(1)
-    finally:
-        for stack in servers:
-            stack.close()
+    def kill(self, number: int) -> None:
+        """Ends a server as a lack of memory does."""
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        port = str(self._ports[number]).encode()
+        (pid,) = [pid for pid in children if port in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+        os.kill(int(pid), SIGKILL)
+
+    @contextmanager
+    def calling(self) -> Iterator[tuple[Counter[str], list[ExitStack]]]:
+        """Yields the answers to calls, as they come, and the two servers."""
+        if not shutil.which("nginx"):
+            pytest.skip("nginx is not installed here")
+        servers = [self.server(0), self.server(1)]
+        more = {"# server 127.0.0.1:8086": f"server 127.0.0.1:{self._ports[1]}", "rate=1r/s": "rate=1000r/s"}
+        try:
+            with started_nginx(self._folder, self._proxy.port, f"127.0.0.1:{self._ports[0]}", more=more):
+                wait_for(self._proxy.port)
+                with _calling(self._proxy) as answers:
+                    sleep(1)
+                    yield answers, servers
+                    sleep(1)
+        finally:
+            for stack in servers:
+                stack.close()
+
+
+def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
+    site = _Site(tmp_path)
+    with site.calling() as (answers, servers):
+        for number in (0, 1):
+            servers[number].close()
+            sleep(0.5)  # only the other one answers
+            servers[number] = site.server(number)
+    assert set(answers) == {"200"}
+    assert answers["200"] > 100
+
+
+def test_the_end_of_a_server_under_its_calls_loses_none(tmp_path: Path) -> None:
+    """What it had answered is answered from the record by the other one; what it had not is computed there."""
+    site = _Site(tmp_path)
+    with site.calling() as (answers, servers):
+        for number in (0, 1, 0, 1):
+            site.kill(number)
+            sleep(0.5)
+            servers[number].close()
+            servers[number] = site.server(number)
     assert set(answers) == {"200"}
     assert answers["200"] > 100

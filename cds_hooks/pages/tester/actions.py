@@ -5,7 +5,6 @@ import hashlib
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Final
 
 import orjson
@@ -58,11 +57,7 @@ class Tester:
         self._configured = configured
         self._services = services
         self._app = app
-
-    @cached_property
-    def seal(self) -> FormSeal:
-        """Return what signs the forms of the page; its keys are read when the first is made."""
-        return FormSeal(self._configured)
+        self.seal: Final = FormSeal(configured)
 
     def now(self) -> datetime:
         """Return the clock that calls are answered by."""

@@ -1,0 +1,45 @@
+"""The call that a proxy sends again, because the server that it had sent it to ended: known by the proxy's own call id.
+
+A token is for one call, so a copy of a call is refused. A declared proxy (`CDS_TRUSTED_PROXIES`) gives every call an id
+of its own in `X-Request-ID`, in place of whatever came in, and sends the same id when it tries the next server. The
+store of used tokens holds the id beside the token; only the same token with the same id is a call sent again.
+"""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+_HEADER: Final = b"x-request-id"
+_LONGEST: Final = 200
+
+
+class ProxiedCall:
+    """The id that a declared proxy gave a call, and whether the call was sent before."""
+
+    __slots__ = ("id", "is_repeated")
+
+    def __init__(self, call_id: str) -> None:
+        self.id = call_id
+        self.is_repeated = False
+
+
+def proxied_call(scope: Mapping[str, Any], proxies: str) -> ProxiedCall | None:
+    """Return the call by the id of its proxy; None where it came from no declared proxy, or with no id or several."""
+    peer = scope.get("client")
+    if not proxies or not peer or not is_proxy(peer[0], proxies):
+        return None
+    ids = _call_ids(scope["headers"])
+    return ProxiedCall(ids[0]) if len(ids) == 1 and 0 < len(ids[0]) <= _LONGEST else None
+
+
+def _call_ids(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    return [value.decode("latin-1") for name, value in headers if name == _HEADER]
+
+
+def is_proxy(address: str, proxies: str) -> bool:
+    """Return whether the address is one of these networks, which commas divide."""
+    try:
+        number = ip_address(address)
+    except ValueError:
+        return False
+    return any(number in ip_network(text.strip()) for text in proxies.split(",") if text.strip())
