@@ -327,15 +327,15 @@ def test_the_pages_are_open_to_browsers_without_a_certificate_where_their_locati
     for source, name in zip(site.issue(HOST), ("server.pem", "server.key"), strict=True):
         shutil.copy(source, tmp_path / name)
     shutil.copy(site.file, tmp_path / "clients-ca.pem")
-    settings = {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_LOGIN": "accounts", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
-    with serving(tmp_path, **settings) as server:
+    public = f"https://{HOST}"
+    with serving(tmp_path, CDS_PUBLIC_URL=public, CDS_LOGIN="accounts", CDS_TRUSTED_PROXIES="127.0.0.1/32") as server:
         proxy = Proxy(program, free_port(), server, tmp_path, *3 * [client_context(site.file, None)])
         with _with_pages(proxy, tmp_path):
             wait_for(proxy.port)
-            browser = {"headers": {"accept": "text/html"}}
+            browser = {"accept": "text/html"}
             paths = ("/", "/ops", "/explain/x", "/try")
-            assert {proxy.ask("GET", path, **browser).status_code for path in paths} == {303}
-            login = proxy.ask("GET", "/login", **browser)
+            assert {proxy.ask("GET", path, headers=browser).status_code for path in paths} == {303}
+            login = proxy.ask("GET", "/login", headers=browser)
             assert login.status_code == 200
             assert "__Host-" in login.headers["set-cookie"]
             closed = {path: proxy.ask("GET", path).status_code for path in ("/metrics", "/livez", "/cds-services")}
