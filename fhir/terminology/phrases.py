@@ -27,8 +27,21 @@ _TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)"
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
 _BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"})
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
-_KEEPS_S = frozenset({"aids", "lens", "ms", "as", "is", "gas", "yes", "cms"})
+# No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
+_KEEPS_S = frozenset(
+    {"aids", "lens", "ms", "as", "is", "gas", "yes", "cms", "crps", "mets", "apls", "ppms", "rrms", "spms", "pcos"}
+    | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "cchs", "graves", "pons", "colles"}
+)
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
+_UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": "#mm", "mets": "#mets"}
+# What a number says behind these words, from the least that says so to below the most: BMI 40 and more, a QTc of 500 ms
+# and more, and what is no tumour but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
+_NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
+    **dict.fromkeys(("qt", "qtc", "qtcf"), (500.0, 700.0, "#500")),
+    **dict.fromkeys(("bmi", "index"), (40.0, 100.0, "#40")),
+    "ca": (0.5, 20.0, "#calcium"),
+    "mets": (1.0, 30.0, "#mets"),
+}
 _GRAVIDA = re.compile(r"g\d{1,2}(?:p\d*)?$")
 _PARTS = frozenset({".", ";", "\n"})
 
@@ -96,6 +109,8 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue  # Epic and Cerner write (HCC) behind what counts for payment
         if _WEEKS.match(word):
             word = "#weeks"
+        elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1].word)):
+            word = mark
         elif _GRAVIDA.match(word) and word[1:2].isdigit() and "p" in word:
             word = "#gravida"
         elif joined := _JOINED.match(word):
@@ -109,6 +124,16 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             word = _singular(word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor"))
         words.append((word, position))
     return words
+
+
+def _mark_beside(word: str, before: str, sign: str) -> str | None:
+    """What a number with the word beside it is called: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520"."""
+    if word in _UNITS:
+        return _UNITS[word] if before[0].isdigit() else None
+    if before not in _NUMBERS or sign == "<" or not word.replace(".", "", 1).isdigit() or len(word) > 5:
+        return None
+    least, most, mark = _NUMBERS[before]
+    return mark if least <= float(word) < most and (before != "ca" or "." in word) else None
 
 
 def _singular(word: str) -> str:

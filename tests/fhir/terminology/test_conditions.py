@@ -43,6 +43,13 @@ MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
         (ICD9, "305.00", ("substance_use_disorder",)),
         (ICD9, "304.01", ("opioid_use_disorder",)),
         (ICD10, "T40.2X1A", ("overdose",)),
+        (ICD10, "O99.341", ("pregnancy",)),
+        (ICD10, "O99.810", ("pregnancy",)),
+        (ICD10, "O9A.211", ("pregnancy",)),
+        (ICD10, "O88.211", ("pregnancy", "vte")),
+        (ICD10, "S06.5X0A", ("intracranial_hemorrhage",)),
+        (ICD10, "T85.71XA", ("dialysis",)),
+        (ICD10, "Z96.41", ("insulin_long_term",)),
         ("urn:oid:2.16.840.1.113883.6.90", "I48.0", ("afib",)),
     ],
 )
@@ -62,6 +69,10 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
         (ICD10, "T40.2X6A", "overdose"),
         (ICD10, "G31.84", "dementia"),
         (ICD10, "O80", "pregnancy"),
+        (ICD10, "O99.03", "pregnancy"),
+        (ICD10, "O99.345", "pregnancy"),
+        (ICD10, "O9A.22", "pregnancy"),
+        (ICD10, "D68.51", "bleeding_disorder"),
     ],
 )
 def test_a_code_that_looks_like_one_of_the_group_does_not_mean_it(system: str, code: str, group: str) -> None:
