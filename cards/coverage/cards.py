@@ -13,12 +13,15 @@ from cards.compose.identity import CardIdentity
 from cards.coverage.annotation import CRD_CODES
 from cards.coverage.determination import Determination
 from cards.coverage.order import Json
+from cards.coverage.policy import Payer
 from cards.text import escape, plain
 
 ANSWER: Final = Coding(system=CRD_CODES, code="coverage-info", display="Coverage Information")
 STEPS: Final = Coding(system=CRD_CODES, code="claim", display="Claim")
 DOCUMENT: Final = Coding(system=CRD_CODES, code="guideline", display="Guideline")
-TYPES: Final = (ANSWER, STEPS, DOCUMENT)
+ALTERNATIVE: Final = Coding(system=CRD_CODES, code="therapy-alternatives-opt", display="Alternatives - Optional")
+INSURANCE: Final = Coding(system=CRD_CODES, code="insurance", display="Insurance")
+TYPES: Final = (ANSWER, STEPS, DOCUMENT, ALTERNATIVE, INSURANCE)
 ASSOCIATED: Final = "davinci-associated-resource"
 _COVERED: Final = {
     "covered": "Covered",
@@ -93,6 +96,23 @@ def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
     detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}. In force from {policy.effective_from}"
     detail += f" to {policy.effective_to}." if policy.effective_to is not None else "."
     return _card(annotated, identity, DOCUMENT, summary, detail, links=links)
+
+
+def proposal_card(
+    payer: Payer, about: str, identity: CardIdentity, topic: Coding, text: str, label: str, *actions: Action
+) -> Card:
+    """Return a card of what a payer's own folder proposes, for one click; `about` is the order or the Coverage."""
+    suggestion = Suggestion(label=label, uuid=identity.suggestion_uuid(1), actions=actions)
+    return Card(
+        uuid=identity.uuid,
+        summary=plain(f"{payer.name}: {text}", SUMMARY_LIMIT),
+        detail=f"**About {escape(about)}**\n\n{escape(text)}. It is proposed, and nothing depends on it.",
+        indicator="info",
+        source=Source(label=payer.name, url=payer.url or None, topic=topic),
+        suggestions=(suggestion,),
+        selection_behavior="any",
+        extension={ASSOCIATED: [about]},
+    )
 
 
 def describe(answer: Determination) -> str:

@@ -24,6 +24,7 @@ SYSTEMS: Final = {
     "CPT": "http://www.ama-assn.org/go/cpt",
 }
 _OWN_FOLDER: Final = Path(__file__).parent
+_FILES: Final = ("payers.csv", "policies.csv", "criteria.json", "exempt_hospitals.csv", "proposals.csv", "members.csv")
 
 
 class PolicyFault(ValueError):
@@ -148,9 +149,9 @@ def load_policies(folder: Path | None = None) -> Policies:
             sets if location == _OWN_FOLDER else {f"{payer}/{name}": sets[name] for payer in of_folder for name in sets}
         )
         exempt |= {
-            row["hospital"].strip().lower() for _, row in _rows(location / "exempt_hospitals.csv", ("hospital",))
+            row["hospital"].strip().lower() for _, row in read_rows(location / "exempt_hospitals.csv", ("hospital",))
         }
-        for name in ("payers.csv", "policies.csv", "criteria.json", "exempt_hospitals.csv"):
+        for name in _FILES:
             path = location / name
             digest.update(path.read_bytes() if path.is_file() else b"")
         _check_criteria(location / "policies.csv", read, criteria)
@@ -167,7 +168,8 @@ def load_policies(folder: Path | None = None) -> Policies:
     )
 
 
-def _rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row of a table with its line; nothing without such a file, PolicyFault where a column is missing."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", newline="") as file:
@@ -187,7 +189,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _payers(path: Path) -> Iterator[Payer]:
-    for line, row in _rows(path, ("payer", "name", "names", "plans", "identifiers")):
+    for line, row in read_rows(path, ("payer", "name", "names", "plans", "identifiers")):
         if not row["payer"] or not row["name"]:
             raise PolicyFault(f"{path.name}, line {line}: payer and name are required")
         yield Payer(
@@ -208,7 +210,7 @@ _PA: Final = get_args(PaNeeded)
 
 def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
     seen: set[str] = set()
-    for line, row in _rows(path, _NEEDED):
+    for line, row in read_rows(path, _NEEDED):
         where = f"{path.name}, line {line}"
         if row["id"] in seen:
             raise PolicyFault(f"{where}: the id {row['id']} stands twice")
@@ -225,7 +227,7 @@ def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
             raise PolicyFault(f"{where}: pa_needed is empty where the code is not covered, and nowhere else")
         if not row["source"].strip():
             raise PolicyFault(f"{where}: source is required")
-        begin, end = _day(row["effective_from"], where), row.get("effective_to", "")
+        begin, end = read_day(row["effective_from"], where), row.get("effective_to", "")
         yield Policy(
             row["id"],
             row["payer"],
@@ -241,14 +243,15 @@ def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
             row.get("criteria", ""),
             row.get("waived", "") == "yes",
             begin,
-            _day(end, where) if end else None,
+            read_day(end, where) if end else None,
             row.get("detail", ""),
             row["source"],
             row.get("reviewed", ""),
         )
 
 
-def _day(text: str, where: str) -> date:
+def read_day(text: str, where: str) -> date:
+    """Return a day; PolicyFault with the place where it cannot be read."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
@@ -302,7 +305,7 @@ def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
         entry["test"],
         entry["question"],
         entry["source"],
-        _day(begin, where) if begin else None,
+        read_day(begin, where) if begin else None,
         frozenset(entry.get("only_codes", ())),
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, load_policies
+from cards.coverage.proposals import Proposals, load_proposals
 from cards.rules.engine.governance import govern
 from cards.rules.language.site import SITE, site_folders
 
@@ -17,6 +18,16 @@ def policies() -> Policies:
         PolicyFault: A file of the payer's own folder cannot be used.
     """
     return load_policies(own_folder())
+
+
+@cache
+def proposals() -> Proposals:
+    """Return what the payer of the own folder proposes beside its answers, read once.
+
+    Raises:
+        PolicyFault: A file cannot be used.
+    """
+    return load_proposals(own_folder(), policies().payers)
 
 
 def govern_own_policies() -> None:

@@ -12,6 +12,7 @@ from cards.coverage.approval import finding_of
 from cards.coverage.cards import (
     ANSWER,
     DOCUMENT,
+    INSURANCE,
     STEPS,
     TYPES,
     Annotated,
@@ -25,13 +26,14 @@ from cards.coverage.evidence import Subject, participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, read_order
 from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
-from cards.coverage.store import policies
+from cards.coverage.store import policies, proposals
 from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SELECT, ORDER_SIGN
 from cds_hooks.protocol.repair import OriginalOrders, Sent
+from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import Advice, ServiceInput
 from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, relative_reference
@@ -68,6 +70,9 @@ def advise(call: ServiceInput) -> Advice:
         here = _circumstances(call, chart, rules, orders)
         for order in orders:
             _answer(call, order, pairs, here, options, advice)
+    if options[INSURANCE.code] and call.request.hook in _PRIMARY and (rows := proposals()).members:
+        patient = chart.find(f"Patient/{call.record.patient_id}") or {}
+        advice.cards += coverage_cards(call, rows, pairs, rules.payers.values(), patient)
     return advice
 
 
@@ -276,8 +281,11 @@ def _answer(
     if notes and options[ANSWER.code] and call.takes_system_actions:
         text = "; ".join(f"{answer.payer.name}: {describe(answer)}" for answer in annotated)
         advice.system_actions.append(Action(type="update", description=f"Notes on the order: {text}", resource=updated))
+    ordered = frozenset[str]().union(*here.together.values())
     for note in notes:
         advice.cards += _cards(call, note, options)
+        if call.request.hook in _PRIMARY:
+            advice.cards += proposed(call, note, proposals(), ordered, options, _base(call))
 
 
 def _not_in_use(call: ServiceInput, answer: Determination, rules: Policies) -> Silence | None:
@@ -313,8 +321,13 @@ def _extension(call: ServiceInput, order: OrderFacts, answer: Determination, her
     day: date = order.days[0] if order.days else today
     form = None
     if answer.criteria is not None and any(criterion.question for criterion in answer.missing):
-        form = canonical(f"{call.public_url}/cds-services/{SUBJECT}", answer.payer, answer.criteria)
+        form = canonical(_base(call), answer.payer, answer.criteria)
     return coverage_information(answer, call.card_uuid(), today, day, form)
+
+
+def _base(call: ServiceInput) -> str:
+    """The address below which the forms of this server stand."""
+    return f"{call.public_url}/cds-services/{SUBJECT}"
 
 
 def _no_rule(order: OrderFacts, payer: Payer) -> Silence:

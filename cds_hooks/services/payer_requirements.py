@@ -79,7 +79,9 @@ SERVICE = Service(
         _OPTIONS: [
             _option("coverage-info", "Coverage Information", "Notes on each order what the payer answers."),
             _option("claim", "Steps", "Shows what has to be added before the payer can answer."),
-            _option("guideline", "Rules", "Links to the rule of the payer behind an answer."),
+            _option("guideline", "Rules", "Links to the rule of the payer, and offers orders that go with an order."),
+            _option("therapy-alternatives-opt", "Alternatives", "Offers orders that can take the place of an order."),
+            _option("insurance", "Coverage", "Offers to add a coverage, or to correct its plan and period."),
         ]
     },
 )

@@ -380,7 +380,9 @@ def test_every_hook_has_its_address_and_its_configuration_options(tmp_path: Path
     assert len({entry["id"] for entry in entries}) == 6
     for entry in entries:
         options = entry["extension"]["davinci-crd.configuration-options"]
-        assert [option["code"] for option in options] == ["coverage-info", "claim", "guideline"]
+        assert [option["code"] for option in options] == [
+            "coverage-info", "claim", "guideline", "therapy-alternatives-opt", "insurance",
+        ]  # fmt: skip
         for option in options:
             assert option["type"] == "boolean"
             assert option["name"]
