@@ -65,11 +65,11 @@ def coverage_cards(
         return
     pairs = list(pairs)
     for coverage, payer in pairs:
-        known = known_coverage(rows, payer, coverage, str(patient.get("birthDate")))
-        if known is not None:
+        updated = known_coverage(rows, payer, coverage, str(patient.get("birthDate")))
+        if updated is not None:
             reference = f"Coverage/{coverage['id']}"
-            action = Action(type="update", description="Update plan and period of the coverage", resource=known)
-            text = f"the coverage is known with the plan {_plan(known)} from {known['period']['start']}"
+            action = Action(type="update", description="Update plan and period of the coverage", resource=updated)
+            text = f"the coverage is known with the plan {_plan(updated)} from {updated['period']['start']}"
             yield _coverage_card(call, payer, reference, text, "Update the coverage", action)
     have = {payer.id for _, payer in pairs}
     for payer in payers:
