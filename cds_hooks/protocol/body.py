@@ -10,7 +10,7 @@ Encodes the answer to a hook call: its cards, each of them checked, and our exte
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -150,30 +150,46 @@ def check_whole(body: bytes) -> None:
     check_depth(body, None)
 
 
-_LARGE_TEXT: Final = 256 * 1024
+_LARGE_TEXT: Final = 1 << 20
+_MOST_LISTS: Final = 4  # key of prefetch, `entry`, item; deeper lists are decoded whole, or each level costs a scan
 _COLON_APART: Final = re.compile(rb'"[ \t\r\n]+:')
 _ENTRIES: Final = msgspec.json.Decoder(list[Raw])
 
 
-def check_depth(text: bytes | memoryview, location: str | None) -> None:
+def check_depth(text: bytes | memoryview, location: str | None, levels: int = _MOST_LISTS) -> None:
     """BadRequest where a member stands twice at any depth of this JSON, which two readers would read differently.
 
-    A long list is looked through item by item: decoding it whole would hold the interpreter.
+    A long text is looked through in parts, at most `levels` deep: decoding it whole would hold the interpreter.
     """
     text = bytes(text)
-    if len(text) < _LARGE_TEXT:
+    if len(text) < _LARGE_TEXT or not levels:
         if _may_repeat(text):
             _refuse_repeated(text, location)
         return
     try:
-        members = members_once(_KEYED.decode(text) or {}, location)
+        values: Iterable[Raw] = members_once(_KEYED.decode(text) or {}, location).values()
     except msgspec.ValidationError:  # no object
-        members = {}
-    if not members:
-        for item in _ENTRIES.decode(text) if text.lstrip()[:1] == b"[" else ():
-            check_depth(item, location)
-    for value in members.values():
-        check_depth(value, location)
+        values = _ENTRIES.decode(text) if text.lstrip()[:1] == b"[" else ()
+    for part in _parts(values):
+        check_depth(part, location, levels - 1)
+
+
+def _parts(values: Iterable[Raw]) -> Iterator[bytes | memoryview]:
+    """Returns the values, the small ones together in lists that are not large."""
+    together: list[memoryview] = []
+    size = 0
+    for raw in values:
+        value = memoryview(raw)
+        if len(value) >= _LARGE_TEXT // 2:
+            yield value
+            continue
+        if size + len(value) > _LARGE_TEXT // 2:
+            yield b"[" + b",".join(together) + b"]"
+            together, size = [], 0
+        together.append(value)
+        size += len(value) + 1
+    if together:
+        yield b"[" + b",".join(together) + b"]"
 
 
 def _may_repeat(text: bytes) -> bool:

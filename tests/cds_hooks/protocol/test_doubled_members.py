@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import BadRequest
+from cds_hooks.protocol import body
 from cds_hooks.protocol.body import check_depth, check_head
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
@@ -34,13 +35,26 @@ from tests.cds_hooks.calls import PLANNING, request_for
         '{"p":{"i\\u0064":"1","id":"2"}}',
         '{"p":{"value":1.50,"value":1.5E0}}',
         '{"p":{"text":"a : b","text":"\\":"}}',
-        '{"p":{"entry":[' + '{"resource":{"id":"1"}},' * 20000 + '{"resource":{"id":"1","id":"2"}}]}}',
+        '{"p":{"entry":[' + '{"resource":{"id":"1"}},' * 50000 + '{"resource":{"id":"1","id":"2"}}]}}',
+        '{"p":{"entry":[{"text":"' + "x" * 1_200_000 + '","id":"1","id":"2"}]}}',
+        '{"p":' + '{"a":' * 90 + '[{"id":"1","id":"2"},"' + "x" * 1_200_000 + '"]' + "}" * 91,
         '{"p":' + "[" * 300 + "1" + "]" * 300 + ',"p":null}',
     ],
 )
 def test_a_member_that_stands_twice_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="prefetch"):
         check_depth(text.encode(), "prefetch")
+
+
+@pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
+def test_a_long_text_that_is_nested_deep_is_not_decoded_once_for_each_level(
+    opened: str, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    check = body.check_depth
+    monkeypatch.setattr(body, "check_depth", lambda text, *rest: (lengths.append(len(text)), check(text, *rest)))
+    body.check_depth(f'{{"p":{opened * 300}"{"x" * 1_200_000}"{closed * 300}}}'.encode(), "prefetch")
+    assert 1 < len(lengths) <= 5
 
 
 def test_a_draft_with_a_member_twice_is_refused() -> None:
@@ -81,6 +95,6 @@ def test_a_call_whose_prefetch_has_a_key_twice_is_refused(twice: str, order: str
     prefetch = json.dumps(request.pop("prefetch"))
     prefetch = f"{prefetch[:-1]},{twice}}}"
     head = json.dumps(request)
-    body = f'{head[:-1]},"prefetch":{prefetch}}}' if order == "last" else f'{{"prefetch":{prefetch},{head[1:]}'
+    text = f'{head[:-1]},"prefetch":{prefetch}}}' if order == "last" else f'{{"prefetch":{prefetch},{head[1:]}'
     with pytest.raises(BadRequest, match="twice in prefetch"):
-        read_request(body.encode(), find_services()[PLANNING].answers)
+        read_request(text.encode(), find_services()[PLANNING].answers)
