@@ -52,7 +52,12 @@ def test_a_long_text_that_is_nested_deep_is_not_decoded_once_for_each_level(
 ) -> None:
     lengths: list[int] = []
     check = body.check_depth
-    monkeypatch.setattr(body, "check_depth", lambda text, *rest: (lengths.append(len(text)), check(text, *rest)))
+
+    def noted(text: bytes, location: str | None, *levels: int) -> None:
+        lengths.append(len(text))
+        check(text, location, *levels)
+
+    monkeypatch.setattr(body, "check_depth", noted)
     body.check_depth(f'{{"p":{opened * 300}"{"x" * 1_200_000}"{closed * 300}}}'.encode(), "prefetch")
     assert 1 < len(lengths) <= 5
 
