@@ -97,7 +97,8 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
         UnknownModel: there is none; the message lists those there are.
     """
     model_id, _, wanted = reference.partition(VERSION_SIGN)
-    available = versions(model_id, folder) if model_id in model_ids(folder) else ()
+    # a version of a model of the package may lie in the site's folder, without one in use beside it
+    available = versions(model_id, folder) if wanted or model_id in model_ids(folder) else ()
     if not available:
         raise UnknownModel(f"no artifact is called {model_id!r}; there are: {', '.join(model_ids(folder)) or 'none'}")
     if not wanted:

@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.conditions import CONDITION_GROUPS
+from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
 from models_onnx.discovery import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
@@ -40,8 +41,10 @@ from models_onnx.spec.estimators import (
     Estimator,
     Fitted,
     OwnEstimator,
+    Recalibrated,
     ShallowTrees,
 )
+from models_onnx.spec.renewal import read_renewal, renewed_spec
 
 Fault = tuple[str, str]
 """What is wrong with a declaration, and the word of it that is wrong."""
@@ -249,16 +252,17 @@ def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
-    """Returns the specification of that id.
+    """Returns the specification of that id; of `id@version` the renewal of this version, where `folder` has it.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.
         DeclarationError: a file of the models is wrong.
     """
-    specs = find_specs(folder)
-    if name not in specs:
-        raise UnknownModel(f"no model is called {name!r}; there are: {', '.join(sorted(specs))}")
-    return specs[name]
+    specs, (model_id, _, version) = find_specs(folder), name.partition(VERSION_SIGN)
+    if model_id not in specs:
+        raise UnknownModel(f"no model is called {model_id!r}; there are: {', '.join(sorted(specs))}")
+    renewal = read_renewal(name, folder) if version and folder is not None else None
+    return specs[model_id] if renewal is None else renewed_spec(specs[model_id], *renewal)
 
 
 __all__ = [
@@ -281,6 +285,7 @@ __all__ = [
     "OwnEstimator",
     "Period",
     "PopulationSpec",
+    "Recalibrated",
     "Recalibration",
     "RequiredGroup",
     "ShallowTrees",

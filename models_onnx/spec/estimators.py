@@ -6,11 +6,15 @@ AdditiveTrees      boosted step functions, one per input   logit      exact cont
 ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
 Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
+Recalibrated       an earlier version of this model        its own    the same; intercept, or also slope, is fitted
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from models_onnx.artifact.manifest import MissingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,33 @@ class Fitted:
         return f"a model that was fitted elsewhere ({on_whom})"
 
 
+@dataclass(frozen=True, slots=True)
+class Recalibrated:
+    """An earlier version of the model, of which the intercept, or intercept and slope, are fitted anew on each fold.
+
+    `source` is its file, `trained_on` says for readers whom it was trained on. `missing` and `imputed` are what a
+    missing input counts as in it.
+    """
+
+    source: Path
+    trained_on: str
+    slope: bool
+    missing: MissingKind = "average"
+    imputed: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        fitted = "intercept and slope" if self.slope else "the intercept"
+        return f"an earlier version ({self.trained_on}) with {fitted} fitted anew"
+
+
 def _classes(estimator: Any) -> str:
     steps = getattr(estimator, "steps", None)
     class_name = type(estimator).__name__
     return f"{class_name} of {', '.join(_classes(step) for _, step in steps)}" if steps else class_name
 
 
-Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
+Estimator: TypeAlias = (
+    AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted | Recalibrated
+)

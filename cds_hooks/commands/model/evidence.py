@@ -150,7 +150,7 @@ def _from_table(
     manifest = subject.manifest
     if manifest is None:
         return None
-    spec = get_spec(subject.id, specs)
+    spec = get_spec(f"{subject.id}@{subject.about.version}", specs)
     table = read_table(spec, data or settings().data_dir)
     cohort = build_cohort(spec, table.rows)
     trained = train(spec, table, manifest.seed, _REPLICATES, progress)

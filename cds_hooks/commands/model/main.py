@@ -8,6 +8,8 @@ COMMANDS = {
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
     "compare": Lazy("model.train", "compare"),
+    "retrain": Lazy("model.renew", "retrain"),
+    "recalibrate": Lazy("model.renew", "recalibrate"),
     "list": Lazy("model.describe", "list_"),
     "page": Lazy("model.describe", "page"),
     "card": Lazy("model.describe", "card"),

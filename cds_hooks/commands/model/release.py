@@ -34,7 +34,7 @@ def publish_trained(folder: Path, specs: Path | None = None, data: Path | None =
     from models_onnx.workbench.release.publishing import publish
 
     signing_key_of_site = signer()
-    release = publish(folder, signing_key_of_site, card_words(folder.name.partition("@")[0], specs))
+    release = publish(folder, signing_key_of_site, card_words(folder.name, specs))
     if folder.name == release.id and folder.parent != ARTIFACTS:
         record_in_use(folder.parent, release.id, getuser(), "published")
     if folder.name != release.id:

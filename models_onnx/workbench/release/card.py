@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import (
@@ -36,7 +37,7 @@ OF_THE_MAKER = ("details.developer", "details.funding")
 """Who made a model and who paid for it: the same on every card of one maker, and never the same for two makers."""
 
 
-def card_words(model_id: str, folder: Path | None = None) -> Words:
+def card_words(name: str, folder: Path | None = None) -> Words:
     """Returns the words that are declared beside the model, over the defaults of the project.
 
     `folder` is that of declarations outside the package, which is looked into first. Of the defaults those words do not
@@ -45,7 +46,7 @@ def card_words(model_id: str, folder: Path | None = None) -> Words:
     Raises:
         CardIncomplete: nothing is declared for this model, or it cannot be read.
     """
-    path, words = declared_words(model_id, folder)
+    path, words = declared_words(name, folder)
     if base := words.get("extends"):
         words = merge_words(declared_words(base, folder)[1], words)
     return merge_words(project_words() if path.parent == _OF_THE_PROJECT else _defaults_of_others(), words)
@@ -56,19 +57,21 @@ def write_words(path: Path, words: Words) -> None:
     path.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Words]:
+def declared_words(name: str, folder: Path | None = None) -> tuple[Path, Words]:
     """Returns the file in which the words of this model stand, and its content, without defaults.
+
+    Of `id@version` those of this version, where it has words of its own.
 
     Raises:
         CardIncomplete: nothing is declared for this model, or it cannot be read.
     """
-    name = f"{model_id}.card.json"
-    places = [*([folder / name] if folder is not None else []), _OF_THE_PROJECT / name]
-    for path in places:
+    names = [f"{called}.card.json" for called in dict.fromkeys((name, name.partition(VERSION_SIGN)[0]))]
+    folders = [*([folder] if folder is not None else []), _OF_THE_PROJECT]
+    for path in (place / file for place in folders for file in names):
         if path.is_file():
-            return path, _read(path, name)
+            return path, _read(path, path.name)
     raise CardIncomplete(
-        f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
+        f"{folders[0].name}/{names[-1]} is not there; the words of the card stand in it, as docs/models/card.md says"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from models_onnx.artifact.manifest import MissingInputs
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import ModelSpec, Recalibrated
 from models_onnx.workbench.training.fitting.families import Boosted, Fitted
 from models_onnx.workbench.training.fitting.own import Own
 
@@ -23,6 +23,9 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
     """
     if isinstance(fitted, Boosted):
         return MissingInputs(kind="imputed", values=dict(zip(spec.feature_names, map(float, fitted.fill), strict=True)))
+    if isinstance(spec.estimator, Recalibrated):
+        kind, values = spec.estimator.missing, dict(spec.estimator.imputed)
+        return None if kind == "average" else MissingInputs(kind=kind, values=values)
     if spec.missing_inputs == "learned":
         return MissingInputs(kind="learned")
     if spec.missing_inputs != "imputed":

@@ -17,6 +17,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.additive_curves import Path as InputPath
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.from_file import FromFile
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, PathTrees
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
@@ -255,6 +256,9 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     Raises:
         CompileRefused: there is no exact explanation for this kind of model.
     """
+    if isinstance(model, Path) and model.suffix == ".onnx":
+        earlier = FromFile.read(model)
+        return Source("earlier version", earlier.features, lambda _X, _inputs: earlier)
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):

@@ -11,7 +11,15 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, OwnEstimator, ShallowTrees
+from models_onnx.spec import (
+    AdditiveCox,
+    AdditiveLogistic,
+    AdditiveTrees,
+    Estimator,
+    OwnEstimator,
+    Recalibrated,
+    ShallowTrees,
+)
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees as AdditiveForm
 from models_onnx.workbench.compiler.families.additive_trees import steps_of
@@ -23,6 +31,7 @@ from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradi
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox_model, fit_logistic
 from models_onnx.workbench.training.fitting.own import Own, fit_own, load_own
+from models_onnx.workbench.training.fitting.recalibrated import recalibrate
 
 # Bins of an additive tree's steps; more questions than these about one input say nothing new.
 _ADDITIVE_DEPTH = 3
@@ -139,6 +148,8 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
         return fit_cox_model(estimator, people, horizon_years)
     if isinstance(estimator, OwnEstimator):
         return fit_own(estimator, people)
+    if isinstance(estimator, Recalibrated):
+        return recalibrate(estimator, people)
     if isinstance(estimator, FittedElsewhere):
         return load_own(estimator, people, horizon_years)
     return fit_trees(estimator, people)

@@ -35,7 +35,7 @@ from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 _HARMLESS = frozenset({"numpy.dtype"})
 _LIBRARIES = ("sklearn", "scipy", "numpy")
 # What the few inputs beside the model are fitted with, where the model itself cannot be fitted on them.
-_SIMPLE = AdditiveLogistic(knots=3, C=0.3)
+SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
     """
     names = tuple(item.name for item in people.inputs)
     if set(_transformers(declared.estimator)) - set(names):
-        return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
+        return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     is_followed = people.weight > 0
     table = _frame(people.X[is_followed], names)
     model = clone(declared.estimator)
@@ -148,7 +148,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
     """
     names = tuple(item.name for item in people.inputs)
     if names != declared.inputs:
-        return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
+        return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     model = regression_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
     deepest = APPROXIMATE if declared.approximate else DEEPEST_BY_WAIVER

@@ -1,0 +1,135 @@
+"""A new version of a declared model, from the table of `cds-hooks outcomes dataset`: NAME@VERSION.renewal.json.
+
+The new version has the inputs, the outcome and the population of its declaration. Whoever stands in the table was
+estimated by the model, so nobody is left out, and every input has the column of its own name. `fit` trains the declared
+estimator on the table; `intercept` and `slope` fit one or two numbers around the earlier version, whose file lies
+beside the renewal.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from models_onnx.artifact.manifest import MissingKind
+from models_onnx.errors import DeclarationError
+from models_onnx.spec.cohort import ColumnOf
+from models_onnx.spec.estimators import AdditiveCox, Fitted, Recalibrated
+
+RENEWAL = "{name}.renewal.json"
+"""Beside the declarations, for a version `id@version`."""
+_NOT_RECORDED = "not recorded"
+_OLDEST_BAND = 80
+
+Declared = TypeVar("Declared")
+
+
+class Renewal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a version is made again: what is fitted, on which table, and the version that it comes from."""
+
+    version: str
+    fit: Literal["all", "slope", "intercept"]
+    table: str
+    years: str
+    groups: tuple[str, ...] = ()
+    """Columns of race and ethnicity in which the table has a value."""
+    source: str = ""
+    """The file of the earlier version, beside this file; empty where the estimator is trained."""
+    trained_on: str = ""
+    missing: MissingKind = "average"
+    imputed: dict[str, float] = {}
+
+
+def read_renewal(name: str, folder: Path) -> tuple[Renewal, Path] | None:
+    """Returns the renewal of this version and its folder; None where it has none.
+
+    Raises:
+        DeclarationError: The file cannot be read.
+    """
+    path = folder / RENEWAL.format(name=name)
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Renewal), folder
+    except msgspec.DecodeError as problem:
+        raise DeclarationError(f"{path.name} cannot be read: {problem}") from problem
+
+
+def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
+    """Returns the declaration of the new version.
+
+    Raises:
+        DeclarationError: Its estimator cannot be trained on a table with outcomes at one horizon.
+    """
+    declared: Any = spec
+    people = f"people whose risk was estimated here, {renewal.years}"
+    changes: dict[str, Any] = {
+        "version": renewal.version,
+        "table": renewal.table,
+        "text": False,
+        "period": renewal.years,
+        "cohort_words": f"{declared.row_words} in the record of this site, with what happened after them",
+        "reference_words": people,
+        "outcome": replace(declared.outcome, of=None, follow_up=None),
+        "exclusions": (),
+        "derived": {},
+        "needs": {},
+        "recalibration": None,
+        "newest": None,
+        "subgroups": _axes(declared.feature_names, renewal.groups),
+        "never_inputs": (declared.outcome.column, "estimate", "estimated_by", "race", "ethnicity"),
+        "floors": replace(declared.floors, c_index=None),
+        "patient_column": "patient",
+        "row_column": "row",
+        "fold_column": "fold",
+        "standardise_by": None,
+        "estimator": _estimator(declared, renewal, folder),
+    }
+    if renewal.source:
+        changes["missing_inputs"] = None
+    renewed: Declared = replace(declared, **changes)
+    return renewed
+
+
+def _estimator(spec: Any, renewal: Renewal, folder: Path) -> Any:
+    if renewal.source:
+        return Recalibrated(
+            folder / renewal.source, renewal.trained_on, renewal.fit == "slope", renewal.missing, renewal.imputed
+        )
+    if isinstance(spec.estimator, Fitted):
+        raise DeclarationError(
+            f"{spec.id} was fitted elsewhere, so it cannot be trained here: recalibrate it (cds-hooks model "
+            "recalibrate), or fit it again where it was fitted and adopt it under a new version"
+        )
+    if isinstance(spec.estimator, AdditiveCox):
+        raise DeclarationError(
+            f"{spec.id} is a Cox model, which needs the time until each event; the table of outcomes has only what "
+            "happened up to the horizon: recalibrate it (cds-hooks model recalibrate), or declare another estimator"
+        )
+    return spec.estimator
+
+
+def _axes(features: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, ColumnOf]:
+    """Returns the groups of which figures are computed: by sex, age, and race and ethnicity where they are recorded."""
+    axes: dict[str, ColumnOf] = {}
+    if "sex_male" in features:
+        axes["sex"] = lambda rows: rows["sex_male"].map({1.0: "male", 0.0: "female"}).fillna(_NOT_RECORDED)
+    if "age_years" in features:
+        axes["age band"] = _age_band
+    return axes | {name: partial(_group, name) for name in groups}
+
+
+def _age_band(rows: Any) -> Any:
+    low = (rows["age_years"] // 10 * 10).clip(upper=_OLDEST_BAND)
+    return low.map(lambda years: _NOT_RECORDED if years != years else _band(int(years)))
+
+
+def _band(low: int) -> str:
+    return f"{low}-{low + 9}" if low < _OLDEST_BAND else f"{low} and over"
+
+
+def _group(name: str, rows: Any) -> Any:
+    return rows[name].fillna(_NOT_RECORDED).replace("", _NOT_RECORDED)

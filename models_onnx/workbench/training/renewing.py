@@ -1,0 +1,134 @@
+"""From the table of `outcomes dataset` to a new version of a model: its renewal, the words of its card, its files."""
+
+import csv
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
+from models_onnx.artifact.manifest import Manifest, Provenance
+from models_onnx.errors import TrainingRefused, UnknownModel
+from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
+from models_onnx.spec import ModelSpec, get_spec
+from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
+from models_onnx.workbench.release.card import declared_words, merge_words, write_words
+from models_onnx.workbench.training.commands import train_model
+from models_onnx.workbench.training.crossvalidate import Progress
+from models_onnx.workbench.training.pipeline import Trained
+
+_GROUPS = ("race", "ethnicity")
+
+
+def renew(
+    name: str,
+    table: Path,
+    fit: Literal["all", "slope", "intercept"],
+    number: str | None,
+    out: Path,
+    specs: Path,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+) -> Trained:
+    """Trains or recalibrates a new version, and writes it beside the one in use where its floors hold.
+
+    `specs` gets the renewal, the words of its card and, of a recalibration, the file that it comes from; they go again
+    where the version is not written.
+
+    Raises:
+        TrainingRefused, DeclarationError, UnknownModel: The model or the table cannot be used.
+    """
+    earlier = _earlier(name, out)
+    manifest = read_manifest(earlier.folder)
+    renewal = _renewal(manifest, table, fit, number or _next_number(earlier, out))
+    new = f"{manifest.id}{VERSION_SIGN}{renewal.version}"
+    path, spec = specs / RENEWAL.format(name=new), get_spec(manifest.id, specs)
+    if path.is_file() or any(version.version == renewal.version for version in versions(manifest.id, out)):
+        raise TrainingRefused(f"{new} is there already; give the new version another number (--version)")
+    renewed = renewed_spec(spec, renewal, specs)
+    words_file = specs / f"{new}.card.json"
+    made = [path, words_file]
+    trained = None
+    try:
+        write_words(words_file, _words(spec, renewed, renewal, specs))
+        if renewal.source:
+            made.append(specs / renewal.source)
+            made[-1].write_bytes((earlier.folder / MODEL).read_bytes())
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(renewal), indent=1) + b"\n")
+        trained = train_model(new, table.parent, out, seed, replicates, progress, specs)
+        return trained
+    finally:
+        if trained is None or trained.folder is None:
+            for written in made:
+                written.unlink(missing_ok=True)
+
+
+def _earlier(name: str, out: Path) -> Version:
+    """Returns the version to begin from, in this folder, else in the package."""
+    try:
+        return find_version(name, out)
+    except UnknownModel:
+        return find_version(name, ARTIFACTS)
+
+
+def _next_number(earlier: Version, out: Path) -> str:
+    """Returns the next minor number after the highest version there is."""
+    numbers = [version.version for version in (earlier, *versions(earlier.id, out))]
+    parts = [tuple(map(int, number.split("+")[0].split("."))) for number in numbers if _is_number(number)]
+    if not parts:
+        raise TrainingRefused(f"{earlier.id} {earlier.version} has no number that can be counted on: give --version")
+    major, minor = max(parts)[:2]
+    return f"{major}.{minor + 1}.0"
+
+
+def _is_number(text: str) -> bool:
+    parts = text.split("+")[0].split(".")
+    return len(parts) > 1 and all(part.isdigit() for part in parts)
+
+
+def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "intercept"], number: str) -> Renewal:
+    """Returns the renewal; what it says of the table is read from its rows."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
+    if not rows or (absent := sorted(wanted - rows[0].keys())):
+        lacks = f"lacks {', '.join(absent)}" if rows else "has no rows"
+        raise TrainingRefused(f"{table.name} {lacks}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it")
+    years = sorted({row["year"] for row in rows})
+    facts: dict[str, Any] = {}
+    if fit != "all":
+        missing = manifest.missing_inputs
+        known = manifest.provenance.fitted_on if isinstance(manifest.provenance, Provenance) else ""
+        facts = {
+            "source": f"{manifest.id}{VERSION_SIGN}{manifest.version}.onnx",
+            "trained_on": known or f"{manifest.cohort.n:,} {manifest.cohort.words}, {manifest.period.training}",
+            "missing": manifest.missing_kind,
+            "imputed": {} if isinstance(missing, msgspec.UnsetType) else dict(missing.values or {}),
+        }
+    return Renewal(
+        version=number,
+        fit=fit,
+        table=table.name,
+        years=years[0] if len(years) == 1 else f"{years[0]}-{years[-1]}",
+        groups=tuple(name for name in _GROUPS if any(row.get(name) for row in rows)),
+        **facts,
+    )
+
+
+def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -> dict[str, Any]:
+    """Returns the words of the model's card for the new version: its groups and its last year, without old waivers."""
+    words = declared_words(spec.id, specs)[1]
+    if base := words.get("extends"):
+        words = merge_words(declared_words(base, specs)[1], words)
+    product = dict(words.get("product", {}))
+    axes = {axis: kind for axis, kind in product.get("fairness_axes", {}).items() if axis in renewed.subgroups}
+    product["fairness_axes"] = axes | dict.fromkeys(renewal.groups, "all")
+    product["waivers"] = []
+    product["data_last_year"] = int(renewal.years[-4:])
+    label = dict(product.get("label", {}))
+    audit = dict(label.get("audit", {}))
+    if audit and not any(axis.startswith(audit["axis"]) for axis in renewed.subgroups):
+        label["audit"] = audit | {"axis": next(iter(renewed.subgroups))}
+        product["label"] = label
+    return {"attributes": words.get("attributes", {}), "product": product}

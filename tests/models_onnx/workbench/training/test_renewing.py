@@ -1,0 +1,141 @@
+"""A new version from the table of outcomes: recalibrated with the terms as they were, or trained again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.commands.model.main import app
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+from models_onnx.workbench.metrics import logit, sigmoid
+from models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.test_template import complete, toy_table
+
+NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The commands, with a signing key of the test; a model `toy_30d` is trained in the folder `own`."""
+    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
+
+    def invoke(*words: object) -> Any:
+        return CliRunner().invoke(app, list(map(str, words)))
+
+    mine = tmp_path / "mine"
+    write_template("toy_30d", mine)
+    complete(mine / "toy_30d.card.json")
+    toy_table().to_csv(tmp_path / "toy_30d.csv", index=False)
+    told = invoke("train", "toy_30d", "--specs", mine, "--data", tmp_path, "--out", tmp_path / "own", "--replicates", 0)
+    assert told.exit_code == 0, told.output
+    assert invoke("history", "toy_30d", "--folder", tmp_path / "own").exit_code == 0
+    return invoke
+
+
+def outcomes_of(model: Model, path: Path, shift: float, slope: float = 1.0) -> pd.DataFrame:
+    """Writes the table of `outcomes dataset` of people whose risk is another than the model says."""
+    people, draw = toy_table(3000).drop(columns=["patient", "event", "fold"]), np.random.default_rng(5)
+    people["sex_male"] = people.pop("sex").map({"male": 1.0, "female": 0.0})
+    people = people[people["age_years"] >= 18]
+    estimate = model.predict_rows(people[NAMES].to_numpy(dtype=np.float64)).probability
+    happened = draw.random(len(people)) < sigmoid(shift + slope * logit(estimate))
+    table = people.assign(
+        row=[f"d{number}" for number in range(len(people))],
+        patient=[f"{number // 2:016x}" for number in range(len(people))],
+        fold=[number // 2 % 5 for number in range(len(people))],
+        year=2026,
+        race=draw.choice(["Asian", "White", ""], len(people)),
+        ethnicity="",
+        event=happened.astype(int),
+        estimate=estimate,
+        estimated_by="1.0.0",
+    )
+    table.to_csv(path, index=False)
+    return table
+
+
+def renewed(run: Run, folder: Path, *words: object) -> Model:
+    told = run(*words, "--folder", folder / "own", "--specs", folder / "mine", "--replicates", 0)
+    assert told.exit_code == 0, told.output
+    return load_model("toy_30d@0.2.0", folder / "own")
+
+
+@pytest.mark.parametrize("shift", [0.9, -0.7])
+def test_a_new_intercept_moves_the_base_and_leaves_every_contribution(run: Run, tmp_path: Path, shift: float) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    table = outcomes_of(before, tmp_path / "outcomes.csv", shift)
+    after = renewed(run, tmp_path, "recalibrate", "toy_30d", "--table", tmp_path / "outcomes.csv")
+    X = table[NAMES].to_numpy(dtype=np.float64)
+    old, new = before.predict_rows(X), after.predict_rows(X)
+    assert np.abs(new.contributions - old.contributions).max() < 1e-9
+    assert after.manifest.base - before.manifest.base == pytest.approx(shift, abs=0.25)
+    assert new.probability.mean() == pytest.approx(table["event"].mean(), abs=1e-3)
+    assert abs(table["event"].sum() / old.probability.sum() - 1) > 0.2, "the old version is off"
+    assert after.manifest.missing_kind == before.manifest.missing_kind
+    assert after.manifest.period.recalibration == "2026"
+    assert load_model("toy_30d", tmp_path / "own").manifest.version == before.manifest.version
+
+
+def test_a_new_slope_stretches_every_contribution(run: Run, tmp_path: Path) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    table = outcomes_of(before, tmp_path / "outcomes.csv", 0.3, 0.5)
+    after = renewed(run, tmp_path, "recalibrate", "toy_30d", "--slope", "--table", tmp_path / "outcomes.csv")
+    X = table[NAMES].to_numpy(dtype=np.float64)
+    old, new = before.predict_rows(X), after.predict_rows(X)
+    stretched = new.contributions / np.where(old.contributions == 0, np.nan, old.contributions)
+    assert np.nanmax(stretched) - np.nanmin(stretched) < 1e-6
+    assert np.nanmean(stretched) == pytest.approx(0.5, abs=0.1)
+    assert after.manifest.evaluation["all"]["calibration_slope"]["value"] == pytest.approx(1, abs=0.15)
+
+
+def test_the_declared_estimator_is_trained_on_the_table_and_the_groups_are_those_recorded(
+    run: Run, tmp_path: Path
+) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    outcomes_of(before, tmp_path / "outcomes.csv", 1.0)
+    after = renewed(run, tmp_path, "retrain", "toy_30d", "--table", tmp_path / "outcomes.csv")
+    assert after.manifest.cohort.n > 2500
+    assert after.manifest.evaluation["all"]["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
+    axes = {group["axis"] for group in after.manifest.evaluation["subgroups"]}
+    assert axes == {"sex", "age band", "race"}
+    words = json.loads((tmp_path / "mine" / "toy_30d@0.2.0.card.json").read_text())
+    assert words["product"]["fairness_axes"]["race"] == "all"
+    assert words["product"]["data_last_year"] == 2026
+    again = run("retrain", "toy_30d", "--table", tmp_path / "outcomes.csv", "--version", "0.2.0", "--folder",
+                tmp_path / "own", "--specs", tmp_path / "mine")  # fmt: skip
+    assert again.exit_code == 2
+    assert "toy_30d@0.2.0 is there already" in again.output
+
+
+def test_the_gates_compile_the_new_version_again_from_its_own_table(run: Run, tmp_path: Path) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    outcomes_of(before, tmp_path / "outcomes.csv", 0.9)
+    renewed(run, tmp_path, "recalibrate", "toy_30d", "--table", tmp_path / "outcomes.csv")
+    options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine", "--data", tmp_path, "--json"]
+    told = json.loads(run("gates", "toy_30d@0.2.0", *options).stdout)
+    states = {result["gate"]: result for result in told["report"]["results"]}
+    for gate in ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G12", "G16", "G17"):
+        assert states[gate]["status"] == "passed", states[gate]
+    assert "fitted on" not in states["G14"]["why"], "provenance holds"
+
+
+def test_what_cannot_be_renewed_is_said_and_leaves_no_file(run: Run, tmp_path: Path) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    table = outcomes_of(before, tmp_path / "outcomes.csv", 0.0)
+    options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine"]
+    table.drop(columns=["event"]).to_csv(tmp_path / "none.csv", index=False)
+    told = run("recalibrate", "toy_30d", "--table", tmp_path / "none.csv", *options)
+    assert (told.exit_code, "none.csv lacks event; cds-hooks outcomes dataset toy_30d" in told.output) == (2, True)
+    draw = np.random.default_rng(1)
+    table.assign(event=draw.integers(0, 2, len(table))).to_csv(tmp_path / "noise.csv", index=False)
+    told = run("retrain", "toy_30d", "--table", tmp_path / "noise.csv", *options, "--replicates", 0)
+    assert (told.exit_code, "A floor does not hold" in told.output) == (1, True)
+    assert not list((tmp_path / "mine").glob("*@*"))
+    assert not list((tmp_path / "own").glob("*@*"))
