@@ -244,7 +244,9 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
 
 
 def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
-    if active is None or subject.manifest is None or active.features != subject.features:
+    if active is None or subject.manifest is None:
+        return None
+    if [(item.name, item.unit) for item in active.features] != [(item.name, item.unit) for item in subject.features]:
         return None
     is_followed = cohort.weight > 0  # who was not followed to the horizon says nothing here
     mine, theirs = subject.answers(cohort.X[is_followed]), active.answers(cohort.X[is_followed])

@@ -27,6 +27,10 @@ NOT_RUN = {
     "fhir-server": "serves until it is interrupted: tests/cds_hooks/commands/test_fhir_server.py starts it",
     "model train": "trains for minutes: .ci/run trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
+    **dict.fromkeys(
+        ("model retrain", "model recalibrate"),
+        "needs a table of outcomes: tests/models_onnx/workbench/training/test_renewing.py writes one",
+    ),
     "model compare": "trains three families of models for minutes: tests/cds_hooks/commands/test_model.py",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_release.py",
     "model waive": "writes into the declaration of the model: tests/cds_hooks/commands/test_model.py signs a copy",

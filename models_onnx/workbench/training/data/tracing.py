@@ -75,7 +75,7 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
     leaks += [copied] if (copied := _copied(spec, cohort)) is not None else []
     axes = _behind_axes(spec.subgroups, rows, columns)
     smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
-    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns)))
+    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns, cohort.rows)))
 
 
 def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
@@ -157,16 +157,23 @@ _AXES = {
 }
 
 
-def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[str]:
-    """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called."""
+def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str], rows: pd.DataFrame) -> Iterator[str]:
+    """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called.
+
+    A column of race or ethnicity in which nothing is recorded makes no groups.
+    """
     for kind, pattern in _AXES.items():
         prefixes = ("race", "ethnic") if kind == "race" else (kind,)
         covered = {column for axis, columns in axes.items() if axis.lower().startswith(prefixes) for column in columns}
         there = [name for name in columns if pattern.search(name)]
         if kind == "race":
-            yield from (name for name in there if name not in covered)
+            yield from (name for name in there if name not in covered and _is_recorded(rows[name]))
         elif there and not covered & set(there):
             yield there[0]
+
+
+def _is_recorded(column: pd.Series) -> bool:
+    return bool((column.dropna().astype(str).str.strip() != "").any())
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
