@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +24,7 @@ class FromFile:
     """The model of a file; margin = intercept + slope * the file's own margin."""
 
     content: bytes
+    session: onnxruntime.InferenceSession
     features: tuple[str, ...]
     base: float
     link: Link
@@ -53,7 +53,8 @@ class FromFile:
                 "a new version instead (cds-hooks model retrain)"
             )
         low, high = (tuple(numpy_helper.to_array(values[name]).astype(float).tolist()) for name in ("low", "high"))
-        return cls(content, tuple(json.loads(facts["features"])), float(facts["base"]), _link(facts, proto), low, high)
+        names = tuple(json.loads(facts["features"]))
+        return cls(content, _session(content), names, float(facts["base"]), _link(facts, proto), low, high)
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
@@ -100,10 +101,9 @@ class FromFile:
     def _answer(self, X: Array, output: str) -> Array:
         with np.errstate(over="ignore"):
             rows = X.astype(np.float32)
-        return np.asarray(_session(self.content).run([output], {"features": rows})[0], dtype=np.float64)
+        return np.asarray(self.session.run([output], {"features": rows})[0], dtype=np.float64)
 
 
-@cache
 def _session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
