@@ -48,20 +48,20 @@ def renew(
         raise TrainingRefused(f"{new} is there already; give the new version another number (--version)")
     renewed = renewed_spec(spec, renewal, specs)
     words_file = specs / f"{new}.card.json"
-    made = [path, words_file]
+    files = [path, words_file]
     trained = None
     try:
         write_words(words_file, _words(spec, renewed, renewal, specs))
         if renewal.source:
-            made.append(specs / renewal.source)
-            made[-1].write_bytes((earlier.folder / MODEL).read_bytes())
+            files.append(specs / renewal.source)
+            files[-1].write_bytes((earlier.folder / MODEL).read_bytes())
         path.write_bytes(msgspec.json.format(msgspec.json.encode(renewal), indent=1) + b"\n")
         trained = train_model(new, table.parent, out, seed, replicates, progress, specs)
         return trained
     finally:
         if trained is None or trained.folder is None:
-            for written in made:
-                written.unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
 
 
 def _earlier(name: str, out: Path) -> Version:
@@ -99,10 +99,10 @@ def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "inte
     facts: dict[str, Any] = {}
     if fit != "all":
         missing = manifest.missing_inputs
-        known = manifest.provenance.fitted_on if isinstance(manifest.provenance, Provenance) else ""
+        fitted_on = manifest.provenance.fitted_on if isinstance(manifest.provenance, Provenance) else ""
         facts = {
             "source": f"{manifest.id}{VERSION_SIGN}{manifest.version}.onnx",
-            "trained_on": known or f"{manifest.cohort.n:,} {manifest.cohort.words}, {manifest.period.training}",
+            "trained_on": fitted_on or f"{manifest.cohort.n:,} {manifest.cohort.words}, {manifest.period.training}",
             "missing": manifest.missing_kind,
             "imputed": {} if isinstance(missing, msgspec.UnsetType) else dict(missing.values or {}),
         }
