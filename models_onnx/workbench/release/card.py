@@ -67,7 +67,7 @@ def declared_words(name: str, folder: Path | None = None) -> tuple[Path, Words]:
     """
     names = [f"{called}.card.json" for called in dict.fromkeys((name, name.partition(VERSION_SIGN)[0]))]
     folders = [*([folder] if folder is not None else []), _OF_THE_PROJECT]
-    for path in (place / file for place in folders for file in names):
+    for path in (parent / file for parent in folders for file in names):
         if path.is_file():
             return path, _read(path, path.name)
     raise CardIncomplete(

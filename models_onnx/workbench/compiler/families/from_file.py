@@ -67,8 +67,8 @@ class FromFile:
 
     def margin(self, X: Array) -> Array:
         """Returns the file's margin, recalibrated."""
-        own_base = (self.base - self.intercept) / self.slope
-        return np.asarray(self.intercept + self.slope * (own_base + self._answer(X, _CONTRIBUTIONS).sum(axis=1)))
+        file_base = (self.base - self.intercept) / self.slope
+        return np.asarray(self.intercept + self.slope * (file_base + self._answer(X, _CONTRIBUTIONS).sum(axis=1)))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
         """Returns the same model with margin = intercept + slope * margin."""
