@@ -38,7 +38,10 @@ def check(
         list[str] | None,
         typer.Argument(metavar="URL|FILE", help="Base address of the server, else CDS_PUBLIC_URL; or documents, JSON."),
     ] = None,
-    dialect: Annotated[str, typer.Option(metavar="NAME", help="Whose way of calling: standard or epic.")] = "standard",
+    dialect: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose way of calling: standard or epic; crd: a payer's requirements too."),
+    ] = "standard",
     only: Annotated[
         list[str] | None,
         typer.Option(

@@ -150,6 +150,7 @@ SECTIONS = {
     "EXT": "Extension",
     "HK": "Hook context",
     "EPIC": "Epic",
+    "CRD": "Payer (CRD)",
 }
 
 
@@ -171,6 +172,11 @@ class Row:
     def section(self) -> str:
         """Its section's letters: CARD for CARD-03."""
         return self.id.partition("-")[0]
+
+    @property
+    def is_seen_by(self) -> str:
+        """The dialect that alone is asked about it; empty for every one."""
+        return self.section.lower() if self.binds == "dialect" else ""
 
     @property
     def binds_a_service(self) -> bool:

@@ -115,9 +115,9 @@ class Report:
         results = []
         for row in rows().values():
             outcomes = [outcome for outcome in self.outcomes if row.id in outcome.check.rows]
-            if row.unseen:
+            if row.unseen and row.is_seen_by in ("", self.dialect):
                 results.append(RowResult(row, Result.NOT_VISIBLE, row.unseen))
-            elif outcomes or row.id in faulty_rows:
+            elif not row.unseen and (outcomes or row.id in faulty_rows):
                 results.append(self._row(row, outcomes))
         return results
 

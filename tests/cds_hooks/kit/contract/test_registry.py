@@ -23,7 +23,7 @@ def checklist(spec_folder: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.outside_data
 def test_each_row_is_as_binding_as_the_checklist_says(checklist: dict[str, dict[str, Any]]) -> None:
-    ours = {row.id: (row.strength, row.binds) for row in rows().values() if row.section not in ("HK", "EPIC")}
+    ours = {row.id: (row.strength, row.binds) for row in rows().values() if row.section not in ("HK", "EPIC", "CRD")}
     assert ours == {name: (checklist[name]["strength"], checklist[name]["binds"]) for name in ours}
 
 
