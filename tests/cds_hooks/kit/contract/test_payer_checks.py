@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cards.coverage.annotation import coverage_information
 from cds_hooks.kit.contract.charts import sample_charts
 from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.dialects import DIALECTS
@@ -65,7 +66,7 @@ def _without(name: str) -> Callable[..., Json]:
         extension = original(*arguments)
         return extension | {"extension": [part for part in extension["extension"] if part["url"] != name]}
 
-    original = _coverage.coverage_information
+    original = coverage_information
     return write
 
 
@@ -74,7 +75,7 @@ def _with(**part: Any) -> Callable[..., Json]:
         extension = original(*arguments)
         return extension | {"extension": [*extension["extension"], part]}
 
-    original = _coverage.coverage_information
+    original = coverage_information
     return write
 
 
