@@ -78,7 +78,7 @@ def choose_versions(call: Call, patient_id: str) -> Choose:
 async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
-    checked.reminders = advice.reminders
+    checked.reminders, checked.visit_rank = advice.reminders, call.service.visit_rank
     chosen = await call.components.governance.hold_back(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.chart.unread

@@ -12,6 +12,7 @@ from cards.card import Card, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import SiteRules
+from cds_hooks.hold_back.one_visit import VisitRank
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import Answer, ShownDecision
@@ -46,7 +47,8 @@ class CheckedCall(Struct):
     """What the checks of one call are told; `released` and `site` are the acts and the rules file of its beginning.
 
     `as_of` is in epoch seconds. `units` gives the patient's care units. `silent` says why this caller is shown nothing.
-    `answered` takes in the findings that were answered before, `reminders` has the worklist entries of cards by uuid.
+    `answered` takes in the findings that were answered before, `reminders` has the worklist entries of cards by uuid,
+    and `visit_rank` is their place in the list of a visit.
     """
 
     caller: Caller
@@ -57,6 +59,7 @@ class CheckedCall(Struct):
     silent: str | None = None
     audience: Audience = NOBODY
     reminders: Mapping[str, WorklistEntry] = field(default_factory=dict)
+    visit_rank: VisitRank = VisitRank.BEFORE_REMINDERS
     answered: list[tuple[Finding, Silence]] = field(default_factory=list)
     findings: dict[str, PatientFinding | None] = field(default_factory=dict)
     """What the cards say about the patient as a whole, by uuid."""

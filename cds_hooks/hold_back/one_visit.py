@@ -8,16 +8,25 @@ itself: calls of one moment that different workers answer are not ranked against
 """
 
 import asyncio
+from enum import IntEnum
 from time import monotonic
 from typing import Final
 
 from msgspec import Struct, field
 
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+from cds_hooks.hold_back.patient_finding import Caller
 
-_BEFORE_REMINDERS, _STATIN, _VACCINES, _PREVENTION, _TESTS = range(5)
-_VACCINES_DUE: Final = "vaccines-due"
-_STATIN_SUBJECTS: Final = ("prevent_base", "statin_")
+
+class VisitRank(IntEnum):
+    """Where the reminders of a service stand in the list of a visit: each service declares its own."""
+
+    BEFORE_REMINDERS = 0
+    PREVENTIVE_TALK = 1
+    VACCINES = 2
+    PREVENTION = 3
+    TESTS = 4
+
+
 _ONE_MOMENT_SECONDS: Final = 5.0
 """Calls about a patient belong to one visit for so long after the first; the project's own choice."""
 _MOST: Final = 10_000
@@ -29,18 +38,6 @@ class _Visit(Struct):
     """The best rank of each service that has a card."""
 
 
-def rank_of(finding: PatientFinding | None) -> int:
-    """Returns where a card stands in the list of a visit, the first with 0."""
-    if finding is None:
-        return _BEFORE_REMINDERS
-    if finding.asks:
-        return _TESTS
-    if not finding.reminds:
-        is_statin = finding.subject.startswith(_STATIN_SUBJECTS)
-        return _STATIN if is_statin else _BEFORE_REMINDERS
-    return _VACCINES if finding.subject == _VACCINES_DUE else _PREVENTION
-
-
 class OneVisit:
     """The cards that the services have for each patient in this moment."""
 
@@ -49,13 +46,13 @@ class OneVisit:
         self._seconds = seconds
         self._visits: dict[tuple[str, str], _Visit] = {}
 
-    async def goes_before(self, caller: Caller, finding: PatientFinding | None) -> str | None:
-        """Returns the service whose card goes before this one and takes its place; None where it is shown."""
+    async def goes_before(self, caller: Caller, rank: VisitRank) -> str | None:
+        """Returns the service whose card goes before one of this rank and takes its place; None where it is shown."""
         if not self._seconds:
             return None
-        rank, visit = rank_of(finding), self._visit_of(caller)
+        visit = self._visit_of(caller)
         visit.ranks[caller.service] = min(rank, visit.ranks.get(caller.service, rank))
-        if rank == _BEFORE_REMINDERS:
+        if rank is VisitRank.BEFORE_REMINDERS:
             return None
         await asyncio.sleep(max(0.0, visit.begun + self._seconds - monotonic()))
         first = min(visit.ranks, key=lambda service: (visit.ranks[service], service))

@@ -25,7 +25,7 @@ from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import LONGEST_ID, Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
-from cds_hooks.hold_back.one_visit import OneVisit
+from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
 from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding
 from cds_hooks.hold_back.remembered import Remembered
 from cds_hooks.hold_back.sent_cards import ShownDecision
@@ -75,6 +75,12 @@ def _rank(finding: PatientFinding) -> int:
     return 1 if finding.reminds else 0
 
 
+def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -> VisitRank:
+    if finding is not None and finding.asks:
+        return VisitRank.TESTS
+    return call.visit_rank if card.uuid in call.reminders else VisitRank.BEFORE_REMINDERS
+
+
 class OneReminder(Check):
     """Another service has shown this patient a reminder today, a test lately, or a follow-up of this discharge."""
 
@@ -100,7 +106,7 @@ class OneReminder(Check):
         """Returns why another service has the turn; a reminder comes back with its worklist entry."""
         finding = call.patient_finding(card)
         if call.caller.hook == PATIENT_VIEW:
-            service = await self._one_visit.goes_before(call.caller, finding)
+            service = await self._one_visit.goes_before(call.caller, _visit_rank(card, finding, call))
             if service is not None and finding is not None:
                 entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
                 text = f"{entry.test}: kept for the worklist, because {service} goes before it at this visit."

@@ -18,6 +18,7 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
+from cds_hooks.hold_back.one_visit import VisitRank
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
@@ -268,6 +269,8 @@ class Service:
     """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
     warns_of_harm: bool = False
     """Whether it goes on where a patient has opted out of decision support."""
+    visit_rank: VisitRank = VisitRank.BEFORE_REMINDERS
+    """Where its reminders stand in the list of one visit."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)

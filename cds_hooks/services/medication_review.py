@@ -37,6 +37,7 @@ from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
+from fhir.mapping.medications.uncertain import uncertain_medications
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -84,6 +85,10 @@ async def decide(call: ServiceInput) -> Advice:
     if unreadable:
         text = f"On the medication list, not readable, so not reviewed: {unreadable}."
         advice.silences.append(Silence("medications", "not-recognised", text))
+    uncertain = words_of_unreadable(uncertain_medications(record))
+    if uncertain:
+        text = f"Whether it is taken is not known, so not reviewed: {uncertain}."
+        advice.silences.append(Silence("medications", "input-missing", text))
     if not reviewed:
         advice.silences.append(_nothing_found(record, len(drafts)))
     elif not is_moment_for_review(call):

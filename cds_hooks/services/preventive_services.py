@@ -15,6 +15,7 @@ from cards.preventive.judgement import Judgement
 from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
+from cds_hooks.hold_back.one_visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -92,7 +93,8 @@ async def decide(call: ServiceInput) -> Advice:
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
     identity = call.card_identity()
-    advice.reminders[identity.uuid] = _entry(due)
+    if not is_follow_up:
+        advice.reminders[identity.uuid] = _entry(due)
     card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
     advice.cards.append(card)
     return advice
@@ -200,4 +202,5 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
+    visit_rank=VisitRank.PREVENTION,
 )

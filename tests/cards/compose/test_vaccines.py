@@ -135,7 +135,7 @@ def test_hpv_after_26_years_is_a_shared_decision_with_hiv_too(as_of: datetime) -
     assert "HPV" not in card.summary
     # The code does not say how far the immune system is suppressed: live vaccines are to be checked.
     assert "Check first: HIV infection (2024-01-01). Do not vaccinate if" in (card.detail or "")
-    assert "severely immunocompromised. This is about Varicella.\n" in (card.detail or "")
+    assert "severely immunocompromised. This is about MMR, Varicella.\n" in (card.detail or "")
 
 
 def test_a_dose_of_last_season_does_not_hide_that_this_season_is_not_known(as_of: datetime) -> None:

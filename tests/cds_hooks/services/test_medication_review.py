@@ -401,3 +401,12 @@ def test_aspirin_after_an_operation_on_an_artery_is_not_without_benefit(tmp_path
     replies = chart_cases.answers(tmp_path / "aspirin", SERVICE, charts)
     silent = [not reply["cards"] for reply in replies]
     assert silent == [True] * len(_FOR_A_DISEASE) + [False] * len(_NO_OPERATION)
+
+
+def test_a_drug_of_unknown_status_is_named_and_not_reviewed(tmp_path: Path) -> None:
+    zolpidem = chart_cases.drug("zolpidem 10 mg tablet nightly", status="unknown", when="2026-11-01")
+    chart = [chart_cases.patient(80, "female"), zolpidem]
+    (answer,) = chart_cases.answers(tmp_path / "unknown", "medication-review", [chart])
+    assert not answer["cards"]
+    silences = answer["extension"]["org.cds-hooks-onnx"]["silence"]
+    assert "not reviewed: zolpidem, status unknown" in " ".join(silence["text"] for silence in silences)
