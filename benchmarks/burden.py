@@ -64,6 +64,9 @@ async def cards_of(
         if visit is not None:
             request["context"]["encounterId"] = visit
         answer = await client.post(f"/cds-services/{entry['id']}", json=request)
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # the machine is busy with something else
+            await asyncio.sleep(1)
+            answer = await client.post(f"/cds-services/{entry['id']}", json=request)
         if answer.status_code != httpx.codes.OK:
             raise WrongAnswer(f"{service} was answered {answer.status_code}: {answer.text[:500]}")
         return service, answer.json()["cards"]
