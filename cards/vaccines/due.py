@@ -21,7 +21,7 @@ from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, 
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.medications import CVX
 
 # FHIR R4 request-status and medicationrequest-status: still to be done.
@@ -51,7 +51,7 @@ def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
     if "vaccin" not in text and "immuni" not in text:
         return False
     matches = (re.search(rf"\b{re.escape(label.casefold())}\b", text) for label in labels if label.casefold() in text)
-    return any(match is not None and is_of_patient(words, match.start()) for match in matches)
+    return any(match is not None and is_of_patient(words, match.start(), names_vaccines=True) for match in matches)
 
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:

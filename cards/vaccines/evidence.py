@@ -19,7 +19,7 @@ from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.vaccines import families_of_words
 
 DECLINED_DAYS: Final = 365.0
@@ -164,5 +164,7 @@ def severe_reactions_to(words: str) -> list[str]:
     >>> severe_reactions_to("MMR vaccine"), severe_reactions_to("peanut")
     (['091', '092', '093'], [])
     """
-    families = families_of_words(words) if is_of_patient(f"reaction to {words}", 12) else frozenset()
+    families = (
+        families_of_words(words) if is_of_patient(f"reaction to {words}", 12, names_vaccines=True) else frozenset()
+    )
     return sorted(code for family in families for code in _REACTIONS.get(family, ()))

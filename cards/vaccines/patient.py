@@ -35,7 +35,7 @@ from fhir.mapping.pregnancy import gestation
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import code_system
 from fhir.terminology.medications import CVX_SYSTEMS
 

@@ -20,7 +20,7 @@ from fhir.mapping.medications.active import active_medications, ended_medication
 from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import condition_groups_of
 
 # RE-LY (Connolly 2009) left out people with gastrointestinal bleeding within a year: table 5 of PMC3956385.

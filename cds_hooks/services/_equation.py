@@ -25,8 +25,8 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.caching import remembered
-from fhir.terminology.condition_words import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.record_inputs import RecordInputs

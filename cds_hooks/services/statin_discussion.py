@@ -42,7 +42,7 @@ from fhir.mapping.medications.active import active_medications
 from fhir.mapping.medications.presence import presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record

@@ -16,7 +16,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.opting_out import Flag
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 MECHANICAL_VALVE = "mechanical_valve"

@@ -15,7 +15,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 

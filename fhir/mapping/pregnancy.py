@@ -15,7 +15,7 @@ from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import condition_groups_of, ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".

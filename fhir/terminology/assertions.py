@@ -68,6 +68,7 @@ class _Cue(Struct, frozen=True, gc=False):
     words: tuple[str, ...]
     kind: str
     reach: int
+    of_vaccines: bool
 
 
 def _read_cues() -> dict[str, tuple[_Cue, ...]]:
@@ -75,7 +76,9 @@ def _read_cues() -> dict[str, tuple[_Cue, ...]]:
     for row in table_rows("assertion_cues.csv"):
         for text in row["words"].split("|"):
             words = tuple(token.word for token in tokens_of(text))
-            cues.setdefault(words[0], []).append(_Cue(words, row["kind"], int(row["reach"] or _REACH)))
+            cues.setdefault(words[0], []).append(
+                _Cue(words, row["kind"], int(row["reach"] or _REACH), "vaccin" in text or "immuni" in text)
+            )
     return {first: tuple(sorted(of_word, key=lambda cue: -len(cue.words))) for first, of_word in cues.items()}
 
 
@@ -90,10 +93,12 @@ _END_HISTORY = frozenset({",", "with"})
 class AssertedText:
     """A text with what is said of each of its words."""
 
-    __slots__ = ("_people", "_polarities", "_times", "cue_tokens", "tokens")
+    __slots__ = ("_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, names_vaccines: bool = False) -> None:
+        """Reads the text; where it `names_vaccines`, "zoster vaccine" is a name and says nothing of zoster."""
         self.tokens: Final[Sequence[Token]] = tokens_of(text)
+        self._names_vaccines = names_vaccines
         length = len(self.tokens)
         self._polarities: list[str] = ["affirmed"] * length
         self._times: list[str] = ["current"] * length
@@ -118,6 +123,10 @@ class AssertedText:
         """What is said of the characters from `start` to `end`."""
         positions = [position for position, token in enumerate(self.tokens) if token.start < end and token.end > start]
         return self.assertion(positions[0], positions[-1]) if positions else Assertion()
+
+    def is_all_of_patient(self) -> bool:
+        """Whether nothing of the text is denied, doubted or said of somebody else."""
+        return self.assertion(0, len(self.tokens) - 1).is_of_patient
 
     def _read(self) -> None:
         active: dict[str, int] = {}  # kind of a cue: the last token that it reaches
@@ -156,6 +165,8 @@ class AssertedText:
         for cue in _CUES.get(self.tokens[position].word, ()):
             if first is not None and len(cue.words) < len(first.words):
                 break
+            if self._names_vaccines and cue.of_vaccines:
+                continue
             if self._stands_at(cue, position) and self._fits(cue, position):
                 end = position + len(cue.words)
                 is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS
@@ -283,3 +294,19 @@ def assertion_at(text: str, start: int, end: int | None = None) -> Assertion:
     'negated'
     """
     return AssertedText(text).at(start, start + 1 if end is None else end)
+
+
+_BEFORE, _BEHIND = 160, 160
+
+
+def is_of_patient(words: str, start: int, *, names_vaccines: bool = False) -> bool:
+    """Whether what stands at `start` of a text is said of the patient and neither denied nor doubted nor planned.
+
+    >>> is_of_patient("Family history of breast cancer", 18), is_of_patient("History of breast cancer", 11)
+    (False, True)
+    >>> is_of_patient("Esophagitis - ruled out", 0), is_of_patient("NSTEMI, embolism ruled out", 0)
+    (False, True)
+    """
+    first = max(0, start - _BEFORE)
+    text = AssertedText(words[first : start + _BEHIND], names_vaccines=names_vaccines)
+    return text.at(start - first, start - first + 1).is_of_patient

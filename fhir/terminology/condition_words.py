@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.caching import remembered
 from fhir.terminology.medications import table_rows
 
@@ -31,47 +32,6 @@ _SAYS_NOTHING = re.compile(
     r"|active|bilateral|current|known|left|nos|other|right|unspecified)\b"
 )
 
-# Before the name of a disease these say that the patient does not have it: "family history of breast cancer".
-_RELATIVES = (
-    r"mother|father|brother|sister|son|daughter|parents?|siblings?|aunt|uncle|cousin|grand(?:mother|father|parent)"
-    r"|relatives?|husband|wife|spouse|partner"
-)
-_NOT_THIS_PATIENT = re.compile(
-    r"(?:\b(?:no|not|never|denie[sd]|without|negative|absence|ruled? ?-?out|r/o|family|fhx?|screen\w*|risk|exposure"
-    rf"|suspected|possible|concern|fear|worried|{_RELATIVES})\b|\?)[^.;]*$",
-    re.IGNORECASE,
-)
-# The same behind it, in the same clause: "esophagitis - ruled out", "breast cancer (sister)", "stroke risk".
-_TAKEN_BACK = (
-    r"(?:was |were |is |has been |now )?(?:ruled[ -]?out|excluded|unlikely|denied|disproved|refuted|negative"
-    r"|not (?:present|found|confirmed|seen|likely|suspected)|suspected|possible|questionable"
-    r"|screen(?:ing|ed)?|risk"
-    r"|(?:in |of )?(?:(?:the |her |his |patient'?s )?(?:maternal |paternal )?"
-    rf"(?:{_RELATIVES}|family(?: history)?|fhx?)))\b"
-)
-# Without a sign before it, only where nothing else comes between: "esophagitis with a high risk of bleeding" is one.
-_NOT_AFTER_ALL = re.compile(
-    r"(?:(?!\b(?:with|without|due|after|despite|and|on|at|high|low|patient)\b)[^.;,()])*?"
-    rf"(?:(?<=[\s:-]){_TAKEN_BACK}|\?)"
-    rf"|[^.;()]*?[,(:-]\s*(?:{_TAKEN_BACK})(?=\s*(?:[.;,)]|$|by\b|in\b|on\b|per\b))"
-    rf"|[^.;,()]*?\s(?:ruled[ -]?out|excluded|unlikely|in (?:the |her |his )?(?:{_RELATIVES}))\W*$",
-    re.IGNORECASE,
-)
-_BEFORE, _BEHIND = 60, 80
-
-
-def is_of_patient(words: str, start: int) -> bool:
-    """Whether what stands at `start` of a text is said of the patient, and not denied, suspected or of the family.
-
-    >>> is_of_patient("Family history of breast cancer", 18), is_of_patient("History of breast cancer", 11)
-    (False, True)
-    >>> is_of_patient("Esophagitis - ruled out", 0), is_of_patient("NSTEMI, embolism ruled out", 0)
-    (False, True)
-    """
-    if _NOT_THIS_PATIENT.search(words[max(0, start - _BEFORE) : start]) is not None:
-        return False
-    return _NOT_AFTER_ALL.match(words[start : start + _BEHIND]) is None
-
 
 @remembered("conditions in words", entries=2048, longest=_LONGEST)
 def code_of_words(words: str) -> str | None:
@@ -82,7 +42,7 @@ def code_of_words(words: str) -> str | None:
     """
     if len(words) > _LONGEST:
         return None
-    if _NOT_AFTER_ALL.match(words) is not None:
+    if not is_of_patient(words, 0):
         return None
     text = _plain(words)
     for variant in (text, _TAIL.sub("", text)):

@@ -24,8 +24,8 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation
+from fhir.terminology.assertions import AssertedText, is_of_patient
 from fhir.terminology.caching import remembered
-from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
@@ -197,7 +197,7 @@ def _read_statements(
 
 
 def _is_not_said_of_patient(words: str) -> bool:
-    return is_of_another([words]) or not is_of_patient(f"{words} ", len(words))
+    return is_of_another([words]) or not AssertedText(words).is_all_of_patient()
 
 
 # FHIR R4 diagnostic-report-status: what is whole, and what is not yet.

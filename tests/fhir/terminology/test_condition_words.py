@@ -2,7 +2,8 @@
 
 import pytest
 
-from fhir.terminology.condition_words import code_of_words, is_of_patient
+from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import condition_groups_of, pregnancy_meaning
 from fhir.terminology.medications import table_rows
 from tests.fhir.record.charts import record_of

@@ -29,7 +29,7 @@ from fhir.mapping.conditions import ConditionHit, condition_hit, condition_statu
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 
 CONDITIONS = needs("Condition")

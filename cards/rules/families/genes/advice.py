@@ -28,7 +28,7 @@ from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 
 # Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
 # ICD-9-CM), or said in words of a problem or a procedure.

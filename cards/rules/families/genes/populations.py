@@ -7,7 +7,7 @@ from typing import Final
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import condition_status, doubt_of
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import code_system
 
 ANY: Final = "any"

@@ -11,7 +11,7 @@ from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, says, study_of, worked_out_once
 from cards.rules.patient.context import RuleContext
 from fhir.record.datatypes import CodeableConcept, parse_time
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 
 _BACK_PAIN_ICD10 = ("M54.5",)
 _BACK_PAIN_SNOMED = "279039007"

@@ -20,7 +20,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import LOINC
-from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.assertions import is_of_patient
 
 _LONGEST_DAYS = 3650.0
 # USPSTF B 2021 (id 1916): 50 to 80 years, 20 pack-years, smoking now or until 15 years ago.
