@@ -235,7 +235,7 @@ def _mentions(words: str) -> list[_Mention]:
     while position < len(words_with_places):
         for length in (*_LENGTHS.get(spelled[position], ()), 1):
             phrase = spelled[position : position + length]
-            meaning = _PHRASES.get(phrase if length > 1 else phrase[0])
+            meaning = _PHRASES.get(phrase) if length > 1 else _PHRASES.get(phrase[0]) or _in_another_language(phrase[0])
             if meaning is not None:
                 last = position + len(phrase) - 1
                 if not (meaning.is_brand and _is_another_brand(spelled, position, last)):
@@ -260,6 +260,22 @@ def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:
     after = spelled[last + 1 : last + 3]
     ends = len(after) == 1 or (len(after) == 2 and after[1][0].isdigit())
     return (ends and after[0] in _WITH_MORE) or (first > 0 and spelled[first - 1] == "co")
+
+
+# German "Nitrendipin", Latin "furosemidum", Spanish "furosemida", Italian "omeprazolo", French "simvastatine".
+_ENDINGS = (("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"), ("o", ""), ("e", ""))
+
+
+def _in_another_language(word: str) -> _Meaning | None:
+    """What an ingredient's name with the ending of another language means; None for any other word."""
+    if len(word) < _SHORTEST_IN_TWO or not word.isalpha():
+        return None
+    for ending, english in _ENDINGS:
+        if word.endswith(ending):
+            meaning = _PHRASES.get(word[: len(word) - len(ending)] + english)
+            if meaning is not None and not meaning.is_brand:
+                return meaning
+    return None
 
 
 def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.assertions import assertion_at
+from fhir.terminology.assertions import assertion_at, is_of_patient
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -58,3 +58,24 @@ def test_the_time_grows_no_faster_than_the_text() -> None:
     began = time.process_time()
     assertion_at("no (mother - ) ? , ruled out " * 20_000, 0)
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "expected"),
+    [
+        ("Carotid endarterectomy not performed", "Carotid", False),
+        ("Pacemaker implantation, aborted", "Pacemaker", False),
+        ("Colonoscopy cancelled", "Colonoscopy", False),
+        ("Refuses dialysis", "dialysis", False),
+        ("Dementia evaluation", "Dementia", False),
+        ("Dialysis not tolerated", "Dialysis", True),
+        ("Zoster vaccine", "Zoster", False),
+    ],
+)
+def test_what_was_not_done_or_is_only_evaluated_is_not_of_the_patient(words: str, name: str, expected: bool) -> None:
+    assert is_of_patient(words, words.index(name)) is expected
+
+
+def test_the_name_of_a_vaccine_says_nothing_of_the_disease_where_vaccines_are_named() -> None:
+    assert is_of_patient("Zoster vaccine", 0, names_vaccines=True)
+    assert not is_of_patient("Declines zoster vaccine", 9, names_vaccines=True)

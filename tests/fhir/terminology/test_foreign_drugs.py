@@ -114,3 +114,23 @@ def test_the_table_of_groups_names_what_is_known() -> None:
         assert set(filter(None, row["ingredients"].split(";"))) <= set(INGREDIENTS), row
         if row["classes"]:
             assert classes_of_atc(row["code"]) == set(row["classes"].split(";"))
+
+
+@pytest.mark.parametrize(
+    ("words", "ingredient"),
+    [
+        ("Nitrendipin 20 mg", "nitrendipine"),
+        ("furosemidum", "furosemide"),
+        ("Enalaprilo 10 mg", "enalapril"),
+        ("Omeprazolo", "omeprazole"),
+        ("Simvastatine 40 mg", "simvastatin"),
+        ("Metoprololo", "metoprolol"),
+    ],
+)
+def test_the_ending_of_another_language_does_not_change_the_ingredient(words: str, ingredient: str) -> None:
+    assert [member.name for member in read_name(words).ingredients] == [ingredient]
+
+
+@pytest.mark.parametrize("words", ["calcium", "vitamina", "sodio", "placebo", "magnesio"])
+def test_what_only_ends_alike_is_no_ingredient(words: str) -> None:
+    assert read_name(words).ingredients == ()
