@@ -35,14 +35,17 @@ from models_onnx.spec.cohort import (
     RequiredGroup,
 )
 from models_onnx.spec.estimators import (
+    SURVIVAL,
     AdditiveCox,
     AdditiveLogistic,
     AdditiveTrees,
     Estimator,
     Fitted,
+    IntervalHazards,
     OwnEstimator,
     Recalibrated,
     ShallowTrees,
+    WeibullTimes,
 )
 from models_onnx.spec.renewal import read_renewal, renewed_spec
 
@@ -141,6 +144,12 @@ class ModelSpec:
         if not hasattr(self.estimator, "words"):
             text = f"the estimator is {self.estimator!r}; it must be one of models_onnx.spec, or a classifier with fit "
             yield text + "and predict_proba, like make_pipeline(...)", "estimator"
+        follow_up = self.outcome.follow_up
+        if isinstance(self.estimator, SURVIVAL) and follow_up is None:
+            yield "a model of times needs a follow_up of its outcome (FollowUp: time and event)", "estimator"
+        if isinstance(self.estimator, SURVIVAL) and follow_up is not None and follow_up.competing is not None:
+            text = "hazards of one cause, with competing events taken for losses, give too high a risk: declare "
+            yield f"{text}AdditiveLogistic or trees, which estimate the cumulative incidence", "estimator"
         is_own, kinds = isinstance(self.estimator, OwnEstimator | Fitted), get_args(MissingKind)
         if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
             text = f"clip_high of {', '.join(clipped)} is for the declared families"
@@ -280,6 +289,7 @@ __all__ = [
     "FollowUp",
     "FromCharts",
     "InputSpec",
+    "IntervalHazards",
     "ModelSpec",
     "OutcomeSpec",
     "OwnEstimator",
@@ -289,6 +299,7 @@ __all__ = [
     "Recalibration",
     "RequiredGroup",
     "ShallowTrees",
+    "WeibullTimes",
     "find_specs",
     "get_spec",
 ]

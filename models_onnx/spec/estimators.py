@@ -2,6 +2,8 @@
 
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
+IntervalHazards    broken lines, hazards by interval       cloglog    exact contributions, several horizons
+WeibullTimes       broken lines, Weibull                   cloglog    exact contributions, several horizons
 AdditiveTrees      boosted step functions, one per input   logit      exact contributions
 ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
@@ -42,6 +44,34 @@ class AdditiveCox:
     def words(self) -> str:
         """What it is, for a reader."""
         return "Cox regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalHazards:
+    """Hazards by the intervals between the horizons, on the same basis: proportional, with a baseline of steps."""
+
+    knots: int
+    penalty: float
+    horizons_years: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "discrete-time hazards (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class WeibullTimes:
+    """Accelerated failure times by Weibull on the same basis, whose hazards are proportional too."""
+
+    knots: int
+    penalty: float
+    horizons_years: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "Weibull accelerated failure times (piecewise-linear in every input)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +177,15 @@ def _classes(estimator: Any) -> str:
 
 
 Estimator: TypeAlias = (
-    AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted | Recalibrated
+    AdditiveLogistic
+    | AdditiveCox
+    | IntervalHazards
+    | WeibullTimes
+    | AdditiveTrees
+    | ShallowTrees
+    | OwnEstimator
+    | Fitted
+    | Recalibrated
 )
+SURVIVAL = (AdditiveCox, IntervalHazards, WeibullTimes)
+"""Families that are fitted to times."""

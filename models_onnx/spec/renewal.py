@@ -17,7 +17,7 @@ from msgspec import Struct
 from models_onnx.artifact.manifest import MissingKind
 from models_onnx.errors import DeclarationError
 from models_onnx.spec.cohort import ColumnOf
-from models_onnx.spec.estimators import AdditiveCox, Fitted, Recalibrated
+from models_onnx.spec.estimators import SURVIVAL, Fitted, Recalibrated
 
 RENEWAL = "{name}.renewal.json"
 """Beside the declarations, for a version `id@version`."""
@@ -104,9 +104,9 @@ def _estimator(spec: Any, renewal: Renewal, folder: Path) -> Any:
             f"{spec.id} was fitted elsewhere, so it cannot be trained here: recalibrate it (cds-hooks model "
             "recalibrate), or fit it again where it was fitted and adopt it under a new version"
         )
-    if isinstance(spec.estimator, AdditiveCox):
+    if isinstance(spec.estimator, SURVIVAL):
         raise DeclarationError(
-            f"{spec.id} is a Cox model, which needs the time until each event; the table of outcomes has only what "
+            f"{spec.id} is fitted to the time until each event; the table of outcomes has only what "
             "happened up to the horizon: recalibrate it (cds-hooks model recalibrate), or declare another estimator"
         )
     return spec.estimator

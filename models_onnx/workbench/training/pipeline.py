@@ -27,6 +27,7 @@ from models_onnx.workbench.training.data.declared import why_empty
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.workbench.training.fitting.additive import Linear, largest_difference
 from models_onnx.workbench.training.fitting.families import Fitted, oracle_of
+from models_onnx.workbench.training.horizons import at_horizons
 from models_onnx.workbench.training.missing import missing_inputs_of
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
@@ -115,6 +116,7 @@ def evaluate(
     latest = overall if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
     newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
+    by_time = at_horizons(spec, cohort, predicted, replicates, seed)
     progress("intervals", 1, 1)
     return {
         "how": _how(spec, len(predicted.models), replicates),
@@ -122,6 +124,7 @@ def evaluate(
         "all": overall,
         "latest": latest,
         **newest,
+        **({"horizons": by_time} if by_time is not None else {}),
         "simple": evaluator.simple(simple),
         "subgroups": evaluator.subgroups(progress),
         "panels": evaluator.panels(),

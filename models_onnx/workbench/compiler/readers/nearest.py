@@ -29,7 +29,7 @@ _INSTEAD = {
     "DummyClassifier": _REGRESSION,
     "OneVsRestClassifier": f"{_REGRESSION} of two classes",
     "CatBoostClassifier": f"LGBMClassifier(max_depth=4) or {_TREES}",
-    "RandomSurvivalForest": "CoxPHSurvivalAnalysis, or a classifier of the outcome within the horizon",
+    "RandomSurvivalForest": "the same forest at the horizon, by Fitted(..., per_year=...) and cds-hooks model adopt",
     "GradientBoostingSurvivalAnalysis": "CoxPHSurvivalAnalysis, or a classifier of the outcome within the horizon",
 }
 _ELSE = f"{_REGRESSION}, an ExplainableBoostingClassifier or {_TREES}"

@@ -4,6 +4,7 @@ statsmodels    Logit, and GLM of the binomial family    `LogitModel`
 statsmodels    PHReg                                    `CoxModel`
 lifelines      CoxPHFitter, WeibullAFTFitter            `CoxModel`
 scikit-survival CoxPHSurvivalAnalysis                   `CoxModel`
+scikit-survival RandomSurvivalForest, ExtraSurvivalTrees  `SurvivalForest` at the main horizon
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from models_onnx.workbench.compiler.readers.source import CoxModel
 Array = NDArray[np.float64]
 COX = ("PHRegResults", "PHRegResultsWrapper", "CoxPHFitter", "CoxPHSurvivalAnalysis", "CoxnetSurvivalAnalysis")
 AFT = "WeibullAFTFitter"
+SURVIVAL_FORESTS = ("RandomSurvivalForest", "ExtraSurvivalTrees")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,47 @@ class LogitModel:
         return np.column_stack([1.0 - p, p])
 
 
+@dataclass(frozen=True, slots=True)
+class SurvivalForest:
+    """A survival forest at one time: its risk is the mean over the trees of 1 - the survival of the leaf."""
+
+    forest: Any
+    column: int
+    classes_: tuple[int, int] = field(default=(0, 1))
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The trees, with shares of survival and risk at this time in place of whole curves."""
+        return [_TreeAt(tree, self.column) for tree in self.forest.estimators_]
+
+    @property
+    def feature_names_in_(self) -> Any:
+        """The names of the inputs, where the forest knows them."""
+        return getattr(self.forest, "feature_names_in_", None)
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of the inputs."""
+        return int(self.forest.n_features_in_)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Returns the survival and the risk [n, 2] by the library itself."""
+        survival = np.asarray(self.forest.predict_survival_function(X, return_array=True))[:, self.column]
+        return np.column_stack([survival, 1.0 - survival])
+
+
+class _TreeAt:
+    """One tree of a survival forest, as the reader of forests asks it."""
+
+    def __init__(self, tree: Any, column: int) -> None:
+        source = tree.tree_
+        for name in ("children_left", "children_right", "feature", "threshold", "missing_go_to_left"):
+            setattr(self, name, getattr(source, name))
+        survival = source.value[:, column, 1]
+        self.value = np.stack([survival, 1.0 - survival], axis=1)[:, None, :]
+        self.tree_ = self
+
+
 def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = None) -> Any:
     """Returns a LogitModel or CoxModel for fitted objects of those libraries; any other object as it is.
 
@@ -65,12 +108,12 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
             f"{name} is an accelerated failure time model whose hazards are not proportional: its contributions are "
             f"not exact on any one scale. {AFT} is compiled, and CoxPHFitter"
         )
+    if name in SURVIVAL_FORESTS:
+        return _survival_forest(model, horizons[-1], per_year)
     if name not in COX and name != AFT and kind != "PHReg":
         return model
     if per_year is None:
-        raise CompileRefused(
-            f"{name}: the unit of its time is not known; declare per_year (365.25 for days, 12 for months, 1 for years)"
-        )
+        raise _unit_is_not_known(name)
     times = [year * per_year for year in horizons]
     _refuse_beyond_study(model, results, name, max(times), per_year)
     if kind == "PHReg":
@@ -84,6 +127,27 @@ def regression_of(model: Any, horizons: Sequence[float] = (), per_year: float | 
         hazards = [float(model.cum_baseline_hazard_(time)) for time in times]
         return _in_years(model.coef_, hazards, horizons, getattr(model, "feature_names_in_", None))
     raise CompileRefused(f"{name} is not compiled; CoxPHSurvivalAnalysis is, with alpha for a ridge penalty")
+
+
+def _unit_is_not_known(name: str) -> CompileRefused:
+    return CompileRefused(
+        f"{name}: the unit of its time is not known; declare per_year (365.25 for days, 12 for months, 1 for years)"
+    )
+
+
+def _survival_forest(model: Any, horizon_years: float, per_year: float | None) -> "SurvivalForest":
+    name = type(model).__name__
+    if per_year is None:
+        raise _unit_is_not_known(name)
+    horizon, times = horizon_years * per_year, np.asarray(model.unique_times_, dtype=np.float64)
+    if not times[0] <= horizon <= times[-1] * (1.0 + 1e-9):
+        raise CompileRefused(
+            f"{name}: its people were followed from {times[0]:g} to {times[-1]:g}, and the horizon is {horizon:g} in "
+            f"its unit ({per_year:g} in a year): declare another per_year or another horizon"
+        )
+    if getattr(model, "low_memory", False):
+        raise CompileRefused(f"{name} with low_memory=True keeps no survival function: fit it with low_memory=False")
+    return SurvivalForest(model, int(np.searchsorted(times, horizon * (1.0 + 1e-9), side="right")) - 1)
 
 
 def _refuse_beyond_study(model: Any, results: Any, name: str, horizon: float, per_year: float) -> None:

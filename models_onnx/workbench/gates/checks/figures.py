@@ -100,6 +100,10 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
         slope = None
     if slope is not None and (_end(slope, "high") < SLOPE_ACT[0] or _end(slope, "low") > SLOPE_ACT[1]):
         faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
+    for row in figures_of(evidence).get("horizons", {}).get("rows", ()):
+        at, begins, ends = row["observed_expected"], *(_end(row["observed_expected"], end) for end in ("low", "high"))
+        if row["events"] >= ENOUGH_FOR_RATIO and (ends < CALIBRATION[0] or begins > CALIBRATION[1]):
+            faults.append(f"at {row['years']:g} years observed/expected {at['value']:.3f} ({begins:.3f} to {ends:.3f})")
     if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):
         raise Insufficient(
             f"{text}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"

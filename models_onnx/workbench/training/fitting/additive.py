@@ -256,7 +256,7 @@ class Linear:
 
 def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
     """Fits the model on everybody whose outcome counts; centred and scaled on the reference rows."""
-    hinges, scaler, Z = _basis(estimator.knots, people)
+    hinges, scaler, Z = basis_of(estimator.knots, people)
     is_followed = people.weight > 0
     # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
     with threadpool_limits(limits=1):
@@ -267,7 +267,7 @@ def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
 
 def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Linear:
     """Fits the same basis in a Cox regression over the follow-up to the horizon."""
-    hinges, scaler, Z = _basis(estimator.knots, people)
+    hinges, scaler, Z = basis_of(estimator.knots, people)
     with threadpool_limits(limits=1):
         hazards = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)
     horizons = {*(h for h in estimator.horizons_years if h < horizon_years), horizon_years}
@@ -277,7 +277,8 @@ def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: fl
     return Linear(hinges, scaler, hazards.coefficients, link.log_hazard, link)
 
 
-def _basis(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:
+def basis_of(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:
+    """Returns the hinges, their scaler, and the scaled basis of these people."""
     hinges = place_knots(people.X, knots, people.knots)
     basis = hinges.expand(people.X)
     scaler = StandardScaler().fit(basis[people.reference])

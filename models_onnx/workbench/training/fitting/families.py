@@ -16,9 +16,11 @@ from models_onnx.spec import (
     AdditiveLogistic,
     AdditiveTrees,
     Estimator,
+    IntervalHazards,
     OwnEstimator,
     Recalibrated,
     ShallowTrees,
+    WeibullTimes,
 )
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees as AdditiveForm
@@ -30,6 +32,7 @@ from models_onnx.workbench.compiler.parity import Oracle
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradient_boosting
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox_model, fit_logistic
+from models_onnx.workbench.training.fitting.hazards import fit_hazards
 from models_onnx.workbench.training.fitting.own import Own, fit_own, load_own
 from models_onnx.workbench.training.fitting.recalibrated import recalibrate
 
@@ -144,6 +147,8 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
     """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
+    if isinstance(estimator, IntervalHazards | WeibullTimes):
+        return fit_hazards(estimator, people, horizon_years)
     if isinstance(estimator, AdditiveCox):
         return fit_cox_model(estimator, people, horizon_years)
     if isinstance(estimator, OwnEstimator):

@@ -9,8 +9,10 @@ import pytest
 from models_onnx.artifact.folder import Artifact
 from models_onnx.errors import ParityRefused
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
+from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, IntervalHazards, ShallowTrees, WeibullTimes
+from models_onnx.spec.estimators import SURVIVAL
 from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
+from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
@@ -62,12 +64,14 @@ def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, mo
 
 FAMILIES = (
     AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
+    IntervalHazards(knots=2, penalty=5.0, horizons_years=(1, 2)),
+    WeibullTimes(knots=2, penalty=5.0, horizons_years=(1, 2)),
     pytest.param(AdditiveTrees(rounds=10, rate=0.2, leaf=30), marks=pytest.mark.slow),
     ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
 )
 
 
-@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "trees", "shallow trees"])
+@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "hazards", "weibull", "trees", "shallow trees"])
 def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
     spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={}, standardise_by=None)
     told = train(spec, as_table(rows), 1, 0, no_progress)
@@ -75,8 +79,14 @@ def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, 
     cohort = build_cohort(spec, rows)
     found = model.predict_rows(cohort.X)
     assert told.manifest.estimator == estimator.words
-    assert told.manifest.link == ("cloglog" if isinstance(estimator, AdditiveCox) else "logit")
-    assert told.manifest.horizons_years == ((1.0, 2.0, 5.0) if isinstance(estimator, AdditiveCox) else ())
+    assert told.manifest.link == ("cloglog" if isinstance(estimator, SURVIVAL) else "logit")
+    assert told.manifest.horizons_years == ((1.0, 2.0, 5.0) if isinstance(estimator, SURVIVAL) else ())
+    if isinstance(estimator, SURVIVAL):
+        by_time = told.manifest.evaluation["horizons"]
+        assert [row["years"] for row in by_time["rows"]] == [1.0, 2.0, 5.0]
+        assert by_time["rows"][2]["brier"] == told.manifest.evaluation["all"]["brier"]
+        assert all(0.7 < row["observed_expected"]["value"] < 1.4 for row in by_time["rows"]), by_time
+        assert f"integrated) is {by_time['integrated_brier']}" in model_page(told.manifest, folder=None)
     assert ((found.probability > 0) & (found.probability < 1)).all()
     assert np.abs(found.margin - model.manifest.base - found.contributions.sum(axis=1)).max() <= 1e-5
     assert told.manifest.evaluation["all"]["auroc"]["value"] > 0.6
