@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
 
+from cds_hooks.access.grants import Grants
 from cds_hooks.access.store import AccessStore, accounts, sessions
 from cds_hooks.web.visitor import PatientBound, Visitor
 
@@ -40,13 +41,23 @@ class Sessions:
     """The sessions of one record's pages."""
 
     def __init__(
-        self, store: AccessStore, lifetimes: Lifetimes, *, secure: bool, now: Callable[[], float] = time
+        self,
+        store: AccessStore,
+        lifetimes: Lifetimes,
+        *,
+        secure: bool,
+        now: Callable[[], float] = time,
+        grants: Grants | None = None,
     ) -> None:
-        """`secure` where people reach the pages by https: the cookie is then never sent in the clear."""
+        """`secure` where people reach the pages by https: the cookie is then never sent in the clear.
+
+        With `grants` the roles of an account count as they were signed.
+        """
         self._store = store
         self._lifetimes = lifetimes
         self._secure = secure
         self._now = now
+        self._grants = grants
         self.cookie = f"{'__Host-' if secure else ''}cds-session"
         """Its name; with `__Host-` a browser takes it from this host only, for all paths and with Secure."""
         self.login_cookie = f"{'__Host-' if secure else ''}cds-login"
@@ -94,10 +105,15 @@ class Sessions:
                 return None
             if moment - row.seen_at >= _TOUCH_SECONDS:
                 connection.execute(update(sessions).where(sessions.c.id == row.id).values(seen_at=moment))
-        roles = row.account_roles if row.account else row.roles
+        roles = frozenset((row.account_roles if row.account else row.roles).split(","))
+        roles = self.counting(row.account, roles) if row.account else roles
         names = (row.bound_patient or "", row.bound_decision or "")
         bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
-        return Visitor(row.full_name, row.actor, frozenset(roles.split(",")), row.form_token, bound)
+        return Visitor(row.full_name, row.actor, roles, row.form_token, bound)
+
+    def counting(self, account: str, roles: frozenset[str]) -> frozenset[str]:
+        """Return those of an account's roles that count."""
+        return roles if self._grants is None else self._grants.counting(account, roles)
 
     def end(self, token: str) -> None:
         """Ends a session."""

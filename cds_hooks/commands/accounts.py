@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from getpass import getuser
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -21,25 +22,35 @@ from cds_hooks.access.accounts import (
     parse_roles,
     set_second_factor,
 )
-from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
+from cds_hooks.access.grants import sign_grant
+from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.access.second_factor import enrolment_address, new_secret
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
+from models_onnx.artifact.keys import read_signer
+from models_onnx.errors import ModelError
 
-_said_in_a_sentence = partial(said_in_a_sentence, AccountRefused, RecordUnavailable)
+_said_in_a_sentence = partial(
+    said_in_a_sentence, AccountRefused, PeopleFileError, RecordUnavailable, ModelError, OSError
+)
 
 app = typer.Typer(no_args_is_help=True, help="Make and change the accounts with which people log in to the pages.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account; capitals make no difference.")]
 RoleOption = Annotated[
     list[str], typer.Option("--role", metavar="ROLE", help=f"One of {', '.join(ASSIGNABLE)}; can be given again.")
+]
+GrantKey = Annotated[
+    Path | None,
+    typer.Option("--key", help="Private key of the person who signs the roles, another person of CDS_PEOPLE_FILE."),
 ]
 FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
@@ -52,6 +63,7 @@ def add(
     role: RoleOption,
     full_name: Annotated[str, typer.Option(help="The person's name as the pages show it.")] = "",
     password_stdin: FromStdin = False,
+    key: GrantKey = None,
     database: Database = None,
 ) -> None:
     """Make an account; its password is asked for twice, and has at least 15 characters.
@@ -61,8 +73,9 @@ def add(
     with _said_in_a_sentence():
         store, url = _open(database)
         roles = parse_roles(role)
+        grant = _grant(key, name, full_name.strip() or name, roles)
         add_account(store, name, full_name, roles, _password(password_stdin))
-        _record(url, name, "add", roles=sorted(roles))
+        _record(url, name, "add", roles=sorted(roles), **grant)
     typer.echo(f"The account {name} can log in as {', '.join(sorted(roles))}.")
     if settings().login not in ("accounts", "both"):
         typer.echo("Pages do not ask for a login yet: set CDS_LOGIN=accounts (docs/operations/access.md).")
@@ -116,12 +129,14 @@ def change(
             help="Make the secret of an authenticator app, and print it once; or take it away.",
         ),
     ] = None,
+    key: GrantKey = None,
     database: Database = None,
 ) -> None:
     """Change the roles, the password or the second factor of an account, or whether it may log in.
 
-    New roles count from the next page that the person opens. A new password and --disable end the sessions of the
-    account at once; a new password and --enable forget the failed logins of its name.
+    New roles count from the next page that the person opens; where CDS_PEOPLE_FILE is set, a person of it signs them.
+    A new password and --disable end the sessions of the account at once; a new password and --enable forget the failed
+    logins of its name.
 
     Example: cds-hooks accounts change ann --role operator --role auditor
     """
@@ -135,8 +150,10 @@ def change(
         store, url = _open(database)
         if role:
             roles = parse_roles(role)
+            holders = {account.name: account.full_name for account in list_accounts(store)}
+            grant = _grant(key, name, holders.get(name.casefold(), name), roles)
             change_roles(store, name, roles)
-            _record(url, name, "roles", roles=sorted(roles))
+            _record(url, name, "roles", roles=sorted(roles), **grant)
             typer.echo(f"The account {name} can now log in as {', '.join(sorted(roles))}.")
         if new_password or password_stdin:
             change_password(store, name, _password(password_stdin))
@@ -166,6 +183,18 @@ def _open(database: str | None) -> tuple[AccessStore, str]:
     url = record_url(database)
     upgrade_schema(parse_url(url))
     return AccessStore(url), url
+
+
+def _grant(key: Path | None, name: str, holder: str, roles: frozenset[Role]) -> dict[str, Any]:
+    """Returns the signed grant as a member of the entry; none where the site has no file of people."""
+    file = settings().people_file
+    if file is None and key is None:
+        return {}
+    if key is None:
+        raise AccountRefused("CDS_PEOPLE_FILE names who grants roles: one of these people signs with --key.")
+    if file is None:
+        raise AccountRefused("--key signs for a person of the file of people, which CDS_PEOPLE_FILE names.")
+    return {"grant": sign_grant(name.casefold(), holder, roles, read_people(file), read_signer(key, "grant"))}
 
 
 def _record(url: str, name: str, act: str, **more: Any) -> None:

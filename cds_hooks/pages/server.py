@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from cds_hooks.access.grants import Grants
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
 from cds_hooks.answer.call import ServerComponents
@@ -69,7 +70,12 @@ class PageServer:
         self.operator = OperatorAccess(settings)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
-        self.sessions = Sessions(self.store, lifetimes, secure=settings.public_url.startswith("https:"))
+        self.sessions = Sessions(
+            self.store,
+            lifetimes,
+            secure=settings.public_url.startswith("https:"),
+            grants=Grants(settings.database_url, lambda: approvals.people) if approvals is not None else None,
+        )
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
 
     @property

@@ -33,6 +33,10 @@ _NO_SECOND_FACTOR: Final = (
     "This account operates or approves and has no second factor yet. The operator of this machine makes it: "
     "cds-hooks accounts change {} --second-factor"
 )
+_NOT_SIGNED: Final = (
+    "Nobody signed the roles of this account. A person of the site's file of people does: "
+    "cds-hooks accounts change {} --role ROLE --key KEY"
+)
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
@@ -91,6 +95,9 @@ class _Login:
         if account.roles & NEEDS_SECOND_FACTOR and not account.has_second_factor and not is_local:
             log().info("login refused", status=403, reason="no-second-factor")
             return self._form(page, name, _NO_SECOND_FACTOR.format(account.name), 403)
+        if not self._server.sessions.counting(account.name, account.roles):
+            log().info("login refused", status=403, reason="roles-not-signed")
+            return self._form(page, name, _NOT_SIGNED.format(account.name), 403)
         person = Person(f"account {account.name}", account.full_name, account.roles, account.name)
         return let_in(self._server, request, person, page)
 
