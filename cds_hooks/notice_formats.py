@@ -4,14 +4,25 @@ https://ALERTMANAGER/api/v2/alerts                       Prometheus Alertmanager
 https://events.pagerduty.com/v2/enqueue/ROUTING_KEY      PagerDuty Events API v2; the key is taken out of the address
 https://hooks.slack.com/services/…                       Slack, incoming webhook
 anything else                                            the notice's own members
+
+Compared on 2026-11-23 with prometheus.io/docs/alerting/latest/alerts_api (an alert without `endsAt` ends by itself after
+`resolve_timeout`, 5 minutes, unless it is sent again, and a notice is sent once), with PagerDuty's "Send an event" (a key
+of at most 255 characters, a summary of 1,024) and with api.slack.com/reference/surfaces/formatting (`&`, `<` and `>` are
+escaped, or a name in a text could call a whole channel).
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from html import escape
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 _ALERTMANAGER: Final = "/api/v2/alerts"
 _PAGERDUTY: Final = "/v2/enqueue"
+_LONGEST_KEY: Final = 255
+_LONGEST_ALERT: Final = timedelta(days=7)
+"""For so long an alert stands where nobody says that it is over."""
 
 
 def notice_request(url: str, notice: Mapping[str, Any], key: str, at: str, *, is_over: bool) -> tuple[str, Any]:
@@ -24,13 +35,18 @@ def notice_request(url: str, notice: Mapping[str, Any], key: str, at: str, *, is
     if parts.path.endswith(_ALERTMANAGER):
         labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": key}
         alert: dict[str, Any] = {"labels": labels, "annotations": {"summary": text}}
-        return url, [alert | {"endsAt" if is_over else "startsAt": at}]
+        if is_over:
+            return url, [alert | {"endsAt": at}]
+        ends_at = datetime.fromisoformat(at) + _LONGEST_ALERT
+        return url, [alert | {"startsAt": at, "endsAt": ends_at.isoformat()}]
     if parts.path.startswith(f"{_PAGERDUTY}/"):
         routing_key = parts.path.removeprefix(f"{_PAGERDUTY}/")
-        event: dict[str, Any] = {"routing_key": routing_key, "dedup_key": key}
+        dedup_key = key if len(key) <= _LONGEST_KEY else sha256(key.encode()).hexdigest()
+        event: dict[str, Any] = {"routing_key": routing_key, "dedup_key": dedup_key}
         payload = {"summary": text[:1024], "source": "cds-hooks", "severity": "warning", "timestamp": at}
         event |= {"event_action": "resolve"} if is_over else {"event_action": "trigger", "payload": payload}
         return f"{parts.scheme}://{parts.netloc}{_PAGERDUTY}", event
     if parts.hostname == "hooks.slack.com":
+        text = escape(text, quote=False)
         return url, {"text": f"Over: {text}" if is_over else text}
     return url, dict(notice)

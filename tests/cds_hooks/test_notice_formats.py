@@ -22,7 +22,8 @@ def test_alertmanager_gets_a_list_of_alerts_whose_labels_are_the_same_when_it_is
         "alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr refusals",
     }  # fmt: skip
     assert begun["annotations"] == {"summary": "40 calls of ehr were refused."}
-    assert (begun["startsAt"], ended["endsAt"]) == (AT, AT)
+    assert (begun["startsAt"], begun["endsAt"]) == (AT, "2026-11-27T09:00:00+00:00")  # not after its resolve_timeout
+    assert (ended.get("startsAt"), ended["endsAt"]) == (None, AT)
 
 
 def test_pagerduty_gets_an_event_with_the_key_of_the_address_which_is_not_called() -> None:
@@ -42,6 +43,15 @@ def test_slack_gets_a_text() -> None:
     url = "https://hooks.slack.com/services/T/B/X"
     assert _request(url) == (url, {"text": "40 calls of ehr were refused."})
     assert _request(url, is_over=True) == (url, {"text": "Over: 40 calls of ehr were refused."})
+
+
+def test_no_text_or_key_is_more_than_the_receivers_take() -> None:
+    slack = "https://hooks.slack.com/services/T/B/X"
+    _, message = notice_request(slack, {"text": "<!channel> A & B"}, "k", AT, is_over=False)
+    assert message == {"text": "&lt;!channel&gt; A &amp; B"}
+    pager = "https://events.eu.pagerduty.com/v2/enqueue/R0UT1NG"
+    keys = {notice_request(pager, NOTICE, "k" * 999, AT, is_over=over)[1]["dedup_key"] for over in (False, True)}
+    assert [len(key) <= 255 for key in keys] == [True]
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example.org/notices", "http://127.0.0.1:9/v2/enqueue"])

@@ -12,7 +12,17 @@ from tests.conftest import ROOT
 yaml = pytest.importorskip("yaml", reason="PyYAML comes with the tools of the slow tests")
 pytestmark = pytest.mark.slow  # PyYAML is not among the tools of `make test`: there these tests would only be skipped
 FILES = ROOT / "docs/operations/files"
+_KUBERNETES = "1.31"
+"""The oldest version whose schemas the manifest is compared with; 1.37 takes it as well."""
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_kubernetes_takes_its_objects_and_no_member_that_it_does_not_know() -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="comes with the tools of the slow tests")
+    for kind, manifest in _objects().items():
+        validate.validate(manifest, _KUBERNETES, strict=True)
+        with pytest.raises(validate.ValidationError):
+            validate.validate({**manifest, "spec": {**manifest["spec"], f"{kind}s": 1}}, _KUBERNETES, strict=True)
 
 
 @cache
