@@ -5,7 +5,6 @@ import re
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
 from math import inf
 from time import monotonic, time_ns
 from typing import Any, Final
@@ -27,6 +26,7 @@ from cds_hooks.errors import (
     HookError,
     MethodNotAllowed,
     NotFound,
+    RecordFailed,
     RequestTimeout,
     TooManyCalls,
     UnsupportedMediaType,
@@ -38,7 +38,7 @@ from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.security.proxied import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.storage.decision import RecordUnavailable, are_of_one_call, new_decision_id
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
@@ -206,11 +206,11 @@ class HookRoute:
         service_id = (
             self.services[name].id if name in self.services else ""
         )  # what else stands in a URL may be anything
-        decision_id = new_decision_id()
+        sent = proxied_call(scope, self.components.settings.trusted_proxies)
+        decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
         trace = self._trace(scope["headers"])
         attempt = _Attempt()
         try:
-            sent = proxied_call(scope, self.components.settings.trusted_proxies)
             client = await self.trust.client_of(scope["headers"], scope["path"], sent)  # before services are named
             attempt.client, attempt.is_repeated = client.name, sent is not None and sent.is_repeated
             if trace is not None:
@@ -263,25 +263,33 @@ class HookRoute:
         try:
             content = await self.intake.body(scope["headers"], receive)
             attempt.hook = _hook_of(content, service)
-            if attempt.is_repeated and (response := await self._recorded(service, client, content)) is not None:
-                return response
+            recorded = await self._recorded(service, client, decision_id, content) if attempt.is_repeated else None
+            if recorded is not None:
+                return recorded
             call = open_call(service, client, self.components, decision_id, len(content), trace)
             answer = await invoke(call, ReceivedBody(content), self.recording)
             return answer.decision.response
         finally:
             self.intake.leave(client.name)
 
-    async def _recorded(self, service: Service, client: TrustedClient, content: bytes) -> bytes | None:
+    async def _recorded(
+        self, service: Service, client: TrustedClient, decision_id: str, content: bytes
+    ) -> bytes | None:
         """Returns what was answered to a call that its proxy sends again; None where it was not answered before."""
-        with suppress(msgspec.DecodeError):
+        try:
             hook_instance = msgspec.json.decode(content, type=_Instance).hookInstance
-            since = (time_ns() - _REPEATED_WITHIN) // 1000
-            wanted = DecisionFilter(service.id, None, client.name, since=since, hook_instance=hook_instance)
-            url = self.components.settings.database_url
-            decisions = await asyncio.to_thread(lambda: list(islice(find_decisions(url, wanted, 1), 1)))
-            if decisions and decisions[0].outcome != "error":
-                log().info("call answered again", service=service.id, client=client.name, decision=decisions[0].id)
-                return decisions[0].response
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # which is refused as it was before
+        since = (time_ns() - _REPEATED_WITHIN) // 1000
+        wanted = DecisionFilter(service.id, None, client.name, since=since, hook_instance=hook_instance)
+        try:
+            decisions = await asyncio.to_thread(list, find_decisions(self.components.settings.database_url, wanted))
+        except RecordUnavailable as error:
+            raise RecordFailed("The record cannot be read, so no advice is given. Try again later.") from error
+        for decision in decisions:
+            if are_of_one_call(decision.id, decision_id) and decision.outcome != "error":
+                log().info("call answered again", service=service.id, client=client.name, decision=decision.id)
+                return decision.response
         return None
 
     def _service(self, name: str, method: str) -> Service:

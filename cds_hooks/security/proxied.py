@@ -5,7 +5,8 @@ of its own in `X-Request-ID`, in place of whatever came in, and sends the same i
 store of used tokens holds the id beside the token; only the same token with the same id is a call sent again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
@@ -16,11 +17,13 @@ _LONGEST: Final = 200
 class ProxiedCall:
     """The id that a declared proxy gave a call, and whether the call was sent before."""
 
-    __slots__ = ("id", "is_repeated")
+    __slots__ = ("fingerprint", "id", "is_repeated")
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str, authorization: bytes) -> None:
         self.id = call_id
         self.is_repeated = False
+        self.fingerprint = blake2b(call_id.encode() + b"\n" + authorization, digest_size=6).digest()
+        """Six bytes of the id and the token, by which the decision of the call is found."""
 
 
 def proxied_call(scope: Mapping[str, Any], proxies: str) -> ProxiedCall | None:
@@ -28,12 +31,11 @@ def proxied_call(scope: Mapping[str, Any], proxies: str) -> ProxiedCall | None:
     peer = scope.get("client")
     if not proxies or not peer or not is_proxy(peer[0], proxies):
         return None
-    ids = _call_ids(scope["headers"])
-    return ProxiedCall(ids[0]) if len(ids) == 1 and 0 < len(ids[0]) <= _LONGEST else None
-
-
-def _call_ids(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    return [value.decode("latin-1") for name, value in headers if name == _HEADER]
+    headers = scope["headers"]
+    ids = [value.decode("latin-1") for name, value in headers if name == _HEADER]
+    if len(ids) != 1 or not 0 < len(ids[0]) <= _LONGEST:
+        return None
+    return ProxiedCall(ids[0], dict(headers).get(b"authorization", b""))
 
 
 def is_proxy(address: str, proxies: str) -> bool:

@@ -39,7 +39,10 @@ _SET_UP: Final = (
 )
 _FIND_ONE: Final = "SELECT 1 FROM used_tokens WHERE id = %s"
 _INSERT_ALL: Final = (
-    "INSERT INTO used_tokens SELECT * FROM unnest(%s::bytea[], %s::bigint[]) ON CONFLICT DO NOTHING RETURNING id"
+    "WITH given AS (SELECT * FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[]) AS given (id, expires, call)), "
+    "new AS (INSERT INTO used_tokens SELECT id, expires FROM given ON CONFLICT DO NOTHING RETURNING id), "
+    "calls AS (INSERT INTO used_tokens SELECT call, expires FROM given WHERE call IS NOT NULL "
+    "AND id IN (SELECT id FROM new) ON CONFLICT DO NOTHING) SELECT id FROM new"
 )
 _FORGET_SOME: Final = (
     "DELETE FROM used_tokens WHERE id IN (SELECT id FROM used_tokens WHERE expires < %s ORDER BY expires LIMIT 4000)"
@@ -51,15 +54,17 @@ _ROUND_TRIP_SECONDS: Final = 5
 class ReplayStore(Protocol):
     """Says of each token whether it is used for the first time."""
 
-    async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """True for the first use of each pair, False for every later one. Times are seconds since the epoch.
+
+        The `call_id` of the first use is kept with it, at the same moment: `was_used_by` finds it.
 
         Raises:
             ReplayStoreFailed: the store cannot be read or written.
         """
 
-    async def was_used(self, iss: str, jti: str) -> bool:
-        """Return whether this pair was used; nothing is stored.
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair was that of this call; nothing is stored.
 
         Raises:
             ReplayStoreFailed: the store cannot be read.
@@ -91,10 +96,18 @@ class SqliteReplayStore:
             raise ReplayStoreFailed(f"The store of used tokens cannot be opened: {error}.") from error
         self._checkpointer = Checkpointer(file)
 
-    async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """True for the first use of each pair in any process of this machine."""
+        until = int(expires) + 1
         try:
-            added = self._connection.execute(_INSERT, (token_id(iss, jti), int(expires) + 1)).rowcount
+            if call_id:
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    added = self._connection.execute(_INSERT, (token_id(iss, jti), until)).rowcount
+                    if added:
+                        self._connection.execute(_INSERT, (_id_of_call(iss, jti, call_id), until))
+            else:
+                added = self._connection.execute(_INSERT, (token_id(iss, jti), until)).rowcount
             self._inserts += 1
             if self._inserts % _INSERTS_PER_SLICE == 0:
                 self._forget(self._inserts // _INSERTS_PER_SLICE % 256, now)
@@ -103,10 +116,10 @@ class SqliteReplayStore:
         self._checkpointer.written(1)
         return added == 1
 
-    async def was_used(self, iss: str, jti: str) -> bool:
-        """Return whether any process of this machine used the pair."""
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair, by any process of this machine, was that of this call."""
         try:
-            return self._connection.execute(_FIND, (token_id(iss, jti),)).fetchone() is not None
+            return self._connection.execute(_FIND, (_id_of_call(iss, jti, call_id),)).fetchone() is not None
         except sqlite3.Error as error:
             raise ReplayStoreFailed(_FAILED) from error
 
@@ -129,7 +142,12 @@ def token_id(iss: str, jti: str) -> bytes:
     return blake2b(text, digest_size=16).digest()
 
 
-Waiting = list[tuple[bytes, int, "asyncio.Future[bool]"]]
+def _id_of_call(iss: str, jti: str, call_id: str) -> bytes:
+    return token_id(f"call {iss}", f"{len(jti)}:{jti}{call_id}")
+
+
+Waiting = list[tuple[bytes, int, bytes | None, "asyncio.Future[bool]"]]
+"""Tokens with their ends, the calls of those that a proxy named, and who waits."""
 
 
 class PostgresReplayStore:
@@ -144,21 +162,25 @@ class PostgresReplayStore:
         self._inserts = 0
         self._now = 0.0
 
-    async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """True for the first use of each pair on any machine."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((token_id(iss, jti), int(expires) + 1, future))
+        call = _id_of_call(iss, jti, call_id) if call_id else None
+        self._waiting.append((token_id(iss, jti), int(expires) + 1, call, future))
         self._now = now
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await future
 
-    async def was_used(self, iss: str, jti: str) -> bool:
-        """Return whether any machine used the pair."""
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair, on any machine, was that of this call."""
         try:
             async with asyncio.timeout(_ROUND_TRIP_SECONDS):
                 connection = self._connection or await self._connect()
-                return await (await connection.execute(_FIND_ONE, (token_id(iss, jti),))).fetchone() is not None
+                return (
+                    await (await connection.execute(_FIND_ONE, (_id_of_call(iss, jti, call_id),))).fetchone()
+                    is not None
+                )
         except Exception as error:  # whatever failed, as for `first_use`
             await self._disconnect()
             raise ReplayStoreFailed(_FAILED) from error
@@ -185,8 +207,10 @@ class PostgresReplayStore:
 
     async def _insert(self, group: Waiting) -> set[bytes]:
         connection = self._connection or await self._connect()
-        ids, expiries = [each[0] for each in group], [each[1] for each in group]
-        new = {bytes(row[0]) for row in await (await connection.execute(_INSERT_ALL, (ids, expiries))).fetchall()}
+        # the first of a group with a token is the one whose use counts, so only its call is kept
+        first = {token: (token, expires, call) for token, expires, call, _ in reversed(group)}
+        columns = [list(column) for column in zip(*first.values(), strict=True)]
+        new = {bytes(row[0]) for row in await (await connection.execute(_INSERT_ALL, columns)).fetchall()}
         self._inserts += len(new)
         if self._inserts >= _INSERTS_PER_FORGETTING:
             self._inserts = 0
@@ -215,14 +239,14 @@ class PostgresReplayStore:
 
 def _answer(group: Waiting, new: set[bytes]) -> None:
     """Answers True to the first caller with each token of `new`, the ids that were not stored before."""
-    for token, _, future in group:
+    for token, _, _, future in group:
         if not future.done():  # otherwise its caller was cancelled
             future.set_result(token in new)
         new.discard(token)
 
 
 def _refuse(group: Waiting, error: Exception) -> None:
-    for _, _, future in group:
+    for *_, future in group:
         if not future.done():
             failure = ReplayStoreFailed(_FAILED)
             failure.__cause__ = error

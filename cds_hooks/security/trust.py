@@ -195,15 +195,10 @@ class FileTrust:
         await self._check_signature(token, client)
         claims = token.claims
         until = claims.exp + client.budgets.skew_seconds
-        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now)
-        if call is not None:
-            # the lengths keep a token's own id apart from that of a call; a call's id is stored with its token's first
-            # use only, so that a copy of the call under another id stores nothing that would let it in later
-            call_key = f"{len(claims.jti)}:{claims.jti}{call.id}"
-            if is_first:
-                await self._replays.first_use(f"call {claims.iss}", call_key, until, now)
-            else:
-                is_first = call.is_repeated = await self._replays.was_used(f"call {claims.iss}", call_key)
+        call_id = call.id if call is not None else ""
+        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now, call_id)
+        if not is_first and call is not None:
+            is_first = call.is_repeated = await self._replays.was_used_by(claims.iss, claims.jti, call_id)
         if not is_first:
             raise Untrusted("replayed", client.name)
         return client

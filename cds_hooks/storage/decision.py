@@ -89,14 +89,22 @@ _PARTS = 16
 _last_tick = 0
 
 
-def new_decision_id() -> str:
-    """Returns a UUID in lower case; ids sort by the time they were made, between processes by their clocks."""
+def new_decision_id(random: bytes | None = None) -> str:
+    """Returns a UUID in lower case; ids sort by the time they were made, between processes by their clocks.
+
+    Ids that were made with the same six bytes are of one call (`are_of_one_call`); without, they are of no other.
+    """
     global _last_tick
     # 1 tick = 1 ms / 4096, the fraction RFC 9562 section 6.2 method 3 puts behind the milliseconds
     tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
     _last_tick = tick
-    random = int.from_bytes(os.urandom(6), "big") & 0x3FFF_FFFF_FFFF
-    return _text((tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | random << 16)
+    number = int.from_bytes(random or os.urandom(6), "big") & 0x3FFF_FFFF_FFFF
+    return _text((tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | number << 16)
+
+
+def are_of_one_call(decision_id: str, other: str) -> bool:
+    """Returns whether two ids were made with the same six bytes."""
+    return decision_id[19:-4] == other[19:-4]
 
 
 def card_uuid(decision_id: str, card: int) -> str:

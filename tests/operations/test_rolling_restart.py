@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
 from threading import Event, Thread
 from time import sleep
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 import pytest
@@ -31,6 +33,9 @@ from tests.operations.test_proxies import (
 
 pytestmark = pytest.mark.slow
 PATH = f"/cds-services/{PLANNING}"
+DRAINING = MappingProxyType(
+    {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_DRAIN_SECONDS": "4", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
+)
 
 
 @contextmanager
@@ -57,11 +62,16 @@ def _calling(proxy: Proxy) -> Iterator[Counter[str]]:
         thread.join(60)
 
 
-class _Site:
+class Site:
     """Two servers on one record behind the shipped proxy."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, record: str = "", operators: Sequence[str] = (), environment: Mapping[str, str] = DRAINING
+    ) -> None:
         self._folder = folder
+        self._record = record or record_in(folder)
+        self._operators = operators
+        self._environment = environment
         self._ports = (free_port(), free_port())
         site = Authority(folder, "site")
         for source, name in zip(site.issue(HOST), ("server.pem", "server.key"), strict=True):
@@ -76,18 +86,11 @@ class _Site:
         stack = ExitStack()
         folder = self._folder / str(number)
         folder.mkdir(exist_ok=True)
-        stack.enter_context(
-            serving(
-                folder,
-                "--port",
-                str(self._ports[number]),
-                CDS_DATABASE_URL=record_in(self._folder),
-                CDS_TRUST_FILE=str(self._folder / "trust.toml"),
-                CDS_PUBLIC_URL=f"https://{HOST}",
-                CDS_DRAIN_SECONDS="4",
-                CDS_TRUSTED_PROXIES="127.0.0.1/32",
-            )
-        )
+        settings: dict[str, Any] = dict(self._environment)
+        if self._operators:
+            settings["CDS_OPERATOR_LISTEN"] = self._operators[number]
+        settings |= {"CDS_DATABASE_URL": self._record, "CDS_TRUST_FILE": str(self._folder / "trust.toml")}
+        stack.enter_context(serving(folder, "--port", str(self._ports[number]), **settings))
         return stack
 
     def kill(self, number: int) -> None:
@@ -117,7 +120,7 @@ class _Site:
 
 
 def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
-    site = _Site(tmp_path)
+    site = Site(tmp_path)
     with site.calling() as (answers, servers):
         for number in (0, 1):
             servers[number].close()
@@ -129,7 +132,7 @@ def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
 
 def test_the_end_of_a_server_under_its_calls_loses_none(tmp_path: Path) -> None:
     """What it had answered is answered from the record by the other one; what it had not is computed there."""
-    site = _Site(tmp_path)
+    site = Site(tmp_path)
     with site.calling() as (answers, servers):
         for number in (0, 1, 0, 1):
             site.kill(number)

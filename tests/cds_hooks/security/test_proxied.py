@@ -64,6 +64,16 @@ async def test_a_call_sent_again_to_the_next_server_gets_the_recorded_answer(tmp
     assert len(list_decisions(record_in(tmp_path))) == 1
 
 
+async def test_an_earlier_call_of_the_same_hook_instance_is_no_answer(tmp_path: Path) -> None:
+    """Some clients keep one hookInstance while an order is changed; each of their calls has its own answer."""
+    body = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
+    (earlier,) = await _send(tmp_path, [("a1",)], body=body)
+    (refused,) = await _send(tmp_path, [("a2",)], body={**body, "context": {}})
+    first, again = await _send(tmp_path, [("a1",), ("a1",)], body=body)
+    assert (refused.status_code, first.content == again.content) == (400, True)
+    assert first.json()["extension"] != earlier.json()["extension"]
+
+
 @pytest.mark.parametrize(
     "attempts",
     [
