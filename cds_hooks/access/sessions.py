@@ -10,7 +10,6 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
 
-from cds_hooks.access.grants import Grants
 from cds_hooks.access.store import AccessStore, accounts, sessions
 from cds_hooks.web.visitor import PatientBound, Visitor
 
@@ -47,17 +46,17 @@ class Sessions:
         *,
         secure: bool,
         now: Callable[[], float] = time,
-        grants: Grants | None = None,
+        counting: Callable[[str, frozenset[str]], frozenset[str]] = lambda _, roles: roles,
     ) -> None:
         """`secure` where people reach the pages by https: the cookie is then never sent in the clear.
 
-        With `grants` the roles of an account count as they were signed.
+        `counting` gives those of an account's roles that count (`cds_hooks/hold_back/grants.py`).
         """
         self._store = store
         self._lifetimes = lifetimes
         self._secure = secure
         self._now = now
-        self._grants = grants
+        self.counting = counting
         self.cookie = f"{'__Host-' if secure else ''}cds-session"
         """Its name; with `__Host-` a browser takes it from this host only, for all paths and with Secure."""
         self.login_cookie = f"{'__Host-' if secure else ''}cds-login"
@@ -110,10 +109,6 @@ class Sessions:
         names = (row.bound_patient or "", row.bound_decision or "")
         bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
         return Visitor(row.full_name, row.actor, roles, row.form_token, bound)
-
-    def counting(self, account: str, roles: frozenset[str]) -> frozenset[str]:
-        """Return those of an account's roles that count."""
-        return roles if self._grants is None else self._grants.counting(account, roles)
 
     def end(self, token: str) -> None:
         """Ends a session."""

@@ -22,13 +22,13 @@ from cds_hooks.access.accounts import (
     parse_roles,
     set_second_factor,
 )
-from cds_hooks.access.grants import sign_grant
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.access.second_factor import enrolment_address, new_secret
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.hold_back.grants import sign_grant
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cds_hooks.access.grants import Grants
 from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
+from cds_hooks.hold_back.grants import Grants
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import Settings, settings

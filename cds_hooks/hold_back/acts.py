@@ -104,7 +104,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """The roles of an account (`cds_hooks/access/grants.py`): whose they are, by whom in which role, and when."""
+    """The roles of an account (`cds_hooks/hold_back/grants.py`): whose they are, by whom in which role, and when."""
 
     FORMAT: ClassVar[str] = "cds-hooks-onnx/grant/1"
 

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cds_hooks.access.grants import Grants
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import CALL_ID, HookError
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.grants import Grants
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.pages.operator_access import OperatorAccess
@@ -70,12 +70,12 @@ class PageServer:
         self.operator = OperatorAccess(settings)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
-        self.sessions = Sessions(
-            self.store,
-            lifetimes,
-            secure=settings.public_url.startswith("https:"),
-            grants=Grants(settings.database_url, lambda: approvals.people) if approvals is not None else None,
-        )
+        secure = settings.public_url.startswith("https:")
+        if approvals is None:
+            self.sessions = Sessions(self.store, lifetimes, secure=secure)
+        else:
+            grants = Grants(settings.database_url, lambda: approvals.people)
+            self.sessions = Sessions(self.store, lifetimes, secure=secure, counting=grants.counting)
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
 
     @property

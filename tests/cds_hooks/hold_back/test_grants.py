@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from cds_hooks.access.accounts import EVENT
-from cds_hooks.access.grants import Grants
 from cds_hooks.access.store import AccessStore, accounts
 from cds_hooks.hold_back.acts import Grant
+from cds_hooks.hold_back.grants import Grants
 from cds_hooks.hold_back.people import People, Person, add_person, read_people
 from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.entries import add_event
