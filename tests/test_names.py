@@ -27,7 +27,7 @@ REMAINING: dict[str, int] = {
     "cds_hooks/panel": 44,
     "cds_hooks/replay": 2,
     "cds_hooks/routes": 1,
-    "cds_hooks/security": 30,
+    "cds_hooks/security": 28,
     "cds_hooks/services": 1,
     "cds_hooks/settings": 1,
     "cds_hooks/storage": 1,
