@@ -1,0 +1,201 @@
+"""Shows the coverage rules of payers with their sources and days, who approved or changed what, and tries an order."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cards.coverage.approval import rule_of
+from cards.coverage.cards import describe
+from cards.coverage.determination import Determination
+from cards.coverage.order import Json
+from cards.coverage.policy import SYSTEMS, Payer, Policies, Policy
+from cards.coverage.simulation import judge_chart
+from cards.coverage.store import policies
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.pages.server import PageServer
+
+_PLACES: Final = (
+    ("11", "office"),
+    ("12", "home"),
+    ("19", "off-campus hospital"),
+    ("22", "on-campus hospital"),
+    ("24", "surgical center"),
+)
+_PLACE_SYSTEM: Final = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+_HELD: Final = {True: "shown by the chart", False: "not shown", None: "not known"}
+_MOST_STANDINGS: Final = 100
+
+
+class RuleRow(Struct, frozen=True):
+    """Codes with the same rule: what is asked, in which days, by which source, and when somebody read it."""
+
+    payer: str
+    category: str
+    codes: tuple[str, ...]
+    asks: str
+    days: str
+    criteria: tuple[str, ...]
+    sources: tuple[str, ...]
+    reviewed: str
+
+
+class Trial(Struct, frozen=True):
+    """What an order would be answered: in words, the parts, and each criterion with what the chart shows of it."""
+
+    words: str
+    parts: tuple[tuple[str, str], ...]
+    criteria: tuple[tuple[str, str], ...]
+
+
+class _Payers:
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+
+    def show(self, request: Request) -> Response:
+        """Show the page; the fields of its forms come as the query, since nothing of them is kept."""
+        rules, asked = policies(), {name: value[:60] for name, value in request.query_params.items()}
+        today = self._server.now().date()
+        last = _day(asked.get("last"), today)
+        first = _day(asked.get("first"), last - timedelta(days=365))
+        return self._server.page(
+            "payers/payers.html",
+            payers=list(rules.payers.values()),
+            counts=[(payer.name, *_counts(rules, payer)) for payer in rules.payers.values()],
+            version=rules.version,
+            asked=asked,
+            rows=list(_rows(rules, asked.get("payer", ""), asked.get("what", "").lower())),
+            first=first,
+            last=last,
+            changes=list(_changes(rules, first, last)),
+            standings=self._standings(rules),
+            own=sorted(rules.own_payers),
+            samples=[(sample.id, sample.title) for sample in list_samples()],
+            places=_PLACES,
+            today=today,
+            trial=_trial(rules, asked, today) if asked.get("code") else None,
+        )
+
+    def _standings(self, rules: Policies) -> list[tuple[str, str, Any]]:
+        """How the policies of a payer's own stand at this site: state, signatures and the acts about them."""
+        versions = all_rule_versions()
+        own = [rule_of(policy) for policy in rules.every() if policy.payer in rules.own_payers]
+        own = [rule for rule in own if rule in versions][:_MOST_STANDINGS]
+        return [(rule, versions[rule].rule.title, self._server.committee.rule(versions[rule])) for rule in own]
+
+
+def _day(text: str | None, otherwise: date) -> date:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return otherwise
+
+
+def _counts(rules: Policies, payer: Payer) -> tuple[int, int, int, int]:
+    """How many codes of a payer have a rule, ask for authorization, have criteria, and are no benefit."""
+    rows = [row for row in rules.every() if row.payer == payer.id]
+    asking = {row.code for row in rows if row.pa_needed in ("performpa", "auth-needed") and row.effective_to is None}
+    excluded = {row.code for row in rows if row.basis == "not-covered"}
+    return len({row.code for row in rows}), len(asking), len({row.code for row in rows if row.criteria}), len(excluded)
+
+
+def _rows(rules: Policies, payer: str, what: str) -> Iterable[RuleRow]:
+    groups: dict[tuple[Any, ...], list[Policy]] = {}
+    for row in rules.every():
+        text = f"{row.code} {row.category}".lower()
+        if payer in ("", row.payer) and what in text:
+            key = (row.payer, row.category, row.basis, row.pa_needed, row.effective_from, row.effective_to, row.source)
+            groups.setdefault(key, []).append(row)
+    for key in sorted(groups, key=lambda key: (key[0], key[1], key[4])):
+        row, codes = groups[key][0], tuple(sorted(policy.code for policy in groups[key]))
+        criteria = rules.criteria_of(row) if row.criteria else None
+        until = f" to {row.effective_to}" if row.effective_to else " on"
+        statements = tuple(criterion.text for criterion in criteria.criteria) if criteria is not None else ()
+        name, sources = rules.payers[row.payer].name, tuple(row.source.split(" ; "))
+        days = f"{row.effective_from}{until}"
+        yield RuleRow(name, row.category, codes, _asks(row), days, statements, sources, row.reviewed or "not said")
+
+
+def _asks(row: Policy) -> str:
+    words = {
+        "performpa": "prior authorization, by the supplier",
+        "auth-needed": "prior authorization",
+        "no-auth": "no prior authorization",
+        "": "no benefit",
+    }[row.pa_needed]
+    limits = [*(f"place {place}" for place in sorted(row.places)), *sorted(row.states)]
+    return f"{words} ({', '.join(limits)})" if limits else words
+
+
+def _changes(rules: Policies, first: date, last: date) -> Iterable[tuple[str, str, str, str]]:
+    """What is in force on the last day and was not on the first, or the other way round: sign, code, category, day."""
+    for row in rules.every():
+        before, after = row.is_in_force(first), row.is_in_force(last)
+        if before != after:
+            day = row.effective_from if after else row.effective_to
+            yield "joined" if after else "left", row.code, row.category, str(day)
+
+
+# A trial
+
+
+def _trial(rules: Policies, asked: Mapping[str, str], today: date) -> Trial | str:
+    """Return what an order of this code would be answered; a sentence where it is not answered."""
+    payer = rules.payers.get(asked.get("trial_payer", "")) or next(iter(rules.payers.values()))
+    code, day = asked["code"].strip().upper(), _day(asked.get("day"), today)
+    samples = {sample.id for sample in list_samples()}
+    as_of = datetime.combine(today, time(12), UTC)
+    sample = asked.get("chart", "")
+    if sample in samples:
+        chart = [entry["resource"] for entry in load_patient(sample, as_of)["entry"]]
+        chart = [resource for resource in chart if resource["resourceType"] not in ("Coverage", "ServiceRequest")]
+    else:
+        chart = [{"resourceType": "Patient", "id": "trial"}]
+    rows = rules.of_code(payer.id, code)
+    system = SYSTEMS[rows[0].system] if rows else SYSTEMS["HCPCS"]
+    order: Json = {
+        "resourceType": "ServiceRequest",
+        "id": "trial",
+        "status": "draft",
+        "intent": "order",
+        "code": {"coding": [{"system": system, "code": code}]},
+        "subject": {"reference": f"Patient/{chart[0]['id']}"},
+        "occurrenceDateTime": day.isoformat(),
+    }
+    if asked.get("place"):
+        order["locationCode"] = [{"coding": [{"system": _PLACE_SYSTEM, "code": asked["place"]}]}]
+    answers = judge_chart([*chart, order], rules, payer, as_of)
+    answer = next((entry for entry in answers if entry.order == "ServiceRequest/trial"), None)
+    if answer is None:
+        return f"There is no rule of {payer.name} here for {code} on {day}: nothing would be answered."
+    return Trial(describe(answer), tuple(_parts(answer)), tuple(_judged(answer)))
+
+
+def _parts(answer: Determination) -> Iterable[tuple[str, str]]:
+    for name, value in (
+        ("covered", answer.covered),
+        ("pa-needed", answer.pa_needed),
+        ("doc-needed", answer.doc_needed),
+        ("info-needed", ", ".join(answer.info_needed)),
+        ("reason", answer.reason),
+    ):
+        if value:
+            yield name, value
+    if answer.policy is not None:
+        yield "rule", f"{answer.policy.id}: {answer.policy.source}"
+
+
+def _judged(answer: Determination) -> Iterable[tuple[str, str]]:
+    for entry in answer.judged:
+        sources = ", ".join(entry.seen.sources[:3])
+        yield entry.criterion.text, f"{_HELD[entry.seen.holds]}{f' ({sources})' if sources else ''}"
+
+
+def routes(server: PageServer) -> list[Route]:
+    """Return the address of the page."""
+    return [server.route("/payers", _Payers(server).show)]
