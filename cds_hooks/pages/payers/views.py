@@ -74,7 +74,7 @@ class _Payers:
             last=last,
             changes=list(_changes(rules, first, last)),
             standings=self._standings(rules),
-            own=sorted(rules.own_payers),
+            own_payers=sorted(rules.own_payers),
             samples=[(sample.id, sample.title) for sample in list_samples()],
             places=_PLACES,
             today=today,
@@ -84,9 +84,9 @@ class _Payers:
     def _standings(self, rules: Policies) -> list[tuple[str, str, Any]]:
         """How the policies of a payer's own stand at this site: state, signatures and the acts about them."""
         versions = all_rule_versions()
-        own = [rule_of(policy) for policy in rules.every() if policy.payer in rules.own_payers]
-        own = [rule for rule in own if rule in versions][:_MOST_STANDINGS]
-        return [(rule, versions[rule].rule.title, self._server.committee.rule(versions[rule])) for rule in own]
+        rule_ids = [rule_of(policy) for policy in rules.every() if policy.payer in rules.own_payers]
+        rule_ids = [rule for rule in rule_ids if rule in versions][:_MOST_STANDINGS]
+        return [(rule, versions[rule].rule.title, self._server.committee.rule(versions[rule])) for rule in rule_ids]
 
 
 def _day(text: str | None, otherwise: date) -> date:
