@@ -33,7 +33,7 @@ _MOST_STANDINGS: Final = 100
 
 
 class RuleRow(Struct, frozen=True):
-    """Codes with the same rule: what is asked, in which days, by which source, and when somebody read it."""
+    """Codes with the same rule: what is fields, in which days, by which source, and when somebody read it."""
 
     payer: str
     category: str
@@ -59,17 +59,17 @@ class _Payers:
 
     def show(self, request: Request) -> Response:
         """Show the page; the fields of its forms come as the query, since nothing of them is kept."""
-        rules, asked = policies(), {name: value[:60] for name, value in request.query_params.items()}
+        rules, fields = policies(), {name: value[:60] for name, value in request.query_params.items()}
         today = self._server.now().date()
-        last = _day(asked.get("last"), today)
-        first = _day(asked.get("first"), last - timedelta(days=365))
+        last = _day(fields.get("last"), today)
+        first = _day(fields.get("first"), last - timedelta(days=365))
         return self._server.page(
             "payers/payers.html",
             payers=list(rules.payers.values()),
             counts=[(payer.name, *_counts(rules, payer)) for payer in rules.payers.values()],
             version=rules.version,
-            asked=asked,
-            rows=list(_rows(rules, asked.get("payer", ""), asked.get("what", "").lower())),
+            fields=fields,
+            rows=list(_rows(rules, fields.get("payer", ""), fields.get("what", "").lower())),
             first=first,
             last=last,
             changes=list(_changes(rules, first, last)),
@@ -78,7 +78,7 @@ class _Payers:
             samples=[(sample.id, sample.title) for sample in list_samples()],
             places=_PLACES,
             today=today,
-            trial=_trial(rules, asked, today) if asked.get("code") else None,
+            trial=_trial(rules, fields, today) if fields.get("code") else None,
         )
 
     def _standings(self, rules: Policies) -> list[tuple[str, str, Any]]:
@@ -144,13 +144,13 @@ def _changes(rules: Policies, first: date, last: date) -> Iterable[tuple[str, st
 # A trial
 
 
-def _trial(rules: Policies, asked: Mapping[str, str], today: date) -> Trial | str:
+def _trial(rules: Policies, fields: Mapping[str, str], today: date) -> Trial | str:
     """Return what an order of this code would be answered; a sentence where it is not answered."""
-    payer = rules.payers.get(asked.get("trial_payer", "")) or next(iter(rules.payers.values()))
-    code, day = asked["code"].strip().upper(), _day(asked.get("day"), today)
+    payer = rules.payers.get(fields.get("trial_payer", "")) or next(iter(rules.payers.values()))
+    code, day = fields["code"].strip().upper(), _day(fields.get("day"), today)
     samples = {sample.id for sample in list_samples()}
     as_of = datetime.combine(today, time(12), UTC)
-    sample = asked.get("chart", "")
+    sample = fields.get("chart", "")
     if sample in samples:
         chart = [entry["resource"] for entry in load_patient(sample, as_of)["entry"]]
         chart = [resource for resource in chart if resource["resourceType"] not in ("Coverage", "ServiceRequest")]
@@ -167,8 +167,8 @@ def _trial(rules: Policies, asked: Mapping[str, str], today: date) -> Trial | st
         "subject": {"reference": f"Patient/{chart[0]['id']}"},
         "occurrenceDateTime": day.isoformat(),
     }
-    if asked.get("place"):
-        order["locationCode"] = [{"coding": [{"system": _PLACE_SYSTEM, "code": asked["place"]}]}]
+    if fields.get("place"):
+        order["locationCode"] = [{"coding": [{"system": _PLACE_SYSTEM, "code": fields["place"]}]}]
     answers = judge_chart([*chart, order], rules, payer, as_of)
     answer = next((entry for entry in answers if entry.order == "ServiceRequest/trial"), None)
     if answer is None:
