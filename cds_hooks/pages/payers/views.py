@@ -33,7 +33,7 @@ _MOST_STANDINGS: Final = 100
 
 
 class RuleRow(Struct, frozen=True):
-    """Codes with the same rule: what is fields, in which days, by which source, and when somebody read it."""
+    """Codes with the same rule: what is asked, in which days, by which source, and when somebody read it."""
 
     payer: str
     category: str
@@ -128,7 +128,7 @@ def _asks(row: Policy) -> str:
         "no-auth": "no prior authorization",
         "": "no benefit",
     }[row.pa_needed]
-    limits = [*(f"place {place}" for place in sorted(row.places)), *sorted(row.states)]
+    limits = [*(f"place {code}" for code in sorted(row.places)), *sorted(row.states)]
     return f"{words} ({', '.join(limits)})" if limits else words
 
 
