@@ -216,6 +216,7 @@ _SAID_ROUTES = tuple(
         ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
         ("rectal", r"\b(?:pr|rectal\w*|per rectum)\b"),
         ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),
+        ("intrathecal", r"\bintrathecal\w*"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
     )
 )

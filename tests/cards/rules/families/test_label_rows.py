@@ -60,8 +60,12 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         (drug,) = _names(rule.trigger.draft)
         low = {"labs": [["creatinine", 14.0, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
-        assert _found(rule, low, {"drug": drug}, as_of) == [band.id]
-        assert _found(rule, normal, {"drug": drug}, as_of) == []
+        (most,) = [part["daily_dose_mg"]["gt"] for part in band.when.get("all", []) if "daily_dose_mg" in part] or [None]
+        draft = {"drug": drug} if most is None else {"drug": drug, "dose": f"{most + 1} mg", "times": 1}
+        assert _found(rule, low, draft, as_of) == [band.id]
+        assert _found(rule, normal, draft, as_of) == []
+        if most is not None:
+            assert _found(rule, low, {**draft, "dose": f"{most} mg"}, as_of) == []
 
     for_each(_of_template("renal-label"), fires)
 
