@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,7 @@ from uuid import UUID
 
 import typer
 
-from benchmarks.servers import Server, running, service_command
+from benchmarks.servers import Server, program, running, service_command
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 
 FIRST_GOAL_MS, LIST_GOAL_MS = 150, 50
@@ -155,11 +156,14 @@ def _first_openings() -> Iterator[tuple[str, float]]:
 
 def _lists(folder: Path, url: str) -> Iterator[tuple[str, float]]:
     """Views of lists when all decisions are counted: so many views that the tick of the clock does not matter."""
-    with running("service", service_command(1), folder, None, CDS_DATABASE_URL=url) as server:
-        started = perf_counter()
-        server.call("GET", "/ops")  # which begins to count the decisions
+    counts, started = folder.absolute() / "counts.sqlite3", perf_counter()
+    command = [program(), "monitor", "--database", url, "--counts", str(counts)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # exit code 1 is an incident
+    print(f"counted in {perf_counter() - started:.0f} s")
+    environment = {"CDS_DATABASE_URL": url, "CDS_COUNTS_FILE": str(counts)}
+    with running("service", service_command(1), folder, None, **environment) as server:
+        server.call("GET", "/ops")
         _wait_until_idle(server)
-        print(f"counted in {perf_counter() - started:.0f} s")
         for path in _LISTS:
             server.call("GET", path)
             before = server.cpu_seconds()

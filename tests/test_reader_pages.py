@@ -1,0 +1,104 @@
+"""Each page for a reader is done as its reader would: its commands in order, and what it says of pages is there."""
+
+import re
+import shlex
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cds_hooks.storage.opening import parse_url, upgrade_schema
+from tests.conftest import ROOT
+from tests.program import run_program
+
+READERS = ROOT / "docs" / "readers"
+_BLOCK = re.compile(r"```(sh|text)\n(.*?)```", re.DOTALL)
+_PROGRAM = ".venv/bin/cds-hooks"
+_TAG = re.compile(r"<[^<>]*>")
+WORDS = [
+    ("clinician.md", "/worklist", "Worklist"),
+    ("committee.md", "/ops", "What waits for a person?"),
+    ("committee.md", "/rules", "Accepted"),
+    ("committee.md", "/rules/renal-metformin", "What would a change do?"),
+    ("committee.md", "/rules/renal-metformin", "What can be done?"),
+    ("committee.md", "/models", "may show"),
+    ("pilot.md", "/ops", "What was refused?"),
+    ("pilot.md", "/ops", "Do clients send what is needed?"),
+    ("pilot.md", "/decisions", "only where a finding was held back"),
+    ("tester.md", "/try", "Build and send"),
+]
+"""What a page for a reader says is on another page: under which address, in which words."""
+
+
+def _commands(page: str, kind: str) -> list[str]:
+    text = (READERS / page).read_text(encoding="utf-8")
+    lines = [line.strip() for found, block in _BLOCK.findall(text) if found == kind for line in block.splitlines()]
+    return [line.removeprefix(f"{_PROGRAM} ") for line in lines if line.startswith(f"{_PROGRAM} ")]
+
+
+def _with_commands() -> list[str]:
+    return [page.name for page in sorted(READERS.glob("*.md")) if _commands(page.name, "sh")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _with_commands())
+def test_the_commands_of_a_page_run_in_the_order_in_which_they_stand(
+    page: str, server: str, server_folder: Path
+) -> None:
+    environment = {"CDS_PUBLIC_URL": server, "CDS_DATABASE_URL": f"sqlite:///{server_folder}/decisions.sqlite3"}
+    for command in _commands(page, "sh"):
+        done = run_program(*shlex.split(command), folder=ROOT, environment=environment)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        assert done.stdout.strip(), command
+
+
+@pytest.mark.parametrize(("page", "address", "words"), WORDS)
+def test_what_a_page_says_of_another_is_there(server: str, page: str, address: str, words: str) -> None:
+    shown = httpx.get(f"{server}{address}", follow_redirects=True, timeout=20)
+    assert shown.status_code == 200
+    assert words.lower() in unescape(_TAG.sub(" ", shown.text)).lower()
+    text = " ".join((READERS / page).read_text(encoding="utf-8").split()).lower()
+    assert address.rpartition("/renal")[0] or address in text
+    assert words.lower().strip("?") in text
+
+
+@pytest.mark.parametrize("page", sorted(page.name for page in READERS.glob("*.md")))
+def test_every_address_that_a_page_names_is_served(server: str, page: str) -> None:
+    text = (READERS / page).read_text(encoding="utf-8")
+    addresses = set(re.findall(r"`(/[a-z/-]*)`", text))
+    refused = {
+        address: status
+        for address in addresses
+        if (status := httpx.get(f"{server}{address}", follow_redirects=True, timeout=20).status_code) != 200
+    }
+    assert not refused
+
+
+def test_a_pilot_is_silenced_by_one_signature_and_shows_cards_again_with_two(tmp_path: Path) -> None:
+    environment = {
+        "CDS_PEOPLE_FILE": "people.toml",
+        "CDS_TRUST_FILE": "trust.toml",
+        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3",
+    }
+
+    def run(command: str) -> str:
+        done = run_program(*shlex.split(command), folder=tmp_path, environment=environment)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+    upgrade_schema(parse_url(environment["CDS_DATABASE_URL"]))  # as the server does when it starts
+    run("trust init --file trust.toml")
+    run(
+        'trust add "Example hospital" --issuer https://ehr.example.org/fhir --jwks-url https://ehr.example.org/jwks'
+        " --algorithm RS384"
+    )
+    run('approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml')
+    run('approve key --out ben.pem --name "Ben Ray" --role physician --people people.toml')
+    silence, first, second = _commands("pilot.md", "text")
+    run(silence)
+    assert "client Example hospital: shadow" in run("release list")
+    run(first)
+    assert "Waits for a second signature" in run("release list")
+    run(second)
+    assert run("release list").startswith("Everything shows cards by its approvals.")
