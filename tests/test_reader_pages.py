@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cds_hooks.storage.opening import parse_url, upgrade_schema
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.opening import upgrade_schema
 from tests.conftest import ROOT
 from tests.program import run_program
 

@@ -1,10 +1,16 @@
 """The Markdown of cards (bold, lists, links) as HTML; everything else in a text stays text."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 # No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
 _RULES = ["emphasis", "link", "list", "escape", "newline"]
@@ -17,7 +23,7 @@ def render_markdown(text: str) -> Markup:
     Markup('<p><strong>A</strong> &lt;b&gt;</p>\\n<ul>\\n<li>one</li>\\n</ul>')
     """
     # The renderer escapes every text, and its rules above are all that make elements.
-    return Markup(_RENDERER.render(text.replace("\x00", "")).strip())  # noqa: S704
+    return Markup(_renderer().render(text.replace("\x00", "")).strip())  # noqa: S704
 
 
 def is_web_address(url: str | None) -> bool:
@@ -34,11 +40,12 @@ def _link_open(_self: object, tokens: Sequence[Token], index: int, *_: object) -
     return str(Markup('<a href="{}" rel="noreferrer">').format(href))
 
 
+@cache
 def _renderer() -> MarkdownIt:
+    # imported here: most pages only ask for `is_web_address`, and the library takes 15 ms of their first opening
+    from markdown_it import MarkdownIt
+
     renderer = MarkdownIt("zero", {"html": False, "breaks": True, "xhtmlOut": True}).enable(_RULES)
     renderer.validateLink = is_web_address  # type: ignore[method-assign]  # the documented way of narrowing links
     renderer.add_render_rule("link_open", _link_open)
     return renderer
-
-
-_RENDERER = _renderer()
