@@ -3,7 +3,7 @@
 The new version has the inputs, the outcome and the population of its declaration. Whoever stands in the table was
 estimated by the model, so nobody is left out, and every input has the column of its own name. `fit` trains the declared
 estimator on the table; `intercept` and `slope` fit one or two numbers around the earlier version, whose file lies
-beside the renewal.
+beside the renewal. Another site's table, in the form of the declaration, is read as it says.
 """
 
 from dataclasses import replace
@@ -34,6 +34,8 @@ class Renewal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     fit: Literal["all", "slope", "intercept"]
     table: str
     years: str
+    is_of_outcomes: bool = True
+    """False for a table of the form of the declaration, such as another site's."""
     groups: tuple[str, ...] = ()
     """Columns of race and ethnicity in which the table has a value."""
     source: str = ""
@@ -88,6 +90,10 @@ def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
         "standardise_by": None,
         "estimator": _estimator(declared, renewal, folder),
     }
+    if not renewal.is_of_outcomes:
+        same_form = ("version", "table", "period", "recalibration", "newest", "estimator")
+        changes = {name: changes[name] for name in same_form}
+        changes["reference_words"] = f"the people of {renewal.table}"
     if renewal.source:
         changes["missing_inputs"] = None
     renewed: Declared = replace(declared, **changes)

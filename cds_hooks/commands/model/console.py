@@ -121,6 +121,26 @@ def show_other_rows(evaluated: Any, as_json: bool) -> None:
     for step in left_out:
         typer.echo(f"left out: {step['words']}: {step['count']:,}")
     print_markdown(groups_tables("these rows", evaluated.whole, evaluated.subgroups, manifest.row_words))
+    typer.echo(_proposal(evaluated))
+
+
+def _proposal(evaluated: Any) -> str:
+    """What the calibration on another table asks for: nothing, a new intercept, or intercept and slope."""
+    from models_onnx.workbench.gates.checks.figures import CALIBRATION, ENOUGH_EVENTS, SLOPE_ACT
+
+    ratio, slope = (evaluated.whole[name] for name in ("observed_expected", "calibration_slope"))
+    shift = evaluated.whole["calibration_intercept"]["value"]
+    if evaluated.whole["events"] < ENOUGH_EVENTS:
+        return f"No recalibration is proposed: {evaluated.whole['events']} events, {ENOUGH_EVENTS} are needed."
+    is_stretched = slope["high"] is not None and (slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1])
+    if not is_stretched and ratio["low"] <= CALIBRATION[1] and ratio["high"] >= CALIBRATION[0]:
+        return "No recalibration is proposed: observed/expected and slope may be within their limits."
+    option = " --slope" if is_stretched else ""
+    return (
+        f"These people have {ratio['value']:.2f} times the events expected (intercept {shift:+.2f}, slope "
+        f"{slope['value']:.2f}). Proposed as a new version, which changes nothing until it is released: cds-hooks "
+        f"model recalibrate {evaluated.manifest.id} --table {evaluated.rows}{option} --folder FOLDER"
+    )
 
 
 def print_markdown(text: str) -> None:

@@ -1,6 +1,7 @@
 """From the table of `outcomes dataset` to a new version of a model: its renewal, the words of its card, its files."""
 
 import csv
+import gzip
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,13 +90,14 @@ def _is_number(text: str) -> bool:
 
 def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "intercept"], number: str) -> Renewal:
     """Returns the renewal; what it says of the table is read from its rows."""
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = _rows(table)
+    is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
-    if not rows or (absent := sorted(wanted - rows[0].keys())):
-        lacks = f"lacks {', '.join(absent)}" if rows else "has no rows"
-        raise TrainingRefused(f"{table.name} {lacks}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it")
-    years = sorted({row["year"] for row in rows})
+    if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
+        raise TrainingRefused(
+            f"{table.name} lacks {', '.join(absent)}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it"
+        )
+    years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"of {table.name}"]
     facts: dict[str, Any] = {}
     if fit != "all":
         missing = manifest.missing_inputs
@@ -111,9 +113,19 @@ def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "inte
         fit=fit,
         table=table.name,
         years=years[0] if len(years) == 1 else f"{years[0]}-{years[-1]}",
-        groups=tuple(name for name in _GROUPS if any(row.get(name) for row in rows)),
+        is_of_outcomes=is_of_outcomes,
+        groups=tuple(name for name in _GROUPS if is_of_outcomes and any(row.get(name) for row in rows)),
         **facts,
     )
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    opened = gzip.open if table.suffix == ".gz" else open
+    with opened(table, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise TrainingRefused(f"{table.name} has no rows")
+    return rows
 
 
 def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -> dict[str, Any]:
@@ -125,7 +137,8 @@ def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -
     axes = {axis: kind for axis, kind in product.get("fairness_axes", {}).items() if axis in renewed.subgroups}
     product["fairness_axes"] = axes | dict.fromkeys(renewal.groups, "all")
     product["waivers"] = []
-    product["data_last_year"] = int(renewal.years[-4:])
+    if renewal.is_of_outcomes:
+        product["data_last_year"] = int(renewal.years[-4:])
     label = dict(product.get("label", {}))
     audit = dict(label.get("audit", {}))
     if audit and not any(axis.startswith(audit["axis"]) for axis in renewed.subgroups):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import Fitted, ModelSpec
+from models_onnx.spec import Fitted, ModelSpec, Recalibrated
 from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
 from models_onnx.workbench.training.data.follow_up import Observed, observe
 from models_onnx.workbench.training.data.units import column_in_another_unit
@@ -272,7 +272,7 @@ _FOLDS = 5
 def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
     """Returns the fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
     if spec.fold_column not in rows.columns:
-        if isinstance(spec.estimator, Fitted):
+        if isinstance(spec.estimator, Fitted | Recalibrated):
             return patient % _FOLDS
         return np.full(len(rows), NO_FOLD, dtype=np.int64)
     return np.asarray(rows[spec.fold_column], dtype=np.int64)

@@ -126,6 +126,29 @@ def test_the_gates_compile_the_new_version_again_from_its_own_table(run: Run, tm
     assert "fitted on" not in states["G14"]["why"], "provenance holds"
 
 
+def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(run: Run, tmp_path: Path) -> None:
+    before = load_model("toy_30d", tmp_path / "own")
+    options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine", "--replicates", 50]
+    site = outcomes_of(before, tmp_path / "unused.csv", 1.1)
+    site["sex"] = site["sex_male"].map({1.0: "male", 0.0: "female"})
+    elsewhere = tmp_path / "elsewhere.csv"
+    site[["patient", "row", "age_years", "sex", "creatinine_mg_dl", "albumin_g_dl", "event"]].assign(
+        patient=site["row"]
+    ).to_csv(elsewhere, index=False)
+    told = run("evaluate", "toy_30d", "--rows", elsewhere, "--html", tmp_path / "report.html", *options)
+    assert told.exit_code == 0, told.output
+    printed = " ".join(told.output.split())
+    assert f"cds-hooks model recalibrate toy_30d --table {elsewhere} --folder" in printed, printed
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    after = renewed(run, tmp_path, "recalibrate", "toy_30d", "--table", elsewhere)
+    figures = after.manifest.evaluation["all"]
+    assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.02)
+    assert after.manifest.base - before.manifest.base == pytest.approx(1.1, abs=0.25)
+    assert "elsewhere.csv" in after.manifest.period.recalibration
+    told = run("evaluate", "toy_30d", "--rows", tmp_path / "toy_30d.csv", *options)
+    assert "No recalibration is proposed" in told.output
+
+
 def test_what_cannot_be_renewed_is_said_and_leaves_no_file(run: Run, tmp_path: Path) -> None:
     before = load_model("toy_30d", tmp_path / "own")
     table = outcomes_of(before, tmp_path / "outcomes.csv", 0.0)
