@@ -24,6 +24,7 @@ from cds_hooks.storage.queries import DecisionFilter, find_decisions
 FOLDS: Final = 5
 _AT_ONCE: Final = 500
 _BELOW: Final = "below-threshold"
+_NO_CARD: Final = "no-card"
 _REPLICATES: Final = 500
 _SEED: Final = 20260101
 ENOUGH_EVENTS: Final = 100
@@ -68,6 +69,8 @@ class Followed(Struct, frozen=True):
     groups: tuple[str, ...]
     estimates: tuple[Estimated, ...]
     event: bool
+    reasons: tuple[str, ...] = ()
+    """Why the model's card was not shown; empty where it was."""
 
     def of_file(self, sha256: str) -> Estimated | None:
         """Returns the estimate of the version with this file; None where it did not compute."""
@@ -92,8 +95,12 @@ def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
             if event in ("yes", "no") and (estimates := tuple(_estimates(basis))):
                 values = {name: evidence[0] for name, evidence in basis.features.items()}
                 person = hashlib.sha256(f"{decision.client} {decision.patient}".encode()).hexdigest()[:16]
+                subjects = (label.model, decision.service)
+                reasons = tuple(reason for subject, reason, _ in basis.silence if subject in subjects)
+                if not reasons and decision.outcome != "cards":
+                    reasons = (_NO_CARD,)
                 yield Followed(
-                    decision.id, person, decision.decided_at, values, basis.groups, estimates, event == "yes"
+                    decision.id, person, decision.decided_at, values, basis.groups, estimates, event == "yes", reasons
                 )
 
 

@@ -20,9 +20,7 @@ from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version to begin from.")]
-TableFile = Annotated[
-    Path, typer.Option("--table", help="The table of outcomes dataset, or one like the model's.")
-]
+TableFile = Annotated[Path, typer.Option("--table", help="The table of outcomes dataset, or one like the model's.")]
 Number = Annotated[str | None, typer.Option("--version", help="Number of the new version; else the next minor one.")]
 
 
