@@ -193,7 +193,7 @@ def effect(
     """
     from cds_hooks.commands.release import acts_until
     from cds_hooks.hold_back.people import PeopleFileError
-    from cds_hooks.outcomes.effect import effect_of_showing
+    from cds_hooks.outcomes.effect import CANARY, effect_of_showing
     from cds_hooks.outcomes.followed import followed
     from models_onnx.errors import ModelError
 
@@ -203,7 +203,11 @@ def effect(
             typer.echo(f"No model {model} has outcomes here; there are {', '.join(labels)}.", err=True)
             raise typer.Exit(1)
         acts = acts_until(url).acts_of(("model", model))
-        estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), acts, model)
+        shares = [
+            (datetime.fromisoformat(act.at).timestamp(), act.share / 100 if act.state == CANARY else None)
+            for act in acts
+        ]
+        estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), shares, model)
     if as_json:
         typer.echo(orjson.dumps(msgspec.to_builtins(estimated), option=orjson.OPT_INDENT_2))
     elif estimated.refused:

@@ -8,18 +8,18 @@ difference to what happened is weighted. It is a report, never an input of a car
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
-from cds_hooks.hold_back.acts import Act
-from cds_hooks.hold_back.releases import CANARY
 from cds_hooks.outcomes.followed import FOLDS, Followed
 
 Array = NDArray[np.float64]
+Shares: TypeAlias = Sequence[tuple[float, float | None]]
+"""From when on (epoch seconds) the card is shown to which share (0 to 1); None where chance does not decide."""
+CANARY: Final = "canary"
 LEAST_PATIENTS: Final = 100
 LEAST_EVENTS: Final = 20
 """In each arm; with fewer, the interval would be wider than any effect that a card can have."""
@@ -53,9 +53,9 @@ class _Arms(Struct):
     fold: NDArray[np.int64]
 
 
-def effect_of_showing(rows: Iterable[Followed], acts: Sequence[Act], model: str) -> Effect:
-    """Returns the effect over the mature decisions of a model; `acts` are those about it, in order."""
-    arms = _arms(rows, acts)
+def effect_of_showing(rows: Iterable[Followed], shares: Shares, model: str) -> Effect:
+    """Returns the effect over the mature decisions of a model; `shares` are in the order of time."""
+    arms = _arms(rows, shares)
     shown = arms.shown == 1
     events = arms.event[shown], arms.event[~shown]
     counted = Effect(len(events[0]), len(events[1]), int(events[0].sum()), int(events[1].sum()))
@@ -79,11 +79,11 @@ def doubly_robust(
     return mean, mean - 1.96 * error, mean + 1.96 * error
 
 
-def _arms(rows: Iterable[Followed], acts: Sequence[Act]) -> _Arms:
+def _arms(rows: Iterable[Followed], shares: Shares) -> _Arms:
     """Returns one row for each patient: the first decision of a canary in which the card was due."""
     first: dict[str, tuple[Followed, float]] = {}
     for row in rows:
-        share = _share_at(acts, row.decided_at)
+        share = _share_at(shares, row.decided_at)
         is_decided_by_chance = share is not None and row.estimates[0].is_due and set(row.reasons) <= {CANARY}
         earlier = first.get(row.patient)
         if share is not None and is_decided_by_chance and (earlier is None or row.decided_at < earlier[0].decided_at):
@@ -98,10 +98,9 @@ def _arms(rows: Iterable[Followed], acts: Sequence[Act]) -> _Arms:
     )
 
 
-def _share_at(acts: Sequence[Act], at: int) -> float | None:
+def _share_at(shares: Shares, at: int) -> float | None:
     """Returns the share of the canary in force at this time (microseconds); None where none was."""
-    before = [act for act in acts if datetime.fromisoformat(act.at).timestamp() * 1e6 <= at]
-    return before[-1].share / 100 if before and before[-1].state == CANARY else None
+    return next((share for since, share in reversed(shares) if since * 1e6 <= at), None)
 
 
 def _refused(arms: _Arms, counted: Effect, model: str) -> str | None:

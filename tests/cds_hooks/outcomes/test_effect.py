@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.hold_back.acts import Act
-from cds_hooks.outcomes.effect import doubly_robust, effect_of_showing
+from cds_hooks.outcomes.effect import Shares, doubly_robust, effect_of_showing
 from cds_hooks.outcomes.followed import Estimated, Followed
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
@@ -23,12 +22,7 @@ from tests.live import record_in
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def act(state: str, day: int, share: int = 100) -> Act:
-    at = (FIRST + timedelta(days=day)).isoformat()
-    return Act(kind="model", name="m", state=state, by="a", role="b", at=at, why="c", share=share)  # type: ignore[arg-type]
-
-
-CANARY = [act("shadow", -30), act("canary", 0, 30), act("active", 300)]
+CANARY = [((FIRST + timedelta(days=day)).timestamp(), share) for day, share in ((-30, None), (0, 0.3), (300, None))]
 
 
 @dataclass
@@ -82,7 +76,7 @@ def test_a_patient_counts_once_and_only_while_chance_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "acts", "why"),
+    ("rows", "shares", "why"),
     [
         (World().rows(), [], "No mature decision was made while m was in canary"),
         (World(count=250).rows(), CANARY, "100 patients and 20 events are needed in each arm"),
@@ -91,8 +85,8 @@ def test_a_patient_counts_once_and_only_while_chance_decided() -> None:
     ],
     ids=["no canary", "few", "another share", "outcomes of one arm"],
 )
-def test_a_design_that_cannot_tell_is_refused(rows: list[Followed], acts: list[Act], why: str) -> None:
-    told = effect_of_showing(rows, acts, "m")
+def test_a_design_that_cannot_tell_is_refused(rows: list[Followed], shares: Shares, why: str) -> None:
+    told = effect_of_showing(rows, shares, "m")
     assert why in told.refused
     assert told.difference is None
 
