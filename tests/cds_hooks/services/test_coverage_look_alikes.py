@@ -1,10 +1,18 @@
 """Coverage requirements of orders that look alike: other codes, days before and after a change, doubtful evidence."""
 
 import asyncio
+import gzip
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
-from cards.coverage.policy import SYSTEMS
+import pytest
+
+from cards.coverage.annotation import coverage_information, faults_of
+from cards.coverage.cards import describe
+from cards.coverage.policy import SYSTEMS, load_policies
+from cards.coverage.simulation import judge_chart
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
     COVERED,
@@ -20,6 +28,7 @@ from tests.cds_hooks.services.coverage_calls import (
     SIXTY,
     SLEEP,
     SMOKER,
+    TODAY,
     Json,
     ahi,
     answer_of,
@@ -279,3 +288,45 @@ def test_look_alikes_are_told_apart(tmp_path: Path) -> None:
     responses = asyncio.run(ask(tmp_path, {name: ([drafted], pool) for name, (drafted, pool, _) in CASES.items()}))
     answers = {name: answer_of(response) for name, response in responses.items()}
     assert {name: answer for name, answer in answers.items() if answer != CASES[name][2]} == {}
+
+
+# Never a denial
+
+REFUSALS = ("denied", "denial", "deny", "medically necessary", "medical necessity", "not necessary", "rejected")
+
+
+def check_chart(path: Path, payer: str) -> int:
+    """Fails on an answer to an order of the chart that refuses anything; returns how many orders were answered.
+
+    Besides its own orders the chart is asked about one code of each rule, so that criteria are judged on real data.
+    """
+    rules = load_policies()
+    opened = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    resources = [entry["resource"] for entry in json.loads(opened)["entry"]]
+    patient_id = next((entry["id"] for entry in resources if entry["resourceType"] == "Patient"), "")
+    first = {policy.category: policy.code for policy in rules.every() if policy.payer == payer}
+    added = [order(code, subject={"reference": f"Patient/{patient_id}"}) for code in sorted(set(first.values()))]
+    excluded = {policy.code for policy in rules.every() if policy.basis == "not-covered"}
+    as_of = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+    answers = list(judge_chart([*resources, *added], rules, rules.payers[payer], as_of))
+    for answer in answers:
+        extension = coverage_information(answer, "1", TODAY, TODAY, None)
+        assert faults_of(extension) == []
+        assert (answer.covered == "not-covered") == (answer.code is not None and answer.code[1] in excluded)
+        text = json.dumps([extension, describe(answer), [criterion.question for criterion in answer.missing]]).lower()
+        assert not [word for word in REFUSALS if word in text]
+    return len(answers)
+
+
+@pytest.mark.outside_data
+def test_no_order_of_a_real_chart_is_refused(data_folder: Path) -> None:
+    paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))[::40]
+    assert sum(check_chart(path, "medicare") for path in paths) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+def test_no_order_of_any_chart_of_the_corpus_is_refused(data_folder: Path) -> None:
+    paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))
+    assert sum(check_chart(path, "medicare") for path in paths) > 7_000
+    assert sum(check_chart(path, "sample-advantage") for path in paths[::10]) > 50
