@@ -16,6 +16,8 @@ from cds_hooks.storage.queries import DecisionFilter, find_decisions
 
 app = typer.Typer(no_args_is_help=True, help="Policies of payers: check them, count what they ask for, and metrics.")
 _SERVICE = "coverage-requirements"
+_STATUS = {"required": 412, "timeout": 503}
+"""What a recorded refusal was answered with: data that is required was missing, or the time was over."""
 Folder = Annotated[Path | None, typer.Argument(exists=True, file_okay=False, help="The payer's own folder, if any.")]
 
 
@@ -164,13 +166,18 @@ def metric_of(decision: Decision, url: str, values_of: Any) -> dict[str, Any]:
     }
     if response.get("resourceType") == "OperationOutcome":
         issues = [issue.get("code", "processing") for issue in response.get("issue", ())]
-        return metric | {"httpResponse": 400, "issue": [{"code": code} for code in issues]}
+        status = next((_STATUS[code] for code in issues if code in _STATUS), 400)
+        return metric | {"httpResponse": status, "issue": [{"code": code} for code in issues]}
     codes, answers = [], []
     for action in response.get("systemActions", ()):
         resource = action["resource"]
         notes = [values_of(entry) for entry in resource["extension"] if entry.get("url") == url]
         codes += [{"coding": values.get("billingCode", [])} for values in notes]
         infos = [_coverage_info(values) for values in notes]
+        contacts = [contact["value"] for values in notes for contact in values.get("contact", ())]
+        metric["payerId"]["value"] = next(
+            (contact for contact in contacts if contact.startswith("http")), metric["payerId"]["value"]
+        )
         answers.append({"type": "coverage-info", "focus": [resource["resourceType"]], "coverageInfo": infos})
     for card in response["cards"]:
         answers.append({"type": card["source"]["topic"]["code"]})

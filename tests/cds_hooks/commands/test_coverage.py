@@ -4,6 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
+from cards.coverage.annotation import URL, values_of
+from cds_hooks.commands.coverage import metric_of
+from cds_hooks.storage.decision import Decision
 from tests.cds_hooks.services.coverage_calls import ask, bundle, coverage, order, patient
 from tests.live import record_in
 from tests.program import run_program
@@ -81,3 +84,17 @@ def test_metrics_say_what_was_answered_and_nothing_of_the_patient(tmp_path: Path
     for required in ("hookInstance", "providerId", "groupId", "payerId"):
         assert metric[required]
     assert "Patient" not in done.stdout
+    assert metric["payerId"]["value"] == "https://www.medicare.gov"
+
+
+def test_a_refused_call_has_its_line_with_the_status_that_it_was_answered_with() -> None:
+    def refused(code: str) -> Decision:
+        outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "fatal", "code": code}]}
+        return Decision(
+            id="1", decided_at=1, hook="order-sign", service="coverage-requirements", hook_instance="h", client="c",
+            patient="p", outcome="error", input_digest="", models=b"[]", response=json.dumps(outcome).encode(),
+            basis=b"{}",
+        )  # fmt: skip
+
+    codes = ("timeout", "required", "invalid")
+    assert [metric_of(refused(code), URL, values_of)["httpResponse"] for code in codes] == [503, 412, 400]
