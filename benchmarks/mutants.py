@@ -43,6 +43,7 @@ _CONCERNED = {
     "cds_hooks/pages": "tests/cds_hooks/pages tests/cds_hooks/web",
     "cds_hooks/web": "tests/cds_hooks/web tests/cds_hooks/pages",
     "models_onnx/templates": "tests/models_onnx/model_card",
+    "models_onnx/workbench/gates": "tests/models_onnx/workbench/gates",
     "fhir/mapping": "tests/fhir/mapping tests/cards/rules/test_cases.py",
 }
 

@@ -25,6 +25,7 @@ from cds_hooks.storage.decision import (
     encode_models,
     input_digest_of,
 )
+from fhir.mapping.medications.presence import unreadable_codes
 
 
 class Answer(Struct, frozen=True):
@@ -168,7 +169,8 @@ class Recording:
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
-        components.metrics.not_understood(call.client.name, selected.advised.chart.record.refusals)
+        record = selected.advised.chart.record
+        components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
         if trace is not None:
             trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
             trace.count_prefetch(state.state for state in selected.advised.chart.prefetch.states)

@@ -12,10 +12,9 @@ import typer
 
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import said_in_a_sentence
-from fhir.mapping.understanding import READ_KINDS, Understanding, understand
+from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 from fhir.record.chart_text import plain
 from fhir.record.charts import ChartsRefused, files_of, read_bundle, read_ndjson
-from fhir.record.resources import Medication
 
 _COMMONEST = 5
 
@@ -29,47 +28,47 @@ def understand_resources(
 ) -> None:
     """Show what is read of each resource: groups of conditions, allergens, vaccines, drugs, what is said of them.
 
-    A folder, and a bundle without --json, is counted by kind, with the commonest words that are not understood. With
+    A folder, and a bundle without --json, is counted by kind, with the commonest words that are not understood. Folders
+    within a folder are the sources of a corpus, and the share that is understood is printed for each of them. With
     --json there is one object on a line for each resource. Exit code 1 where nothing can be read.
 
     Example: cds-hooks understand chart.json
     """
     with said_in_a_sentence(ChartsRefused):
-        resources = list(_resources(source))
-    medications = {
-        f"Medication/{resource.get('id')}": msgspec.convert(resource, Medication, strict=False)
-        for resource in resources
-        if resource.get("resourceType") == "Medication"
-    }
-    readings = [understand(resource, medications) for resource in resources]
+        by_source = list(_resources(source))
+    resources = [resource for _, resource in by_source]
+    readings = understand_chart(resources)
+    sources = [name for name, _ in by_source]
     if as_json or source == "-":
         for reading in readings:
             typer.echo(orjson.dumps(msgspec.to_builtins(reading)).decode())
         return
-    readings = [reading for reading in readings if reading.kind in READ_KINDS]
+    read = [(name, reading) for name, reading in zip(sources, readings, strict=True) if reading.kind in READ_KINDS]
+    readings = [reading for _, reading in read]
     if not readings:
         typer.echo("There is no resource of a kind that is read.", err=True)
         raise typer.Exit(1)
     if Path(source).is_file():
         for reading in readings:
-            typer.echo(sentence_of(reading))
+            typer.echo(reading.sentence)
         typer.echo("")
-    for line in _counts(readings):
+    for line in (*_counts(readings), *_shares(read)):
         typer.echo(line)
 
 
-def _resources(source: str) -> Iterator[dict[str, Any]]:
+def _resources(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The resources, each with the folder within the folder that it comes from, which is one source of a corpus."""
     if source == "-":
         for line in sys.stdin.buffer:
             if line.strip():
-                resource = orjson.loads(line)
-                yield from _entries(resource)
+                yield from (("", resource) for resource in _entries(orjson.loads(line)))
         return
     path = Path(source)
     for file in files_of(path) if path.is_dir() else (path,):
+        parts = file.relative_to(path).parts if path.is_dir() else ()
         resources = read_ndjson(file) if ".ndjson" in file.name else (resource for resource, _ in read_bundle(file))
         for resource in resources:
-            yield from _entries(resource)
+            yield from ((parts[0] if len(parts) > 1 else "", entry) for entry in _entries(resource))
 
 
 def _entries(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -80,18 +79,6 @@ def _entries(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield entry.get("resource") or {}
 
 
-def sentence_of(reading: Understanding) -> str:
-    """One line for a person: what was read of the resource, or that it was not understood and why."""
-    read = [*reading.groups, *reading.allergen_classes, *reading.vaccine_families, *reading.drugs]
-    if reading.analyte is not None:
-        read.append(reading.analyte)
-    words = f" ({plain(reading.words)})" if reading.words else ""
-    if not reading.understood:
-        return f"{reading.resource}{words}: not understood: {reading.reason}"
-    stated = "" if reading.assertion == "affirmed" else f" [{reading.assertion}]"
-    return f"{reading.resource}{words}: {', '.join(read) or 'in none of the groups'}{stated}"
-
-
 def _counts(readings: list[Understanding]) -> Iterator[str]:
     for kind, number in Counter(reading.kind for reading in readings).most_common():
         of_kind = [reading for reading in readings if reading.kind == kind]
@@ -99,3 +86,13 @@ def _counts(readings: list[Understanding]) -> Iterator[str]:
         commonest = ", ".join(f"{words} ({times})" for words, times in unread.most_common(_COMMONEST) if words)
         more = f"; the commonest that are not: {commonest}" if commonest else ""
         yield f"Of {number:,} {kind} resources {1 - unread.total() / number:.0%} are understood{more}."
+
+
+def _shares(read: list[tuple[str, Understanding]]) -> Iterator[str]:
+    """The share that is understood of each source, the least first, where there is more than one."""
+    sources = Counter(name for name, _ in read)
+    understood = Counter(name for name, reading in read if reading.understood)
+    if len(sources) > 1:
+        for name, number in sorted(sources.items(), key=lambda item: understood[item[0]] / item[1]):
+            share = f"{understood[name]:,} of {number:,} resources are understood ({understood[name] / number:.0%})"
+            yield f"{name or 'in the folder itself'}: {share}."

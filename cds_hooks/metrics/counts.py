@@ -47,14 +47,16 @@ _UNREAD = frozenset({PROBLEMS_UNREADABLE, RESULTS_UNREADABLE})
 _MOST_CODES = 1000
 _PUBLIC_CODES = re.compile(
     r"(?:https?://snomed\.info/sct|urn:oid:2\.16\.840\.1\.113883\.6\.96)\|(?P<code>\d{6,18})|"
-    r"http://hl7\.org/fhir/sid/icd-(?:9|10)[a-z-]{0,4}\|(?P<icd>[A-Z0-9][0-9A-Z.]{2,8})"
+    r"http://hl7\.org/fhir/sid/icd-(?:9|10)[a-z-]{0,4}\|(?P<icd>[A-Z0-9][0-9A-Z.]{2,8})|"
+    r"http://www\.nlm\.nih\.gov/research/umls/rxnorm\|(?P<rxnorm>\d{1,8})|"
+    r"http://(?:www\.whocc\.no/atc|fhir\.de/CodeSystem/bfarm/atc)\|(?P<atc>[A-Z]\d\d[A-Z]{2}\d\d)"
 )
 
 
 def _public_code(code: str) -> str:
-    """The code where its system is SNOMED CT or an ICD, else whether there was one."""
+    """The code where its system is SNOMED CT, an ICD, RxNorm or ATC, else whether there was one."""
     match = _PUBLIC_CODES.fullmatch(code)
-    return (match["code"] or match["icd"]) if match else "text" if code == "text" else "local"
+    return match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
 
 
 Distributions = dict[tuple[str, str], Distribution]
@@ -125,19 +127,20 @@ class Metrics:
         for stage, seconds in stages.items():
             _observe(self.stages, (service, stage), seconds)
 
-    def not_understood(self, client: str, refusals: Iterable[Refusal]) -> None:
-        """Counts the problems and results of one call that could not be read, by the codes of public code systems.
+    def not_understood(self, client: str, refusals: Iterable[Refusal], medications: Iterable[str] = ()) -> None:
+        """Counts the problems, results and medications of one call that could not be read, by their public codes.
 
-        What a code of the site's own says is not known, so it is no label.
+        `medications` are "system|code" of each, "text" where there is none. What a code of the site's own says is not
+        known, so it is no label.
         """
-        for refusal in refusals:
-            if refusal.reason in _UNREAD:
-                for code in refusal.code.split():
-                    key = ("cds_not_understood", client, refusal.subject, _public_code(code))
-                    if key not in self.counts and self._unread_codes >= _MOST_CODES:
-                        key = (*key[:3], "other")
-                    self._unread_codes += key not in self.counts
-                    self.counts[key] += 1
+        unread = [(refusal.subject, code) for refusal in refusals if refusal.reason in _UNREAD
+                  for code in refusal.code.split()]  # fmt: skip
+        for kind, code in (*unread, *(("medications", code) for code in medications)):
+            key = ("cds_not_understood", client, kind, _public_code(code))
+            if key not in self.counts and self._unread_codes >= _MOST_CODES:
+                key = (*key[:3], "other")
+            self._unread_codes += key not in self.counts
+            self.counts[key] += 1
 
     def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
         """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""

@@ -23,7 +23,8 @@ _HELP: Final = {
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_not_understood": (
-        "Problems and results that could not be read, by client, kind and code (local: a code of the site's own).",
+        "Problems, results and medications that could not be read, by client, kind and code "
+        "(local: a code of the site's own).",
         ("client", "kind", "code"),
     ),
     "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),

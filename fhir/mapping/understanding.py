@@ -5,7 +5,8 @@ drugs, `allergies.py` and `immunizations.py`. Here they are asked of a single re
 counting what is not understood. A resource that cannot be decoded is not understood, with the reason.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -16,6 +17,7 @@ from fhir.mapping.concepts import ConceptReading, read_concept
 from fhir.mapping.immunizations import vaccine_families
 from fhir.mapping.medications.identity import identify, identify_medication
 from fhir.mapping.tobacco import read_smoking_answer
+from fhir.record.chart_text import plain
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -52,6 +54,18 @@ class Understanding(Struct, frozen=True, kw_only=True):
         """The type of the resource."""
         return self.resource.partition("/")[0]
 
+    @property
+    def sentence(self) -> str:
+        """One line for a person: what was read of the resource, or that it was not understood and why."""
+        read = [*self.groups, *self.allergen_classes, *self.vaccine_families, *self.drugs]
+        if self.analyte is not None:
+            read.append(self.analyte)
+        words = f" ({plain(self.words)})" if self.words else ""
+        if not self.understood:
+            return f"{self.resource}{words}: not understood: {self.reason}"
+        stated = "" if self.assertion == "affirmed" else f" [{self.assertion}]"
+        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{stated}"
+
 
 def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
     """What is read of a resource; a type that says nothing of problems, drugs, allergies or results is not understood.
@@ -70,6 +84,16 @@ def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICA
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
         return Understanding(resource=name, reason=f"the resource cannot be read: {error}")
     return msgspec.structs.replace(reading, resource=name)
+
+
+def understand_chart(resources: Sequence[Json]) -> list[Understanding]:
+    """What is read of each resource of a chart, whose orders may name its Medications."""
+    medications: dict[str, Medication] = {}
+    for resource in resources:
+        if resource.get("resourceType") == "Medication":
+            with suppress(msgspec.ValidationError):  # said where the resource itself is read
+                medications[f"Medication/{resource.get('id')}"] = msgspec.convert(resource, Medication, strict=False)
+    return [understand(resource, medications) for resource in resources]
 
 
 def concepts_of(resource: Json, *elements: str) -> Iterator[CodeableConcept]:

@@ -10,7 +10,7 @@ import orjson
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.kit.samples import list_samples
-from cds_hooks.kit.simulator.chart import ChartError
+from cds_hooks.kit.simulator.chart import ChartError, resources_of
 from cds_hooks.pages.tester.actions import Entry, Tester
 from cds_hooks.pages.tester.cards import DrawnCard, draw, drawings
 from cds_hooks.pages.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
@@ -18,8 +18,10 @@ from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.pages.tester.state import FHIR, Bench, UnusableForm, object_in
 from cds_hooks.web.latency import format_ms
 from cds_hooks.web.site import static_version
+from fhir.mapping.understanding import READ_KINDS, understand_chart
 
 _SCOPE: Final = frozenset({"scope", "not-recognised"})
+_MOST_READINGS: Final = 200
 _WORST_FIRST: Final = {"critical": 0, "warning": 1}
 
 
@@ -88,6 +90,7 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         "answers": answers,
         "cards": _cards(bench),
         "prefetch": _prefetch(bench, entries),
+        "readings": _readings(bench),
         "request_size": _size(bench.request),
         "accepted": sum(
             outcome.did == "accepted"
@@ -171,6 +174,18 @@ def _prefetch(bench: Bench, entries: Sequence[Entry]) -> list[PrefetchRow]:
         return []
     prefetch: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
     return [PrefetchRow(key, _sent(prefetch, key), str(query)) for key, query in templates.items()]
+
+
+def _readings(bench: Bench) -> list[str]:
+    """Return what the server reads of each resource of the request, in a line; what is not understood stands first."""
+    try:
+        prefetch = object_in(bench.request, "The request").get("prefetch") if bench.request else None
+    except UnusableForm:
+        return []
+    values = prefetch.values() if isinstance(prefetch, dict) else ()
+    entries = [resource for value in values if isinstance(value, dict) for resource in resources_of(value)]
+    readings = [reading for reading in understand_chart(entries) if reading.kind in READ_KINDS]
+    return [reading.sentence for reading in sorted(readings, key=lambda reading: reading.understood)][:_MOST_READINGS]
 
 
 def _sent(prefetch: Mapping[str, Any], key: str) -> str:

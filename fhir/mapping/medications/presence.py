@@ -13,6 +13,7 @@ from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.uncertain import uncertain_medications
 from fhir.record.chart_text import plain
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.terminology.medication_names import is_local, no_drug_kind
 
@@ -73,6 +74,20 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
     if not systemic:
         return unreadable
     return tuple(medication for medication in unreadable if not _acts_locally(medication.identity))
+
+
+def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
+    """The first code of each medication that no table knows: "system|code", or "text"; () where none came."""
+    if not any(map(record.was_requested, _LISTS)):
+        return ()
+    return tuple(
+        _first_code(medication.order.medicationCodeableConcept) for medication in unreadable_medications(record)
+    )
+
+
+def _first_code(concept: CodeableConcept | None) -> str:
+    codings = concept.coding if concept is not None else ()
+    return next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
 
 
 def words_of_unreadable(medications: tuple[ActiveMedication, ...]) -> str:

@@ -34,3 +34,15 @@ def test_json_has_an_object_on_a_line_for_each_resource(tmp_path: Path) -> None:
         ("Condition/2", []),
     ]
     assert {"allergen_classes", "vaccine_families", "drugs", "assertion", "understood"} <= set(readings[0])
+
+
+def test_the_share_that_is_understood_is_printed_for_each_source_of_a_corpus(tmp_path: Path) -> None:
+    chart = {**_CHART, "entry": _CHART["entry"][:1]}
+    for source, content in (("us", _CHART), ("uk", chart)):
+        (tmp_path / "corpus" / source).mkdir(parents=True)
+        (tmp_path / "corpus" / source / "chart.json").write_text(json.dumps(content))
+    lines = run_program("understand", "corpus", folder=tmp_path).stdout.splitlines()
+    assert lines[1:] == [
+        "us: 1 of 2 resources are understood (50%).",
+        "uk: 1 of 1 resources are understood (100%).",
+    ]

@@ -231,6 +231,17 @@ def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
     assert {(each["event"], each["client"]) for each in webhook.told} == {("closed", "north"), ("closed", "south")}
 
 
+def test_an_alertmanager_is_told_when_an_incident_starts_and_when_it_ends(
+    record: str, counts: Path, webhook: Any
+) -> None:
+    address = f"{webhook.url}/api/v2/alerts"
+    assert run(record, counts, "--notify", address).exit_code == 1
+    assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.told] == [(True, False)] * 2
+    webhook.told.clear()
+    assert run(record, counts, "--notify", address, "--until", "2026-09-28").exit_code == 0
+    assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.told] == [(False, True)] * 2
+
+
 def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Any) -> None:
     webhook.status = 500
     done = run(record, counts, "--notify", webhook.url)

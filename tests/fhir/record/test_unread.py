@@ -7,6 +7,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.metrics import Metrics
 from fhir.mapping.conditions import find_condition, unread_problems
+from fhir.mapping.medications.presence import unreadable_codes
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
 from tests.fhir.record.charts import observation, record_of
@@ -84,3 +85,32 @@ def test_what_is_not_understood_is_counted_by_client_and_public_code_only() -> N
         ("ehr", "problems", "local"): 1,
         ("ehr", "problems", "999999999999"): 1,
     }
+
+
+def test_a_medication_that_no_table_knows_is_counted_by_client_and_public_code() -> None:
+    def order(number: int, text: str, **coding: str) -> dict[str, object]:
+        concept = {"text": text, "coding": [coding] if coding else []}
+        return {
+            "resourceType": "MedicationRequest",
+            "id": f"m{number}",
+            "status": "active",
+            "intent": "order",
+            "authoredOn": "2026-11-01",
+            "medicationCodeableConcept": concept,
+            "subject": SUBJECT,
+        }
+
+    record = record_of(
+        order(1, "Xyzalforte"),
+        order(2, "Zorblax", system="http://www.nlm.nih.gov/research/umls/rxnorm", code="99999999"),
+        order(3, "Quux", system="urn:of-the-hospital", code="Q1"),
+        order(4, "Metformin 500 mg"),
+    )
+    metrics = Metrics()
+    metrics.not_understood("ehr", (), unreadable_codes(record))
+    assert {key[1:]: count for key, count in metrics.counts.items()} == {
+        ("ehr", "medications", "text"): 1,
+        ("ehr", "medications", "99999999"): 1,
+        ("ehr", "medications", "local"): 1,
+    }
+    assert unreadable_codes(record_of()) == ()

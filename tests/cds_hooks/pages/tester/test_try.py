@@ -62,6 +62,20 @@ def test_the_first_visit_shows_a_prepared_call_with_its_cards_beside_its_request
     assert bench.text.count("POST /cds-services/") > 1
 
 
+def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_not_first(tmp_path: Path) -> None:
+    async def build(bench: Bench) -> Bench:
+        built = await bench.press("build", patient="sample:ckd4-metformin", call="patient-view/nephrology-referral")
+        request = json.loads(built.fields["request"])
+        condition = {"resourceType": "Condition", "id": "odd", "code": {"text": "Snorgling"}}
+        request["prefetch"]["conditions"]["entry"].append({"resource": condition})
+        return await built.press("resend", request=json.dumps(request))
+
+    text = _tried(tmp_path, build).text
+    assert "What the server reads in it" in text
+    first = text.index("Condition/odd (Snorgling): not understood: no code of the tables and no phrase")
+    assert first < text.index(": ckd_any") if ": ckd_any" in text else first
+
+
 def test_another_patient_is_shown_at_once_and_the_answers_about_the_one_before_go(tmp_path: Path) -> None:
     async def choose(bench: Bench) -> Bench:
         answered = await bench.press("send")

@@ -116,3 +116,19 @@ def test_how_old_the_data_may_be_and_of_which_people(last: Any, setting: Any, wo
     faults = population._data_faults(_Subject(product), _Evidence())  # type: ignore[arg-type]  # what the check reads
     assert len(faults) == len(words)
     assert all(fault.startswith(expected) for fault, expected in zip(faults, words, strict=True))
+
+
+@dataclass
+class _About:
+    required: None = None
+
+
+@dataclass
+class _WithoutRequired:
+    about: _About = field(default_factory=_About)
+    product: dict[str, Any] = field(default_factory=lambda: {"data_last_year": 2020, "setting": "outpatient"})
+
+
+def test_a_model_that_does_not_say_which_inputs_must_be_there_is_a_fault_and_no_error() -> None:
+    verdict = population.check_population(_WithoutRequired(), _Evidence())  # type: ignore[arg-type]  # what it reads
+    assert verdict.faults == ("it does not say which inputs must be there (required), so nobody would be kept out",)

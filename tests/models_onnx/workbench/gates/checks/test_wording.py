@@ -103,3 +103,10 @@ def test_a_text_of_a_service_that_directs_claims_or_alarms_is_named(text: str, s
 )
 def test_an_offer_is_clean(text: str) -> None:
     assert list(lint_sentence(text)) == []
+
+
+def test_a_detail_of_as_many_lines_as_are_read_is_clean_and_one_more_is_not() -> None:
+    lines = len([line for line in card().detail.splitlines() if line.strip()])
+    longest = card().detail + "".join("\n- line" for _ in range(12 - lines))
+    assert not any("lines;" in fault for fault in lint(card(detail=longest)))
+    assert any("has 13 lines; 12 are read" in fault for fault in lint(card(detail=longest + "\n- line")))
