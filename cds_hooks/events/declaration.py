@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +18,14 @@ class DeclarationFault(Exception):
     """The file cannot be used; the message names the file and says why."""
 
 
+class Downtime(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A downtime that was announced: what does not come in it is no incident. Without feeds it is of all."""
+
+    start: datetime
+    end: datetime
+    feeds: tuple[str, ...] = ()
+
+
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of a listener (PEM files); with `client_ca` only senders with a certificate of it are taken."""
 
@@ -29,6 +38,10 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     """A sender of HL7 v2 messages over MLLP."""
 
     name: str = ""
+    through: str = ""
+    """What the feed comes through, as an interface engine: feeds that stop together are one incident of it."""
+    patients_from: str = ""
+    """The feed that brings the patients of this one."""
     listen: str
     """The address to listen on, as 127.0.0.1:2575."""
     tls: Tls | None = None
@@ -77,6 +90,8 @@ class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
     """A topic subscription at a FHIR server (R4 backport 1.1), which posts to `/events/NAME`."""
 
     name: str = ""
+    through: str = ""
+    patients_from: str = ""
     subscription: str
     """The address of the Subscription, below a FHIR server of the client."""
     topic: str
@@ -132,6 +147,13 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     database: str = "var/events.sqlite3"
     queue: int = 1000
     """Messages that wait to be stored; beyond it senders wait."""
+    timezone: str = "UTC"
+    """The zone of hook calls and of subscriptions, by which their hours of the week are told."""
+    holidays: tuple[date, ...] = ()
+    """Days on which anything between a Sunday and the usual is expected."""
+    downtime: tuple[Downtime, ...] = ()
+    notify: str = ""
+    """Where incidents are posted when they open and close (https, or http on this machine)."""
     feed: dict[str, Feed] = {}
     effect: dict[str, EffectRule] = {}
     webhook: dict[str, Webhook] = {}
@@ -141,7 +163,13 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
         """The file of the inbox."""
         return Path(self.database)
 
+    def downtimes(self, feed: str) -> list[tuple[int, int]]:
+        """Return the announced downtimes of a feed, as steps of five minutes since 1970."""
+        chosen = [downtime for downtime in self.downtime if not downtime.feeds or feed in downtime.feeds]
+        return [(int(part.start.timestamp() // 300), int(-(-part.end.timestamp() // 300))) for part in chosen]
 
+
+_ALLOWED: Final = ("https://", "http://127.0.0.1:", "http://localhost:")
 _MOST_BYTES: Final = 1024 * 1024
 
 
@@ -158,6 +186,7 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
         raise DeclarationFault(f"{path} {error}") from error
     except msgspec.ValidationError as error:
         raise DeclarationFault(f"{path}: {error}") from error
+    _check_watch(path, declaration)
     for name, feed in declaration.feed.items():
         feed.name = name
         if isinstance(feed, V2Feed):
@@ -171,14 +200,31 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
     return declaration
 
 
+def _check_watch(path: Path, declaration: Declaration) -> None:
+    _zone(declaration.timezone, str(path))
+    if any(downtime.start.tzinfo is None or downtime.end.tzinfo is None for downtime in declaration.downtime):
+        raise DeclarationFault(f"{path}: a downtime has no offset; write it as 2026-12-01T01:00:00-05:00")
+    names = [name for downtime in declaration.downtime for name in downtime.feeds]
+    names += [feed.patients_from for feed in declaration.feed.values() if feed.patients_from]
+    unknown = [name for name in names if name not in declaration.feed]
+    if unknown:
+        raise DeclarationFault(f"{path}: {unknown[0]!r} is named, and there is no such feed")
+    if declaration.notify and not declaration.notify.startswith(_ALLOWED):
+        raise DeclarationFault(f"{path}: notify is an address with https, or with http on this machine")
+
+
+def _zone(name: str, where: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise DeclarationFault(f"{where}: {name!r} is no time zone, as Europe/Berlin") from error
+
+
 def _complete(path: Path, feed: V2Feed) -> None:
     where = f"{path}: feed.{feed.name}"
     if listen_address(feed.listen) is None:
         raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
-    try:
-        feed.zone = ZoneInfo(feed.timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise DeclarationFault(f"{where}: {feed.timezone!r} is no time zone, as Europe/Berlin") from error
+    feed.zone = _zone(feed.timezone, where)
     try:
         b"".decode(feed.charset)
     except LookupError as error:
@@ -227,6 +273,6 @@ def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
         raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {error.strerror}") from error
     if len(secret) < 32:
         raise DeclarationFault(f"{path}: the secret of webhook.{name} has fewer than 32 bytes")
-    if not hook.url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    if not hook.url.startswith(_ALLOWED):
         raise DeclarationFault(f"{path}: webhook.{name} is called over https, or over http on this machine only")
     return msgspec.structs.replace(hook, secret=secret)

@@ -1,4 +1,4 @@
--- 1
+-- 2
 
 CREATE TABLE inbox (
     sequence INTEGER PRIMARY KEY, source TEXT NOT NULL, message_id TEXT NOT NULL, digest BLOB NOT NULL,
@@ -57,3 +57,7 @@ CREATE TABLE outbox (
 CREATE TABLE deliveries (
     webhook TEXT PRIMARY KEY, delivered INTEGER NOT NULL, failures INTEGER NOT NULL, retry_at REAL NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS incidents (
+    number INTEGER PRIMARY KEY, opened INTEGER NOT NULL, closed INTEGER, content TEXT NOT NULL
+);

@@ -23,6 +23,18 @@ PREFIX: Final = "org.cds-hooks-onnx."
 TYPES: Final = {
     "decision-made": "An event made the server compute a decision: its id, the service and the patient's id.",
     "worklist-changed": "A decision put findings on the worklist: its id, the service and the patient's id.",
+    "incident-opened": "The watch over the interfaces found an incident, or an ended one again: number, kind, feeds.",
+    "incident-closed": "An incident of the interfaces is over: its number, kind and feeds.",
+}
+_DATA: Final = {
+    "decision-made": ("decision", "service", "patient"),
+    "worklist-changed": ("decision", "service", "patient"),
+    "incident-opened": ("incident", "kind", "feeds", "severity", "cause"),
+    "incident-closed": ("incident", "kind", "feeds", "severity", "cause"),
+}
+_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "incident": {"type": "integer"},
+    "feeds": {"type": "array", "items": {"type": "string"}},
 }
 _AT_ONCE: Final = 100
 _POLL_SECONDS: Final = 0.5
@@ -68,9 +80,9 @@ def signature(secret: bytes, event_id: str, timestamp: int, body: bytes) -> str:
 def asyncapi(server: str) -> dict[str, Any]:
     """Return the AsyncAPI document of the events that this server sends."""
     text = {"type": "string"}
-    data = {"type": "object", "properties": dict.fromkeys(("decision", "service", "patient"), text)}
     messages = {}
     for kind, description in TYPES.items():
+        data = {"type": "object", "properties": {name: _SCHEMAS.get(name, text) for name in _DATA[kind]}}
         constants = {"specversion": {"const": "1.0"}, "type": {"const": PREFIX + kind}, "data": data}
         payload = {
             "type": "object",

@@ -18,11 +18,12 @@ from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import NotAllowed
 from cds_hooks.events.declaration import Declaration, DeclarationFault, SubscriptionFeed, V2Feed, read_declaration
 from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox, Incoming, Taken
+from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.outbox import Delivery, asyncapi
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
+from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
 from cds_hooks.routes.hooks import RequestLimits
 from cds_hooks.security import Trust, TrustedClient
@@ -67,6 +68,10 @@ class Events:
             for name, feed in self.declaration.feed.items()
             if isinstance(feed, SubscriptionFeed)
         }
+        clients = [client.name for client in trust.clients]
+        self.watch = InterfaceWatch(
+            self.declaration, self.inbox, components.metrics, clients, configured.database_url, now
+        )
         self._source = configured.public_url
         self._now = now
         self._metrics = components.metrics
@@ -124,12 +129,13 @@ class Events:
             Delivery(self.inbox, name, hook, self._source, self._now).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
-        return [self.rescoring.keep_computing(), self._keep_forgetting(), *deliveries]
+        return [self.rescoring.keep_computing(), self.watch.keep_watching(), self._keep_forgetting(), *deliveries]
 
     async def _keep_forgetting(self) -> None:
         """Delete what is older than 90 days and no longer needed, once an hour until cancelled; facts stay."""
         while True:
             await asyncio.to_thread(self.inbox.forget, self._now() - _KEPT_SECONDS)
+            await asyncio.to_thread(fold_old_counts, self.inbox, int(self._now() // BUCKET_SECONDS))
             await asyncio.sleep(3600)
 
     async def _lock(self) -> int:

@@ -75,6 +75,7 @@ class Snapshot(Struct):
     paused: list[tuple[str, str]] = []
     models_out: list[str] = []
     in_force: list[tuple[str, int]] = []
+    incidents: list[tuple[str, str, str]] = []
 
 
 class Metrics:
@@ -96,6 +97,8 @@ class Metrics:
         """Kind and name of each rule and service that is paused."""
         self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
+        self.incidents: Callable[[], Sequence[tuple[str, str, str]]] = list
+        """Feed, kind and severity of each open incident of the interfaces."""
         self._unread_codes = 0
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
@@ -112,6 +115,7 @@ class Metrics:
             list(self.paused()),
             list(self.models_out),
             list(self.in_force()),
+            list(self.incidents()),
         )
 
     def answered(

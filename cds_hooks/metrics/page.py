@@ -99,6 +99,11 @@ class _Counted(Collector):
         )
         text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
         yield _present("cds_paused", text, ("kind", "name"), (key for snapshot in snapshots for key in snapshot.paused))
+        text = "1 for each feed and kind of open incident of the interfaces (docs/operations/events.md)."
+        labels = ("feed", "kind", "severity")
+        yield _present(
+            "cds_interface_incident", text, labels, (key for snapshot in snapshots for key in snapshot.incidents)
+        )
         family = GaugeMetricFamily("cds_in_force", IN_FORCE, labels=("what",))
         for what in dict.fromkeys(what for snapshot in snapshots for what, _ in snapshot.in_force):
             family.add_metric((what,), max(dict(snapshot.in_force).get(what, 0) for snapshot in snapshots))

@@ -29,6 +29,8 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
     """
     effects = Effects()
     effects.counted.update(f"lenient:{name}" for name in message.leniencies)
+    sender = " ".join(part for part in (message.header.text(4), message.header.text(3)) if part)
+    effects.counted.update((f"type:{message.event}", f"sender:{sender[:60]}"))
     if message.is_training and not feed.training:
         effects.counted["training"] += 1
         return effects

@@ -10,6 +10,7 @@ from cds_hooks.events.v2.message import Message, Segment, Unreadable
 from cds_hooks.events.v2.times import FeedTime, read_time
 from cds_hooks.events.v2.values import observation_value
 from fhir.terminology.analytes import ANALYTES
+from models_onnx.monitoring.sketch import bucket_of
 
 _LOINC: Final = "http://loinc.org"
 _RANK: Final = {"registered": 0, "preliminary": 1, "cancelled": 2, "final": 2, "amended": 3, "corrected": 3}
@@ -80,6 +81,7 @@ def _observation(
     if time is not None:
         resource["effectiveDateTime"] = time.text
         effects.counted.update(time.notes)
+        effects.counted["no-offset"] += time.has_no_offset
     value, fault = observation_value(obx, feed.zone, feed.decimal)
     resource |= value
     if obx.text(7):
@@ -110,6 +112,7 @@ def _count(resource: dict[str, Any], fault: str | None, effects: Effects) -> Non
     loinc = next((coding["code"] for coding in codings if coding.get("system") == _LOINC), None)
     name = loinc or (codings[0]["code"] if codings else resource["code"].get("text", ""))[:40]
     effects.counted["results"] += 1
+    effects.counted[f"result:{name}"] += 1
     if loinc is None:
         effects.counted[f"unmapped:{name}"] += 1
     if fault is not None:
@@ -117,6 +120,8 @@ def _count(resource: dict[str, Any], fault: str | None, effects: Effects) -> Non
     quantity = resource.get("valueQuantity")
     if quantity is None or "unit" not in quantity:
         return
+    if quantity["value"] > 0:
+        effects.counted[f"value:{name}|{quantity['unit']}:{bucket_of(float(quantity['value']))}"] += 1
     analyte = _UNITS.get(loinc or "")
     if analyte is None:
         return

@@ -16,6 +16,8 @@ class FeedTime(Struct, frozen=True):
     text: str
     epoch: float
     notes: tuple[str, ...] = ()
+    has_no_offset: bool = False
+    """Whether a time of day came without its offset from UTC."""
 
 
 def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
@@ -44,7 +46,7 @@ def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
     if minute is None:  # FHIR has no time with hours alone
         date = "-".join(part for part in (year, month, day) if part is not None)
         return FeedTime(date, epoch, ("hour-only",) if hour else ())
-    return FeedTime(moment.isoformat(timespec="seconds"), epoch, () if offset else _doubts(moment, zone))
+    return FeedTime(moment.isoformat(timespec="seconds"), epoch, () if offset else _doubts(moment, zone), not offset)
 
 
 def _offset(text: str) -> timezone:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
     from cds_hooks.events.inbox import DeadLetter, Inbox
 
+_WIDTH, _HEIGHT = 240.0, 40.0
+_SHOWN = 30
 _NEXT = "Nothing was changed. Open the page again."
 
 
@@ -42,10 +44,12 @@ class _Interfaces:
         feeds: list[dict[str, Any]] = []
         letters: list[DeadLetter] = []
         letter = None
+        incidents: list[dict[str, Any]] = []
         now = self._server.now()
         if declaration is not None and declaration.file.is_file():
             with closing(_opened(declaration)) as inbox:
                 feeds = _feeds(inbox, declaration, now.timestamp())
+                incidents = _incidents(inbox)
                 letters = inbox.dead_letters()
                 letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
         return self._server.page(
@@ -53,6 +57,7 @@ class _Interfaces:
             status=status,
             declared=declaration is not None,
             feeds=feeds,
+            incidents=incidents,
             letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
             letter=letter,
             content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
@@ -111,8 +116,55 @@ def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[
         }
         messages = shown.pop("messages", 0)
         newest = _moment(state.newest) if state.newest else "never"
-        feeds.append({"name": state.feed, "newest": newest, "messages": messages, "dead": state.dead, "counts": shown})
+        plot = _plot(inbox, state.feed, now)
+        feeds.append(
+            {"name": state.feed, "newest": newest, "messages": messages, "dead": state.dead, "counts": shown} | plot
+        )
     return feeds
+
+
+def _plot(inbox: "Inbox", feed: str, now: float) -> dict[str, Any]:
+    """Return the messages of the last day by the quarter of an hour as points, and what was expected."""
+    from cds_hooks.events.watch.running import rates
+
+    rate = rates(inbox, feed, now)
+    most = max([*rate.came, *(rate.expected or ()), 1.0])
+
+    def points(counts: list[float]) -> str:
+        step = _WIDTH / max(len(counts) - 1, 1)
+        return " ".join(
+            f"{index * step:.1f},{_HEIGHT - count / most * (_HEIGHT - 2) - 1:.1f}" for index, count in enumerate(counts)
+        )
+
+    came, expected = sum(rate.came), sum(rate.expected) if rate.expected else None
+    words = "nothing learned yet" if expected is None else f"{expected:,.0f} expected"
+    return {
+        "came": points(rate.came),
+        "expected": points(rate.expected) if rate.expected else "",
+        "words": f"{came:,.0f} messages, {words}",
+        "width": _WIDTH,
+        "height": _HEIGHT,
+    }
+
+
+def _incidents(inbox: "Inbox") -> list[dict[str, Any]]:
+    """Return the open incidents and those that closed last, the newest first."""
+    from cds_hooks.events.watch.guidance import FIRST_CHECKS
+    from cds_hooks.events.watch.running import stored_incidents
+
+    incidents = sorted(stored_incidents(inbox), key=lambda incident: (incident.closed is None, incident.opened))
+    return [
+        {
+            "number": incident.number,
+            "cause": incident.cause,
+            "severity": incident.severity,
+            "opened": _moment((incident.opened + 1) * 300.0),
+            "closed": _moment((incident.closed + 1) * 300.0) if incident.closed is not None else "",
+            "effects": ", ".join(incident.effects),
+            "check": FIRST_CHECKS[incident.kind],
+        }
+        for incident in reversed(incidents[-_SHOWN:])
+    ]
 
 
 def _moment(epoch: float) -> str:

@@ -106,4 +106,5 @@ def test_the_asyncapi_document_names_every_type() -> None:
     assert document["asyncapi"] == "3.0.0"
     assert set(document["components"]["messages"]) == set(TYPES)
     for message in document["components"]["messages"].values():
-        assert set(message["payload"]["properties"]["data"]["properties"]) <= {"decision", "service", "patient"}
+        named = set(message["payload"]["properties"]["data"]["properties"])
+        assert named <= {"decision", "service", "patient", "incident", "kind", "feeds", "severity", "cause"}

@@ -1,0 +1,270 @@
+"""What is expected of a feed, learned from its past: messages by hour of the week, shares, latency, values, parts."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from msgspec import Struct, field
+from numpy.typing import NDArray
+
+from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY, History, Numbers, parts_of
+
+SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused", "failed")
+"""What is counted of a message beside the message."""
+SHARE_PREFIXES: Final = ("missing",)
+PART_PREFIXES: Final = ("sender", "type", "result", "service")
+AHEAD_STEPS: Final = -26
+"""Latencies of this step and below are results that were collected over five minutes after they arrived."""
+_SUNDAY: Final = 6
+_BATCH_HOURS: Final = 17
+_BATCH_SHARE: Final = 0.9
+_FEWEST: Final = 40
+_FEWEST_OF_A_PART: Final = 200
+_MOST_PARTS: Final = 60
+_ANYTHING: Final = 1e9
+_CLIP: Final = 6.0
+"""Robust deviations beyond which a value counts no more than this (Huber's psi)."""
+
+
+_TILTS: Final = np.array([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.5, 5.0])
+
+
+class Level(Struct, frozen=True):
+    """Where values lie: median and robust deviation in buckets, and the mean and deviation of their scores."""
+
+    median: float
+    scale: float
+    mean: float
+    deviation: float
+    count: float
+    shares: dict[int, float]
+    """The share of the values in each bucket."""
+    scores: Numbers
+    weights: Numbers
+    """The scores of the learned values with their shares, and a little weight at both ends."""
+
+    def score(self, bucket: float) -> float:
+        """Return how many robust deviations a bucket lies from the median, at most six."""
+        return min(max((bucket - self.median) / self.scale, -_CLIP), _CLIP)
+
+    def rarity(self, mean: float, count: float) -> float:
+        """Return a bound of the probability that so many learned values have a mean score so far out (Chernoff)."""
+        side = 1.0 if mean > self.mean else -1.0
+        moments = np.log(np.exp(np.outer(_TILTS, side * self.scores)) @ self.weights)
+        return float(np.exp(-count * max(float((_TILTS * side * mean - moments).max()), 0.0)))
+
+
+class Part(Struct, frozen=True):
+    """A part of the messages: its share of all, and the longest it stayed away, in messages of it that were due."""
+
+    share: float
+    longest: float
+
+
+class Baseline(Struct):
+    """What is expected of one feed."""
+
+    zone: ZoneInfo
+    hours: Numbers
+    """Messages of a step by day of the week and hour."""
+    hour_variance: Numbers
+    day_variance: Numbers
+    """Variance of the relative error of `hours`: of one hour, and of the level of a day."""
+    spread: float
+    """The variance of counts as a multiple of their mean."""
+    is_batch: bool
+    shares: dict[str, float] = field(default_factory=dict)
+    latency: Level | None = None
+    values: dict[str, Level] = field(default_factory=dict)
+    units: dict[str, set[str]] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
+    unmapped: float = 0.0
+    results: dict[str, float] = field(default_factory=dict)
+    """How many results of each code were learned, by the name that codes have in counts."""
+
+
+class Expected(Struct):
+    """Expected messages from a step on, as running sums: at least, at most, and the variances of their errors."""
+
+    start: int
+    low: Numbers
+    high: Numbers
+    day_error: Numbers
+    hour_error: Numbers
+    steps: Numbers
+    """The messages of each step, on a holiday those of the weekday."""
+
+
+def local_times(
+    zone: ZoneInfo, start: int, end: int, holidays: frozenset[date]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return day of the week, hour, and whether it is a holiday, of the steps from `start` up to `end`."""
+    moments = [datetime.fromtimestamp(step * STEP_SECONDS, zone) for step in range(start, end)]
+    weekdays = np.array([moment.weekday() for moment in moments])
+    is_holiday = np.array([moment.date() in holidays for moment in moments], dtype=bool)
+    return weekdays, np.array([moment.hour for moment in moments]), is_holiday
+
+
+def expect(
+    baseline: Baseline, start: int, end: int, holidays: frozenset[date], planned: Sequence[tuple[int, int]]
+) -> Expected:
+    """Return what is expected from `start` up to `end`; in a planned downtime any flood is.
+
+    On a holiday it is anything between a Sunday and the day of the week.
+    """
+    weekdays, hours, is_holiday = local_times(baseline.zone, start, end, holidays)
+    mean, sunday = baseline.hours[weekdays, hours], baseline.hours[_SUNDAY, hours]
+    low, high = (
+        np.where(is_holiday, np.minimum(mean, sunday), mean),
+        np.where(is_holiday, np.maximum(mean, sunday), mean),
+    )
+    for first, last in planned:
+        high[max(first - start, 0) : max(last - start, 0)] = _ANYTHING
+    days = np.where(is_holiday, _SUNDAY, weekdays)
+    day_error = low * np.sqrt(baseline.day_variance[days])
+    hour_error = 12 * low * low * baseline.hour_variance[days, hours]
+    sums = [np.concatenate([[0.0], np.cumsum(column)]) for column in (low, high, day_error, hour_error)]
+    return Expected(start, sums[0], sums[1], sums[2], sums[3], mean)
+
+
+def learn(
+    history: History, zone: ZoneInfo, holidays: frozenset[date], is_left_out: Callable[[int], bool]
+) -> Baseline | None:
+    """Return what the last 28 days teach, without holidays and what is left out; None where too little came."""
+    start = max(history.first, history.end - KEPT_DAYS * STEPS_A_DAY)
+    counts = history.messages(start, history.end)
+    weekdays, hours, is_holiday = local_times(zone, start, history.end, holidays)
+    left_out = np.fromiter((is_left_out(start + index) for index in range(len(counts))), bool, len(counts))
+    used = ~(is_holiday | left_out)
+    totals, steps = np.zeros((7, 24)), np.zeros((7, 24))
+    np.add.at(totals, (weekdays[used], hours[used]), counts[used])
+    np.add.at(steps, (weekdays[used], hours[used]), 1)
+    if totals.sum() < _FEWEST:
+        return None
+    means, hour_variance, day_variance = _hours(totals, steps)
+    expected = means[weekdays, hours]
+    spread = _spread(counts[used], expected[used])
+    days = (np.arange(start, history.end) // STEPS_A_DAY)[used]
+    day_variance += _between_days(counts[used], expected[used], days, spread)
+    ordered = np.sort(means.ravel())[::-1]
+    is_batch = bool(ordered[:_BATCH_HOURS].sum() >= _BATCH_SHARE * ordered.sum())
+    baseline = Baseline(zone, means, hour_variance * spread, day_variance, spread, is_batch)
+    _learn_contents(baseline, history, is_left_out)
+    return baseline
+
+
+def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Return a profile of weekdays, one of weekends that leans on it where little came, with a level for each day."""
+    means, hour_variance, day_variance = np.zeros((7, 24)), np.zeros((7, 24)), np.zeros(7)
+    week = totals[:5].sum(0) / np.maximum(steps[:5].sum(0), 1)
+    weekend_totals, weekend_steps = totals[5:].sum(0), steps[5:].sum(0)
+    ratio = weekend_totals.sum() / max(float((weekend_steps * week).sum()), 1e-9)
+    weekend = (weekend_totals + 24 * ratio * week) / np.maximum(weekend_steps + 24, 1)
+    for day in range(7):
+        is_weekday = day < 5
+        profile = week if is_weekday else weekend
+        pooled = totals[:5].sum(0) if is_weekday else weekend_totals + 24 * ratio * week
+        level = totals[day].sum() / max(float((steps[day] * profile).sum()), 1e-9)
+        means[day] = profile * level
+        hour_variance[day] = 1 / np.maximum(pooled, 3)
+        day_variance[day] = 1 / max(float(totals[day].sum()), 3)
+    return means, hour_variance, day_variance
+
+
+def _spread(counts: Numbers, expected: Numbers) -> float:
+    """Return the variance of counts as a multiple of their mean, without the few steps that are furthest out."""
+    chosen = expected > 0.3
+    squares = np.sort((counts[chosen] - expected[chosen]) ** 2 / expected[chosen])
+    kept = squares[: max(1, int(0.998 * len(squares)))]
+    return float(np.clip(kept.mean() if len(kept) else 1.0, 1.05, 10.0))
+
+
+def _between_days(counts: Numbers, expected: Numbers, days: NDArray[np.int64], spread: float) -> float:
+    """Return by how much whole days vary beyond chance, as a relative variance."""
+    _, places = np.unique(days, return_inverse=True)
+    came, due = np.bincount(places, counts), np.bincount(places, expected)
+    whole = due > 0.3 * due.mean()
+    ratios = came[whole] / due[whole]
+    if len(ratios) < 5:
+        return 0.0
+    middle = np.median(ratios)
+    deviation = 1.4826 * float(np.median(np.abs(ratios - middle)))
+    return max(deviation**2 - spread / float(np.median(due[whole])), 0.0)
+
+
+def _learn_contents(baseline: Baseline, history: History, is_left_out: Callable[[int], bool]) -> None:
+    names = history.learned(is_left_out)
+    messages = max(names["messages"], 1.0)
+    sketches: dict[tuple[str, str], dict[int, float]] = {}
+    unmapped = 0.0
+    for name, count in names.items():
+        kind, subject, number = parts_of(name)
+        if kind in ("latency", "value"):
+            sketches.setdefault((kind, subject), {})[number] = count
+        elif kind == "unmapped":
+            unmapped += count
+        elif kind == "result":
+            baseline.results[subject] = count
+        elif kind in SHARE_PREFIXES:
+            baseline.shares[name] = (count + 0.5) / (messages + 1)
+    for name in SHARES:
+        baseline.shares[name] = (names[name] + 0.5) / (messages + 1)
+    latencies = sketches.pop(("latency", ""), {})
+    ahead = sum(count for step, count in latencies.items() if step <= AHEAD_STEPS)
+    baseline.shares["ahead"] = (ahead + 0.5) / (messages + 1)
+    baseline.latency = level_of(latencies)
+    for (_, subject), sketch in sketches.items():
+        code, _, unit = subject.partition("|")
+        if sum(sketch.values()) >= 3:
+            baseline.units.setdefault(code, set()).add(unit)
+        level = level_of(sketch)
+        if level is not None:
+            baseline.values[subject] = level
+    baseline.unmapped = (unmapped + 0.5) / (max(names["results"], messages) + 1)
+    baseline.parts = _parts(names, history, messages)
+
+
+def level_of(sketch: Mapping[int, float]) -> Level | None:
+    """Return the level of values that are counted by bucket; None where they are too few."""
+    total = sum(sketch.values())
+    if total < _FEWEST:
+        return None
+    buckets = tuple(sorted(sketch))
+    weights = np.array([sketch[bucket] for bucket in buckets]) / total
+    up_to = np.cumsum(weights).tolist()
+    low, median, high = (_quantile(buckets, up_to, share) for share in (0.25, 0.5, 0.75))
+    scale = max((high - low) / 1.349, 1.0)
+    scores = np.clip((np.array(buckets) - median) / scale, -_CLIP, _CLIP)
+    mean = float(scores @ weights)
+    deviation = float(np.sqrt((scores - mean) ** 2 @ weights))
+    rest = 1 / (total + 1)
+    ends = np.concatenate([scores, [-_CLIP, _CLIP]]), np.concatenate([weights * (1 - 2 * rest), [rest, rest]])
+    shares = dict(zip(buckets, weights.tolist(), strict=True))
+    return Level(median, scale, mean, max(deviation, 0.3), total, shares, *ends)
+
+
+def _quantile(buckets: Sequence[int], shares: list[float], share: float) -> float:
+    return float(buckets[min(bisect_left(shares, share), len(buckets) - 1)])
+
+
+def _parts(names: Counter[str], history: History, messages: float) -> dict[str, Part]:
+    """Return the parts of the messages that can be missed, the largest ones: senders, types, codes."""
+    counts = [
+        (count, name)
+        for name, count in names.items()
+        if count >= _FEWEST_OF_A_PART and count < 0.98 * messages and parts_of(name)[0] in PART_PREFIXES
+    ]
+    gaps = {name: 0.0 for _, name in sorted(counts, reverse=True)[:_MOST_PARTS]}
+    running = dict(gaps)
+    for step in history.recent:
+        came = step.get("messages", 0.0)
+        for name in gaps:
+            running[name] = 0.0 if name in step else running[name] + came
+            gaps[name] = max(gaps[name], running[name])
+    fresh = max(messages - names["duplicate"], 1.0)
+    shares = {name: names[name] / fresh for name in gaps}
+    return {name: Part(shares[name], gaps[name] * shares[name]) for name in gaps}

@@ -1,0 +1,28 @@
+"""What a person checks first about an incident, by kind, and what this server can do about it if the person says so."""
+
+from typing import Final
+
+FIRST_CHECKS: Final = {
+    "silent": "Is the sender running, and does its interface engine hold messages for this server?",
+    "low": "Does a part of the sender's devices or wards not send?",
+    "flapping": "Does the connection break again and again? Look at the sender's log and the network.",
+    "fewer": "All feeds of this origin have fewer messages alike: a storm, a strike, a holiday that is not declared?",
+    "flood": "Is the sender sending a time again? Nothing is decided twice.",
+    "resend": "Is the sender sending a time again? Duplicates have no effect.",
+    "late": "Is a queue of the sender or of this server growing?",
+    "clock": "Is the sender's clock right, and does it still send the offset of its times?",
+    "unmapped": "Which codes are new? Map them in the file that the feed names as codes.",
+    "code-gone": "Does the laboratory still send this code, or was it renamed?",
+    "unit": "Ask the laboratory whether the unit of this code was changed. Until then do not trust its values.",
+    "unit-label": "The unit of this code is another one, and its values are read by it. Ask whether that is meant.",
+    "shift": "Ask the laboratory about a new lot, calibration or analyser for this test.",
+    "stuck": "Is a device sending the same value for everybody?",
+    "errors": "Why are messages refused? The dead letters are listed below.",
+    "refusals": "Why are the client's calls refused? /metrics has the reasons (cds_refused_total).",
+    "missing": "Why does the client no longer send this prefetch key? Compare its templates with GET /cds-services.",
+    "order": "Does the sender use several connections at the same time?",
+    "duplicates": "Does the sender get its acknowledgments, and in time?",
+    "identifiers": "Do the patient numbers come from another authority?",
+    "sender": "Is this group of devices, application or service running?",
+}
+RUNBOOK: Final = "docs/operations/events.md"

@@ -1,0 +1,108 @@
+"""Counts of one feed in steps of five minutes: messages of a month, everything of two days, and the rest by day.
+
+What leaves the two days is added to its day and can then be learned, unless something was wrong with the feed at that
+time: an incident that is found a day later is not learned either.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhir.terminology.caching import remembered
+
+STEP_SECONDS: Final = 300
+STEPS_A_DAY: Final = 288
+RECENT_STEPS: Final = 2 * STEPS_A_DAY
+KEPT_DAYS: Final = 28
+_MOST_NAMES: Final = 5000
+"""Names of a day: a sender that invents a code for each message must not fill the memory."""
+
+Numbers = NDArray[np.float64]
+Counts = Mapping[str, float]
+
+
+class History:
+    """What was counted of one feed, by name, as the inbox names it."""
+
+    def __init__(self, first: int) -> None:
+        """`first` is the first step, numbered from 1970."""
+        self.first = first
+        self._messages = np.zeros(KEPT_DAYS * STEPS_A_DAY)
+        self.length = 0
+        self.recent: deque[Counts] = deque(maxlen=RECENT_STEPS)
+        self.days: dict[int, Counter[str]] = {}
+
+    @property
+    def end(self) -> int:
+        """The step after the newest one."""
+        return self.first + self.length
+
+    def append(self, counts: Counts, is_left_out: Callable[[int], bool]) -> None:
+        """Add the counts of the next step; the oldest of two days is learned unless it is left out."""
+        if self.length == len(self._messages):
+            self._messages = np.concatenate([self._messages, np.zeros(KEPT_DAYS * STEPS_A_DAY)])
+        self._messages[self.length] = counts.get("messages", 0.0)
+        if len(self.recent) == RECENT_STEPS:
+            oldest = self.end - RECENT_STEPS
+            if not is_left_out(oldest):
+                self.add_to_day(oldest // STEPS_A_DAY, self.recent[0])
+        self.recent.append(counts)
+        self.length += 1
+
+    def add_to_day(self, day: int, counts: Counts) -> None:
+        """Add counts to what can be learned of a day; names beyond a bound are not followed."""
+        if day not in self.days:
+            self.days[day] = Counter()
+            for old in [other for other in self.days if other <= day - KEPT_DAYS]:
+                del self.days[old]
+        names = self.days[day]
+        is_full = len(names) > _MOST_NAMES
+        for name, count in counts.items():
+            if not is_full or name in names:
+                names[name] += int(count)
+
+    def messages(self, start: int, end: int) -> Numbers:
+        """Return the messages of each step from `start` up to and without `end`, numbered from 1970."""
+        return self._messages[max(start - self.first, 0) : max(end - self.first, 0)]
+
+    def learned(self, is_left_out: Callable[[int], bool]) -> Counter[str]:
+        """Return what was counted in all days and in the newest two, without what is left out."""
+        total: Counter[str] = Counter()
+        for names in self.days.values():
+            total.update(names)
+        start = self.end - len(self.recent)
+        for index, counts in enumerate(self.recent):
+            if not is_left_out(start + index):
+                total.update(counts)
+        return total
+
+    def total(self, start: int) -> Counter[str]:
+        """Return what was counted since a step of the newest two days."""
+        total: Counter[str] = Counter()
+        for index in range(max(len(self.recent) - (self.end - start), 0), len(self.recent)):
+            total.update(self.recent[index])
+        return total
+
+    def count(self, name: str, start: int) -> float:
+        """Return how often a name was counted since a step of the newest two days."""
+        first = max(len(self.recent) - (self.end - start), 0)
+        return sum(self.recent[index].get(name, 0.0) for index in range(first, len(self.recent)))
+
+
+@remembered("names of counts", entries=20_000, longest=120)
+def parts_of(name: str) -> tuple[str, str, int]:
+    """Return the kind of a name, what it is about, and the number at its end.
+
+    >>> parts_of("value:2823-3|mmol/L:1048648"), parts_of("latency:-36"), parts_of("sender:G1")
+    (('value', '2823-3|mmol/L', 1048648), ('latency', '', -36), ('sender', 'G1', 0))
+    """
+    kind, _, subject = name.partition(":")
+    if kind == "latency":
+        return kind, "", int(subject)
+    if kind == "value":
+        subject, _, number = subject.rpartition(":")
+        return kind, subject, int(number)
+    return kind, subject, 0

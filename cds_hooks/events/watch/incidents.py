@@ -1,0 +1,237 @@
+"""Incidents from signals: one for a cause, open until it ended, joined where feeds share what they come through."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from cds_hooks.events.watch.signals import Signal
+
+HOLD_STEPS: Final = 12
+"""An incident is open for an hour after it was last seen, at the least."""
+_HOLD_WEIGHTS: Final = 4.0
+"""It ends when four times the messages came that it took to see it, and it was not seen again."""
+_LONGEST_HOLD: Final = 576
+_JOIN_STEPS: Final = 144
+_SAME_STEPS: Final = 288
+"""The same kind at the same feed within a day is the same incident, opened again."""
+_KEPT: Final = 500
+_STOPS: Final = frozenset({"silent", "low", "flapping"})
+_RECEIVER: Final = frozenset({"late", "errors"})
+_ALSO: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(_STOPS, _STOPS), **dict.fromkeys(_RECEIVER, _RECEIVER), "shift": frozenset({"unit"}),
+    "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
+}  # fmt: skip
+"""Signals by which an incident of another kind is seen to go on; others are its effects."""
+_AFTER_A_STOP: Final = frozenset(
+    {"flood", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"}
+)
+_INFORMATION: Final = frozenset({"unit-label", "code-gone"})
+_EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
+    "sender": frozenset({"silent", "flapping", "flood"}),
+    "code-gone": frozenset({"silent", "flapping", "flood"}),
+    "low": frozenset({"sender"}),
+    "late": frozenset({"clock"}),
+    "unit-label": frozenset({"unit"}),
+}
+"""Signals that say nothing beside another one of the same feed at the same time."""
+_TOGETHER: Final = frozenset({"code-gone", "unmapped"})
+"""Kinds of which one incident holds all subjects of a feed."""
+FEWER: Final = "fewer"
+
+
+class Evidence(Struct):
+    """Where an incident was seen last: the step after, and the messages that it took to see it."""
+
+    seen: int
+    weight: float
+
+
+class Incident(Struct):
+    """One incident: what it is, the feeds with the cause first, and since when."""
+
+    kind: str
+    feeds: list[str]
+    subject: str
+    severity: str
+    since: int
+    """The first step of the window in which it was seen."""
+    opened: int
+    """The step at whose end it was seen first."""
+    ratio: float = 1.0
+    through: str = ""
+    """What the feeds share, where that is the cause."""
+    closed: int | None = None
+    effects: list[str] = field(default_factory=list)
+    """What followed from it, as feed and kind."""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def seen(self) -> int:
+        """The step after the newest one in which it was seen."""
+        return max((last.seen for last in self.evidence.values()), default=self.opened)
+
+    @property
+    def cause(self) -> str:
+        """The cause: where, what, and what it is about."""
+        where = self.through or ", ".join(self.feeds)
+        return f"{where}: {self.kind}" + (f" ({self.subject})" if self.subject else "")
+
+
+class Topology(Struct, frozen=True):
+    """What feeds come through, and which feed brings the patients of another one, by name of the feed."""
+
+    through: Mapping[str, str] = {}
+    patients_from: Mapping[str, str] = {}
+
+    def siblings(self, feed: str) -> list[str]:
+        """Return the other feeds that come through the same."""
+        source = self.through.get(feed)
+        return [other for other, through in self.through.items() if source and through == source and other != feed]
+
+
+class Incidents:
+    """The open incidents and the closed ones of some time."""
+
+    def __init__(self, topology: Topology, earlier: Iterable[Incident] = ()) -> None:
+        self._topology = topology
+        self.all: list[Incident] = list(earlier)
+
+    @property
+    def open(self) -> list[Incident]:
+        """The incidents that have not ended."""
+        return [incident for incident in self.all if incident.closed is None]
+
+    def take(self, end: int, signals: Iterable[Signal]) -> list[Incident]:
+        """Open and continue incidents by the signals of a step, and return the incidents that are new or open again."""
+        begun = []
+        for signal in explained(signals):
+            incident = self._incident_of(signal, end)
+            if incident is None:
+                incident = Incident(
+                    signal.kind, [signal.feed], signal.subject, _severity(signal), signal.since, end - 1
+                )
+                incident.ratio, incident.number = signal.ratio, max((old.number for old in self.all), default=0) + 1
+                self.all.append(incident)
+                begun.append(incident)
+            elif incident.closed is not None:
+                incident.closed = None
+                begun.append(incident)
+            if signal.kind == incident.kind or incident.kind in _ALSO.get(signal.kind, ()):
+                incident.evidence[f"{signal.feed}/{signal.group}"] = Evidence(end, signal.weight)
+            self._update(incident, signal)
+        if len(self.all) > 2 * _KEPT:
+            self.all = [*self.open, *[incident for incident in self.all if incident.closed is not None][-_KEPT:]]
+        return begun
+
+    def close(self, end: int, weight_since: Callable[[str, str, int], float]) -> list[Incident]:
+        """Close the incidents that are over, and return them.
+
+        `weight_since` gives for a feed and a group the messages that came, or were due, since a step.
+        """
+        closed = [incident for incident in self.open if _is_over(incident, end, weight_since)]
+        for incident in closed:
+            incident.closed = end - 1
+        return closed
+
+    def _incident_of(self, signal: Signal, end: int) -> Incident | None:
+        for incident in reversed(self.all):
+            if end - incident.seen <= _SAME_STEPS and self._belongs(signal, incident, end):
+                return incident
+        return None
+
+    def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
+        is_recent = end - incident.opened <= _JOIN_STEPS
+        is_stop = signal.kind in _STOPS and incident.kind in _STOPS
+        if signal.feed in incident.feeds or f"{signal.feed}/{signal.group}" in incident.evidence:
+            same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
+            return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)
+        if incident.kind == FEWER and signal.kind == FEWER:
+            return self._topology.through.get(signal.feed) == incident.through
+        if is_stop and is_recent:
+            source = self._topology.through.get(signal.feed)
+            return bool(source) and any(self._topology.through.get(feed) == source for feed in incident.feeds)
+        if signal.kind in _RECEIVER and incident.kind in _RECEIVER:
+            return is_recent and incident.closed is None
+        if signal.kind == "identifiers" and incident.kind in _STOPS:
+            return self._topology.patients_from.get(signal.feed) in incident.feeds
+        return False
+
+    def _update(self, incident: Incident, signal: Signal) -> None:
+        if signal.kind == "identifiers" and incident.kind in _STOPS:
+            effect = f"{signal.feed}: {signal.kind}"
+            incident.effects += [effect] if effect not in incident.effects else []
+            return
+        if signal.kind != incident.kind and incident.kind not in _ALSO.get(signal.kind, ()):
+            return
+        if signal.feed not in incident.feeds:
+            incident.feeds.append(signal.feed)
+            is_stop = incident.kind in _STOPS
+            incident.through = self._topology.through.get(signal.feed, "") if is_stop else "this server"
+        if signal.kind == "silent" and incident.kind == "low":
+            incident.kind = "silent"
+        elif signal.kind == "flapping" and incident.kind in ("silent", "low"):
+            incident.kind = "flapping"
+        elif signal.kind == "unit" and incident.kind == "shift":
+            incident.kind = "unit"
+        if _severity(signal) == "high" and signal.kind == incident.kind:
+            incident.severity = "high"
+        incident.since = min(incident.since, signal.since)
+        if signal.kind == incident.kind:
+            incident.ratio = signal.ratio
+
+
+def _groups(incident: Incident) -> set[str]:
+    return {key.rpartition("/")[2] for key in incident.evidence} - {"volume"}
+
+
+def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
+    if end - incident.seen < HOLD_STEPS:
+        return False
+    for key, last in incident.evidence.items():
+        feed, _, group = key.rpartition("/")
+        if end - last.seen < _LONGEST_HOLD and weight_since(feed, group, last.seen) < _HOLD_WEIGHTS * last.weight:
+            return False
+    return True
+
+
+def _severity(signal: Signal) -> str:
+    if signal.kind in _INFORMATION or signal.kind == FEWER:
+        return "information"
+    return "high" if signal.is_strong else "medium"
+
+
+def _follows(kind: str, incident: Incident) -> bool:
+    """Return whether a signal follows from an incident of the same feed, such as a queue that empties after a stop."""
+    if incident.kind in _STOPS:
+        return kind in _AFTER_A_STOP
+    if incident.kind in ("flood", "resend"):
+        return kind in ("flood", "resend", "duplicates", "late", "order", "low", "silent")
+    if incident.kind in _RECEIVER:
+        return kind in _RECEIVER or kind in ("flood", "order", "duplicates")
+    if incident.kind == "sender":
+        return kind == "low"
+    if incident.kind == "unmapped":
+        return kind in ("unit-label", "code-gone")
+    return {kind, incident.kind} <= {"late", "clock"}
+
+
+def explained(signals: Iterable[Signal]) -> list[Signal]:
+    """Return the signals without those that another one of the same feed explains."""
+    by_feed: dict[str, list[Signal]] = {}
+    for signal in signals:
+        by_feed.setdefault(signal.feed, []).append(signal)
+    return [signal for members in by_feed.values() for signal in _explained_of(members)]
+
+
+def _explained_of(members: list[Signal]) -> list[Signal]:
+    kinds = {signal.kind for signal in members}
+    kept = []
+    for signal in members:
+        if signal.kind in ("flood", "duplicates") and {"flood", "duplicates"} <= kinds:
+            kept.append(replace(signal, kind="resend", subject="", is_strong=True))
+        elif not kinds & _EXPLAINED_BY.get(signal.kind, frozenset()):
+            kept.append(signal)
+    return kept

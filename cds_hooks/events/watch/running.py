@@ -1,0 +1,283 @@
+"""Runs the watch beside the feeds: reads each finished step of the inbox, keeps incidents there and reports them."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+from sqlalchemy import func, select
+
+from cds_hooks.events.declaration import Declaration, V2Feed
+from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
+from cds_hooks.events.outbox import add_to_outbox
+from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY, Counts
+from cds_hooks.events.watch.incidents import Incident, Topology
+from cds_hooks.events.watch.watching import Calendar, Watch
+from cds_hooks.logs import log
+from cds_hooks.metrics.counts import Metrics
+from cds_hooks.notice_formats import notice_request
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions
+
+CLIENT: Final = "calls of "
+"""What the name of a client begins with among the feeds: its hook calls are watched like messages."""
+RUNNING: Final = "this server"
+"""A step in which this server ran has a count of this name: what did not come while it was down is no silence."""
+EXPECTED: Final = "expected"
+_POLL_SECONDS: Final = 5.0
+_SETTLED_SECONDS: Final = 2.0
+_MICROSECONDS: Final = 1_000_000
+_TIMEOUT_SECONDS: Final = 10.0
+
+
+class InterfaceWatch:
+    """The watch over the feeds of a declaration and the hook calls of clients."""
+
+    def __init__(
+        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, clients: Iterable[str], record_url: str,
+        now: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._declaration, self._inbox, self._metrics, self._now = declaration, inbox, metrics, now
+        self._record_url, self._clients = record_url, tuple(clients)
+        self._watch: Watch | None = None
+        self._step = 0
+        self._counted: Counter[tuple[str, ...]] = Counter()
+        self._unsent: list[tuple[Incident, bool]] = []
+        metrics.incidents = self.open_incidents
+
+    def open_incidents(self) -> Sequence[tuple[str, str, str]]:
+        """Return feed, kind and severity of each open incident, for /metrics."""
+        if self._watch is None:
+            return []
+        return [
+            (feed, incident.kind, incident.severity)
+            for incident in self._watch.incidents.open
+            for feed in incident.feeds
+        ]
+
+    async def keep_watching(self) -> None:
+        """Judge each step of five minutes when it is over, until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.catch_up)
+            except (sqlite3.Error, RecordUnavailable) as error:
+                log().error("interfaces not watched", error_type=type(error).__name__)
+            await self._notify()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def catch_up(self) -> None:
+        """Judge every step that is over."""
+        over = int((self._now() - _SETTLED_SECONDS) // BUCKET_SECONDS)
+        if self._watch is None:
+            self._load(over)
+        while self._step < over:
+            self._judge(self._step)
+            self._step += 1
+
+    def _load(self, over: int) -> None:
+        """Begin where the last run of this server ended, with what is in the inbox of the last four weeks."""
+        first = over - KEPT_DAYS * STEPS_A_DAY
+        rows = self._inbox.query(
+            "SELECT bucket FROM counts WHERE feed = ? AND bucket >= ? ORDER BY bucket", (RUNNING, first)
+        )
+        ran = [bucket for (bucket,) in rows]
+        outages = [
+            (before + 1, after) for before, after in zip(ran, [*ran[1:], over], strict=True) if after > before + 1
+        ]
+        first = ran[0] if ran else over
+        self._watch = watch_of(self._declaration, self._clients, first, outages, stored_incidents(self._inbox))
+        counts = _stored_counts(self._inbox, first, over)
+        self._watch.load({name: counts.get(name, {}) for name in self._watch.feeds}, over)
+        self._step = over
+
+    def _judge(self, step: int) -> None:
+        watch = self._watch
+        if watch is None:
+            return
+        calls = self._calls(step)
+        with self._inbox.transaction() as connection:
+            for name, counted in calls.items():
+                _store(connection, name, step, counted)
+            counts = _counts_of(connection, step)
+            begun, closed = watch.step(counts)
+            _store(connection, RUNNING, step, {"messages": 1})
+            for name, feed in watch.feeds.items():
+                if feed.expected is not None:
+                    mean = float(feed.expected.steps[step - feed.expected.start])
+                    _store(connection, name, step, {EXPECTED: round(mean, 2)})
+            self._keep(connection, watch, begun, closed)
+        for incident in begun + closed:
+            self._unsent.append((incident, incident.closed is not None))
+
+    def _keep(
+        self, connection: sqlite3.Connection, watch: Watch, begun: list[Incident], closed: list[Incident]
+    ) -> None:
+        for incident in watch.incidents.open + closed:
+            connection.execute(
+                "INSERT OR REPLACE INTO incidents (number, opened, closed, content) VALUES (?, ?, ?, ?)",
+                (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode()),
+            )
+        for incident, kind in [
+            *((incident, "incident-opened") for incident in begun),
+            *((incident, "incident-closed") for incident in closed),
+        ]:
+            at = incident.closed if incident.closed is not None else incident.opened
+            data = {"incident": incident.number, "kind": incident.kind, "feeds": incident.feeds,
+                    "severity": incident.severity, "cause": incident.cause}  # fmt: skip
+            add_to_outbox(connection, f"incident-{incident.number}-{kind}-{at}", kind, "", self._now(), data)
+            log().warning(kind.replace("-", " "), client=", ".join(incident.feeds), reason=incident.cause)
+
+    def _calls(self, step: int) -> dict[str, Counts]:
+        """Return by client what was counted of hook calls: calls by service, failures, refusals, missing keys."""
+        counted: dict[str, Counter[str]] = {}
+        start = step * BUCKET_SECONDS * _MICROSECONDS
+        columns = decisions.c.client, decisions.c.service, decisions.c.outcome
+        query = select(*columns, func.count()).where(decisions.c.decided_at >= start).group_by(*columns)
+        for client, service, outcome, count in read_rows(
+            self._record_url, query.where(decisions.c.decided_at < start + BUCKET_SECONDS * _MICROSECONDS)
+        ):
+            names = counted.setdefault(f"{CLIENT}{client}", Counter())
+            names.update({"messages": count, f"service:{service}": count})
+            names["failed"] += count if outcome == "error" else 0
+        before, self._counted = self._counted, Counter(self._metrics.counts)
+        for key, total in self._counted.items():
+            more = total - before[key]
+            if more and key[0] == "cds_refused":
+                counted.setdefault(f"{CLIENT}{key[1]}", Counter())["refused"] += more
+            elif more and key[0] == "cds_prefetch":
+                for part in key[3].split():
+                    name, _, state = part.partition("=")
+                    if state in ("null", "failed", "unobtainable"):
+                        counted.setdefault(f"{CLIENT}{key[1]}", Counter())[f"missing:{key[2]} {name}"] += more
+        return dict(counted)
+
+    async def _notify(self) -> None:
+        """Post what opened and closed to the address of the declaration; what is not taken is sent again."""
+        if not self._declaration.notify:
+            self._unsent.clear()
+            return
+        if not self._unsent:
+            return
+        import httpx
+
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client:
+            while self._unsent:
+                incident, is_over = self._unsent[0]
+                at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
+                notice = {"event": "closed" if is_over else "opened", "at": at, "kind": incident.kind,
+                          "severity": incident.severity, "text": incident.cause}  # fmt: skip
+                key = f"interfaces {incident.number}"
+                address, body = notice_request(self._declaration.notify, notice, key, at, is_over=is_over)
+                try:
+                    answer = await client.post(address, json=body)
+                except httpx.HTTPError as error:
+                    log().warning("incident not sent", error_type=type(error).__name__)
+                    return
+                if not answer.is_success:
+                    log().warning("incident not sent", status=answer.status_code)
+                    return
+                self._unsent.pop(0)
+
+
+def watch_of(
+    declaration: Declaration, clients: Iterable[str], first: int, outages: Sequence[tuple[int, int]],
+    earlier: Sequence[Incident],
+) -> Watch:  # fmt: skip
+    """Return a watch over the feeds of a declaration; `outages` are steps in which this server did not run."""
+    local = ZoneInfo(declaration.timezone)
+    zones = {name: feed.zone if isinstance(feed, V2Feed) else local for name, feed in declaration.feed.items()}
+    zones |= {f"{CLIENT}{client}": local for client in clients}
+    downtimes = {name: [*outages, *declaration.downtimes(name)] for name in zones}
+    through = {name: feed.through for name, feed in declaration.feed.items() if feed.through}
+    patients_from = {name: feed.patients_from for name, feed in declaration.feed.items() if feed.patients_from}
+    calendar = Calendar(frozenset(declaration.holidays), downtimes)
+    return Watch(zones, first, calendar, Topology(through, patients_from), earlier)
+
+
+def stored_incidents(inbox: Inbox) -> list[Incident]:
+    """Return the incidents in the inbox, the oldest first."""
+    rows = inbox.query("SELECT content FROM incidents ORDER BY number")
+    return [msgspec.json.decode(content, type=Incident) for (content,) in rows]
+
+
+def _stored_counts(inbox: Inbox, first: int, over: int) -> dict[str, dict[int, dict[str, float]]]:
+    """Return what was counted by feed and step: of older days messages, and the rest at the day's first step."""
+    counts: dict[str, dict[int, dict[str, float]]] = {}
+    for feed, bucket, name, count in inbox.query(
+        "SELECT feed, bucket, name, count FROM counts WHERE bucket >= ? AND bucket < ? AND name != ?",
+        (first - first % STEPS_A_DAY, over, EXPECTED),
+    ):
+        counts.setdefault(feed, {}).setdefault(max(bucket, first), {})[name] = count
+    return counts
+
+
+def _counts_of(connection: sqlite3.Connection, step: int) -> dict[str, dict[str, float]]:
+    counts: dict[str, dict[str, float]] = {}
+    for feed, name, count in connection.execute("SELECT feed, name, count FROM counts WHERE bucket = ?", (step,)):
+        counts.setdefault(feed, {})[name] = count
+    return counts
+
+
+def _store(connection: sqlite3.Connection, feed: str, step: int, counts: Mapping[str, float]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)",
+        [(feed, step, name, count) for name, count in counts.items()],
+    )
+
+
+def fold_old_counts(inbox: Inbox, step: int) -> None:
+    """Add counts that are older than what is watched closely to the first step of their day; messages stay as they are.
+
+    What was counted during an incident is dropped: it is never learned.
+    """
+    before = (step - RECENT_STEPS) // STEPS_A_DAY * STEPS_A_DAY
+    where = "WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages'"
+    with inbox.transaction() as connection:
+        for (content,) in connection.execute(
+            "SELECT content FROM incidents WHERE closed IS NULL OR closed >= ?", (before - STEPS_A_DAY,)
+        ).fetchall():
+            incident = msgspec.json.decode(content, type=Incident)
+            for feed in incident.feeds:
+                connection.execute(
+                    f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
+                    (before, STEPS_A_DAY, feed, incident.since, incident.closed or step),
+                )
+        connection.execute(
+            "INSERT INTO counts (feed, bucket, name, count) SELECT feed, bucket - bucket % ? AS day, name, sum(count)"
+            " FROM counts WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages' AND name != ?"
+            " GROUP BY feed, day, name ON CONFLICT (feed, bucket, name) DO UPDATE SET count = count + excluded.count",
+            (STEPS_A_DAY, before, STEPS_A_DAY, EXPECTED),
+        )
+        connection.execute(f"DELETE FROM counts {where}", (before, STEPS_A_DAY))  # noqa: S608 - constants
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Messages of a feed by the quarter of an hour, with what was expected; None where nothing was learned yet."""
+
+    start: int
+    came: list[float]
+    expected: list[float] | None
+
+
+def rates(inbox: Inbox, feed: str, now: float, hours: int = 24) -> Rate:
+    """Return the messages of the last hours."""
+    end = int(now // BUCKET_SECONDS)
+    start = (end - hours * 12) // 3 * 3
+    came, expected = np.zeros(end - start), np.zeros(end - start)
+    for bucket, name, count in inbox.query(
+        "SELECT bucket, name, count FROM counts WHERE feed = ? AND bucket >= ? AND bucket < ? AND name IN (?, ?)",
+        (feed, start, end, "messages", EXPECTED),
+    ):
+        (came if name == "messages" else expected)[bucket - start] = count
+    whole = (end - start) // 3 * 3
+    quarters = [column[:whole].reshape(-1, 3).sum(1).tolist() for column in (came, expected)]
+    return Rate(start, quarters[0], quarters[1] if expected.any() else None)
+
+
+__all__ = ["CLIENT", "InterfaceWatch", "Rate", "fold_old_counts", "rates", "stored_incidents"]

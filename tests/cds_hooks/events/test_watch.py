@@ -1,0 +1,186 @@
+"""The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.feeds import Month, clean_months, incident_months
+from benchmarks.watching import judge_clean, judge_incident
+from cds_hooks.events.declaration import Declaration, read_declaration
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.watch.guidance import FIRST_CHECKS
+from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts, stored_incidents
+from cds_hooks.metrics.counts import Metrics
+from cds_hooks.settings import Settings
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.events.messages import run_async
+from tests.live import record_in
+
+FEEDS = Settings().data_dir / "events" / "feeds"
+STEP = 300
+MONDAY = int(datetime(2026, 5, 4, tzinfo=UTC).timestamp()) // STEP
+DECLARED = """
+database = "{file}"
+notify = "http://127.0.0.1:1/notices"
+[feed.lab]
+kind = "mllp"
+listen = "127.0.0.1:2575"
+"""
+
+
+def _month(number: str) -> Month:
+    return next(month for month in incident_months(FEEDS, 7) if month.event.fields["id"] == number)
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        ("inc-04", "clinic-b: silent"),
+        ("inc-35", "clinic network: silent"),
+        ("inc-08", "claims-nightly: silent (batch)"),
+    ],
+)
+def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: str, cause: str) -> None:
+    judged = judge_incident(_month(number))
+    assert judged["found"]
+    assert [incident.split(" [")[0] for incident in judged["incidents"]] == [cause]
+    assert judged["closed after hours"] is not None
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+def test_every_planted_incident_but_two_is_found_within_its_bound() -> None:
+    judged = [judge_incident(month) for month in incident_months(FEEDS, 7)]
+    assert sum(line["found"] for line in judged) >= 38
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+def test_clean_months_are_quiet() -> None:
+    judged = [judge_clean(month) for month in clean_months(FEEDS, 7)]
+    assert sum(len(line["false"]) for line in judged) <= 0.1 * 12 * len(judged)
+    assert all(len(line["information"]) <= 1 for line in judged)
+
+
+def _declaration(folder: Path) -> Declaration:
+    path = folder / "events.toml"
+    path.write_text(DECLARED.format(file=folder / "events.sqlite3"), encoding="utf-8")
+    return read_declaration(path, {})
+
+
+def _count(inbox: Inbox, steps: range, messages: int) -> None:
+    with inbox.transaction() as connection:
+        rows = [
+            (feed, step, "messages", count) for step in steps for feed, count in (("lab", messages), ("this server", 1))
+        ]
+        connection.executemany(
+            "INSERT OR REPLACE INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)",
+            [row for row in rows if row[3]],
+        )
+
+
+def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metrics]:
+    declaration = _declaration(folder)
+    inbox, metrics = Inbox(declaration.file), Metrics()
+    return InterfaceWatch(declaration, inbox, metrics, (), record_in(folder), lambda: now[0]), inbox, metrics
+
+
+@pytest.fixture
+def silent_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[InterfaceWatch, Inbox, Metrics, list[float]]:
+    """A feed of twenty messages in five minutes over fifteen days, whose last half hour had none."""
+    monkeypatch.setattr("cds_hooks.events.watch.running.read_rows", lambda *_: [])
+    learned = MONDAY + 15 * 288
+    now = [learned * STEP + 10.0]
+    watch, inbox, metrics = _watch(tmp_path, now)
+    _count(inbox, range(MONDAY, learned), 20)
+    watch.catch_up()
+    now[0] += 6 * STEP
+    watch.catch_up()
+    return watch, inbox, metrics, now
+
+
+def _events(inbox: Inbox) -> list[tuple[str, Any]]:
+    return [(kind, json.loads(data)) for kind, data in inbox.query("SELECT type, data FROM outbox ORDER BY sequence")]
+
+
+def test_a_feed_that_stops_is_an_incident_in_metrics_and_outbox(
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
+) -> None:
+    _, inbox, metrics, _ = silent_feed
+    assert [(kind, data["cause"], data["severity"]) for kind, data in _events(inbox)] == [
+        ("incident-opened", "lab: silent", "high")
+    ]
+    assert metrics.incidents() == [("lab", "silent", "high")]
+
+
+def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
+) -> None:
+    watch, inbox, metrics, now = silent_feed
+    first = int(now[0] // STEP)
+    _count(inbox, range(first, first + 20), 20)
+    now[0] += 20 * STEP
+    watch.catch_up()
+    assert [kind for kind, _ in _events(inbox)] == ["incident-opened", "incident-closed"]
+    assert metrics.incidents() == []
+    feed = watch._watch.feeds["lab"] if watch._watch is not None else None
+    assert feed is not None
+    assert feed.is_left_out(first - 3)
+    assert not feed.is_left_out(first - 300)
+
+
+def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server_is_no_silence(
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
+    tmp_path: Path,
+) -> None:
+    _, inbox, _, now = silent_feed
+    inbox.close()
+    now[0] += 100 * STEP
+    watch, again, metrics = _watch(tmp_path, now)
+    watch.catch_up()
+    assert metrics.incidents() == [("lab", "silent", "high")]
+    assert len(stored_incidents(again)) == 1
+    first = int(now[0] // STEP)
+    _count(again, range(first, first + 30), 20)
+    now[0] += 30 * STEP
+    watch.catch_up()
+    assert metrics.incidents() == []
+    assert [incident.cause for incident in stored_incidents(again)] == ["lab: silent"]
+
+
+def test_counts_of_old_days_are_folded_and_those_of_an_incident_are_dropped(tmp_path: Path) -> None:
+    _, inbox, _ = _watch(tmp_path, [0.0])
+    with inbox.transaction() as connection:
+        rows = [("lab", MONDAY // 288 * 288 + step, "duplicate", 1) for step in range(10)]
+        connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
+    fold_old_counts(inbox, MONDAY + 10 * 288)
+    assert inbox.query("SELECT bucket, count FROM counts") == [(MONDAY // 288 * 288, 10.0)]
+
+
+@run_async
+async def test_the_page_shows_the_incident_with_what_to_check_first(
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
+    tmp_path: Path,
+) -> None:
+    async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
+        page = (await calls.get("/interfaces", headers={"accept": "text/html"})).text
+    assert "lab: silent" in page
+    assert "Is the sender running" in page
+    assert "the last 24 hours" in page
+
+
+def test_every_kind_of_incident_says_what_to_check_and_has_a_section_in_the_runbook() -> None:
+    text = (Path(__file__).parents[3] / "docs/operations/events.md").read_text(encoding="utf-8")
+    assert [kind for kind in FIRST_CHECKS if f"| {kind} |" not in text] == []
+
+
+def test_an_announced_downtime_is_given_with_its_offset(tmp_path: Path) -> None:
+    start = datetime(2026, 5, 4, 1, tzinfo=UTC)
+    path = tmp_path / "events.toml"
+    text = f"[[downtime]]\nstart = {start.isoformat()}\nend = {(start + timedelta(hours=2)).isoformat()}\n"
+    path.write_text(text, encoding="utf-8")
+    assert read_declaration(path, {}).downtimes("lab") == [(MONDAY + 12, MONDAY + 36)]
