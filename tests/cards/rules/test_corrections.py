@@ -135,3 +135,53 @@ def test_a_digoxin_level_over_two_is_never_shown_as_two(level: float, shown: str
     assert f"level {shown} ng/mL" in f"{card.summary}{card.detail}"
     on_it = _found("disease-digoxin", {"labs": [["digoxin_level", 2.0], ["potassium", 4.2]]}, draft, as_of)
     assert findings(on_it) == []
+
+
+def _dosing(value: float, unit: str, times: int) -> Json:
+    repeat = {"frequency": times, "period": 1, "periodUnit": "d"}
+    quantity = {"value": value, "unit": unit}
+    return {"dosageInstruction": [{"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": quantity}]}]}
+
+
+_ADULT = {"age": 50, "sex": "male"}
+_COMBINED = "oxycodone 10 MG / acetaminophen 325 MG Oral Tablet"
+
+
+def _changes_of(outcome: OrderOutcome) -> list[tuple[str, str]]:
+    """Each button with the dosage that it writes, "cancel" for none."""
+    (card,) = outcome.cards
+    return [
+        (
+            suggestion.label,
+            f"{dosage['doseAndRate'][0]['doseQuantity']['value']} {dosage['doseAndRate'][0]['doseQuantity']['unit']} "
+            f"x{dosage['timing']['repeat']['frequency']}"
+            if action.resource and "timing" in (dosage := action.resource["dosageInstruction"][0])
+            else action.type,
+        )
+        for suggestion in card.suggestions
+        for action in suggestion.actions
+    ]
+
+
+def test_a_combination_is_corrected_in_its_tablets_and_never_by_one_of_its_ingredients(as_of: datetime) -> None:
+    draft = draft_of({"drug": _COMBINED, "more": _dosing(3, "tablet", 6)})
+    changes = _changes_of(check(record_of(_ADULT, as_of), drafts_of(draft)))
+    assert changes[:2] == [
+        ("Cancel this order", "delete"),
+        ("Lower the dose below 50 MME/day (no tolerance on record)", "1 tablet x3"),
+    ]
+    single = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "more": _dosing(1250, "mg", 4)})
+    changes = _changes_of(check(record_of(_ADULT, as_of), drafts_of(single)))
+    assert changes[0] == ("Reduce to 3,000 mg/day in total", "1000 mg x3")
+
+
+@pytest.mark.parametrize(("milligrams", "total"), [(675, None), (676, "4,004")])
+def test_the_dose_under_evaluation_counts_with_what_is_taken_in_a_combination(
+    milligrams: int, total: str | None, as_of: datetime
+) -> None:
+    """Four tablets of 325 mg are 1,300 mg of the 4,000 mg of a day."""
+    taken = {"drug": "oxycodone 5 MG / acetaminophen 325 MG Oral Tablet", "more": _dosing(1, "tablet", 4)}
+    draft = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "more": _dosing(milligrams, "mg", 4)})
+    outcome = check(record_of({**_ADULT, "active": [taken]}, as_of), drafts_of(draft))
+    expected = [f"Acetaminophen adds up to {total} mg/day (over 4,000) across 2 orders."] if total else []
+    assert [card.summary for card in outcome.cards] == expected

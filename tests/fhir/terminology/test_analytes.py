@@ -52,6 +52,11 @@ def test_where_two_sources_differ_the_narrower_plausible_range_stands(data_folde
         ("uacr", ("mg/mmol{creat}", "mg/mmol Cr", "g/mol"), 8.84),
         ("ast", ("units/L", "[IU]/L"), 1.0),
         ("ast", ("ukat/L", "µkat/L"), 60.0),
+        ("potassium", ("umol/L",), 0.001),
+        ("potassium", ("mol/L", "mmol/mL"), 1000.0),
+        ("creatinine", ("g/L",), 100.0),
+        ("hemoglobin", ("g/mL", "kg/L"), 100.0),
+        ("platelets", ("10*6/L",), 0.001),
         ("cholesterol_total", ("mg%", "mg / dL", "mg/100 mL"), 1.0),
     ],
 )

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart
-from cds_hooks.kit.contract.connection import Connection
+from cds_hooks.kit.contract.connection import Connection, Purpose
 from cds_hooks.kit.contract.report import Report, Result, as_junit
-from cds_hooks.kit.contract.run import UnknownRow, run_checks, select_checks
+from cds_hooks.kit.contract.run import UnknownRow, _bound_time_of_slow_server, run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
@@ -199,3 +200,16 @@ def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts:
     report = run_checks(Target(connection, few_charts[:1], AS_OF), select_checks(["SEC-01"], "standard"))
     connection.close()
     assert [(each.row.id, each.result) for each in report.rows if not each.row.unseen] == [("SEC-01", Result.HELD)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "deadline", "is_bounded"),
+    [([0.9, 1.0, 5.0], None, False), ([0.9, 1.1, 1.2], None, True), ([], None, False), ([2.0, 2.0], 5.0, False)],
+)
+def test_a_server_most_of_whose_calls_take_over_a_second_gets_a_time_limit(
+    seconds: list[float], deadline: float | None, is_bounded: bool
+) -> None:
+    log = [SimpleNamespace(seconds=second, purpose=Purpose.CALL) for second in seconds]
+    connection = SimpleNamespace(log=log, deadline=deadline)
+    _bound_time_of_slow_server(SimpleNamespace(connection=connection))  # type: ignore[arg-type]  # what it reads
+    assert (connection.deadline != deadline) is is_bounded
