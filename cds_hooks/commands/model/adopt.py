@@ -64,11 +64,13 @@ def adopt(
         import_(Path(fitted), card, features, out)
         return
     with problems():
+        from models_onnx.workbench.release.card import refuse_incomplete_words
         from models_onnx.workbench.training import commands
 
         if spec is None:
             raise TrainingRefused("--spec names the declaration; cds-hooks model new NAME --folder FOLDER writes one")
         declared = _declared(spec, fitted)
+        refuse_incomplete_words(declared.id, spec.parent)
         folder = data or settings().data_dir
         with progress_bars(as_json) as progress:
             trained = commands.train_model(declared.id, folder, out, seed, replicates, progress, spec.parent)

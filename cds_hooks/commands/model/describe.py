@@ -28,7 +28,7 @@ from models_onnx.artifact.files import whole_file, write_whole
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
-Format = Literal["json", "html", "fhir", "chai", "schema"]
+Format = Literal["json", "html", "markdown", "huggingface", "fhir", "chai", "schema"]
 
 
 def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = False) -> None:
@@ -83,7 +83,7 @@ def page(
 def card(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id, id@version, or the id of an equation.")],
     format: Annotated[
-        Format, typer.Option(help="json, html, fhir (Device and DocumentReference), chai, or schema of such cards.")
+        Format, typer.Option(help="json, html, markdown, huggingface, fhir, chai, or schema of such cards.")
     ] = "json",
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own.")] = ARTIFACTS,
@@ -135,10 +135,13 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
 
 def _written(document: dict[str, Any], format: Format, state: str, sha256: str) -> bytes:
     from models_onnx.model_card.formats import card_html, chai_xml, fhir_bundle
+    from models_onnx.model_card.markdown import card_markdown, hugging_face_card
     from models_onnx.model_card.schema import card_schema
 
     if format == "html":
         return card_html(document).encode()
+    if format in ("markdown", "huggingface"):
+        return (card_markdown if format == "markdown" else hugging_face_card)(document).encode()
     if format == "schema":
         document = card_schema(document["kind"])
     if format == "chai":

@@ -25,7 +25,7 @@ from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.settings import settings
 from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.spec import REPLICATES, SEED
+from models_onnx.spec import REPLICATES, SEED, get_spec
 
 # Groups of people by rising estimate: for the curves, and for the drawing of the calibration.
 _FINE, _COARSE = 100, 10
@@ -54,10 +54,13 @@ def train(
     Example: cds-hooks model train mortality_5y --check
     """
     with problems():
+        from models_onnx.workbench.release.card import refuse_incomplete_words
         from models_onnx.workbench.training import commands
 
         specs = own_specs(specs, out, name)
         folder = data or settings().data_dir
+        if not check:
+            refuse_incomplete_words(get_spec(name, specs).id, specs)
         with progress_bars(as_json) as progress:
             if check:
                 comparison = commands.check_model(name, folder, out, progress, specs)

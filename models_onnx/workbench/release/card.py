@@ -11,7 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from models_onnx.artifact.folder import VERSION_SIGN
+import msgspec
+
+from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import (
@@ -23,7 +25,8 @@ from models_onnx.model_card.attributes import (
     variables_used,
     variables_used_in_words,
 )
-from models_onnx.model_card.schema import PRODUCT_NAMES
+from models_onnx.model_card.schema import PRODUCT_NAMES, refuse_incomplete_card
+from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.release import card_figures as figures
 
 HOURS_PER_YEAR = 8766.0  # 365.25 days
@@ -50,6 +53,18 @@ def card_words(name: str, folder: Path | None = None) -> Words:
     if base := words.get("extends"):
         words = merge_words(declared_words(base, folder)[1], words)
     return merge_words(project_words() if path.parent == _OF_THE_PROJECT else _defaults_of_others(), words)
+
+
+def refuse_incomplete_words(name: str, folder: Path | None = None) -> None:
+    """Refuses words that could not be published, before anything is fitted.
+
+    What is computed from a manifest stands in from a model of this package, so only the declared words are judged.
+
+    Raises:
+        CardIncomplete: Words are blank, still to do or wrong, each by number and name.
+    """
+    stand_in = msgspec.structs.replace(read_manifest(ARTIFACTS / "mortality_5y"), id=name)
+    refuse_incomplete_card(build_card(stand_in, card_words(name, folder), "0" * 64))
 
 
 def write_words(path: Path, words: Words) -> None:
