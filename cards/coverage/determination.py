@@ -12,9 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.coverage.authorization import affirmed_number, period_of
-from cards.coverage.evidence import Seen, Subject, evaluate
+from cards.coverage.evidence import evaluate
 from cards.coverage.order import Json, OrderFacts, dicts
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
+from cards.coverage.seen import Seen, Subject
 
 Covered = Literal["covered", "conditional", "not-covered"]
 CLINICAL: Final = "clinical"

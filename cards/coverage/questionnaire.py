@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from cards.coverage.evidence import Test
 from cards.coverage.order import Json
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies
+from cards.coverage.seen import Test
 
 _SDC: Final = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire"
 _DONE: Final = frozenset({"completed", "amended"})

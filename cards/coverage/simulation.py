@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from cards.coverage.determination import Circumstances, Determination, determine
-from cards.coverage.evidence import Subject, participants_of
+from cards.coverage.evidence import participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, read_order
 from cards.coverage.policy import Payer, Policies, PolicyFault
 from cards.coverage.questionnaire import answers_of
+from cards.coverage.seen import Subject
 from fhir.record.reading import read_record, read_value
 
 _ORDERS: Final = ORDER_TYPES[:6]

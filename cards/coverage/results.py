@@ -1,0 +1,135 @@
+"""Tests of criteria that read results: observations with their circumstances, body mass index, smoking."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before, words_of
+from fhir.mapping.tobacco import smoking_history
+from fhir.record.datatypes import Quantity
+from fhir.record.measurement import USABLE_STATUS, effective_time
+from fhir.record.resources import Observation
+
+_ROOM_AIR: Final = ("room air", "ambient air", "without oxygen")
+
+
+def observation_test(wanted: Test, subject: Subject) -> Seen:
+    """Return whether the newest result of a test, or so many of them, keeps its limits."""
+    record = subject.record
+    hits = [
+        (time, value, observation)
+        for observation in record.observations_for("coverage")
+        if observation.status in USABLE_STATUS
+        and _is_named(observation, wanted)
+        and (value := _value_in(observation, wanted)) is not None
+        and (time := effective_time(observation)) is not None
+    ]
+    hits = [hit for hit in hits if is_within(hit[0], wanted, subject.day) and _has_proof(hit[2], wanted)]
+    for _, _, observation in hits:
+        record.note_use(observation)
+    if not hits:
+        return UNKNOWN
+    if "count" in wanted:
+        return counted(((is_in(value, wanted), f"Observation/{read.id}") for _, value, read in hits), wanted["count"])
+    newest = max(hits, key=lambda hit: hit[0].instant)
+    return Seen(is_in(newest[1], wanted), (f"Observation/{newest[2].id}",))
+
+
+def _is_named(observation: Observation, wanted: Test) -> bool:
+    codes = wanted.get("loinc", ())
+    if any(coding.code in codes for coding in observation.code.coding):
+        return True
+    words = words_of(observation.code)
+    return any(_holds_words(words, name) for name in wanted.get("text", ()))
+
+
+def _holds_words(words: str, name: str) -> bool:
+    """Whether the words of a name stand in the text as words: "ahi" is no part of "dahil".
+
+    >>> _holds_words("apnea hypopnea index (ahi)", "ahi"), _holds_words("dahil", "ahi")
+    (True, False)
+    """
+    plain = "".join(letter if letter.isalnum() else " " for letter in words)
+    wanted = "".join(letter if letter.isalnum() else " " for letter in name)
+    return f" {' '.join(wanted.split())} " in f" {' '.join(plain.split())} "
+
+
+def _value_in(observation: Observation, wanted: Test) -> float | None:
+    quantity = observation.valueQuantity
+    if quantity is None or quantity.value is None or quantity.comparator:
+        return None
+    factor = _factor(quantity, wanted.get("units", {}))
+    return None if factor is None else quantity.value * factor
+
+
+def _factor(quantity: Quantity, units: Mapping[str, float]) -> float | None:
+    names = [name for name in (quantity.code, quantity.unit) if name]
+    if not names:
+        return units.get("")
+    return next((units[name] for name in names if name in units), None)
+
+
+def _has_proof(observation: Observation, wanted: Test) -> bool:
+    """Whether the result says what the test asks of its circumstances: room air, exercise, not asleep."""
+    texts = [words_of(observation.code), *(note.text or "" for note in observation.note)]
+    texts += [words_of(part.code) for part in observation.component if part.valueQuantity is None]
+    texts += [words_of(part.valueCodeableConcept) for part in observation.component if part.valueCodeableConcept]
+    texts += [part.valueString or "" for part in observation.component]
+    words = " ".join(texts).lower()
+    if "words" in wanted and not any(word in words for word in wanted["words"]):
+        return False
+    if any(word in words for word in wanted.get("without_words", ())):
+        return False
+    return not wanted.get("room_air") or _is_on_room_air(observation, words)
+
+
+def _is_on_room_air(observation: Observation, words: str) -> bool:
+    """Inspired oxygen of 21 % (LOINC 3150-6, 3150-0) or a flow of 0 (3151-8), or the words."""
+    proof = False
+    for part in observation.component:
+        codes = {coding.code for coding in part.code.coding}
+        value = part.valueQuantity.value if part.valueQuantity is not None else None
+        if value is None:
+            continue
+        if codes & {"3150-6", "3150-0", "19994-3"}:
+            if round(value, 2) not in (21, 0.21):
+                return False
+            proof = True
+        elif codes & {"3151-8"}:
+            if value != 0:
+                return False
+            proof = True
+    return proof or any(word in words for word in _ROOM_AIR)
+
+
+def bmi_test(wanted: Test, subject: Subject) -> Seen:
+    """Return whether the body mass index keeps its limits."""
+    record = subject.record
+    bmi = record.newest("bmi")
+    if bmi is not None:
+        return Seen(is_in(bmi.value, wanted), (bmi.source,))
+    weight, height = record.newest("body_weight"), record.newest("body_height")
+    if weight is None or height is None:
+        return UNKNOWN
+    return Seen(is_in(weight.value / (height.value / 100) ** 2, wanted), (weight.source, height.source))
+
+
+def pack_years_test(wanted: Test, subject: Subject) -> Seen:
+    """Return whether the pack-years keep their limits."""
+    packs = smoking_history(subject.record).pack_years
+    return UNKNOWN if packs is None else Seen(is_in(packs.value, wanted), (packs.source,))
+
+
+def smoking_test(years: int, subject: Subject) -> Seen:
+    """Return whether the patient smokes now or stopped within so many years."""
+    smoking = smoking_history(subject.record)
+    answer = smoking.answer
+    if answer is None:
+        return UNKNOWN
+    if answer.status == "current":
+        return Seen(True, (answer.source,))
+    earliest = months_before(subject.day, 12 * years)
+    if smoking.stopped_from is not None and smoking.stopped_from >= earliest:
+        return Seen(True, (answer.source,))
+    if answer.status == "never" or (smoking.stopped_by is not None and smoking.stopped_by < earliest):
+        return Seen(False, (answer.source,))
+    return UNKNOWN
