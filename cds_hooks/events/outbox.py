@@ -25,12 +25,16 @@ TYPES: Final = {
     "worklist-changed": "A decision put findings on the worklist: its id, the service and the patient's id.",
     "incident-opened": "The watch over the interfaces found an incident, or an ended one again: number, kind, feeds.",
     "incident-closed": "An incident of the interfaces is over: its number, kind and feeds.",
+    "card-answered": "A clinician answered a card: the ids of decision and card, the service and the outcome.",
+    "release-act": "A rule, model, equation, service or client was switched: its kind, name, version and new state.",
 }
 _DATA: Final = {
     "decision-made": ("decision", "service", "patient"),
     "worklist-changed": ("decision", "service", "patient"),
     "incident-opened": ("incident", "kind", "feeds", "severity", "cause"),
     "incident-closed": ("incident", "kind", "feeds", "severity", "cause"),
+    "card-answered": ("decision", "card", "service", "outcome"),
+    "release-act": ("kind", "name", "version", "state"),
 }
 _SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "incident": {"type": "integer"},

@@ -21,6 +21,7 @@ from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.outbox import Delivery, asyncapi
+from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
@@ -70,8 +71,15 @@ class Events:
         }
         clients = [client.name for client in trust.clients]
         self.watch = InterfaceWatch(
-            self.declaration, self.inbox, components.metrics, clients, configured.database_url, now
+            self.declaration,
+            self.inbox,
+            components.metrics,
+            clients,
+            configured.database_url,
+            now,
+            lambda: self.groups.depth,
         )
+        self._reports = RecordEvents(self.inbox, configured.database_url)
         self._source = configured.public_url
         self._now = now
         self._metrics = components.metrics
@@ -129,7 +137,10 @@ class Events:
             Delivery(self.inbox, name, hook, self._source, self._now).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
-        return [self.rescoring.keep_computing(), self.watch.keep_watching(), self._keep_forgetting(), *deliveries]
+        reports = self._reports.keep_reporting()
+        return [
+            self.rescoring.keep_computing(), self.watch.keep_watching(), reports, self._keep_forgetting(), *deliveries
+        ]  # fmt: skip
 
     async def _keep_forgetting(self) -> None:
         """Delete what is older than 90 days and no longer needed, once an hour until cancelled; facts stay."""

@@ -12,7 +12,7 @@ HOLD_STEPS: Final = 12
 """An incident is open for an hour after it was last seen, at the least."""
 _HOLD_WEIGHTS: Final = 4.0
 """It ends when four times the messages came that it took to see it, and it was not seen again."""
-_LONGEST_HOLD: Final = 576
+_LONGEST_HOLD: Final = 864
 _JOIN_STEPS: Final = 144
 _SAME_STEPS: Final = 288
 """The same kind at the same feed within a day is the same incident, opened again."""

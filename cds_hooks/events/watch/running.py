@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from cds_hooks.events.outbox import add_to_outbox
+from cds_hooks.events.watch.forecasts import SERVER, measure
 from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY, Counts
 from cds_hooks.events.watch.incidents import Incident, Topology
 from cds_hooks.events.watch.watching import Calendar, Watch
@@ -27,8 +28,8 @@ from cds_hooks.storage.tables import decisions
 
 CLIENT: Final = "calls of "
 """What the name of a client begins with among the feeds: its hook calls are watched like messages."""
-RUNNING: Final = "this server"
-"""A step in which this server ran has a count of this name: what did not come while it was down is no silence."""
+RUNNING: Final = SERVER
+"""A step in which this server ran has counts of this name: what did not come while it was down is no silence."""
 EXPECTED: Final = "expected"
 _POLL_SECONDS: Final = 5.0
 _SETTLED_SECONDS: Final = 2.0
@@ -41,8 +42,10 @@ class InterfaceWatch:
 
     def __init__(
         self, declaration: Declaration, inbox: Inbox, metrics: Metrics, clients: Iterable[str], record_url: str,
-        now: Callable[[], float],
+        now: Callable[[], float], depth: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
+        """`depth` gives how many messages wait to be stored."""
+        self._depth = depth
         self._declaration, self._inbox, self._metrics, self._now = declaration, inbox, metrics, now
         self._record_url, self._clients = record_url, tuple(clients)
         self._watch: Watch | None = None
@@ -84,7 +87,8 @@ class InterfaceWatch:
         """Begin where the last run of this server ended, with what is in the inbox of the last four weeks."""
         first = over - KEPT_DAYS * STEPS_A_DAY
         rows = self._inbox.query(
-            "SELECT bucket FROM counts WHERE feed = ? AND bucket >= ? ORDER BY bucket", (RUNNING, first)
+            "SELECT bucket FROM counts WHERE feed = ? AND name = 'messages' AND bucket >= ? ORDER BY bucket",
+            (RUNNING, first),
         )
         ran = [bucket for (bucket,) in rows]
         outages = [
@@ -106,7 +110,7 @@ class InterfaceWatch:
                 _store(connection, name, step, counted)
             counts = _counts_of(connection, step)
             begun, closed = watch.step(counts)
-            _store(connection, RUNNING, step, {"messages": 1})
+            _store(connection, RUNNING, step, {"messages": 1} | measure(self._declaration, self._depth()))
             for name, feed in watch.feeds.items():
                 if feed.expected is not None:
                     mean = float(feed.expected.steps[step - feed.expected.start])

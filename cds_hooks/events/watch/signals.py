@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cds_hooks.events.watch.baseline import AHEAD_STEPS, Baseline, Expected, Level
 from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History, Numbers, parts_of
 from cds_hooks.events.watch.tails import few, many
+from fhir.terminology.analytes import ANALYTES
 from models_onnx.monitoring.sketch import Sketch, bucket_at
 
 WINDOWS: Final = np.array([1, 2, 3, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 432, 576])
@@ -33,6 +34,9 @@ _LEAST_EFFECT: Final = 0.35
 _CERTAIN: Final = 4.0
 """In standard errors, before the exact bound is computed."""
 _SHIFT_RARE: Final = 1e-8
+_UNIT_RARE: Final = 1e-6
+"""Enough where the ratio is that of two units of the analyte: units are what changes most."""
+_UNIT_NEAR: Final = 0.25
 _UNIT_RATIO: Final = 1.8
 _STUCK_SHARE: Final = 0.4
 _STUCK_STEPS: Final = 24
@@ -52,6 +56,7 @@ _BUSY: Final = 1.8
 _LOW_STRONG: Final = 0.7
 _STRONG_SHARE: Final = 0.1
 _STRONG_EFFECT: Final = 0.8
+_ANALYTES: Final = {loinc: analyte for analyte in ANALYTES.values() for loinc in analyte.loinc}
 SHARE_KINDS: Final = {
     "duplicate": "duplicates",
     "out-of-order": "order",
@@ -217,10 +222,13 @@ class Columns:
             group = "late" if not name else f"values:{name}"
             for row in np.flatnonzero(is_moved[: starts.rows(group, end, len(sums)), column]).tolist():
                 count = float(counts[row, column])
-                if level.rarity(float(scores[row, column]) / count, count / (1 + count / level.count)) >= _SHIFT_RARE:
+                rarity = level.rarity(float(scores[row, column]) / count, count / (1 + count / level.count))
+                if rarity >= _UNIT_RARE:
                     continue
                 window = _sketch(history, end - int(WINDOWS[row]), "value" if name else "latency", name)
                 kind, ratio = _kind_of_shift(level, window, is_value=bool(name))
+                if rarity >= _SHIFT_RARE and not (kind == "unit" and is_conversion(name, ratio)):
+                    continue
                 if kind:
                     is_strong = kind == "unit" or (abs(effects[row, column]) >= _STRONG_EFFECT if name else ratio >= 4)
                     code = name.partition("|")[0]
@@ -362,6 +370,21 @@ def is_raised(count: float, total: float, share: float) -> bool:
     if count < 4 or total <= 0 or count < max(_SHARE_FACTOR * share, share + _SHARE_MORE) * total:
         return False
     return many(count, share * total) < _SHARE_RARE
+
+
+def is_conversion(subject: str, ratio: float) -> bool:
+    """Return whether values that changed by a ratio came in another unit of their analyte, by code and unit.
+
+    >>> is_conversion("2345-7|mg/dL", 0.06), is_conversion("2345-7|mg/dL", 0.3)
+    (True, False)
+    """
+    code, _, unit = subject.partition("|")
+    analyte = _ANALYTES.get(code)
+    conversion = analyte.conversion(unit) if analyte is not None else None
+    if analyte is None or conversion is None:
+        return False
+    factors = {conversion.factor / other.factor for other in analyte.units.values() if other.factor}
+    return any(abs(log(ratio / factor)) < _UNIT_NEAR for factor in factors)
 
 
 def _sketch(history: History, since: int, kind: str, subject: str) -> Sketch:

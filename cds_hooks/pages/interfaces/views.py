@@ -45,11 +45,12 @@ class _Interfaces:
         letters: list[DeadLetter] = []
         letter = None
         incidents: list[dict[str, Any]] = []
+        ahead: list[str] = []
         now = self._server.now()
         if declaration is not None and declaration.file.is_file():
             with closing(_opened(declaration)) as inbox:
                 feeds = _feeds(inbox, declaration, now.timestamp())
-                incidents = _incidents(inbox)
+                incidents, ahead = _incidents(inbox), _ahead(inbox, declaration, now.timestamp())
                 letters = inbox.dead_letters()
                 letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
         return self._server.page(
@@ -58,6 +59,7 @@ class _Interfaces:
             declared=declaration is not None,
             feeds=feeds,
             incidents=incidents,
+            ahead=ahead,
             letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
             letter=letter,
             content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
@@ -145,6 +147,12 @@ def _plot(inbox: "Inbox", feed: str, now: float) -> dict[str, Any]:
         "width": _WIDTH,
         "height": _HEIGHT,
     }
+
+
+def _ahead(inbox: "Inbox", declaration: "Declaration", now: float) -> list[str]:
+    from cds_hooks.events.watch.forecasts import forecasts
+
+    return [forecast.text for forecast in forecasts(inbox, declaration, now)]
 
 
 def _incidents(inbox: "Inbox") -> list[dict[str, Any]]:

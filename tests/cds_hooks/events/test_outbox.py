@@ -12,7 +12,16 @@ import httpx
 from cds_hooks.events.declaration import Webhook
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import PREFIX, TYPES, Delivery, add_to_outbox, asyncapi, signature
+from cds_hooks.events.record_events import RecordEvents
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
+from cds_hooks.hold_back.signatures import sign_act
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import FeedbackItem
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.queries import store_feedback
 from tests.cds_hooks.events.messages import NOW, run_async
+from tests.live import record_in
 
 SECRET = b"s" * 32
 
@@ -107,4 +116,24 @@ def test_the_asyncapi_document_names_every_type() -> None:
     assert set(document["components"]["messages"]) == set(TYPES)
     for message in document["components"]["messages"].values():
         named = set(message["payload"]["properties"]["data"]["properties"])
-        assert named <= {"decision", "service", "patient", "incident", "kind", "feeds", "severity", "cause"}
+        named -= {"decision", "service", "patient", "incident", "kind", "feeds", "severity", "cause"}
+        assert named <= {"card", "outcome", "name", "version", "state"}
+
+
+def test_answers_and_release_acts_of_the_record_are_events_without_names(tmp_path: Path) -> None:
+    url, inbox = record_in(tmp_path), Inbox(tmp_path / "events.sqlite3")
+    report = RecordEvents(inbox, url).report
+    upgrade_schema(parse_url(url))
+    report()
+    answer = FeedbackItem("c1", "vaccines-due", "a hospital", "accepted", "2026-11-20T10:00:00Z", 1_000_000)
+    store_feedback(parse_url(url), [answer])
+    act = Act(kind="rule", name="ddi-1", state="off", by="A. Name", role="pharmacist", at="2026-11-20", why="a reason")
+    add_event(url, RELEASE_EVENT, "somebody", sign_act(act, None))
+    add_event(url, "hold", "somebody", {"hold": "1"})
+    for _ in range(2):
+        report()
+    rows = inbox.query("SELECT type, data FROM outbox ORDER BY sequence")
+    inbox.close()
+    assert [kind for kind, _ in rows] == ["card-answered", "release-act"]
+    assert json.loads(rows[0][1]) == {"decision": None, "card": "c1", "service": "vaccines-due", "outcome": "accepted"}
+    assert json.loads(rows[1][1]) == {"kind": "rule", "name": "ddi-1", "version": "", "state": "off"}

@@ -11,6 +11,7 @@ from benchmarks.feeds import Month, clean_months, incident_months
 from benchmarks.watching import judge_clean, judge_incident
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts, stored_incidents
 from cds_hooks.metrics.counts import Metrics
@@ -184,3 +185,19 @@ def test_an_announced_downtime_is_given_with_its_offset(tmp_path: Path) -> None:
     text = f"[[downtime]]\nstart = {start.isoformat()}\nend = {(start + timedelta(hours=2)).isoformat()}\n"
     path.write_text(text, encoding="utf-8")
     assert read_declaration(path, {}).downtimes("lab") == [(MONDAY + 12, MONDAY + 36)]
+
+
+def test_a_queue_that_rises_steadily_is_said_with_the_time_left_and_a_still_one_is_not(tmp_path: Path) -> None:
+    declaration = _declaration(tmp_path)
+    inbox = Inbox(declaration.file)
+    with inbox.transaction() as connection:
+        rows = [("this server", MONDAY + step, "queue", 100.0 + 100 * step) for step in range(6)]
+        connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
+    now = (MONDAY + 6) * STEP + 1.0
+    assert [forecast.text for forecast in forecasts(inbox, declaration, now)] == [
+        "The queue of messages that wait to be stored reaches its bound in 20 minutes at this pace."
+    ]
+    with inbox.transaction() as connection:
+        connection.execute("UPDATE counts SET count = 100")
+    assert forecasts(inbox, declaration, now) == []
+    inbox.close()
