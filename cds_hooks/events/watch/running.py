@@ -267,6 +267,8 @@ class Rate(msgspec.Struct, frozen=True):
     start: int
     came: list[float]
     expected: list[float] | None
+    compared: float
+    """Messages of the steps of which it is stored what was expected."""
 
 
 def rates(inbox: Inbox, feed: str, now: float, hours: int = 24) -> Rate:
@@ -281,7 +283,8 @@ def rates(inbox: Inbox, feed: str, now: float, hours: int = 24) -> Rate:
         (came if name == "messages" else expected)[bucket - start] = count
     whole = (end - start) // 3 * 3
     quarters = [column[:whole].reshape(-1, 3).sum(1).tolist() for column in (came, expected)]
-    return Rate(start, quarters[0], quarters[1] if expected.any() else None)
+    compared = float(came[expected > 0].sum())
+    return Rate(start, quarters[0], quarters[1] if expected.any() else None, compared)
 
 
 __all__ = ["CLIENT", "InterfaceWatch", "Rate", "fold_old_counts", "rates", "stored_incidents"]

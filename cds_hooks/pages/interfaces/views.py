@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
     from cds_hooks.events.inbox import DeadLetter, Inbox
 
-_WIDTH, _HEIGHT = 240.0, 40.0
+_WIDTH, _HEIGHT = 180.0, 40.0
 _SHOWN = 30
 _NEXT = "Nothing was changed. Open the page again."
 
@@ -138,12 +138,14 @@ def _plot(inbox: "Inbox", feed: str, now: float) -> dict[str, Any]:
             f"{index * step:.1f},{_HEIGHT - count / most * (_HEIGHT - 2) - 1:.1f}" for index, count in enumerate(counts)
         )
 
-    came, expected = sum(rate.came), sum(rate.expected) if rate.expected else None
-    words = "nothing learned yet" if expected is None else f"{expected:,.0f} expected"
+    learned = rate.expected is not None
+    words = (
+        f"{rate.compared:,.0f} where {sum(rate.expected or ()):,.0f} were expected" if learned else "not learned yet"
+    )
     return {
         "came": points(rate.came),
         "expected": points(rate.expected) if rate.expected else "",
-        "words": f"{came:,.0f} messages, {words}",
+        "words": f"{sum(rate.came):,.0f} messages, {words}",
         "width": _WIDTH,
         "height": _HEIGHT,
     }
