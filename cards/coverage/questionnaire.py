@@ -166,6 +166,7 @@ def _affirmed(items: Any) -> Iterator[str]:
             continue
         yield from _affirmed(item.get("item"))
         name, _, part = str(item.get("linkId", "")).rpartition(".")
-        values = [answer.get("valueBoolean") for answer in item.get("answer") or () if isinstance(answer, dict)]
+        answers = item["answer"] if isinstance(item.get("answer"), list) else ()
+        values = [answer.get("valueBoolean") for answer in answers if isinstance(answer, dict)]
         if part == _MET and values == [True]:
             yield name

@@ -89,6 +89,7 @@ def _names(body: Any) -> Iterator[str]:
             yield from _forms().names_in([parameter.get("valueCanonical")])
         order = parameter.get("resource")
         if parameter.get("name") == "order" and isinstance(order, dict):
-            for extension in order.get("extension") or ():
+            extensions = order.get("extension")
+            for extension in extensions if isinstance(extensions, list) else ():
                 parts = parts_of(extension) if isinstance(extension, dict) else ()
                 yield from _forms().names_in(part.get("valueCanonical") for part in parts)

@@ -27,6 +27,7 @@ from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, 
 from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
+from cards.coverage.shape import misshapen
 from cards.coverage.store import policies, proposals
 from cards.rules.engine.finding import Silence
 from cards.text import plain
@@ -85,15 +86,23 @@ class _Sent:
 
     def every(self, kind: str) -> list[Json]:
         """All resources of a type."""
-        return OriginalOrders(self._sent, kind).every()
+        return [_in_shape(resource, "prefetch") for resource in OriginalOrders(self._sent, kind).every()]
 
     def find(self, reference: str) -> Json | None:
         """The resource of this reference."""
-        return OriginalOrders(self._sent, reference.partition("/")[0]).original(reference)
+        resource = OriginalOrders(self._sent, reference.partition("/")[0]).original(reference)
+        return _in_shape(resource, "prefetch") if resource is not None else None
 
     def locations(self) -> Mapping[str, Json]:
         """Locations by their references."""
         return {f"Location/{resource['id']}": resource for resource in self.every("Location")}
+
+
+def _in_shape(resource: Json, where: str) -> Json:
+    """Returns the resource; BadRequest where a member that is read of it has another JSON type than FHIR gives it."""
+    if (member := misshapen(resource)) is not None:
+        raise BadRequest(f"{member} has not the JSON type that FHIR gives it; nothing was judged.", where)
+    return resource
 
 
 # What the client wants
@@ -184,9 +193,8 @@ def _entries(raw: bytes, where: str) -> list[Json]:
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
         raise BadRequest(f"{where} is no FHIR Bundle with a list of entries.", where)
-    return [
-        entry["resource"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
-    ]
+    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
+    return [_in_shape(resource, where) for resource in resources if isinstance(resource, dict)]
 
 
 def _with_codes(resource: Json, chart: _Sent) -> Json:
