@@ -14,6 +14,7 @@ from cds_hooks.kit.contract.target import Service
 INDICATORS: Final = ("info", "warning", "critical")
 _CODING: Final = frozenset({"code", "system", "display", "extension"})
 _HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
+_SCRIPT: Final = re.compile(r"\]\( ?(?:javascript|vbscript|data):", re.IGNORECASE)
 # GFM escapes with a backslash, shows code as it is, and takes <https://…> for a link.
 _NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^<>\s]*>", re.DOTALL)
 
@@ -71,6 +72,31 @@ def detail_has_no_html(card: Node) -> Faults:
     match = _HTML.search(_NOT_HTML.sub("", card.text("detail")))
     if match:
         yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
+
+
+@check_part(Subject.CARD, "CARD-06", level=SHOULD)
+def a_summary_is_a_line_of_text(card: Node) -> Faults:
+    """Write the summary as one line without markup: clients show it as it is."""
+    summary = card.text("summary")
+    if "\n" in summary or _HTML.search(summary):
+        yield card.at("summary").fault(f"summary is {quoted(summary)}")
+
+
+@check_part(Subject.CARD, "CARD-06", level=SHOULD)
+def links_in_detail_open_pages(card: Node) -> Faults:
+    """Let links in detail be http or https: a client that renders Markdown may run a script that stands in one."""
+    match = _SCRIPT.search(card.text("detail"))
+    if match:
+        yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
+
+
+@check_part(Subject.CARD, "CARD-16", level=SHOULD)
+def a_reason_stands_once(card: Node) -> Faults:
+    """Offer each override reason once: feedback could not tell two with one code apart."""
+    reasons = Counter((reason.text("system"), reason.text("code")) for reason in card.objects("overrideReasons"))
+    for (_, code), times in reasons.items():
+        if code and times > 1:
+            yield card.at("overrideReasons").fault(f"{quoted(code)} stands there {times} times")
 
 
 @check_part(Subject.CARD, "CARD-08")

@@ -22,10 +22,13 @@ _COMMON: Final = frozenset(
     {"resourceType", "id", "implicitRules", "language", "meta", "contained", "extension", "modifierExtension", "text"}
 )
 _NUMBERS: Final = ("integer", "decimal", "unsignedInt", "positiveInt")
+_MONTH: Final = "(0[1-9]|1[0-2])"
+_DAY: Final = "(0[1-9]|[12][0-9]|3[01])"
+_TIME: Final = r"\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 _PATTERNS: Final = {
-    "date": re.compile(r"\d{4}(-\d\d(-\d\d)?)?"),
-    "dateTime": re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?"),
-    "instant": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
+    "date": re.compile(rf"\d{{4}}(-{_MONTH}(-{_DAY})?)?"),
+    "dateTime": re.compile(rf"\d{{4}}(-{_MONTH}(-{_DAY}(T{_TIME})?)?)?"),
+    "instant": re.compile(rf"\d{{4}}-{_MONTH}-{_DAY}T{_TIME}"),
     "time": re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"),
 }
 

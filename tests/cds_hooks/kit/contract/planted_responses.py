@@ -22,6 +22,7 @@ RESPONSES = (
     Planted("ACT-03", "an element of its own", response=put(f"{_CREATED}.priorityCode", "high"), check=_FORM),
     Planted("ACT-03", "a CodeableConcept as a string", response=put(f"{_CREATED}.code", "visit"), check=_FORM),
     Planted("ACT-03", "an array as an object", response=put(f"{_CREATED}.category", {"text": "x"}), check=_FORM),
+    Planted("ACT-03", "a month that is none", response=put(f"{_CREATED}.authoredOn", "2026-13-40"), check=_FORM),
     Planted("ACT-03", "a date in words", response=put(f"{_CREATED}.authoredOn", "today"), check=_FORM),
     Planted("ACT-03", "two of a choice", response=put(f"{_CREATED}.quantityRange", {"low": {"value": 1}}), check=_FORM),
     Planted(
@@ -61,6 +62,10 @@ RESPONSES = (
     card("CARD-05", "detail as an object", "detail", {"markdown": "x"}),
     habit("CARD-05", "text of the chart is raw"),
     card("CARD-06", "HTML in detail", "detail", "<p>Look</p>"),
+    card("CARD-06", "HTML in summary", "summary", "<b>Look</b>"),
+    card("CARD-06", "a summary of two lines", "summary", "Look\nHere"),
+    card("CARD-06", "a script in detail", "detail", "[Look](javascript:alert(1))"),
+    card("CARD-16", "a reason twice", "overrideReasons", lambda reasons: [*reasons, dict(reasons[0])]),
     card("CARD-08", "no indicator", "indicator", GONE),
     card("CARD-08", "indicator success", "indicator", "success"),
     card("CARD-08", "indicator hard-stop", "indicator", "hard-stop"),
