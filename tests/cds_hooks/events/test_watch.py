@@ -52,19 +52,23 @@ def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: s
     assert judged["closed after hours"] is not None
 
 
-@pytest.mark.outside_data
-@pytest.mark.slow
-def test_every_planted_incident_but_two_is_found_within_its_bound() -> None:
-    judged = [judge_incident(month) for month in incident_months(FEEDS, 7)]
-    assert sum(line["found"] for line in judged) >= 38
+SOME = {"inc-02", "inc-06", "inc-12", "inc-13", "inc-18", "inc-19", "inc-29", "inc-33", "inc-37", "inc-40"}
+"""All forty, and all clean months, take a quarter of an hour: python -m benchmarks.watching."""
 
 
 @pytest.mark.outside_data
 @pytest.mark.slow
-def test_clean_months_are_quiet() -> None:
-    judged = [judge_clean(month) for month in clean_months(FEEDS, 7)]
-    assert sum(len(line["false"]) for line in judged) <= 0.1 * 12 * len(judged)
-    assert all(len(line["information"]) <= 1 for line in judged)
+def test_incidents_of_ten_kinds_are_found_within_their_bounds_and_are_one() -> None:
+    months = [month for month in incident_months(FEEDS, 5000) if month.event.fields["id"] in SOME]
+    judged = [judge_incident(month) for month in months]
+    assert [line["id"] for line in judged if not line["found"] or len(line["incidents"]) != 1] == []
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet() -> None:
+    months = [m for m in clean_months(FEEDS, 5000) if m.event.fields["month"] in ("clean-09", "clean-10")]
+    assert [judge_clean(month)["false"] for month in months] == [[], []]
 
 
 def _declaration(folder: Path) -> Declaration:
