@@ -6,9 +6,10 @@ https://hooks.slack.com/services/…                       Slack, incoming webho
 anything else                                            the notice's own members
 
 Compared on 2026-11-23 with prometheus.io/docs/alerting/latest/alerts_api (an alert without `endsAt` ends by itself
-after `resolve_timeout`, 5 minutes, unless it is sent again, and a notice is sent once), with PagerDuty's "Send an
-event" (a key of at most 255 characters, a summary of 1,024) and with api.slack.com/reference/surfaces/formatting (`&`,
-`<` and `>` are escaped, or a name in a text could call a whole channel).
+after `resolve_timeout`, 5 minutes, unless it is sent again, and a notice is sent once), with what InfluxData documents
+of PagerDuty's Events API v2 (a key of at most 255 characters, a summary of 1,024; PagerDuty's own page could not be
+read), and with api.slack.com/reference/surfaces/formatting (`&`, `<` and `>` are escaped, or a name in a text could
+call a whole channel).
 """
 
 from collections.abc import Mapping
