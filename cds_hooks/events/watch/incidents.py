@@ -149,7 +149,7 @@ class Incidents:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
             return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)
         if incident.kind == FEWER and signal.kind == FEWER:
-            return self._topology.through.get(signal.feed) == incident.through
+            return signal.subject == incident.subject
         if is_stop and is_recent:
             source = self._topology.through.get(signal.feed)
             return bool(source) and any(self._topology.through.get(feed) == source for feed in incident.feeds)

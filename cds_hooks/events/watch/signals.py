@@ -49,6 +49,7 @@ _GAP_RARE: Final = 1e-3
 _GAPS_RARE: Final = 3e-7
 _GAPS_SHARE: Final = 0.7
 _GAPS_STEPS: Final = 13
+_ALIVE_SHARE: Final = 0.6
 _GAPS_LEAST: Final = 14.0
 _NEW_EVIDENCE: Final = 20.0
 _BUSY: Final = 1.8
@@ -472,6 +473,9 @@ def _flapping(
             rarities.append(few(0, running, baseline.spread))
         running = 0.0
     gaps = sorted(rarity for rarity in rarities if rarity < _GAP_RARE)
+    is_alive = counts > 0
+    if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
+        return []
     if len(gaps) < 2 or gaps[0] * gaps[1] >= _GAPS_RARE or not 0.2 < counts.sum() / means.sum() < _GAPS_SHARE:
         return []
     return [
@@ -513,6 +517,8 @@ def batch(
     if not len(due) or len(steps) - 1 - int(due[-1]) < _BATCH_WAIT:
         return []
     first = int(due[0])
+    if not first:  # its beginning is no longer in view
+        return []
     if (counts[-3:] > 0.1 * steps[due].mean()).any():
         return []
     mean = float(steps[first:].sum())
