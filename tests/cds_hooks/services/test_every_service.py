@@ -106,7 +106,7 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     for answer in answered:
         for card in answer.json()["cards"]:
             check_card(msgspec.convert(card, Card))
-        if not answer.json()["cards"]:
+        if not answer.json()["cards"] and not answer.json().get("systemActions"):
             silences = ours(answer)["silence"]
             assert silences
             assert all(each["reason"] and each["text"] for each in silences)
