@@ -1,15 +1,16 @@
-"""Forecasts with the time left: a queue that will reach its bound, a disk that will be full, a certificate that ends.
+"""Forecasts with the time left: a queue that reaches its bound, a full disk, a certificate or a dated table that ends.
 
 Only a steady rise is continued (Mann and Kendall's count of rising pairs, the slope of Theil and Sen).
 """
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from cards.dated import ending
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from models_onnx.monitoring.today import hours_to
@@ -46,7 +47,7 @@ def forecasts(inbox: Inbox, declaration: Declaration, now: float) -> list[Foreca
     }
     rising = [_rising(inbox, name, limit, text, now) for name, (limit, text) in limits.items()]
     certificates = [_certificate(feed, now) for feed in declaration.feed.values() if isinstance(feed, V2Feed)]
-    expected = [forecast for forecast in rising + certificates if forecast is not None]
+    expected = [forecast for forecast in rising + certificates if forecast is not None] + _tables(now)
     return sorted(expected, key=lambda forecast: forecast.hours)
 
 
@@ -78,6 +79,19 @@ def _certificate(feed: V2Feed, now: float) -> Forecast | None:
         return None
     text = f"ends in {_duration(hours)}" if hours > 0 else "has ended: senders cannot connect"
     return Forecast(f"The certificate of the feed {feed.name} {text}.", hours)
+
+
+def _tables(now: float) -> list[Forecast]:
+    """Return the dated tables that end within 30 days; those that have ended are tasks of the operators' page."""
+    today = datetime.fromtimestamp(now, UTC)
+    ahead = [table for table in ending(today.date()) if table.ends >= today.date()]
+    return [
+        Forecast(
+            table.sentence(today.date()),
+            (datetime.combine(table.ends, time.max, UTC) - today).total_seconds() / 3600,
+        )
+        for table in ahead
+    ]
 
 
 def _duration(hours: float) -> str:

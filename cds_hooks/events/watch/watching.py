@@ -10,9 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
+from cds_hooks.events.watch.contents import Columns
 from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, History
 from cds_hooks.events.watch.incidents import FEWER, Incident, Incidents, Topology
-from cds_hooks.events.watch.signals import Columns, Signal, Starts, signals_of
+from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.volumes import batch, volume
 
 LEARN_DAYS: Final = 14
 _LEARN_AGAIN_STEPS: Final = 7 * STEPS_A_DAY
@@ -93,7 +95,11 @@ class WatchedFeed:
         if self.is_planned(end - 1):
             self.starts = Starts(end)
             return ()
-        signals = signals_of(self.name, self.history, self.expected, self.baseline, self._columns, end, self.starts)
+        counted = batch if self.baseline.is_batch else volume
+        signals = [
+            *counted(self.name, self.history, self.expected, self.baseline, end, self.starts),
+            *self._columns.departures(self.history, end, self.starts),
+        ]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
             for signal in signals:
                 if signal.group != "volume":

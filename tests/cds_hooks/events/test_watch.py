@@ -1,16 +1,21 @@
 """The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from benchmarks.feeds import Month, clean_months, incident_months
 from benchmarks.watching import judge_clean, judge_incident
+from cards.dated import dated_tables
 from cds_hooks.events.declaration import Declaration, read_declaration
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import SCHEMA_VERSION, Inbox
 from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts, stored_incidents
@@ -19,6 +24,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import run_async
 from tests.live import record_in
+from tests.operations.test_proxies import Authority
 
 FEEDS = Settings().data_dir / "events" / "feeds"
 STEP = 300
@@ -205,3 +211,69 @@ def test_a_queue_that_rises_steadily_is_said_with_the_time_left_and_a_still_one_
         connection.execute("UPDATE counts SET count = 100")
     assert forecasts(inbox, declaration, now) == []
     inbox.close()
+
+
+def test_a_disk_that_fills_steadily_is_said_with_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(used=700, free=300))
+    declaration = _declaration(tmp_path)
+    with closing(Inbox(declaration.file)) as inbox:
+        with inbox.transaction() as connection:
+            rows = [("this server", MONDAY + 12 * hour, "disk-used", 200.0 + 100 * hour) for hour in range(6)]
+            connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
+        now = (MONDAY + 61) * STEP + 1.0
+        assert [forecast.text for forecast in forecasts(inbox, declaration, now)] == [
+            "The disk of the inbox is full in 3 hours at this pace."
+        ]
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(used=700, free=100_000))
+        assert forecasts(inbox, declaration, now) == []
+
+
+def _ends_after(certificate: x509.Certificate, days: float) -> float:
+    return (certificate.not_valid_after_utc - timedelta(days=days)).timestamp()
+
+
+def test_the_certificate_of_a_feed_that_ends_soon_is_said_and_one_that_ended(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path, "authority").issue("127.0.0.1")
+    path = tmp_path / "events.toml"
+    tls = f'tls = {{ certificate = "{certificate}", key = "{key}" }}\n'
+    path.write_text(DECLARED.format(file=tmp_path / "events.sqlite3") + tls, encoding="utf-8")
+    declaration, read = read_declaration(path, {}), x509.load_pem_x509_certificate(certificate.read_bytes())
+
+    def texts(days: float) -> list[str]:
+        with closing(Inbox(declaration.file)) as inbox:
+            ahead = forecasts(inbox, declaration, _ends_after(read, days))
+            return [forecast.text for forecast in ahead if "certificate" in forecast.text]
+
+    assert texts(31) == []
+    assert texts(20) == ["The certificate of the feed lab ends in 20 days."]
+    assert texts(-1) == ["The certificate of the feed lab has ended: senders cannot connect."]
+
+
+def test_a_table_that_ends_within_thirty_days_is_said_once_it_has_ended_it_is_a_task_of_operations(
+    tmp_path: Path,
+) -> None:
+    table = next(table for table in dated_tables() if table.is_season)
+    declaration = _declaration(tmp_path)
+
+    def is_said(days: int) -> bool:
+        now = datetime.combine(table.ends - timedelta(days=days), datetime.min.time(), UTC)
+        with closing(Inbox(declaration.file)) as inbox:
+            ahead = forecasts(inbox, declaration, now.timestamp())
+        return any(forecast.text == table.sentence(now.date()) for forecast in ahead)
+
+    assert [is_said(days) for days in (31, 30, 0, -1)] == [False, True, True, False]
+
+
+def test_an_inbox_of_version_one_is_upgraded_and_keeps_its_counts(tmp_path: Path) -> None:
+    """Version one had no table of incidents."""
+    path = tmp_path / "events.sqlite3"
+    Inbox(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE incidents")
+        connection.execute("INSERT INTO counts (feed, bucket, name, count) VALUES ('lab', 1, 'messages', 5)")
+        connection.execute("PRAGMA user_version=1")
+        connection.commit()
+    with closing(Inbox(path)) as inbox:
+        assert stored_incidents(inbox) == []
+        assert inbox.query("SELECT feed, bucket, name, count FROM counts") == [("lab", 1, "messages", 5.0)]
+        assert inbox.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]

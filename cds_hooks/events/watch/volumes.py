@@ -1,0 +1,156 @@
+"""Too few or too many messages of a feed, by what is expected in the windows that end now."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cds_hooks.events.watch.baseline import Baseline, Expected
+from cds_hooks.events.watch.history import History, Numbers
+from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
+from cds_hooks.events.watch.tails import few, many
+
+_FLOOD_WINDOWS: Final = 7
+_SHIFT_STEPS: Final = 12
+"""A sender may come an hour earlier or later than it did: a change of the clocks, another round."""
+_RARE: Final = 2e-7
+_LOW_SHARE: Final = 0.86
+_SILENT_SHARE: Final = 0.12
+_FLOOD_SHARE: Final = 2.5
+_FLOOD_LEAST: Final = 20
+_BATCH_WAIT: Final = 9
+_BATCH_STEPS: Final = 60
+_GAP_RARE: Final = 1e-3
+_GAPS_RARE: Final = 3e-7
+_GAPS_SHARE: Final = 0.7
+_GAPS_STEPS: Final = 13
+_ALIVE_SHARE: Final = 0.6
+_GAPS_LEAST: Final = 14.0
+_BUSY: Final = 1.8
+"""Messages of a step: where fewer are due, a silence is less urgent."""
+_LOW_STRONG: Final = 0.7
+
+
+def volume(
+    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
+) -> list[Signal]:
+    """Return whether too few or too many messages came in windows that end now."""
+    windows = WINDOWS[: starts.rows("volume", end, len(WINDOWS))]
+    messages = np.concatenate([[0.0], np.cumsum(history.messages(end - int(WINDOWS[-1]), end))])
+    if len(messages) <= WINDOWS[-1]:
+        return []
+    counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
+    signals = _low(feed, counts, expected, baseline, end, windows)
+    if not signals:
+        signals = _flapping(feed, history, expected, baseline, end, starts)
+    return signals + _flood(feed, counts, expected, baseline, end, starts)
+
+
+def _within(sums: Numbers, at: int, windows: NDArray[np.int64], shift: int = 0) -> Numbers:
+    return np.asarray(sums[at + shift] - sums[at + shift - windows])
+
+
+def _low(
+    feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, windows: NDArray[np.int64]
+) -> list[Signal]:
+    if not len(windows):
+        return []
+    at = end - expected.start
+    means = np.minimum.reduce([_within(expected.low, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)])
+    counts = counts[: len(windows)]
+    errors = _within(expected.day_error, at, windows) ** 2 + _within(expected.hour_error, at, windows)
+    deviations = (means - counts) / np.sqrt(means * baseline.spread + errors + 1e-9)
+    candidates = (counts < _LOW_SHARE * means) & (means >= 6) & (deviations > 2.0)
+    for row in np.flatnonzero(candidates).tolist():
+        mean = float(means[row])
+        if few(float(counts[row]), mean, baseline.spread + float(errors[row]) / mean) < _RARE:
+            ratio = float(counts[row]) / mean
+            is_silent = ratio < _SILENT_SHARE or _is_dead(counts, means)
+            kind = "silent" if is_silent else "low"
+            is_strong = mean >= _BUSY * windows[row] and (is_silent or ratio < _LOW_STRONG)
+            return [Signal(feed, kind, "", ratio, end - int(windows[row]), mean, "volume", bool(is_strong))]
+    return []
+
+
+def _is_dead(counts: Numbers, means: Numbers) -> bool:
+    """Return whether nothing has come since several messages were due."""
+    rows = np.flatnonzero(means >= 5)
+    return bool(len(rows) and counts[rows[0]] == 0)
+
+
+def _flapping(
+    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
+) -> list[Signal]:
+    """Return whether a feed stops again and again, each time for less than can be told from chance."""
+    start = max(end - _GAPS_STEPS, starts.of("volume"))
+    if expected.low[end - expected.start] - expected.low[start - expected.start] < _GAPS_LEAST:
+        return []
+    counts = history.messages(start, end)
+    if not len(counts) or (counts > 0).all():
+        return []
+    means = np.diff(expected.low[start - expected.start : end - expected.start + 1])
+    rarities, running = [], 0.0
+    for count, mean in zip([*counts.tolist(), 1], [*means.tolist(), 0.0], strict=True):
+        if count == 0:
+            running += mean
+            continue
+        if running:
+            rarities.append(few(0, running, baseline.spread))
+        running = 0.0
+    gaps = sorted(rarity for rarity in rarities if rarity < _GAP_RARE)
+    is_alive = counts > 0
+    if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
+        return []
+    if len(gaps) < 2 or gaps[0] * gaps[1] >= _GAPS_RARE or not 0.2 < counts.sum() / means.sum() < _GAPS_SHARE:
+        return []
+    return [
+        Signal(
+            feed, "flapping", "", float(counts.sum() / means.sum()), start, float(means.sum()), "volume", is_strong=True
+        )
+    ]
+
+
+def _flood(
+    feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, starts: Starts
+) -> list[Signal]:
+    windows = WINDOWS[: starts.rows("flood", end, _FLOOD_WINDOWS)]
+    if not len(windows) or counts[len(windows) - 1] < _FLOOD_LEAST:
+        return []
+    at = end - expected.start
+    means = np.maximum.reduce(
+        [_within(expected.high, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)]
+    )
+    for row, mean in enumerate(means.tolist()):
+        count = float(counts[row])
+        if count >= max(_FLOOD_LEAST, _FLOOD_SHARE * mean) and many(count, mean, 2 * baseline.spread) < NEVER:
+            return [
+                Signal(
+                    feed, "flood", "", count / max(mean, 1e-9), end - int(windows[row]), count, "flood", is_strong=True
+                )
+            ]
+    return []
+
+
+def batch(
+    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
+) -> list[Signal]:
+    """Return whether a batch is missing or short, some time after it should have ended, unless it is coming now."""
+    start = max(end - _BATCH_STEPS, starts.of("volume"), expected.start)
+    steps = np.diff(expected.low[start - expected.start : end - expected.start + 1])
+    counts = history.messages(start, end)
+    due = np.flatnonzero(steps > 0.25 * baseline.hours.max())
+    if not len(due) or len(steps) - 1 - int(due[-1]) < _BATCH_WAIT:
+        return []
+    first = int(due[0])
+    if not first:  # its beginning is no longer in view
+        return []
+    if (counts[-3:] > 0.1 * steps[due].mean()).any():
+        return []
+    mean = float(steps[first:].sum())
+    ratio = float(counts[first:].sum()) / mean
+    error = float(np.sqrt(baseline.day_variance.max() + baseline.spread / mean))
+    if ratio >= 1 - max(0.2, 6 * error):
+        return []
+    return [
+        Signal(feed, "silent" if ratio < _SILENT_SHARE else "low", "batch", ratio, start + first, mean / 3, "volume")
+    ]
