@@ -7,7 +7,6 @@ a real one. What the last cells were answered is looked at here.
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 from math import log
@@ -21,36 +20,11 @@ import pytest
 
 from cards.card import Card, check_card
 from models_onnx.artifact.folder import read_manifest
+from tests.adding.notebook import CELL, PAGE, RUNNING
 from tests.conftest import ROOT
 from tests.live import free_port, record_in
 
 pytestmark = pytest.mark.slow
-PAGE = ROOT / "docs" / "adding" / "hospital-model.md"
-_CELL = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_RUNNING = """
-import atexit, os, shlex, subprocess, sys, time, urllib.request
-
-def shell(line, address):
-    words = shlex.split(line)
-    if words[0] == "export":
-        os.environ.update(word.split("=", 1) for word in words[1:])
-        return
-    command = [sys.executable, "-m", "cds_hooks", *words[1:]]
-    if words[-1] != "&":
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}: {done.returncode}: {done.stdout}{done.stderr}"
-        return
-    server = subprocess.Popen(command[:-1], stdout=open("server.log", "w"), stderr=subprocess.STDOUT)
-    atexit.register(server.wait)
-    atexit.register(server.terminate)
-    for _ in range(1200):
-        assert server.poll() is None, open("server.log").read()
-        try:
-            return urllib.request.urlopen(address + "/readyz").close()
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server does not answer")
-"""
 _LOOKING = """
 import re
 anna = pd.DataFrame({"age": [84.0], "male": [0.0], "crea": [168 / 88.4], "pct": [2.6]})
@@ -84,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = PAGE.read_text(encoding="utf-8").partition("## 1. The service")[0]
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    program = [_RUNNING, f"ADDRESS = {address!r}"]
-    for kind, body in _CELL.findall(text.replace("8085", str(port))):
+    program = [RUNNING, f"ADDRESS = {address!r}"]
+    for kind, body in CELL.findall(text.replace("8085", str(port))):
         if kind == "python":
             program.append(body)
         else:

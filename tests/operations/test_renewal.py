@@ -22,8 +22,8 @@ from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import trusted_keys
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
-from tests.adding.test_notebook import _CELL, _RUNNING
-from tests.adding.test_notebook import PAGE as GUIDE
+from tests.adding.notebook import CELL, RUNNING
+from tests.adding.notebook import PAGE as GUIDE
 from tests.cds_hooks.storage.samples import a_decision
 from tests.conftest import ROOT
 from tests.live import record_in, serving
@@ -151,8 +151,8 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site of the guide, up to the gates of its model, with two people and what happened after its estimates."""
     place = Site(tmp_path_factory.mktemp("hospital"))
-    program = [_RUNNING]
-    for kind, body in _CELL.findall(GUIDE.read_text(encoding="utf-8").partition("All gates are green here.")[0]):
+    program = [RUNNING]
+    for kind, body in CELL.findall(GUIDE.read_text(encoding="utf-8").partition("All gates are green here.")[0]):
         program += [body] if kind == "python" else [f"shell({line!r}, '')" for line in body.strip().splitlines()]
     (place.folder / "cells.py").write_text("\n".join(program))
     place("cells")
@@ -168,7 +168,7 @@ def commands() -> dict[str, list[list[str]]]:
     """The commands of the page by heading, each in words."""
     sections = re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     return {
-        heading: [shlex.split(line)[1:] for _, body in _CELL.findall(text) for line in body.strip().splitlines()]
+        heading: [shlex.split(line)[1:] for _, body in CELL.findall(text) for line in body.strip().splitlines()]
         for heading, text in sections
     }
 

@@ -48,7 +48,7 @@ def test_a_member_or_name_that_no_case_has_is_named(members: dict[str, Any], sai
 
 
 def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() -> None:
-    drug = "meperidin 50 MG Tablet"
+    drug = "meperidxn 50 MG Tablet"
     first, second = faults_of_case(RULE, {**CASE, "draft": {**CASE["draft"], "drug": drug}})
     assert first == "expected age-meperidine/any/warning, found nothing"
     assert second == f"no drug is recognised in {drug!r}"
