@@ -220,6 +220,7 @@ _SAID_ROUTES = tuple(
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
     )
 )
+_PUSHED = late_pattern(r"\b(?:iv|i\.v\.|intravenous(?:ly)?) push(?!\w)|\bivp(?!\w)", re.IGNORECASE)
 LONGEST_ROUTE_WORDS = 1000
 """The most characters of a sig in which a route is looked for."""
 
@@ -230,6 +231,8 @@ def said_route(words: str) -> str | None:
 
     >>> said_route("2 mg IV q3h prn"), said_route("1 drop in each eye"), said_route("change from IV to PO")
     ('intravenous', 'ophthalmic', None)
+    >>> said_route("40 mEq IV push")
+    'intravenous push'
     """
     if len(words) > LONGEST_ROUTE_WORDS:
         return None
@@ -237,4 +240,6 @@ def said_route(words: str) -> str | None:
     if len(names) == 2 and "injection" in names:
         # "Inject 40 mg subcutaneously".
         names.remove("injection")
+    if names == ["intravenous"] and _PUSHED.search(words):
+        return "intravenous push"
     return names[0] if len(names) == 1 else None

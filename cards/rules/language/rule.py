@@ -94,7 +94,9 @@ class DeclaredSelector(Declared, frozen=True):
     classes: tuple[str, ...] = ()
     exclude_classes: tuple[str, ...] = ()
     systemic: bool | None = None
-    route: Literal["oral", "injected", "not injected", "intrathecal"] | None = None
+    route: (
+        Literal["oral", "injected", "not injected", "intrathecal", "intravenous", "pushed", "subcutaneous"] | None
+    ) = None
     dose_form_any: tuple[str, ...] = ()
     washout_days: float | None = None
     any_drug: bool = False

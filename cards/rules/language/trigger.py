@@ -20,6 +20,11 @@ _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
 )
 _INTRATHECAL = re.compile(r"\bintra-?(?:thecal|ventricular)|\bintra-?cerebro", re.IGNORECASE)
+_ORDERED_ROUTES = {
+    "intravenous": re.compile(r"\b(?:iv|ivpb|ivp)\b|\bintraven", re.IGNORECASE),
+    "pushed": re.compile(r"\bivp\b|\b(?:iv|intravenous) push\b", re.IGNORECASE),
+    "subcutaneous": re.compile(r"\b(?:sc|sq|subq)\b|\bsubcut", re.IGNORECASE),
+}
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
 TEST = "test:"
@@ -113,6 +118,8 @@ def is_test(identity: MedicationIdentity) -> bool:
 def _is_given(route: str, identity: MedicationIdentity) -> bool:
     if route == "intrathecal":
         return _INTRATHECAL.search(f"{identity.route or ''} {identity.dose_form or ''} {identity.words}") is not None
+    if route in _ORDERED_ROUTES:
+        return _ORDERED_ROUTES[route].search(identity.route or "") is not None
     if route == "injected":
         return identity.is_injected
     if identity.is_injected:

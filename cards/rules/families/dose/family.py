@@ -108,7 +108,7 @@ def _is_one_instruction(context: RuleContext) -> Truth:
 
 
 _DEPOT = re.compile(
-    r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot"
+    r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
     r"|(?:extended|prolonged)[- ]release (?:inj|susp)",
     re.IGNORECASE,
 )

@@ -88,6 +88,29 @@ def test_pregnancy_and_feeding_rows_are_silent_for_a_man(as_of: datetime) -> Non
     for_each([*_of_template("preg-label"), *_of_template("preg-label-feeding")], fires)
 
 
+ROUTES = {"intravenous": "IV", "pushed": "IV push", "subcutaneous": "subcutaneously", "intrathecal": "intrathecally"}
+
+
+def _ordered(drug: str, words: str) -> Json:
+    return {"drug": f"{drug} injection", "more": {"dosageInstruction": [{"text": f"1 mL {words} once"}]}}
+
+
+def test_a_route_fires_for_each_drug_and_is_silent_by_any_other(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (route,) = {str(selector.route) for selector in rule.trigger.draft}
+        form = " benzathine" if "depot" in band.when else ""
+        within = {route, "pushed"} if route == "intravenous" else {route}
+        for drug in _names(rule.trigger.draft):
+            for name, words in [*ROUTES.items(), ("muscle", "IM"), ("mouth", "by mouth")]:
+                found = _found(rule, {}, _ordered(drug + form, words), as_of)
+                assert found == ([band.id] if name in within else []), (drug, words)
+        if form:
+            assert _found(rule, {}, _ordered("penicillin G potassium", "IV"), as_of) == []
+
+    for_each(_of_template("dose-route"), fires)
+
+
 def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (drug,) = _names(rule.trigger.draft)
