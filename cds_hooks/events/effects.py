@@ -60,13 +60,19 @@ def codes_of(resource: dict[str, Any]) -> str:
     ' http://loinc.org|2823-3 '
     """
     concepts = [resource.get(name) for name in ("code", "vaccineCode", "medicationCodeableConcept")]
-    concepts += [part.get("code") for part in resource.get("component", ()) if isinstance(part, dict)]
+    concepts += [part.get("code") for part in _listed(resource, "component") if isinstance(part, dict)]
     codings = (
         coding
         for concept in concepts
         if isinstance(concept, dict)
-        for coding in concept.get("coding", ())
+        for coding in _listed(concept, "coding")
         if isinstance(coding, dict) and coding.get("code")
     )
     names = dict.fromkeys(f"{coding.get('system', '')}|{coding['code']}" for coding in codings)
     return f" {' '.join(names)} " if names else ""
+
+
+def _listed(holder: dict[str, Any], name: str) -> list[Any]:
+    """Return a list of a resource as it came; an empty one where something else stands there."""
+    value = holder.get(name)
+    return value if isinstance(value, list) else []

@@ -8,6 +8,7 @@ version, so that an event that is applied twice, or late, has no second effect.
 import asyncio
 import hashlib
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ from fhir.record.datatypes import parse_time
 _MOST_GAPS: Final = 1000
 _WITHOUT_EVENTS: Final = frozenset({"handshake", "heartbeat"})
 _PATIENTS: Final = ("subject", "patient", "beneficiary")
+_HIGHEST_NUMBER: Final = 2**53
+_RESOURCE: Final = re.compile(r"[A-Za-z]{1,64}/[A-Za-z0-9-][A-Za-z0-9.-]{0,63}")
+"""Type and id of a resource; nothing else of a reference becomes an address that is read."""
 
 
 class Notification(Struct, frozen=True):
@@ -75,12 +79,12 @@ def read_notification(body: bytes) -> Notification:
             str(values.get("topic", "")),
             str(values["type"]),
             str(values.get("status", "")),
-            int(values.get("events-since-subscription-start", 0)),
+            _number(values.get("events-since-subscription-start", 0)),
             tuple(events),
             resources,
             body,
         )
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise BadRequest("The body is no notification of a FHIR topic subscription (R4 backport).", "Bundle") from error
 
 
@@ -88,10 +92,18 @@ def _value(parameter: Mapping[str, Any]) -> Any:
     return next((value for name, value in parameter.items() if name.startswith("value")), None)
 
 
+def _number(value: Any) -> int:
+    """Return a number of events; ValueError for one that no server can have counted."""
+    number = int(value)
+    if not 0 <= number <= _HIGHEST_NUMBER:
+        raise ValueError("no number of events")
+    return number
+
+
 def _event(parameter: Mapping[str, Any]) -> tuple[int, str]:
     parts = {part["name"]: _value(part) for part in parameter["part"]}
     focus = parts.get("focus") or {}
-    return int(parts["event-number"]), str(focus.get("reference", ""))
+    return _number(parts["event-number"]), str(focus.get("reference", ""))
 
 
 class Subscriber:
@@ -160,7 +172,7 @@ class Subscriber:
         return notification.resources + tuple(resource for resource in read if resource is not None)
 
     async def _read(self, path: str, counted: Counter[str]) -> dict[str, Any] | None:
-        document = await self._get(path)
+        document = await self._get(path) if _RESOURCE.fullmatch(path) else None
         if document is None or document.get("resourceType") == "OperationOutcome":
             counted["not-found"] += 1
             return None
@@ -174,7 +186,8 @@ class Subscriber:
             base = self._trust.may_fetch(self.client, self._feed.server)
             async with self._trust.outbound.open(base) as http:
                 response = await http.get(path)
-                return response.json() if response.is_success else None
+                document = response.json() if response.is_success else None
+                return document if isinstance(document, dict) else None
         except (httpx.HTTPError, OutboundRefused, ValueError) as error:
             log().warning("FHIR server of a subscription not read", error_type=type(error).__name__)
             return None
@@ -310,7 +323,7 @@ def fact_of(resource: dict[str, Any]) -> Fact | None:
     patient = patient.removeprefix("Patient/")
     if not patient or "/" in patient:
         return None
-    meta = resource.get("meta") or {}
+    meta = resource["meta"] if isinstance(resource.get("meta"), dict) else {}
     version = str(meta.get("versionId", ""))
     happened = parse_time(str(resource.get("effectiveDateTime") or resource.get("issued") or ""))
     updated = parse_time(str(meta.get("lastUpdated") or ""))

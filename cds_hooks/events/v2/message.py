@@ -22,6 +22,8 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
 _READ: Final = frozenset({"MSH", "EVN", "PID", "PV1", "MRG", "ORC", "OBR", "OBX", "AL1", "DG1", "RXE", "RXO", "RXA"})
 """Segments of which something is read: one of them that ends a message without a line end may be cut off."""
+_MOST_PARTS: Final = 100_000
+"""Fields, repetitions, components and lines of one message; a report of 5,000 results has fewer."""
 _STATUS_OF_RESULT: Final = 11
 """OBX-11 stands behind the value and its unit, so a result that has it has both whole."""
 
@@ -206,6 +208,8 @@ def parse_message(text: str) -> Message:
     Raises:
         Unreadable: It has no usable header, or a line that is no segment.
     """
+    if sum(text.count(sign) for sign in {*text[3:8], "\r"}) > _MOST_PARTS:
+        raise Unreadable(f"The message has more than {_MOST_PARTS:,} fields, repetitions, components and segments.")
     try:
         parsed = hl7.parse(text)
     except (hl7.HL7Exception, IndexError, ValueError, AssertionError) as error:

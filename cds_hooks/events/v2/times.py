@@ -40,7 +40,7 @@ def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), min(int(second or 0), 59),
             tzinfo=_offset(offset) if offset else zone,
         )  # fmt: skip
-        epoch = moment.timestamp() + float(fraction or 0)
+        epoch = moment.astimezone(UTC).timestamp() + float(fraction or 0)
     except (ValueError, OverflowError):
         return None
     if minute is None:  # FHIR has no time with hours alone
