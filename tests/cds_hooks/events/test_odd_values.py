@@ -12,7 +12,7 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import Sender, message, result, run_async, visit
 from tests.cds_hooks.events.test_subscriptions import TOPIC, FhirServer, observation
 
-VALUES = (None, True, 10**30, 1e300, "9" * 400, "\x00\x1f", "../..", [None], {}, "-5")
+VALUES: tuple[Any, ...] = (None, True, 10**30, 1e300, "9" * 400, "\x00\x1f", "../..", [None], {}, "-5")
 FIELDS = ("\\X0D\\", "9" * 400, "1e400", "00010101+1400", "99991231235959-1400", "<script>", "1^2^3~4&5", '""')
 MESSAGES = (
     result("1", "4.4"),
