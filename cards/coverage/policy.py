@@ -174,10 +174,17 @@ def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str
         return
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
+        yield from _rows(path, reader, needed)
+
+
+def _rows(path: Path, reader: "csv.DictReader[str]", needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
         if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
             raise PolicyFault(f"{path.name}, line 1: the column {missing[0]} is missing")
         for row in reader:
             yield reader.line_num, {name: value or "" for name, value in row.items() if name is not None}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PolicyFault(f"{path.name}, line {reader.line_num + 1}: this cannot be read as CSV in UTF-8") from error
 
 
 def _list(text: str) -> frozenset[str]:
@@ -266,8 +273,10 @@ def _criteria(path: Path) -> dict[str, CriteriaSet]:
         return {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyFault(f"{path.name}: not valid JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise PolicyFault(f"{path.name}, line 1: this is not a JSON object")
     return {name: _criteria_set(name, members, path.name) for name, members in document.items()}
 
 
@@ -276,6 +285,8 @@ def _criteria_set(name: str, members: Any, file: str) -> CriteriaSet:
     if not isinstance(members, dict) or set(members) != {"groups", "criteria"}:
         raise PolicyFault(f"{where}: a set has groups and criteria")
     groups = members["groups"]
+    if not isinstance(groups, dict) or not isinstance(members["criteria"], list):
+        raise PolicyFault(f"{where}: groups is an object and criteria a list")
     if any(rule not in ("any", "all") for rule in groups.values()):
         raise PolicyFault(f"{where}: a group is any or all")
     criteria = tuple(_criterion(entry, groups, where) for entry in members["criteria"])
@@ -285,6 +296,8 @@ def _criteria_set(name: str, members: Any, file: str) -> CriteriaSet:
 
 
 def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
+    if not isinstance(entry, dict) or not isinstance(entry.get("group", ""), str):
+        raise PolicyFault(f"{where}: a criterion is an object, and its group a text")
     where = f"{where}, {entry.get('id', '?')}"
     missing = {"id", "group", "text", "test", "question", "source"} - set(entry)
     if missing or set(entry) - _CRITERION:

@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ SITE: Final = "site"
 REVIEW: Final = "site-review"
 _HEAD: Final = "family.json"
 _CONDITIONS: Final = "conditions.csv"
+_LONGEST_LINE: Final = 100_000
 _chosen_folder: list[Path | None] = [None]
 
 
@@ -40,11 +42,26 @@ def use_site_rules(folder: Path | None) -> None:
     if folder is not None and (folder / _CONDITIONS).is_file():
         from fhir.terminology.site_conditions import WrongConditions, use_site_conditions  # sites without one: not read
 
+        read_text(folder / _CONDITIONS)
         try:
             use_site_conditions(folder / _CONDITIONS)
         except WrongConditions as error:
             raise RuleError(str(error)) from error
     _chosen_folder[0] = folder
+
+
+def read_text(path: Traversable) -> str:
+    """The text of a file; RuleError with the line that is not UTF-8, or longer than a line of a table can be."""
+    content = path.read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RuleError(f"{path}, line {line}: this is not UTF-8") from error
+    for number, line_text in enumerate(text.splitlines(), 1):
+        if len(line_text) > _LONGEST_LINE:
+            raise RuleError(f"{path}, line {number}: the line has more than {_LONGEST_LINE:,} characters")
+    return text
 
 
 _read_folders: list[str] = []
@@ -67,9 +84,11 @@ def site_head() -> Mapping[str, Any]:
     if folder is None:
         return {}
     try:
-        head = json.loads((folder / _HEAD).read_text("utf-8"))
+        head = json.loads(read_text(folder / _HEAD))
     except json.JSONDecodeError as error:
         raise RuleError(f"{folder / _HEAD}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise RuleError(f"{folder / _HEAD}, line 1: lists and objects are nested too deeply") from error
     if not isinstance(head, dict) or not isinstance(head.get("hospital"), str):
         raise RuleError(f"{folder / _HEAD}, line 1: `hospital` is missing, the name that cards show")
     return head
@@ -91,7 +110,7 @@ def site_rows(name: str) -> list[dict[str, str]]:
 
 def _with_codes(path: Path) -> Iterator[dict[str, str]]:
     by_name = {ingredient.name: code for code, ingredient in INGREDIENTS.items()}
-    for line, row in enumerate(csv.DictReader(path.read_text("utf-8").splitlines()), 2):
+    for line, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
         code = by_name.get(row.get("drug", ""))
         if code is None:
             raise RuleError(f"{path}, line {line}: no ingredient of our tables is called {row.get('drug')!r}")

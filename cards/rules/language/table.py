@@ -30,7 +30,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, within
-from cards.rules.language.site import SITE, site_folders, site_head, site_rows, with_owner
+from cards.rules.language.site import SITE, read_text, site_folders, site_head, site_rows, with_owner
 
 Raw: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def read_family(family: str) -> FamilyFiles:
     by_name = {
         name: RuleFile(
             f"{location}/{name}",
-            folder.joinpath(name).read_text("utf-8"),
+            read_text(folder.joinpath(name)),
             folder,
             is_of_site=site_folder is not None and name != "family.json",
         )
@@ -150,7 +150,7 @@ def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
 
 
 def _rows(folder: Traversable, table: str) -> Iterator[dict[str, str]]:
-    return csv.DictReader(folder.joinpath(table).read_text("utf-8").splitlines())
+    return csv.DictReader(read_text(folder.joinpath(table)).splitlines())
 
 
 _LEFT_OUT: Any = object()

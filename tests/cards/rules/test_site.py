@@ -97,14 +97,17 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
         ),
         ("family.json", '{"family": "site"}', "`hospital` is missing"),
         ("renal-mine.json", '{"id": "renal-mine"}', "begins with site-"),
+        ("absent.csv", b"drug,note\n\xe9,x\n", "line 2: this is not UTF-8"),
+        ("family.json", "[" * 90_000, "line 1: lists and objects are nested too deeply"),
+        ("limits.csv", "drug,max_daily_mg\n" + "a" * 200_000, "line 2: the line has more than 100,000 characters"),
     ],
 )
 def test_a_fault_of_the_folder_is_named_with_its_file(
-    folder: Path, tmp_path: Path, name: str, text: str, fault: str
+    folder: Path, tmp_path: Path, name: str, text: str | bytes, fault: str
 ) -> None:
     for path in folder.glob("*.*"):
         (tmp_path / path.name).write_text(path.read_text())
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     done = subprocess.run([sys.executable, "-c", ASK, str(tmp_path), "[]"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert fault in done.stderr
