@@ -216,7 +216,7 @@ def _check_watch(path: Path, declaration: Declaration) -> None:
 def _zone(name: str, where: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise DeclarationFault(f"{where}: {name!r} is no time zone, as Europe/Berlin") from error
 
 
@@ -227,7 +227,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
     feed.zone = _zone(feed.timezone, where)
     try:
         b"".decode(feed.charset)
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise DeclarationFault(f"{where}: {feed.charset!r} is no character set") from error
     if feed.codes:
         feed.local_codes = _codes(path.parent / feed.codes, where)
@@ -243,8 +243,11 @@ def _complete(path: Path, feed: V2Feed) -> None:
 def _codes(path: Path, where: str) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return {row["code"]: row["loinc"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+            codes = {row["code"]: row["loinc"] for row in csv.DictReader(file)}
+        if not all(codes.values()):
+            raise KeyError("loinc")
+        return codes
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DeclarationFault(f"{where}: {path} is no CSV file with the columns code and loinc") from error
 
 
@@ -261,7 +264,7 @@ def _effect(
         return rule
     try:
         lines = (path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DeclarationFault(f"{path}: the patients of effect.{name} cannot be read") from error
     return msgspec.structs.replace(rule, panel=frozenset(line.strip() for line in lines if line.strip()))
 
@@ -269,8 +272,9 @@ def _effect(
 def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
     try:
         secret = (path.parent / hook.secret_file).read_bytes().strip()
-    except OSError as error:
-        raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {reason}") from error
     if len(secret) < 32:
         raise DeclarationFault(f"{path}: the secret of webhook.{name} has fewer than 32 bytes")
     if not hook.url.startswith(_ALLOWED):
