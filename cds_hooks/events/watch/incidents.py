@@ -36,9 +36,9 @@ _EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
     "unit-label": frozenset({"unit"}),
 }
 """Signals that say nothing beside another one of the same feed at the same time."""
-_TOGETHER: Final = frozenset({"code-gone", "unmapped"})
-"""Kinds of which one incident holds all subjects of a feed."""
 FEWER: Final = "fewer"
+_TOGETHER: Final = frozenset({"code-gone", "unmapped", FEWER})
+"""Kinds of which one incident holds all subjects of a feed."""
 
 
 class Evidence(Struct):
@@ -149,7 +149,7 @@ class Incidents:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
             return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)
         if incident.kind == FEWER and signal.kind == FEWER:
-            return signal.subject == incident.subject
+            return True
         if is_stop and is_recent:
             source = self._topology.through.get(signal.feed)
             return bool(source) and any(self._topology.through.get(feed) == source for feed in incident.feeds)
@@ -168,8 +168,10 @@ class Incidents:
             return
         if signal.feed not in incident.feeds:
             incident.feeds.append(signal.feed)
-            is_stop = incident.kind in _STOPS
-            incident.through = self._topology.through.get(signal.feed, "") if is_stop else "this server"
+            if incident.kind in _STOPS:
+                incident.through = self._topology.through.get(signal.feed, "")
+            elif incident.kind != FEWER:
+                incident.through = "this server"
         if signal.kind == "silent" and incident.kind == "low":
             incident.kind = "silent"
         elif signal.kind == "flapping" and incident.kind in ("silent", "low"):

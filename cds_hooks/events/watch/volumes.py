@@ -20,8 +20,11 @@ _FLOOD_SHARE: Final = 2.5
 _FLOOD_LEAST: Final = 20
 _BATCH_WAIT: Final = 9
 _BATCH_STEPS: Final = 60
+_DEAD_LEAST: Final = 5.0
 _GAP_RARE: Final = 1e-3
 _GAPS_RARE: Final = 3e-7
+_THIN_RARE: Final = 1e-3
+"""Gaps that are likelier than this where messages are only fewer all the time are none."""
 _GAPS_SHARE: Final = 0.7
 _GAPS_STEPS: Final = 13
 _ALIVE_SHARE: Final = 0.6
@@ -65,17 +68,21 @@ def _low(
         mean = float(means[row])
         if few(float(counts[row]), mean, baseline.spread + float(errors[row]) / mean) < _RARE:
             ratio = float(counts[row]) / mean
-            is_silent = ratio < _SILENT_SHARE or _is_dead(counts, means)
+            is_silent = ratio < _SILENT_SHARE or _is_dead(counts, means, row)
             kind = "silent" if is_silent else "low"
             is_strong = mean >= _BUSY * windows[row] and (is_silent or ratio < _LOW_STRONG)
             return [Signal(feed, kind, "", ratio, end - int(windows[row]), mean, "volume", bool(is_strong))]
     return []
 
 
-def _is_dead(counts: Numbers, means: Numbers) -> bool:
-    """Return whether nothing has come since several messages were due."""
-    rows = np.flatnonzero(means >= 5)
-    return bool(len(rows) and counts[rows[0]] == 0)
+def _is_dead(counts: Numbers, means: Numbers, row: int) -> bool:
+    """Return whether nothing has come since several messages were due, by what came before in the same window."""
+    without = np.flatnonzero(counts[:row] == 0)
+    if not len(without):
+        return False
+    due = float(means[without[-1]])
+    before = float(counts[row]) / max(float(means[row]) - due, 1e-9)
+    return due * min(before, 1.0) >= _DEAD_LEAST
 
 
 def _flapping(
@@ -89,25 +96,24 @@ def _flapping(
     if not len(counts) or (counts > 0).all():
         return []
     means = np.diff(expected.low[start - expected.start : end - expected.start + 1])
-    rarities, running = [], 0.0
+    due, running = list[float](), 0.0
     for count, mean in zip([*counts.tolist(), 1], [*means.tolist(), 0.0], strict=True):
         if count == 0:
             running += mean
             continue
         if running:
-            rarities.append(few(0, running, baseline.spread))
+            due.append(running)
         running = 0.0
-    gaps = sorted(rarity for rarity in rarities if rarity < _GAP_RARE)
+    gaps = sorted(rarity for rarity in (few(0, mean, baseline.spread) for mean in due) if rarity < _GAP_RARE)
     is_alive = counts > 0
     if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
         return []
-    if len(gaps) < 2 or gaps[0] * gaps[1] >= _GAPS_RARE or not 0.2 < counts.sum() / means.sum() < _GAPS_SHARE:
+    ratio = float(counts.sum() / means.sum())
+    if len(gaps) < 2 or gaps[0] * gaps[1] >= _GAPS_RARE or not 0.2 < ratio < _GAPS_SHARE:
         return []
-    return [
-        Signal(
-            feed, "flapping", "", float(counts.sum() / means.sum()), start, float(means.sum()), "volume", is_strong=True
-        )
-    ]
+    if few(0, ratio * sum(sorted(due)[-2:]), baseline.spread) >= _THIN_RARE:
+        return []
+    return [Signal(feed, "flapping", "", ratio, start, float(means.sum()), "volume", is_strong=True)]
 
 
 def _flood(

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
 from cds_hooks.events.watch.contents import Columns
 from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, History
-from cds_hooks.events.watch.incidents import FEWER, Incident, Incidents, Topology
+from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.tails import few
 from cds_hooks.events.watch.volumes import batch, volume
 
 LEARN_DAYS: Final = 14
@@ -22,7 +23,7 @@ _CATCH_UP_STEPS: Final = 18
 """So long after a planned downtime what waited comes in."""
 _BEHIND, _AHEAD = RECENT_STEPS + 24, STEPS_A_DAY + 24
 _SURE: Final = 3.0
-_ALIKE_SHARE: Final = 0.6
+_CHANCE: Final = 1e-5
 _WAIT_STEPS: Final = 36
 _NO_COUNTS: Final[Counts] = {}
 
@@ -115,13 +116,26 @@ class WatchedFeed:
             return float(self.expected.low[end - self.expected.start] - self.expected.low[at])
         return float(self.history.messages(step, end).sum())
 
+    def share_since(self, since: int) -> float:
+        """Return what came since a step as a share of what was expected."""
+        came = float(self.history.messages(since, self.history.end).sum())
+        return came / max(self.weight_since("volume", since), 1e-9)
+
     def fits(self, since: int, ratio: float) -> float | None:
         """Return the evidence that this feed has changed by the same ratio since a step, as a log likelihood ratio."""
-        if self.baseline is None or self.expected is None or self.baseline.is_batch:
+        if self.baseline is None or self.expected is None or self.baseline.is_batch or ratio <= 0:
             return None
         mean = self.weight_since("volume", since)
         count = float(self.history.messages(since, self.history.end).sum())
         return (count * log(ratio) - mean * (ratio - 1)) / self.baseline.spread
+
+
+class _Low(Struct):
+    """Fewer messages of a feed than expected: the first and the newest step in which it was seen, and the share."""
+
+    since: int
+    seen: int
+    ratio: float
 
 
 class Watch:
@@ -141,7 +155,7 @@ class Watch:
             name: WatchedFeed(name, zone, first, calendar.planned.get(name, ())) for name, zone in zones.items()
         }
         self.incidents = Incidents(topology, earlier)
-        self._held: dict[str, int] = {}
+        self._low: dict[str, _Low] = {}
 
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
@@ -180,20 +194,50 @@ class Watch:
         return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")
 
     def _with_siblings(self, signal: Signal, end: int) -> Signal:
-        """Where all feeds of one origin have fewer messages alike, name that and not a fault: weather, a strike.
+        """Where feeds of one origin or of several have fewer messages alike, name that and no fault: weather, a strike.
 
         Where that cannot be told yet, the signal has no kind: it is held for some hours at most.
         """
-        may_be_alike = signal.kind == "low" and not signal.subject and signal.ratio < _ALIKE_SHARE
-        siblings = self._topology.siblings(signal.feed) if may_be_alike else []
-        evidence = [self.feeds[name].fits(signal.since, signal.ratio) for name in siblings if name in self.feeds]
-        judged = [number for number in evidence if number is not None]
-        if not judged:
+        if signal.kind not in ("low", "silent", "flapping") or signal.subject:
             return signal
-        if min(judged) > 0 and sum(judged) > _SURE:
-            return replace(signal, kind=FEWER, subject=self._topology.through[signal.feed], is_strong=False)
-        since = self._held.setdefault(signal.feed, end)
-        if sum(judged) < -_SURE or end - since > _WAIT_STEPS:
-            self._held.pop(signal.feed)
+        source = self._topology.through.get(signal.feed, "")
+        fewer = replace(signal, kind=FEWER, subject=source, is_strong=False)
+        ratio = self.feeds[signal.feed].share_since(signal.since)
+        if any(self._goes_on(incident, signal, ratio) for incident in self.incidents.open if incident.kind == FEWER):
+            return fewer
+        if signal.kind != "low":
+            return signal
+        low = self._low.setdefault(signal.feed, _Low(end, end, ratio))
+        if end - low.seen > HOLD_STEPS:
+            low.since = end
+        low.seen, low.ratio = end, ratio
+        if self._is_alike(signal, ratio, end):
+            return fewer
+        siblings = self._topology.siblings(signal.feed)
+        evidence = [self.feeds[name].fits(signal.since, ratio) for name in siblings if name in self.feeds]
+        judged = [number for number in evidence if number is not None]
+        if judged and min(judged) > 0 and sum(judged) > _SURE:
+            return fewer
+        if not judged or sum(judged) < -_SURE or end - low.since > _WAIT_STEPS:
             return signal
         return replace(signal, kind="")
+
+    def _goes_on(self, incident: Incident, signal: Signal, ratio: float) -> bool:
+        """Return whether no more is missing of a feed than chance leaves where they are as few as in an incident."""
+        feed = self.feeds[signal.feed]
+        if signal.kind == "low" and signal.feed in incident.feeds:
+            return True
+        evidence, mean = feed.fits(signal.since, incident.ratio), feed.weight_since("volume", signal.since)
+        if evidence is None or evidence < _SURE or feed.baseline is None:
+            return False
+        return few(ratio * mean, incident.ratio * mean, feed.baseline.spread) >= _CHANCE
+
+    def _is_alike(self, signal: Signal, ratio: float, end: int) -> bool:
+        """Return whether feeds of another origin have fewer messages by the same share, and others do not."""
+        siblings = {signal.feed, *self._topology.siblings(signal.feed)}
+        ratios = [low.ratio for name, low in self._low.items() if name not in siblings and end - low.seen <= HOLD_STEPS]
+        evidence = [feed.fits(signal.since, ratio) for feed in self.feeds.values()] if ratios else []
+        if not any(number is not None and number < -_SURE for number in evidence):
+            return False
+        fits = (self.feeds[signal.feed].fits(signal.since, other) for other in ratios)
+        return any(number is not None and number > _SURE for number in fits)
