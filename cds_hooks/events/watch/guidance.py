@@ -6,7 +6,7 @@ FIRST_CHECKS: Final = {
     "silent": "Is the sender running, and does its interface engine hold messages for this server?",
     "low": "Does a part of the sender's devices or wards not send?",
     "flapping": "Does the connection break again and again? Look at the sender's log and the network.",
-    "fewer": "All feeds of this origin have fewer messages alike: a storm, a strike, a holiday that is not declared?",
+    "fewer": "Several feeds have fewer messages, by the same share: a storm, a strike, a holiday that is not declared?",
     "flood": "Is the sender sending a time again? Nothing is decided twice.",
     "resend": "Is the sender sending a time again? Duplicates have no effect.",
     "late": "Is a queue of the sender or of this server growing?",

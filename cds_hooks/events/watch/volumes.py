@@ -22,7 +22,8 @@ _BATCH_WAIT: Final = 9
 _BATCH_STEPS: Final = 60
 _DEAD_LEAST: Final = 5.0
 _GAP_RARE: Final = 1e-3
-_GAPS_RARE: Final = 3e-7
+_SHORT_RARE: Final = 1e-6
+"""For a gap of one step: there are so many steps that some are empty by chance."""
 _THIN_RARE: Final = 1e-3
 """Gaps that are likelier than this where messages are only fewer all the time are none."""
 _GAPS_SHARE: Final = 0.7
@@ -96,20 +97,19 @@ def _flapping(
     if not len(counts) or (counts > 0).all():
         return []
     means = np.diff(expected.low[start - expected.start : end - expected.start + 1])
-    due, running = list[float](), 0.0
+    due, running, length = list[float](), 0.0, 0
     for count, mean in zip([*counts.tolist(), 1], [*means.tolist(), 0.0], strict=True):
         if count == 0:
-            running += mean
+            running, length = running + mean, length + 1
             continue
-        if running:
+        if running and few(0, running, baseline.spread) < (_GAP_RARE if length > 1 else _SHORT_RARE):
             due.append(running)
-        running = 0.0
-    gaps = sorted(rarity for rarity in (few(0, mean, baseline.spread) for mean in due) if rarity < _GAP_RARE)
+        running, length = 0.0, 0
     is_alive = counts > 0
     if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
         return []
     ratio = float(counts.sum() / means.sum())
-    if len(gaps) < 2 or gaps[0] * gaps[1] >= _GAPS_RARE or not 0.2 < ratio < _GAPS_SHARE:
+    if len(due) < 2 or not 0.2 < ratio < _GAPS_SHARE:
         return []
     if few(0, ratio * sum(sorted(due)[-2:]), baseline.spread) >= _THIN_RARE:
         return []

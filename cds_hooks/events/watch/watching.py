@@ -218,15 +218,15 @@ class Watch:
         judged = [number for number in evidence if number is not None]
         if judged and min(judged) > 0 and sum(judged) > _SURE:
             return fewer
-        if not judged or sum(judged) < -_SURE or end - low.since > _WAIT_STEPS:
+        if not judged or sum(judged) < -2 * _SURE or end - low.since > _WAIT_STEPS:
             return signal
         return replace(signal, kind="")
 
     def _goes_on(self, incident: Incident, signal: Signal, ratio: float) -> bool:
         """Return whether no more is missing of a feed than chance leaves where they are as few as in an incident."""
+        if signal.kind == "low":  # its windows may begin before the incident, and so does its share
+            return signal.feed in incident.feeds or ratio <= (1 + incident.ratio) / 2
         feed = self.feeds[signal.feed]
-        if signal.kind == "low" and signal.feed in incident.feeds:
-            return True
         evidence, mean = feed.fits(signal.since, incident.ratio), feed.weight_since("volume", signal.since)
         if evidence is None or evidence < _SURE or feed.baseline is None:
             return False

@@ -8,17 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography import x509
 
 from benchmarks.feeds import Month, clean_months, incident_months
-from benchmarks.watching import judge_clean, judge_incident
+from benchmarks.watching import judge_clean, judge_incident, watched
 from cards.dated import dated_tables
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import SCHEMA_VERSION, Inbox
 from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts, stored_incidents
+from cds_hooks.events.watch.volumes import _is_dead
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
@@ -56,6 +58,22 @@ def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: s
     assert judged["found"]
     assert [incident.split(" [")[0] for incident in judged["incidents"]] == [cause]
     assert judged["closed after hours"] is not None
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [13000, 14003])
+def test_a_storm_over_the_clinics_is_one_entry_and_no_alarm(seed: int) -> None:
+    month = next(m for m in clean_months(FEEDS, seed) if m.event.fields["month"] == "clean-17")
+    watch = watched(month, ["clinic-a", "clinic-b", "lab-reference", "pathology", "radiology"])
+    assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
+
+
+def test_nothing_since_five_were_due_is_a_stop_after_full_messages_and_chance_after_few() -> None:
+    means = np.array([2.0, 5.5, 20.0])
+    assert _is_dead(np.array([0.0, 0.0, 14.0]), means, 2)
+    assert not _is_dead(np.array([0.0, 0.0, 4.0]), means, 2)
+    assert not _is_dead(np.array([1.0, 2.0, 4.0]), means, 2)
 
 
 SOME = {"inc-02", "inc-06", "inc-12", "inc-13", "inc-18", "inc-19", "inc-29", "inc-33", "inc-37", "inc-40"}
