@@ -90,6 +90,6 @@ def test_every_expression_of_the_product_is_linear() -> None:
     assert not slow
 
 
-@pytest.mark.parametrize("pattern", [r"\d+=", r"carotid.*doppler", r"(a+)+$", r"x.*y.*z", r"\((?:[^()]|\([^)]*\))*$"])
+@pytest.mark.parametrize("pattern", [r"\d+=", r"ct.*doppler", r"(a+)+$", r"x.*y.*z", r"\((?:[^()]|\([^)]*\))*$"])
 def test_an_expression_that_is_not_linear_is_found(pattern: str) -> None:
     assert faults(pattern, 0, ("search",))
