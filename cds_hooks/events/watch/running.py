@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,6 @@ from cds_hooks.events.watch.watching import Calendar, Watch
 from cds_hooks.logs import log
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.notice_formats import notice_request
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 
@@ -69,7 +69,7 @@ class InterfaceWatch:
         while True:
             try:
                 await asyncio.to_thread(self.catch_up)
-            except (sqlite3.Error, RecordUnavailable) as error:
+            except Exception as error:  # messages are taken in whatever the watch cannot judge
                 log().error("interfaces not watched", error_type=type(error).__name__)
             await self._notify()
             await asyncio.sleep(_POLL_SECONDS)
@@ -91,9 +91,7 @@ class InterfaceWatch:
             (RUNNING, first),
         )
         ran = [bucket for (bucket,) in rows]
-        outages = [
-            (before + 1, after) for before, after in zip(ran, [*ran[1:], over], strict=True) if after > before + 1
-        ]
+        outages = [(before + 1, after) for before, after in pairwise([*ran, over]) if after > before + 1]
         first = ran[0] if ran else over
         self._watch = watch_of(self._declaration, self._clients, first, outages, stored_incidents(self._inbox))
         counts = _stored_counts(self._inbox, first, over)
