@@ -19,7 +19,7 @@ from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import SCHEMA_VERSION, Inbox
 from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
-from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts, stored_incidents
+from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
 from cds_hooks.events.watch.volumes import _is_dead
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
@@ -122,6 +122,18 @@ def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metri
     declaration = _declaration(folder)
     inbox, metrics = Inbox(declaration.file), Metrics()
     return InterfaceWatch(declaration, inbox, metrics, (), record_in(folder), lambda: now[0]), inbox, metrics
+
+
+def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_hooks.events.watch.running.read_rows", lambda *_: [])
+    now = [MONDAY * STEP + 10.0]
+    watch, inbox, _ = _watch(tmp_path, now)
+    watch.catch_up()
+    now[0] += 3 * STEP
+    watch.catch_up()
+    assert inbox.query("SELECT count(DISTINCT bucket) FROM counts WHERE feed = ?", (RUNNING,)) == [(3,)]
 
 
 @pytest.fixture
