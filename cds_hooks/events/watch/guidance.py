@@ -1,4 +1,4 @@
-"""What a person checks first about an incident, by kind, and what this server can do about it if the person says so."""
+"""What a person checks first about an incident of the watch, by its kind."""
 
 from typing import Final
 
@@ -25,4 +25,3 @@ FIRST_CHECKS: Final = {
     "identifiers": "Do the patient numbers come from another authority?",
     "sender": "Is this group of devices, application or service running?",
 }
-RUNBOOK: Final = "docs/operations/events.md"
