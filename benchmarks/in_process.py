@@ -35,14 +35,6 @@ class InProcess:
         """The JSON of the answer; each call is about another patient, of whom no other service has shown a card."""
         return json.loads(self.call(method, path, body and ChangingRequest(body).next()))
 
-    def many(self, path: str, requests: list[ChangingRequest]) -> None:
-        """All requests at once, each at other times than before."""
-
-        async def together() -> None:
-            await asyncio.gather(*(self._request("POST", path, bytes(request.next())) for request in requests))
-
-        self._loop.run_until_complete(together())
-
     async def _request(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
         sent: list[Any] = []
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

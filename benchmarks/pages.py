@@ -22,6 +22,7 @@ from uuid import UUID
 import typer
 
 from benchmarks.servers import Server, program, running, service_command
+from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 
 FIRST_GOAL_MS, LIST_GOAL_MS = 150, 50
@@ -156,12 +157,11 @@ def _first_openings() -> Iterator[tuple[str, float]]:
 
 def _lists(folder: Path, url: str) -> Iterator[tuple[str, float]]:
     """Views of lists when all decisions are counted: so many views that the tick of the clock does not matter."""
-    counts, started = folder.absolute() / "counts.sqlite3", perf_counter()
+    counts, started = folder.absolute() / Settings().counts_file, perf_counter()
     command = [program(), "monitor", "--database", url, "--counts", str(counts)]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # exit code 1 is an incident
     print(f"counted in {perf_counter() - started:.0f} s")
-    environment = {"CDS_DATABASE_URL": url, "CDS_COUNTS_FILE": str(counts)}
-    with running("service", service_command(1), folder, None, **environment) as server:
+    with running("service", service_command(1), folder, None, CDS_DATABASE_URL=url) as server:
         server.call("GET", "/ops")
         _wait_until_idle(server)
         for path in _LISTS:

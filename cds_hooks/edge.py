@@ -13,7 +13,7 @@ idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
 parts         -     more than 10,000 parts of a body of under 64 bytes each
 slow-reader   -     an answer not taken within `answer_seconds`: the connection is cut
-connections   -     as many connections as `CDS_CONNECTIONS`, or as there are descriptors for: those that have waited
+connections   -     as many as the constant `connections`, or as there are descriptors for: those that have waited
                     the longest without a request are closed; where all have one, the new connection is (503)
 """
 

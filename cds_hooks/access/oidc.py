@@ -1,13 +1,13 @@
 """Login by the site's OpenID provider: the provider is asked once and kept for ten minutes, its groups become roles."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from time import time
 from typing import Any, Final
 
 import httpx
 
 from cds_hooks.access.code_flow import (
-    Fetch,
     FlowFailed,
     Provider,
     authorization_address,
@@ -19,7 +19,7 @@ from cds_hooks.access.code_flow import (
 from cds_hooks.access.pending import UnderWay
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
-from cds_hooks.settings import Settings
+from cds_hooks.settings.login import read_provider
 
 _KEPT_SECONDS: Final = 600.0
 _MOST_BYTES: Final = 256 * 1024
@@ -27,20 +27,17 @@ _TIMEOUT: Final = httpx.Timeout(5.0)
 
 
 class OpenIdLogin:
-    """The site's provider, as CDS_OIDC_ISSUER names it."""
+    """The site's provider, as CDS_OIDC_FILE describes it."""
 
-    def __init__(self, configured: Settings, fetch: Fetch | None = None) -> None:
+    def __init__(self, file: Path, public_url: str) -> None:
         """Nothing is fetched before the first login."""
-        self._issuer = configured.oidc_issuer or ""
-        self._client_id = configured.oidc_client_id or ""
-        secret = configured.oidc_client_secret
-        self._secret = secret.get_secret_value() if secret is not None else None
-        self._claim = configured.oidc_roles_claim
-        self._scopes = configured.oidc_scopes
-        self._roles = configured.oidc_role_map
-        self._fetch = fetch or fetch_json
+        provider = read_provider(file)
+        self._issuer = provider.issuer or ""
+        self._client_id = provider.client_id
+        self._secret = provider.client_secret.get_secret_value() if provider.client_secret is not None else None
+        self._claim, self._scopes, self._roles = provider.roles_claim, provider.scopes, provider.roles
         self._kept: tuple[float, Provider, dict[str, Any]] | None = None
-        self.redirect = f"{configured.public_url}/login/back"
+        self.redirect = f"{public_url}/login/back"
 
     async def address(self, state: str, login: UnderWay) -> str:
         """Return where the browser is sent to."""
@@ -57,7 +54,7 @@ class OpenIdLogin:
         """
         provider, keys = await self._provider()
         code = code_of(query, provider)
-        token = await redeem(self._fetch, provider, code, self.redirect, login.verifier)
+        token = await redeem(fetch_json, provider, code, self.redirect, login.verifier)
         try:
             claims = verified_claims(token, keys, provider, login.nonce)
         except FlowFailed:
@@ -74,7 +71,7 @@ class OpenIdLogin:
     async def _userinfo(self, provider: Provider, token: Mapping[str, Any], subject: str) -> dict[str, Any]:
         """Return what the provider says of the person beside the ID token (OpenID Connect Core 1.0, section 5.3)."""
         headers = {"accept": "application/json", "authorization": f"Bearer {token.get('access_token', '')}"}
-        claims = await self._fetch(provider.userinfo, None, headers)
+        claims = await fetch_json(provider.userinfo, None, headers)
         if claims.get("sub") != subject:  # section 5.3.2: else somebody else's claims could be put in
             raise FlowFailed("The provider's userinfo is about another person than the ID token.")
         return {self._claim: claims[self._claim]} if self._claim in claims else {}
@@ -89,11 +86,11 @@ class OpenIdLogin:
         moment = time()
         if self._kept is not None and not anew and moment - self._kept[0] < _KEPT_SECONDS:
             return self._kept[1], self._kept[2]
-        document = await self._fetch(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration", None, {})
+        document = await fetch_json(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration", None, {})
         if document.get("issuer") != self._issuer:  # OpenID Connect Discovery 1.0, section 4.3
-            raise FlowFailed("The provider calls itself by another name than CDS_OIDC_ISSUER.")
+            raise FlowFailed("The provider calls itself by another name than the issuer in CDS_OIDC_FILE.")
         provider = provider_of(document, self._client_id, self._secret)
-        keys = await self._fetch(provider.keys, None, {})
+        keys = await fetch_json(provider.keys, None, {})
         self._kept = (moment, provider, keys)
         return provider, keys
 

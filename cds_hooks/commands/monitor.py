@@ -60,7 +60,7 @@ def monitor(
     every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
     as_json: AsJson = False,
     counts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the counts are kept; else CDS_COUNTS_FILE.")
+        Path | None, typer.Option(metavar="FILE", help="Where the counts are kept; else var/monitor.sqlite3.")
     ] = None,
     notify: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")

@@ -24,6 +24,21 @@ class Constants(BaseSettings):
         description="Entries of draftOrders, and active orders at discharge, that one call may have judged; more are "
         "answered 413.",
     )
+    concurrent_calls: int = Field(
+        default=256,
+        description="Calls of one client under way at the same time in one server process, where no trust file says "
+        "how many; more are answered 429.",
+    )
+    calls_per_second: int = Field(
+        default=10_000,
+        description="Calls of one client that begin in a second in one server process; more are answered 429 with "
+        "Retry-After. A trust file can say less for a client.",
+    )
+    connections: int = Field(
+        default=10_000,
+        description="Connections that are open at the same time in one server process, at most three quarters of the "
+        "file descriptors it may have; beyond it those that have waited the longest without a request are closed.",
+    )
     body_seconds: float = Field(default=10, description="A body that arrives more slowly is answered 408.")
     head_seconds: float = Field(
         default=10,
@@ -51,6 +66,11 @@ class Constants(BaseSettings):
         "90 days before it can be paused.",
     )
     seal_seconds: float = Field(default=60, description="Time between two seals; nothing new, no seal.")
+    counts_file: Path = Field(
+        default=Path("var/monitor.sqlite3"),
+        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
+        "made again where it is not there (docs/operations/monitoring.md).",
+    )
     simulation_charts: Path = Field(
         default=Path("var/charts"),
         description="Subfolders with charts (FHIR Bundles or NDJSON) on which a committee may try rules at "

@@ -26,24 +26,6 @@ class LimitSettings(BaseSettings):
         description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
         "milliseconds, where no trust file says how long.",
     )
-    concurrent_calls: int = Field(
-        default=256,
-        ge=1,
-        description="Calls of one client under way at the same time in one server process, where no trust file "
-        "says how many; more are answered 429.",
-    )
-    calls_per_second: int = Field(
-        default=10_000,
-        ge=1,
-        description="Calls of one client that begin in a second in one server process; more are answered 429 with "
-        "Retry-After. A trust file can say less for a client.",
-    )
-    connections: int = Field(
-        default=10_000,
-        ge=16,
-        description="Connections that are open at the same time in one server process, at most three quarters of the "
-        "file descriptors it may have; beyond it those that have waited the longest without a request are closed.",
-    )
     drain_seconds: float = Field(
         default=3,
         ge=0,

@@ -1,15 +1,33 @@
 """The settings of the login to the pages; a part of `Settings`, which alone reads the environment."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from cds_hooks.settings.checks import SafeAddress, parts_of
 
-LOGIN_ROLES = ("viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor")
+LoginRole = Literal["viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor"]
 """The roles that people who log in can have; cds_hooks/access/roles.py says what each opens."""
+
+
+class OpenIdProvider(BaseModel):
+    """The site's OpenID provider as `CDS_OIDC_FILE` describes it.
+
+    `roles` says which group has which role; the groups are in `roles_claim` of the ID token, else in the provider's
+    userinfo. Without a secret this server is a public client, which PKCE protects.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: SafeAddress
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    roles_claim: str = "groups"
+    scopes: str = Field(default="openid profile", pattern=r"^openid( [!#-\[\]-~]+)*$")
+    roles: dict[str, LoginRole] = Field(min_length=1)
 
 
 class LoginSettings(BaseSettings):
@@ -34,27 +52,10 @@ class LoginSettings(BaseSettings):
         "`127.0.0.1/32, 10.0.0.0/24`; without it the address of the connection counts. They give each call an id of "
         "their own in X-Request-ID, by which a call that they send again is known (docs/operations/install.md).",
     )
-    oidc_issuer: SafeAddress = Field(
+    oidc_file: Path | None = Field(
         default=None,
-        description="The site's OpenID provider by its issuer, such as https://login.example.org/realms/site; https, "
-        "or http on loopback.",
-    )
-    oidc_client_id: str | None = Field(default=None, description="The id under which this server is registered there.")
-    oidc_client_secret: SecretStr | None = Field(
-        default=None, description="Its secret there; without one it is a public client, which PKCE protects."
-    )
-    oidc_roles_claim: str = Field(
-        default="groups", description="The claim of the provider's ID token that lists the groups of a person."
-    )
-    oidc_scopes: str = Field(
-        default="openid profile",
-        pattern=r"^openid( [!#-\[\]-~]+)*$",
-        description="What is asked for at a login; `openid profile groups` where the provider has a scope for groups. "
-        "Groups that the ID token lacks are read from the provider's userinfo.",
-    )
-    oidc_roles: str = Field(
-        default="",
-        description="Which groups have which role, as `cds-operators=operator, pharmacy=pharmacist`.",
+        description="TOML file of the site's OpenID provider, for CDS_LOGIN=oidc or both: its issuer, our client_id "
+        "and client_secret there, and which groups have which role (docs/operations/access.md).",
     )
 
     @field_validator("trusted_proxies")
@@ -64,25 +65,27 @@ class LoginSettings(BaseSettings):
             ip_network(part)  # its ValueError says what is wrong
         return value
 
-    @field_validator("oidc_roles")
-    @classmethod
-    def _are_roles(cls, value: str) -> str:
-        for part in parts_of(value):
-            group, equals, role = map(str.strip, part.rpartition("="))
-            if not (group and equals and role in LOGIN_ROLES):
-                raise ValueError(f"write GROUP=ROLE with one of the roles {', '.join(LOGIN_ROLES)}")
-        return value
-
     @model_validator(mode="after")
     def _knows_its_provider(self) -> "LoginSettings":
-        if self.login in ("oidc", "both"):
-            needed = ("oidc_issuer", "oidc_client_id", "oidc_roles")
-            if missing := [f"CDS_{name.upper()}" for name in needed if not getattr(self, name)]:
-                raise ValueError(f"CDS_LOGIN={self.login} needs {' and '.join(missing)} (docs/operations/access.md)")
+        if self.login in ("oidc", "both") and self.oidc_file is None:
+            raise ValueError(f"CDS_LOGIN={self.login} needs CDS_OIDC_FILE (docs/operations/access.md)")
+        if self.oidc_file is not None:
+            read_provider(self.oidc_file)
         return self
 
-    @property
-    def oidc_role_map(self) -> dict[str, str]:
-        """The role of each group of the site's provider."""
-        parts = (part.rpartition("=") for part in parts_of(self.oidc_roles))
-        return {group.strip(): role.strip() for group, _, role in parts}
+
+def read_provider(file: Path) -> OpenIdProvider:
+    """Return the site's OpenID provider as the file describes it.
+
+    Raises:
+        ValueError: The file cannot be read, or a member is missing, unknown or makes no sense.
+    """
+    from fhir.terminology.toml_file import TomlFault, read_toml
+
+    try:
+        return OpenIdProvider.model_validate(read_toml(file))
+    except TomlFault as error:
+        raise ValueError(f"{file} {error}") from error
+    except ValidationError as error:  # without the values, one of which is a secret
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ValueError(f"{file}: {'; '.join(faults)}") from None

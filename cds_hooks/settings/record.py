@@ -41,11 +41,6 @@ class RecordSettings(BaseSettings):
         default=None,
         description="Command that gets each seal on its standard input, to send it off the machine.",
     )
-    counts_file: Path = Field(
-        default=Path("var/monitor.sqlite3"),
-        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
-        "made again where it is not there (docs/operations/monitoring.md).",
-    )
     events_file: Path | None = Field(
         default=None,
         description="The file that declares feeds of events (HL7 v2, FHIR subscriptions), what they make the server "

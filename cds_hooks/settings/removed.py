@@ -10,6 +10,7 @@ PREFIX: Final = "CDS_"
 _CONSTANT: Final = "is a constant now, {}, and no setting"
 _TRUST_FILE: Final = "is no setting any more: write {} for the client into the trust file (docs/operations/trust.md)"
 _BESIDE: Final = "is no setting any more: the server uses {} in its working folder; mount or link it there"
+_OIDC_FILE: Final = "is no setting any more: describe the provider in CDS_OIDC_FILE (docs/operations/access.md)"
 
 REMOVED: Final[Mapping[str, str]] = {
     "CDS_ACTION_SELECTION_BEHAVIOR": _TRUST_FILE.format("action_selection_behavior"),
@@ -19,6 +20,10 @@ REMOVED: Final[Mapping[str, str]] = {
     "CDS_ANSWER_SECONDS": _CONSTANT.format("30"),
     "CDS_API_DOCS": "is no setting any more: /openapi.json and /api are served in the development profile only",
     "CDS_BODY_SECONDS": _CONSTANT.format("10"),
+    "CDS_CALLS_PER_SECOND": _CONSTANT.format("10,000") + "; a trust file can say less for a client",
+    "CDS_CONCURRENT_CALLS": _CONSTANT.format("256") + "; a trust file can say another number for a client",
+    "CDS_CONNECTIONS": _CONSTANT.format("10,000"),
+    "CDS_COUNTS_FILE": _BESIDE.format("var/monitor.sqlite3"),
     "CDS_HEAD_SECONDS": _CONSTANT.format("10"),
     "CDS_KEEP_REQUESTS": "is no setting any more: with CDS_KEEP_FACTS (the default) a replay gives the same card",
     "CDS_LABEL_LAG_DAYS": _CONSTANT.format("3") + "; a model can declare another label_lag_days",
@@ -42,6 +47,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "without it these hooks would not be answered",
     "CDS_LOGIN_HOURS": _CONSTANT.format("12"),
     "CDS_LOGIN_IDLE_MINUTES": _CONSTANT.format("15"),
+    **dict.fromkeys(("CDS_OIDC_CLIENT_ID", "CDS_OIDC_CLIENT_SECRET", "CDS_OIDC_ISSUER"), _OIDC_FILE),
+    **dict.fromkeys(("CDS_OIDC_ROLES", "CDS_OIDC_ROLES_CLAIM", "CDS_OIDC_SCOPES"), _OIDC_FILE),
     "CDS_SEAL_URL": 'is no setting any more: CDS_SEAL_COMMAND="curl --fail --data-binary @- URL" sends each seal',
 }
 """Removed settings that protected something or served hooks: nothing starts without what takes their place."""

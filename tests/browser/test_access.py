@@ -19,7 +19,7 @@ from cds_hooks.storage.opening import open_decision_log
 from tests.browser.accessible import serious_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
-from tests.cds_hooks.access.provider import Provider, providing
+from tests.cds_hooks.access.provider import described, providing
 from tests.cds_hooks.hold_back.test_turns import _request
 from tests.cds_hooks.panel.test_worklist import decision
 from tests.cds_hooks.services.equation_calls import NOW
@@ -225,7 +225,12 @@ def _keep(page: Page, name: str) -> None:
 
 def test_a_person_of_the_site_logs_in_at_the_provider(browser: Browser, tmp_path: Path) -> None:
     """The browser goes to another origin and comes back; the cookie of the session has to survive that."""
-    with providing("") as provider, running(tmp_path, login="oidc", as_of=AS_OF, **_asks(provider)) as url:
+    with (
+        providing("") as provider,
+        running(
+            tmp_path, login="oidc", as_of=AS_OF, oidc_file=described(tmp_path, provider, {"cds-ops": "operator"})
+        ) as url,
+    ):
         provider.client.redirect = f"{url}/login/back"
         page = browser.new_context().new_page()
         page.goto(f"{url}/models/mortality_5y")
@@ -233,11 +238,3 @@ def test_a_person_of_the_site_logs_in_at_the_provider(browser: Browser, tmp_path
         expect(page.get_by_text("Pat Site")).to_be_visible()
         assert page.url == f"{url}/models/mortality_5y"
         page.context.close()
-
-
-def _asks(provider: Provider) -> dict[str, str]:
-    return {
-        "oidc_issuer": provider.address,
-        "oidc_client_id": provider.client.client_id,
-        "oidc_roles": "cds-ops=operator",
-    }

@@ -4,17 +4,15 @@ from cds_hooks.configuration import ANSWERING
 from cds_hooks.settings import SETTINGS
 
 _HOW_MUCH_AND_HOW_LONG = {
-    "call_seconds", "calls_per_second", "concurrent_calls", "connections", "drain_seconds", "fetch_milliseconds",
-    "max_body_bytes",
+    "call_seconds", "drain_seconds", "fetch_milliseconds", "max_body_bytes",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_keys", "counts_file", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
+    "content_keys", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
     "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
-    "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
-    "oidc_scopes", "trusted_proxies",
-    "oidc_roles_claim", "operator_listen", "operator_token", "record_user", "trust_file", "try_servers",
+    "cors_origins", "oidc_file", "operator_listen", "operator_token", "record_user", "trust_file", "trusted_proxies",
+    "try_servers",
 }  # fmt: skip
 _WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {

@@ -28,10 +28,8 @@ CONNECTIONS, SECONDS = 64, 1.0
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server that has 64 connections and waits a second, and the folder with its log."""
     folder = tmp_path_factory.mktemp("edge")
-    bounds: dict[str, Any] = {
-        "CDS_CONNECTIONS": str(CONNECTIONS),
-    }
-    with serving(folder, constants={"head_seconds": SECONDS, "answer_seconds": SECONDS}, **bounds) as address:
+    bounds = {"connections": CONNECTIONS, "head_seconds": SECONDS, "answer_seconds": SECONDS}
+    with serving(folder, constants=bounds) as address:
         yield address, folder
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from time import sleep
-from typing import Any
 
 import httpx
 import pytest
@@ -23,11 +22,8 @@ AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that waits a second for a body and answers three calls of a client at the same time."""
     folder = tmp_path_factory.mktemp("bounded")
-    bounds: dict[str, Any] = {
-        "CDS_CONCURRENT_CALLS": str(CALLS),
-        "CDS_AS_OF": AS_OF.isoformat(),
-    }
-    with serving(folder, constants={"body_seconds": SECONDS}, **bounds) as address:
+    bounds = {"body_seconds": SECONDS, "concurrent_calls": CALLS}
+    with serving(folder, constants=bounds, CDS_AS_OF=AS_OF.isoformat()) as address:
         yield address
 
 

@@ -299,7 +299,7 @@ def test_bodies_are_bounded_where_the_server_bounds_them(proxy: Proxy) -> None:
 
 def test_nginx_bounds_connections_and_calls_of_one_client(proxy: Proxy) -> None:
     if proxy.program != "nginx":
-        pytest.skip("Debian's Caddy has neither limit; the server's own hold (CDS_CONNECTIONS, calls_per_second)")
+        pytest.skip("Debian's Caddy has neither limit; the server's own hold (connections, calls_per_second)")
     head = f"POST /cds-services/{PLANNING} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n".encode()
     with ExitStack() as stack:
         for _ in range(64):

@@ -29,7 +29,7 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
 
 
 def test_there_are_at_most_50_settings_and_none_of_the_removed_ones() -> None:
-    assert len(SETTINGS) <= 59
+    assert len(SETTINGS) <= 50
     assert not {f"CDS_{name.upper()}" for name in SETTINGS} & (REMOVED.keys() | REFUSED.keys())
 
 

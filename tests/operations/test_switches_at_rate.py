@@ -33,7 +33,7 @@ _RATE, _CALLS_BETWEEN, _SWITCHES = 200, 200, 20
 _OURS = "org.cds-hooks-onnx"
 _IDLE_SECONDS = 2
 """A server closes a connection that was idle for 5 s, and a call that is on its way to it then is lost."""
-_AS_MANY_AS_COME: Any = {"CDS_CONCURRENT_CALLS": "20000", "CDS_CALLS_PER_SECOND": "20000"}
+_AS_MANY_AS_COME = {"concurrent_calls": 20_000, "calls_per_second": 20_000}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def test_a_service_is_switched_off_and_on(url: str, tmp_path: Path) -> None:
     body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded"))
     folder = tmp_path / "server"
     folder.mkdir()
-    with serving(folder, "--workers", "2", CDS_DATABASE_URL=url, **_AS_MANY_AS_COME) as address:
+    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, CDS_DATABASE_URL=url) as address:
         answers, switched = asyncio.run(_at_rate(address, ORDERS, body.encode(), _off_and_on(url)))
 
     def state_of(answer: dict[str, Any]) -> str:
@@ -186,7 +186,7 @@ def test_two_versions_of_a_model_take_turns(url: str, site: dict[str, Any], tmp_
     sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
     folder = tmp_path / "server"
     folder.mkdir()
-    with serving(folder, "--workers", "2", CDS_DATABASE_URL=url, **_AS_MANY_AS_COME, **site) as address:
+    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, CDS_DATABASE_URL=url, **site) as address:
         answers, switched = asyncio.run(_at_rate(address, PLANNING, body.encode(), _other_version(url, sha256)))
     assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
     _tell(f"versions, {url.partition(':')[0]}", answers, switched, _version)

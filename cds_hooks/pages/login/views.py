@@ -53,7 +53,8 @@ class _Login:
         self._server = server
         self._sessions = server.sessions
         self._by_account = server.settings.login in ("accounts", "both")
-        self._provider = OpenIdLogin(server.settings) if server.settings.login in ("oidc", "both") else None
+        file = server.settings.oidc_file if server.settings.login in ("oidc", "both") else None
+        self._provider = OpenIdLogin(file, server.settings.public_url) if file is not None else None
 
     def show(self, request: Request) -> Response:
         """Show the form; it comes with a cookie that the same browser has to send back with it."""

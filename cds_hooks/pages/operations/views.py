@@ -22,7 +22,10 @@ _JUDGING_SECONDS: Final = 0.02
 """So long a page waits for what is worked out beside it; a CSV waits until it is there."""
 _PERIODS: Final = {1: "Today", 7: "Last 7 days", 28: "Last 28 days"}
 _NO_COUNTS: Final = Failure(
-    "The counts cannot be read", "Failed", "", "CDS_COUNTS_FILE names the file; delete it where it is broken."
+    "The counts cannot be read",
+    "Failed",
+    "",
+    "They are in var/monitor.sqlite3 of the server's working folder; delete that file where it is broken.",
 )
 _NO_PART: Final = Failure(
     "No such table", "Not found", "/ops has no table of this name.", "Each table of /ops has its own link to a CSV."

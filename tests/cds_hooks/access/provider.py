@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -304,3 +305,14 @@ def providing(redirect: str, secret: str | None = None, client_id: str = "cds-ho
             yield provider
             server.shutdown()
             thread.join()
+
+
+def described(folder: Path, provider: Provider, roles: dict[str, str], **more: str) -> Path:
+    """Write the file that describes the provider to a server (CDS_OIDC_FILE), with `more` in place of its members."""
+    members = {"issuer": provider.address, "client_id": provider.client.client_id, **more}
+    if provider.client.secret is not None:
+        members["client_secret"] = provider.client.secret
+    file = folder / "oidc.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in members.items()]
+    file.write_text("\n".join([*lines, "[roles]", *(f"{group} = {json.dumps(role)}" for group, role in roles.items())]))
+    return file

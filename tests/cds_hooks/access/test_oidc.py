@@ -12,8 +12,9 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from cds_hooks.settings import Settings
+from cds_hooks.settings.login import read_provider
 from tests.cds_hooks.access.browsing import Person, entries, visit
-from tests.cds_hooks.access.provider import Provider, providing
+from tests.cds_hooks.access.provider import Provider, described, providing
 
 pytestmark = pytest.mark.anyio
 
@@ -36,15 +37,10 @@ def public() -> Iterator[Provider]:
 @asynccontextmanager
 async def at(folder: Path, provider: Provider, **more: Any) -> AsyncIterator[Person]:
     """A person at a server that asks this provider."""
-    settings: dict[str, Any] = {
-        "login": "oidc",
-        "public_url": URL,
-        "oidc_issuer": provider.address,
-        "oidc_client_id": provider.client.client_id,
-        "oidc_client_secret": provider.client.secret,
-        "oidc_roles": "cds-ops=operator, auditors=auditor",
-    }
-    async with visit(folder, **{**settings, **more}) as person:
+    roles = {"cds-ops": "operator", "auditors": "auditor"}
+    async with visit(
+        folder, login="oidc", public_url=URL, oidc_file=described(folder, provider, roles, **more)
+    ) as person:
         yield person
 
 
@@ -204,7 +200,7 @@ async def test_a_provider_that_cannot_be_used_is_named_in_a_sentence(
 
 
 async def test_a_provider_that_is_away_is_said_so(tmp_path: Path, public: Provider) -> None:
-    async with at(tmp_path, public, oidc_issuer="http://127.0.0.1:1") as person:
+    async with at(tmp_path, public, issuer="http://127.0.0.1:1") as person:
         assert "cannot be reached" in (await person.open("/login/site")).text
 
 
@@ -237,13 +233,32 @@ async def test_accounts_of_the_server_are_not_checked_where_only_the_provider_co
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"login": "oidc"}, "needs CDS_OIDC_ISSUER"), ({"oidc_roles": "x=king"}, "GROUP=ROLE"),
-     ({"oidc_roles": "operator"}, "GROUP=ROLE"), ({"oidc_issuer": "http://login.example"}, "https"),
+    [({"login": "oidc"}, "needs CDS_OIDC_FILE"), ({"oidc_file": "absent.toml"}, "absent.toml cannot be read"),
      ({"login": "accounts", "explain_pages": "everyone"}, "choose one")],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused_in_a_sentence(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [('issuer = "http://login.example"', "https"), ('scopes = "profile"', "scopes"), ("claim = 1", "claim"),
+     ("client_id = ''", "client_id"), ("[roles]\nx = 'king'", "roles.x"), ("[roles]", "roles")],
+)  # fmt: skip
+def test_a_file_of_the_provider_that_does_not_fit_is_refused(tmp_path: Path, line: str, fault: str) -> None:
+    whole = {
+        "issuer": 'issuer = "https://login.example"',
+        "client_id": 'client_id = "cds"',
+        "client_secret": 'client_secret = "hidden-word"',
+        "[roles]": "[roles]\nx = 'operator'",
+    }
+    lines = [given for name, given in whole.items() if not line.startswith(name)]
+    file = tmp_path / "oidc.toml"
+    file.write_text("\n".join([line, *lines] if not line.startswith("[") else [*lines, line]))
+    with pytest.raises(ValueError, match=fault) as refused:
+        read_provider(file)
+    assert "hidden-word" not in str(refused.value)
 
 
 def _groups_at_userinfo(provider: Provider, **userinfo: Any) -> None:
@@ -255,7 +270,7 @@ def _groups_at_userinfo(provider: Provider, **userinfo: Any) -> None:
 
 async def test_groups_that_the_id_token_lacks_are_read_from_userinfo(tmp_path: Path, provider: Provider) -> None:
     _groups_at_userinfo(provider, groups=["cds-ops"])
-    async with at(tmp_path, provider, oidc_scopes="openid profile groups") as person:
+    async with at(tmp_path, provider, scopes="openid profile groups") as person:
         assert (await _come_back(person)).status_code == 303
         assert (await person.open("/decisions")).status_code == 200
     (asked,) = [fields for path, fields in provider.asked if path == "/authorize"]

@@ -1,12 +1,13 @@
 """Each page is for the roles that its door says, and what has no door is closed."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.pages.door import door_of
-from cds_hooks.settings.login import LOGIN_ROLES
+from cds_hooks.settings.login import LoginRole
 from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
 
 
@@ -19,7 +20,7 @@ def test_a_door_leads_to_its_path_and_below_and_nowhere_else() -> None:
 
 def test_every_role_has_words_and_the_settings_know_those_that_can_be_given() -> None:
     assert set(ROLE_WORDS) == set(Role)
-    assert tuple(ASSIGNABLE) == LOGIN_ROLES
+    assert tuple(ASSIGNABLE) == get_args(LoginRole)
 
 
 async def _status(folder: Path, role: str, path: str) -> int:

@@ -48,13 +48,12 @@ def _started(folder: Path, declared: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | {
         "CDS_DATABASE_URL": record_in(folder),
         "CDS_EVENTS_FILE": str(declared),
-        "CDS_COUNTS_FILE": str(folder / "counts.sqlite3"),
         "CDS_USER_KEYS": str(folder / "keys.txt"),
         "CDS_SEAL_FILE": str(folder / "seals.ndjson"),
     }
     command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(free_port())]
     with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
 
 async def _send(port: int, waiting: list[bytes], process: subprocess.Popen[bytes], kill_after: int | None) -> int:
