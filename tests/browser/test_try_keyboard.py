@@ -25,6 +25,8 @@ def test_the_whole_task_is_done_with_the_keyboard_alone(opened: Callable[..., Pa
 
     tab_to("Patient")
     page.keyboard.type("Elderly woman, eGFR 25")
+    expect(page.get_by_role("region", name="Patient", exact=True)).to_contain_text("nsaid-egfr-25")
+    assert page.evaluate("document.activeElement.id") == "patient"
     tab_to("Add a drug or a test")
     page.keyboard.type("Naproxen 500 MG Oral Tablet")
     page.keyboard.press("Enter")

@@ -26,20 +26,18 @@
   });
 
   // The request is sent as it stands, broken or not; whether it is JSON is said beside it.
-  const request = byId("request");
-  if (request) {
-    request.addEventListener("input", () => {
-      let fault = "";
-      try {
-        JSON.parse(request.value);
-      } catch (error) {
-        fault = `This is no JSON: ${error.message}. It is sent as it stands all the same.`;
-      }
-      request.toggleAttribute("aria-invalid", false);
-      if (fault) request.setAttribute("aria-invalid", "true");
-      byId("request-said").textContent = fault;
-    });
-  }
+  form.addEventListener("input", ({ target: request }) => {
+    if (request.id !== "request") return;
+    let fault = "";
+    try {
+      JSON.parse(request.value);
+    } catch (error) {
+      fault = `This is no JSON: ${error.message}. It is sent as it stands all the same.`;
+    }
+    request.toggleAttribute("aria-invalid", false);
+    if (fault) request.setAttribute("aria-invalid", "true");
+    byId("request-said").textContent = fault;
+  });
 
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.hidden = false;
@@ -51,12 +49,28 @@
     });
   }
 
-  // Another sample patient is shown at the top at once, with nothing sent: the page of the form as it stands then.
+  // Another sample patient is shown at once, with nothing sent. The page stays, and the field keeps the focus: who writes a
+  // name into it passes other patients on the way (WCAG 3.2.2).
+  const OF_PATIENT = [".who", "[name=carried]", "[name=carried_seal]", "[name=service]", ".sent", ".got", "#ready"];
   const patient = byId("patient");
-  const shown = patient.value;
+  let choosing = 0;
   patient.addEventListener("change", () => {
-    if (patient.value.startsWith("sample:") && patient.value !== shown) byId("choose").click();
+    clearTimeout(choosing);
+    if (patient.value.startsWith("sample:")) choosing = setTimeout(showPatient, 200);
   });
+  const showPatient = async () => {
+    const chosen = patient.value;
+    const body = new FormData(form);
+    body.delete("file");
+    body.set("do", "choose");
+    const answer = await fetch("try", { method: "POST", body });
+    if (!answer.ok || patient.value !== chosen) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const ready = byId("ready").value;
+    for (const part of OF_PATIENT) document.querySelector(part).replaceWith(page.querySelector(part));
+    byId("ready").value = ready; // may have been chosen in the meantime
+    for (const answered of document.querySelectorAll(".part, .note")) answered.remove();
+  };
 
   // One press is one call.
   form.addEventListener("submit", (event) => {
