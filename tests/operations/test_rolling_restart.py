@@ -120,7 +120,7 @@ class Site:
 
 
 def _wait_for_new_calls(answers: Counter[str]) -> None:
-    """Waits until every call that met a server that was away has its answer: one of two servers can be lost, not both."""
+    """Waits until each call that met a server that was away is answered: one of two servers can be lost, not both."""
     enough = answers.total() + 40
     end = monotonic() + 60
     while answers.total() < enough:
