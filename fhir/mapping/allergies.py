@@ -13,6 +13,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance
 from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, read_allergens
+from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import CLASS_MEMBERS, table_rows
@@ -58,7 +59,9 @@ class _Reaction(Struct, frozen=True, gc=False):
     is_mild: bool
 
 
+@remembered("reactions in words", entries=1024, longest=400)
 def _reaction(words: str) -> _Reaction:
+    words = AssertedText(words, of="reaction").without_denied(words)
     critical = _CRITICAL.search(words) is not None
     return _Reaction(critical, _NO_ALLERGY.search(words) is not None, _MILD.search(words) is not None)
 

@@ -6,12 +6,12 @@ code is in the class. `same_class` says whether an allergy to one member speaks 
 the practice parameter that `source` names.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
+from fhir.terminology.assertions import AssertedText
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, read_name
@@ -19,14 +19,6 @@ from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, tab
 
 SameClass: TypeAlias = Literal["yes", "no", "ask"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
-_NEGATED = late_pattern(
-    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?|ruled[ -]?out|excluded"
-    r"|de-?label+ed|challenge (?:passed|tolerated|negative)"
-    # Of somebody else; what a mother tells of her child is the child's.
-    r"|(?:mother|father|brother|sister|son|daughter|husband|wife|spouse)"
-    r" (?:(?:is |was )?allergic|(?:has|had) (?:an? )?(?:\w+ ){0,2}allergy))\b",
-    re.IGNORECASE,
-)
 _WORD = late_pattern(r"[a-z0-9]+")
 
 
@@ -103,8 +95,7 @@ def allergen_of_words(words: str) -> Allergen:
     >>> sorted(allergen_of_words("sulfa, latex and codeine").allergen_classes)
     ['latex', 'opioid', 'sulfonamide_antibiotic']
     """
-    if _NEGATED.search(words):
-        return Allergen()
+    words = AssertedText(words, of="allergy").without_denied(words)
     ingredients = frozenset(read_name(words).ingredients)
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
     parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}

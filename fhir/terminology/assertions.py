@@ -8,7 +8,7 @@ ends their scope. The time that a reading takes grows linearly with the text, wh
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from fhir.terminology.medications import table_rows
 Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical"]
 Temporality: TypeAlias = Literal["current", "historical", "hypothetical"]
 Person: TypeAlias = Literal["patient", "family", "other"]
+Subject: TypeAlias = Literal["problem", "allergy", "reaction"]
+"""What the text is of: the list of allergies has cues of its own, since "no NSAIDs" denies nothing there."""
 
 
 class Assertion(Struct, frozen=True, gc=False):
@@ -71,10 +73,10 @@ class _Cue(Struct, frozen=True, gc=False):
     of_vaccines: bool
 
 
-def _read_cues() -> dict[str, tuple[_Cue, ...]]:
+def _read_cues(subject: Subject) -> dict[str, tuple[_Cue, ...]]:
     cues: dict[str, list[_Cue]] = {}
     for row in table_rows("assertion_cues.csv"):
-        for text in row["words"].split("|"):
+        for text in row["words"].split("|") if subject in row["of"].split(";") else ():
             words = tuple(token.word for token in tokens_of(text))
             cues.setdefault(words[0], []).append(
                 _Cue(words, row["kind"], int(row["reach"] or _REACH), "vaccin" in text or "immuni" in text)
@@ -82,21 +84,25 @@ def _read_cues() -> dict[str, tuple[_Cue, ...]]:
     return {first: tuple(sorted(of_word, key=lambda cue: -len(cue.words))) for first, of_word in cues.items()}
 
 
-_CUES: Final = _read_cues()
+_CUES: Final = {subject: _read_cues(subject) for subject in get_args(Subject)}
 _FORWARD = frozenset(
     {"negated", "possible", "hypothetical", "historical", "family", "other", "negated historical", "negated family"}
 )
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
+_ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
+_BEFORE_ALLERGY = frozenset({"no", "has", "had", "with"})
+_ALLERGY_NOUNS = frozenset({"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"})
 
 
 class AssertedText:
     """A text with what is said of each of its words."""
 
-    __slots__ = ("_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
+    __slots__ = ("_cues", "_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
 
-    def __init__(self, text: str, *, names_vaccines: bool = False) -> None:
+    def __init__(self, text: str, *, names_vaccines: bool = False, of: Subject = "problem") -> None:
         """Reads the text; where it `names_vaccines`, "zoster vaccine" is a name and says nothing of zoster."""
+        self._cues = _CUES[of]
         self.tokens: Final[Sequence[Token]] = tokens_of(text)
         self._names_vaccines = names_vaccines
         length = len(self.tokens)
@@ -124,6 +130,14 @@ class AssertedText:
         positions = [position for position, token in enumerate(self.tokens) if token.start < end and token.end > start]
         return self.assertion(positions[0], positions[-1]) if positions else Assertion()
 
+    def without_denied(self, text: str) -> str:
+        """The text without the words that are denied or said of somebody else; what is only possible stays."""
+        kept = list(text)
+        for token, polarity, person in zip(self.tokens, self._polarities, self._people, strict=True):
+            if polarity == "negated" or person != "patient":
+                kept[token.start : token.end] = " " * (token.end - token.start)
+        return "".join(kept)
+
     def is_all_of_patient(self) -> bool:
         """Whether nothing of the text is denied, doubted or said of somebody else."""
         return self.assertion(0, len(self.tokens) - 1).is_of_patient
@@ -135,7 +149,7 @@ class AssertedText:
             token = self.tokens[position]
             cue = self._cue_at(position)
             if cue is None:
-                if self._is_boundary(position):
+                if self._is_boundary(position) or (token.word == "," and self._cues is not _CUES["problem"]):
                     active.clear()
                 elif token.word in _END_HISTORY:
                     active.pop("historical", None)
@@ -151,6 +165,9 @@ class AssertedText:
                 active = {kind: reach for kind, reach in active.items() if kind in ("family", "other")}
             elif cue.kind.startswith("after "):
                 self._mark_back(position, cue)
+            elif cue.kind == "around possible":  # "GERD vs angina" doubts both
+                self._mark_back(position, cue)
+                active["possible"] = after + cue.reach
             elif cue.kind in _FORWARD:
                 if cue.kind in ("family", "other"):
                     self._mark_person_before(position, cue.kind, after)
@@ -162,17 +179,24 @@ class AssertedText:
     def _cue_at(self, position: int) -> _Cue | None:
         """The longest cue that begins here; at the end of a part of a sentence one that looks back goes first."""
         first: _Cue | None = None
-        for cue in _CUES.get(self.tokens[position].word, ()):
+        for cue in self._cues.get(self.tokens[position].word, ()):
             if first is not None and len(cue.words) < len(first.words):
                 break
             if self._names_vaccines and cue.of_vaccines:
                 continue
             if self._stands_at(cue, position) and self._fits(cue, position):
                 end = position + len(cue.words)
-                is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS
+                is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS or self._tells_when(end)
+                if not is_last and cue.words[0] in ":?-=" and cue.words[-1] in _ANSWERS:
+                    continue  # "Cancer: no" answers, "PMH: no cancer" does not
                 if first is None or cue.kind.startswith("after") == is_last:
                     first = cue
         return first
+
+    def _tells_when(self, position: int) -> bool:
+        """Whether a year or "in", "by", "via" stands there: "tolerated 2020", "screening via watch"."""
+        word = self.tokens[position].word
+        return word in {"in", "by", "via", "at"} or (len(word) == 4 and word.isdigit())
 
     def _stands_at(self, cue: _Cue, position: int) -> bool:
         return all(
@@ -192,7 +216,20 @@ class AssertedText:
             token = self.tokens[position]
             is_behind = position > 0 and self.tokens[position - 1].end == token.start
             return is_behind == cue.kind.startswith("after")
+        if cue.words == ("family",):  # "family stroke" and "DM2; family: HTN", not "lives with family"
+            return position == 0 or self._is_boundary(position - 1) or self.tokens[position - 1].word == ","
+        if self._cues is _CUES["allergy"] and cue.words[-1] in _BEFORE_ALLERGY and not cue.kind.startswith("after"):
+            return self._names_an_allergy(position + len(cue.words))
         return True
+
+    def _names_an_allergy(self, position: int) -> bool:
+        """Whether words, and no sign, lead to "allergy": "no penicillin allergy", not "no NSAIDs - allergy"."""
+        for token in self.tokens[position : position + 5]:
+            if token.word in _ALLERGY_NOUNS:
+                return True
+            if not token.word[0].isalnum():
+                return False
+        return False
 
     def _is_boundary(self, position: int) -> bool:
         word = self.tokens[position].word
@@ -200,7 +237,7 @@ class AssertedText:
             return True
         if word == ".":
             # "St. Jude", "vs. ": a full stop behind a short abbreviation ends nothing.
-            return not (position and self.tokens[position - 1].word in {"st", "dr", "vs", "approx", "hx", "dx", "no"})
+            return not ends_abbreviation(self.tokens, position)
         if word == ")":
             return position > 0 and self.tokens[position - 1].word.isdigit() and not self._opened(position)
         return False
@@ -227,7 +264,7 @@ class AssertedText:
 
     def _mark_back(self, position: int, cue: _Cue) -> None:
         """Marks the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
-        kind = cue.kind.removeprefix("after ")
+        kind = cue.kind.partition(" ")[2]
         for before in islice(self._words_before(position, cue.reach), cue.reach):
             if kind == "historical":
                 self._times[before] = "historical"
@@ -280,6 +317,18 @@ class AssertedText:
 
 # Words behind which a new part of the sentence stands: "esophagitis with bleeding ruled out".
 _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", "although", "however", "now"})
+
+
+def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
+    """Whether the full stop at `position` stands behind an abbreviation: "St. Jude", "vs. ", "A. fib", "V.a.".
+
+    A letter is one only at the beginning of a part: "hepatitis C. No DVT" has two sentences.
+    """
+    before = tokens[position - 1].word if position else ""
+    if len(before) == 1 and before.isalpha():
+        first = position - 1
+        return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
+    return before in {"st", "dr", "vs", "approx", "hx", "dx", "no"}
 
 
 def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from fhir.terminology.assertions import AssertedText, Assertion, Token, tokens_of
+from fhir.terminology.assertions import AssertedText, Assertion, Token, ends_abbreviation, tokens_of
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medications import table_rows
@@ -147,8 +147,7 @@ def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
     part: list[Token] = []
     first = 0
     for position, token in enumerate(asserted.tokens):
-        is_abbreviation = token.word == "." and position and asserted.tokens[position - 1].word in {"st", "dr", "vs"}
-        if token.word in _PARTS and not is_abbreviation:
+        if token.word in _PARTS and not (token.word == "." and ends_abbreviation(asserted.tokens, position)):
             if part:
                 yield [(word, first + at) for word, at in plain_words(part)]
             part, first = [], position + 1

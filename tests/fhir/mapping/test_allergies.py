@@ -183,6 +183,21 @@ def test_without_a_manifestation_the_description_or_the_note_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("note", "severity"),
+    [
+        ("rash, no anaphylaxis", "warning"),
+        ("hives without angioedema or swelling of the tongue", "warning"),
+        ("denies anaphylaxis", "warning"),
+        ("not sure whether anaphylaxis", "critical"),
+        ("no hives, anaphylaxis", "critical"),
+        ("possible anaphylaxis", "critical"),
+    ],
+)
+def test_a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts(note: str, severity: str) -> None:
+    assert _penicillin(note=[{"text": note}]).severity == severity
+
+
+@pytest.mark.parametrize(
     ("manifestation", "severity", "grade"),
     [
         ([], "warning", "severe"),
