@@ -75,7 +75,7 @@ def examples(number: int) -> int:
 
 _ONLY_SLOW = re.compile(
     r"^\s*(?:import|from) (?:playwright|schemathesis|interpret|shap|lightgbm|xgboost|statsmodels|polars|pyarrow"
-    r"|cyclonedx|tests\.browser|tests\.models_onnx\.workbench\.compiler\.(?:oracles|test_calibrations))\b",
+    r"|cyclonedx|fhirpathpy|tests\.browser|tests\.models_onnx\.workbench\.compiler\.(?:oracles|test_calibrations))\b",
     re.MULTILINE,
 )
 """An import of what only requirements/slow.in installs."""

@@ -206,22 +206,9 @@ def _authorization(policy: Policy, order: OrderFacts, here: Circumstances, *, is
         return {"pa_needed": "satisfied", "satisfied_id": number, "dependencies": partners}
     if (policy.places and not order.places) or (policy.states and here.state is None):
         return {"pa_needed": "conditional", "info_needed": ("location",), "dependencies": partners}
-    if policy.places and _is_exempt(order, here):
+    if policy.places and (order.sites | {"all"}) & here.policies.exempt_hospitals:
         return {"pa_needed": "no-auth", "reason": "gold-card", "dependencies": partners}
     return {"pa_needed": policy.pa_needed, "dependencies": partners}
-
-
-def _is_exempt(order: OrderFacts, here: Circumstances) -> bool:
-    exempt = here.policies.exempt_hospitals
-    if "all" in exempt:
-        return True
-    hospitals = set[str]()
-    for entry in (*dicts(order.resource.get("locationReference")), *dicts(order.resource.get("performer"))):
-        identifier = entry.get("identifier")
-        if isinstance(identifier, dict):
-            hospitals.add(str(identifier.get("value", "")).lower())
-        hospitals.add(str(entry.get("reference", "")).lower())
-    return bool(hospitals & exempt)
 
 
 # Criteria

@@ -145,9 +145,20 @@ def _code_of(condition: Condition, wanted: Test) -> str | None:
     ]
     if codes and prefixes:
         return next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
+    if (named := _code_named(condition.code, wanted)) is not None:
+        return named
     groups, excepted = wanted.get("groups", ()), wanted.get("except_codes", ())
     meant = read_concept(condition.code).meant if groups else ()
     return next((hit.code for hit in meant if hit.group in groups and hit.code not in excepted), None)
+
+
+def _code_named(concept: CodeableConcept | None, wanted: Test) -> str | None:
+    """Return the SNOMED CT code, or the text, by which a finding that no group has is named."""
+    if concept is None:
+        return None
+    codes = (coding.code for coding in concept.coding if coding.code in wanted.get("snomed", ()))
+    words = words_of(concept)
+    return next(codes, None) or next((word for word in wanted.get("words", ()) if word in words), None)
 
 
 # Procedures, visits and medications
@@ -264,7 +275,7 @@ _WINDOWS: Final = frozenset(
 )
 _MEMBERS: Final[Mapping[str, frozenset[str]]] = {
     "age": _LIMITS | {"days_after"},
-    "condition": _WINDOWS | {"icd10", "groups", "except_codes", "status", "sites", "last"},
+    "condition": _WINDOWS | {"icd10", "snomed", "words", "groups", "except_codes", "status", "sites", "last"},
     "observation": _LIMITS | _WINDOWS | {"loinc", "text", "units", "room_air", "words", "without_words", "count"},
     "bmi": _LIMITS,
     "pack_years": _LIMITS,

@@ -24,12 +24,11 @@ ORDER_TYPES: Final = (
 """The resources that CRD lets a payer annotate."""
 _PERSON: Final = {"NutritionOrder": "patient", "VisionPrescription": "patient", "Appointment": ""}
 _BILLING: Final = {
-    **{address: name for name, address in SYSTEMS.items()},
+    **{address.lower().partition("://")[2]: name for name, address in SYSTEMS.items()},
     "urn:oid:2.16.840.1.113883.6.285": "HCPCS",
     "urn:oid:2.16.840.1.113883.6.14": "HCPCS",
     "urn:oid:2.16.840.1.113883.6.12": "CPT",
-    "https://www.cms.gov/medicare/coding/hcpcsreleasecodesets": "HCPCS",
-    "http://terminology.hl7.org/codesystem/hcpcs-all-codes": "HCPCS",
+    "terminology.hl7.org/codesystem/hcpcs-all-codes": "HCPCS",
 }
 # What has a code of a laboratory test or of a drug is no order that a billing code would make finer.
 _OTHER_BILLING: Final = ("loinc.org", "rxnorm", "/ndc", "cvx")
@@ -48,12 +47,17 @@ class OrderFacts(Struct, frozen=True):
     days: tuple[date, ...]
     """The first and the last day of service that the order names; empty where it names none."""
     places: frozenset[str]
+    sites: frozenset[str]
+    """Where and by whom it is to be done: references and identifiers, in lower case."""
     requester: str | None
     insurance: tuple[str, ...]
 
 
-def read_order(resource: Json, locations: Mapping[str, Json]) -> OrderFacts | None:
-    """Return what decides of an order; None for what is no order of a person, or is not to be done."""
+def read_order(resource: Json, sites: Mapping[str, Json]) -> OrderFacts | None:
+    """Return what decides of an order; None for what is no order of a person, or is not to be done.
+
+    `sites` are the Locations and Organizations that came with the call, by their references.
+    """
     kind, identity = resource.get("resourceType"), resource.get("id")
     if kind not in ORDER_TYPES or not isinstance(identity, str) or not identity:
         return None
@@ -70,7 +74,8 @@ def read_order(resource: Json, locations: Mapping[str, Json]) -> OrderFacts | No
         codes,
         coarse and not any(name in systems for name in _OTHER_BILLING),
         _days(resource),
-        frozenset(_places(resource, locations)),
+        frozenset(_places(resource, sites)),
+        frozenset(_sites(resource, sites)),
         _reference(resource.get("requester") or resource.get("orderer") or resource.get("prescriber")),
         tuple(reference for entry in dicts(resource.get("insurance")) if (reference := _reference(entry)) is not None),
     )
@@ -118,7 +123,8 @@ def billing_code(coding: Json) -> tuple[str, str] | None:
     system, code = coding.get("system"), coding.get("code")
     if not isinstance(system, str) or not isinstance(code, str):
         return None
-    name = _BILLING.get(system) or _BILLING.get(system.lower().rstrip("/"))
+    address = system.strip().lower().rstrip("/")
+    name = _BILLING.get(address.partition("://")[2] or address)
     return (name, code.strip().upper()) if name is not None else None
 
 
@@ -133,6 +139,17 @@ def _days(resource: Json) -> tuple[date, ...]:
     texts += [period.get("start"), period.get("end")] if isinstance(period, dict) else []
     read = [time for text in texts if isinstance(text, str) and (time := parse_time(text)) is not None]
     return (read[0].first_day, read[-1].last_day) if read else ()
+
+
+def _sites(resource: Json, known: Mapping[str, Json]) -> Iterable[str]:
+    performers = resource.get("performer")
+    entries = dicts(performers if isinstance(performers, list) else [performers])
+    for entry in (*dicts(resource.get("locationReference")), *entries):
+        reference = _reference(entry)
+        site = known.get(reference, {}) if reference else {}
+        values = [identifier.get("value") for identifier in dicts([entry.get("identifier")])]
+        values += [identifier.get("value") for identifier in dicts(site.get("identifier"))]
+        yield from (str(value).lower() for value in (reference, *values) if value)
 
 
 def _places(resource: Json, locations: Mapping[str, Json]) -> Iterable[str]:

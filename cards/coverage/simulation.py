@@ -34,8 +34,10 @@ def judge_chart(resources: list[Json], rules: Policies, payer: Payer, as_of: dat
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry} for entry in resources]}
     value, _ = read_value("chart", msgspec.json.encode(bundle))
     record = read_record({"chart": value}, str(patients[0].get("id")), as_of, on_other_patient="refuse")
-    locations = {f"Location/{location.get('id')}": location for location in by_type.get("Location", [])}
-    facts = (read_order(resource, locations) for kind in _ORDERS for resource in by_type.get(kind, ()))
+    sites = {
+        f"{kind}/{site.get('id')}": site for kind in ("Location", "Organization") for site in by_type.get(kind, ())
+    }
+    facts = (read_order(resource, sites) for kind in _ORDERS for resource in by_type.get(kind, ()))
     orders = [order for order in facts if order is not None]
     states = [address.get("state") for address in dicts(patients[0].get("address")) if address.get("state")]
     here = Circumstances(

@@ -141,6 +141,42 @@ _DRAFTED = Template(
     "products that drafts refer to",
     policy=_UNSAID,
 )
+# Who pays for a coverage, and where and by whom drafts and appointments are to be done. What only some orders need is
+# read by the token, and not asked of every client (CRD 2.0.1, requirement 42).
+_REFERRED = (
+    Template(
+        "payors",
+        "Organization?_id={{%coverages.entry.resource.payor.resolve().ofType(Organization).id}}",
+        "Organization",
+        "payers",
+        policy=_UNSAID,
+        is_always_read=True,
+    ),
+    Template(
+        "draftedPerformers",
+        "Organization?_id={{context.draftOrders.entry.resource.performer.resolve().ofType(Organization).id}}",
+        "Organization",
+        "performers of drafts",
+        policy=_UNSAID,
+        is_always_read=True,
+    ),
+    Template(
+        "draftedPlaces",
+        "Location?_id={{context.draftOrders.entry.resource.locationReference.resolve().ofType(Location).id}}",
+        "Location",
+        "places of drafts",
+        policy=_UNSAID,
+        is_always_read=True,
+    ),
+    Template(
+        "bookedPlaces",
+        "Location?_id={{context.appointments.entry.resource.participant.actor.resolve().ofType(Location).id}}",
+        "Location",
+        "places of appointments",
+        policy=_UNSAID,
+        is_always_read=True,
+    ),
+)
 # order-dispatch brings references only, and the orders themselves may be older than the newest fifty.
 _DISPATCHED = Template(
     "dispatched",
@@ -247,10 +283,12 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if tests := needs.analytes & _SCREENING:
         query = f"{_observations(tests, 100)}".replace("&_sort", f",{_PACK_YEARS}&_sort")
         templates.append(Template("screening", query, "Observation", "screening tests", tests))
-    unknown = needs.resources - {"Patient", "Observation"} - {search.resource for search in _SEARCHES}
+    brought = {template.resource for template in (*_SEARCHES, *_REFERRED)}
+    unknown = needs.resources - {"Patient", "Observation"} - brought
     if unknown:
         raise ValueError(_without_template(sorted(unknown)))
     templates += [_without_date(search, needs) for search in _SEARCHES if search.resource in needs.resources]
+    templates += [template for template in _REFERRED if template.resource in needs.resources]
     if "MedicationRequest" in needs.resources:
         templates += [_ORDERED, _DRAFTED] if has_drafts else [_ORDERED]
     if has_dispatched:
@@ -265,7 +303,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
 
 
 def _without_template(unknown: list[str]) -> str:
-    resource_types = ("Patient", "Observation", *(search.resource for search in _SEARCHES))
+    resource_types = ("Patient", "Observation", *(search.resource for search in (*_SEARCHES, *_REFERRED)))
     near = [match for name in unknown for match in get_close_matches(name, resource_types, n=1)]
     hint = f"did you mean {' and '.join(near)}? A" if near else "a"
     table = f"{__name__}._SEARCHES"

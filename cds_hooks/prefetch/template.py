@@ -76,12 +76,17 @@ class Template:
     """The keys that are to be answered before (TOK-14); WrongToken for a query whose tokens cannot be read."""
     is_of_3: bool = field(init=False, repr=False)
     """Whether its tokens are for clients of CDS Hooks 3.0 only: nobody else is asked for it (TOK-19)."""
+    context_fields: frozenset[str] = field(init=False, repr=False)
+    """The context fields that its tokens name: a hook without one of them is published without it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", TYPES[self.resource])
         object.__setattr__(self, "needs", keys_in(self.query))
-        tokens = (read_token(match[1]) for match in TOKEN.finditer(self.query))
+        tokens = [read_token(match[1]) for match in TOKEN.finditer(self.query)]
         object.__setattr__(self, "is_of_3", any(needs_version_3(token) for token in tokens))
+        paths = (path for token in tokens if isinstance(token, PathUnion) for path in token.paths if not path.is_key)
+        fields = frozenset(step.name for path in paths for step in path.steps[:1] if isinstance(step, Member))
+        object.__setattr__(self, "context_fields", fields)
 
     @property
     def asked_count(self) -> int:

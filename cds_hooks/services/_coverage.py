@@ -93,9 +93,9 @@ class _Sent:
         resource = OriginalOrders(self._sent, reference.partition("/")[0]).original(reference)
         return _in_shape(resource, "prefetch") if resource is not None else None
 
-    def locations(self) -> Mapping[str, Json]:
-        """Locations by their references."""
-        return {f"Location/{resource['id']}": resource for resource in self.every("Location")}
+    def by_reference(self, *kinds: str) -> Mapping[str, Json]:
+        """All resources of these types by their references."""
+        return {f"{kind}/{resource['id']}": resource for kind in kinds for resource in self.every(kind)}
 
 
 def _in_shape(resource: Json, where: str) -> Json:
@@ -138,16 +138,16 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
             f"The call has {len(resources)} orders, at most {call.max_drafts} are judged in one; nothing was judged.",
             "context",
         )
-    locations = chart.locations()
+    sites = chart.by_reference("Location", "Organization")
     for resource in resources:
         if not is_for_patient(resource, call.record.patient_id):
             raise BadRequest("An order is for another patient than context.patientId; nothing was judged.", "context")
-        order = read_order(_with_codes(resource, chart), locations)
+        order = read_order(_as_meant(resource, chart, call), sites)
         if order is None:
             name = plain(f"{resource.get('resourceType')}/{resource.get('id')}", _LONGEST)
             advice.silences.append(Silence(name, "not-an-order", f"{name} is no order that a payer notes on."))
         else:
-            yield order
+            yield msgspec.structs.replace(order, resource=resource)
 
 
 def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
@@ -197,8 +197,11 @@ def _entries(raw: bytes, where: str) -> list[Json]:
     return [_in_shape(resource, where) for resource in resources if isinstance(resource, dict)]
 
 
-def _with_codes(resource: Json, chart: _Sent) -> Json:
-    """An appointment without a code of its own is about what its order says."""
+def _as_meant(resource: Json, chart: _Sent, call: ServiceInput) -> Json:
+    """An appointment without a code is about what its order says; who performs a dispatched order, the call says."""
+    performer = getattr(call.request.context, "performer", None)
+    if isinstance(performer, str) and performer:
+        return {**resource, "performer": [{"reference": performer}]}
     if resource.get("resourceType") != "Appointment" or resource.get("serviceType"):
         return resource
     for entry in resource.get("basedOn") or ():
@@ -213,7 +216,7 @@ def _with_codes(resource: Json, chart: _Sent) -> Json:
 
 def _coverages(call: ServiceInput, chart: _Sent, rules: Policies, advice: Advice) -> list[tuple[Json, Payer]]:
     """The coverages of the patient whose payers have rules here, and reasons for the others."""
-    pairs, organizations = [], {f"Organization/{entry['id']}": entry for entry in chart.every("Organization")}
+    pairs, organizations = [], chart.by_reference("Organization")
     coverages = [entry for entry in chart.every("Coverage") if entry.get("status") not in _ENDED]
     if not coverages:
         is_known = call.record.was_requested("Coverage")

@@ -259,7 +259,7 @@ class Service:
     of_chart: ChartModel | None = None
     """How its model is asked about a chart without a call (cds_hooks/panel)."""
     returns_resources: frozenset[str] = frozenset()
-    """Resource types that it returns changed, so that it needs the client's own JSON of them."""
+    """Resource types whose JSON it needs as the client sent it: to return them changed, or to read all of them."""
     needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
     """Whether this call can be answered only when the Patient is known."""
     templates: Templates = field(default_factory=Templates)
@@ -333,17 +333,25 @@ class Service:
     def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
         """Its entries in GET /cds-services as this client gets them, one for each hook."""
         templates = self.templates_for_version(client.version)
-        entry = {
-            "title": self.title,
-            "description": self.description,
-            "usageRequirements": self.usage_requirements,
-            "prefetch": {template.key: template.query_for(client.version) for template in templates},
-        }
-        if self.extension:
-            entry["extension"] = self.extension
+        entry = {"title": self.title, "description": self.description, "usageRequirements": self.usage_requirements}
+        more = {"extension": self.extension} if self.extension else {}
         offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
         return [
-            published_entry({"hook": hook.name, "id": self.listed_id(hook.name), **entry}, hook, client)
+            published_entry(
+                {
+                    "hook": hook.name,
+                    "id": self.listed_id(hook.name),
+                    **entry,
+                    "prefetch": {
+                        template.key: template.query_for(client.version)
+                        for template in templates
+                        if all(_has(hook, name) for name in template.context_fields)
+                    },
+                    **more,
+                },
+                hook,
+                client,
+            )
             for hook in offered
         ]
 
@@ -367,5 +375,6 @@ class Service:
         return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
 
 
-def _has(hook: Hook, field_name: str) -> bool:
-    return field_name in hook.context.__struct_fields__
+def _has(hook: Hook, name: str) -> bool:
+    """Whether the context of the hook has this field, by its name here or as it is written in a call."""
+    return name in hook.context.__struct_fields__ or name in hook.context.__struct_encode_fields__

@@ -67,13 +67,28 @@ SERVICE = Service(
             "MedicationStatement",
             "ServiceRequest",
             "DeviceRequest",
+            "Organization",
+            "Location",
         ),
         whole_history=("Procedure",),
         lab_codes=_CODES,
         newest_results=True,
     ),
     decide=decide,
-    returns_resources=frozenset({"DeviceRequest", "ServiceRequest", "MedicationRequest"}),
+    returns_resources=frozenset(
+        {
+            "DeviceRequest",
+            "ServiceRequest",
+            "MedicationRequest",
+            "Patient",
+            "Coverage",
+            "ClaimResponse",
+            "QuestionnaireResponse",
+            "Encounter",
+            "Organization",
+            "Location",
+        }
+    ),
     needs_patient=lambda _request: False,
     extension={
         _OPTIONS: [

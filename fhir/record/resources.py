@@ -375,6 +375,13 @@ class Appointment(LeanResource, frozen=True, gc=False, tag="Appointment"):
     participant: tuple[AppointmentParticipant, ...] = ()
 
 
+class Coverage(LeanResource, frozen=True, gc=False, tag="Coverage"):
+    """An insurance; only who pays is looked up by it, a payer's service reads the client's own JSON."""
+
+    id: ChartText | None = None
+    payor: tuple[Reference, ...] = ()
+
+
 class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
     """A vaccine dose that was given, or was not (`status` not-done)."""
 
@@ -493,6 +500,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     DiagnosticReport,
     ServiceRequest,
     Appointment,
+    Coverage,
     Immunization,
     Device,
     Consent,

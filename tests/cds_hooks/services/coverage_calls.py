@@ -1,13 +1,16 @@
 """Calls of the service of payers: invented orders and charts, and the extensions that come back."""
 
+import asyncio
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+from fhir.resources.R4B import get_fhir_model_class
 
-from cards.coverage.annotation import URL, values_of
+from cards.coverage.annotation import URL, faults_of, values_of
 from cards.coverage.policy import SYSTEMS
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from tests.cds_hooks.calls import client
@@ -236,6 +239,32 @@ def answer_of(response: Json) -> Json:
 def reasons_of(response: Json) -> list[str]:
     """The reason codes of what is not said."""
     return [silence["reason"] for silence in response["extension"]["org.cds-hooks-onnx"].get("silence", ())]
+
+
+REFUSALS = ("denied", "denial", "deny", "rejected", "medically necessary", "medical necessity", "not necessary")
+"""Words that no answer has."""
+
+
+def check_answers(name: str, response: Json) -> None:
+    """Fails on a word of refusal, on an order that is no FHIR, and on a note that breaks its profile."""
+    text = json.dumps(response).lower()
+    assert not [word for word in REFUSALS if word in text], name
+    for action in response.get("systemActions", ()):
+        assert action["type"] == "update"
+        assert action["description"]
+        get_fhir_model_class(action["resource"]["resourceType"]).model_validate(action["resource"])
+    for reference, extensions in extensions_of(response).items():
+        assert extensions
+        assert [fault for extension in extensions for fault in faults_of(extension)] == [], (name, reference)
+
+
+def wrong_answers(folder: Path, cases: Mapping[str, tuple[Json, list[Json], Json]]) -> dict[str, tuple[Json, Json]]:
+    """What is answered and what was expected, of those cases (order, chart, answer) in which the two differ."""
+    responses = asyncio.run(ask(folder, {name: ([drafted], pool) for name, (drafted, pool, _) in cases.items()}))
+    for name, response in responses.items():
+        check_answers(name, response)
+    answers = {name: (answer_of(response), cases[name][2]) for name, response in responses.items()}
+    return {name: (answer, expected) for name, (answer, expected) in answers.items() if answer != expected}
 
 
 COVERED = {"covered": "covered", "pa-needed": "no-auth"}

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,19 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.proposals import Proposals, load_proposals
-from cards.coverage.questionnaire import questionnaire
 from cds_hooks.services import _coverage
 from cds_hooks.services.payer_requirements import SERVICE as DECLARED
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
     Json,
     ask,
-    bundle,
     concept,
     coverage,
-    decided,
     extensions_of,
     order,
     patient,
-    saturation,
-    visit,
 )
-from tests.cds_hooks.services.crd_profiles import constraints, faults
+from tests.cds_hooks.services.crd_profiles import faults
 from tests.cds_hooks.services.test_coverage_look_alikes import CASES
 from tests.cds_hooks.services.test_crd_requirements import own_folder
 from tests.cds_hooks.services.test_payer_requirements import CASES as EARLIER_CASES
@@ -206,51 +201,3 @@ def test_a_row_that_steers_away_from_care_or_names_nothing_is_refused(tmp_path: 
         folder = own_folder(tmp_path / str(number), **{"policies.csv": POLICIES, "proposals.csv": text})
         with pytest.raises(PolicyFault, match=fault):
             load_proposals(folder, load_policies(folder).payers)
-
-
-# Forms and constraints, run by an engine where one is installed: fhirpathpy (MIT) wants an older python-dateutil than
-# is pinned, so it is no package of the tests. `pip install --target FOLDER fhirpathpy`, then PYTHONPATH=FOLDER.
-
-
-def evaluate(expression: Any, value: Json, variables: Mapping[str, Any] | None = None) -> Any:
-    """What an engine makes of an expression."""
-    engine = pytest.importorskip("fhirpathpy", reason="no FHIRPath engine beside the pinned packages")
-    model = pytest.importorskip("fhirpathpy.models").models["r4"]
-    return engine.evaluate(value, expression, variables or {}, model)
-
-
-def test_the_expressions_of_every_form_are_run_by_an_engine() -> None:
-    rules = load_policies()
-    chart: Mapping[str, list[Json]] = {"conditions": [COPD], "observations": [saturation(87)], "encounters": [visit()]}
-    values: dict[str, Any] = {}
-    for criteria in rules.criteria.values():
-        form = questionnaire("https://payer.example", rules.payers["medicare"], criteria)
-        names = [entry["valueExpression"]["name"] for entry in form["extension"] if "valueExpression" in entry]
-        bundles = {name: bundle(chart.get(name, [])) for name in names}
-        for group in form["item"]:
-            for extension in group["item"][1].get("extension", ()):
-                name = f"{criteria.id}/{group['linkId']}"
-                values[name] = evaluate(extension["valueExpression"]["expression"], {}, bundles)
-    assert values["oxygen/at-rest"] == ["87 %, 2026-11-10"]
-    assert values["oxygen/visit"] == ["2026-10-30"]
-    assert values["oxygen/sleep"] == values["oxygen/at-rest"], "the words are for the clinician to judge"
-    assert values["cgm/diabetes"] == []
-    assert len(values) > 20
-
-
-@pytest.mark.outside_data
-def test_the_constraints_of_the_extension_hold_by_an_engine(spec_folder: Path, tmp_path: Path) -> None:
-    responses = asyncio.run(ask(tmp_path, {name: ([drafted], pool) for name, (drafted, pool, _) in CASES.items()}))
-    rules = constraints(spec_folder / "crd", "ext-coverage-information")
-    extensions = [entry for answer in responses.values() for notes in extensions_of(answer).values() for entry in notes]
-    broken = [
-        (key, decided(entry))
-        for entry in extensions[::4]
-        for key in (
-            "crd-ci-q1",
-            "crd-ci-q3",
-            "crd-ci-q5",
-        )  # q2 and q4 join elements, which this engine takes for faults
-        if evaluate({"base": "Extension", "expression": rules[key]}, entry) == [False]
-    ]
-    assert broken == []
