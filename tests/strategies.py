@@ -294,6 +294,17 @@ def consents(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def coverages(patient_id: str = "p") -> SearchStrategy[Json]:
+    return resource_about(
+        "Coverage",
+        patient_id,
+        status_or_absent("active active cancelled draft"),
+        st.builds(dict, payor=st.lists(references("Organization/payer"), min_size=1, max_size=2)),
+        some(period=periods()),
+        about="beneficiary",
+    )
+
+
 def flags(patient_id: str = "p") -> SearchStrategy[Json]:
     codes = concepts("http://example.org/flags", ("no-cds", "fall-risk"), ("Wants no estimates", "Falls"))
     return resource_about(
