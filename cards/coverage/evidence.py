@@ -145,14 +145,14 @@ def _code_of(condition: Condition, wanted: Test) -> str | None:
     ]
     if codes and prefixes:
         return next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
-    if (named := _code_named(condition.code, wanted)) is not None:
-        return named
+    if (listed := _listed_finding(condition.code, wanted)) is not None:
+        return listed
     groups, excepted = wanted.get("groups", ()), wanted.get("except_codes", ())
     meant = read_concept(condition.code).meant if groups else ()
     return next((hit.code for hit in meant if hit.group in groups and hit.code not in excepted), None)
 
 
-def _code_named(concept: CodeableConcept | None, wanted: Test) -> str | None:
+def _listed_finding(concept: CodeableConcept | None, wanted: Test) -> str | None:
     """Return the SNOMED CT code, or the text, by which a finding that no group has is named."""
     if concept is None:
         return None

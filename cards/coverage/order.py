@@ -141,12 +141,12 @@ def _days(resource: Json) -> tuple[date, ...]:
     return (read[0].first_day, read[-1].last_day) if read else ()
 
 
-def _sites(resource: Json, known: Mapping[str, Json]) -> Iterable[str]:
+def _sites(resource: Json, by_reference: Mapping[str, Json]) -> Iterable[str]:
     performers = resource.get("performer")
     entries = dicts(performers if isinstance(performers, list) else [performers])
     for entry in (*dicts(resource.get("locationReference")), *entries):
         reference = _reference(entry)
-        site = known.get(reference, {}) if reference else {}
+        site = by_reference.get(reference, {}) if reference else {}
         values = [identifier.get("value") for identifier in dicts([entry.get("identifier")])]
         values += [identifier.get("value") for identifier in dicts(site.get("identifier"))]
         yield from (str(value).lower() for value in (reference, *values) if value)
