@@ -21,14 +21,16 @@ _FLOOD_LEAST: Final = 20
 _BATCH_WAIT: Final = 9
 _BATCH_STEPS: Final = 60
 _DEAD_LEAST: Final = 5.0
-_GAP_RARE: Final = 1e-3
+_GAP_RARE: Final = 2e-3
 _SHORT_RARE: Final = 1e-6
 """For a gap of one step: there are so many steps that some are empty by chance."""
-_THIN_RARE: Final = 1e-3
+_GAPS_RARE: Final = 1e-6
+"""For all gaps of the last hour together: there are so many hours that two of them are near by chance."""
+_THIN_RARE: Final = 2e-3
 """Gaps that are likelier than this where messages are only fewer all the time are none."""
-_GAPS_SHARE: Final = 0.7
+_GAPS_SHARE: Final = 0.85
 _GAPS_STEPS: Final = 13
-_ALIVE_SHARE: Final = 0.6
+_ALIVE_SHARE: Final = 0.45
 _GAPS_LEAST: Final = 14.0
 _BUSY: Final = 1.8
 """Messages of a step: where fewer are due, a silence is less urgent."""
@@ -96,20 +98,23 @@ def _flapping(
     counts = history.messages(start, end)
     if not len(counts) or (counts > 0).all():
         return []
-    means = np.diff(expected.low[start - expected.start : end - expected.start + 1])
-    due, running, length = list[float](), 0.0, 0
+    shifts = (start - expected.start + shift for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS))
+    means = np.minimum.reduce([np.diff(expected.low[first : first + end - start + 1]) for first in shifts])
+    due, running, length, together = list[float](), 0.0, 0, 1.0
     for count, mean in zip([*counts.tolist(), 1], [*means.tolist(), 0.0], strict=True):
         if count == 0:
             running, length = running + mean, length + 1
             continue
-        if running and few(0, running, baseline.spread) < (_GAP_RARE if length > 1 else _SHORT_RARE):
+        rare = few(0, running, baseline.spread) if running else 1.0
+        if rare < (_GAP_RARE if length > 1 else _SHORT_RARE):
             due.append(running)
+            together *= rare
         running, length = 0.0, 0
     is_alive = counts > 0
     if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
         return []
     ratio = float(counts.sum() / means.sum())
-    if len(due) < 2 or not 0.2 < ratio < _GAPS_SHARE:
+    if len(due) < 2 or together >= _GAPS_RARE or not 0.2 < ratio < _GAPS_SHARE:
         return []
     if few(0, ratio * sum(sorted(due)[-2:]), baseline.spread) >= _THIN_RARE:
         return []

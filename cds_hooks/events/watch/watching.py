@@ -102,9 +102,8 @@ class WatchedFeed:
             *self._columns.departures(self.history, end, self.starts),
         ]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
-            for signal in signals:
-                if signal.group != "volume":
-                    self.starts.set(signal.group, end)
+            for group in {"late", "flood", *(signal.group for signal in signals)} - {"volume"}:
+                self.starts.set(group, end)
             return [signal for signal in signals if signal.group == "volume"]
         return signals
 

@@ -88,14 +88,9 @@ def test_incidents_of_ten_kinds_are_found_within_their_bounds_and_are_one() -> N
     assert [line["id"] for line in judged if not line["found"] or len(line["incidents"]) != 1] == []
 
 
-_HOLIDAY_FAULT = "a false alarm that is known: lab-reference flapping on day 14; the limits want tuning"
-
-
 @pytest.mark.outside_data
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param("clean-09", marks=pytest.mark.xfail(strict=True, reason=_HOLIDAY_FAULT)), "clean-10"]
-)
+@pytest.mark.parametrize("name", ["clean-09", "clean-10"])
 def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet(name: str) -> None:
     month = next(m for m in clean_months(FEEDS, 5000) if m.event.fields["month"] == name)
     assert judge_clean(month)["false"] == []
