@@ -31,7 +31,6 @@ MOST_LINES = 5
 MOST_SUGGESTIONS = 4
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
-_TESTS = frozenset({"ServiceRequest"})
 _MOST_NAMED = 5
 
 

@@ -27,7 +27,7 @@ from cds_hooks.access.second_factor import enrolment_address, new_secret
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.grants import sign_grant
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.settings import settings
@@ -141,11 +141,9 @@ def change(
     Example: cds-hooks accounts change ann --role operator --role auditor
     """
     if not role and not new_password and not password_stdin and enable is None and second_factor is None:
-        typer.echo(
-            "Say what to change: --role, --password, --password-stdin, --second-factor, --enable or --disable.",
-            err=True,
+        raise failure(
+            "Say what to change: --role, --password, --password-stdin, --second-factor, --enable or --disable.", 2
         )
-        raise typer.Exit(2)
     with _said_in_a_sentence():
         store, url = _open(database)
         if role:

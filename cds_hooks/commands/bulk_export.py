@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cds_hooks.commands.sentences import failure
 from cds_hooks.panel.bulk import BackendKey, BulkExport
 from models_onnx.errors import PanelRefused
 
@@ -42,8 +43,7 @@ def bulk_export(
         export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
         run = export.run(lambda said: typer.echo(said, err=True))
     except (PanelRefused, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     typer.echo(f"{len(run.files)} files: {out}")
     if run.deleted_files:
         names = ", ".join(path.name for path in run.deleted_files)
@@ -54,5 +54,4 @@ def bulk_export(
     if run.errors:
         names = ", ".join(path.name for path in run.error_files)
         sentence = "resources or more could not be exported by the server: the charts are not complete. It says why in"
-        typer.echo(f"{run.errors} {sentence} {names}.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"{run.errors} {sentence} {names}.")

@@ -20,7 +20,7 @@ from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.monitor.finder import book_for
 from cds_hooks.monitor.finder import find as find_places
 from cds_hooks.settings import settings
@@ -134,10 +134,7 @@ def show(
     if decision_row is None and _say_archived(url, decision_of(decision) or decision, as_json):
         raise typer.Exit(1)
     if decision_row is None:
-        typer.echo(
-            f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.", err=True
-        )
-        raise typer.Exit(1)
+        raise failure(f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.")
     if as_json:
         _print_json(_everything(decision_row, answers))
     else:
@@ -161,8 +158,7 @@ def held(
         decision_row = get_decision(url, decision_of(decision) or decision)
         rows = _held_back(url, decision_row) if decision_row is not None else []
     if decision_row is None:
-        typer.echo(f"There is no decision {decision} in the record.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"There is no decision {decision} in the record.")
     if as_json:
         _print_json([msgspec.to_builtins(row) for row in rows])
         return

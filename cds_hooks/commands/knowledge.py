@@ -16,6 +16,7 @@ from cards.rules.families.genes.importing import import_release as import_genes
 from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
 from cards.vaccines.importing import import_release as import_vaccines
 from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.sentences import failure
 from cds_hooks.settings import settings
 from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage, dose_coverage, medication_coverage
 from models_onnx.artifact.files import write_whole
@@ -45,8 +46,7 @@ def genes(
         texts, left_out = import_genes(folder, version)
     except (OSError, KeyError) as error:
         missing = f"the column {error}" if isinstance(error, KeyError) else str(error.filename or error)
-        typer.echo(f"{folder.name} is not a whole release of the tables: {missing} is missing.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"{folder.name} is not a whole release of the tables: {missing} is missing.") from error
     _import(texts, Path(str(files("cards.rules.families.genes"))), version, write)
     for row in left_out:
         typer.echo(f"Left out: {row}.", err=True)
@@ -98,8 +98,7 @@ def vaccine_cases(
     try:
         results = [run_case(case) for case in read_cases(file.read_bytes().splitlines())]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        typer.echo(f"{file.name} is not a file of cases, one JSON object per line: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"{file.name} is not a file of cases, one JSON object per line: {error}", 2) from error
     report = summary(results)
     if as_json:
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
@@ -168,8 +167,7 @@ def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> t
     folder = data or settings().data_dir
     counts = counted(folder)
     if not counts:
-        typer.echo(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", err=True)
-        raise typer.Exit(2)
+        raise failure(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", 2)
     return counts
 
 

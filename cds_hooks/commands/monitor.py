@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import failure
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.catalogue import rule_ids, rules_without_findings
@@ -112,8 +113,7 @@ def monitor(
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
-        typer.echo(wrong if isinstance(error, ValueError) else str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
     shown = [
         (comparison, of)
         for comparison, of in figures_of
@@ -152,8 +152,7 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
     try:
         reviews = reviewed(record_url(database), since)
     except RecordUnavailable as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     if as_json:
         typer.echo(msgspec.json.encode(reviews).decode())
         return
@@ -179,8 +178,7 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
         due = to_take_back(acts_until(url).current, figures)
         take_back(url, due)
     except (PeopleFileError, RecordUnavailable) as error:
-        typer.echo(f"Nothing was rolled back: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"Nothing was rolled back: {error}", 2) from error
     return due
 
 
@@ -207,8 +205,7 @@ def _check_options(notify: str | None, *, narrowed: bool) -> None:
     if notify is not None and narrowed:
         text = "leave out --client and --service: the incidents of the others would be told as ended"
     if text is not None:
-        typer.echo(f"--notify: {text}.", err=True)
-        raise typer.Exit(2)
+        raise failure(f"--notify: {text}.", 2)
 
 
 def _tell_others(
@@ -221,8 +218,7 @@ def _tell_others(
             tell(book, open_incidents, notify)
     except (NotTold, RecordUnavailable, OSError) as error:
         text = str(error) if not isinstance(error, OSError) else f"{textfile} cannot be written: {error.strerror}."
-        typer.echo(f"Incidents: {len(open_incidents)}. {text}", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"Incidents: {len(open_incidents)}. {text}", 2) from error
 
 
 def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -> None:
@@ -275,5 +271,4 @@ def _write_html(file: Path, page: str) -> None:
     try:
         write_whole(file, page)  # whoever reads it meanwhile sees the whole page of before
     except OSError as error:
-        typer.echo(f"--html: {file} cannot be written: {error.strerror}.", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"--html: {file} cannot be written: {error.strerror}.", 2) from error

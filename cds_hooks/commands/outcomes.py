@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cds_hooks.commands.options import AsJson, Client, Database
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Refusal, Sender, join_reports
 from cds_hooks.outcomes.labels import Labels, site_labels
@@ -165,8 +165,7 @@ def dataset(
         label = site_labels(configured)[manifest.id]
         rows = list(followed(record_url(database), label, time_ns() // 1000))
         if not rows:
-            typer.echo(f"No decision of {model} is mature with a known outcome: nothing was written.", err=True)
-            raise typer.Exit(1)
+            raise failure(f"No decision of {model} is mature with a known outcome: nothing was written.")
         lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
         with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(lines[0]))
@@ -200,8 +199,7 @@ def effect(
     with said_in_a_sentence(RecordUnavailable, PeopleFileError, ModelError, OSError):
         url, labels = record_url(database), site_labels(settings())
         if model not in labels:
-            typer.echo(f"No model {model} has outcomes here; there are {', '.join(labels)}.", err=True)
-            raise typer.Exit(1)
+            raise failure(f"No model {model} has outcomes here; there are {', '.join(labels)}.")
         acts = acts_until(url).acts_of(("model", model))
         shares = [
             (datetime.fromisoformat(act.at).timestamp(), act.share / 100 if act.state == CANARY else None)

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
@@ -131,8 +131,7 @@ def prefetch(
     try:
         rows = read_rows(record_url(database), query.limit(limit))
     except RecordUnavailable as error:
-        typer.echo(as_sentence(error), err=True)
-        raise typer.Exit(1) from error
+        raise failure(as_sentence(error)) from error
     rates = prefetch_rates((row.client, row.service, row.basis) for row in rows)
     if as_json:
         typer.echo(orjson.dumps([_as_json(rate) for rate in rates], option=orjson.OPT_INDENT_2))

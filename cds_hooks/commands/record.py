@@ -23,7 +23,7 @@ from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Since
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.record_verification import seal, verify
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.settings import settings
@@ -122,8 +122,7 @@ def archive_(
         _list_archives(database, as_json)
         return
     if older_than is None or to is None:
-        typer.echo("Give --older-than DAYS and --to FILE, too.", err=True)
-        raise typer.Exit(2)
+        raise failure("Give --older-than DAYS and --to FILE, too.", 2)
     with _said_in_a_sentence():
         url, path = record_url(database), key or settings().seal_key
         if path is None:
@@ -163,8 +162,7 @@ def hold_(
         _list_holds(database, as_json)
         return
     if len(chosen) != 1 or not why:
-        typer.echo("Give one of --client, --patient, --decision and --end, and --why.", err=True)
-        raise typer.Exit(2)
+        raise failure("Give one of --client, --patient, --decision and --end, and --why.", 2)
     ((name, value),) = chosen
     with _said_in_a_sentence():
         if name == "end":

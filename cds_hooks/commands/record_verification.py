@@ -15,7 +15,7 @@ from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Database
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
+from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
 from cds_hooks.hold_back.grants import Grants
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.monitor.finder import note_verification
@@ -111,8 +111,7 @@ def _make_key(out: Path) -> None:
     with _said_in_a_sentence():
         _, made = local_signer(out, "record")
     if not made:
-        typer.echo(f"{out} is there already; nothing was changed.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"{out} is there already; nothing was changed.")
     typer.echo(f"Private key: {out}. Public key, for whoever verifies: {public_file(out)}.")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cds_hooks.commands.reference_pages import cli_page, extension_page, hooks_page
+from cds_hooks.commands.sentences import failure
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.removed import REFUSED, REMOVED
@@ -31,25 +32,22 @@ def reference(
     if page is not None:
         texts = {Path(name).stem: text for name, text in pages.items()}
         if page not in texts:
-            typer.echo(f"There is no page {page}; there are {', '.join(texts)}.", err=True)
-            raise typer.Exit(2)
+            raise failure(f"There is no page {page}; there are {', '.join(texts)}.", 2)
         typer.echo(texts[page], nl=False)
         return
     if not (docs / "contents.toml").is_file():
-        typer.echo(f"{docs} is not the folder of the documentation: it has no contents.toml.", err=True)
-        raise typer.Exit(2)
+        raise failure(f"{docs} is not the folder of the documentation: it has no contents.toml.", 2)
     for path, text in {**{docs / name: text for name, text in pages.items()}, SQLITE_SCRIPT: sqlite_script()}.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             content = "the schema of a new record" if path == SQLITE_SCRIPT else "a page of the documentation"
-            typer.echo(
+            raise failure(
                 f"{path} ({content}) cannot be written: {error.strerror}. Run this command in a checkout of the "
                 "project that you may write to.",
-                err=True,
-            )
-            raise typer.Exit(2) from error
+                2,
+            ) from error
 
 
 def features_page() -> str:

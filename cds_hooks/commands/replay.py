@@ -19,7 +19,7 @@ from rich.text import Text
 
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
 from cds_hooks.commands.record_options import microseconds, record_url
-from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import (
@@ -74,8 +74,7 @@ def replay(
     Example: cds-hooks decisions replay --sample 1% --since 2026-11-20
     """
     if decision is None and sample is None and since is None and until is None:
-        typer.echo("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", err=True)
-        raise typer.Exit(_UNUSABLE)
+        raise failure("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", _UNUSABLE)
     share = _share(sample)
     wanted = DecisionFilter(service, None, client, None, None, microseconds(since), microseconds(until))
     try:
@@ -97,18 +96,16 @@ def _share(sample: str | None) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        typer.echo(f"--sample is a percentage over 0 and up to 100, as 1%; {sample} is none.", err=True)
-        raise typer.Exit(_UNUSABLE)
+        raise failure(f"--sample is a percentage over 0 and up to 100, as 1%; {sample} is none.", _UNUSABLE)
     return share
 
 
 def _decision_named(url: str, text: str) -> Iterator[Decision]:
     decision = get_decision(url, decision_of(text) or text)
     if decision is None:
-        typer.echo(
-            f"There is no decision {text} in the record; cds-hooks decisions list shows those there are.", err=True
+        raise failure(
+            f"There is no decision {text} in the record; cds-hooks decisions list shows those there are.", _UNUSABLE
         )
-        raise typer.Exit(_UNUSABLE)
     yield decision
 
 

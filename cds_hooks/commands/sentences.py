@@ -23,11 +23,16 @@ def as_sentence(problem: Exception | str) -> str:
     return f"{text if is_name else text[:1].upper() + text[1:]}".rstrip(".") + "."
 
 
+def failure(text: str, code: int = 1) -> typer.Exit:
+    """Say on standard error what went wrong; returns the end of the command with this exit code, which is raised."""
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
 @contextmanager
 def said_in_a_sentence(*kinds: type[Exception], code: int = 1) -> Iterator[None]:
     """Says an error of these kinds in a sentence and ends the command with `code`."""
     try:
         yield
     except kinds as error:
-        typer.echo(as_sentence(error), err=True)
-        raise typer.Exit(code) from error
+        raise failure(as_sentence(error), code) from error

@@ -8,12 +8,13 @@ import socket
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import uvicorn
 
 from cds_hooks.audit.seals import Sealing, SealsUnusable
+from cds_hooks.commands.sentences import failure
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
 from cds_hooks.hold_back.approvals import refuse_lost_people
@@ -43,6 +44,20 @@ AnyHostOption = Annotated[
     ),
 ]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+
+_WHY_NOT_SERVED: Final[dict[type[Exception], tuple[str, int]]] = {
+    RecordUnavailable: ("The decisions cannot be recorded, so nothing is served: {}", 1),
+    ReplayStoreFailed: ("The decisions cannot be recorded, so nothing is served: {}", 1),
+    TrustFileError: ("The trust file cannot be used, so nothing is served. {}", 1),
+    PeopleFileError: ("CDS_PEOPLE_FILE cannot be used, so nothing is served: {}.", 1),
+    SignatureRefused: ("A key file cannot be used, so nothing is served: {}.", 1),
+    SealsUnusable: ("The record cannot be sealed, so nothing is served: {}.", 1),
+    RulesFileError: ("The rules file cannot be used, so nothing is served. {}", 1),
+    UnknownDialect: ("CDS_DIALECT cannot be used, so nothing is served: {}.", 2),
+    TracingUnavailable: ("Traces cannot be sent, so nothing is served: {}.", 2),
+    WrongDeclaration: ("The hooks that are declared cannot be used, so nothing is served. {}", 1),
+}
+"""What the command says of each fault at the start, and its exit code."""
 
 
 def serve(
@@ -108,12 +123,11 @@ def _config(workers: int) -> uvicorn.Config:
 def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
     """A bound socket, on which uvicorn listens when the server can answer; ends the command where it cannot be had."""
     if host not in LOOPBACK and settings().trust_file is None and not any_host:
-        typer.echo(
+        raise failure(
             f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "
             "In a container of its own network start with --any-host and publish the port to 127.0.0.1.",
-            err=True,
+            2,
         )
-        raise typer.Exit(2)
     raise_descriptor_limit()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
@@ -121,8 +135,9 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as error:
-        typer.echo(f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(
+            f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port."
+        ) from error
     listening.set_inheritable(True)
     if "public_url" not in settings().model_fields_set:
         # Links on cards lead to where this server really listens; worker processes inherit it.
@@ -139,8 +154,7 @@ def _operator_sockets() -> list[socket.socket]:
     try:
         listening = _unix_socket(Path(address[0])) if address[1] is None else _tcp_socket(address[0], address[1])
     except OSError as error:
-        typer.echo(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).") from error
     listening.set_inheritable(True)
     return [listening]
 
@@ -167,47 +181,20 @@ def _unix_socket(path: Path) -> socket.socket:
 def _check_start() -> None:
     """Opens everything that the server needs once, so that a fault is reported before anything is served."""
     if settings().trust_file is not None and settings().as_of is not None:
-        typer.echo("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", err=True)
-        raise typer.Exit(2)
+        raise failure("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", 2)
     if settings().login in ("accounts", "both") and (fault := plain_http_fault(settings().public_url)):
-        typer.echo(
-            f"CDS_PUBLIC_URL and CDS_LOGIN={settings().login}: passwords would be sent in the clear; {fault}.", err=True
+        raise failure(
+            f"CDS_PUBLIC_URL and CDS_LOGIN={settings().login}: passwords would be sent in the clear; {fault}.", 2
         )
-        raise typer.Exit(2)
     folder = settings().metrics_dir
     if folder is not None and not folder.is_dir():
-        typer.echo(f"The folder {folder} of CDS_METRICS_DIR is not there, so nothing is served: make it.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"The folder {folder} of CDS_METRICS_DIR is not there, so nothing is served: make it.")
     _check_events()
     try:
         asyncio.run(_open_all())
-    except (RecordUnavailable, ReplayStoreFailed) as error:
-        typer.echo(f"The decisions cannot be recorded, so nothing is served: {error}", err=True)
-        raise typer.Exit(1) from error
-    except TrustFileError as error:
-        typer.echo(f"The trust file cannot be used, so nothing is served. {error}", err=True)
-        raise typer.Exit(1) from error
-    except PeopleFileError as error:
-        typer.echo(f"CDS_PEOPLE_FILE cannot be used, so nothing is served: {error}.", err=True)
-        raise typer.Exit(1) from error
-    except SignatureRefused as error:
-        typer.echo(f"A key file cannot be used, so nothing is served: {error}.", err=True)
-        raise typer.Exit(1) from error
-    except SealsUnusable as error:
-        typer.echo(f"The record cannot be sealed, so nothing is served: {error}.", err=True)
-        raise typer.Exit(1) from error
-    except RulesFileError as error:
-        typer.echo(f"The rules file cannot be used, so nothing is served. {error}", err=True)
-        raise typer.Exit(1) from error
-    except UnknownDialect as error:
-        typer.echo(f"CDS_DIALECT cannot be used, so nothing is served: {error}.", err=True)
-        raise typer.Exit(2) from error
-    except TracingUnavailable as error:
-        typer.echo(f"Traces cannot be sent, so nothing is served: {error}.", err=True)
-        raise typer.Exit(2) from error
-    except WrongDeclaration as error:
-        typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
-        raise typer.Exit(1) from error
+    except tuple(_WHY_NOT_SERVED) as error:
+        text, code = next(row for kind, row in _WHY_NOT_SERVED.items() if isinstance(error, kind))
+        raise failure(text.format(error), code) from error
 
 
 def _check_events() -> None:
@@ -219,13 +206,11 @@ def _check_events() -> None:
         from cds_hooks.events.runner import check_declaration
     except ModuleNotFoundError as error:
         text = "CDS_EVENTS_FILE declares feeds, which need the extra: pip install 'cds-hooks-onnx[events]'."
-        typer.echo(text, err=True)
-        raise typer.Exit(2) from error
+        raise failure(text, 2) from error
     try:
         check_declaration(settings(), services_for(settings()))
     except DeclarationFault as error:
-        typer.echo(f"The feeds cannot be used, so nothing is served: {error}.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"The feeds cannot be used, so nothing is served: {error}.") from error
 
 
 async def _open_all() -> None:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.sentences import failure
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
@@ -20,8 +21,7 @@ def services(as_json: Annotated[bool, typer.Option("--json", help="Print discove
     try:
         services = services_for(settings())
     except WrongDeclaration as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     entries = [entry for service in services.values() for entry in service.discovery()]
     if as_json:
         typer.echo(orjson.dumps({"services": entries}, option=orjson.OPT_INDENT_2))

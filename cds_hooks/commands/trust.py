@@ -15,6 +15,7 @@ from rich.text import Text
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.record import site_approvals
+from cds_hooks.commands.sentences import failure
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.kit.simulator.signing import (
@@ -54,8 +55,7 @@ def init(file: File = _DEFAULT) -> None:
     try:
         write_beginning(file)
     except OSError as error:
-        typer.echo(f"{file} cannot be made: {error.strerror}.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"{file} cannot be made: {error.strerror}.") from error
     typer.echo(
         f"{file} is there, with no client yet. Next: cds-hooks trust add --help. Serve with it: CDS_TRUST_FILE={file}"
     )
@@ -168,8 +168,7 @@ def dev_key(
     try:
         write_key(key, out)
     except OSError as error:
-        typer.echo(f"{out} cannot be made: {error.strerror}.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"{out} cannot be made: {error.strerror}.") from error
     typer.echo(orjson.dumps(key.key_set(), option=orjson.OPT_INDENT_2))
     typer.echo(
         f"The private key is in {out}; keep it to yourself. With the key set above as dev-jwks.json:\n"
@@ -194,8 +193,7 @@ def token(
     try:
         signing = read_key_file(key)
     except SigningKeyError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise failure(str(error)) from error
     typer.echo(sign_token(signing, url, subject=subject, tenant=tenant, lifetime_seconds=lifetime))
 
 
@@ -205,8 +203,7 @@ def _said_in_sentences() -> Iterator[None]:
         yield
     except TrustFileError as error:
         for problem in error.problems:
-            typer.echo(f"{error.path}: {problem}", err=True)
-        raise typer.Exit(1) from error
+            raise failure(f"{error.path}: {problem}") from error
 
 
 def _counted(trust_file: TrustFile) -> str:

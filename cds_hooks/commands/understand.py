@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from cds_hooks.commands.options import AsJson
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 from fhir.record.chart_text import plain
 from fhir.record.charts import ChartsRefused, files_of, read_bundle, read_ndjson
@@ -46,8 +46,7 @@ def understand_resources(
     read = [(name, reading) for name, reading in zip(sources, readings, strict=True) if reading.kind in READ_KINDS]
     readings = [reading for _, reading in read]
     if not readings:
-        typer.echo("There is no resource of a kind that is read.", err=True)
-        raise typer.Exit(1)
+        raise failure("There is no resource of a kind that is read.")
     if Path(source).is_file():
         for reading in readings:
             typer.echo(reading.sentence)

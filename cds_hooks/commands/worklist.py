@@ -8,6 +8,7 @@ import typer
 
 from cds_hooks.commands.options import Client, Database
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import failure
 from cds_hooks.panel.worklist import answered_findings, make_worklist
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.settings import settings
@@ -36,8 +37,7 @@ def worklist(
     Example: cds-hooks worklist --out worklist.csv --capacity 20
     """
     if out.suffix not in (".csv", ".json"):
-        typer.echo(f"{out.name}: write to a name that ends in .csv or .json (FHIR List and Task).", err=True)
-        raise typer.Exit(2)
+        raise failure(f"{out.name}: write to a name that ends in .csv or .json (FHIR List and Task).", 2)
     now = settings().as_of or datetime.now(UTC)
     since = int((now - timedelta(days=days)).timestamp() * 1e6)
     try:
@@ -45,8 +45,7 @@ def worklist(
         wanted = DecisionFilter(client=client, since=since)
         entries = make_worklist(find_decisions(url, wanted), answered_findings(url, now), now, capacity)
     except RecordUnavailable as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise failure(str(error)) from error
     write_whole(out, worklist_csv(entries) if out.suffix == ".csv" else worklist_bundle(entries, now))
     typer.echo(f"{len(entries.rows):,} patients, {entries.others:,} more beyond the capacity: {out}")
     if entries.answered:

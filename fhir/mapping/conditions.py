@@ -1,7 +1,7 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -305,8 +305,3 @@ def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
     by_group = record.derive_checked(_entries_by_group)
     return {group: hit for group in by_group.entries if (hit := _group_hit(record, by_group, group)) is not None}
-
-
-def groups_named(record: PatientRecord) -> Collection[str]:
-    """The groups that some code among the conditions means, whether or not it counts at `as_of`."""
-    return record.derive_checked(_entries_by_group).entries.keys()

@@ -368,12 +368,6 @@ def _entry_of_line(line: str) -> RxNormEntry:
     return RxNormEntry(name, members, read if len(read) == len(members) else (None,) * len(members))
 
 
-def rxnorm_name(code: str) -> str | None:
-    """The RxNorm name of a product, a component, a salt or a brand; None for other codes."""
-    entry = rxnorm_entry(code)
-    return entry.name if entry is not None else None
-
-
 def _product_of_atc(code: str) -> Product | None:
     by_atc = _INGREDIENTS_BY_ATC
     members = by_atc.get(code)

@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from models_onnx.artifact.manifest import Manifest
 
-# The drawing: its size, and the edges of the area in which points stand.
-WIDTH, HEIGHT = 360, 250
+# The edges of the area of the drawing in which points stand.
 LEFT, RIGHT, TOP, BOTTOM = 48, 348, 12, 204
 BAR = 5.0
 """Alerts that one event found is worth where a model names no other number: a PPV of 0.2 (docs/models/gates.md)."""

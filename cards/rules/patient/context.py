@@ -460,16 +460,6 @@ class RuleContext(Struct, frozen=True, eq=False):
         known_doses = [dose for dose in doses if dose is not None]
         return max(known_doses) if known_doses and len(known_doses) == len(doses) else None
 
-    def daily_total_mg(self, rxcui: str) -> tuple[float, bool]:
-        """Milligrams a day of a drug in the draft and all that is taken beside it, and whether that is all of it."""
-        doses = [
-            self._daily_of(medication, rxcui) for medication in self.session.medications_beside(self.drafted, (rxcui,))
-        ]
-        if self.medication.has(rxcui):
-            drafted_daily = self.drafted.dose.daily(rxcui)
-            doses.append(drafted_daily.high if drafted_daily is not None else None)
-        return sum(dose for dose in doses if dose is not None), None not in doses
-
     def _daily_of(self, medication: CurrentMedication, rxcui: str) -> float | None:
         daily = medication.dose.daily(rxcui)
         if daily is not None:

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from cds_hooks.commands.build_sheet.content import sheet_parts
+from cds_hooks.commands.sentences import failure
 from cds_hooks.dialects import find_dialects
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
@@ -34,8 +35,7 @@ def build_sheet(
     sheet = dialects[vendor].sheet if vendor in dialects else None
     if sheet is None:
         vendors = ", ".join(name for name, dialect in dialects.items() if dialect.sheet is not None)
-        typer.echo(f"There is no build sheet for {vendor}; there are {vendors}.", err=True)
-        raise typer.Exit(2)
+        raise failure(f"There is no build sheet for {vendor}; there are {vendors}.", 2)
     if out is not None:
         _make_folder(out)
     configured = settings()
@@ -43,8 +43,7 @@ def build_sheet(
     try:
         services = services_for(configured)
     except WrongDeclaration as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     as_of = configured.as_of or datetime.now(UTC)
     text = "\n\n".join(sheet_parts(dialects[vendor], sheet, services.values(), address, as_of)) + "\n"
     if out is None:
@@ -82,5 +81,4 @@ def _write(file: Path, text: str) -> None:
 
 
 def _stop(path: Path, error: OSError) -> NoReturn:
-    typer.echo(f"{path} cannot be written: {error.strerror}.", err=True)
-    raise typer.Exit(2) from error
+    raise failure(f"{path} cannot be written: {error.strerror}.", 2) from error

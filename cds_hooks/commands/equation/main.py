@@ -17,6 +17,7 @@ from rich.table import Table
 
 from cds_hooks.commands.equation.output import listed, show_checked, show_results
 from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.sentences import failure
 from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
 from fhir.record.reading import read_record
@@ -87,8 +88,7 @@ def run(
             raise ValueError(f"{name} has no input {', '.join(strange)}; it has: {inputs_there}")
         charted = _charted(equation, patient)
     except (ModelError, ChartError, ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     outputs = [output] if output is not None else [output.id for output in equation.outputs]
     with _own_code_fails_in_a_sentence(equation):
         results = [_worked_out(charted, values, output) for output in outputs]
@@ -126,8 +126,7 @@ def check(
             equation = get_equation(file)
             vectors = own_vectors(equation)
     except ModelError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(str(error), 2) from error
     results: list[VectorCheck] = []
     with _own_code_fails_in_a_sentence(equation):
         for result in check_vectors(equation, vectors):
@@ -156,22 +155,19 @@ def compile_(
     try:
         from models_onnx.workbench.compiler.equation import compile_equation, verify_equation
     except ModuleNotFoundError as error:
-        typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", 2) from error
     folder, differing = out or PUBLISHED, 0
     compilable = compilable_outputs()
     chosen = [(equation, output) for equation, output in compilable if name in (None, equation.id)]
     if not chosen:
         names = ", ".join(sorted({equation.id for equation, _ in compilable}))
-        typer.echo(f"{name} is not compiled; these are: {names}", err=True)
-        raise typer.Exit(2)
+        raise failure(f"{name} is not compiled; these are: {names}", 2)
     for equation, output in chosen:
         content = compile_equation(equation, output)
         try:
             gap = verify_equation(equation, output, content)
         except ModelError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
+            raise failure(str(error)) from error
         path = folder / onnx_file_name(equation.id, output)
         is_same = path.is_file() and path.read_bytes() == content
         differing += not is_same
@@ -191,8 +187,7 @@ def _own_code_fails_in_a_sentence(equation: Equation) -> Iterator[None]:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [(Path(frame.filename), frame.lineno) for frame in frames if Path(frame.filename).parent == PUBLISHED]
         location = "".join(f"models_onnx/equations/published/{file.name}, line {line}: " for file, line in lines[-1:])
-        typer.echo(f"{location}the code of {equation.id} fails ({type(error).__name__}: {error})", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"{location}the code of {equation.id} fails ({type(error).__name__}: {error})", 2) from error
 
 
 def _charted(equation: Equation, patient: Path | None) -> RecordInputs:

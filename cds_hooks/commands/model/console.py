@@ -15,7 +15,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from fhir.record.charts import ChartsRefused
@@ -57,11 +57,9 @@ def problems() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         extra = "adopt" if error.name == "skops" else "train"
-        typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", err=True)
-        raise typer.Exit(2) from error
+        raise failure(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", 2) from error
     except (ModelError, ChartsRefused, OSError) as error:
-        typer.echo(as_sentence(error) if isinstance(error, OSError) else str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failure(as_sentence(error) if isinstance(error, OSError) else str(error), 2) from error
 
 
 @contextmanager

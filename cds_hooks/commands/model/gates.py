@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import Specs, moment, own_specs, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import signer
+from cds_hooks.commands.sentences import failure
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.files import write_whole
@@ -104,8 +105,7 @@ def _columns(table: Path, score: str, group: str, need: str) -> tuple[np.ndarray
         rows = list(csv.DictReader(file))
     if not rows or not {score, group, need} <= set(rows[0]):
         there = ", ".join(rows[0]) if rows else "no rows"
-        typer.echo(f"{table} needs the columns {score}, {group} and {need}; it has {there}", err=True)
-        raise typer.Exit(2)
+        raise failure(f"{table} needs the columns {score}, {group} and {need}; it has {there}", 2)
     numbers = [np.array([float(row[name] or "nan") for row in rows]) for name in (score, need)]
     return numbers[0], np.array([row[group] for row in rows]), numbers[1]
 

@@ -29,7 +29,7 @@ from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.commands.options import AsJson
-from cds_hooks.commands.sentences import as_sentence
+from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
@@ -263,8 +263,7 @@ def simulate_folder(
     try:
         site = read_rules_file(file) if file is not None else SiteRules()
     except RulesFileError as error:
-        typer.echo(f"{error}.", err=True)
-        raise typer.Exit(1) from error
+        raise failure(f"{error}.") from error
     simulation = SimulatedOrders()
     console = Console(stderr=True)
     call = CheckedCall(Caller("", "", "", ""), 0.0, site=site)
@@ -274,11 +273,9 @@ def simulate_folder(
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
             simulate(simulation, [chart.patient, *chart.resources], orders, suppress, studies=studies)
     except ChartsRefused as problem:
-        typer.echo(as_sentence(problem), err=True)
-        raise typer.Exit(2) from problem
+        raise failure(as_sentence(problem), 2) from problem
     if not simulation.orders:
-        typer.echo(f"{folder} holds no chart with dated medication orders.", err=True)
-        raise typer.Exit(2)
+        raise failure(f"{folder} holds no chart with dated medication orders.", 2)
     if as_json:
         typer.echo(orjson.dumps(_as_json(simulation, examples), option=orjson.OPT_INDENT_2))
     else:

@@ -19,7 +19,7 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.rules.new import new
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
 from cds_hooks.hold_back.rules_file import RulesFileError
@@ -65,8 +65,7 @@ def list_(
     ]
     if not rule_versions:
         families = sorted({rule_version.table.family for rule_version in all_rule_versions().values()})
-        typer.echo(f"There is no family {family}; there are {', '.join(families)}.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"There is no family {family}; there are {', '.join(families)}.")
     if as_json:
         _print_json([_summary(rule_version, site) for rule_version in rule_versions])
         return
@@ -176,8 +175,7 @@ def _counted(rule: str, count: RuleCounts) -> dict[str, Any]:
 def _version(rule: str) -> RuleVersion:
     rule_version = all_rule_versions().get(rule)
     if rule_version is None:
-        typer.echo(f"There is no rule {rule}; cds-hooks rules list shows those there are.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"There is no rule {rule}; cds-hooks rules list shows those there are.")
     return rule_version
 
 

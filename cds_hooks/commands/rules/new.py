@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cds_hooks.commands.sentences import failure
+
 _HEAD = {
     "family": "site",
     "hospital": "",
@@ -98,8 +100,7 @@ def new(
     Example: cds-hooks rules new our-rules --hospital "St. Mary's"
     """
     if folder.exists() and any(folder.iterdir()):
-        typer.echo(f"{folder} is not empty; nothing was changed.", err=True)
-        raise typer.Exit(1)
+        raise failure(f"{folder} is not empty; nothing was changed.")
     today = datetime.now(UTC).date().isoformat()
     (folder / "cases").mkdir(parents=True, exist_ok=True)
     evidence = [entry | {"organisation": hospital} for entry in _RULE["evidence"]]  # type: ignore[attr-defined]

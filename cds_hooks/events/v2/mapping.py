@@ -18,7 +18,6 @@ from cds_hooks.events.v2.visits import demographics, patient_number, take_allerg
 VISITS: Final = frozenset(f"A{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13))
 _PERSONS: Final = frozenset({"A28", "A31"})
 _MERGES: Final = frozenset({"A40", "A18", "A34"})
-_SECONDS_A_DAY: Final = 86_400.0
 
 
 def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:

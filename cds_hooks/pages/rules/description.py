@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from cards.rules.engine.family import family_named
-from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cards.rules.engine.governance import RuleVersion
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 
@@ -33,22 +33,6 @@ class RulePage(Struct, frozen=True):
     bands: tuple[BandRow, ...]
     silences: tuple[str, ...]
     evidence: tuple[Evidence, ...]
-
-
-class RuleEntry(Struct, frozen=True):
-    """A rule in a list of rules."""
-
-    id: str
-    title: str
-    family: str
-
-
-def rule_entries() -> list[RuleEntry]:
-    """Return every rule of the project."""
-    return [
-        RuleEntry(rule_version.rule.id, rule_version.rule.title, rule_version.table.title)
-        for rule_version in all_rule_versions().values()
-    ]
 
 
 def describe_rule(version: RuleVersion) -> RulePage:

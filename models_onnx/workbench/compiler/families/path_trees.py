@@ -22,7 +22,7 @@ APPROXIMATE = 1000
 """As `deepest`: trees of any depth are explained along their paths."""
 _ALL_BYTES = 64 * 1024 * 1024
 _BYTES_OF_A_NODE = 40
-_PEOPLE, _ORDERS, _OTHERS = 20, 120, 60
+_PEOPLE, _ORDERS = 20, 120
 
 
 def is_approximate(model: FittedModel) -> bool:
