@@ -33,17 +33,10 @@ def _text() -> str:
 
 PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
-ELSEWHERE = {
-    f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
-    f"{PROGRAM} knowledge medications": "all charts: tests/cds_hooks/commands/test_medications.py",
-}
+ELSEWHERE = {f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py"}
 
-
-ALL_CHARTS = {f"{PROGRAM} knowledge medications --doses"}
-"""What reads the charts of other people's data where no folder is named."""
-
-# What reads all charts, or asks the kit for a long run, is in the slow tier.
-LONG = (f"{PROGRAM} knowledge medications ", f"{PROGRAM} check --")
+# What asks the kit for a long run is in the slow tier.
+LONG = f"{PROGRAM} check --"
 
 
 def _with_tier(command: str) -> object:
@@ -56,7 +49,7 @@ def _with_tier(command: str) -> object:
 def test_every_command_of_the_documentation_runs(
     command: str, server: str, server_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if _OTHER_PEOPLES_DATA in command or command in ALL_CHARTS:
+    if _OTHER_PEOPLES_DATA in command:
         command = command.replace(_OTHER_PEOPLES_DATA, f"{request.getfixturevalue('data_folder')}/")
     # "> docs/page.md" writes a made page again; what is printed is compared with the page by another test.
     _, *words = shlex.split(command.partition(" > ")[0].replace(" var/", f" {tmp_path}/"))

@@ -1,10 +1,10 @@
-"""`cds-hooks knowledge`: imports releases of clinical knowledge, and counts how much of real charts is recognised."""
+"""`cds-hooks knowledge`: imports releases of clinical knowledge, and runs the cases that come with one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from difflib import unified_diff
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -17,15 +17,9 @@ from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
 from cards.vaccines.importing import import_release as import_vaccines
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import failure
-from cds_hooks.settings import settings
-from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage, dose_coverage, medication_coverage
 from models_onnx.artifact.files import write_whole
 
-T = TypeVar("T")
-
-app = typer.Typer(no_args_is_help=True, help="Update and check what is known of genes, vaccines and medications.")
-_SHOWN = 5
-_NO_DRUGS = {"supply": "supplies", "fluid": "fluids"}
+app = typer.Typer(no_args_is_help=True, help="Update and check what is known of genes and vaccines.")
 
 Write = Annotated[bool, typer.Option("--write", help="Replace the files of this package.")]
 
@@ -122,89 +116,3 @@ def _draw_cases(report: dict[str, Any]) -> None:
         ]
         console.print(f"{item['id']} {item['antigen']}: {'; '.join(parts)}", markup=False)
     console.print(f"{report['right']} of {report['total']} cases are right.")
-
-
-@app.command()
-def medications(
-    doses: Annotated[bool, typer.Option("--doses", help="Count the orders that have a daily dose instead.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Folder of other people's data; else CDS_DATA_DIR.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count the medications of the charts in the data folder that are recognised, and name those that are not.
-
-    Supplies (needles, test strips) and fluids, feeds and dialysates without a drug are counted apart, as no drugs. The
-    last line is about the RxNorm names given in the data folder, read as words without their codes. With --doses it
-    says why the other orders have no daily dose.
-
-    Exit code 2 where there are no charts.
-
-    Example: cds-hooks knowledge medications
-    """
-    if doses:
-        _print_coverage(_of_charts(dose_coverage, data), _draw_doses, as_json)
-    else:
-        _print_coverage(_of_charts(medication_coverage, data), _draw_recognition, as_json)
-
-
-def _print_coverage(coverage: tuple[T, ...], draw: Callable[[tuple[T, ...]], None], as_json: bool) -> None:
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(coverage)))
-    else:
-        draw(coverage)
-
-
-def _draw_recognition(coverage: tuple[RecognitionCoverage, ...]) -> None:
-    Console().print(_table(coverage))
-
-
-def _draw_doses(coverage: tuple[DoseCoverage, ...]) -> None:
-    Console().print(_dose_table(coverage))
-    for line in _dose_problems(coverage):
-        typer.echo(line)
-
-
-def _of_charts(counted: Callable[[Path], tuple[T, ...]], data: Path | None) -> tuple[T, ...]:
-    folder = data or settings().data_dir
-    counts = counted(folder)
-    if not counts:
-        raise failure(f"There are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR.", 2)
-    return counts
-
-
-def _dose_table(dose_coverages: tuple[DoseCoverage, ...]) -> Table:
-    columns = ("exact", "range", "as needed", "once only", "unknown")
-    table = Table("source", "orders", "with a dosage", *columns, title="Daily doses")
-    for coverage in dose_coverages:
-        counts = [
-            f"{coverage.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")
-        ]
-        table.add_row(coverage.source, f"{coverage.orders:,}", f"{coverage.instructed:,}", *counts)
-    return table
-
-
-def _dose_problems(dose_coverages: tuple[DoseCoverage, ...]) -> Iterator[str]:
-    for coverage in dose_coverages:
-        if coverage.untimed:
-            unknown = coverage.certainties.get("unknown", 0)
-            yield f"{coverage.source}: nothing says how often in {coverage.untimed:,} of the {unknown:,} unknown"
-        for problem, count in coverage.problems:
-            yield f"{coverage.source}: {count:,} unknown because {problem}"
-
-
-def _table(recognition_coverages: tuple[RecognitionCoverage, ...]) -> Table:
-    table = Table(
-        "source",
-        "records",
-        "recognised",
-        "names",
-        "no drugs (not counted)",
-        "not recognised, most frequent first",
-        title="Medications",
-    )
-    for recognition_coverage in recognition_coverages:
-        missed = ", ".join(name or "(no name)" for name, _ in recognition_coverage.unrecognised[:_SHOWN])
-        names = f"{recognition_coverage.names_recognised:,} of {recognition_coverage.names:,}"
-        apart = ", ".join(f"{count:,} {_NO_DRUGS[kind]}" for kind, count in recognition_coverage.excluded.items())
-        share = f"{recognition_coverage.recognised:,} ({recognition_coverage.share:.1%})"
-        table.add_row(recognition_coverage.source, f"{recognition_coverage.records:,}", share, names, apart, missed)
-    return table

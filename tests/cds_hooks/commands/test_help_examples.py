@@ -38,7 +38,6 @@ NOT_RUN = {
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_release.py brings one",
     "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
     "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
-    "knowledge medications": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "coverage simulate": "needs charts with orders: tests/cds_hooks/commands/test_coverage.py writes them",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
