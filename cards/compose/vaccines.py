@@ -356,7 +356,8 @@ def _offers(
 ) -> Iterable[OrderSuggestion]:
     unspecified = unspecified_doses(due, charted, knowledge)
     to_check = {group for check in due.to_check for group in check.whole_groups}
-    items = [item for item in (*due.due, *due.catch_up) if item.forecast.group not in to_check]
+    without_dose = (item for item in due.catch_up if not item.counted_days)  # the others: the registry is asked first
+    items = [item for item in (*due.due, *without_dose) if item.forecast.group not in to_check]
     for position, item in enumerate(items[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
         # What may be on record elsewhere is not preselected.

@@ -61,6 +61,10 @@ _AFTER_SURGERY: Final = re.compile(r"post-?\s?op|peri-?\s?op|after (?:surgery|ca
 _ABLATED: Final = re.compile(
     r"pulmonary vein isolation|\bPVI\b|ablation (?:of|for) (?:atrial fib|AF\b|a-?fib)", re.IGNORECASE
 )
+_RIVAROXABAN: Final = "1114195"
+_VASCULAR_MG: Final = 5.0
+"""Milligrams a day: 2.5 mg twice daily is for coronary and peripheral artery disease with aspirin; for atrial
+fibrillation the dose is 20 mg or 15 mg (label of rivaroxaban, section 2.1, read 2026-11-23)."""
 _ABLATION_CODE: Final = "93656"
 _PROPHYLAXIS: Final = re.compile(r"prophyla|\bppx\b", re.IGNORECASE)
 
@@ -194,6 +198,9 @@ def anticoagulation(record: PatientRecord) -> Anticoagulation:
         if "anticoagulant" not in identity.classes or identity.systemic is False:
             continue
         treats = order_treats(identity, medication.dose, medication.order)
+        daily = medication.dose.daily(_RIVAROXABAN) if _RIVAROXABAN in identity.rxcuis else None
+        if daily is not None and daily.high <= _VASCULAR_MG:
+            treats = False
         if treats is None and _PROPHYLAXIS.search(identity.words):
             treats = False
         if treats is False:

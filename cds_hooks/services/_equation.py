@@ -27,6 +27,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.caching import remembered
+from fhir.terminology.phrases import groups_in_words
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.record_inputs import RecordInputs
@@ -42,18 +43,12 @@ PALLIATIVE_WORDS = (
 LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
 """Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
 dementia."""
-# The same in words: no code of the tables says it.
+# In words, which no code of the tables says.
 _SHORT_LIFE = re.compile(
-    r"\b(?:limited|short|reduced) life[- ]expectancy|\blife[- ]expectancy (?:is )?(?:limited|short"
+    r"\b(?:limited|short|reduced) life[- ]expectancy|\b(?:life[- ]expectancy|prognosis) (?:is )?(?:limited|short"
     r"|(?:of )?(?:less than|under|below|<) ?(?:\d+|one|two|three|six|twelve) (?:weeks?|months?|years?))",
     re.IGNORECASE,
 )
-_CANCER = r"(?:cancer|(?:adeno)?carcinoma|melanoma|sarcoma|malignan\w{1,6}|neoplasm|tumou?r)"
-_SPREAD = r"(?<!non-)(?<!non )(?<!without )(?<!no )\b(?:metasta[st]\w{1,4}|stage (?:iv|4))\b"
-_METASTATIC = re.compile(
-    rf"{_SPREAD} (?:[\w-]{{1,30}} ){{0,3}}{_CANCER}\b|\b{_CANCER},?(?: [\w-]{{1,30}}){{0,3}} {_SPREAD}", re.IGNORECASE
-)
-"""Words of a problem whose code names the organ only."""
 _A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
@@ -159,7 +154,8 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     hit = find_condition(record, *groups)
     if hit is not None:
         return plain(hit.words or hit.code, 60)
-    return next((plain(words, 60) for words in record.derive(_active_problems) if _says_short_life(words)), None)
+    problems = record.derive(_active_problems)
+    return next((plain(words, 60) for words in problems if _says_short_life(words, groups)), None)
 
 
 def _active_problems(record: PatientRecord) -> list[str]:
@@ -169,9 +165,12 @@ def _active_problems(record: PatientRecord) -> list[str]:
     return [words for problem in problems if problem.code is not None and (words := problem.code.words)]
 
 
-def _says_short_life(words: str) -> bool:
-    matches = (pattern.search(words) for pattern in (_SHORT_LIFE, _METASTATIC))
-    return any(match is not None and is_of_patient(words, match.start()) for match in matches)
+def _says_short_life(words: str, groups: tuple[str, ...]) -> bool:
+    """Whether the words say so beside a code that names only the organ, or dementia without its severity."""
+    match = _SHORT_LIFE.search(words)
+    if match is not None and is_of_patient(words, match.start()):
+        return True
+    return any(mention.group in groups and mention.assertion.is_of_patient for mention in groups_in_words(words))
 
 
 def find_named_in_chart(

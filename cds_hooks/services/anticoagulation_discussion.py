@@ -262,7 +262,8 @@ def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
     preventing, listed = anticoagulation(record).preventing, listed_use(record)
     if preventing is not None:
         parts.append(
-            f"**{escape(capitalized(preventing))}** is active in a prophylactic dose, which prevents no stroke."
+            f"**{escape(capitalized(preventing))}** is active in a low dose, which prevents no stroke of atrial "
+            "fibrillation."
         )
     if listed is not None:
         parts.append(f"The problem list still has {escape(condition_words(listed), 90)}; no order is active.")

@@ -2,7 +2,7 @@
 
 AASLD 2023: from 1.30 a second test (2.0 at 65 and over, McPherson 2017), over 2.67 high. Only for people who have a
 reason for liver disease: diabetes, obesity (on the list or measured), alcohol, or a liver disease without cirrhosis.
-Values of a stay in hospital and of two weeks after it are not used: acute illness changes them.
+Values of an emergency visit, of a stay in hospital and of two weeks after it are not used: acute illness changes them.
 """
 
 import re
@@ -68,8 +68,10 @@ _DISTURBING = (
     "itp",
     "chemotherapy",
     "cancer_of_blood",
+    "myelodysplastic",
+    "marrow_failure",
 )
-_FOR_GOOD = frozenset({"itp", "cancer_of_blood"})
+_FOR_GOOD = frozenset({"itp", "cancer_of_blood", "myelodysplastic", "marrow_failure"})
 """What lowers platelets as long as it is on the problem list."""
 _LAB_FEATURES = frozenset({"ast_u_l", "alt_u_l", "platelets_10e3_ul"})
 # WHO: obesity is a body mass index of 30 kg/m2 or more.
@@ -100,7 +102,7 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."
         )
-    vector = without_stays(record, map_features(record, EQUATION.features))
+    vector = without_stays(record, map_features(record, EQUATION.features), emergencies=True)
     of_stay = [gap.text for gap in vector.missing if gap.reason == "refused" and gap.feature.name in _LAB_FEATURES]
     if of_stay:
         return no_card(EQUATION.id, "excluded", f"FIB-4: {of_stay[0]} Acute illness changes these values.")

@@ -5,7 +5,9 @@ criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more th
 in the urine, or by polycystic kidneys. A creatinine that has risen as in acute injury is asked about first.
 """
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -52,6 +54,9 @@ _REFER_EGFR = 30.0  # KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2
 # KDIGO 2024, table of albumin categories: from 30 mg/g a marker of kidney damage, from 300 severely increased, of which
 # a consistent finding is a reason to refer.
 _ALBUMINURIA, _SEVERE_ALBUMINURIA = 30.0, 300.0
+# KDIGO 2012, table of categories (reprinted as table 11 of PMC10200071): a protein/creatinine ratio over 500 mg/g is
+# the same category; it is used where no albumin/creatinine ratio of the year is on the chart.
+_SEVERE_PROTEINURIA = 500.0
 _ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365.0, 3 * 365.25
 # KDIGO 2012 (acute kidney injury, 2.1.1): 1.5 times the baseline, known or presumed to have occurred within 7 days.
 _ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
@@ -127,18 +132,24 @@ def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
 
 
 def severe_albuminuria(record: PatientRecord) -> tuple[Measurement, ...]:
-    """The newest albumin/creatinine ratio from 300 mg/g on, and an earlier one that confirms it; () for none."""
-    values = record.measurements("uacr")
-    if not values or values[0].age_days(record.as_of_epoch) > _ALBUMIN_DAYS or values[0].value < _SEVERE_ALBUMINURIA:
+    """The newest ratio of the year that is severely increased, and an earlier one that confirms it; () for none."""
+    for analyte, limit in (("uacr", _SEVERE_ALBUMINURIA), ("upcr", _SEVERE_PROTEINURIA)):
+        values = record.measurements(analyte)
+        if values and values[0].age_days(record.as_of_epoch) <= _ALBUMIN_DAYS:
+            return _confirmed_ratio(values, limit)
+    return ()
+
+
+def _confirmed_ratio(values: Sequence[Measurement], limit: float) -> tuple[Measurement, ...]:
+    newest, *before = values
+    if newest.value < limit:
         return ()
-    newest = values[0]
-    before = (
+    confirming = (
         value
-        for value in values[1:]
-        if value.value >= _SEVERE_ALBUMINURIA and newest.time.instant - value.time.instant > _CHRONIC_DAYS * DAY_SECONDS
+        for value in before
+        if value.value >= limit and newest.time.instant - value.time.instant > _CHRONIC_DAYS * DAY_SECONDS
     )
-    confirming = next(before, None)
-    return (newest,) if confirming is None else (newest, confirming)
+    return (newest, *islice(confirming, 1))
 
 
 def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:
@@ -185,21 +196,23 @@ def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> Guideline
 def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> GuidelineCardContent:
     """Albumin from 300 mg/g: a referral where it is consistent, a repeat first where it was measured once."""
     newest = albumin[0]
-    fact = Fact(name="uacr", value=newest.value, unit="mg/g", effective=newest.time.text, source=newest.source)
+    measured, limit = ("albumin", 300) if newest.analyte == "uacr" else ("protein", 500)
+    fact = Fact(name=newest.analyte, value=newest.value, unit="mg/g", effective=newest.time.text, source=newest.source)
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
     is_consistent = len(albumin) > 1
     test = orderable_test_for(("uacr",))
+    equals = "" if measured == "albumin" else " (the category of 300 mg/g or more of albumin)"
     offers = () if is_consistent or test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
     advice = "consider a referral to nephrology" if is_consistent else "consider a repeat, then a referral"
     once = "" if is_consistent else " One value is not a consistent finding yet: infection, fever or exercise raise it."
     return _referral_content(
         call,
-        summary=f"Urine albumin/creatinine {values}: {advice}.",
+        summary=f"Urine {measured}/creatinine {values}: {advice}.",
         opening=(
-            f"**Urine albumin/creatinine {values}.** KDIGO 2024 names a consistent finding of 300 mg/g or more as a "
-            f"reason to refer, whatever the eGFR.{once} No referral was found in the last 12 months."
+            f"**Urine {measured}/creatinine {values}.** KDIGO 2024 names a consistent finding of {limit} mg/g or "
+            f"more{equals} as a reason to refer, whatever the eGFR.{once} No referral was found in the last 12 months."
         ),
-        reason=f"urine albumin/creatinine {values}",
+        reason=f"urine {measured}/creatinine {values}",
         fact=fact,
         also=offers,
         name="albumin_from_300",
@@ -414,6 +427,8 @@ SERVICE = Service(
         "where it reaches the site's threshold and no referral is on the chart, suggests one."
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
+    needs=Needs.of(
+        features=FEATURES, analytes=("upcr",), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")
+    ),
     decide=decide,
 )

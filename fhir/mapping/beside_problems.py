@@ -3,7 +3,8 @@
 Each group of conditions says which of these count (column `counts_from` of tables/condition_groups.csv). An operation
 counts when it was done, a device while it is not inactive, a flag while it is active, and a reason where the order of a
 medication is active or the visit was in the last year: what it is for, the patient has, unless the words deny, doubt or
-only prevent it. Why a test is ordered does not count: it is often what is suspected.
+only prevent it. Why a test is ordered does not count: it is often what is suspected. What is asked for in an active
+order counts for treatments that last, such as oxygen at home.
 """
 
 import re
@@ -91,6 +92,16 @@ def _orders(record: PatientRecord) -> _Signs:
     return signs
 
 
+def _requests(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for request in record.service_requests if record.was_requested("ServiceRequest") else ():
+        time = parse_time(request.authoredOn or "")
+        is_ordered = request.status == "active" and not request.is_only_proposed and not request.doNotPerform
+        if is_ordered and (time is None or not time.is_after(record.as_of_epoch)):
+            _add(signs, request.code, _name("ServiceRequest", request.id), time)
+    return signs
+
+
 def _visits(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for visit in record.encounters if record.was_requested("Encounter") else ():
@@ -112,7 +123,14 @@ def _add_reasons(
                 _add(signs, reason, source, time)
 
 
-_READERS = {"Procedure": _operations, "Device": _devices, "Flag": _flags, "order": _orders, "visit": _visits}
+_READERS = {
+    "Procedure": _operations,
+    "Device": _devices,
+    "Flag": _flags,
+    "order": _orders,
+    "request": _requests,
+    "visit": _visits,
+}
 KINDS = frozenset(_READERS)
 """What the column `counts_from` may name."""
 

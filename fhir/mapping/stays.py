@@ -218,7 +218,7 @@ def _visits_of(word: str, visits: Sequence[object]) -> str:
 def emergency_visits_before(record: PatientRecord, stay: Stay | None, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, or before now, without the one that led to it."""
     led = _emergency_that_led(record, stay) if stay is not None else None
-    others = [visit for visit in record.derive(_emergencies) if led is None or visit.encounter is not led.encounter]
+    others = [visit for visit in emergency_visits(record) if led is None or visit.encounter is not led.encounter]
     return _counted(record, stay, _earlier(record, others, stay, days), "emergency visit")
 
 
@@ -339,6 +339,11 @@ def _each_once(stays: list[Stay], text: str | None) -> list[Stay]:
     return [stay for stay in stays if id(stay) in ids]
 
 
+def emergency_visits(record: PatientRecord) -> list[Stay]:
+    """Emergency visits that have begun and are no stay, newest first."""
+    return record.derive(_emergencies)
+
+
 def _emergencies(record: PatientRecord) -> list[Stay]:
     return _visits(record, _EMERGENCY)
 
@@ -424,7 +429,7 @@ class _LatestEnd:
 
 def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
     """The emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
-    for visit in record.derive(_emergencies):
+    for visit in emergency_visits(record):
         end = visit.end.instant + DAY_SECONDS * _width(visit.end) if visit.end is not None else visit.start.instant
         day = DAY_SECONDS * (1.0 + _width(stay.start))
         begun = visit.start.instant <= stay.start.instant + DAY_SECONDS * _width(stay.start)

@@ -39,7 +39,7 @@ def _coded(resource: Json, system: str, code: str) -> Json:
     return resource
 
 
-def _snomed(words: str, code: str, **more: Any) -> Json:
+def snomed(words: str, code: str, **more: Any) -> Json:
     return {**_coded(problem(words), _SNOMED, code), **more}
 
 
@@ -55,7 +55,7 @@ def _procedure(words: str, code: str, system: str, when: str = "2026-01-10", sta
     return _coded(operation(words, when, status), system, code)
 
 
-def _answer(loinc: str, value: str, when: str = "2026-10-02", text: str = "") -> Json:
+def answer(loinc: str, value: str, when: str = "2026-10-02", text: str = "") -> Json:
     observation = result(loinc, 0, "1", when)
     del observation["valueQuantity"]
     observation["code"]["text"] = text
@@ -72,37 +72,37 @@ def _stated(words: str) -> Json:
     }
 
 
-def _booked(day: str, status: str = "booked") -> Json:
+def booked(day: str, status: str = "booked") -> Json:
     begin, end = f"{day}T10:00:00Z", f"{day}T10:30:00Z"
     words = "Follow-up visit with PCP"
     return {"resourceType": "Appointment", "status": status, "description": words, "start": begin, "end": end}
 
 
-def _egfr(value: float, when: str = "2026-10-10") -> Json:
+def egfr(value: float, when: str = "2026-10-10") -> Json:
     return result("98979-8", value, "mL/min/{1.73_m2}", when)
 
 
-def _creatinine(value: float, when: str = "2026-11-02") -> Json:
+def creatinine(value: float, when: str = "2026-11-02") -> Json:
     return result("2160-0", value, "mg/dL", when)
 
 
-def _uacr(value: float, when: str = "2026-11-02") -> Json:
+def uacr(value: float, when: str = "2026-11-02") -> Json:
     return result("9318-7", value, "mg/g", when)
 
 
-def _potassium(value: float) -> Json:
+def potassium(value: float) -> Json:
     return result("2823-3", value, "mmol/L", "2026-11-18")
 
 
-def _liver(ast: float, alt: float, platelets: float) -> list[Json]:
+def liver(ast: float, alt: float, platelets: float) -> list[Json]:
     return [result("1920-8", ast, "U/L"), result("1742-6", alt, "U/L"), result("777-3", platelets, "10*3/uL")]
 
 
-def _dead(person: Json) -> Json:
+def dead(person: Json) -> Json:
     return {**person, "deceasedDateTime": "2026-11-01"}
 
 
-def _stay_that_ends(*more: Json, to: str = "home") -> list[Json]:
+def stay_that_ends(*more: Json, to: str = "home") -> list[Json]:
     """A stay with a high risk of coming back, and where it ends."""
     disposition = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": to}]}
     source = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/admit-source", "code": "emd"}]}
@@ -115,11 +115,11 @@ def _stay_that_ends(*more: Json, to: str = "home") -> list[Json]:
     return [now, *before, *labs, *more]
 
 
-_ILL = [
+ILL = [
     result("1751-7", 2.9, "g/dL"),
     result("6768-6", 150, "U/L"),
     result("3094-0", 40, "mg/dL"),
-    _creatinine(2.1),
+    creatinine(2.1),
     result("2345-7", 160, "mg/dL"),
     result("1988-5", 30, "mg/L"),
     result("736-9", 9, "%"),
@@ -135,8 +135,8 @@ CHARTS: dict[str, list[Chart]] = {
             "af1",
             [
                 patient(79, "male"),
-                _snomed("Permanent atrial fibrillation", "440028005"),
-                _snomed("Diabetes mellitus type 2", "44054006"),
+                snomed("Permanent atrial fibrillation", "440028005"),
+                snomed("Diabetes mellitus type 2", "44054006"),
             ],
             "CHA2DS2-VASc 3",
             None,
@@ -305,7 +305,7 @@ CHARTS: dict[str, list[Chart]] = {
             "Consider an anticoag|Consider talking about an anticoag",
             "bleeding varices",
         ),
-        Chart("af21", [_dead(patient(83, "male")), problem("Atrial fibrillation", "I48.91")], None, ".", "dead"),
+        Chart("af21", [dead(patient(83, "male")), problem("Atrial fibrillation", "I48.91")], None, ".", "dead"),
         Chart(
             "af22",
             [
@@ -321,7 +321,7 @@ CHARTS: dict[str, list[Chart]] = {
             "af23",
             [
                 patient(66, "male"),
-                _snomed("Atrial fibrillation", "49436004", verificationStatus={"coding": [{"code": "refuted"}]}),
+                snomed("Atrial fibrillation", "49436004", verificationStatus={"coding": [{"code": "refuted"}]}),
                 problem("Hypertension", "I10"),
             ],
             None,
@@ -344,7 +344,7 @@ CHARTS: dict[str, list[Chart]] = {
         ),
     ],
     "statin-discussion": [
-        Chart("st1", [patient(61, "male"), _snomed("Myocardial infarction", "22298006")], "(?i)statin", None),
+        Chart("st1", [patient(61, "male"), snomed("Myocardial infarction", "22298006")], "(?i)statin", None),
         Chart("st2", [patient(61, "male"), _icd9("Old myocardial infarction", "412")], "(?i)statin", None),
         Chart(
             "st3",
@@ -458,7 +458,7 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "st18",
-            [patient(46, "male"), _snomed("Type 1 diabetes mellitus", "46635009")],
+            [patient(46, "male"), snomed("Type 1 diabetes mellitus", "46635009")],
             "(?i)statin",
             None,
             "T1DM 40-75",
@@ -496,9 +496,9 @@ CHARTS: dict[str, list[Chart]] = {
             "ne1",
             [
                 patient(55, "male"),
-                _egfr(18),
-                _egfr(21, "2026-05-01"),
-                _snomed("Chronic kidney disease stage 4", "431857002"),
+                egfr(18),
+                egfr(21, "2026-05-01"),
+                snomed("Chronic kidney disease stage 4", "431857002"),
             ],
             "(?i)refer",
             None,
@@ -508,8 +508,8 @@ CHARTS: dict[str, list[Chart]] = {
             [
                 patient(55, "male"),
                 problem("Autosomal dominant polycystic kidney disease", "Q61.2"),
-                _egfr(78),
-                _uacr(20),
+                egfr(78),
+                uacr(20),
             ],
             "(?i)refer|polycystic",
             None,
@@ -517,35 +517,35 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "ne3",
-            [patient(55, "male"), _egfr(18), _egfr(21, "2026-05-01"), problem("Kidney transplant status", "Z94.0")],
+            [patient(55, "male"), egfr(18), egfr(21, "2026-05-01"), problem("Kidney transplant status", "Z94.0")],
             None,
             None,
             "transplant",
         ),
         Chart(
             "ne4",
-            [patient(55, "male"), _egfr(18), _egfr(21, "2026-05-01"), problem("Dependence on renal dialysis", "Z99.2")],
+            [patient(55, "male"), egfr(18), egfr(21, "2026-05-01"), problem("Dependence on renal dialysis", "Z99.2")],
             None,
             ".",
             "dialysis",
         ),
         Chart(
             "ne5",
-            [patient(55, "male"), _egfr(28), _egfr(27, "2026-05-01"), operation("Hemodialysis session", "2026-11-18")],
+            [patient(55, "male"), egfr(28), egfr(27, "2026-05-01"), operation("Hemodialysis session", "2026-11-18")],
             None,
             ".",
             "dialysis as procedure",
         ),
         Chart(
             "ne6",
-            [patient(86, "male"), _egfr(24), _egfr(25, "2026-05-01"), problem("Comfort care only", "Z51.5")],
+            [patient(86, "male"), egfr(24), egfr(25, "2026-05-01"), problem("Comfort care only", "Z51.5")],
             None,
             ".",
         ),
-        Chart("ne7", [patient(70, "male"), _egfr(52), _egfr(54, "2026-05-01"), _uacr(12)], None, ".", "G3a A1 old"),
+        Chart("ne7", [patient(70, "male"), egfr(52), egfr(54, "2026-05-01"), uacr(12)], None, ".", "G3a A1 old"),
         Chart(
             "ne8",
-            [patient(70, "male"), _creatinine(1.0, "2026-10-20"), _creatinine(3.9, "2026-11-19")],
+            [patient(70, "male"), creatinine(1.0, "2026-10-20"), creatinine(3.9, "2026-11-19")],
             "(?i)acute",
             None,
         ),
@@ -553,9 +553,9 @@ CHARTS: dict[str, list[Chart]] = {
             "ne9",
             [
                 patient(44, "female"),
-                _egfr(92),
-                _uacr(350, "2026-04-01"),
-                _uacr(380, "2026-11-01"),
+                egfr(92),
+                uacr(350, "2026-04-01"),
+                uacr(380, "2026-11-01"),
                 problem("Lupus nephritis", "M32.14"),
             ],
             "(?i)refer|albumin",
@@ -565,8 +565,8 @@ CHARTS: dict[str, list[Chart]] = {
             "ne10",
             [
                 patient(44, "female"),
-                _egfr(92),
-                _uacr(350, "2026-11-01"),
+                egfr(92),
+                uacr(350, "2026-11-01"),
                 problem("Urinary tract infection", "N39.0", "2026-11-01"),
             ],
             None,
@@ -575,7 +575,7 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "ne11",
-            [patient(67, "male"), _egfr(22), _egfr(23, "2026-05-01"), problem("Under care of nephrology", "Z71.89")],
+            [patient(67, "male"), egfr(22), egfr(23, "2026-05-01"), problem("Under care of nephrology", "Z71.89")],
             None,
             None,
         ),
@@ -583,8 +583,8 @@ CHARTS: dict[str, list[Chart]] = {
             "ne12",
             [
                 patient(67, "male"),
-                _egfr(22),
-                _egfr(23, "2026-05-01"),
+                egfr(22),
+                egfr(23, "2026-05-01"),
                 request("Ambulatory referral to Nephrology", "2026-09-20"),
             ],
             None,
@@ -594,8 +594,8 @@ CHARTS: dict[str, list[Chart]] = {
             "ne13",
             [
                 patient(67, "male"),
-                _egfr(22),
-                _egfr(23, "2026-05-01"),
+                egfr(22),
+                egfr(23, "2026-05-01"),
                 request("Ambulatory referral to Neurology", "2026-09-20"),
             ],
             "(?i)refer",
@@ -606,8 +606,8 @@ CHARTS: dict[str, list[Chart]] = {
             "ne14",
             [
                 patient(67, "male"),
-                _egfr(22),
-                _egfr(23, "2026-05-01"),
+                egfr(22),
+                egfr(23, "2026-05-01"),
                 request("Referral to nephrology", "2026-09-20", status="revoked"),
             ],
             "(?i)refer",
@@ -616,17 +616,17 @@ CHARTS: dict[str, list[Chart]] = {
         ),
     ],
     "liver-assessment": [
-        Chart("li1", [patient(60, "female"), problem("NAFLD", "K76.0"), *_liver(95, 60, 110)], "FIB-4", None),
+        Chart("li1", [patient(60, "female"), problem("NAFLD", "K76.0"), *liver(95, 60, 110)], "FIB-4", None),
         Chart(
             "li2",
-            [patient(60, "female"), _snomed("Type 2 diabetes mellitus", "44054006"), *_liver(95, 60, 110)],
+            [patient(60, "female"), snomed("Type 2 diabetes mellitus", "44054006"), *liver(95, 60, 110)],
             "FIB-4",
             None,
         ),
-        Chart("li3", [patient(60, "female"), problem("Morbid obesity", "E66.01"), *_liver(95, 60, 110)], "FIB-4", None),
+        Chart("li3", [patient(60, "female"), problem("Morbid obesity", "E66.01"), *liver(95, 60, 110)], "FIB-4", None),
         Chart(
             "li4",
-            [patient(60, "female"), result("39156-5", 36, "kg/m2"), *_liver(95, 60, 110)],
+            [patient(60, "female"), result("39156-5", 36, "kg/m2"), *liver(95, 60, 110)],
             "FIB-4",
             None,
             "BMI measured",
@@ -637,18 +637,18 @@ CHARTS: dict[str, list[Chart]] = {
                 patient(60, "female"),
                 problem("NAFLD", "K76.0"),
                 problem("Decompensated cirrhosis with ascites", "K74.60"),
-                *_liver(95, 60, 80),
+                *liver(95, 60, 80),
             ],
             None,
             ".",
         ),
-        Chart("li6", [patient(60, "female"), problem("NAFLD", "K76.0"), *_liver(25, 30, 280)], None, ".", "low"),
+        Chart("li6", [patient(60, "female"), problem("NAFLD", "K76.0"), *liver(25, 30, 280)], None, ".", "low"),
         Chart(
             "li7",
             [
                 patient(60, "female"),
                 problem("NAFLD", "K76.0"),
-                *_liver(95, 60, 110),
+                *liver(95, 60, 110),
                 operation("Vibration-controlled transient elastography (FibroScan)", "2026-06-10"),
             ],
             None,
@@ -661,7 +661,7 @@ CHARTS: dict[str, list[Chart]] = {
                 patient(60, "female"),
                 problem("NAFLD", "K76.0"),
                 problem("Immune thrombocytopenic purpura", "D69.3"),
-                *_liver(95, 60, 60),
+                *liver(95, 60, 60),
             ],
             None,
             ".",
@@ -669,14 +669,14 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "li9",
-            [patient(60, "female"), problem("NAFLD", "K76.0"), *_liver(950, 1060, 210)],
+            [patient(60, "female"), problem("NAFLD", "K76.0"), *liver(950, 1060, 210)],
             None,
             "Consider",
             "acute hepatitis",
         ),
         Chart(
             "li10",
-            [patient(28, "female"), problem("NAFLD", "K76.0"), *_liver(95, 60, 110)],
+            [patient(28, "female"), problem("NAFLD", "K76.0"), *liver(95, 60, 110)],
             None,
             "Consider",
             "under 35",
@@ -685,14 +685,14 @@ CHARTS: dict[str, list[Chart]] = {
     "vaccines-due": [
         Chart(
             "va1",
-            [patient(70, "male"), _answer("16935-9", "Positive", text="HBsAb")],
+            [patient(70, "male"), answer("16935-9", "Positive", text="HBsAb")],
             None,
             r"\*\*HepB",
             "anti-HBs positive",
         ),
         Chart(
             "va2",
-            [patient(52, "male"), _answer("5195-3", "Positive", text="HBsAg")],
+            [patient(52, "male"), answer("5195-3", "Positive", text="HBsAg")],
             None,
             r"\*\*HepB",
             "HBsAg positive",
@@ -709,7 +709,7 @@ CHARTS: dict[str, list[Chart]] = {
         Chart("va10", [patient(66, "female"), allergy("Peanut")], None, "(?i)contraindicated", "peanut is nothing"),
         Chart(
             "va12",
-            [patient(35, "male"), _answer("8047-3", "Positive", text="Varicella zoster IgG")],
+            [patient(35, "male"), answer("8047-3", "Positive", text="Varicella zoster IgG")],
             None,
             "Order Varicella",
             "VZV IgG",
@@ -718,9 +718,9 @@ CHARTS: dict[str, list[Chart]] = {
             "va13",
             [
                 patient(35, "male"),
-                _answer("7966-5", "Positive", text="Mumps IgG"),
-                _answer("5244-9", "Positive", text="Measles IgG"),
-                _answer("8014-3", "Positive", text="Rubella IgG"),
+                answer("7966-5", "Positive", text="Mumps IgG"),
+                answer("5244-9", "Positive", text="Measles IgG"),
+                answer("8014-3", "Positive", text="Rubella IgG"),
             ],
             None,
             "Order MMR",
@@ -733,8 +733,8 @@ CHARTS: dict[str, list[Chart]] = {
             None,
             "Tdap each pregnancy",
         ),
-        Chart("va15", [patient(40, "male"), _snomed("HIV infection", "86406008")], "(?i)pneumo|mening|hep", None),
-        Chart("va16", [_dead(patient(70, "male"))], None, ".", "dead"),
+        Chart("va15", [patient(40, "male"), snomed("HIV infection", "86406008")], "(?i)pneumo|mening|hep", None),
+        Chart("va16", [dead(patient(70, "male"))], None, ".", "dead"),
         Chart("va17", [patient(70, "male"), problem("Hospice care", "Z51.5")], None, ".", "hospice"),
         Chart("va18", [patient(40, "male"), problem("Splenectomy", "Z90.81")], "(?i)mening|pneumo", None),
         Chart(
@@ -821,14 +821,14 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "pv11",
-            [patient(62, "male"), _answer("57905-2", "Positive", text="FIT")],
+            [patient(62, "male"), answer("57905-2", "Positive", text="FIT")],
             "Colonoscopy after a positive",
             None,
             "FIT",
         ),
         Chart(
             "pv12",
-            [patient(62, "male"), _answer("77354-9", "Positive"), operation("Colonoscopy not performed", "2026-11-02")],
+            [patient(62, "male"), answer("77354-9", "Positive"), operation("Colonoscopy not performed", "2026-11-02")],
             "Colonoscopy after a positive",
             None,
             "not performed does not count",
@@ -963,13 +963,13 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "mr15",
-            [patient(68, "male"), _potassium(6.0), drug("eplerenone 50 mg tablet daily")],
+            [patient(68, "male"), potassium(6.0), drug("eplerenone 50 mg tablet daily")],
             "(?i)eplerenone",
             None,
         ),
         Chart(
             "mr16",
-            [patient(40, "male"), _snomed("Asthma", "195967001"), drug("nadolol 40 mg tablet daily")],
+            [patient(40, "male"), snomed("Asthma", "195967001"), drug("nadolol 40 mg tablet daily")],
             "(?i)nadolol",
             "Stop nadolol",
         ),
@@ -1123,13 +1123,13 @@ CHARTS: dict[str, list[Chart]] = {
         ),
     ],
     "planning-conversation": [
-        Chart("pl1", [patient(81, "male"), *_ILL], "(?i)plan", None, "sick"),
+        Chart("pl1", [patient(81, "male"), *ILL], "(?i)plan", None, "sick"),
         Chart(
             "pl2",
             [
                 patient(81, "male"),
-                *_ILL,
-                _answer(
+                *ILL,
+                answer(
                     "75773-2",
                     "No CPR",
                     when="2026-05-05",
@@ -1140,53 +1140,53 @@ CHARTS: dict[str, list[Chart]] = {
             ".",
             "LOINC 75773-2",
         ),
-        Chart("pl3", [patient(81, "male"), *_ILL, problem("Advance care plan discussed")], None, ".", "ACP as problem"),
+        Chart("pl3", [patient(81, "male"), *ILL, problem("Advance care plan discussed")], None, ".", "ACP as problem"),
         Chart(
             "pl4",
-            [patient(81, "male"), *_ILL, _snomed("Has advance care plan", "713603004")],
+            [patient(81, "male"), *ILL, snomed("Has advance care plan", "713603004")],
             None,
             ".",
             "ACP problem SNOMED",
         ),
-        Chart("pl5", [patient(81, "male"), *_ILL, problem("Has living will")], None, ".", "living will"),
+        Chart("pl5", [patient(81, "male"), *ILL, problem("Has living will")], None, ".", "living will"),
         Chart(
             "pl6",
-            [patient(81, "male"), *_ILL, problem("Encounter for counseling, advance care planning", "Z71.89")],
+            [patient(81, "male"), *ILL, problem("Encounter for counseling, advance care planning", "Z71.89")],
             None,
             ".",
         ),
         Chart(
             "pl7",
-            [patient(81, "male"), *_ILL, _procedure("Advance care planning", "99497", _CPT, "2026-06-06")],
+            [patient(81, "male"), *ILL, _procedure("Advance care planning", "99497", _CPT, "2026-06-06")],
             None,
             ".",
             "CPT",
         ),
         Chart(
             "pl8",
-            [patient(81, "male"), *_ILL, _procedure("Advance care planning", "99497", _CPT, "2026-06-06", "not-done")],
+            [patient(81, "male"), *ILL, _procedure("Advance care planning", "99497", _CPT, "2026-06-06", "not-done")],
             "(?i)plan",
             None,
             "not done",
         ),
         Chart(
-            "pl9", [patient(81, "male"), *_ILL, problem("Patient declined advance care planning")], None, None, "either"
+            "pl9", [patient(81, "male"), *ILL, problem("Patient declined advance care planning")], None, None, "either"
         ),
-        Chart("pl10", [patient(35, "male"), *_ILL], None, ".", "under 40"),
+        Chart("pl10", [patient(35, "male"), *ILL], None, ".", "under 40"),
         Chart(
             "pl11",
-            [patient(81, "male"), *_ILL, stay("2025-10-01", id="open400")],
+            [patient(81, "male"), *ILL, stay("2025-10-01", id="open400")],
             "(?i)plan",
             None,
             "left open 400 days",
         ),
-        Chart("pl12", [patient(81, "male"), *_ILL, stay("2026-11-20", id="now")], None, ".", "in hospital"),
+        Chart("pl12", [patient(81, "male"), *ILL, stay("2026-11-20", id="now")], None, ".", "in hospital"),
         Chart(
             "pl13",
             [
                 patient(81, "male"),
-                *_ILL,
-                _answer(
+                *ILL,
+                answer(
                     "81334-5",
                     "Healthcare agent named",
                     when="2026-05-05",
@@ -1199,43 +1199,43 @@ CHARTS: dict[str, list[Chart]] = {
         ),
     ],
     "discharge-follow-up": [
-        Chart("dc1", [patient(79, "male"), *_stay_that_ends()], "HOSPITAL|LACE", None),
-        Chart("dc2", [patient(79, "male"), *_stay_that_ends(_booked("2026-11-27"))], None, ".", "booked in 5 days"),
+        Chart("dc1", [patient(79, "male"), *stay_that_ends()], "HOSPITAL|LACE", None),
+        Chart("dc2", [patient(79, "male"), *stay_that_ends(booked("2026-11-27"))], None, ".", "booked in 5 days"),
         Chart(
             "dc3",
-            [patient(79, "male"), *_stay_that_ends(_booked("2027-01-20"))],
+            [patient(79, "male"), *stay_that_ends(booked("2027-01-20"))],
             "HOSPITAL|LACE",
             None,
             "booked in 8 weeks",
         ),
         Chart(
             "dc4",
-            [patient(79, "male"), *_stay_that_ends(_booked("2026-11-27", "cancelled"))],
+            [patient(79, "male"), *stay_that_ends(booked("2026-11-27", "cancelled"))],
             "HOSPITAL|LACE",
             None,
             "cancelled",
         ),
         Chart(
             "dc5",
-            [patient(79, "male"), *_stay_that_ends(_booked("2026-11-27", "noshow"))],
+            [patient(79, "male"), *stay_that_ends(booked("2026-11-27", "noshow"))],
             "HOSPITAL|LACE",
             None,
             "no show",
         ),
-        Chart("dc6", [_dead(patient(79, "male")), *_stay_that_ends()], None, ".", "dead"),
-        Chart("dc7", [patient(79, "male"), *_stay_that_ends(problem("Hospice care", "Z51.5"))], None, ".", "hospice"),
-        Chart("dc8", [patient(79, "male"), *_stay_that_ends(to="hosp")], None, ".", "discharged to hospice"),
-        Chart("dc9", [patient(79, "male"), *_stay_that_ends(to="exp")], None, ".", "expired"),
-        Chart("dc10", [patient(79, "male"), *_stay_that_ends(to="snf")], None, ".", "SNF"),
+        Chart("dc6", [dead(patient(79, "male")), *stay_that_ends()], None, ".", "dead"),
+        Chart("dc7", [patient(79, "male"), *stay_that_ends(problem("Hospice care", "Z51.5"))], None, ".", "hospice"),
+        Chart("dc8", [patient(79, "male"), *stay_that_ends(to="hosp")], None, ".", "discharged to hospice"),
+        Chart("dc9", [patient(79, "male"), *stay_that_ends(to="exp")], None, ".", "expired"),
+        Chart("dc10", [patient(79, "male"), *stay_that_ends(to="snf")], None, ".", "SNF"),
     ],
     "discharge-medications": [
         Chart(
             "dm1",
             [
                 patient(79, "male"),
-                *_stay_that_ends(),
+                *stay_that_ends(),
                 drug("metformin 1000 mg tablet twice daily"),
-                _creatinine(3.4, "2026-11-20"),
+                creatinine(3.4, "2026-11-20"),
             ],
             "(?i)metformin",
             None,
@@ -1243,10 +1243,10 @@ CHARTS: dict[str, list[Chart]] = {
         Chart(
             "dm2",
             [
-                _dead(patient(79, "male")),
-                *_stay_that_ends(),
+                dead(patient(79, "male")),
+                *stay_that_ends(),
                 drug("metformin 1000 mg tablet twice daily"),
-                _creatinine(3.4, "2026-11-20"),
+                creatinine(3.4, "2026-11-20"),
             ],
             None,
             ".",
@@ -1256,9 +1256,9 @@ CHARTS: dict[str, list[Chart]] = {
             "dm3",
             [
                 patient(79, "male"),
-                *_stay_that_ends(to="exp"),
+                *stay_that_ends(to="exp"),
                 drug("metformin 1000 mg tablet twice daily"),
-                _creatinine(3.4, "2026-11-20"),
+                creatinine(3.4, "2026-11-20"),
             ],
             None,
             ".",
@@ -1268,9 +1268,9 @@ CHARTS: dict[str, list[Chart]] = {
             "dm4",
             [
                 patient(79, "male"),
-                *_stay_that_ends(problem("Hospice care", "Z51.5")),
+                *stay_that_ends(problem("Hospice care", "Z51.5")),
                 drug("metformin 1000 mg tablet twice daily"),
-                _creatinine(3.4, "2026-11-20"),
+                creatinine(3.4, "2026-11-20"),
             ],
             "contraindicated",
             "(?i)A1c|statin",
@@ -1280,7 +1280,7 @@ CHARTS: dict[str, list[Chart]] = {
             "dm5",
             [
                 patient(79, "male"),
-                *_stay_that_ends(to="hosp"),
+                *stay_that_ends(to="hosp"),
                 drug("morphine 5 mg every 4 hours as needed"),
                 drug("lorazepam 0.5 mg every 4 hours as needed"),
             ],
@@ -1292,7 +1292,7 @@ CHARTS: dict[str, list[Chart]] = {
             "dm6",
             [
                 patient(79, "male"),
-                *_stay_that_ends(problem("Hospice care", "Z51.5")),
+                *stay_that_ends(problem("Hospice care", "Z51.5")),
                 drug("morphine 20 mg/mL oral concentrate 5 mg every 4 hours as needed"),
                 drug("lorazepam 0.5 mg tablet every 4 hours as needed"),
                 drug("haloperidol 0.5 mg tablet as needed"),

@@ -152,7 +152,7 @@ CHARTS: list[tuple[list[dict[str, Any]], str]] = [
     ([operation("Catheter ablation of ventricular tachycardia", "2023-02-02")], ""),
     ([problem("Family history of atrial fibrillation", "Z82.49")], ""),
     ([problem("Postoperative atrial fibrillation", status="resolved")], ""),
-    ([FIBRILLATION, drug("enoxaparin 40 mg SC daily (DVT prophylaxis)", "67108")], "in a prophylactic dose"),
+    ([FIBRILLATION, drug("enoxaparin 40 mg SC daily (DVT prophylaxis)", "67108")], "in a low dose"),
     ([FIBRILLATION, drug("heparin flush 100 units/mL", "5224")], SCORED),
     ([FIBRILLATION, drug("enoxaparin 80 mg SC twice daily", "67108")], ""),
     ([FIBRILLATION, drug("apixaban 5 mg", "1364430", status="on-hold")], "apixaban on hold (ordered"),
