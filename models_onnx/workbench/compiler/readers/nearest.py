@@ -28,7 +28,6 @@ _INSTEAD = {
     "QuadraticDiscriminantAnalysis": f"LinearDiscriminantAnalysis or {_TREES}",
     "DummyClassifier": _REGRESSION,
     "OneVsRestClassifier": f"{_REGRESSION} of two classes",
-    "CatBoostClassifier": f"LGBMClassifier(max_depth=4) or {_TREES}",
     "RandomSurvivalForest": "the same forest at the horizon, by Fitted(..., per_year=...) and cds-hooks model adopt",
     "GradientBoostingSurvivalAnalysis": "CoxPHSurvivalAnalysis, or a classifier of the outcome within the horizon",
 }

@@ -4,10 +4,12 @@ Ensembles of trees come from files, boosters and scikit-learn's objects, also be
 scikit-learn's logistic regressions and Cox models, behind any preprocessing that keeps inputs apart.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +24,7 @@ from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Path
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
+from models_onnx.workbench.compiler.readers.catboost_file import CATBOOST_BINARY, catboost_document, parse_catboost
 from models_onnx.workbench.compiler.readers.column import Column, Inputs
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
 from models_onnx.workbench.compiler.readers.nearest import why_not_compiled
@@ -42,28 +45,38 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
+    """Returns the ensemble of a LightGBM (text), CatBoost (JSON) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
-            "model in its library's own format (LightGBM: text, XGBoost: JSON), or call compile_model in Python"
+            "model in its library's own format (LightGBM: text, XGBoost, CatBoost: JSON), or call compile_model in Python"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
+    if content.startswith(CATBOOST_BINARY):
+        raise CompileRefused(f"{path.name} is CatBoost's binary form; write it with save_model(..., format='json')")
+    if (document := catboost_document(content)) is not None:
+        return parse_catboost(path.name, document)
     if content.lstrip().startswith(b"{"):
         return parse_xgboost(path.name, content)
-    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON or UBJ file")
+    raise CompileRefused(
+        f"{path.name} is neither a LightGBM text file nor a CatBoost JSON file nor an XGBoost JSON or UBJ file"
+    )
 
 
 def booster_of(model: Any) -> Ensemble | None:
-    """The ensemble of a LightGBM or XGBoost object, by what its own library writes; None for any other object."""
+    """The ensemble of a LightGBM, XGBoost or CatBoost object, by what its own library writes; None for any other object."""
     name = type(model).__name__
     booster = getattr(model, "booster_", model)
     if hasattr(booster, "model_to_string"):
         return parse_lightgbm(name, str(booster.model_to_string()))
+    if name.startswith("CatBoost") and hasattr(model, "save_model"):
+        with TemporaryDirectory() as folder:
+            model.save_model(f"{folder}/model.json", format="json")
+            return parse_catboost(name, json.loads(Path(folder, "model.json").read_bytes()))
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     if hasattr(booster, "save_raw"):
         return parse_xgboost(name, bytes(booster.save_raw("json")))
