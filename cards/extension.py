@@ -123,6 +123,8 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     contributions: tuple[Factor, ...] | None = None
     percentile: float | None = None
     observed: ObservedRate | None = None
+    interval: tuple[float, float] | None = None
+    """95 % bounds of the risk of people like this one, where the model has them."""
     missing: tuple[str, ...] = ()
     missing_contribution: float | None = None
     """What the inputs in `missing` contribute together, where absence does not count as the average."""

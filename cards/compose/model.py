@@ -251,13 +251,23 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
         return (
             f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
             f"{100 - people} did not. "
-            f"Of {alike}, {low} to {high} in 100 did. "
+            f"Of {alike}, {low} to {high} in 100 did. {_uncertainty(prediction)}"
         )
     return (
         f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
         f"{100 - people} did not. "
         "The model's own figure is not given here: it is too high in this range. "
     )
+
+
+def _uncertainty(prediction: Prediction) -> str:
+    """Says how far the risk of such people may be from the estimate, where that is wider than what was observed."""
+    if prediction.interval is None:
+        return ""
+    low, high = map(in_100, prediction.interval)
+    if low >= in_100(prediction.observed_low) and high <= in_100(prediction.observed_high):
+        return ""
+    return f"For people with these values the estimate is less certain: {low} to {high} in 100. "
 
 
 def _higher_than(prediction: Prediction) -> int:
@@ -304,6 +314,7 @@ def _extension(
             high=prediction.observed_high,
             count=prediction.observed_count,
         ),
+        interval=prediction.interval,
         missing=tuple(gap.feature.name for gap in vector.missing),
         missing_contribution=None
         if manifest.missing_kind == "average"

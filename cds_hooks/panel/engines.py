@@ -54,8 +54,8 @@ class TableStep:
 
     def spark_schema(self) -> str:
         """The columns of the answer with their types, as Spark takes them: the id as text, then those of `score`."""
-        parts = [f"contribution_{name}" for name in self.model.features]
-        typed = [f"{name} {'string' if name in _TEXTS else 'double'}" for name in (*PLAIN_COLUMNS, *parts)]
+        columns = (*PLAIN_COLUMNS, *self.model.explained)
+        typed = [f"{name} {'string' if name in _TEXTS else 'double'}" for name in columns]
         return ", ".join(["id string", *typed])
 
     def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:

@@ -7,10 +7,16 @@ from bisect import bisect_left
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Struct, UnsetType
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 DAYS_PER_YEAR: Final = 365.25
 """Days of a year in which a horizon is given."""
+NORMAL_95: Final = 1.959964
+"""Standard deviations within which 95 % of a normal distribution lie."""
 
 
 class TensorNames(Struct, frozen=True):
@@ -263,6 +269,32 @@ class MissingInputs(Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
 
 
+class RiskInterval(Struct, frozen=True, kw_only=True):
+    """How far the risk of people like this one may be from the estimate: 95 % bounds, in log odds.
+
+    variance = `constant` + `by_estimate` (log odds - `middle`)^2 + `by_distance` distance^2, from refits on resampled
+    patients, widened by `factor` until the shares observed in groups of people never seen lie within the bounds as
+    often as they should. `within` of `groups` such groups did, each with the factor of the other folds.
+    """
+
+    constant: float
+    by_estimate: float
+    middle: float
+    by_distance: float
+    factor: float
+    refits: int
+    groups: int
+    within: int
+
+    def bounds(self, probability: Array, distance: Array) -> tuple[Array, Array]:
+        """Returns the lower and the upper bound of each risk; `distance` is the file's output of this name."""
+        inside = np.clip(probability, 1e-15, 1.0 - 1e-15)
+        odds = np.log(inside) - np.log1p(-inside)
+        variance = self.constant + self.by_estimate * (odds - self.middle) ** 2 + self.by_distance * distance**2
+        half = NORMAL_95 * self.factor * np.sqrt(variance)
+        return 0.5 * (1.0 + np.tanh(0.5 * (odds - half))), 0.5 * (1.0 + np.tanh(0.5 * (odds + half)))
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything a server, a card and a reader need to know about one model file."""
 
@@ -302,6 +334,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Not there: not recorded, as of every model that was made before 23 November 2026 (`model_card.origin`)."""
     missing_inputs: MissingInputs | UnsetType = UNSET
     """Not there: a missing input counts as the average."""
+    interval: RiskInterval | UnsetType = UNSET
+    """Not there: the declaration does not ask for one (`ModelSpec.interval`)."""
 
     @property
     def missing_kind(self) -> MissingKind:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UnsetType
 
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest
@@ -30,6 +31,10 @@ class PanelModel:
     def __init__(self, model: Model, twin: Model | None) -> None:
         self.model, self.twin = model, twin
         self.features = model.features
+        has_interval = any(not isinstance(item.interval, UnsetType) for item in self.manifests.values())
+        bounds = ("interval_low", "interval_high") if has_interval else ()
+        self.explained = (*bounds, *(f"contribution_{name}" for name in model.features))
+        """The columns of an answer beside `PLAIN_COLUMNS`."""
 
     @property
     def id(self) -> str:
@@ -52,7 +57,8 @@ class PanelModel:
         `frame` is a pandas or polars DataFrame, an Arrow Table or RecordBatch, or a dictionary of columns. The columns
         of the answer are `probability` (0 to 1), `percentile` (0 to 100, of the reference cohort), `model` (who scored:
         the model or its twin), `reason` and `reason_text` where there is no score, `not_used` (inputs whose value was
-        no exact number), `base` and a `contribution_` of every input on the scale of the link.
+        no exact number), `base` and a `contribution_` of every input on the scale of the link, and before these
+        `interval_low` and `interval_high`, the 95 % bounds of the risk, where the model has them.
 
         Raises:
             PanelRefused: a column is missing or in a coding or unit that nobody declared.
@@ -76,7 +82,8 @@ class PanelModel:
         plain = {name: getattr(scored, name) for name in PLAIN_COLUMNS if name != "not_used"}
         plain["not_used"] = not_used
         parts = {f"contribution_{name}": scored.contributions[:, n] for n, name in enumerate(self.features)}
-        return {**{name: plain[name] for name in PLAIN_COLUMNS}, **parts}
+        parts |= {"interval_low": scored.interval_low, "interval_high": scored.interval_high}
+        return {**{name: plain[name] for name in PLAIN_COLUMNS}, **{name: parts[name] for name in self.explained}}
 
 
 def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> PanelModel:
@@ -124,7 +131,7 @@ def _name_unreadable(not_used: Any, unreadable: Any, source: InputColumn) -> Non
 
 def _no_rows(inputs: int) -> ScoredRows:
     nothing, texts = np.empty(0), np.empty(0, dtype=object)
-    return ScoredRows(nothing, nothing, texts, texts, texts, nothing, np.empty((0, inputs)))
+    return ScoredRows(nothing, nothing, texts, texts, texts, nothing, np.empty((0, inputs)), nothing, nothing)
 
 
 def columns_of(frame: Any) -> list[str]:

@@ -25,6 +25,7 @@ _FORMS: dict[str, OutputForm] = {".csv": "csv", ".ndjson": "fhir", ".parquet": "
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _needs_quotes = re.compile(r'[,"\n\r]').search
 _TEXTS = ("model", "reason", "reason_text", "not_used")
+_COLUMNS = ("id", "probability", "percentile", *_TEXTS)
 
 
 def output_form(path: Path) -> OutputForm:
@@ -137,29 +138,24 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def csv_header(inputs: Sequence[str], explain: bool) -> bytes:
-    """Returns the first line."""
-    return (",".join(_columns(inputs, explain)) + "\n").encode()
+def csv_header(explained: Sequence[str]) -> bytes:
+    """Returns the first line; `explained` are the columns that explain a score, none where nobody asked for them."""
+    return (",".join((*_COLUMNS, *explained)) + "\n").encode()
 
 
-def sql_types(inputs: Sequence[str], explain: bool) -> str:
+def sql_types(explained: Sequence[str]) -> str:
     """Returns the columns with their types, as DuckDB takes them."""
-    typed = {name: "VARCHAR" if name in ("id", *_TEXTS) else "DOUBLE" for name in _columns(inputs, explain)}
+    typed = {name: "VARCHAR" if name in ("id", *_TEXTS) else "DOUBLE" for name in (*_COLUMNS, *explained)}
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
 
-def _columns(inputs: Sequence[str], explain: bool) -> list[str]:
-    columns = ["id", "probability", "percentile", *_TEXTS]
-    return [*columns, "base", *(f"contribution_{name}" for name in inputs)] if explain else columns
-
-
-def csv_lines(ids: Sequence[Any], answers: dict[str, Any], inputs: Sequence[str], explain: bool) -> bytes:
+def csv_lines(ids: Sequence[Any], answers: dict[str, Any], explained: Sequence[str]) -> bytes:
     """Returns one line (RFC 4180) per row; a number in the fewest digits that mean it, nothing where there is none."""
     first = _numbers([answers["probability"], answers["percentile"]])
     texts = [[_field(text) for text in answers[name].tolist()] for name in _TEXTS]
     columns = [[_field(value) for value in ids], first, *texts]
-    if explain:
-        columns.append(_numbers([answers["base"], *(answers[f"contribution_{name}"] for name in inputs)]))
+    if explained:
+        columns.append(_numbers([answers[name] for name in explained]))
     return ("\n".join(map(",".join, zip(*columns, strict=True))) + "\n").encode() if len(ids) else b""
 
 

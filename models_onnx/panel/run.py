@@ -37,6 +37,11 @@ class ScoringJob:
     restart: bool = False
     moment: str = ""
 
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """The columns that explain a score, where they are asked for."""
+        return ("base", *self.model.explained) if self.explain else ()
+
 
 @dataclass(frozen=True, slots=True)
 class ScoringResult:
@@ -71,7 +76,7 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
     out = ResumableOutput(job.out, _signature(job, identity), restart=job.restart or str(job.rows) == "-")
     resumed_at = out.rows
     if form != "fhir" and not out.rows:
-        out.begin(csv_header(job.model.features, job.explain))
+        out.begin(csv_header(job.explained))
     names, untold = RowNames(), dict[str, tuple[str, ...]]()
     would_matter = names_read(job.model.model.manifest, job.declared)
     for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), would_matter):
@@ -88,7 +93,7 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
         _count(out.tally, answers)
         out.add(_content(job, form, part[identity], answers), len(part[identity]))
         progress(out.rows)
-    out.finish(sql_types(job.model.features, job.explain) if form == "parquet" else "")
+    out.finish(sql_types(job.explained) if form == "parquet" else "")
     return _result(out, resumed_at, plan, names, untold)
 
 
@@ -106,7 +111,7 @@ def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
 
 def _content(job: ScoringJob, form: str, ids: list[Any], answers: dict[str, Any]) -> bytes:
     if form != "fhir":
-        return csv_lines(ids, answers, job.model.features, job.explain)
+        return csv_lines(ids, answers, job.explained)
     return risk_assessments(ids, answers, job.model.manifests, job.moment)
 
 

@@ -50,6 +50,8 @@ class ScoredRows(Struct, frozen=True):
     model: Texts
     base: Array
     contributions: Array
+    interval_low: Array
+    interval_high: Array
 
 
 def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
@@ -74,7 +76,7 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
     count = len(rows.inputs)
     reason, text = np.full(count, "", dtype=object), np.full(count, "", dtype=object)
     _population(model, rows, reason, text)
-    probability, percentile, base = (np.full(count, np.nan) for _ in range(3))
+    probability, percentile, base, low, high = (np.full(count, np.nan) for _ in range(5))
     contributions = np.full((count, len(model.features)), np.nan)
     flatnonzero = np.flatnonzero(reason == "")
     if len(flatnonzero):
@@ -84,8 +86,10 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
         places = flatnonzero[fine]
         probability[places], percentile[places] = predict_rows.probability[fine], predict_rows.percentile[fine]
         contributions[places], base[places] = predict_rows.contributions[fine], model.manifest.base
+        if (bounds := predict_rows.interval(model.manifest)) is not None:
+            low[places], high[places] = bounds[0][fine], bounds[1][fine]
     name = np.where(np.isnan(probability), "", model.manifest.id).astype(object)
-    return ScoredRows(probability, percentile, reason, text, name, base, contributions)
+    return ScoredRows(probability, percentile, reason, text, name, base, contributions, low, high)
 
 
 def _population(model: Model, rows: Rows, reason: Texts, text: Texts) -> None:
@@ -143,10 +147,7 @@ def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, 
     """The twin's answers where it has a score; where it has none either the model's own reason stays."""
     flatnonzero = np.flatnonzero(~np.isnan(by.probability))
     places = rows[flatnonzero]
-    scored_rows.probability[places], scored_rows.percentile[places] = (
-        by.probability[flatnonzero],
-        by.percentile[flatnonzero],
-    )
     scored_rows.reason[places] = scored_rows.reason_text[places] = ""
-    scored_rows.model[places], scored_rows.base[places] = by.model[flatnonzero], by.base[flatnonzero]
+    for name in ("probability", "percentile", "model", "base", "interval_low", "interval_high"):
+        getattr(scored_rows, name)[places] = getattr(by, name)[flatnonzero]
     scored_rows.contributions[np.ix_(places, columns)] = by.contributions[flatnonzero]

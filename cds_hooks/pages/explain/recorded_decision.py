@@ -30,6 +30,7 @@ class Scores(Struct, frozen=True):
     observed_low: float
     observed_high: float
     observed_count: int
+    interval: tuple[float, float] | None = None
 
 
 class ModelFile(Struct, frozen=True):

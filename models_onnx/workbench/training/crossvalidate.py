@@ -111,16 +111,19 @@ class Folds:
             odds[apart] = log_odds(model.link, margin[apart])
         return OutOfFold(margin, odds, models)
 
+    def fit_on(self, rows: NDArray[np.int64]) -> Fitted:
+        """Returns the procedure's fit on these rows, which may repeat, as it is before any recalibration."""
+        return fit(self.estimator or self.spec.estimator, self._people(rows), self.spec.outcome.horizon_years)
+
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
         return ~np.isin(self.cohort.fold, left_out)
 
     def _fit_without(self, *left_out: int) -> Fitted:
         key = frozenset(left_out)
         if key not in self._fits:
-            people = self._people(self._rows_without(left_out))
-            self._fits[key] = fit(self.estimator or self.spec.estimator, people, self.spec.outcome.horizon_years)
+            self._fits[key] = self.fit_on(np.flatnonzero(self._rows_without(left_out)))
         return self._fits[key]
 
-    def _people(self, rows: NDArray[np.bool_]) -> FittingRows:
+    def _people(self, rows: NDArray[np.int64]) -> FittingRows:
         inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
         return FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])

@@ -28,6 +28,7 @@ from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.workbench.training.fitting.additive import Linear, largest_difference
 from models_onnx.workbench.training.fitting.families import Fitted, oracle_of
 from models_onnx.workbench.training.horizons import at_horizons
+from models_onnx.workbench.training.interval import risk_interval
 from models_onnx.workbench.training.missing import missing_inputs_of
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
@@ -67,6 +68,8 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if (missing := missing_inputs_of(spec, fitted)) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
+    if spec.interval and (bounds := risk_interval(folds, predicted, seed, progress)) is not None:
+        described["interval"] = msgspec.to_builtins(bounds)
     marked = {}
     if is_approximate(model):
         marked = {"approximate": "true", "explanation": words_of_approximation(model, cohort.X[cohort.recent])}

@@ -45,14 +45,14 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """Returns the ensemble of a LightGBM (text), CatBoost (JSON) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
+    """Returns the ensemble of a LightGBM (text), CatBoost (JSON) or XGBoost (JSON, UBJ) file; a pickle is refused."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
-            "model in its library's own format (LightGBM: text, XGBoost, CatBoost: JSON), or call compile_model in Python"
+            "model in its library's own format (LightGBM: text; XGBoost, CatBoost: JSON), or call compile_model"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
@@ -68,7 +68,7 @@ def read_file(path: Path) -> Ensemble:
 
 
 def booster_of(model: Any) -> Ensemble | None:
-    """The ensemble of a LightGBM, XGBoost or CatBoost object, by what its own library writes; None for any other object."""
+    """The ensemble of a LightGBM, XGBoost or CatBoost object, by what its library writes; None for another object."""
     name = type(model).__name__
     booster = getattr(model, "booster_", model)
     if hasattr(booster, "model_to_string"):
