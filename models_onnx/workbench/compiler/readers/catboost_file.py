@@ -58,7 +58,7 @@ def _ensemble(name: str, document: Mapping[str, Any]) -> Ensemble:
     nan_left = [feature["nan_value_treatment"] != "AsTrue" for feature in features]
     scale, (start,) = document["scale_and_bias"]
     roots = [_oblivious(tree) for tree in document.get("oblivious_trees", ())] or document["trees"]
-    trees = tuple(_tree(_asked(root, {}), nan_left, float(scale)) for root in roots)
+    trees = tuple(_tree(_without_settled(root, {}), nan_left, float(scale)) for root in roots)
     return Ensemble(tuple(names), trees, float(start), LOGIT)
 
 
@@ -77,18 +77,18 @@ def _oblivious(tree: Mapping[str, Any]) -> dict[str, Any]:
     return below(len(splits) - 1, 0)
 
 
-def _asked(node: Mapping[str, Any], known: Mapping[int, tuple[float, float]]) -> Mapping[str, Any]:
+def _without_settled(node: Mapping[str, Any], limits: Mapping[int, tuple[float, float]]) -> Mapping[str, Any]:
     """Returns the tree without questions that an earlier one on the same input has settled, missing values or not."""
     if "value" in node:
         return node
     feature, border = int(node["split"]["float_feature_index"]), float(node["split"]["border"])
-    above, at_most = known.get(feature, _NOWHERE)
+    above, at_most = limits.get(feature, _NOWHERE)
     if border <= above:
-        return _asked(node["right"], known)
+        return _without_settled(node["right"], limits)
     if border >= at_most:
-        return _asked(node["left"], known)
-    left = _asked(node["left"], {**known, feature: (above, border)})
-    right = _asked(node["right"], {**known, feature: (border, at_most)})
+        return _without_settled(node["left"], limits)
+    left = _without_settled(node["left"], {**limits, feature: (above, border)})
+    right = _without_settled(node["right"], {**limits, feature: (border, at_most)})
     return {"feature": feature, "border": border, "left": left, "right": right}
 
 
