@@ -68,10 +68,10 @@ def _oblivious(tree: Mapping[str, Any]) -> dict[str, Any]:
     if len(values) != 2 ** len(splits):
         raise CompileRefused("a tree has several values in a leaf: models of two classes are compiled")
 
-    def below(level: int, place: int) -> dict[str, Any]:
+    def below(level: int, index: int) -> dict[str, Any]:
         if level < 0:
-            return {"value": values[place]}
-        sides = {"left": below(level - 1, place), "right": below(level - 1, place | 1 << level)}
+            return {"value": values[index]}
+        sides = {"left": below(level - 1, index), "right": below(level - 1, index | 1 << level)}
         return {"split": splits[level], **sides}
 
     return below(len(splits) - 1, 0)
