@@ -12,7 +12,7 @@ def card_markdown(card: Card) -> str:
     """Returns every attribute by its number, under the headings of the card; a blank one says so."""
     model, attributes = card["model"], ATTRIBUTES[card["kind"]]
     lines = [
-        f"# {_text(model['title'])}",
+        f"# {one_line(model['title'])}",
         "",
         f"Model card of `{model['id']}` version {model['version']}: {len(attributes)} source attributes of 45 CFR "
         "170.315(b)(11).",
@@ -24,7 +24,7 @@ def card_markdown(card: Card) -> str:
             words = value.get("words") or "**Blank**"
             if "not_available" in value:
                 words = f"*Not available as of {value.get('as_of')}:* {value['not_available']}"
-            lines += ["", f"**{attribute.number}. {attribute.title}** ({attribute.cite}): {_text(words)}"]
+            lines += ["", f"**{attribute.number}. {attribute.title}** ({attribute.cite}): {one_line(words)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -63,6 +63,6 @@ def _results(card: Card) -> list[dict[str, object]]:
     return [{"task": task, "dataset": dataset, "metrics": metrics}] if metrics else []
 
 
-def _text(words: str) -> str:
+def one_line(words: str) -> str:
     """Returns the words in one line, without what Markdown or HTML would take for markup."""
     return " ".join(words.split()).replace("<", "&lt;").replace("|", "\\|")

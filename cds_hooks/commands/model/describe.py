@@ -28,7 +28,7 @@ from models_onnx.artifact.files import whole_file, write_whole
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
-Format = Literal["json", "html", "markdown", "huggingface", "fhir", "chai", "schema"]
+Format = Literal["json", "html", "markdown", "huggingface", "tripod", "fhir", "chai", "schema"]
 
 
 def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = False) -> None:
@@ -83,7 +83,10 @@ def page(
 def card(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id, id@version, or the id of an equation.")],
     format: Annotated[
-        Format, typer.Option(help="json, html, markdown, huggingface, fhir, chai, or schema of such cards.")
+        Format,
+        typer.Option(
+            help="json, html, markdown, huggingface, tripod (TRIPOD+AI list), fhir, chai, or schema of such cards."
+        ),
     ] = "json",
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own.")] = ARTIFACTS,
@@ -104,7 +107,13 @@ def card(
             for line in blanks or ("The card is complete.",):
                 typer.echo(line)
             raise typer.Exit(1 if blanks else 0)
-        content = _written(document, format, state, sha256)
+        if format == "tripod":
+            from models_onnx.artifact.folder import read_manifest
+            from models_onnx.workbench.release.tripod import tripod_list
+
+            content = tripod_list(document, read_manifest(find_version(name, folder).folder)).encode()
+        else:
+            content = _written(document, format, state, sha256)
     if out is None:
         typer.echo(content.decode(), nl=False)
     else:
