@@ -1,5 +1,6 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -106,7 +107,11 @@ def monitor(
             LabelReader(book, url, labels, time_ns() // 1000).read()
         with no_collection():
             mature = label_windows(book, labels, last, label_days)
-            compared = [replace(comparison, at=at) for comparison in book.compared(last, days or _REPORT_DAYS, before)]
+            watched, incidents_of_calls = _watched(last, days or _REPORT_DAYS, at)
+            compared = [
+                replace(comparison, at=at, is_watched=comparison.client in watched)
+                for comparison in book.compared(last, days or _REPORT_DAYS, before)
+            ]
             judged: list[Compared | LabelWindow] = [*compared, *mature]
             figures_of = [(comparison, list(comparison.figures())) for comparison in judged]
             silent = rules_without_findings(compared, rule_ids(book))
@@ -120,7 +125,8 @@ def monitor(
         if client in (None, comparison.client) and service in (None, comparison.service)
     ]
     wanted = [comparison for comparison, _ in shown]
-    of_rules = [figure for figure in silent if client in (None, figure.client) and service is None]
+    of_all = [*silent, *incidents_of_calls]
+    of_rules = [figure for figure in of_all if client in (None, figure.client) and service is None]
     figures = sorted((*(figure for _, of in shown for figure in of), *of_rules), key=lambda of_rule: of_rule.order)
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
@@ -143,6 +149,22 @@ def monitor(
             typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
         _print(figures, open_incidents, every)
     raise typer.Exit(1 if open_incidents else 0)
+
+
+def _watched(last: date, days: int, at: datetime | None) -> tuple[frozenset[str], list[Figure]]:
+    """Return the clients whose calls the watch over the interfaces judges, and its incidents of them."""
+    configured = settings()
+    if configured.events_file is None:
+        return frozenset(), []
+    from cds_hooks.events.declaration import DeclarationFault, read_declaration
+    from cds_hooks.events.watch.reporting import watched_calls
+    from cds_hooks.services import services_for
+
+    try:
+        return watched_calls(read_declaration(configured.events_file, services_for(configured)), last, days, at)
+    except (DeclarationFault, sqlite3.Error) as error:
+        typer.echo(f"The watch over the interfaces cannot be asked, so calls are judged here: {error}", err=True)
+        return frozenset(), []
 
 
 def _list_reviews(days: int, as_json: bool, database: str | None) -> None:

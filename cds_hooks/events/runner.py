@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.answer.call import ServerComponents
-from cds_hooks.errors import NotAllowed
+from cds_hooks.errors import NotAllowed, Overloaded
 from cds_hooks.events.declaration import Declaration, DeclarationFault, SubscriptionFeed, V2Feed, read_declaration
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
@@ -24,16 +24,19 @@ from cds_hooks.events.outbox import Delivery, asyncapi
 from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
+from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
 from cds_hooks.routes.hooks import RequestLimits
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import RecordUnavailable
 
 _KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
+_ACTS_SECONDS: Final = 1.0
 
 
 class Events:
@@ -62,6 +65,7 @@ class Events:
         self.inbox = Inbox(self.declaration.file, rules, reads)
         self.groups = Groups(self.inbox, self.declaration.queue)
         self.rescoring = Rescoring(self.inbox, components, services, self.client, now, self.declaration)
+        self.acts = Acts(configured.database_url)
         self.ports: dict[str, int] = {}
         """The port of each listener, for a feed that listens on port 0."""
         self._subscribers = {
@@ -78,6 +82,7 @@ class Events:
             configured.database_url,
             now,
             lambda: self.groups.depth,
+            self.acts,
         )
         self._reports = RecordEvents(self.inbox, configured.database_url)
         self._source = configured.public_url
@@ -100,7 +105,14 @@ class Events:
         return self._subscribers[name].client.name
 
     async def notify(self, name: str, body: bytes) -> None:
-        """Take a notification of a feed; when this returns it is on the disk."""
+        """Take a notification of a feed; when this returns it is on the disk.
+
+        Raises:
+            Overloaded: The feed is paused; the FHIR server sends again, and gaps are asked for.
+        """
+        await asyncio.to_thread(self.acts.refresh)
+        if self.acts.is_paused(name):
+            raise Overloaded("This feed is paused.")
         await self._subscribers[name].take(body, self._now())
 
     async def keep_running(self) -> None:
@@ -117,20 +129,39 @@ class Events:
             os.close(lock)
 
     async def _run(self) -> None:
-        listeners: list[Listener] = []
+        listening: dict[str, Listener] = {}
         try:
-            for feed in self.declaration.feed.values():
-                if isinstance(feed, V2Feed):
-                    listener = Listener(feed, self._take, self._count)
-                    self.ports[feed.name] = await listener.start()
-                    listeners.append(listener)
-                    log().info("feed listens", client=feed.name)
+            await self._listen(listening)
             async with asyncio.TaskGroup() as group:
-                for work in self._works():
+                for work in [*self._works(), self._keep_listening(listening)]:
                     group.create_task(work)
         finally:
-            for listener in listeners:
+            for listener in listening.values():
                 await listener.stop()
+
+    async def _listen(self, listening: dict[str, Listener]) -> None:
+        """Listen for each feed that is not paused, and for no other: a sender that cannot connect keeps its messages.
+
+        Raises:
+            RecordUnavailable: It is not known which feeds are paused.
+        """
+        await asyncio.to_thread(self.acts.refresh)
+        for feed in self.declaration.feed.values():
+            if not isinstance(feed, V2Feed) or self.acts.is_paused(feed.name) == (feed.name not in listening):
+                continue
+            if self.acts.is_paused(feed.name):
+                await listening.pop(feed.name).stop()
+                log().warning("feed paused", client=feed.name)
+                continue
+            listening[feed.name] = listener = Listener(feed, self._take, self._count)
+            self.ports[feed.name] = await listener.start()
+            log().info("feed listens", client=feed.name)
+
+    async def _keep_listening(self, listening: dict[str, Listener]) -> None:
+        while True:
+            await asyncio.sleep(_ACTS_SECONDS)
+            with suppress(RecordUnavailable):  # what was paused stays paused until the record can be read
+                await self._listen(listening)
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         deliveries = [

@@ -67,6 +67,8 @@ class Incident(Struct):
     """What followed from it, as feed and kind."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     number: int = 0
+    is_accepted: bool = False
+    """A person said that this is the new usual: its feeds are learned anew from its beginning on."""
 
     @property
     def seen(self) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from cds_hooks.events.outbox import add_to_outbox
+from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.forecasts import SERVER, measure
 from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY, Counts
 from cds_hooks.events.watch.incidents import Incident, Topology
@@ -42,10 +43,11 @@ class InterfaceWatch:
 
     def __init__(
         self, declaration: Declaration, inbox: Inbox, metrics: Metrics, clients: Iterable[str], record_url: str,
-        now: Callable[[], float], depth: Callable[[], int] = lambda: 0,
+        now: Callable[[], float], depth: Callable[[], int] = lambda: 0, acts: Acts | None = None,
     ) -> None:  # fmt: skip
-        """`depth` gives how many messages wait to be stored."""
+        """`depth` gives how many messages wait to be stored; `acts` are those of the record where they are read."""
         self._depth = depth
+        self._acts, self._acts_seen = acts or Acts(record_url), 0
         self._declaration, self._inbox, self._metrics, self._now = declaration, inbox, metrics, now
         self._record_url, self._clients = record_url, tuple(clients)
         self._watch: Watch | None = None
@@ -77,7 +79,8 @@ class InterfaceWatch:
     def catch_up(self) -> None:
         """Judge every step that is over."""
         over = int((self._now() - _SETTLED_SECONDS) // BUCKET_SECONDS)
-        if self._watch is None:
+        self._acts.refresh()
+        if self._watch is None or self._acts.newest != self._acts_seen:
             self._load(over)
         while self._step < over:
             self._judge(self._step)
@@ -93,10 +96,23 @@ class InterfaceWatch:
         ran = [bucket for (bucket,) in rows]
         outages = [(before + 1, after) for before, after in pairwise([*ran, over]) if after > before + 1]
         first = ran[0] if ran else over
-        self._watch = watch_of(self._declaration, self._clients, first, outages, stored_incidents(self._inbox))
+        self._acts_seen = self._acts.newest
+        incidents = stored_incidents(self._inbox)
+        accepted = [incident for incident in incidents if self._accept(incident, over)]
+        self._watch = watch_of(self._declaration, self._clients, first, outages, self._acts, incidents)
         counts = _stored_counts(self._inbox, first, over)
         self._watch.load({name: counts.get(name, {}) for name in self._watch.feeds}, over)
         self._step = over
+        with self._inbox.transaction() as connection:
+            self._keep(connection, self._watch, [], accepted)
+        self._unsent += [(incident, True) for incident in accepted]
+
+    def _accept(self, incident: Incident, over: int) -> bool:
+        """Close an incident that a person says is the new usual, and return whether that was new."""
+        if incident.is_accepted or (incident.number, incident.opened) not in self._acts.accepted:
+            return False
+        incident.is_accepted, incident.closed = True, over - 1
+        return True
 
     def _judge(self, step: int) -> None:
         watch = self._watch
@@ -188,18 +204,25 @@ class InterfaceWatch:
 
 
 def watch_of(
-    declaration: Declaration, clients: Iterable[str], first: int, outages: Sequence[tuple[int, int]],
+    declaration: Declaration, clients: Iterable[str], first: int, outages: Sequence[tuple[int, int]], acts: Acts,
     earlier: Sequence[Incident],
 ) -> Watch:  # fmt: skip
     """Return a watch over the feeds of a declaration; `outages` are steps in which this server did not run."""
     local = ZoneInfo(declaration.timezone)
     zones = {name: feed.zone if isinstance(feed, V2Feed) else local for name, feed in declaration.feed.items()}
     zones |= {f"{CLIENT}{client}": local for client in clients}
-    downtimes = {name: [*outages, *declaration.downtimes(name)] for name in zones}
+    downtimes = {
+        name: [*outages, *declaration.downtimes(name), *map(_steps, acts.pauses.get(name, ()))] for name in zones
+    }
     through = {name: feed.through for name, feed in declaration.feed.items() if feed.through}
     patients_from = {name: feed.patients_from for name, feed in declaration.feed.items() if feed.patients_from}
     calendar = Calendar(frozenset(declaration.holidays), downtimes)
     return Watch(zones, first, calendar, Topology(through, patients_from), earlier)
+
+
+def _steps(span: tuple[float, float]) -> tuple[int, int]:
+    """Return the steps of a span of time; one without an end ends a year after its beginning."""
+    return int(span[0] // BUCKET_SECONDS), int(min(span[1], span[0] + 365 * 86_400) // BUCKET_SECONDS) + 1
 
 
 def stored_incidents(inbox: Inbox) -> list[Incident]:
@@ -245,7 +268,7 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
             "SELECT content FROM incidents WHERE closed IS NULL OR closed >= ?", (before - STEPS_A_DAY,)
         ).fetchall():
             incident = msgspec.json.decode(content, type=Incident)
-            for feed in incident.feeds:
+            for feed in () if incident.is_accepted else incident.feeds:
                 connection.execute(
                     f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
                     (before, STEPS_A_DAY, feed, incident.since, incident.closed or step),

@@ -150,8 +150,10 @@ class Watch:
     ) -> None:
         """`first` is the first step of which counts come; `earlier` are incidents of before."""
         self._calendar, self._topology = calendar, topology
+        anew = {name: incident.since for incident in earlier if incident.is_accepted for name in incident.feeds}
         self.feeds = {
-            name: WatchedFeed(name, zone, first, calendar.planned.get(name, ())) for name, zone in zones.items()
+            name: WatchedFeed(name, zone, max(first, anew.get(name, first)), calendar.planned.get(name, ()))
+            for name, zone in zones.items()
         }
         self.incidents = Incidents(topology, earlier)
         self._low: dict[str, _Low] = {}
@@ -159,7 +161,7 @@ class Watch:
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
         for incident in self.incidents.all:
-            for name in incident.feeds:
+            for name in () if incident.is_accepted else incident.feeds:
                 if name in self.feeds:
                     self.feeds[name].leave_out(incident.since, (incident.closed or end) + 1)
         for name, feed in self.feeds.items():

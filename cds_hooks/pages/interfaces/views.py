@@ -15,9 +15,18 @@ from cds_hooks.web.site import HEADERS, Failure, Refusal
 if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
     from cds_hooks.events.inbox import DeadLetter, Inbox
+    from cds_hooks.events.watch.acts import Acts
 
 _WIDTH, _HEIGHT = 180.0, 40.0
 _SHOWN = 30
+_DONE = {
+    "replayed": "The message was taken in.",
+    "dropped": "The message was dropped.",
+    "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
+    "pause": "The feed is paused. Its sender keeps its messages.",
+    "resume": "The feed is taken in again.",
+    "replay-all": "The dead letters that can be read now were taken in.",
+}
 _NEXT = "Nothing was changed. Open the page again."
 
 
@@ -42,6 +51,7 @@ class _Interfaces:
     def _page(self, number: str = "", did: str = "", problem: str = "", status: int = 200) -> Response:
         declaration = self._declaration()
         feeds: list[dict[str, Any]] = []
+        acts = self._acts() if declaration is not None else None
         letters: list[DeadLetter] = []
         letter = None
         incidents: list[dict[str, Any]] = []
@@ -50,8 +60,9 @@ class _Interfaces:
         if declaration is not None and declaration.file.is_file():
             with closing(_opened(declaration)) as inbox:
                 feeds = _feeds(inbox, declaration, now.timestamp())
-                incidents, ahead = _incidents(inbox), _ahead(inbox, declaration, now.timestamp())
                 letters = inbox.dead_letters()
+                incidents = _incidents(inbox, declaration, {letter.source for letter in letters})
+                ahead = _ahead(inbox, declaration, now.timestamp())
                 letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
         return self._server.page(
             "interfaces/interfaces.html",
@@ -63,15 +74,18 @@ class _Interfaces:
             letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
             letter=letter,
             content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
-            did=did if did in ("replayed", "dropped") else "",
+            paused=[name for name in acts.pauses if acts.is_paused(name)] if acts is not None else [],
+            did=_DONE.get(did, ""),
             problem=problem,
             now=format_time(now),
         )
 
     def act(self, request: Request) -> Response:
-        """Take a dead letter in again, as it came or as it was mended, or drop it."""
+        """Do what a person decided about a dead letter, an incident or a feed."""
         fields, declaration = request.state.form, self._declaration()
         number, act = fields.get("letter", ""), fields.get("act", "")
+        if declaration is not None and act in ("accept", "pause", "resume", "replay-all"):
+            return self._act_on_feed(declaration, act, fields.get("feed", ""), fields.get("incident", ""))
         if declaration is None or not number.isdecimal() or len(number) > 11 or act not in ("replay", "drop"):
             raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
         with closing(_opened(declaration)) as inbox:
@@ -83,6 +97,39 @@ class _Interfaces:
                 return _sent_on("dropped")
         reason = self._replay(declaration, letter, fields.get("content", ""))
         return self._page(number, problem=reason, status=400) if reason else _sent_on("replayed")
+
+    def _acts(self) -> "Acts":
+        from cds_hooks.events.watch.acts import Acts
+
+        acts = Acts(self._server.settings.database_url)
+        acts.refresh()
+        return acts
+
+    def _act_on_feed(self, declaration: "Declaration", act: str, feed: str, number: str) -> Response:
+        from cds_hooks.events.watch.acts import record_act
+        from cds_hooks.events.watch.running import stored_incidents
+
+        url, actor = self._server.settings.database_url, self._server.actor
+        if act == "accept":
+            with closing(_opened(declaration)) as inbox:
+                incidents = [incident for incident in stored_incidents(inbox) if str(incident.number) == number]
+            if not incidents or incidents[0].closed is not None:
+                raise Refusal(Failure("There is no such open incident", "Refused", "It is over.", _NEXT), 404)
+            record_act(url, actor, act, incidents[0].feeds[0], (incidents[0].number, incidents[0].opened))
+        elif feed not in declaration.feed:
+            raise Refusal(Failure("There is no such feed", "Refused", "The site does not declare it.", _NEXT), 404)
+        elif act == "replay-all":
+            self._replay_all(declaration, feed)
+        else:
+            record_act(url, actor, act, feed)
+        return _sent_on(act)
+
+    def _replay_all(self, declaration: "Declaration", feed: str) -> None:
+        """Take in the dead letters of a feed that can be read now; the others stay."""
+        with closing(_opened(declaration)) as inbox:
+            letters = [letter for letter in inbox.dead_letters() if letter.source == feed]
+        for letter in letters:
+            self._replay(declaration, letter, "")
 
     def _replay(self, declaration: "Declaration", letter: "DeadLetter", content: str) -> str:
         from cds_hooks.events.declaration import V2Feed
@@ -157,9 +204,9 @@ def _ahead(inbox: "Inbox", declaration: "Declaration", now: float) -> list[str]:
     return [forecast.text for forecast in forecasts(inbox, declaration, now)]
 
 
-def _incidents(inbox: "Inbox") -> list[dict[str, Any]]:
-    """Return the open incidents and those that closed last, the newest first."""
-    from cds_hooks.events.watch.guidance import FIRST_CHECKS
+def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str]) -> list[dict[str, Any]]:
+    """Return the open incidents and those that closed last, the newest first, with what a person may do."""
+    from cds_hooks.events.watch.guidance import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR
     from cds_hooks.events.watch.running import stored_incidents
 
     incidents = sorted(stored_incidents(inbox), key=lambda incident: (incident.closed is None, incident.opened))
@@ -172,6 +219,9 @@ def _incidents(inbox: "Inbox") -> list[dict[str, Any]]:
             "closed": _moment((incident.closed + 1) * 300.0) if incident.closed is not None else "",
             "effects": ", ".join(incident.effects),
             "check": FIRST_CHECKS[incident.kind],
+            "pause": [name for name in incident.feeds if name in declaration.feed and incident.kind in PAUSED_FOR],
+            "replay": [name for name in incident.feeds if name in with_letters and incident.kind in REPLAYED_FOR],
+            "is_accepted": incident.is_accepted,
         }
         for incident in reversed(incidents[-_SHOWN:])
     ]
