@@ -10,7 +10,8 @@ leaves empty is left out, a column with `;` between its values gives a list:
 - `{"column": NAME}` is the number of that column, and is left out where the row has none;
 - what holds nothing any more, an object or a list, is left out, too.
 
-`"ingredients": {"of_tables": ["limits.csv"]}` are the drugs of their columns `rxcui` and `drug`, each once.
+`"ingredients": {"of_tables": ["limits.csv"]}` are the drugs of their columns `rxcui` and `drug`, each once; with
+`"columns": {"a_key": "a"}` beside it those of other columns, without the classes that stand there among the codes.
 
 Every fault is named by the file and the line that it stands in.
 """
@@ -193,10 +194,11 @@ def _is_column(value: object) -> bool:
 def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
     """The value with the drugs of tables in place of each `{"of_tables": [NAME]}`."""
     if isinstance(value, dict):
-        if set(value) == {"of_tables"}:
-            rows = (row for table in value["of_tables"] for row in _rows(folder, table))
-            drugs = {row["rxcui"]: row["drug"] for row in rows if not row.get("left_out")}
-            return [{"rxcui": rxcui, "name": name} for rxcui, name in drugs.items()]
+        if "of_tables" in value:
+            columns = value.get("columns", {"rxcui": "drug"})
+            rows = [row for table in value["of_tables"] for row in _rows(folder, table) if not row.get("left_out")]
+            drugs = {row[code]: row[name] for code, name in columns.items() for row in rows}
+            return [{"rxcui": code, "name": name} for code, name in drugs.items() if not code.isidentifier()]
         return {name: _with_drugs_of_tables(item, folder) for name, item in value.items()}
     return [_with_drugs_of_tables(item, folder) for item in value] if isinstance(value, list) else value
 

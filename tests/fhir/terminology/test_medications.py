@@ -133,7 +133,7 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
 
     ours = {row["name"]: row for row in table_rows("ingredients.csv")}
     for row in given("ingredients.csv"):
-        assert ours[row["name"]]["classes"] == row["classes"]
+        assert set(row["classes"].split(";")) <= {*ours[row["name"]]["classes"].split(";"), ""}
         assert ours[row["name"]]["rxcui"] == row["rxcui"] or row["name"] == "naloxegol"
     aliases = {row["text"]: row["ingredients"] for row in table_rows("aliases.csv")}
     for row in given("aliases.csv"):

@@ -27,6 +27,7 @@ _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
     "adjust": "the dose needs a change",
+    "apart": "to be taken some hours apart",
 }
 _SEVERITIES: Final = ("critical", "warning", "info")
 

@@ -1,11 +1,10 @@
 """The table of pairs: it names drugs that are known, and the rule is asked about each of them from both sides."""
 
-import json
 from datetime import datetime
-from importlib.resources import files
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.pairs.family import PAIRS
+from cards.rules.language.table import raw_table
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -16,7 +15,7 @@ def _keys() -> frozenset[str]:
 
 
 def test_each_key_is_an_ingredient_or_a_class_and_in_the_trigger_of_the_rule() -> None:
-    rule = json.loads(files("cards.rules.families.pairs").joinpath("pair-label.json").read_text("utf-8"))
+    (rule,) = raw_table("pairs")["rules"]
     for (side,) in rule["trigger"]["pair"]:
         assert {one["rxcui"] for one in side["ingredients"]} | set(side["classes"]) == _keys()
     assert all(key in INGREDIENTS or key in CLASS_MEMBERS for key in _keys())
