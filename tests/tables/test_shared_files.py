@@ -152,7 +152,10 @@ COMPARISONS: Final = (
         "medications/ingredients.csv",
         _both("rxcui"),
         # enzyme_inducer is a class of the table of pairs; the file does not have it.
-        (*_both("name", "atc"), (lambda row: _set("classes")(row) - {"enzyme_inducer"}, _set("classes"))),
+        (
+            *_both("name", "atc"),
+            (lambda row: frozenset(row["classes"].split(";")) - {"", "enzyme_inducer"}, _set("classes")),
+        ),
         572,
     ),
     Comparison(
